@@ -1,0 +1,170 @@
+/**
+ * The intermediate representation: what the compiler hands to everybody else.
+ *
+ * Plain JSON, canonical (same workflow, same bytes, same SHA-256) and complete: whatever can be
+ * known before a run starts is written here, so that the hot path looks things up by index and
+ * never searches. Nodes stand in topological order (a loop's back edge is not an edge); `from`,
+ * `to`, `in`, `out`, `refs`, loop members are indexes into these arrays.
+ *
+ * This file is the only part of the compiler that the sdk and the workers may import.
+ */
+
+export const IR_VERSION = 1;
+
+export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
+
+export type NodeType =
+  | "function"
+  | "http"
+  | "llm"
+  | "conditional"
+  | "parallel"
+  | "transform"
+  | "filter"
+  | "aggregate"
+  | "loop"
+  | "map"
+  | "subworkflow"
+  | "delay"
+  | "wait"
+  | "human"
+  | "emit";
+
+export type Priority = "high" | "normal" | "low";
+
+/**
+ * When an out-edge is a candidate. `exhausted` is the edge of a loop's `timeout_path`: taken when
+ * the rounds are used up and the condition still holds. The others are the words of the file.
+ */
+export type EdgeOn = "success" | "error" | "timeout" | "always" | "exhausted";
+
+export interface Ir {
+  version: typeof IR_VERSION;
+  name: string;
+  /** The author's version of the workflow, "" if the file has none. */
+  workflow_version: string;
+  input_schema: Json | null;
+  /** Template of the run's output, `undefined` when the file has none (see 25: run output). */
+  output?: Json;
+  settings: IrSettings;
+  nodes: IrNode[];
+  edges: IrEdge[];
+  /** Outer loops before the loops inside them. */
+  loops: IrLoop[];
+  /** Distinct queue names of the nodes, sorted; `IrNode.queue` is an index into it. */
+  queues: string[];
+  analysis: IrAnalysis;
+}
+
+export interface IrSettings {
+  /** A run older than this fails with RUN_TIMED_OUT; null: no limit. */
+  timeout_ms: number | null;
+  priority: Priority;
+  failure: "fail_fast" | "continue";
+}
+
+export interface IrRetry {
+  max_attempts: number;
+  backoff_ms: number;
+  backoff_multiplier: number;
+  max_backoff_ms: number;
+  /** Share of the delay that is random, 0.2 means plus or minus 20 %. */
+  jitter: number;
+}
+
+export interface IrJoin {
+  kind: "all" | "any" | "count";
+  /** Live arrivals that fire it: 0 for `all` (it waits for every in-edge), 1 for `any`, n. */
+  need: number;
+  /** Number of forward in-edges. A join proper has arity 2 or more. */
+  arity: number;
+}
+
+/**
+ * `first` and `all` belong to a `conditional` node or one with `branch`: they demand a match (see
+ * `on_no_match`). `each` is every other node: an edge decides for itself and none may hold.
+ */
+export type Routing = "first" | "all" | "each";
+
+export interface IrNode {
+  id: string;
+  type: NodeType;
+  /** Index into `Ir.queues`. */
+  queue: number;
+  /** Config of the node kind, normalised, templates (`${…}`) still in place as strings. */
+  config: { [key: string]: Json };
+  /** No work outside the process: evaluated without a handler. */
+  pure: boolean;
+  /** Pure, one in-edge, same scope as its predecessor, no retry, not an entry, head or latch. */
+  fusible: boolean;
+  is_entry: boolean;
+  /** Has no out-edges: its completion may end a run. */
+  is_terminal: boolean;
+  join: IrJoin;
+  /** Forward in-edges, by index of the edge, ascending: a join's arrival position is the place here. */
+  in: number[];
+  /** Out-edges in file order. */
+  out: number[];
+  /** Innermost loop (index into `Ir.loops`) in whose body this node stands, head and latch included. */
+  loop: number | null;
+  /** The loop whose latch this node is. */
+  latch_of: number | null;
+  /** Loops whose head this node is, outermost first. */
+  head_of: number[];
+  retry: IrRetry;
+  timeout_ms: number | null;
+  /** Which live out-edges are taken: the first that holds, all that hold, or each for itself. */
+  routing: Routing;
+  /** What becomes of a `first` or `all` node when nothing holds and it has no default. */
+  on_no_match: "error" | "skip";
+  /**
+   * Made by the compiler to split a wide fan or join; it has no place in what people see. Whoever
+   * builds a node's input looks through it to the node that the author wrote.
+   */
+  synthetic?: true;
+  /** Other nodes whose outputs this node's config reads (`ctx.<id>.output`), ascending. */
+  refs: number[];
+  /** Other nodes whose outputs the conditions of its out-edges and loop read, ascending. */
+  edge_refs: number[];
+  /** Whether config, edge conditions or loop condition read `input`, the run's input. */
+  uses_input: boolean;
+}
+
+export interface IrEdge {
+  from: number;
+  to: number;
+  on: EdgeOn;
+  /** CEL; null: always holds (for a `conditional` in first-match mode: the default). */
+  condition: string | null;
+}
+
+export interface IrLoop {
+  /** First node of a round. */
+  head: number;
+  /** The loop node: decides on another round. Scope elements carry its index: `<latch>:<round>`. */
+  latch: number;
+  /** Nodes of the body, head and latch included, ascending. */
+  body: number[];
+  /** Index of the enclosing loop. */
+  parent: number | null;
+  max_iterations: number;
+  /** CEL: true means another round. */
+  condition: string;
+  /** Pause between two rounds. */
+  delay_ms: number;
+}
+
+export interface IrAnalysis {
+  roots: number[];
+  leaves: number[];
+  branch_points: number[];
+  convergence_points: number[];
+  /** Nodes by depth: index of the level, then nodes. */
+  levels: number[][];
+  /** Nodes on the longest path. */
+  critical_path: number[];
+  /** Exact number of entry-to-terminal paths as a decimal string (it may exceed 2^53). */
+  path_count: string;
+  /** Upper bound of tokens in flight at one time. */
+  tokens_max: number;
+}
