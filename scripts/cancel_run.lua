@@ -1,0 +1,50 @@
+--[[
+cancel_run -- end a run on somebody's word.
+
+Atomic because after the answer no node of the run may start: the status refuses what comes later,
+`halted` tells workers which queued tokens to drop.
+
+KEYS
+  1  ev        stream  gv:{p}:ev          journal, appends
+  2  meta      hash    gv:{p}:meta        epoch, tail; reads and writes
+  3  timers    zset    gv:{p}:timers      removes the run's timeout
+  4  halted    zset    gv:{p}:halted      writes
+  5  release   zset    gv:{p}:release     writes
+  6  tombs     zset    gv:{p}:tombs       writes, when the run is not here
+  7  run       hash    gv:{p}:run:<id>    reads and writes
+ARGV
+  1  epoch     partition epoch
+  2  nonce     random, names this call's journal record
+  3  run_id    run
+  4  error     {"error":{"code":"CANCELLED","message":…}}
+  5  tomb_ms   how long a late start is refused when the run is not here
+RETURNS integer
+  0 cancelled, 1 it was cancelled before, 2 it had completed, 3 it had failed,
+  -1 RUN_GONE (a tombstone keeps it from starting: cancel its row), -100 EPOCH
+EMITS     run.cancelled
+REPEAT    1
+COST      O(1)
+]]
+--- @include "partition"
+--- @include "token"
+--- @include "run_end"
+local k = { ev = KEYS[1], meta = KEYS[2], timers = KEYS[3], halted = KEYS[4], release = KEYS[5] }
+local tombs, run = KEYS[6], KEYS[7]
+local nonce, run_id, err, tomb_ms = ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
+
+if not open_partition(k.meta, ARGV[1]) then
+  return -100
+end
+local have = redis.call("HMGET", run, "s", "e")
+if not have[1] then
+  redis.call("ZADD", tombs, now_ms + tomb_ms, run_id)
+  return -1
+end
+local answer = ({ cancelled = 1, completed = 2, failed = 3 })[have[1]]
+if answer then
+  return answer
+end
+journal('{"r":"' .. run_id .. '","e":"run.cancelled","err":' .. err .. "}")
+end_run(k, run, run_id, have[2], "cancelled", true)
+close_partition(k.ev, k.meta, nonce)
+return 0

@@ -1,0 +1,83 @@
+--[[
+complete_tokens -- settle a batch of finished tokens and hand their successors on.
+
+Atomic because a token's result, the arrivals at joins, the successors' entries, the counter and
+the journal must change together: split them and a crash loses a branch or runs it twice.
+
+KEYS
+  1  ev        stream  gv:{p}:ev          journal, appends
+  2  meta      hash    gv:{p}:meta        epoch, tail; reads and writes
+  3  timers    zset    gv:{p}:timers      retries, delays; writes
+  4  halted    zset    gv:{p}:halted      runs that ended badly; writes
+  5  release   zset    gv:{p}:release     runs whose keys may go; writes
+  6+ runs      hash    gv:{p}:run:<id>    one per distinct run of the batch; reads and writes
+  .. queues    stream  gv:{p}:q:*         of the batch's workflows; appends, acknowledges
+ARGV
+  1  epoch     partition epoch
+  2  nonce     random, names this call's journal record
+  3  items     number of items; each is
+       key, run, epoch, ir, flags (o output template, t timeout), queue_base, own_queue,
+       ack_queue (0 none), entry_id, results; and per result (the first is the token, the others
+       pure nodes evaluated after it in the same step)
+         node, scope, attempt, op, value, edges, extra, delay_ms, closure, effects; per effect
+           type, node, depth, suffix, queue, position, need, arity
+     op      C completed, F failed and handled, U failed unhandled under `continue`,
+             X failed unhandled: the run ends, R retry after delay_ms, P park for delay_ms,
+             S spread a skip
+     type    T activate, F the next result of this item, G next round, E loop ends,
+             L D X arrival at a join (live, dead, failed)
+     closure "|join=effect;effect|": what follows when that join is skipped; read only then
+RETURNS array
+  1  0, or -100 EPOCH
+  2+ per item: 0 done, 1 done and the run waits for finish_run, -1 RUN_GONE, -2 RUN_EPOCH,
+     -3 TOKEN_NOT_ACTIVE, -4 ATTEMPT_STALE, -5 PLAN_FAILED (unchanged, not acknowledged),
+     -6 APPLY_FAILED (run marked suspect in the journal)
+EMITS     node.* join.decided loop.round run.completed run.failed run.finishing
+REPEAT    a repeated item is refused by the token's record (-3) and acknowledged
+COST      O(effects); a cascade over WORK_MAX arrivals goes on in a token of its own
+]]
+--- @include "partition"
+--- @include "scope"
+--- @include "token"
+--- @include "run_end"
+local k = { ev = KEYS[1], meta = KEYS[2], timers = KEYS[3], halted = KEYS[4], release = KEYS[5] }
+local nonce, item_count = ARGV[2], tonumber(ARGV[3])
+local GROUP, WORK_MAX, PAYLOAD_INLINE_MAX, FINISH_GRACE_MS = "workers", 1000, 4096, 30000
+
+if not open_partition(k.meta, ARGV[1]) then
+  return { -100 }
+end
+
+--- @include "complete_plan"
+--- @include "complete_apply"
+
+local replies, acks, cursor = { 0 }, {}, 4
+for i = 1, item_count do
+  local item
+  item, cursor = read_item(cursor)
+  local ok, code, plan = pcall(plan_item, item)
+  if not ok then
+    redis.log(redis.LOG_WARNING, "gavotte: item of run " .. item.run_id .. " not planned: " .. tostring(code))
+    code = -5
+  elseif plan then
+    local applied, reply = pcall(apply_plan, item, plan)
+    code = applied and reply or -6
+    if not applied then
+      journal('{"r":"' .. item.run_id .. '","e":"run.suspect"}')
+      redis.log(redis.LOG_WARNING, "gavotte: run " .. item.run_id .. " is suspect: " .. tostring(reply))
+    end
+  end
+  replies[i + 1] = code
+  if item.ack > 0 and code ~= -5 then
+    local ids = acks[item.ack] or {}
+    acks[item.ack] = ids
+    ids[#ids + 1] = item.entry_id
+  end
+end
+
+close_partition(k.ev, k.meta, nonce)
+for queue, ids in pairs(acks) do
+  redis.call("XACK", KEYS[queue], GROUP, unpack(ids))
+  redis.call("XDEL", KEYS[queue], unpack(ids))
+end
+return replies

@@ -1,0 +1,45 @@
+/**
+ * Writes sdk/redis/scripts.gen.ts: the Lua scripts with their includes in place and the header
+ * stripped. Committed; CI runs it again and expects no difference.
+ *
+ * The SHA-1 is not computed here: every partition's script text begins with its own certificate
+ * line (see sdk/redis/script-runner.ts).
+ */
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+
+const root = new URL("../", import.meta.url);
+const INCLUDE = /^--- @include "([a-z_]+)"$/gm;
+
+function load(name: string, within: string[]): string {
+  if (within.includes(name)) {
+    throw new Error(`include cycle: ${[...within, name].join(" -> ")}`);
+  }
+  const folder = within.length === 0 ? "" : "include/";
+  const text = readFileSync(new URL(`${folder}${name}.lua`, root), "utf8");
+  const body = text.replace(/^--\[\[[\s\S]*?\]\]\n/, "");
+  return body.replace(INCLUDE, (_, include: string) => load(include, [...within, name]).trimEnd());
+}
+
+/** Comments and indentation cost bytes in Redis, nothing else: keep the code lines only. */
+function strip(lua: string): string {
+  return lua
+    .split("\n")
+    .map((line) => line.replace(/^\s+/, "").replace(/(^|\s)--\s.*$/, ""))
+    .filter((line) => line !== "")
+    .join("\n");
+}
+
+const names = readdirSync(root)
+  .filter((file) => file.endsWith(".lua"))
+  .map((file) => file.slice(0, -".lua".length))
+  .sort();
+const entries = names.map((name) => {
+  const camel = name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
+  return `  ${camel}: ${JSON.stringify(strip(load(name, [])))},\n`;
+});
+writeFileSync(
+  new URL("../sdk/redis/scripts.gen.ts", root),
+  "// Generated from scripts/*.lua by scripts/dev/gen-scripts.ts (npm run gen). Do not edit.\n" +
+    `export const SCRIPTS = {\n${entries.join("")}} as const;\n\n` +
+    "export type ScriptName = keyof typeof SCRIPTS;\n",
+);

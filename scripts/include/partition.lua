@@ -1,0 +1,41 @@
+--[[
+partition -- the epoch check before, and the journal record after, every transition.
+
+open_partition(meta, epoch)  reads the partition's tail; nil when the caller's epoch is not the
+                             partition's: the server lost data, nobody writes until a supervisor
+                             has compared it with Postgres.
+journal(text)                adds one transition; filled before the writes it tells of.
+close_partition(ev, meta)    appends everything as ONE chained record; reached on every path.
+]]
+local tail_seq, tail_nonce, now_ms
+local records, record_count = {}, 0
+
+local function open_partition(meta, epoch)
+  local tail = redis.call("HMGET", meta, "epoch", "seq", "nonce", "offset_ms")
+  if not tail[1] or tail[1] ~= epoch then
+    return false
+  end
+  local time = redis.call("TIME")
+  -- offset_ms is only ever set by tests, to move the clock.
+  now_ms = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000) + (tonumber(tail[4]) or 0)
+  tail_seq, tail_nonce = tonumber(tail[2]), tail[3]
+  -- The first write of every script. A full server (OOM) refuses it, and with it the whole call,
+  -- before anything has changed.
+  redis.call("HSET", meta, "at_ms", now_ms)
+  return true
+end
+
+local function journal(text)
+  record_count = record_count + 1
+  records[record_count] = text
+end
+
+local function close_partition(ev, meta, nonce)
+  if record_count == 0 then
+    return
+  end
+  local seq = string.format("%.0f", tail_seq + 1)
+  redis.call("XADD", ev, "*", "v", "1", "seq", seq, "nonce", nonce, "prev", tail_nonce,
+    "t", string.format("%.0f", now_ms), "b", "[" .. table.concat(records, ",") .. "]")
+  redis.call("HSET", meta, "seq", seq, "nonce", nonce)
+end

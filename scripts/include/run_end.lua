@@ -1,0 +1,19 @@
+--[[
+run_end -- a run reaches a terminal status: same writes whichever script gets there first.
+
+`release` tells the archiver what to remove once the journal is committed; `halted` tells workers
+which queued tokens not to execute (kept for a minute: older entries are checked one by one).
+]]
+local HALTED_KEEP_MS = 60000
+
+local function end_run(k, run, run_id, epoch, status, has_timeout)
+  redis.call("HSET", run, "s", status)
+  redis.call("ZADD", k.release, now_ms, run_id)
+  if has_timeout then
+    redis.call("ZREM", k.timers, timer_member("run", run_id, epoch, "", "", "", ""))
+  end
+  if status ~= "completed" then
+    redis.call("ZADD", k.halted, now_ms, run_id)
+    redis.call("ZREMRANGEBYSCORE", k.halted, "-inf", "(" .. (now_ms - HALTED_KEEP_MS))
+  end
+end

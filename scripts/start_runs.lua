@@ -1,0 +1,86 @@
+--[[
+start_runs -- create the hot state of runs and emit the tokens of their entry nodes.
+
+Atomic because a run without its entry tokens would never move, and tokens without their run are
+refused: both or nothing.
+
+KEYS
+  1  ev        stream  gv:{p}:ev          journal, appends
+  2  meta      hash    gv:{p}:meta        epoch, tail; reads and writes
+  3  timers    zset    gv:{p}:timers      run timeouts; writes
+  4  tombs     zset    gv:{p}:tombs       runs that ended a while ago; reads
+  5+ runs      hash    gv:{p}:run:<id>    one per run; creates
+  .. queues    stream  gv:{p}:q:*         of the entry nodes; appends
+ARGV
+  1  epoch     partition epoch
+  2  nonce     random, names this call's journal record
+  3  runs      number of runs; each is
+       key, run, epoch, ir, input, meta (namespace|priority), not_after_ms, timeout_ms (0 none),
+       queue_base, entries; and per entry: node, suffix, queue
+RETURNS array
+  1  0, or -100 EPOCH
+  2+ per run: 0 started, -10 RUN_EXISTS, -11 RUN_ENDED (tombstone), -12 TOO_LATE (not_after)
+EMITS     run.started
+REPEAT    a second start of a run is refused: it exists, or its tombstone does
+COST      O(entries)
+]]
+--- @include "partition"
+--- @include "scope"
+--- @include "token"
+local ev, meta, timers, tombs = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local nonce, run_count = ARGV[2], tonumber(ARGV[3])
+local PAYLOAD_INLINE_MAX = 4096
+
+if not open_partition(meta, ARGV[1]) then
+  return { -100 }
+end
+
+local function refusal(run, run_id, not_after_ms)
+  if redis.call("EXISTS", run) == 1 then
+    return -10
+  elseif redis.call("ZSCORE", tombs, run_id) then
+    return -11
+  elseif now_ms > not_after_ms then
+    return -12
+  end
+  return 0
+end
+
+local function start(run, at)
+  local run_id, epoch, ir, input, profile = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5]
+  local timeout_ms, base, entries = tonumber(ARGV[at + 7]), tonumber(ARGV[at + 8]), tonumber(ARGV[at + 9])
+  journal('{"r":"' .. run_id .. '","e":"run.started","ir":"' .. ir .. '","ep":' .. epoch .. "}")
+  local payload = #input <= PAYLOAD_INLINE_MAX and "=" .. input or ""
+  local fields = { "s", "running", "e", epoch, "c", entries, "ir", ir, "in", input, "m", profile,
+    "t0", string.format("%.0f", now_ms) }
+  local emits = {}
+  for i = 0, entries - 1 do
+    local node, suffix, queue = ARGV[at + 10 + i * 3], ARGV[at + 11 + i * 3], tonumber(ARGV[at + 12 + i * 3])
+    scope_each(suffix, 1, function(latch, round)
+      fields[#fields + 1], fields[#fields + 2] = "l" .. latch, round
+    end)
+    fields[#fields + 1], fields[#fields + 2] = "n" .. node, "a1|" .. suffix .. "|"
+    emits[#emits + 1] = { KEYS[base + queue], pack_entry(run_id, epoch, node, suffix, 1, ir, "", "", payload) }
+  end
+  for from = 1, #fields, 1000 do
+    redis.call("HSET", run, unpack(fields, from, math.min(from + 999, #fields)))
+  end
+  for i = 1, #emits do
+    redis.call("XADD", emits[i][1], "*", "t", emits[i][2])
+  end
+  if timeout_ms > 0 then
+    redis.call("ZADD", timers, now_ms + timeout_ms, timer_member("run", run_id, epoch, "", "", "", ""))
+  end
+end
+
+local replies, at = { 0 }, 4
+for i = 1, run_count do
+  local run = KEYS[tonumber(ARGV[at])]
+  replies[i + 1] = refusal(run, ARGV[at + 1], tonumber(ARGV[at + 6]))
+  if replies[i + 1] == 0 then
+    start(run, at)
+  end
+  at = at + 10 + tonumber(ARGV[at + 9]) * 3
+end
+close_partition(ev, meta, nonce)
+return replies

@@ -1,0 +1,45 @@
+/**
+ * One registry of the codes that the API, the CLI and the SDK answer with, and the one class that
+ * carries them. Match by `code`, not by `instanceof`: errors cross processes and JSON.
+ *
+ * Adding a code: add it here and describe it in docs/errors.md. Codes are never reused.
+ */
+export const ERRORS = {
+  GV_BAD_CONFIG: { retryable: false, exit: 2 },
+  GV_BAD_INPUT: { retryable: false, exit: 2 },
+  GV_BAD_SUBMISSION: { retryable: false, exit: 1 },
+  GV_IDEMPOTENCY_CONFLICT: { retryable: false, exit: 1 },
+  GV_WORKFLOW_INVALID: { retryable: false, exit: 1 },
+  GV_WORKFLOW_NOT_FOUND: { retryable: false, exit: 1 },
+  GV_RUN_NOT_FOUND: { retryable: false, exit: 1 },
+  GV_RUN_ENDED: { retryable: false, exit: 1 },
+  GV_DEAD_LETTER_NOT_FOUND: { retryable: false, exit: 1 },
+  GV_REDIS_UNAVAILABLE: { retryable: true, exit: 3 },
+  GV_DATABASE_UNAVAILABLE: { retryable: true, exit: 3 },
+  GV_INTAKE_UNAVAILABLE: { retryable: true, exit: 3 },
+  GV_PARTITION_UNCERTIFIED: { retryable: true, exit: 3 },
+  GV_PARTITION_MISMATCH: { retryable: false, exit: 2 },
+  GV_SCHEMA_OUTDATED: { retryable: false, exit: 2 },
+  GV_FUNCTIONS_INVALID: { retryable: false, exit: 2 },
+  GV_STACK_FAILED: { retryable: true, exit: 3 },
+} as const satisfies { [code: string]: { retryable: boolean; exit: number } };
+
+export type ErrorCode = keyof typeof ERRORS;
+
+export class GavotteError extends Error {
+  readonly code: ErrorCode;
+  readonly details: unknown;
+
+  constructor(code: ErrorCode, message: string, options: { details?: unknown; cause?: unknown } = {}) {
+    super(message, options.cause === undefined ? {} : { cause: options.cause });
+    this.name = "GavotteError";
+    this.code = code;
+    this.details = options.details;
+  }
+}
+
+/** The registered code of an error from anywhere, or null. */
+export function errorCode(error: unknown): ErrorCode | null {
+  const code = (error as { code?: unknown } | null)?.code;
+  return typeof code === "string" && code in ERRORS ? (code as ErrorCode) : null;
+}

@@ -1,0 +1,248 @@
+/**
+ * Folding a run's journal into what people ask for: the state of every node, the run's status and
+ * progress. The feed, the CLI and the recovery of a run all see it through this one function.
+ *
+ * The journal writes no implied facts. From an out-edge's value follows what becomes of a target
+ * with one in-edge: live makes it ready, dead or failed skips it and everything behind it up to
+ * the next joins. Joins are told explicitly. A loop dies as a whole, by the edges of its latch.
+ */
+import type { Ir, IrNode, Json } from "../compiler/ir.ts";
+import type { Transition } from "./journal.ts";
+import { isTerminal, type NodeStatus, type RunError, type RunStatus } from "./status.ts";
+
+export interface NodeView {
+  status: NodeStatus;
+  /** How often a token of this node was activated. */
+  activations: number;
+  /** Attempts of the last activation; 0 before the first. */
+  attempts: number;
+  /** Redis time, ms: when it became ready, when it ended. */
+  started_at: number | null;
+  ended_at: number | null;
+  /** Of the last activation. */
+  output?: Json;
+  error?: RunError;
+}
+
+const DECIDED: ReadonlySet<NodeStatus> = new Set(["completed", "failed", "skipped", "cancelled"]);
+
+export class RunView {
+  readonly ir: Ir;
+  readonly nodes: { [id: string]: NodeView } = {};
+  status: RunStatus = "QUEUED";
+  error: RunError | null = null;
+  output: Json = null;
+  startedAt: number | null = null;
+  endedAt: number | null = null;
+  /** Node that changed last and is not skipped. */
+  current_step: string | null = null;
+  #progress = 0;
+  #changed = new Set<string>();
+
+  constructor(ir: Ir) {
+    this.ir = ir;
+    for (const node of ir.nodes) {
+      const fresh: NodeView = {
+        status: "pending",
+        activations: 0,
+        attempts: 0,
+        started_at: null,
+        ended_at: null,
+      };
+      Object.defineProperty(this.nodes, node.id, { value: fresh, enumerable: true });
+    }
+  }
+
+  /** Share of nodes decided, 0 to 100; never falls, 100 only at the end. */
+  get progress(): number {
+    if (isTerminal(this.status)) {
+      return 100;
+    }
+    const views = Object.values(this.nodes);
+    const decided = views.filter((view) => DECIDED.has(view.status)).length;
+    const share = Math.floor((100 * decided) / Math.max(views.length, 1));
+    this.#progress = Math.max(this.#progress, Math.min(share, 99));
+    return this.#progress;
+  }
+
+  /** Applies one transition; returns the ids of the nodes whose state it changed. */
+  apply(t: Transition, tMs: number): string[] {
+    this.#changed = new Set();
+    if (t.e.startsWith("run.")) {
+      this.#run(t, tMs);
+    } else if (t.n !== undefined) {
+      this.#nodeEvent(t, this.#node(t.n), tMs);
+    }
+    return [...this.#changed];
+  }
+
+  #run(t: Transition, tMs: number): void {
+    if (t.e === "run.started") {
+      this.status = "RUNNING";
+      this.startedAt = tMs;
+      this.ir.analysis.roots.forEach((root) => this.#ready(root, tMs));
+    } else if (t.e === "run.finishing") {
+      this.status = "FINISHING";
+    } else if (t.e !== "run.suspect") {
+      this.#end(t, tMs);
+    }
+  }
+
+  #end(t: Transition, tMs: number): void {
+    this.status =
+      t.e === "run.completed" ? "COMPLETED" : t.e === "run.failed" ? "FAILED" : "CANCELLED";
+    this.endedAt = tMs;
+    this.error = t.err?.error ?? (t.e === "run.failed" ? this.#failedNodes() : null);
+    this.output = t.e === "run.completed" ? (t.o === undefined ? this.#terminalOutput() : t.o) : null;
+    for (const node of this.ir.nodes) {
+      const view = this.#view(node);
+      if (view.activations > 0 && !DECIDED.has(view.status)) {
+        this.#set(node, { status: "cancelled", ended_at: tMs });
+      }
+    }
+  }
+
+  #nodeEvent(t: Transition, node: IrNode, tMs: number): void {
+    const ended = { ended_at: tMs, attempts: t.a ?? this.#view(node).attempts };
+    switch (t.e) {
+      case "node.completed":
+        this.#set(node, { status: "completed", ...ended, output: t.o ?? null });
+        delete this.#view(node).error;
+        this.#follow(node, t.x ?? "", tMs);
+        break;
+      case "node.failed":
+        this.#set(node, { status: "failed", ...ended, ...errorOf(t) });
+        this.#follow(node, t.x ?? "", tMs);
+        break;
+      case "node.retrying":
+        this.#set(node, { status: "retrying", attempts: t.a ?? 1, ...errorOf(t) });
+        break;
+      case "node.parked":
+        this.#set(node, { status: "waiting" });
+        break;
+      case "node.activated":
+      case "node.resumed":
+        this.#set(node, { status: "ready", attempts: t.a ?? 1 });
+        break;
+      case "node.skipped":
+        this.#skip(node, tMs);
+        break;
+      case "join.decided":
+        if (t.v === "fired") {
+          this.#ready(t.n as number, tMs);
+        } else {
+          this.#skip(node, tMs);
+        }
+        break;
+      case "loop.round":
+        this.#ready(t.n as number, tMs);
+        if ((t.due ?? 0) > tMs) {
+          this.#set(node, { status: "waiting" });
+        }
+        break;
+      default:
+        break;
+    }
+  }
+
+  #follow(node: IrNode, edges: string, tMs: number): void {
+    node.out.forEach((edge, place) => {
+      const target = this.#node(this.ir.edges[edge]?.to ?? -1);
+      if (target.join.arity > 1 || edges === "") {
+        return;
+      }
+      if (edges[place] === "L") {
+        this.#ready(target, tMs);
+      } else {
+        this.#skip(target, tMs);
+      }
+    });
+  }
+
+  /** Skips a node and what dies with it, up to the next joins. */
+  #skip(start: IrNode, tMs: number): void {
+    const stack = [start];
+    for (let node = stack.pop(); node !== undefined; node = stack.pop()) {
+      const outer = node.head_of[0];
+      const loop = outer === undefined ? undefined : this.ir.loops[outer];
+      const dead = loop === undefined ? [node] : loop.body.map((n) => this.#node(n));
+      dead.forEach((n) => this.#set(n, { status: "skipped", ended_at: tMs }));
+      const last = loop === undefined ? node : this.#node(loop.latch);
+      for (const edge of last.out) {
+        const target = this.#node(this.ir.edges[edge]?.to ?? -1);
+        if (target.join.arity <= 1) {
+          stack.push(target);
+        }
+      }
+    }
+  }
+
+  #ready(at: number | IrNode, tMs: number): void {
+    const node = typeof at === "number" ? this.#node(at) : at;
+    const view = this.#view(node);
+    this.#set(node, {
+      status: "ready",
+      activations: view.activations + 1,
+      attempts: 1,
+      started_at: tMs,
+      ended_at: null,
+    });
+  }
+
+  #set(node: IrNode, change: Partial<NodeView>): void {
+    Object.assign(this.#view(node), change);
+    this.#changed.add(node.id);
+    if (change.status !== "skipped" && change.status !== "cancelled") {
+      this.current_step = node.id;
+    }
+  }
+
+  #node(index: number): IrNode {
+    const node = this.ir.nodes[index];
+    if (node === undefined) {
+      throw new Error(`workflow ${this.ir.name} has no node ${index}`);
+    }
+    return node;
+  }
+
+  #view(node: IrNode): NodeView {
+    return this.nodes[node.id] as NodeView;
+  }
+
+  #failedNodes(): RunError {
+    const failed = this.ir.nodes.filter((node) => this.#view(node).status === "failed");
+    return failedNodesError(failed.map((n) => ({ id: n.id, error: this.#view(n).error ?? null })));
+  }
+
+  #terminalOutput(): Json {
+    const ended = this.ir.analysis.leaves
+      .map((leaf) => this.#node(leaf))
+      .filter((node) => this.#view(node).status === "completed");
+    return runOutput(ended.map((node) => [node.id, this.#view(node).output ?? null]));
+  }
+}
+
+function errorOf(t: Transition): { error?: RunError } {
+  return t.err === undefined ? {} : { error: t.err.error };
+}
+
+/** Output of a run without a template, from its completed terminal nodes (25 §Run output). */
+export function runOutput(completed: readonly (readonly [string, Json])[]): Json {
+  if (completed.length <= 1) {
+    return completed[0]?.[1] ?? null;
+  }
+  return Object.fromEntries(completed);
+}
+
+/** Error of a run that failed under `failure: continue`. */
+export function failedNodesError(
+  failed: readonly { id: string; error: RunError | null }[],
+): RunError {
+  const ids = failed.map((node) => node.id);
+  return {
+    code: failed[0]?.error?.code ?? "HANDLER_ERROR",
+    message: `${ids.length} node(s) failed: ${ids.join(", ")}`,
+    ...(ids[0] === undefined ? {} : { node: ids[0] }),
+    details: { nodes: failed },
+  };
+}

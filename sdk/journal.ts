@@ -1,0 +1,102 @@
+/**
+ * Journal records: one entry of a partition's `ev` stream per script call, each a JSON array of the
+ * transitions that the call made, chained to its predecessor by sequence number and nonce.
+ *
+ * Implied facts are not written: an in-edge value follows from `x` of its source, the activation of
+ * a node with one in-edge from a live value, a skipped region from its frontier. sdk/fold.ts knows.
+ */
+import type { Json } from "../compiler/ir.ts";
+import type { RunError } from "./status.ts";
+
+export type EventName =
+  | "run.started"
+  | "run.finishing"
+  | "run.completed"
+  | "run.failed"
+  | "run.cancelled"
+  | "run.suspect"
+  | "counter.adjusted"
+  | "node.activated"
+  | "node.resumed"
+  | "node.completed"
+  | "node.failed"
+  | "node.retrying"
+  | "node.parked"
+  | "node.skipped"
+  | "join.decided"
+  | "loop.round";
+
+/** One accepted transition. Members are present as the event needs them. */
+export interface Transition {
+  /** Run id. */
+  r: string;
+  e: EventName;
+  /** Node index and scope. */
+  n?: number;
+  s?: string;
+  /** Attempt. */
+  a?: number;
+  /** Values of the node's out-edges in the order of `IrNode.out`: L, D, X. "" before a next round. */
+  x?: string;
+  /** Output of a node or of the run. */
+  o?: Json;
+  /** Error value. */
+  err?: { error: RunError };
+  /** join.decided: fired, skipped, failed (skipped, sends failed). node.skipped: D or X. */
+  v?: "fired" | "skipped" | "failed" | "D" | "X";
+  /** join.decided: arrivals, one character per in-edge. */
+  in?: string;
+  /** join.decided: 1 when a token of its own spreads the skip (node.skipped follows). */
+  k?: number;
+  /** When a retry, a parked token or a round is due, Redis time in ms. */
+  due?: number;
+  /** How long the handler ran, ms. */
+  ms?: number;
+  /** Worker that executed it. */
+  w?: string;
+  /** Evaluated in the step of the node before. */
+  f?: number;
+  /** 1: the token is in the dead letters. */
+  dl?: number;
+  /** run.started: IR hash and run epoch. */
+  ir?: string;
+  ep?: number;
+  /** counter.adjusted: delta and counter. */
+  d?: number;
+  c?: number;
+}
+
+export interface JournalRecord {
+  streamId: string;
+  seq: number;
+  nonce: string;
+  prev: string;
+  /** Redis time, ms. */
+  t: number;
+  transitions: Transition[];
+}
+
+/** Parses one entry of `ev`. Throws if it is not a journal record. */
+export function parseJournalRecord(streamId: string, fields: readonly string[]): JournalRecord {
+  const map: { [field: string]: string } = {};
+  for (let i = 0; i + 1 < fields.length; i += 2) {
+    map[fields[i] as string] = fields[i + 1] as string;
+  }
+  const { v, seq, nonce, prev, t, b } = map;
+  if (v !== "1" || seq === undefined || nonce === undefined || prev === undefined || b === undefined) {
+    throw new Error(`journal entry ${streamId} is not a record of version 1`);
+  }
+  return { streamId, seq: Number(seq), nonce, prev, t: Number(t), transitions: JSON.parse(b) as Transition[] };
+}
+
+/** Position of a transition, `<seq>.<index>`: rises within a partition, so within a run. */
+export function positionOf(seq: number, index: number): string {
+  return `${seq}.${index}`;
+}
+
+/** Compares positions: negative, 0, positive. */
+export function comparePositions(a: string, b: string): number {
+  const [seqA = 0, indexA = 0] = a.split(".").map(Number);
+  const [seqB = 0, indexB = 0] = b.split(".").map(Number);
+  return seqA - seqB || indexA - indexB;
+}

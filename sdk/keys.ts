@@ -1,0 +1,89 @@
+/**
+ * Every Redis key of the engine, built here and nowhere else (docs/redis-keys.md tells what each
+ * holds, what bounds it and what removes it).
+ *
+ * All keys of a partition carry the hash tag `{p}`, so that one script may touch them together on
+ * a Redis Cluster too.
+ */
+import calculateSlot from "cluster-key-slot";
+import type { Priority } from "../compiler/ir.ts";
+
+export const GROUP = "workers";
+export const INTAKE_GROUP = "intake";
+export const PRIORITIES: readonly Priority[] = ["high", "normal", "low"];
+
+/** Keys without a partition; never used together with others in a script. */
+export const globalKeys = {
+  /** Facts fixed when a deployment is created: id, partitions, layout. */
+  deployment: "gv:deployment",
+  submissions: "gv:submissions",
+  replies: "gv:submissions:replies",
+  /** Answers to one client's submissions. */
+  repliesOf: (client: string): string => `gv:submissions:replies:${client}`,
+  ir: (hash: string): string => `gv:ir:${hash}`,
+  /** IR hashes by time of last use, so that unused ones can be removed. */
+  irUse: "gv:ir",
+} as const;
+
+export interface PartitionKeys {
+  ev: string;
+  meta: string;
+  timers: string;
+  halted: string;
+  release: string;
+  tombs: string;
+  /** Entries that no worker could read. */
+  quarantine: string;
+  run(id: string): string;
+  queue(queue: string, priority: Priority): string;
+}
+
+/** The keys of partition `p`. */
+export function partitionKeys(p: number): PartitionKeys {
+  const tag = `gv:{${p}}:`;
+  return {
+    ev: `${tag}ev`,
+    meta: `${tag}meta`,
+    timers: `${tag}timers`,
+    halted: `${tag}halted`,
+    release: `${tag}release`,
+    tombs: `${tag}tombs`,
+    quarantine: `${tag}quarantine`,
+    run: (id) => `${tag}run:${id}`,
+    queue: (queue, priority) => `${tag}q:${queue}:${priority}`,
+  };
+}
+
+export interface QueueKey {
+  partition: number;
+  /** `ns:<id>:` of the run, or "". */
+  namespace: string;
+  /** Queue name without namespace: `fn:charge`, `kind:http`, … */
+  queue: string;
+  priority: Priority;
+}
+
+const QUEUE_KEY = /^gv:\{(\d+)\}:q:(ns:[^:]+:)?(.+):(high|normal|low)$/;
+
+/** Takes a queue's key apart; null if it is not one. */
+export function parseQueueKey(key: string): QueueKey | null {
+  const match = QUEUE_KEY.exec(key);
+  if (match === null) {
+    return null;
+  }
+  return {
+    partition: Number(match[1]),
+    namespace: match[2] ?? "",
+    queue: match[3] ?? "",
+    priority: match[4] as Priority,
+  };
+}
+
+/**
+ * The partition of a run: by its root's id, so that children stay with their root. `partitions`
+ * is a power of two up to 16,384 (then CRC16 modulo slots modulo P is CRC16 modulo P).
+ */
+export function partitionOf(runId: string, partitions: number): number {
+  const root = runId.split("~", 1)[0] ?? runId;
+  return calculateSlot(root) % partitions;
+}

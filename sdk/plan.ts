@@ -1,0 +1,228 @@
+/**
+ * What follows from a node's end: the effects that a worker hands to complete_tokens.
+ *
+ * Everything here is static per workflow and out-edge values, so it is worked out once and kept
+ * (20 §4): which tokens are activated, which joins get an arrival, which joins lie on the border of
+ * a dead region (the nodes in between are skipped without being written), which loops end with it,
+ * and - the closure - what would follow if one of those joins is skipped in turn. The script reads
+ * a closure only in that case; a join missing from it gets a token of its own.
+ */
+import type { Ir, IrNode } from "../compiler/ir.ts";
+import { entrySuffix, loopChain } from "./scope.ts";
+
+/** Value of an out-edge: live, dead, failed. */
+export type EdgeValue = "L" | "D" | "X";
+
+export interface EffectPlan {
+  /** Number of effects. */
+  count: number;
+  /** Flat: type, node, depth, suffix, queue, position, need, arity per effect. */
+  args: readonly string[];
+  closure: string;
+}
+
+export const NO_EFFECTS: EffectPlan = { count: 0, args: [], closure: "" };
+
+/** `V` stands for the value of the skip that leads there. */
+interface Effect {
+  type: "T" | "F" | "G" | "E" | "L" | "V";
+  node: number;
+  depth: number;
+  suffix: string;
+  queue: number;
+  position: number;
+  need: number;
+  arity: number;
+}
+
+/** Bounds of what is sent with one completion, and of what is kept per workflow. */
+const CLOSURE_JOINS_MAX = 256;
+const MEMO_MAX = 4096;
+
+/** Works out effects for one workflow; keeps what it has worked out. */
+export class Planner {
+  readonly #ir: Ir;
+  readonly #depths: number[];
+  readonly #plans = new Map<string, EffectPlan>();
+  readonly #skips = new Map<number, Effect[]>();
+
+  constructor(ir: Ir) {
+    this.#ir = ir;
+    this.#depths = ir.nodes.map((_, index) => loopChain(ir, index).length);
+  }
+
+  /**
+   * Effects of a node's end with these out-edge values (in the order of `node.out`). A value `F` is
+   * a live edge whose target is evaluated next, in the same item. `leaves`: the node is a latch and
+   * its loop ends here.
+   */
+  end(node: number, edges: string, leaves: boolean): EffectPlan {
+    return this.#memo(`${node}:${edges}:${leaves ? 1 : 0}`, () => {
+      const ir = this.#node(node);
+      const effects: Effect[] = leaves ? [this.#loopEnd(node)] : [];
+      const values: (EdgeValue | "V")[] = leaves ? ["V"] : [];
+      ir.out.forEach((edge, place) => {
+        const fused = edges[place] === "F";
+        const value = fused ? "L" : (edges[place] as EdgeValue);
+        const follow = this.#edge(edge, value === "L", fused);
+        effects.push(...follow);
+        values.push(...follow.map((): EdgeValue => value));
+      });
+      return this.#pack(effects, values);
+    });
+  }
+
+  /** Effects of another round of the loop latched by `node`, after the round that `scope` names. */
+  again(node: number, scope: string): EffectPlan {
+    const loop = this.#ir.loops[this.#node(node).latch_of ?? -1];
+    if (loop === undefined) {
+      throw new Error(`node ${node} is not the latch of a loop`);
+    }
+    const round = Number(scope.slice(scope.lastIndexOf(":") + 1)) + 1;
+    const head = this.#node(loop.head);
+    // Loops inside this one that share its head begin anew with every round.
+    const own = head.head_of.findIndex((l) => this.#ir.loops[l] === loop);
+    const inner = head.head_of.slice(own + 1).map((l) => `${this.#ir.loops[l]?.latch ?? -1}:1`);
+    const effect: Effect = {
+      ...this.#target(loop.head, "G"),
+      depth: (this.#depths[node] ?? 1) - 1,
+      suffix: [`${node}:${round}`, ...inner].join("/"),
+    };
+    return this.#pack([effect], ["L"]);
+  }
+
+  /** Effects of skipping a join, for the token that spreads a skip. */
+  skip(node: number, value: "D" | "X"): EffectPlan {
+    return this.#memo(`skip:${node}:${value}`, () => {
+      const effects = this.#skip(node);
+      return this.#pack(effects, effects.map(() => value));
+    });
+  }
+
+  #memo(key: string, make: () => EffectPlan): EffectPlan {
+    let plan = this.#plans.get(key);
+    if (plan === undefined) {
+      plan = make();
+      if (this.#plans.size >= MEMO_MAX) {
+        this.#plans.clear();
+      }
+      this.#plans.set(key, plan);
+    }
+    return plan;
+  }
+
+  #node(index: number): IrNode {
+    const node = this.#ir.nodes[index];
+    if (node === undefined) {
+      throw new Error(`the workflow has no node ${index}`);
+    }
+    return node;
+  }
+
+  #target(index: number, type: Effect["type"]): Effect {
+    const node = this.#node(index);
+    return {
+      type,
+      node: index,
+      depth: (this.#depths[index] ?? 0) - node.head_of.length,
+      suffix: entrySuffix(this.#ir, index),
+      queue: node.queue,
+      position: 0,
+      need: node.join.need,
+      arity: node.join.arity,
+    };
+  }
+
+  #loopEnd(latch: number): Effect {
+    const none = { suffix: "", queue: 0, position: 0, need: 0, arity: 0 };
+    return { type: "E", node: latch, depth: this.#depths[latch] ?? 1, ...none };
+  }
+
+  /** An edge with its value; a dead edge to a node without a join skips that node and goes on. */
+  #edge(index: number, live: boolean, fused: boolean): Effect[] {
+    const edge = this.#ir.edges[index];
+    if (edge === undefined) {
+      throw new Error(`the workflow has no edge ${index}`);
+    }
+    const node = this.#node(edge.to);
+    if (node.join.arity > 1) {
+      const position = node.in.indexOf(index);
+      return [{ ...this.#target(edge.to, live ? "L" : "V"), position }];
+    }
+    if (live) {
+      return [this.#target(edge.to, fused ? "F" : "T")];
+    }
+    return this.#skip(edge.to);
+  }
+
+  /** Everything that follows at once when `start` is skipped, up to the next joins. */
+  #skip(start: number): Effect[] {
+    const known = this.#skips.get(start);
+    if (known !== undefined) {
+      return known;
+    }
+    const effects: Effect[] = [];
+    const stack = [start];
+    for (let at = stack.pop(); at !== undefined; at = stack.pop()) {
+      for (const index of this.#outOfSkipped(at, effects)) {
+        const edge = this.#ir.edges[index];
+        const target = edge === undefined ? undefined : this.#node(edge.to);
+        if (edge !== undefined && target !== undefined && target.join.arity > 1) {
+          effects.push({ ...this.#target(edge.to, "V"), position: target.in.indexOf(index) });
+        } else if (edge !== undefined) {
+          stack.push(edge.to);
+        }
+      }
+    }
+    this.#skips.set(start, effects);
+    return effects;
+  }
+
+  /** Edges that die with a skipped node: a loop dies as a whole, by its latch's edges. */
+  #outOfSkipped(index: number, effects: Effect[]): number[] {
+    const node = this.#node(index);
+    const outer = node.head_of[0];
+    if (outer !== undefined) {
+      return this.#node(this.#ir.loops[outer]?.latch ?? -1).out;
+    }
+    if (node.latch_of !== null) {
+      effects.push(this.#loopEnd(index));
+    }
+    return node.out;
+  }
+
+  #pack(effects: Effect[], values: (EdgeValue | "V")[]): EffectPlan {
+    const args: string[] = [];
+    effects.forEach((effect, i) => {
+      const type = effect.type === "V" ? (values[i] ?? "D") : effect.type;
+      args.push(type, ...this.#fields(effect));
+    });
+    return { count: effects.length, args, closure: this.#closure(effects, values) };
+  }
+
+  #fields(e: Effect): string[] {
+    return [e.node, e.depth, e.suffix, e.queue, e.position, e.need, e.arity].map(String);
+  }
+
+  /** What follows for each join that these effects might skip, directly or in turn. */
+  #closure(effects: Effect[], values: (EdgeValue | "V")[]): string {
+    const failFast = this.#ir.settings.failure === "fail_fast";
+    // With a live arrival an `all` join can only be skipped by a failed one.
+    const open = effects
+      .filter((e, i) => e.type === "V" || (e.type === "L" && !(failFast && e.need === 0)) || values[i] === "X")
+      .filter((e) => e.arity > 1)
+      .map((e) => e.node);
+    const seen = new Set<number>();
+    let text = "";
+    for (let i = 0; i < open.length && seen.size < CLOSURE_JOINS_MAX; i++) {
+      const join = open[i] as number;
+      if (!seen.has(join)) {
+        seen.add(join);
+        const follow = this.#skip(join);
+        text += `|${join}=${follow.map((e) => [e.type, ...this.#fields(e)].join(",")).join(";")}`;
+        open.push(...follow.filter((e) => e.arity > 1).map((e) => e.node));
+      }
+    }
+    return text === "" ? "" : `${text}|`;
+  }
+}

@@ -1,0 +1,181 @@
+/**
+ * The one place that opens Postgres connections.
+ *
+ * Everything is asked through a Database: it names statements (prepared once per connection),
+ * gives bigint back as a number, and turns a lost connection into GV_DATABASE_UNAVAILABLE.
+ *
+ * PGlite behind its socket server is one session for all connections, and queues single protocol
+ * messages: two connections outside a transaction would mix their unnamed statements. With
+ * `singleSession` statements are unnamed and each runs in a transaction of its own, which the
+ * socket server keeps together.
+ */
+import pg from "pg";
+import type { Pool, PoolClient, PoolConfig, QueryResultRow } from "pg";
+import { GavotteError } from "../errors.ts";
+
+export interface Statement {
+  /** Unique per text: the driver prepares it under this name. */
+  name: string;
+  text: string;
+}
+
+export interface Queryable {
+  query<Row extends QueryResultRow>(statement: Statement, values?: unknown[]): Promise<Row[]>;
+}
+
+export interface Database extends Queryable {
+  readonly pool: Pool;
+  readonly singleSession: boolean;
+  /** Runs `work` in a transaction; a deadlock or serialisation failure repeats it a few times. */
+  transaction<T>(work: (tx: Queryable) => Promise<T>): Promise<T>;
+  /** Closes all connections; safe to repeat. */
+  close(): Promise<void>;
+}
+
+export interface PostgresTarget {
+  /** `postgres://…`; or `config`. */
+  url?: string;
+  config?: PoolConfig;
+  /** Connections at most; 1 is forced by `singleSession`. */
+  connectionsMax?: number;
+  /** The server is PGlite: no named statements, no locks between connections. */
+  singleSession?: boolean;
+  /** Seen in pg_stat_activity. */
+  name?: string;
+}
+
+const CONNECT_TIMEOUT_MS = 5000;
+const TRANSACTION_TRIES = 4;
+const RETRIED_CODES = new Set(["40001", "40P01"]);
+const INT8_OID = 20;
+
+const types = new pg.TypeOverrides();
+types.setTypeParser(INT8_OID, Number);
+
+/** Configuration of one connection to `target`, for those that need one of their own. */
+export function clientConfig(target: PostgresTarget): PoolConfig {
+  return {
+    ...(target.url === undefined ? {} : { connectionString: target.url }),
+    ...target.config,
+    types,
+    application_name: `gavotte:${target.name ?? "main"}`,
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    keepAlive: true,
+  };
+}
+
+/** Makes a Database; it connects at first use. */
+export function connectPostgres(target: PostgresTarget): Database {
+  const singleSession = target.singleSession ?? false;
+  const max = singleSession ? 1 : (target.connectionsMax ?? 10);
+  const pool = new pg.Pool({ ...clientConfig(target), max });
+  // Without a listener a server that closes an idle connection would end the process.
+  pool.on("error", () => undefined);
+  return new PooledDatabase(pool, singleSession);
+}
+
+class PooledDatabase implements Database {
+  readonly pool: Pool;
+  readonly singleSession: boolean;
+  #closing: Promise<void> | null = null;
+
+  constructor(pool: Pool, singleSession: boolean) {
+    this.pool = pool;
+    this.singleSession = singleSession;
+  }
+
+  async query<Row extends QueryResultRow>(
+    statement: Statement,
+    values: unknown[] = [],
+  ): Promise<Row[]> {
+    if (this.singleSession) {
+      return this.transaction((tx) => tx.query<Row>(statement, values));
+    }
+    try {
+      return (await this.pool.query<Row>({ ...statement, values })).rows;
+    } catch (error) {
+      throw databaseError(error, statement.name);
+    }
+  }
+
+  async transaction<T>(work: (tx: Queryable) => Promise<T>): Promise<T> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#once(work);
+      } catch (error) {
+        const code = String((error as { code?: unknown }).code);
+        if (!RETRIED_CODES.has(code) || attempt >= TRANSACTION_TRIES) {
+          throw error;
+        }
+      }
+    }
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.pool.end();
+    return this.#closing;
+  }
+
+  async #once<T>(work: (tx: Queryable) => Promise<T>): Promise<T> {
+    const client = await this.pool.connect().catch((error: unknown) => {
+      throw databaseError(error, "connect");
+    });
+    // A connection lost in mid-transaction is reported by its query; the event must be heard too.
+    const ignore = (): void => undefined;
+    client.on("error", ignore);
+    let broken: Error | undefined;
+    try {
+      await client.query("BEGIN");
+      const result = await work(this.#within(client));
+      await client.query("COMMIT");
+      return result;
+    } catch (error) {
+      await client.query("ROLLBACK").catch((cause: Error) => (broken = cause));
+      throw databaseError(error, "transaction");
+    } finally {
+      client.off("error", ignore);
+      client.release(broken);
+    }
+  }
+
+  #within(client: PoolClient): Queryable {
+    const named = !this.singleSession;
+    return {
+      query: async <Row extends QueryResultRow>(statement: Statement, values: unknown[] = []) => {
+        const query = named ? { ...statement, values } : { text: statement.text, values };
+        return (await client.query<Row>(query)).rows;
+      },
+    };
+  }
+}
+
+const AWAY_CODES = new Set([
+  ...["ECONNREFUSED", "ECONNRESET", "ENOENT", "EPIPE", "ETIMEDOUT", "EHOSTUNREACH", "ENOTFOUND"],
+  ...["EAI_AGAIN", "57P01", "57P02", "57P03", "53300", "25006"],
+]);
+const AWAY_TEXT = /connection terminated|timeout (exceeded|expired)|not queryable|client was closed/i;
+
+/** Whether an error means that the server cannot be reached now, or cannot be written to. */
+export function isDatabaseAway(error: unknown): boolean {
+  const { code, message } = error as { code?: unknown; message?: unknown };
+  const text = String(code);
+  return (
+    text === "GV_DATABASE_UNAVAILABLE" ||
+    AWAY_CODES.has(text) ||
+    /^08/.test(text) ||
+    (code === undefined && AWAY_TEXT.test(String(message)))
+  );
+}
+
+/** The error to throw for one of the driver: GV_DATABASE_UNAVAILABLE, or itself. */
+export function databaseError(error: unknown, what: string): unknown {
+  if (error instanceof GavotteError || !isDatabaseAway(error)) {
+    return error;
+  }
+  const reason = error instanceof Error ? error.message : String(error);
+  return new GavotteError(
+    "GV_DATABASE_UNAVAILABLE",
+    `Postgres cannot be reached (${what}: ${reason}); check the database URL and that it runs`,
+    { cause: error },
+  );
+}

@@ -1,0 +1,87 @@
+/**
+ * The schema: brought up to date on request, checked at every start.
+ *
+ * A process never migrates unless told to. It refuses a schema older than it needs, and one newer
+ * than it knows: both would fail later and worse.
+ */
+import { existsSync, readdirSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { runner } from "node-pg-migrate";
+import { GavotteError } from "../errors.ts";
+import { databaseError, type Database } from "./connect.ts";
+
+const TABLE = "schema_migrations";
+
+export interface MigrateOptions {
+  /** Told what is applied. */
+  onMigration?: (name: string) => void;
+}
+
+/**
+ * Applies what is missing; returns the names applied. Safe to call from several processes at once:
+ * they wait for each other (a PGlite has one process that does so).
+ */
+export async function migrate(db: Database, options: MigrateOptions = {}): Promise<string[]> {
+  const client = await db.pool.connect().catch((error: unknown) => {
+    throw databaseError(error, "migrate");
+  });
+  try {
+    const applied = await runner({
+      dbClient: client,
+      dir: migrationsDir(),
+      ignorePattern: "(?!.*\\.sql$).*",
+      migrationsTable: TABLE,
+      direction: "up",
+      singleTransaction: true,
+      noLock: db.singleSession,
+      advisoryLockMode: "wait",
+      log: () => undefined,
+    });
+    applied.forEach(({ name }) => options.onMigration?.(name));
+    return applied.map(({ name }) => name);
+  } finally {
+    client.release();
+  }
+}
+
+/** Throws GV_SCHEMA_OUTDATED, with the remedy, unless the schema is the one of this program. */
+export async function assertSchema(db: Database): Promise<void> {
+  const known = migrationNames();
+  const exists = { name: "", text: `SELECT to_regclass('${TABLE}') IS NOT NULL AS there` };
+  const [found] = await db.query<{ there: boolean }>({ ...exists, name: "schema_exists" });
+  const text = `SELECT name FROM ${TABLE} ORDER BY id`;
+  const rows = found?.there ? await db.query<{ name: string }>({ name: "schema_names", text }) : [];
+  const present = rows.map((row) => row.name);
+  const missing = known.filter((name) => !present.includes(name));
+  const newer = present.filter((name) => !known.includes(name));
+  if (newer.length > 0) {
+    const message = `the database schema has ${newer.join(", ")}, which this version does not know`;
+    throw new GavotteError("GV_SCHEMA_OUTDATED", `${message}; start the newer version instead`, {
+      details: { newer },
+    });
+  }
+  if (missing.length > 0) {
+    const message = `the database schema lacks ${missing.join(", ")}`;
+    throw new GavotteError("GV_SCHEMA_OUTDATED", `${message}; run "gavotte migrate" first`, {
+      details: { missing },
+    });
+  }
+}
+
+/** Names of the migrations of this program, in order. */
+export function migrationNames(): string[] {
+  const files = readdirSync(migrationsDir()).filter((file) => file.endsWith(".sql"));
+  return files.map((file) => file.slice(0, -".sql".length)).sort();
+}
+
+/** The folder stands beside `sdk`, or, when compiled into `dist/`, one level further up. */
+function migrationsDir(): string {
+  const dirs = ["../../migrations/", "../../../migrations/"].map((path) =>
+    fileURLToPath(new URL(path, import.meta.url)),
+  );
+  const dir = dirs.find((path) => existsSync(path));
+  if (dir === undefined) {
+    throw new GavotteError("GV_SCHEMA_OUTDATED", `no migrations in ${dirs.join(" or ")}; reinstall`);
+  }
+  return dir;
+}

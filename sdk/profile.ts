@@ -1,0 +1,78 @@
+/**
+ * A workflow as a worker meets it: the IR together with what differs between its runs - partition,
+ * namespace, priority - and so the keys of the queues that its tokens go to.
+ */
+import type { Ir, IrNode, Priority } from "../compiler/ir.ts";
+import { partitionKeys } from "./keys.ts";
+import { Planner } from "./plan.ts";
+
+export interface RunProfile {
+  /** Identity of the profile: equal keys, equal profiles. */
+  key: string;
+  ir: Ir;
+  irHash: string;
+  partition: number;
+  /** "" or `ns:<id>:`. */
+  namespace: string;
+  priority: Priority;
+  /** Queue keys, by `IrNode.queue`. */
+  queueKeys: string[];
+  planner: Planner;
+  /** Script flags: o, the run has an output template; t, a timeout. */
+  flags: string;
+}
+
+/** Makes profiles; those of one workflow share its planner. */
+export class Profiles {
+  readonly #byKey = new Map<string, RunProfile>();
+  readonly #planners = new Map<string, Planner>();
+  readonly #max: number;
+
+  constructor(max = 1000) {
+    this.#max = max;
+  }
+
+  get(irHash: string, place: ProfilePlace): RunProfile | undefined {
+    return this.#byKey.get(profileKey(irHash, place));
+  }
+
+  add(ir: Ir, irHash: string, place: ProfilePlace): RunProfile {
+    const known = this.get(irHash, place);
+    if (known !== undefined) {
+      return known;
+    }
+    if (this.#byKey.size >= this.#max) {
+      this.#byKey.clear();
+      this.#planners.clear();
+    }
+    const planner = this.#planners.get(irHash) ?? new Planner(ir);
+    this.#planners.set(irHash, planner);
+    const keys = partitionKeys(place.partition);
+    const profile: RunProfile = {
+      ...place,
+      key: profileKey(irHash, place),
+      ir,
+      irHash,
+      queueKeys: ir.queues.map((queue) => keys.queue(place.namespace + queue, place.priority)),
+      planner,
+      flags: (ir.output === undefined ? "" : "o") + (ir.settings.timeout_ms === null ? "" : "t"),
+    };
+    this.#byKey.set(profile.key, profile);
+    return profile;
+  }
+}
+
+export interface ProfilePlace {
+  partition: number;
+  namespace: string;
+  priority: Priority;
+}
+
+function profileKey(irHash: string, place: ProfilePlace): string {
+  return `${irHash}|${place.partition}|${place.namespace}|${place.priority}`;
+}
+
+/** The queue key of a node's tokens. */
+export function queueKeyOf(profile: RunProfile, node: IrNode): string {
+  return profile.queueKeys[node.queue] as string;
+}

@@ -1,0 +1,109 @@
+/** Typed call of scripts/complete_tokens.lua. */
+import type { EffectPlan } from "../plan.ts";
+import type { RunProfile } from "../profile.ts";
+import type { ScriptArg, ScriptRunner } from "./script-runner.ts";
+
+/**
+ * C completed · F failed, an edge handles it · U failed unhandled under `continue` · X failed
+ * unhandled, the run ends · R failed, retried after `delayMs` · P parked for `delayMs` · S a
+ * skipped join's dead region is spread.
+ */
+export type CompletionOp = "C" | "F" | "U" | "X" | "R" | "P" | "S";
+
+export interface CompletionResult {
+  node: number;
+  scope: string;
+  attempt: number;
+  op: CompletionOp;
+  /** JSON text: output (C), error value `{"error":…}` (F, U, X, R); D or X (S); "" (P). */
+  value: string;
+  /** Values of the out-edges, in the order of `IrNode.out`. */
+  edges: string;
+  /** More members for the journal's transition, as JSON text that begins with a comma, or "". */
+  extra: string;
+  delayMs: number;
+  plan: EffectPlan;
+}
+
+export interface CompletionItem {
+  profile: RunProfile;
+  runId: string;
+  epoch: string;
+  /** Queue (index into the IR's) of the first result's node; its timers name it. */
+  queue: number;
+  /** Stream entry to acknowledge; null if the token has none. */
+  entryId: string | null;
+  /** The token, then the pure nodes evaluated after it. Empty: only acknowledge. */
+  results: CompletionResult[];
+}
+
+/** What became of an item. */
+export const COMPLETION = {
+  done: 0,
+  /** Done, and the run waits for its output: call finishRun. */
+  finish: 1,
+  runGone: -1,
+  runEpoch: -2,
+  tokenNotActive: -3,
+  attemptStale: -4,
+  /** Nothing changed, not acknowledged. */
+  planFailed: -5,
+  /** Partly written; the journal says so and a supervisor repairs the run. */
+  applyFailed: -6,
+} as const;
+
+/** Settles a batch; the reply has one COMPLETION code per item, in order. */
+export async function completeTokens(
+  scripts: ScriptRunner,
+  items: readonly CompletionItem[],
+): Promise<number[]> {
+  const { keys, args } = encodeCompletion(scripts, items);
+  const reply = (await scripts.transition("completeTokens", keys, args)) as number[];
+  return reply.slice(1);
+}
+
+/** KEYS and ARGV (without the epoch) of one call. */
+export function encodeCompletion(
+  scripts: ScriptRunner,
+  items: readonly CompletionItem[],
+): { keys: string[]; args: ScriptArg[] } {
+  const k = scripts.keys;
+  const keys = [k.ev, k.meta, k.timers, k.halted, k.release];
+  const runs = new Map<string, number>();
+  const bases = new Map<string, number>();
+  for (const item of items) {
+    if (!runs.has(item.runId)) {
+      runs.set(item.runId, keys.push(k.run(item.runId)));
+    }
+  }
+  for (const { profile } of items) {
+    if (!bases.has(profile.key)) {
+      bases.set(profile.key, keys.length + 1);
+      for (const queue of profile.queueKeys) {
+        keys.push(queue);
+      }
+    }
+  }
+  const args: ScriptArg[] = [scripts.nonce(), items.length];
+  for (const item of items) {
+    const base = bases.get(item.profile.key) as number;
+    const own = base + item.queue;
+    args.push(
+      runs.get(item.runId) as number,
+      item.runId,
+      item.epoch,
+      item.profile.irHash,
+      item.profile.flags,
+      base,
+      own,
+      item.entryId === null ? 0 : own,
+      item.entryId ?? "",
+      item.results.length,
+    );
+    for (const r of item.results) {
+      args.push(r.node, r.scope, r.attempt, r.op, r.value, r.edges, r.extra, r.delayMs);
+      args.push(r.plan.closure, r.plan.count, ...r.plan.args);
+    }
+  }
+  return { keys, args };
+}

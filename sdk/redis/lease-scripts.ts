@@ -1,0 +1,44 @@
+/** Typed calls of the scripts about leases and consumers of a queue. */
+import type { ScriptRunner } from "./script-runner.ts";
+
+const IDS_MAX = 1000;
+
+/** Renews the leases of `ids`; returns those that this consumer no longer owns. */
+export async function renewLeases(
+  scripts: ScriptRunner,
+  queueKey: string,
+  consumer: string,
+  ids: readonly string[],
+): Promise<string[]> {
+  const lost: string[] = [];
+  for (let from = 0; from < ids.length; from += IDS_MAX) {
+    const args = [consumer, ...ids.slice(from, from + IDS_MAX)];
+    lost.push(...((await scripts.call("renewLeases", [queueKey], args)) as string[]));
+  }
+  return lost;
+}
+
+/** Gives entries back so that the next look for stale ones takes them; returns how many. */
+export async function handBack(
+  scripts: ScriptRunner,
+  queueKey: string,
+  consumer: string,
+  leaseMs: number,
+  ids: readonly string[],
+): Promise<number> {
+  let count = 0;
+  for (let from = 0; from < ids.length; from += IDS_MAX) {
+    const args = [consumer, leaseMs, ...ids.slice(from, from + IDS_MAX)];
+    count += (await scripts.call("handBack", [queueKey], args)) as number;
+  }
+  return count;
+}
+
+/** Removes a consumer from a queue's group; false while something is pending for it. */
+export async function removeConsumer(
+  scripts: ScriptRunner,
+  queueKey: string,
+  consumer: string,
+): Promise<boolean> {
+  return ((await scripts.call("removeConsumer", [queueKey], [consumer])) as number) >= 0;
+}

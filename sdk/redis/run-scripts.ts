@@ -1,0 +1,161 @@
+/** Typed calls of the scripts that start, finish, cancel, time out and release runs. */
+import { entrySuffix } from "../scope.ts";
+import type { RunProfile } from "../profile.ts";
+import type { ScriptArg, ScriptRunner } from "./script-runner.ts";
+
+/** Timers a script can fire in one call, and runs it can start or release. */
+export const SCRIPT_BATCH_MAX = 500;
+/** How long a tombstone refuses a late start; a start is late after less than half of that. */
+export const TOMBSTONE_MS = 120_000;
+export const START_WINDOW_MS = 30_000;
+
+export interface RunStart {
+  profile: RunProfile;
+  runId: string;
+  epoch: number;
+  /** The run's input as JSON text. */
+  input: string;
+  /** Redis time after which the start is refused: START_WINDOW_MS after the row was read. */
+  notAfterMs: number;
+}
+
+export const START = { started: 0, exists: -10, ended: -11, tooLate: -12 } as const;
+
+/** Starts runs of this partition; one START code per run. Throws when the epoch changed. */
+export async function startRuns(scripts: ScriptRunner, runs: readonly RunStart[]): Promise<number[]> {
+  const k = scripts.keys;
+  const keys = [k.ev, k.meta, k.timers, k.tombs];
+  const runKeys = runs.map((run) => keys.push(k.run(run.runId)));
+  const bases = new Map<string, number>();
+  const args: ScriptArg[] = [scripts.nonce(), runs.length];
+  runs.forEach((run, i) => {
+    const { profile } = run;
+    let base = bases.get(profile.key);
+    if (base === undefined) {
+      base = keys.length + 1;
+      bases.set(profile.key, base);
+      keys.push(...profile.queueKeys);
+    }
+    const { ir } = profile;
+    args.push(runKeys[i] as number, run.runId, run.epoch, profile.irHash, run.input);
+    args.push(`${profile.namespace}|${profile.priority}`, run.notAfterMs);
+    args.push(ir.settings.timeout_ms ?? 0, base, ir.analysis.roots.length);
+    for (const root of ir.analysis.roots) {
+      args.push(root, entrySuffix(ir, root), ir.nodes[root]?.queue ?? 0);
+    }
+  });
+  const reply = await scripts.transition("startRuns", keys, args, { sameEpoch: true });
+  return (reply as number[]).slice(1);
+}
+
+/** The scripts' clock: Redis' own time in ms (plus an offset that only tests set). */
+export async function redisTimeMs(scripts: ScriptRunner): Promise<number> {
+  const [[seconds, micros], offset] = await Promise.all([
+    scripts.redis.time(),
+    scripts.redis.hget(scripts.keys.meta, "offset_ms"),
+  ]);
+  return Number(seconds) * 1000 + Math.floor(Number(micros) / 1000) + Number(offset ?? 0);
+}
+
+export interface FiredTimers {
+  /** Members that had been due. */
+  due: number;
+  fired: number;
+  /** When the next member is due (Redis time), null if there is none. */
+  nextMs: number | null;
+}
+
+/** Fires what is due, at most SCRIPT_BATCH_MAX of it. */
+export async function fireTimers(scripts: ScriptRunner): Promise<FiredTimers> {
+  const k = scripts.keys;
+  const now = await redisTimeMs(scripts);
+  const range = ["LIMIT", 0, SCRIPT_BATCH_MAX] as const;
+  const members = await scripts.redis.zrangebyscore(k.timers, "-inf", now, ...range);
+  let fired = 0;
+  if (members.length > 0) {
+    const keys = [k.ev, k.meta, k.timers, k.halted, k.release];
+    const args: ScriptArg[] = [scripts.nonce(), members.length];
+    for (const member of members) {
+      const parts = member.split("|");
+      const queue = parts.slice(6).join("|");
+      const run = keys.push(k.run(parts[1] ?? ""));
+      args.push(member, run, queue === "" ? 0 : keys.push(queue));
+    }
+    const reply = (await scripts.transition("fireTimers", keys, args)) as number[];
+    fired = reply.slice(1).filter((code) => code === 0).length;
+  }
+  const next = await scripts.redis.zrange(k.timers, 0, 0, "WITHSCORES");
+  return { due: members.length, fired, nextMs: next[1] === undefined ? null : Number(next[1]) };
+}
+
+export interface RunFinish {
+  runId: string;
+  epoch: string;
+  status: "completed" | "failed";
+  /** Output JSON, or `{"error":…}`. */
+  value: string;
+  /** Queue that the finish timer names: the one of the item that was answered `finish`. */
+  queueKey: string;
+  /** Entry of kind `finish` to acknowledge, if this comes from one. */
+  entryId: string | null;
+}
+
+/** Ends a run that waits for its output. False: somebody else did, or it is gone. */
+export async function finishRun(scripts: ScriptRunner, finish: RunFinish): Promise<boolean> {
+  const k = scripts.keys;
+  const keys = [k.ev, k.meta, k.timers, k.halted, k.release, k.run(finish.runId), finish.queueKey];
+  const member = `finish|${finish.runId}|${finish.epoch}||||${finish.queueKey}`;
+  const args = [scripts.nonce(), finish.runId, finish.epoch, finish.status, finish.value];
+  args.push(member, finish.entryId ?? "");
+  return (await scripts.transition("finishRun", keys, args)) === 0;
+}
+
+export type CancelAnswer = "cancelled" | "was_cancelled" | "completed" | "failed" | "gone";
+
+const CANCEL_ANSWERS: { [code: string]: CancelAnswer } = {
+  0: "cancelled",
+  1: "was_cancelled",
+  2: "completed",
+  3: "failed",
+  "-1": "gone",
+};
+
+/** Cancels a run. `gone`: not in Redis; it can no longer start, its row is the caller's to change. */
+export async function cancelRun(
+  scripts: ScriptRunner,
+  runId: string,
+  reason: string,
+): Promise<CancelAnswer> {
+  const k = scripts.keys;
+  const keys = [k.ev, k.meta, k.timers, k.halted, k.release, k.tombs, k.run(runId)];
+  const error = JSON.stringify({ error: { code: "CANCELLED", message: reason } });
+  const args = [scripts.nonce(), runId, error, TOMBSTONE_MS];
+  const reply = await scripts.transition("cancelRun", keys, args);
+  return CANCEL_ANSWERS[String(reply)] ?? "gone";
+}
+
+/** Removes the keys of ended runs whose end is committed; `timers` are members still armed. */
+export async function releaseRuns(
+  scripts: ScriptRunner,
+  runIds: readonly string[],
+  timers: readonly string[],
+): Promise<number> {
+  const k = scripts.keys;
+  const keys = [k.meta, k.timers, k.release, k.tombs, ...runIds.map((id) => k.run(id))];
+  const args = [TOMBSTONE_MS, runIds.length, ...runIds, ...timers];
+  return (await scripts.transition("releaseRuns", keys, args)) as number;
+}
+
+/** Adds `delta` to a run's counter once per `op`; see scripts/apply_delta.lua for the reply. */
+export async function applyDelta(
+  scripts: ScriptRunner,
+  runId: string,
+  delta: number,
+  op: string,
+): Promise<{ code: number; counter: number | null }> {
+  const k = scripts.keys;
+  const keys = [k.ev, k.meta, k.timers, k.halted, k.release, k.run(runId)];
+  const args = [scripts.nonce(), runId, delta, op];
+  const reply = (await scripts.transition("applyDelta", keys, args)) as number[];
+  return { code: reply[0] as number, counter: reply[1] ?? null };
+}

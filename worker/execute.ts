@@ -1,0 +1,287 @@
+/**
+ * From a ready token to the item that settles it: run the node, decide its edges, evaluate the pure
+ * nodes that follow in the same step (20 §6, 21 A10).
+ *
+ * Handlers that answer at once are settled without a promise in between; most engine time is spent
+ * here, so the path of a plain success allocates little.
+ */
+import type { Vars } from "../condition/index.ts";
+import type { IrNode, Json } from "../compiler/ir.ts";
+import {
+  NO_EFFECTS,
+  roundOf,
+  type CompletionItem,
+  type CompletionResult,
+  type ReadyToken,
+  type RunProfile,
+} from "../sdk/internal.ts";
+import { backoffMs } from "./backoff.ts";
+import { decideFailure, decideSuccess } from "./decide.ts";
+import type { RunData } from "./run-data.ts";
+import { errorValue, ExecutionError, resolveInput, toExecutionError } from "./kinds/kind.ts";
+import { evaluatePure } from "./kinds/pure.ts";
+
+export interface ExecuteOptions {
+  /** Named in the journal. */
+  workerId: string;
+  /** Secrets for http and the like, resolved at the moment of use. */
+  secrets: () => { [name: string]: string };
+  random: () => number;
+  outputBytesMax: number;
+}
+
+/** A token with what has been read for it. */
+export interface Prepared {
+  token: ReadyToken;
+  profile: RunProfile;
+  node: IrNode;
+  data: RunData;
+}
+
+const FUSED_MAX = 64;
+const FUSED_BYTES_MAX = 256 * 1024;
+
+/** Settles tokens of one worker. */
+export class Executor {
+  readonly #options: ExecuteOptions;
+
+  constructor(options: ExecuteOptions) {
+    this.#options = options;
+  }
+
+  /** What the expressions of a node see before it runs. */
+  vars(p: Prepared, nodeIndex: number, node: IrNode, input: Json): Vars {
+    const { ir } = p.profile;
+    const vars: Vars = {
+      data: input,
+      ctx: p.data.context(nodeIndex, p.token.scope, node.refs),
+      run: {
+        id: p.token.runId,
+        workflow: ir.name,
+        version: ir.workflow_version,
+        attempt: Number(p.token.epoch),
+      },
+    };
+    if (node.uses_input) {
+      vars.input = p.data.input();
+    }
+    const iteration = roundOf(p.token.scope);
+    if (iteration !== undefined) {
+      vars.iteration = iteration;
+    }
+    return vars;
+  }
+
+  /** The node's own input, `config.input` applied. */
+  input(p: Prepared, node: IrNode): Json {
+    const { token } = p;
+    return token.payload !== null
+      ? (JSON.parse(token.payload) as Json)
+      : p.data.ownInput(node, token.scope, token.arrivals);
+  }
+
+  /** An item that settles a success, with the pure nodes after it. */
+  succeed(p: Prepared, vars: Vars, output: Json, ms: number): CompletionItem {
+    const item = this.item(p);
+    this.#succeed(p, item, p.token.node, p.token.attempt, vars, output, this.#extra(ms));
+    return item;
+  }
+
+  /** An item that settles a failed attempt: retried if allowed, else final. */
+  fail(p: Prepared, vars: Vars, error: ExecutionError, ms: number): CompletionItem {
+    const item = this.item(p);
+    const { retry } = p.node;
+    const { attempt } = p.token;
+    if (error.retryable && attempt < retry.max_attempts) {
+      const delayMs = error.retryAfterMs ?? backoffMs(retry, attempt, this.#options.random());
+      const value = JSON.stringify(errorValue(error, p.node.id, attempt));
+      item.results.push({ ...this.#base(p, p.token.node), op: "R", value, delayMs, extra: this.#extra(ms) });
+    } else {
+      this.#fail(p, item, p.token.node, p.token.attempt, vars, error, this.#extra(ms));
+    }
+    return item;
+  }
+
+  /** An item that parks the token for `delayMs`. */
+  park(p: Prepared, delayMs: number): CompletionItem {
+    const item = this.item(p);
+    item.results.push({ ...this.#base(p, p.token.node), op: "P", delayMs });
+    return item;
+  }
+
+  /** An item that spreads a skipped join's dead region. */
+  spread(p: Prepared): CompletionItem {
+    const item = this.item(p);
+    const value = p.token.skipValue ?? "D";
+    const plan = p.profile.planner.skip(p.token.node, value);
+    item.results.push({ ...this.#base(p, p.token.node), op: "S", value, plan });
+    return item;
+  }
+
+  /** An item without results: only the entry is acknowledged. */
+  item(p: Pick<Prepared, "token" | "profile" | "node">): CompletionItem {
+    return {
+      profile: p.profile,
+      runId: p.token.runId,
+      epoch: p.token.epoch,
+      queue: p.node.queue,
+      entryId: p.token.entryId,
+      results: [],
+    };
+  }
+
+  #base(p: Prepared, node: number): CompletionResult {
+    return {
+      node,
+      scope: p.token.scope,
+      attempt: node === p.token.node ? p.token.attempt : 1,
+      op: "C",
+      value: "",
+      edges: "",
+      extra: "",
+      delayMs: 0,
+      plan: NO_EFFECTS,
+    };
+  }
+
+  #extra(ms: number): string {
+    return `,"ms":${ms},"w":"${this.#options.workerId}"`;
+  }
+
+  #succeed(
+    p: Prepared,
+    item: CompletionItem,
+    index: number,
+    attempt: number,
+    vars: Vars,
+    output: Json,
+    extra: string,
+  ): void {
+    const { ir, planner } = p.profile;
+    const node = ir.nodes[index] as IrNode;
+    const { scope } = p.token;
+    let text: string;
+    let decision;
+    try {
+      text = this.#text(output);
+      const after = this.#after(p, index, node, vars, output);
+      decision = decideSuccess(ir, node, scope, after);
+    } catch (error) {
+      this.#fail(p, item, index, attempt, vars, toExecutionError(error), extra);
+      return;
+    }
+    const base = { ...this.#base(p, index), attempt, value: text, extra };
+    if (decision.again) {
+      const delayMs = ir.loops[node.latch_of as number]?.delay_ms ?? 0;
+      item.results.push({ ...base, delayMs, plan: planner.again(index, scope) });
+      return;
+    }
+    this.#settle(p, item, base, node, decision.edges, output);
+  }
+
+  #fail(
+    p: Prepared,
+    item: CompletionItem,
+    index: number,
+    attempt: number,
+    vars: Vars,
+    error: ExecutionError,
+    extra: string,
+  ): void {
+    const { ir, planner } = p.profile;
+    const node = ir.nodes[index] as IrNode;
+    let failure = error;
+    let edges: string | null = null;
+    if (!error.failsRun) {
+      try {
+        const value = errorValue(failure, node.id, attempt) as Json;
+        const timeout = failure.code === "TIMEOUT";
+        edges = decideFailure(ir, node, timeout, this.#after(p, index, node, vars, value));
+      } catch (second) {
+        failure = toExecutionError(second);
+      }
+    }
+    const value = errorValue(failure, node.id, attempt);
+    const base = { ...this.#base(p, index), attempt, value: JSON.stringify(value) };
+    const dead = `${extra},"dl":1`;
+    if (edges !== null) {
+      const more = failure.code === "POISON" ? dead : extra;
+      this.#settle(p, item, { ...base, op: "F", extra: more }, node, edges, value as Json);
+    } else if (ir.settings.failure === "continue" && !error.failsRun) {
+      const failed = "X".repeat(node.out.length);
+      const plan = planner.end(index, failed, node.latch_of !== null);
+      item.results.push({ ...base, op: "U", edges: failed, extra: dead, plan });
+    } else {
+      item.results.push({ ...base, op: "X", edges: "", extra: dead });
+    }
+  }
+
+  /** Adds a final result, then evaluates the pure nodes behind its live edges. */
+  #settle(
+    p: Prepared,
+    item: CompletionItem,
+    base: CompletionResult,
+    node: IrNode,
+    edges: string,
+    output: Json,
+  ): void {
+    const { ir, planner } = p.profile;
+    const fused: number[] = [];
+    let values = "";
+    node.out.forEach((edge, place) => {
+      const to = ir.edges[edge]?.to ?? -1;
+      if (edges[place] === "L" && ir.nodes[to]?.fusible === true && this.#room(item, fused)) {
+        fused.push(to);
+        values += "F";
+      } else {
+        values += edges[place] ?? "D";
+      }
+    });
+    const plan = planner.end(base.node, values, node.latch_of !== null);
+    item.results.push({ ...base, edges, plan });
+    if (base.op === "C") {
+      p.data.keep(base.node, output);
+    }
+    for (const next of fused) {
+      this.#fuse(p, item, next, output);
+    }
+  }
+
+  #room(item: CompletionItem, more: readonly number[]): boolean {
+    const bytes = item.results.reduce((sum, result) => sum + result.value.length, 0);
+    return item.results.length + more.length < FUSED_MAX && bytes < FUSED_BYTES_MAX;
+  }
+
+  #fuse(p: Prepared, item: CompletionItem, index: number, input: Json): void {
+    const node = p.profile.ir.nodes[index] as IrNode;
+    const vars = this.vars(p, index, node, input);
+    const extra = ',"f":1';
+    try {
+      const data = resolveInput(node, vars, input);
+      const output = evaluatePure(node, data === input ? vars : { ...vars, data }, data);
+      this.#succeed(p, item, index, 1, vars, output, extra);
+    } catch (error) {
+      this.#fail(p, item, index, 1, vars, toExecutionError(error), extra);
+    }
+  }
+
+  /** What the conditions of a node's out-edges and loop see. */
+  #after(p: Prepared, index: number, node: IrNode, vars: Vars, output: Json): Vars {
+    const after: Vars = { ...vars, output };
+    if (node.edge_refs.length > 0) {
+      p.data.keep(index, output);
+      after.ctx = p.data.context(index, p.token.scope, node.edge_refs);
+    }
+    return after;
+  }
+
+  #text(output: Json): string {
+    const text = JSON.stringify(output) ?? "null";
+    const max = this.#options.outputBytesMax;
+    if (text.length > max || (text.length * 3 > max && Buffer.byteLength(text) > max)) {
+      const message = `the output has ${text.length} characters; at most ${max} bytes are kept`;
+      throw new ExecutionError("TOO_LARGE", message, { retryable: false });
+    }
+    return text;
+  }
+}

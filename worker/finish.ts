@@ -1,0 +1,71 @@
+/**
+ * The output of a run whose workflow has an `output` template: evaluated by the worker that took
+ * the run's last step, because the script that saw zero has neither CEL nor the IR (21 A7).
+ */
+import { compileTemplate, type Template } from "../condition/index.ts";
+import type { Ir } from "../compiler/ir.ts";
+import {
+  finishRun,
+  type ReadyToken,
+  type RunProfile,
+  type ScriptRunner,
+} from "../sdk/internal.ts";
+import { outputFields } from "./needs.ts";
+import { RunData } from "./run-data.ts";
+
+interface OutputTemplate {
+  template: Template;
+  /** Nodes that it reads. */
+  refs: number[];
+}
+
+const cache = new WeakMap<Ir, OutputTemplate>();
+
+function outputTemplate(ir: Ir): OutputTemplate {
+  let entry = cache.get(ir);
+  if (entry === undefined) {
+    const template = compileTemplate(ir.output ?? null);
+    const ids = new Set(
+      template.references.filter(({ path }) => path[0] === "ctx").map(({ path }) => path[1]),
+    );
+    const refs = [...ir.nodes.keys()].filter((index) => ids.has(ir.nodes[index]?.id));
+    entry = { template, refs };
+    cache.set(ir, entry);
+  }
+  return entry;
+}
+
+/** Evaluates the run's output and ends the run; harmless if somebody else did. */
+export async function finish(
+  scripts: ScriptRunner,
+  profile: RunProfile,
+  token: Pick<ReadyToken, "runId" | "epoch" | "queueKey">,
+  entryId: string | null,
+): Promise<void> {
+  const { ir } = profile;
+  const { template, refs } = outputTemplate(ir);
+  const fields = [...outputFields(ir, refs), "in"];
+  const values = await scripts.redis.hmget(scripts.keys.run(token.runId), ...fields);
+  const data = new RunData(ir, new Map(fields.map((field, i) => [field, values[i] ?? null])));
+  let status: "completed" | "failed" = "completed";
+  let value: string;
+  try {
+    const output = template.evaluate({
+      input: data.input(),
+      ctx: data.context(-1, "", refs),
+      run: {
+        id: token.runId,
+        workflow: ir.name,
+        version: ir.workflow_version,
+        attempt: Number(token.epoch),
+      },
+    });
+    value = JSON.stringify(output);
+  } catch (error) {
+    status = "failed";
+    const message = error instanceof Error ? error.message : String(error);
+    value = JSON.stringify({ error: { code: "OUTPUT_FAILED", message } });
+  }
+  const { runId, epoch, queueKey } = token;
+  await finishRun(scripts, { runId, epoch, status, value, queueKey, entryId });
+}

@@ -1,0 +1,155 @@
+/**
+ * The worker: takes ready tokens from the queues it can serve, in every partition, and settles
+ * them. Stateless: whatever it holds is pending in Redis.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import { connectRedis, ScriptRunner, type Redis } from "../sdk/internal.ts";
+import type { Service } from "../sdk/service.ts";
+import { Executor } from "./execute.ts";
+import { createHttpClient } from "./kinds/http-client.ts";
+import { Lane } from "./lane.ts";
+import { Leases } from "./leases.ts";
+import { QUEUED_KINDS, WORKER_DEFAULTS, type WorkerOptions } from "./options.ts";
+import { Preparer } from "./prepare.ts";
+import { QueueReader } from "./reader.ts";
+import { Workflows } from "./workflows.ts";
+
+export { FunctionRegistry, loadFunctions } from "./registry.ts";
+export { executeKind } from "./kinds/index.ts";
+export { ExecutionError } from "./kinds/kind.ts";
+export { WORKER_DEFAULTS, type WorkerOptions } from "./options.ts";
+
+export interface Worker extends Service {
+  /** Names of the queues it reads, namespace included. */
+  readonly queues: readonly string[];
+  /** Tokens it holds now. */
+  inFlight(): number;
+}
+
+/** Makes a worker; nothing is read before `start`. */
+export function createWorker(options: WorkerOptions): Worker {
+  return new WorkerService(options);
+}
+
+class WorkerService implements Worker {
+  readonly name = "worker";
+  readonly queues: readonly string[];
+  readonly #o: WorkerOptions & typeof WORKER_DEFAULTS;
+  readonly #stop = new AbortController();
+  #commands: Redis | null = null;
+  #readers: { redis: Redis; id: number }[] = [];
+  #lanes: { lane: Lane; leases: Leases }[] = [];
+  #reads: Promise<void>[] = [];
+  #loops: Promise<void>[] = [];
+
+  constructor(options: WorkerOptions) {
+    this.#o = { ...WORKER_DEFAULTS, ...options } as WorkerOptions & typeof WORKER_DEFAULTS;
+    const own = this.#o.registry.names().map((name) => `fn:${name}`);
+    const kinds = QUEUED_KINDS.map((kind) => `kind:${kind}`);
+    const names = new Set([...own, ...kinds, ...(options.queues ?? [])]);
+    this.queues = [...names].map((name) => this.#o.namespace + name);
+  }
+
+  inFlight(): number {
+    return this.#lanes.reduce((sum, { lane }) => sum + lane.inFlight, 0);
+  }
+
+  async start(): Promise<void> {
+    const redis = connectRedis(this.#o.redis, `worker:${this.#o.id}`);
+    this.#commands = redis;
+    await redis.connect();
+    const workflows = new Workflows(redis);
+    for (let partition = 0; partition < this.#o.partitions; partition++) {
+      await this.#startLane(redis, workflows, partition);
+    }
+  }
+
+  async #startLane(redis: Redis, workflows: Workflows, partition: number): Promise<void> {
+    const o = this.#o;
+    const logger = o.logger.child({ worker: o.id, partition });
+    const scripts = new ScriptRunner({
+      redis,
+      deployment: o.deployment,
+      partition,
+      signal: this.#stop.signal,
+      onUncertified: (waiting) =>
+        logger.warn(waiting ? "waiting for a supervisor to certify Redis" : "Redis is certified"),
+    });
+    const blocking = connectRedis(o.redis, `worker:${o.id}:read`);
+    await blocking.connect();
+    this.#readers.push({ redis: blocking, id: await blocking.client("ID") });
+    const reader = new QueueReader({
+      redis: blocking,
+      keys: scripts.keys,
+      queues: this.queues,
+      consumer: o.id,
+    });
+    await reader.createGroups(redis);
+    const nowMs = (): number => performance.now();
+    const leases = new Leases({ scripts, consumer: o.id, leaseMs: o.leaseMs, nowMs });
+    const secrets = o.secrets ?? ((): { [name: string]: string } => ({}));
+    const executor = new Executor({
+      workerId: o.id,
+      secrets,
+      random: Math.random,
+      outputBytesMax: o.outputBytesMax,
+    });
+    const lane = new Lane({
+      redis,
+      scripts,
+      reader,
+      preparer: new Preparer(redis, workflows, partition),
+      executor,
+      leases,
+      consumer: o.id,
+      logger,
+      registry: o.registry,
+      http: o.http ?? createHttpClient(),
+      secrets,
+      concurrency: o.concurrency,
+      leaseMs: o.leaseMs,
+      deliveriesMax: o.deliveriesMax,
+      nowMs,
+    });
+    this.#lanes.push({ lane, leases });
+    this.#reads.push(lane.readLoop((ms) => this.#pause(ms)));
+    this.#loops.push(
+      this.#every(o.leaseMs / 6, () => leases.renew()),
+      this.#every(o.leaseMs / 2, () => lane.takeOver()),
+    );
+  }
+
+  /** Finishes or hands back what it holds; resolves when nothing of it is left. */
+  async stop(deadlineMs: number): Promise<void> {
+    const redis = this.#commands;
+    if (redis === null) {
+      return;
+    }
+    this.#commands = null;
+    this.#lanes.forEach(({ lane }) => lane.quiet());
+    // Wakes blocked reads: what they bring is still handed back below.
+    await Promise.all(this.#readers.map(({ id }) => redis.client("UNBLOCK", id))).catch(() => 0);
+    await Promise.all(this.#reads.splice(0));
+    await Promise.all(this.#lanes.map(({ lane }) => lane.stop(deadlineMs)));
+    this.#stop.abort();
+    await Promise.all(this.#loops.splice(0));
+    await Promise.all(this.#lanes.splice(0).map(({ lane }) => lane.forget()));
+    this.#readers.splice(0).forEach((reader) => reader.redis.disconnect());
+    redis.disconnect();
+  }
+
+  async #every(ms: number, task: () => Promise<void>): Promise<void> {
+    while (!this.#stop.signal.aborted) {
+      await this.#pause(ms);
+      if (!this.#stop.signal.aborted) {
+        await task().catch((error: unknown) => {
+          this.#o.logger.warn({ err: error }, "background task of the worker failed");
+        });
+      }
+    }
+  }
+
+  async #pause(ms: number): Promise<void> {
+    await sleep(ms, undefined, { signal: this.#stop.signal }).catch(() => undefined);
+  }
+}

@@ -1,0 +1,318 @@
+/**
+ * One worker's work in one partition: read, prepare, execute, settle; keep leases; take over what
+ * others left; stop without losing anything.
+ *
+ * A token's way: reader → preparer → (buffer) → runKind → Executor → batcher → complete_tokens. It
+ * is held in `leases` from the read until its item is settled. Nothing here needs to survive a
+ * crash: an unsettled entry stays pending in Redis and another worker takes it over.
+ */
+import type { Redis } from "ioredis";
+import type { Logger } from "pino";
+import {
+  COMPLETION,
+  GROUP,
+  handBack,
+  removeConsumer,
+  type CompletionItem,
+  type ReadyToken,
+  type RunProfile,
+  type ScriptRunner,
+} from "../sdk/internal.ts";
+import { CompletionBatcher } from "./batcher.ts";
+import type { Executor, Prepared } from "./execute.ts";
+import { finish } from "./finish.ts";
+import { delayOf } from "./kinds/delay.ts";
+import { ExecutionError, resolveInput, toExecutionError } from "./kinds/kind.ts";
+import type { Held, Leases } from "./leases.ts";
+import { BATCH_MAX } from "./options.ts";
+import type { Preparer } from "./prepare.ts";
+import type { QueueReader } from "./reader.ts";
+import { runKind, type RunKindOptions } from "./run-kind.ts";
+import { claim, findStale } from "./takeover.ts";
+
+export interface LaneOptions extends RunKindOptions {
+  redis: Redis;
+  scripts: ScriptRunner;
+  reader: QueueReader;
+  preparer: Preparer;
+  executor: Executor;
+  leases: Leases;
+  consumer: string;
+  logger: Logger;
+  concurrency: number;
+  leaseMs: number;
+  deliveriesMax: number;
+  /** Monotonic ms. */
+  nowMs: () => number;
+}
+
+const BLOCK_MS = 1000;
+const QUARANTINE_MAX = 1000;
+
+export class Lane {
+  readonly #o: LaneOptions;
+  readonly #batcher: CompletionBatcher;
+  readonly #buffer: { prepared: Prepared; held: Held }[] = [];
+  #running = 0;
+  #quiet = false;
+  /** A redelivered token is being executed: nothing new is read. */
+  #alone = false;
+  #roomWaiters: (() => void)[] = [];
+
+  constructor(options: LaneOptions) {
+    this.#o = options;
+    this.#batcher = new CompletionBatcher({
+      scripts: options.scripts,
+      itemsMax: BATCH_MAX,
+      onError: (error, items) => options.logger.error({ err: error, items }, "batch not settled"),
+    });
+  }
+
+  /** Tokens in execution or waiting in this process. */
+  get inFlight(): number {
+    return this.#o.leases.size;
+  }
+
+  /** Reads and executes until told to be quiet. Errors are reported and slept over. */
+  async readLoop(pause: (ms: number) => Promise<void>): Promise<void> {
+    while (!this.#quiet) {
+      try {
+        const room = this.#o.concurrency - this.#running - this.#buffer.length;
+        if (room <= 0 || this.#alone) {
+          await this.#room();
+          continue;
+        }
+        const batch = await this.#o.reader.read(Math.min(room, 2 * BATCH_MAX), BLOCK_MS);
+        for (const { queueKey, entryId, fields } of batch.garbage) {
+          await this.#quarantine(queueKey, entryId, fields);
+        }
+        if (batch.tokens.length > 0) {
+          await this.#admit(batch.tokens, false);
+        }
+      } catch (error) {
+        if (!this.#quiet) {
+          await this.#readFailed(error);
+          await pause(200);
+        }
+      }
+    }
+  }
+
+  /** One look for stale entries; each is executed alone. */
+  async takeOver(): Promise<void> {
+    const { redis, reader, leaseMs, consumer } = this.#o;
+    for (const entry of await findStale(redis, reader.queueKeys, leaseMs, BATCH_MAX)) {
+      if (this.#quiet) {
+        return;
+      }
+      // Nothing else is read or begun meanwhile.
+      this.#alone = true;
+      try {
+        await this.#idle();
+        const token = await claim(redis, entry, consumer, leaseMs);
+        if (token !== null) {
+          await this.#admit([token], true, entry.deliveries >= this.#o.deliveriesMax);
+          await this.#idle();
+        }
+      } finally {
+        this.#alone = false;
+        this.#wakeReader();
+      }
+    }
+  }
+
+  /** Takes no new work. */
+  quiet(): void {
+    this.#quiet = true;
+    this.#wakeReader();
+  }
+
+  /** After quiet: waits for work in execution, hands back what does not end within `deadlineMs`. */
+  async stop(deadlineMs: number): Promise<void> {
+    const waiting = this.#buffer.splice(0).map(({ held }) => held);
+    await this.#giveBack(waiting);
+    const ended = await Promise.race([
+      this.#idle().then(() => true),
+      new Promise<boolean>((resolve) => setTimeout(() => resolve(false), deadlineMs).unref()),
+    ]);
+    if (!ended) {
+      const open = this.#o.leases.all();
+      await this.#giveBack(open);
+      open.forEach((held) => held.abort?.abort(new Error("the worker stops")));
+    }
+    await this.#batcher.drain();
+  }
+
+  /** Removes this consumer from the groups, where nothing is pending for it. */
+  async forget(): Promise<void> {
+    const { scripts, reader, consumer } = this.#o;
+    const removals = reader.queueKeys.map((key) => removeConsumer(scripts, key, consumer));
+    await Promise.allSettled(removals);
+  }
+
+  async #giveBack(entries: Held[]): Promise<void> {
+    for (const { token } of entries) {
+      this.#o.leases.drop(token);
+      const { scripts, consumer, leaseMs } = this.#o;
+      await handBack(scripts, token.queueKey, consumer, leaseMs, [token.entryId]);
+    }
+  }
+
+  async #admit(tokens: ReadyToken[], redelivered: boolean, poison = false): Promise<void> {
+    const held = tokens.map((token) => this.#o.leases.hold(token));
+    let preparations;
+    try {
+      preparations = await this.#o.preparer.prepare(tokens, redelivered);
+    } catch (error) {
+      await this.#giveBack(held);
+      throw error;
+    }
+    preparations.forEach((preparation, i) => {
+      const token = tokens[i] as ReadyToken;
+      if (preparation.kind === "unknown") {
+        this.#o.leases.drop(token);
+        this.#o.logger.error({ run: token.runId, ir: token.irHash }, "workflow of token not found");
+        void this.#quarantine(token.queueKey, token.entryId, ["t", JSON.stringify(token)]);
+      } else if (preparation.kind === "drop") {
+        const node = preparation.profile.ir.nodes[token.node];
+        if (node !== undefined) {
+          this.#send(this.#o.executor.item({ ...preparation, node }), token);
+        }
+      } else if (poison && token.kind !== "skip" && token.kind !== "finish") {
+        const message = `delivered ${this.#o.deliveriesMax} times without a result`;
+        const error = new ExecutionError("POISON", message, { retryable: false });
+        this.#poison(preparation.prepared, error);
+      } else {
+        this.#buffer.push({ prepared: preparation.prepared, held: held[i] as Held });
+      }
+    });
+    this.#pump();
+  }
+
+  #pump(): void {
+    while (this.#running < this.#o.concurrency) {
+      const next = this.#buffer.shift();
+      if (next === undefined) {
+        break;
+      }
+      this.#execute(next.prepared, next.held);
+    }
+    if (this.#running < this.#o.concurrency && !this.#alone) {
+      this.#wakeReader();
+    }
+  }
+
+  #wakeReader(): void {
+    this.#roomWaiters.splice(0).forEach((go) => go());
+  }
+
+  #execute(p: Prepared, held: Held): void {
+    const { executor } = this.#o;
+    const { token, node } = p;
+    if (token.kind === "finish") {
+      this.#finish(p.profile, token, token.entryId);
+      return;
+    }
+    if (token.kind === "skip") {
+      this.#send(executor.spread(p), token);
+      return;
+    }
+    const startedMs = this.#o.nowMs();
+    this.#running += 1;
+    let vars = {};
+    const settle = (make: () => CompletionItem): void => {
+      this.#running -= 1;
+      if (this.#o.leases.has(token)) {
+        this.#send(this.#made(p, make), token);
+      }
+      this.#pump();
+    };
+    try {
+      const data = executor.input(p, node);
+      const full = executor.vars(p, token.node, node, data);
+      const input = resolveInput(node, full, data);
+      vars = input === data ? full : { ...full, data: input };
+      if (node.type === "delay" && token.kind === "run") {
+        const delayMs = delayOf(node, vars, Date.now());
+        settle(() => executor.park(p, delayMs));
+        return;
+      }
+      held.abort = new AbortController();
+      runKind(this.#o, p, vars, input, held.abort, (outcome) => {
+        const ms = Math.round(this.#o.nowMs() - startedMs);
+        settle(() =>
+          "output" in outcome
+            ? executor.succeed(p, vars, outcome.output, ms)
+            : executor.fail(p, vars, outcome.error, ms),
+        );
+      });
+    } catch (error) {
+      settle(() => executor.fail(p, vars, toExecutionError(error), 0));
+    }
+  }
+
+  #poison(p: Prepared, error: ExecutionError): void {
+    const vars = this.#o.executor.vars(p, p.token.node, p.node, null);
+    this.#send(this.#made(p, () => this.#o.executor.fail(p, vars, error, 0)), p.token);
+  }
+
+  /** An item that cannot even be made is a failure of its node. */
+  #made(p: Prepared, make: () => CompletionItem): CompletionItem {
+    try {
+      return make();
+    } catch (error) {
+      this.#o.logger.error({ err: error, run: p.token.runId, node: p.node.id }, "item not made");
+      const failure = new ExecutionError("HANDLER_ERROR", String(error), { retryable: false });
+      return this.#o.executor.fail(p, {}, failure, 0);
+    }
+  }
+
+  #send(item: CompletionItem, token: ReadyToken): void {
+    this.#batcher.add(item, (code) => {
+      if (code === COMPLETION.finish) {
+        this.#finish(item.profile, token, null);
+        return;
+      }
+      this.#o.leases.drop(token);
+      if (code === COMPLETION.planFailed || code === COMPLETION.applyFailed) {
+        this.#o.logger.error({ run: token.runId, node: token.node, code }, "token not settled");
+      }
+    });
+  }
+
+  #finish(profile: RunProfile, token: ReadyToken, entryId: string | null): void {
+    finish(this.#o.scripts, profile, token, entryId)
+      .catch((error: unknown) => {
+        this.#o.logger.error({ err: error, run: token.runId }, "run's output not settled");
+      })
+      .finally(() => this.#o.leases.drop(token));
+  }
+
+  #room(): Promise<void> {
+    return new Promise((resolve) => this.#roomWaiters.push(resolve));
+  }
+
+  /** Resolves when nothing is in this worker's hands here. */
+  async #idle(): Promise<void> {
+    await this.#o.leases.whenEmpty();
+    await this.#batcher.drain();
+  }
+
+  async #quarantine(queueKey: string, entryId: string, fields: string[]): Promise<void> {
+    const { redis, scripts, logger } = this.#o;
+    logger.error({ queue: queueKey, entry: entryId }, "entry is not a token: quarantined");
+    const why = ["queue", queueKey, "entry", entryId, ...fields];
+    await redis.xadd(scripts.keys.quarantine, "MAXLEN", "~", QUARANTINE_MAX, "*", ...why);
+    await redis.xack(queueKey, GROUP, entryId);
+    await redis.xdel(queueKey, entryId);
+  }
+
+  async #readFailed(error: unknown): Promise<void> {
+    const message = error instanceof Error ? error.message : String(error);
+    if (message.startsWith("NOGROUP")) {
+      await this.#o.reader.createGroups(this.#o.redis).catch(() => undefined);
+      return;
+    }
+    this.#o.logger.warn({ err: error }, "tokens not read");
+  }
+}

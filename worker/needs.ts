@@ -1,0 +1,82 @@
+/**
+ * What a token must read from its run before it can be executed, worked out once per node.
+ *
+ * A token carries its predecessor's output when that is small, and then most nodes need nothing.
+ * Otherwise one HMGET fetches, for the node and for the pure nodes that may be evaluated right
+ * after it: other nodes' outputs that expressions name, the rounds that tell which of them count,
+ * the run's input, and the outputs that make up the node's own input.
+ */
+import type { Ir, IrNode } from "../compiler/ir.ts";
+import { loopChain } from "../sdk/internal.ts";
+
+export interface Needs {
+  /** Fields for `ctx` and `input`. Empty: nothing but the token itself. */
+  context: readonly string[];
+  /** Fields for the node's own input, when it does not travel with the token. */
+  own: readonly string[];
+}
+
+const FUSED_MAX = 64;
+const cache = new WeakMap<IrNode, Needs>();
+
+/** Fields that the execution of this node may need. */
+export function needsOf(ir: Ir, index: number): Needs {
+  const node = ir.nodes[index] as IrNode;
+  let needs = cache.get(node);
+  if (needs === undefined) {
+    needs = { context: contextFields(ir, index), own: ownFields(ir, node) };
+    cache.set(node, needs);
+  }
+  return needs;
+}
+
+/** Fields with the outputs of `nodes` and with the rounds of the loops around them. */
+export function outputFields(ir: Ir, nodes: Iterable<number>): Set<string> {
+  const fields = new Set<string>();
+  for (const node of nodes) {
+    fields.add(`n${node}`);
+    for (const loop of loopChain(ir, node)) {
+      fields.add(`l${ir.loops[loop]?.latch ?? -1}`);
+    }
+  }
+  return fields;
+}
+
+function contextFields(ir: Ir, index: number): string[] {
+  const chain = fusedAfter(ir, index);
+  const refs = chain.flatMap((n) => {
+    const node = ir.nodes[n] as IrNode;
+    return [...node.refs, ...node.edge_refs];
+  });
+  const fields = outputFields(ir, refs);
+  if (chain.some((n) => ir.nodes[n]?.uses_input === true)) {
+    fields.add("in");
+  }
+  return [...fields];
+}
+
+/** The node and the pure nodes that can follow it in the same step. */
+function fusedAfter(ir: Ir, index: number): number[] {
+  const found = [index];
+  for (let i = 0; i < found.length && found.length <= FUSED_MAX; i++) {
+    for (const edge of ir.nodes[found[i] as number]?.out ?? []) {
+      const to = ir.edges[edge]?.to ?? -1;
+      if (ir.nodes[to]?.fusible === true) {
+        found.push(to);
+      }
+    }
+  }
+  return found;
+}
+
+function ownFields(ir: Ir, node: IrNode): string[] {
+  const fields = node.in.map((edge) => `n${ir.edges[edge]?.from ?? -1}`);
+  if (node.is_entry) {
+    fields.push("in");
+  }
+  // From its second round on, the head of a loop gets the latch's output.
+  for (const loop of node.head_of) {
+    fields.push(`n${ir.loops[loop]?.latch ?? -1}`);
+  }
+  return [...new Set(fields)];
+}

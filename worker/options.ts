@@ -1,0 +1,52 @@
+/** What a worker is made with. Defaults in `WORKER_DEFAULTS`; durations in ms, sizes in bytes. */
+import type { Logger } from "pino";
+import type { RedisTarget } from "../sdk/internal.ts";
+import type { HttpClient } from "./kinds/http-client.ts";
+import type { FunctionRegistry } from "./registry.ts";
+
+export interface WorkerOptions {
+  redis: RedisTarget;
+  /** The deployment's id and number of partitions. */
+  deployment: string;
+  partitions: number;
+  registry: FunctionRegistry;
+  logger: Logger;
+  /** Unique among the live workers; consumer name and the `w` of the journal. */
+  id: string;
+  /** Tokens in execution at one time. */
+  concurrency?: number;
+  /** `ns:<id>:` of the runs this worker serves, "" for the common queues. */
+  namespace?: string;
+  /** More queue names to read, for nodes with a `queue` of their own. */
+  queues?: readonly string[];
+  /** How long an entry may stay silent before another worker takes it over. */
+  leaseMs?: number;
+  /** Deliveries of one token without a result before it counts as poison. */
+  deliveriesMax?: number;
+  outputBytesMax?: number;
+  http?: HttpClient;
+  secrets?: () => { [name: string]: string };
+}
+
+export const WORKER_DEFAULTS = {
+  concurrency: 100,
+  namespace: "",
+  leaseMs: 30_000,
+  deliveriesMax: 5,
+  outputBytesMax: 16 * 1024 * 1024,
+} as const;
+
+/** Items of one completion call, and entries of one read. */
+export const BATCH_MAX = 64;
+
+/** Kinds that are not functions and that this worker executes from a queue. */
+export const QUEUED_KINDS = [
+  "http",
+  "conditional",
+  "parallel",
+  "transform",
+  "filter",
+  "aggregate",
+  "loop",
+  "delay",
+] as const;

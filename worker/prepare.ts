@@ -1,0 +1,144 @@
+/**
+ * Before tokens are executed: is their run still running, and what must be read for them.
+ *
+ * One pipeline per batch. A token fresh from the queue that carries its input and reads nothing
+ * else is only looked up in `halted`, the list of runs that ended badly within the last minute
+ * (21 B1); everything else is checked against its record in the run.
+ */
+import type { Redis } from "ioredis";
+import type { IrNode } from "../compiler/ir.ts";
+import {
+  parseRecord,
+  partitionKeys,
+  type PartitionKeys,
+  type ReadyToken,
+  type RunProfile,
+} from "../sdk/internal.ts";
+import type { Prepared } from "./execute.ts";
+import { needsOf, outputFields } from "./needs.ts";
+import { RunData } from "./run-data.ts";
+import type { Workflows } from "./workflows.ts";
+
+/** `drop`: the token is void, acknowledge its entry. `unknown`: its workflow cannot be read. */
+export type Preparation =
+  | { kind: "ready"; prepared: Prepared }
+  | { kind: "drop"; token: ReadyToken; profile: RunProfile }
+  | { kind: "unknown"; token: ReadyToken };
+
+/** `halted` keeps a minute; an entry older than this is checked by its record instead. */
+const FRESH_MS = 30_000;
+
+export class Preparer {
+  readonly #redis: Redis;
+  readonly #workflows: Workflows;
+  readonly #keys: PartitionKeys;
+
+  constructor(redis: Redis, workflows: Workflows, partition: number) {
+    this.#redis = redis;
+    this.#workflows = workflows;
+    this.#keys = partitionKeys(partition);
+  }
+
+  /** Prepares a batch. `redelivered` tokens are always checked. */
+  async prepare(tokens: readonly ReadyToken[], redelivered: boolean): Promise<Preparation[]> {
+    const profiles = await this.#profiles(tokens);
+    const pipeline = this.#redis.pipeline();
+    const oldest = Math.min(...tokens.map((token) => entryMs(token)));
+    pipeline.time();
+    pipeline.zrangebyscore(this.#keys.halted, oldest, "+inf");
+    const fieldsOf = tokens.map((token, i) => this.#fields(token, profiles[i], redelivered));
+    const asked: number[] = [];
+    fieldsOf.forEach((fields, i) => {
+      if (fields.length > 0) {
+        asked.push(i);
+        pipeline.hmget(this.#keys.run((tokens[i] as ReadyToken).runId), ...fields);
+      }
+    });
+    const replies = ((await pipeline.exec()) ?? []).map(([error, value]) => {
+      if (error !== null) {
+        throw error;
+      }
+      return value;
+    });
+    const [seconds] = replies[0] as [string, string];
+    const halted = new Set(replies[1] as string[]);
+    const values = new Map(asked.map((i, at) => [i, replies[2 + at] as (string | null)[]]));
+    const staleBefore = Number(seconds) * 1000 - FRESH_MS;
+    const result: Preparation[] = [];
+    for (const [i, token] of tokens.entries()) {
+      const profile = profiles[i];
+      if (profile === undefined) {
+        result.push({ kind: "unknown", token });
+        continue;
+      }
+      const fields = fieldsOf[i] as string[];
+      let read = values.get(i);
+      if (read === undefined && entryMs(token) < staleBefore) {
+        read = await this.#redis.hmget(this.#keys.run(token.runId), ...CHECKED, `n${token.node}`);
+        fields.push(...CHECKED, `n${token.node}`);
+      }
+      const data = new Map(fields.map((field, at) => [field, read?.[at] ?? null]));
+      const isLive = !halted.has(token.runId) && (read === undefined || isActive(token, data));
+      const node = profile.ir.nodes[token.node] as IrNode;
+      result.push(
+        isLive
+          ? { kind: "ready", prepared: { token, profile, node, data: new RunData(profile.ir, data) } }
+          : { kind: "drop", token, profile },
+      );
+    }
+    return result;
+  }
+
+  async #profiles(tokens: readonly ReadyToken[]): Promise<(RunProfile | undefined)[]> {
+    const profiles: (RunProfile | undefined)[] = [];
+    for (const token of tokens) {
+      const profile =
+        this.#workflows.known(token.irHash, token.queueKey) ??
+        (await this.#workflows.load(token.irHash, token.queueKey)) ??
+        undefined;
+      const fits = profile !== undefined && profile.ir.nodes[token.node] !== undefined;
+      profiles.push(fits ? profile : undefined);
+    }
+    return profiles;
+  }
+
+  /** Fields to read for a token; none if it needs nothing and is fresh. */
+  #fields(token: ReadyToken, profile: RunProfile | undefined, redelivered: boolean): string[] {
+    if (profile === undefined) {
+      return [];
+    }
+    if (token.kind === "finish") {
+      const terminal = outputFields(profile.ir, profile.ir.nodes.keys());
+      return [...CHECKED, "in", ...terminal];
+    }
+    const needs = needsOf(profile.ir, token.node);
+    const own = token.payload === null && token.kind !== "skip" ? needs.own : [];
+    if (!redelivered && own.length === 0 && (needs.context.length === 0 || token.kind === "skip")) {
+      return [];
+    }
+    return [...new Set([...CHECKED, `n${token.node}`, ...needs.context, ...own])];
+  }
+}
+
+const CHECKED = ["s", "e"];
+
+/** When the entry was added, Redis time in ms. */
+function entryMs(token: ReadyToken): number {
+  return Number(token.entryId.slice(0, token.entryId.indexOf("-")));
+}
+
+function isActive(token: ReadyToken, data: ReadonlyMap<string, string | null>): boolean {
+  if (data.get("e") !== token.epoch) {
+    return false;
+  }
+  if (token.kind === "finish") {
+    return data.get("s") === "finishing";
+  }
+  const record = parseRecord(data.get(`n${token.node}`));
+  return (
+    data.get("s") === "running" &&
+    record?.state === (token.kind === "skip" ? "k" : "a") &&
+    record.scope === token.scope &&
+    record.attempt === token.attempt
+  );
+}

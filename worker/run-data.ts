@@ -1,0 +1,137 @@
+/**
+ * What has been read of a run, made into what expressions and handlers see: `input`, `ctx`, a
+ * node's own input.
+ *
+ * A record in the run may be of an earlier round of a loop (nothing is removed when a round ends).
+ * Which round counts for a reader: its own, for loops around both; the last one, for loops that it
+ * stands outside of (21, semantics 11).
+ */
+import type { Vars } from "../condition/index.ts";
+import type { Ir, IrNode, Json } from "../compiler/ir.ts";
+import { loopChain, parseRecord, roundOf, scopePrefix } from "../sdk/internal.ts";
+
+export type Fields = ReadonlyMap<string, string | null>;
+
+const NOTHING: Fields = new Map();
+
+export class RunData {
+  readonly #ir: Ir;
+  readonly #fields: Fields;
+  /** Outputs of nodes that ended in this very step, by index. */
+  readonly #local = new Map<number, Json>();
+  #input: Json | undefined;
+
+  constructor(ir: Ir, fields: Fields = NOTHING) {
+    this.#ir = ir;
+    this.#fields = fields;
+  }
+
+  /** The run's input. */
+  input(): Json {
+    this.#input ??= JSON.parse(this.#fields.get("in") ?? "null") as Json;
+    return this.#input;
+  }
+
+  /** Keeps the output of a node that has just ended, for the nodes evaluated after it. */
+  keep(node: number, output: Json): void {
+    this.#local.set(node, output);
+  }
+
+  /** `ctx` for a reader in `scope`: the referenced nodes that have completed there. */
+  context(reader: number, scope: string, refs: readonly number[]): NonNullable<Vars["ctx"]> {
+    const ctx: NonNullable<Vars["ctx"]> = Object.create(null) as NonNullable<Vars["ctx"]>;
+    for (const ref of refs) {
+      const output = this.#local.has(ref) ? this.#local.get(ref) : this.#output(ref, reader, scope);
+      if (output !== undefined) {
+        ctx[(this.#ir.nodes[ref] as IrNode).id] = { output };
+      }
+    }
+    return ctx;
+  }
+
+  /** Output of `node` as seen from `reader`; undefined if it has none there. */
+  #output(node: number, reader: number, scope: string): Json | undefined {
+    const record = parseRecord(this.#fields.get(`n${node}`));
+    if (record?.state !== "c" || record.scope !== this.#scopeSeen(node, reader, scope)) {
+      return undefined;
+    }
+    return JSON.parse(record.rest) as Json;
+  }
+
+  #scopeSeen(node: number, reader: number, scope: string): string | null {
+    const own = new Set(loopChain(this.#ir, reader));
+    const chain = loopChain(this.#ir, node);
+    const shared = chain.filter((loop) => own.has(loop)).length;
+    let seen = scopePrefix(scope, shared);
+    for (const loop of chain.slice(shared)) {
+      const latch = this.#ir.loops[loop]?.latch ?? -1;
+      const round = this.#fields.get(`l${latch}`)?.replace(/^e/, "") ?? "";
+      if (round === "" || scopePrefix(round, seen === "" ? 0 : seen.split("/").length) !== seen) {
+        return null;
+      }
+      seen = round;
+    }
+    return seen;
+  }
+
+  /** Input of a node whose token does not carry it. `arrivals` is the join's, "" without one. */
+  ownInput(node: IrNode, scope: string, arrivals: string): Json {
+    const latch = this.#latchBefore(node, scope);
+    if (latch !== null) {
+      return this.#ended(latch);
+    }
+    if (node.is_entry) {
+      return this.input();
+    }
+    if (node.in.length === 1) {
+      return this.#ended(this.#from(node.in[0] as number));
+    }
+    const pairs: [string, Json][] = [];
+    node.in.forEach((edge, position) => {
+      if (arrivals[position] === "L") {
+        const from = this.#from(edge);
+        pairs.push(...this.#named(this.#ir.nodes[from] as IrNode, this.#ended(from)));
+      }
+    });
+    return Object.fromEntries(pairs);
+  }
+
+  /** A predecessor's part of a join's input; what a fan-in tree has gathered is taken apart again. */
+  #named(from: IrNode, value: Json): [string, Json][] {
+    if (from.synthetic === true && from.in.length > 1) {
+      return Object.entries(value as { [key: string]: Json });
+    }
+    if (from.synthetic === true) {
+      return this.#named(this.#ir.nodes[this.#from(from.in[0] as number)] as IrNode, value);
+    }
+    return [[from.id, value]];
+  }
+
+  /** The latch whose round before led to this one, if the node heads a loop in a later round. */
+  #latchBefore(node: IrNode, scope: string): number | null {
+    if (node.head_of.length === 0) {
+      return null;
+    }
+    // Of loops that share a head the innermost that is past its first round has gone round last.
+    const elements = scope.split("/").slice(-node.head_of.length);
+    for (let i = elements.length - 1; i >= 0; i--) {
+      if ((roundOf(elements[i] as string) ?? 1) > 1) {
+        return this.#ir.loops[node.head_of[i] as number]?.latch ?? null;
+      }
+    }
+    return null;
+  }
+
+  #from(edge: number): number {
+    return this.#ir.edges[edge]?.from ?? -1;
+  }
+
+  #ended(node: number): Json {
+    const record = parseRecord(this.#fields.get(`n${node}`));
+    if (record === null || (record.state !== "c" && record.state !== "f")) {
+      const id = this.#ir.nodes[node]?.id ?? String(node);
+      throw new Error(`the output of node "${id}" is missing in Redis`);
+    }
+    return JSON.parse(record.rest) as Json;
+  }
+}

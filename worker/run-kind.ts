@@ -1,0 +1,94 @@
+/**
+ * Executes the node of one token and reports how it went: at once when the handler answers at once,
+ * later when it returned a promise or has a timeout running.
+ */
+import type { Logger } from "pino";
+import type { Vars } from "../condition/index.ts";
+import type { Json } from "../compiler/ir.ts";
+import { roundOf } from "../sdk/internal.ts";
+import type { Prepared } from "./execute.ts";
+import { ExecutionError, toExecutionError, type KindContext } from "./kinds/kind.ts";
+import type { HttpClient } from "./kinds/http-client.ts";
+import { executeKind } from "./kinds/index.ts";
+import type { FunctionRegistry } from "./registry.ts";
+
+export interface RunKindOptions {
+  registry: FunctionRegistry;
+  http: HttpClient;
+  secrets: () => { [name: string]: string };
+  logger: Logger;
+}
+
+export type Outcome = { output: Json } | { error: ExecutionError };
+
+/**
+ * Runs the node with this input. `abort` ends it from outside (lost lease, shutdown); a node timeout
+ * ends it from inside. `done` is called exactly once.
+ */
+export function runKind(
+  options: RunKindOptions,
+  p: Prepared,
+  vars: Vars,
+  data: Json,
+  abort: AbortController,
+  done: (outcome: Outcome) => void,
+): void {
+  const { node, token } = p;
+  const iteration = roundOf(token.scope);
+  const context: KindContext = {
+    vars,
+    data,
+    runId: token.runId,
+    scope: token.scope,
+    attempt: token.attempt,
+    ...(iteration === undefined ? {} : { iteration }),
+    signal: abort.signal,
+    registry: options.registry,
+    http: options.http,
+    secrets: options.secrets,
+    log: options.logger,
+  };
+  let result: Json | Promise<Json>;
+  try {
+    result = executeKind(node, context);
+  } catch (error) {
+    done({ error: toExecutionError(error, abort.signal) });
+    return;
+  }
+  if (!(result instanceof Promise)) {
+    done({ output: result });
+    return;
+  }
+  settleLater(result, node.timeout_ms, abort, done);
+}
+
+function settleLater(
+  result: Promise<Json>,
+  timeoutMs: number | null,
+  abort: AbortController,
+  done: (outcome: Outcome) => void,
+): void {
+  let isDone = false;
+  const once = (outcome: Outcome): void => {
+    if (!isDone) {
+      isDone = true;
+      clearTimeout(timer);
+      done(outcome);
+    }
+  };
+  // The handler is told by its signal, and not waited for: its late answer changes nothing.
+  abort.signal.addEventListener("abort", () => {
+    once({ error: toExecutionError(abort.signal.reason, abort.signal) });
+  });
+  const timer =
+    timeoutMs === null
+      ? undefined
+      : setTimeout(() => {
+          const message = `the node ran longer than its timeout_ms (${timeoutMs})`;
+          abort.abort(new ExecutionError("TIMEOUT", message));
+        }, timeoutMs);
+  result.then(
+    (output) => once({ output }),
+    (error: unknown) => once({ error: toExecutionError(error, abort.signal) }),
+  );
+}

@@ -1,0 +1,53 @@
+/** Compiled workflows by hash, read from Redis once and kept, with their profiles. */
+import type { Redis } from "ioredis";
+import { assertIr } from "../compiler/index.ts";
+import type { Ir } from "../compiler/ir.ts";
+import { globalKeys, parseQueueKey, Profiles, type RunProfile } from "../sdk/internal.ts";
+
+/** Workflows kept per worker; the least recently read ones are dropped all at once. */
+const WORKFLOWS_MAX = 1000;
+
+export class Workflows {
+  readonly #redis: Redis;
+  readonly #profiles = new Profiles(WORKFLOWS_MAX);
+  readonly #irs = new Map<string, Ir>();
+
+  constructor(redis: Redis) {
+    this.#redis = redis;
+  }
+
+  /** The profile if the workflow is here already: the hot path's look-up. */
+  known(irHash: string, queueKey: string): RunProfile | undefined {
+    const place = parseQueueKey(queueKey);
+    return place === null ? undefined : this.#profiles.get(irHash, place) ?? this.#add(irHash, queueKey);
+  }
+
+  /** Reads the workflow if need be; null if Redis has none of this hash. */
+  async load(irHash: string, queueKey: string): Promise<RunProfile | null> {
+    const known = this.known(irHash, queueKey);
+    if (known !== undefined) {
+      return known;
+    }
+    const text = await this.#redis.get(globalKeys.ir(irHash));
+    if (text === null) {
+      return null;
+    }
+    if (this.#irs.size >= WORKFLOWS_MAX) {
+      this.#irs.clear();
+    }
+    this.#irs.set(irHash, assertIr(JSON.parse(text)));
+    return this.#add(irHash, queueKey) ?? null;
+  }
+
+  #add(irHash: string, queueKey: string): RunProfile | undefined {
+    const ir = this.#irs.get(irHash);
+    const place = parseQueueKey(queueKey);
+    return ir === undefined || place === null
+      ? undefined
+      : this.#profiles.add(ir, irHash, {
+          partition: place.partition,
+          namespace: place.namespace,
+          priority: place.priority,
+        });
+  }
+}
