@@ -1,0 +1,29 @@
+/**
+ * The expression language: conditions of edges and loops, and templates in configuration.
+ *
+ * The face of this module; nothing outside imports the files behind it. The language is CEL with
+ * JSON's numbers (see library.ts and adapt.ts for where it differs from the library underneath).
+ *
+ * Data go in and come out as plain JSON values. Keys such as `constructor` and `__proto__` are only
+ * data; documents are neither converted nor copied to that end.
+ */
+export { compileCondition, compileExpression } from "./compile.ts";
+export { compileTemplate, checkTemplate } from "./template.ts";
+export { checkCondition, checkExpression } from "./check.ts";
+export { decideEdges } from "./edges.ts";
+export type { EdgeCandidate, EdgeMode } from "./edges.ts";
+export { EvaluationError, ExpressionSyntaxError, TemplateSyntaxError } from "./errors.ts";
+export { parseData, toData } from "./json.ts";
+export { rewriteLegacy } from "./legacy.ts";
+export type {
+  CheckScope,
+  Condition,
+  Expression,
+  ExpressionProblem,
+  Json,
+  Reference,
+  Template,
+  TemplateProblem,
+  TemplateReference,
+  Vars,
+} from "./types.ts";

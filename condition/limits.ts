@@ -1,0 +1,40 @@
+/** The bounds of the expression language: one place, each with its unit and its reason. */
+
+/** UTF-16 units of source text. Longer conditions belong into a node. */
+export const SOURCE_LENGTH_MAX = 4096;
+
+/** Nodes of a syntax tree; also bounds the recursion over chains such as `a && b && …`. */
+export const AST_NODES_MAX = 2000;
+
+/** Nesting of brackets, calls and field selections. */
+export const DEPTH_MAX = 64;
+
+/** Macros (`all`, `exists`, `map`, …) inside each other's bodies. */
+export const MACRO_DEPTH_MAX = 2;
+
+/**
+ * Units of work of one evaluation. One unit is one evaluation of a macro body; operations whose
+ * cost grows with the data (concatenation, search, patterns) pay by the sizes below.
+ */
+export const WORK_UNITS_MAX = 50_000;
+
+/** List elements that one unit of work copies or compares. */
+export const ELEMENTS_PER_UNIT = 256;
+
+/** Characters that one unit of work copies. */
+export const CHARACTERS_PER_UNIT = 1024;
+
+/** Characters that one unit of work matches against a pattern (RE2 is linear but not fast). */
+export const MATCHED_CHARACTERS_PER_UNIT = 16;
+
+/** UTF-16 units of a pattern that is computed at run time or written in the source. */
+export const PATTERN_LENGTH_MAX = 1024;
+
+/** Compiled patterns that are kept. */
+export const PATTERN_CACHE_MAX = 256;
+
+/** Compiled conditions and expressions that are kept, each. */
+export const COMPILED_CACHE_MAX = 1000;
+
+/** Check environments (sets of variable names) that are kept. */
+export const SCOPE_CACHE_MAX = 32;

@@ -1,0 +1,33 @@
+/**
+ * Patterns for `matches`, in time linear in the text.
+ *
+ * JavaScript's RegExp backtracks: `^(a+)+$` on forty characters stops a worker for hours. RE2 does
+ * not, and it is what CEL specifies. Compiling costs more than matching, so patterns are kept.
+ */
+import { RE2JS } from "re2js";
+import { PATTERN_CACHE_MAX, PATTERN_LENGTH_MAX } from "./limits.ts";
+import { LruCache } from "./lru.ts";
+
+const patterns = new LruCache<string, RE2JS>(PATTERN_CACHE_MAX);
+
+/** Whether `pattern` is found anywhere in `text`. Throws if it is not a valid pattern. */
+export function isMatch(text: string, pattern: string): boolean {
+  return compilePattern(pattern).test(text);
+}
+
+/** What is wrong with a pattern, or undefined. */
+export function patternProblem(pattern: string): string | undefined {
+  try {
+    compilePattern(pattern);
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+function compilePattern(pattern: string): RE2JS {
+  if (pattern.length > PATTERN_LENGTH_MAX) {
+    throw new Error(`the pattern is longer than ${PATTERN_LENGTH_MAX} characters`);
+  }
+  return patterns.getOrMake(pattern, () => RE2JS.compile(pattern));
+}
