@@ -2,6 +2,7 @@
  * Changes to a parsed tree before it is checked or run: where the library's meaning is not ours.
  *
  *   x.matches(p)     runs on RE2 instead of the backtracking RegExp of JavaScript
+ *   x.join(s)        pays for the text before building it
  *   a.b, a["b"]      read own keys, whatever the keys of the object are called
  *   []               is a list of anything, also in front of a macro
  *   {k: v}           keeps the keys `__proto__` and `constructor`, which the library drops
@@ -15,9 +16,10 @@
  * `evaluate` at its first use (a prototype method caches the real one), hence the accessors.
  */
 import { equalValues } from "./equality.ts";
-import { callOf, childrenOf, constantKey, hasArgument, isAccess, macroOf } from "./ast.ts";
+import { callOf, childrenOf, hasArgument, macroOf, originalCheck } from "./ast.ts";
 import type { Evaluator, Node } from "./ast.ts";
-import { INTERNAL_MATCHES } from "./errors.ts";
+import { REPLACED_METHODS } from "./errors.ts";
+import { adaptAccess, adaptHas, adaptMapLiteral, isKey } from "./fields.ts";
 import { isPlainObject } from "./json.ts";
 import { CHARACTERS_PER_UNIT, ELEMENTS_PER_UNIT } from "./limits.ts";
 import { assertWorkLeft, spendWork } from "./work.ts";
@@ -88,19 +90,14 @@ function wrapEvaluate(node: Node, around: (inner: Evaluate) => Evaluate): void {
   });
 }
 
-/** The library's own check of this node. */
-function originalCheck(node: Node): Node["check"] {
-  const prototype = Object.getPrototypeOf(node) as Node;
-  return prototype.check.bind(node);
-}
-
 function operands(node: Node): [Node, Node] {
   return node.args as [Node, Node];
 }
 
 function adaptMethod(node: Node, name: string): void {
-  if (name === "matches") (node.args as unknown[])[0] = INTERNAL_MATCHES;
-  if (name !== "split" && name !== "join" && name !== "replace") return;
+  const ours = REPLACED_METHODS.get(name);
+  if (ours !== undefined) (node.args as unknown[])[0] = ours;
+  if (name !== "split") return;
   wrapEvaluate(node, (inner) => (ev, self, frame) => {
     const result = inner(ev, self, frame);
     payForCopy(result);
@@ -126,59 +123,6 @@ function meterMacro(node: Node, body: Node | undefined): void {
     assertWorkLeft();
     return inner(ev, self, frame);
   });
-}
-
-function adaptAccess(node: Node): void {
-  node.evaluate = (ev, _self, frame) => {
-    const [left, right] = node.args as [Node, Node | string];
-    const container = ev.run(left, frame);
-    const key: unknown = typeof right === "string" ? right : ev.run(right, frame);
-    if (isPlainObject(container) && isKey(key)) {
-      const name = String(key);
-      const value = Object.hasOwn(container, name) ? container[name] : undefined;
-      if (value !== undefined) return value;
-      throw ev.createError("no_such_key", "No such key", node);
-    }
-    if (Array.isArray(container) && (typeof key === "number" || typeof key === "bigint")) {
-      const value: unknown = container[Number(key)];
-      if (value !== undefined) return value;
-    }
-    return node.handle(container, key, node, ev);
-  };
-}
-
-function isKey(key: unknown): boolean {
-  const kind = typeof key;
-  return kind === "string" || kind === "number" || kind === "bigint" || kind === "boolean";
-}
-
-function adaptMapLiteral(node: Node): void {
-  const entries = node.args as [Node, Node][];
-  // The library knows the kind of a typed map by its `constructor`, which may be one of our keys.
-  const isOrdinary = entries.every(
-    ([key]) => key.op === "value" && key.args !== "constructor" && key.args !== "__proto__",
-  );
-  const check = originalCheck(node);
-  node.check = (checker, self, frame) => {
-    const type = check(checker, self, frame);
-    return isOrdinary ? type : checker.dynType;
-  };
-  node.evaluate = (ev, _self, frame) => {
-    // Without a prototype, `__proto__` is a key like any other.
-    const result = Object.create(null) as { [key: string]: unknown };
-    for (const [keyNode, valueNode] of entries) {
-      const key = ev.run(keyNode, frame);
-      const name = String(key);
-      if (!isKey(key) && ev.debugType(key).name !== "uint") {
-        throw ev.createError("unsupported_key_type", "Unsupported key type", keyNode);
-      }
-      if (Object.hasOwn(result, name)) {
-        throw ev.createError("repeated_map_key", "Repeated map key", keyNode);
-      }
-      result[name] = ev.run(valueNode, frame);
-    }
-    return result;
-  };
 }
 
 /** `[]` is a list of anything: the library's "list of T" fits int and double operators alike. */
@@ -268,52 +212,4 @@ function adaptTernary(node: Node): void {
     const message = `Ternary condition must be bool, got '${type}'`;
     throw ev.createError("invalid_condition_type", message, condition);
   };
-}
-
-function adaptHas(node: Node): void {
-  const [selection] = callOf(node)?.args ?? [];
-  if (!selection) return;
-  node.setMeta("async", false);
-  node.setMeta("macro", undefined);
-  node.check = (checker, _self, frame) => {
-    if (selection.op !== "." && selection.op !== ".?") {
-      const message = "has() needs a field selection such as has(output.name)";
-      throw checker.createError("invalid_macro_argument", message, selection);
-    }
-    checker.check((selection.args as [Node, string])[0], frame);
-    return checker.boolType;
-  };
-  const nodeEntry = upstreamEntry(selection);
-  node.evaluate = (ev, _self, frame) => {
-    const [target, field] = selection.args as [Node, string];
-    if (nodeEntry && !hasField(ev.run(nodeEntry.container, frame), nodeEntry.name)) return false;
-    return hasField(ev.run(target, frame), field);
-  };
-}
-
-/** For `ctx.<node>.….field`: the `ctx` node and the name of the node in it. */
-function upstreamEntry(selection: Node): { container: Node; name: string } | undefined {
-  for (let at = selection; isAccess(at);) {
-    const [target] = at.args as [Node];
-    if (target.op === "id" && target.args === "ctx") {
-      const name = constantKey(at);
-      return name === undefined ? undefined : { container: target, name };
-    }
-    at = target;
-  }
-  return undefined;
-}
-
-function hasField(container: unknown, field: string): boolean {
-  if (isPlainObject(container)) {
-    return Object.hasOwn(container, field) && container[field] !== undefined;
-  }
-  if (typeof container !== "object" || container === null) return false;
-  if (container instanceof Map) return container.has(field);
-  // An optional: absent has no field, a present one is asked for its value.
-  if ("hasValue" in container && "value" in container) {
-    const optional = container as { hasValue(): boolean; value(): unknown };
-    return optional.hasValue() && hasField(optional.value(), field);
-  }
-  return false;
 }

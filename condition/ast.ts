@@ -140,3 +140,9 @@ export function constantKey(node: Node): string | undefined {
 export function isAccess(node: Node): boolean {
   return node.op === "." || node.op === ".?" || node.op === "[]" || node.op === "[?]";
 }
+
+/** The library's own check of a node, also after it was given another one. */
+export function originalCheck(node: Node): Node["check"] {
+  const prototype = Object.getPrototypeOf(node) as Node;
+  return prototype.check.bind(node);
+}

@@ -132,18 +132,25 @@ describe("the work of an evaluation", () => {
   });
 
   it("stops lists and strings that double", () => {
-    const bind = (seed: string): string => {
-      const names = Array.from({ length: 15 }, (_, i) => `v${i}`);
-      const inner = `size(${names.at(-1)}) > 0`;
-      const grow = (i: number): string =>
-        i === names.length
-          ? inner
-          : `cel.bind(${names[i]}, ${i === 0 ? seed : `${names[i - 1]} + ${names[i - 1]}`}, ${grow(i + 1)})`;
-      return grow(0);
+    const doubled = (steps: number): string => {
+      let source = "size(v0) > 0";
+      for (let i = 0; i < steps; i++) source = `cel.bind(v${i}, v${i + 1} + v${i + 1}, ${source})`;
+      return source.replaceAll(`v${steps}`, "output");
     };
-    expect(evaluationError(bind("output"), { output: numbers }).message).toMatch(/steps/);
+    const source = doubled(15);
+    expect(evaluationError(source, { output: numbers }).message).toMatch(/steps/);
     const text = "x".repeat(10_000);
-    expect(evaluationError(bind("output"), { output: text }).message).toMatch(/steps/);
+    expect(evaluationError(source, { output: text }).message).toMatch(/steps/);
+  });
+
+  it("stops joining and replacing before the text is built", () => {
+    const text = "x".repeat(100_000);
+    for (const source of [
+      "output.replace('x', output) == ''",
+      "output.split('').join(output) == ''",
+    ]) {
+      expect(evaluationError(source, { output: text }).message).toMatch(/steps/);
+    }
   });
 
   it("counts anew for each evaluation", () => {
@@ -198,6 +205,15 @@ describe("compileExpression", () => {
   it("refuses a result that JSON cannot write", () => {
     expect(() => compileExpression("1.0 / 0.0").evaluate({})).toThrow(EvaluationError);
     expect(() => compileExpression("[0.0 / 0.0]").evaluate({})).toThrow(EvaluationError);
+  });
+
+  it("refuses a result that holds large data too often", () => {
+    const output = { list: Array.from({ length: 2000 }, () => 1), text: "x".repeat(10_000) };
+    for (const source of ["output.list.map(x, output.list)", "output.list.map(x, output.text)"]) {
+      expect(() => compileExpression(`${source}.map(y, [y, y, y])`).evaluate({ output })).toThrow(
+        /too large/,
+      );
+    }
   });
 
   it("does not change its variables", () => {

@@ -12,7 +12,7 @@ import type { Node } from "./ast.ts";
 import { EvaluationError, ExpressionSyntaxError, toEvaluationError } from "./errors.ts";
 import { NotJsonError, toJson } from "./json.ts";
 import { runtime } from "./library.ts";
-import { COMPILED_CACHE_MAX } from "./limits.ts";
+import { COMPILED_CACHE_MAX, RESULT_SIZE_MAX } from "./limits.ts";
 import { LruCache } from "./lru.ts";
 import type { Condition, Expression, ExpressionProblem, Json, Reference, Vars } from "./types.ts";
 import { assertWorkLeft, startWork } from "./work.ts";
@@ -148,7 +148,7 @@ function buildExpression(source: string): Expression {
     const value = run(vars);
     if (isPath) return value as Json;
     try {
-      return toJson(value);
+      return toJson(value, { left: RESULT_SIZE_MAX });
     } catch (error) {
       if (!(error instanceof NotJsonError)) throw toEvaluationError(error, source);
       throw new EvaluationError(error.message, source, { start: 0, end: source.length });

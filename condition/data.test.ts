@@ -8,7 +8,8 @@ import type { Vars } from "./types.ts";
 const NASTY = `{
   "constructor": {"constructor": "c", "prototype": {"x": 1}},
   "__proto__": {"admin": true, "__proto__": 5},
-  "toString": "t", "hasOwnProperty": 0, "valueOf": null, "list": [{"constructor": 1}, {"__proto__": 2}]
+  "toString": "t", "hasOwnProperty": 0, "valueOf": null,
+  "list": [{"constructor": 1}, {"__proto__": 2}]
 }`;
 
 const output = parseData(NASTY);

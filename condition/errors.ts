@@ -4,7 +4,8 @@
  * Two worlds meet here. A *problem* is the author's: it is found without data and may quote the
  * source. An *evaluation error* happens on run data and ends up in logs and history, so its message
  * never holds a value, only types and field names that stand in the source. The library's own
- * messages quote values ("invalid string value …"), hence the table below instead of passing them on.
+ * messages quote values ("invalid string value …"), hence the table below instead of passing them
+ * on.
  */
 import type { ExpressionProblem, TemplateProblem } from "./types.ts";
 
@@ -111,12 +112,19 @@ const MESSAGES: ReadonlyMap<string, string> = new Map([
   ["not_an_integer", "an argument must be a whole number"],
 ]);
 
-/** The name our own `matches` runs under inside the library; messages show the CEL name. */
-export const INTERNAL_MATCHES = "matchesLinearTime";
+/**
+ * Methods that we replace, and the names ours run under, since the library's overloads cannot be
+ * replaced. Messages show the CEL name.
+ */
+export const REPLACED_METHODS: ReadonlyMap<string, string> = new Map([
+  ["matches", "matchesLinearTime"],
+  ["join", "joinWithinLimits"],
+]);
 
 /** Type names as an author knows them: `dyn<…>` is the library's mark for "known at run time". */
 export function readableTypes(text: string): string {
-  let readable = text.replaceAll(INTERNAL_MATCHES, "matches");
+  let readable = text;
+  for (const [name, ours] of REPLACED_METHODS) readable = readable.replaceAll(ours, name);
   for (let before = ""; before !== readable;) {
     before = readable;
     readable = readable.replace(/\bdyn<([^<>]*(?:<[^<>]*>)?[^<>]*)>/g, "$1");

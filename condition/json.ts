@@ -3,9 +3,9 @@
  *
  * Data may have any keys, also `constructor`, `__proto__` and `toString`, and they are only data.
  * Nothing has to be converted for that on the way in: JSON.parse makes `__proto__` an own property,
- * and adapt.ts reads fields by ownership and tells kinds of values by their prototype, never by
- * their `constructor`. So evaluation copies nothing, whatever the size of the document. What is left
- * is the way out, where results that only the language knows become JSON again.
+ * fields.ts reads fields by ownership, and library.ts tells kinds of values by their prototype,
+ * never by their `constructor`. So evaluation copies nothing, whatever the size of the document. What is
+ * left is the way out, where results that only the language knows become JSON again.
  */
 import { Optional } from "@marcbachmann/cel-js";
 import { Duration, UnsignedInt } from "@marcbachmann/cel-js/evaluator";
@@ -50,12 +50,19 @@ export class NotJsonError extends Error {
   override readonly name = "NotJsonError";
 }
 
+/** How large a result may still become: values and characters. A part shared twice counts twice. */
+export interface ResultSize {
+  left: number;
+}
+
 /**
  * The JSON form of a result: ints and uints become numbers, maps objects, timestamps and durations
  * ISO 8601 strings, bytes base64, types their names, an absent optional null. A part that is JSON
- * already is not copied. Throws NotJsonError for NaN and infinity.
+ * already is not copied. Throws NotJsonError for NaN, infinity, and a result larger than `size`.
  */
-export function toJson(value: unknown): Json {
+export function toJson(value: unknown, size: ResultSize = { left: Infinity }): Json {
+  size.left -= typeof value === "string" ? value.length + 1 : 1;
+  if (size.left < 0) throw new NotJsonError("the result is too large");
   switch (typeof value) {
     case "string":
     case "boolean":
@@ -66,21 +73,21 @@ export function toJson(value: unknown): Json {
     case "bigint":
       return Number(value);
     case "object":
-      return value === null ? null : objectToJson(value);
+      return value === null ? null : objectToJson(value, size);
     default:
       return null;
   }
 }
 
-function objectToJson(value: object): Json {
-  if (Array.isArray(value)) return listToJson(value);
-  if (isPlainObject(value)) return plainToJson(value);
-  if (value instanceof Map) return entriesToJson(value.entries());
-  if (value instanceof Set) return listToJson([...value]);
+function objectToJson(value: object, size: ResultSize): Json {
+  if (Array.isArray(value)) return listToJson(value, size);
+  if (isPlainObject(value)) return plainToJson(value, size);
+  if (value instanceof Map) return entriesToJson(value.entries(), size);
+  if (value instanceof Set) return listToJson([...value], size);
   if (value instanceof Date) return value.toISOString();
   if (value instanceof UnsignedInt) return Number(value.valueOf());
   if (value instanceof Duration) return isoDuration(value);
-  if (value instanceof Optional) return value.hasValue() ? toJson(value.value()) : null;
+  if (value instanceof Optional) return value.hasValue() ? toJson(value.value(), size) : null;
   if (value instanceof Uint8Array) return Buffer.from(value).toString("base64");
   if ("name" in value && typeof value.name === "string") return value.name;
   throw new NotJsonError("the result is of a kind that JSON does not have");
@@ -88,30 +95,30 @@ function objectToJson(value: object): Json {
 
 // Both copy only from the first part that changes on; converting a part twice instead would double
 // the work at every level of nesting.
-function listToJson(list: readonly unknown[]): Json[] {
+function listToJson(list: readonly unknown[], size: ResultSize): Json[] {
   let copy: Json[] | undefined;
   for (let i = 0; i < list.length; i++) {
-    const item = toJson(list[i]);
+    const item = toJson(list[i], size);
     if (copy) copy.push(item);
     else if (item !== list[i]) copy = [...(list.slice(0, i) as Json[]), item];
   }
   return copy ?? (list as Json[]);
 }
 
-function plainToJson(value: { [key: string]: unknown }): Json {
+function plainToJson(value: { [key: string]: unknown }, size: ResultSize): Json {
   // Map literals have no prototype, which surprises callers; JSON's own objects pass as they are.
   let changed = Object.getPrototypeOf(value) === null;
   const entries: [string, Json][] = [];
   for (const key of Object.keys(value)) {
-    const item = toJson(value[key]);
+    const item = toJson(value[key], size);
     if (item !== value[key]) changed = true;
     entries.push([key, item]);
   }
   return changed ? ownEntries(entries) : (value as { [key: string]: Json });
 }
 
-function entriesToJson(entries: Iterable<[unknown, unknown]>): Json {
-  return ownEntries([...entries].map(([key, item]) => [String(key), toJson(item)]));
+function entriesToJson(entries: Iterable<[unknown, unknown]>, size: ResultSize): Json {
+  return ownEntries([...entries].map(([key, item]) => [String(key), toJson(item, size)]));
 }
 
 function ownEntries(entries: readonly [string, Json][]): Json {

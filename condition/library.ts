@@ -1,15 +1,15 @@
 /**
  * The language as we run it: the library's environment with our operators and functions.
  *
- * JSON has one kind of number and CEL has three that do not mix. Data arrive as doubles while `1` in
- * a source is an int, so without the mixed overloads `output.count + 1` would be an error. Each
+ * JSON has one kind of number and CEL has three that do not mix. Data arrive as doubles while `1`
+ * in a source is an int, so without the mixed overloads `output.count + 1` would be an error. Each
  * overload states its result type: without it the library assumes the type of the left side, and
  * `1 + output.count == 4` is false without a word.
  */
 import { Environment, EvaluationError } from "@marcbachmann/cel-js";
 import type { RegisteredFunctionHandler } from "@marcbachmann/cel-js";
 import type { Evaluator } from "./ast.ts";
-import { INTERNAL_MATCHES } from "./errors.ts";
+import { REPLACED_METHODS } from "./errors.ts";
 import { equalValues } from "./equality.ts";
 import { isPlainObject } from "./json.ts";
 import * as limits from "./limits.ts";
@@ -93,11 +93,14 @@ function registerConveniences(env: Environment): void {
       throw functionError("invalid_regular_expression", "not a valid pattern");
     }
   };
-  add(`string.${INTERNAL_MATCHES}(string): bool`, matches);
+  add(`string.${REPLACED_METHODS.get("matches")}(string): bool`, matches);
   add("matches(string, string): bool", matches);
   add("string.replace(string, string): string", (text: string, from: string, to: string) =>
-    text.split(from).join(to),
+    joinStrings(text.split(from), to),
   );
+  const join = REPLACED_METHODS.get("join");
+  add(`list.${join}(): string`, (list: readonly unknown[]) => joinStrings(list, ""));
+  add(`list.${join}(string): string`, joinStrings);
   add("int(uint): int", (value: { valueOf(): bigint }) => value.valueOf());
   add("int(google.protobuf.Timestamp): int", (date: Date) =>
     BigInt(Math.floor(date.getTime() / 1000)),
@@ -105,6 +108,19 @@ function registerConveniences(env: Environment): void {
   add("list.reverse(): list", (list: readonly unknown[]) => [...list].reverse());
   add("list.distinct(): list", (list: readonly unknown[]) => distinct(list));
   add("list.sum(): double", (list: readonly unknown[]) => sum(list));
+}
+
+/** Pays before it builds: a long separator between many parts is far larger than its operands. */
+function joinStrings(parts: readonly unknown[], separator: string): string {
+  let length = separator.length * parts.length;
+  for (const part of parts) {
+    if (typeof part !== "string") {
+      throw functionError("invalid_list_element_type", "join() needs a list of strings");
+    }
+    length += part.length;
+  }
+  spendWork(Math.floor(length / limits.CHARACTERS_PER_UNIT));
+  return parts.join(separator);
 }
 
 function distinct(list: readonly unknown[]): unknown[] {
@@ -133,16 +149,16 @@ function sum(list: readonly unknown[]): number {
  * `this` in a function's handler. Leans on internals: data.test.ts holds it.
  */
 function readKindsByPrototype(env: Environment): void {
-  env.registerFunction(
-    "captureEvaluator(): bool",
-    function (this: Evaluator): boolean {
-      const byConstructor = this.debugType.bind(this);
-      this.debugType = (value: unknown) =>
-        isPlainObject(value) ? this.mapType : byConstructor(value);
-      return true;
-    } as RegisteredFunctionHandler,
-    SYNC,
-  );
+  let isDone = false;
+  // Expressions can call this function too, to no effect.
+  function captureEvaluator(this: Evaluator): boolean {
+    if (isDone) return true;
+    const byConstructor = this.debugType.bind(this);
+    this.debugType = (value) => (isPlainObject(value) ? this.mapType : byConstructor(value));
+    isDone = true;
+    return true;
+  }
+  env.registerFunction("captureEvaluator(): bool", captureEvaluator, SYNC);
   if (env.evaluate("captureEvaluator()") !== true) throw new Error("cel-js has changed");
 }
 

@@ -38,3 +38,9 @@ export const COMPILED_CACHE_MAX = 1000;
 
 /** Check environments (sets of variable names) that are kept. */
 export const SCOPE_CACHE_MAX = 32;
+
+/**
+ * Values and characters of a result. `output.list.map(x, output)` holds the same data many times:
+ * cheap in memory, but not once it is written as JSON.
+ */
+export const RESULT_SIZE_MAX = 8 * 1024 * 1024;

@@ -16,7 +16,7 @@ export class LruCache<K, V> {
     return this.#entries.size;
   }
 
-  /** The value kept for `key`, or that of `make`, kept from now on. An error of `make` is not kept. */
+  /** The value kept for `key`, or that of `make`, kept from now on; its errors are not kept. */
   getOrMake(key: K, make: () => V): V {
     const kept = this.#entries.get(key);
     if (kept !== undefined) {

@@ -5,7 +5,8 @@ import type { Vars } from "./types.ts";
 
 const vars: Vars = {
   output: JSON.parse(`{
-    "score": 80.5, "eighty": 80, "eightyPoint": 80.0, "count": 3, "low": 79.9, "big": 9007199254740992,
+    "score": 80.5, "eighty": 80, "eightyPoint": 80.0,
+    "count": 3, "low": 79.9, "big": 9007199254740992,
     "s": "it's", "text": "abc", "f": null, "ok": true, "status": "ok", "error": {"code": "E"},
     "tags": ["gold", "new"], "numbers": [1, 2, 3], "empty": [], "a": {"x": 1},
     "items": [{"id": 7, "qty": 3, "price": 11}, {"id": 8, "qty": 1, "price": 2}], "nested": [[1, 2]]
@@ -75,6 +76,9 @@ const PROBES: [string, unknown][] = [
   ["output.text.size() + size(output.text)", 6],
   ["output.text.split('b')", ["a", "c"]],
   ["output.tags.join('-')", "gold-new"],
+  ["output.tags.join()", "goldnew"],
+  ["output.numbers.join('-')", ERROR],
+  ["captureEvaluator() && captureEvaluator()", true],
   ["output.text.replace('b', '+')", "a+c"],
   ["output.text.substring(output.count - 1)", "c"],
   ["output.text.substring(1, output.count)", "bc"],

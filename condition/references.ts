@@ -1,8 +1,9 @@
 /**
  * What an expression refers to, found without running it.
  *
- * The compiler needs three things of each reference: the path, the place, and whether a missing value
- * is provided for (*guarded*). A guard is `has(…)` or `in`-like optional access on the same thing:
+ * The compiler needs three things of each reference: the path, the place, and whether a missing
+ * value is provided for (*guarded*): by `has(…)` around it, by optional access (`ctx.?a`), or by a
+ * `has` on the same thing that decides whether it is looked at:
  * `has(ctx.a) && ctx.a.output.x > 1`, `has(ctx.a) ? … : …`, `!has(ctx.a) || …`. CEL's `&&` and `||`
  * absorb an error if the other side decides, so a guard protects both sides of them.
  */

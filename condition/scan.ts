@@ -1,9 +1,9 @@
 /**
  * Finding the parts of a text that are CEL, and the parts of CEL that are string literals.
  *
- * A template is text with `${ CEL }` in it, and CEL has braces and strings of its own, so the end of
- * an expression is found by reading CEL's tokens as far as they matter: quotes (single and triple),
- * escapes, comments and braces. `$${` stands for a literal `${`.
+ * A template is text with `${ CEL }` in it, and CEL has braces and strings of its own, so the end
+ * of an expression is found by reading CEL's tokens as far as they matter: quotes (single and
+ * triple), escapes, comments and braces. `$${` stands for a literal `${`.
  */
 
 export interface TextPart {

@@ -26,7 +26,7 @@ export interface Reference {
   path: string[];
   start: number;
   end: number;
-  /** Inside `has(...)`, `?` (optional) access, or behind a `has` on the same node in the `&&`/ternary. */
+  /** Inside `has(...)`, `?` access, or behind a `has` on the same node in `&&`, `||`, ternary. */
   guarded: boolean;
 }
 
@@ -58,7 +58,7 @@ export interface Condition {
 export interface Expression {
   readonly source: string;
   readonly references: readonly Reference[];
-  /** The value as JSON. It may share parts with `vars`: do not change it. Throws EvaluationError. */
+  /** The value as JSON; it may share parts with `vars`: read only. Throws EvaluationError. */
   evaluate(vars: Vars): Json;
 }
 
