@@ -9,12 +9,18 @@ import type { Json } from "../compiler/ir.ts";
 
 export type JsonObject = { [key: string]: Json };
 
-/** Where a handler writes what it wants to be read in the log; the engine adds run and node. */
+/** Writes one line: a message, or fields and a message (`log.info({ rows: 12 }, "fetched")`). */
+export interface FunctionLogLine {
+  (message: string): void;
+  (fields: object, message?: string): void;
+}
+
+/** Where a handler writes what it wants to be read in the log. */
 export interface FunctionLog {
-  debug(message: string, fields?: object): void;
-  info(message: string, fields?: object): void;
-  warn(message: string, fields?: object): void;
-  error(message: string, fields?: object): void;
+  debug: FunctionLogLine;
+  info: FunctionLogLine;
+  warn: FunctionLogLine;
+  error: FunctionLogLine;
 }
 
 /** What a handler is told about the execution that it is. */
