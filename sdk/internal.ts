@@ -16,3 +16,5 @@ export * from "./redis/script-runner.ts";
 export * from "./redis/scripts.gen.ts";
 export * from "./scope.ts";
 export * from "./status.ts";
+export * from "./clock.ts";
+export * from "./service.ts";

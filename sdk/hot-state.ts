@@ -1,0 +1,262 @@
+/**
+ * Folding a run's journal back into its hot state: the run hash that Redis had (20 §9.4).
+ *
+ * It mirrors scripts/include/complete_plan.lua, with one difference: joins are not decided here,
+ * the journal says how they were. Used to rebuild runs after Redis was lost, and by the tests that
+ * compare the fold with the real hash after every transition.
+ */
+import type { Ir, Json } from "../compiler/ir.ts";
+import type { TokenRecord } from "./entry.ts";
+import type { Transition } from "./journal.ts";
+import { Planner, type EffectPlan } from "./plan.ts";
+import { entrySuffix, loopChain, scopeJoin, scopePrefix } from "./scope.ts";
+
+export interface HotTimer {
+  /** Redis time, ms. */
+  dueMs: number;
+  kind: "emit" | "resume";
+}
+
+export interface HotToken extends TokenRecord {
+  /** Set while the token waits for a time. */
+  timer: HotTimer | null;
+  /** Its delay is over: it goes on, it does not wait again. */
+  isResumed: boolean;
+}
+
+export interface HotJoin {
+  scope: string;
+  live: number;
+  decided: number;
+  failed: number;
+  /** One character per in-edge: L, D, X, or `.` while undecided. */
+  arrivals: string;
+}
+
+const EFFECT_FIELDS = 8;
+
+export class HotState {
+  readonly ir: Ir;
+  readonly tokens = new Map<number, HotToken>();
+  readonly joins = new Map<number, HotJoin>();
+  /** Round by latch, `e…` after the loop ended. */
+  readonly rounds = new Map<number, string>();
+  status: "running" | "finishing" | "completed" | "failed" | "cancelled" = "running";
+  hasFailed = false;
+  startedMs = 0;
+  readonly #planner: Planner;
+
+  constructor(ir: Ir, planner = new Planner(ir)) {
+    this.ir = ir;
+    this.#planner = planner;
+  }
+
+  apply(t: Transition, tMs: number): void {
+    const node = t.n ?? -1;
+    const scope = t.s ?? "";
+    switch (t.e) {
+      case "run.started":
+        this.startedMs = tMs;
+        this.ir.analysis.roots.forEach((root) => this.#enter(root, "", entrySuffix(this.ir, root)));
+        break;
+      case "node.completed":
+        this.#set(node, scope, "c", t.a ?? 1, JSON.stringify(t.o ?? null));
+        if (t.x !== undefined && !(t.x === "" && this.#isAgain(node))) {
+          this.#effects(this.#planner.end(node, t.x, this.#isLatch(node)), scope);
+        }
+        break;
+      case "node.failed":
+        this.#set(node, scope, "f", t.a ?? 1, JSON.stringify(t.err ?? null));
+        this.#failed(t, node, scope);
+        break;
+      case "node.retrying":
+        this.#wait(node, "r", (t.a ?? 1) + 1, { kind: "emit", dueMs: t.due ?? tMs });
+        break;
+      case "node.parked":
+        this.#wait(node, "w", t.a ?? 1, { kind: "resume", dueMs: t.due ?? tMs });
+        break;
+      case "node.activated":
+      case "node.resumed":
+        this.#resume(node, t.e === "node.resumed");
+        break;
+      case "node.skipped":
+        this.#set(node, scope, "s", 1, t.v ?? "D");
+        this.#effects(this.#planner.skip(node, t.v === "X" ? "X" : "D"), scope);
+        break;
+      case "join.decided":
+        this.#decided(t, node, scope);
+        break;
+      case "loop.round":
+        this.#round(t, node, scope, tMs);
+        break;
+      default:
+        this.#run(t);
+    }
+  }
+
+  #run(t: Transition): void {
+    if (t.e === "run.finishing") {
+      this.status = "finishing";
+    } else if (t.e === "run.completed" || t.e === "run.failed" || t.e === "run.cancelled") {
+      this.status = t.e.slice("run.".length) as "completed" | "failed" | "cancelled";
+    }
+  }
+
+  /** Tokens in flight at top level: what the counter of the run is. */
+  get counter(): number {
+    let count = 0;
+    for (const token of this.tokens.values()) {
+      count += token.scope === "" && "arwk".includes(token.state) ? 1 : 0;
+    }
+    for (const join of this.joins.values()) {
+      count += join.scope === "" && join.live > 0 ? join.live : 0;
+    }
+    for (const [latch, round] of this.rounds) {
+      const outer = loopChain(this.ir, latch).length === 1;
+      count += outer && !round.startsWith("e") ? 1 : 0;
+    }
+    return count;
+  }
+
+  /** Whether the rounds that a token of this scope belongs to are alive. */
+  isCurrent(scope: string): boolean {
+    const elements = scope === "" ? [] : scope.split("/");
+    return elements.every((element, i) => {
+      const latch = Number(element.split(":")[0]);
+      return this.rounds.get(latch) === elements.slice(0, i + 1).join("/");
+    });
+  }
+
+  #isLatch(node: number): boolean {
+    return this.ir.nodes[node]?.latch_of !== null;
+  }
+
+  /** A latch without out-edges writes "" for its edges when it leaves, too; loop.round follows. */
+  #isAgain(node: number): boolean {
+    return this.#isLatch(node) && (this.ir.nodes[node]?.out.length ?? 0) > 0;
+  }
+
+  #set(node: number, scope: string, state: TokenRecord["state"], attempt: number, rest: string): void {
+    this.tokens.set(node, { state, attempt, scope, rest, timer: null, isResumed: false });
+  }
+
+  #wait(node: number, state: "r" | "w", attempt: number, timer: HotTimer): void {
+    const token = this.tokens.get(node);
+    if (token !== undefined) {
+      this.tokens.set(node, { ...token, state, attempt, timer });
+    }
+  }
+
+  #resume(node: number, isResumed: boolean): void {
+    const token = this.tokens.get(node);
+    if (token !== undefined) {
+      this.tokens.set(node, { ...token, state: "a", timer: null, isResumed });
+    }
+  }
+
+  #failed(t: Transition, node: number, scope: string): void {
+    const edges = t.x ?? "";
+    if (edges === "" && (this.ir.nodes[node]?.out.length ?? 0) > 0) {
+      return; // the run ends with it
+    }
+    this.hasFailed ||= this.ir.settings.failure === "continue" && !edges.includes("L");
+    this.#effects(this.#planner.end(node, edges, this.#isLatch(node)), scope);
+  }
+
+  #enter(node: number, scope: string, suffix: string, arrivals = ""): void {
+    const full = scopeJoin(scope, suffix);
+    const depth = scope === "" ? 0 : scope.split("/").length;
+    const elements = full === "" ? [] : full.split("/");
+    for (let i = depth; i < elements.length; i++) {
+      const latch = Number(elements[i]?.split(":")[0]);
+      this.rounds.set(latch, elements.slice(0, i + 1).join("/"));
+    }
+    this.#set(node, full, "a", 1, arrivals);
+  }
+
+  #effects(plan: EffectPlan, scope: string): void {
+    for (let at = 0; at < plan.args.length; at += EFFECT_FIELDS) {
+      const [type, node, depth, suffix, , position, , arity] = plan.args.slice(at, at + EFFECT_FIELDS);
+      const within = scopePrefix(scope, Number(depth));
+      if (type === "T" || type === "F") {
+        this.#enter(Number(node), within, suffix ?? "");
+      } else if (type === "E") {
+        this.rounds.set(Number(node), `e${within}`);
+      } else if (type === "L" || type === "D" || type === "X") {
+        this.#arrive(Number(node), within, type, Number(position), Number(arity));
+      }
+    }
+  }
+
+  #arrive(node: number, scope: string, value: string, position: number, arity: number): void {
+    const join = this.#join(node, scope, arity);
+    if (join.live < 0) {
+      return;
+    }
+    join.arrivals = join.arrivals.slice(0, position) + value + join.arrivals.slice(position + 1);
+    join.decided += 1;
+    join.live += value === "L" ? 1 : 0;
+    join.failed += value === "X" ? 1 : 0;
+  }
+
+  #join(node: number, scope: string, arity: number): HotJoin {
+    let join = this.joins.get(node);
+    if (join?.scope !== scope) {
+      join = { scope, live: 0, decided: 0, failed: 0, arrivals: ".".repeat(arity) };
+      this.joins.set(node, join);
+    }
+    return join;
+  }
+
+  #decided(t: Transition, node: number, scope: string): void {
+    const join = this.#join(node, scope, this.ir.nodes[node]?.join.arity ?? 0);
+    join.live = -1;
+    const sent = t.v === "failed" ? "X" : "D";
+    if (t.v === "fired") {
+      this.#enter(node, scope, entrySuffix(this.ir, node), t.in ?? "");
+    } else if (t.k === 1) {
+      this.#set(node, scope, "k", 1, sent);
+    } else {
+      this.#effects(this.#planner.skip(node, sent), scope);
+    }
+  }
+
+  #round(t: Transition, head: number, scope: string, tMs: number): void {
+    const depth = loopChain(this.ir, head).length - (this.ir.nodes[head]?.head_of.length ?? 0);
+    const outside = scopePrefix(scope, depth);
+    this.#enter(head, outside, outside === "" ? scope : scope.slice(outside.length + 1));
+    if ((t.due ?? 0) > tMs) {
+      this.#wait(head, "r", 1, { kind: "emit", dueMs: t.due as number });
+    }
+  }
+}
+
+/** The fields of the run hash that this state stands for; `more` brings what the journal has not. */
+export function hotFields(
+  state: HotState,
+  more: { epoch: number; irHash: string; input: Json; namespace: string; priority: string },
+): { [field: string]: string } {
+  const fields: { [field: string]: string } = {
+    s: state.status,
+    e: String(more.epoch),
+    c: String(state.counter),
+    ir: more.irHash,
+    in: JSON.stringify(more.input),
+    m: `${more.namespace}|${more.priority}`,
+    t0: String(state.startedMs),
+  };
+  for (const [node, token] of state.tokens) {
+    fields[`n${node}`] = `${token.state}${token.attempt}|${token.scope}|${token.rest}`;
+  }
+  for (const [node, join] of state.joins) {
+    const { scope, live, decided, failed, arrivals } = join;
+    fields[`j${node}`] = `${scope}|${live}|${decided}|${failed}|${arrivals}`;
+  }
+  for (const [latch, round] of state.rounds) {
+    fields[`l${latch}`] = round;
+  }
+  if (state.hasFailed) {
+    fields["nf"] = "1";
+  }
+  return fields;
+}

@@ -1,0 +1,66 @@
+import { describe, expect, it } from "vitest";
+import { miniIr } from "../test/harness/mini-ir.ts";
+import { Planner, type EffectPlan } from "./plan.ts";
+
+/** Effects as short words: type, node, depth, suffix. */
+function words(plan: EffectPlan): string[] {
+  const list: string[] = [];
+  for (let at = 0; at < plan.args.length; at += 8) {
+    const [type, node, depth, suffix] = plan.args.slice(at, at + 4);
+    list.push(`${type}${node}@${depth}${suffix === "" ? "" : `+${suffix}`}`);
+  }
+  return list;
+}
+
+describe("Planner", () => {
+  const ladder = miniIr(
+    ["s", "a", "b", "c", "j", "x", "k"],
+    [
+      ["s", "a"],
+      ["a", "b"],
+      ["b", "j"],
+      ["s", "c"],
+      ["c", "j"],
+      ["j", "x"],
+      ["x", "k"],
+      ["c", "k"],
+    ],
+  );
+
+  it("a dead edge reaches the border of its region without the nodes in between", () => {
+    expect(words(new Planner(ladder).end(0, "DL", false))).toEqual(["D4@0", "T3@0"]);
+  });
+
+  it("the closure tells what follows if a border join is skipped in turn", () => {
+    const plan = new Planner(ladder).end(0, "DL", false);
+    expect(plan.closure).toMatch(/^\|4=V,6,0,,0,0,0,2\|6=\|$/);
+  });
+
+  it("under fail-fast a live arrival at an all-join sends no closure, under continue it does", () => {
+    expect(new Planner(ladder).end(2, "L", false).closure).toBe("");
+    const lenient = { ...ladder, settings: { ...ladder.settings, failure: "continue" as const } };
+    expect(new Planner(lenient).end(2, "L", false).closure).not.toBe("");
+  });
+
+  it("entering a loop adds its first round, for every loop that the node heads", () => {
+    const nested = miniIr(["s", "h", "i", "o"], [["s", "h"], ["h", "i"], ["i", "o"]], {
+      loops: [
+        { head: 1, latch: 3, body: [1, 2, 3], parent: null },
+        { head: 1, latch: 2, body: [1, 2], parent: 0 },
+      ],
+    });
+    const planner = new Planner(nested);
+    expect(words(planner.end(0, "L", false))).toEqual(["T1@0+3:1/2:1"]);
+    expect(words(planner.again(2, "3:1/2:4"))).toEqual(["G1@1+2:5"]);
+    expect(words(planner.again(3, "3:1"))).toEqual(["G1@0+3:2/2:1"]);
+    expect(words(planner.end(2, "L", true))).toEqual(["E2@2", "T3@1"]);
+    // The outer loop dies as a whole: nothing follows, its latch has no out-edges.
+    expect(words(planner.end(0, "D", false))).toEqual([]);
+    // Inside a round a dead edge into the outer latch ends the outer loop.
+    expect(words(planner.end(2, "D", true))).toEqual(["E2@2", "E3@1"]);
+  });
+
+  it("a fused target is counted and not sent to a queue", () => {
+    expect(words(new Planner(ladder).end(0, "FD", false))[0]).toBe("F1@0");
+  });
+});

@@ -1,0 +1,235 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { miniIr } from "../../test/harness/mini-ir.ts";
+import { openTestPartition, type TestPartition } from "../../test/harness/partition.ts";
+import { TokenPlayer } from "../../test/harness/tokens.ts";
+import { completeTokens } from "./complete-tokens.ts";
+import { handBack, removeConsumer, renewLeases } from "./lease-scripts.ts";
+import {
+  applyDelta,
+  cancelRun,
+  finishRun,
+  fireTimers,
+  redisTimeMs,
+  releaseRuns,
+  START,
+  startRuns,
+  TOMBSTONE_MS,
+} from "./run-scripts.ts";
+import { certifiedSource, ScriptRunner } from "./script-runner.ts";
+
+let p: TestPartition;
+let serial = 0;
+
+beforeAll(async () => {
+  p = await openTestPartition();
+});
+afterAll(() => p.close());
+beforeEach(() => p.reset());
+
+const single = miniIr(["a"], []);
+const timed = miniIr(["a"], [], { timeoutMs: 1000 });
+const withOutput = miniIr(["a"], [], { output: "${ctx.a.output}" });
+
+async function player(ir = single): Promise<TokenPlayer> {
+  serial += 1;
+  return new TokenPlayer(p, await p.publish(ir, `rs-${serial}`), `run-${serial}`);
+}
+
+describe("startRuns", () => {
+  it("a run is started once; a repeated start is refused and adds no token", async () => {
+    const run = await player();
+    expect(await run.start()).toBe(START.started);
+    expect(await run.start()).toBe(START.exists);
+    expect((await run.read()).length).toBe(1);
+  });
+
+  it("a start after the run was released is refused by its tombstone, until that expires", async () => {
+    const run = await player();
+    await run.start();
+    await run.settle(await run.take("a"), "");
+    expect(await releaseRuns(p.scripts, [run.runId], [])).toBe(1);
+    expect(await run.start()).toBe(START.ended);
+    await p.advance(TOMBSTONE_MS + 1);
+    await releaseRuns(p.scripts, ["some-other-run"], []);
+    expect(await p.redis.zscore(p.scripts.keys.tombs, run.runId)).toBeNull();
+  });
+
+  it("a start that was held up too long is refused", async () => {
+    const run = await player();
+    const notAfterMs = (await redisTimeMs(p.scripts)) - 1;
+    const start = { profile: run.profile, runId: run.runId, epoch: 1, input: "{}", notAfterMs };
+    expect(await startRuns(p.scripts, [start])).toEqual([START.tooLate]);
+    expect(await run.hash()).toEqual({});
+  });
+
+  it("under another epoch a start is an error, not repeated by itself", async () => {
+    const run = await player();
+    await run.start();
+    await p.redis.hset(p.scripts.keys.meta, "epoch", "2");
+    await expect((await player()).start()).rejects.toMatchObject({
+      code: "GV_PARTITION_UNCERTIFIED",
+    });
+  });
+});
+
+describe("fireTimers", () => {
+  it("a run over its time fails once, however many fire the timer", async () => {
+    const run = await player(timed);
+    await run.start();
+    await p.advance(1001);
+    const [first, second] = await Promise.all([fireTimers(p.scripts), fireTimers(p.scripts)]);
+    expect((first?.fired ?? 0) + (second?.fired ?? 0)).toBe(1);
+    expect((await run.hash())["s"]).toBe("failed");
+  });
+
+  it("nothing fires before it is due, and the next due time is told", async () => {
+    const run = await player(timed);
+    await run.start();
+    const { due, nextMs } = await fireTimers(p.scripts);
+    expect(due).toBe(0);
+    expect(nextMs).toBeGreaterThan(await redisTimeMs(p.scripts));
+  });
+
+  it("the end of a run removes its timeout", async () => {
+    const run = await player(timed);
+    await run.start();
+    await run.settle(await run.take("a"), "");
+    expect(await p.redis.zcard(p.scripts.keys.timers)).toBe(0);
+  });
+
+  it("a parked token goes on when its delay is over, and not twice", async () => {
+    const run = await player();
+    await run.start();
+    const token = await run.take("a");
+    expect(await run.settle(token, "", { op: "P", value: "", delayMs: 100 })).toBe(0);
+    expect(await run.settle(token, "")).toBe(-3);
+    await p.advance(101);
+    await Promise.all([fireTimers(p.scripts), fireTimers(p.scripts)]);
+    const resumed = await run.read();
+    expect(resumed.map((t) => t.kind)).toEqual(["resumed"]);
+    expect(await run.settle(resumed[0] as NonNullable<(typeof resumed)[0]>, "")).toBe(0);
+    expect((await run.hash())["s"]).toBe("completed");
+  });
+
+  it("a timer of a run that was cancelled only disappears", async () => {
+    const run = await player();
+    await run.start();
+    await run.settle(await run.take("a"), "", { op: "P", value: "", delayMs: 100 });
+    await cancelRun(p.scripts, run.runId, "test");
+    await p.advance(101);
+    expect(await fireTimers(p.scripts)).toMatchObject({ due: 1, fired: 0, nextMs: null });
+    expect(await run.read()).toEqual([]);
+  });
+});
+
+describe("finishRun and cancelRun", () => {
+  it("the first finish wins, a second changes nothing", async () => {
+    const run = await player(withOutput);
+    await run.start();
+    const item = run.item(await run.take("a"), "");
+    expect(await completeTokens(p.scripts, [item])).toEqual([1]);
+    const finish = {
+      ...{ runId: run.runId, epoch: "1", status: "completed" as const, value: "7" },
+      ...{ queueKey: run.profile.queueKeys[0] as string, entryId: null },
+    };
+    expect(await finishRun(p.scripts, { ...finish, epoch: "2" })).toBe(false);
+    expect(await finishRun(p.scripts, finish)).toBe(true);
+    expect(await finishRun(p.scripts, finish)).toBe(false);
+    expect(await p.redis.zcard(p.scripts.keys.timers)).toBe(0);
+  });
+
+  it("cancel answers what the run's state really was", async () => {
+    const run = await player();
+    expect(await cancelRun(p.scripts, run.runId, "no")).toBe("gone");
+    expect(await run.start()).toBe(START.ended);
+    const second = await player();
+    await second.start();
+    const token = await second.take("a");
+    expect(await cancelRun(p.scripts, second.runId, "enough")).toBe("cancelled");
+    expect(await cancelRun(p.scripts, second.runId, "again")).toBe("was_cancelled");
+    expect(await second.settle(token, "")).toBe(-1);
+    const third = await player();
+    await third.start();
+    await third.settle(await third.take("a"), "");
+    expect(await cancelRun(p.scripts, third.runId, "late")).toBe("completed");
+  });
+});
+
+describe("applyDelta", () => {
+  it("is applied once per operation key, never below zero, and ends the run at zero", async () => {
+    const run = await player();
+    await run.start();
+    expect(await applyDelta(p.scripts, run.runId, 2, "op1")).toEqual({ code: 0, counter: 3 });
+    expect(await applyDelta(p.scripts, run.runId, 2, "op1")).toEqual({ code: 1, counter: 3 });
+    expect((await applyDelta(p.scripts, run.runId, -4, "op2")).code).toBe(-13);
+    expect(await applyDelta(p.scripts, run.runId, -3, "op3")).toEqual({ code: 0, counter: 0 });
+    expect((await run.hash())["s"]).toBe("completed");
+    expect((await applyDelta(p.scripts, run.runId, 1, "op4")).code).toBe(-1);
+    await expect(applyDelta(p.scripts, run.runId, 0.5, "op5")).rejects.toThrow("GV_BADCALL");
+  });
+});
+
+describe("leases", () => {
+  it("renewal names what another consumer has taken over, and leaves it there", async () => {
+    const run = await player();
+    await run.start();
+    const [token] = await run.read("old");
+    const { queueKey, entryId } = token as NonNullable<typeof token>;
+    expect(await renewLeases(p.scripts, queueKey, "old", [entryId])).toEqual([]);
+    await p.redis.xclaim(queueKey, "workers", "new", 0, entryId);
+    expect(await renewLeases(p.scripts, queueKey, "old", [entryId])).toEqual([entryId]);
+    const pending = (await p.redis.xpending(queueKey, "workers", "-", "+", 1)) as [string, string][];
+    expect(pending[0]?.[1]).toBe("new");
+  });
+
+  it("an entry handed back is stale at once and is not charged a delivery", async () => {
+    const run = await player();
+    await run.start();
+    const [token] = await run.read("old");
+    const { queueKey, entryId } = token as NonNullable<typeof token>;
+    expect(await handBack(p.scripts, queueKey, "other", 30_000, [entryId])).toBe(0);
+    expect(await handBack(p.scripts, queueKey, "old", 30_000, [entryId])).toBe(1);
+    const pending = (await p.redis.xpending(queueKey, "workers", "-", "+", 1)) as unknown[][];
+    expect(pending[0]?.[2]).toBeGreaterThanOrEqual(30_000);
+    expect(pending[0]?.[3]).toBe(0);
+  });
+
+  it("a consumer is removed only when nothing is pending for it", async () => {
+    const run = await player();
+    await run.start();
+    const [token] = await run.read("old");
+    const queueKey = (token as NonNullable<typeof token>).queueKey;
+    expect(await removeConsumer(p.scripts, queueKey, "old")).toBe(false);
+    await run.settle(token as NonNullable<typeof token>, "");
+    expect(await removeConsumer(p.scripts, queueKey, "old")).toBe(true);
+    expect(await removeConsumer(p.scripts, queueKey, "old")).toBe(true);
+  });
+});
+
+describe("certificates", () => {
+  it("a call waits while its scripts are missing, and goes on when they are loaded", async () => {
+    const waits: boolean[] = [];
+    const scripts = new ScriptRunner({
+      redis: p.redis,
+      deployment: "another",
+      partition: 0,
+      onUncertified: (waiting) => waits.push(waiting),
+    });
+    const call = releaseRuns(scripts, [], []);
+    while (waits.length === 0) {
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await p.redis.script("LOAD", certifiedSource("releaseRuns", "another", 0));
+    expect(await call).toBe(0);
+    expect(waits).toEqual([true, false]);
+  });
+
+  it("gives up when told to", async () => {
+    const stop = new AbortController();
+    const signal = stop.signal;
+    const scripts = new ScriptRunner({ redis: p.redis, deployment: "none", partition: 0, signal });
+    const call = releaseRuns(scripts, [], []);
+    stop.abort();
+    await expect(call).rejects.toMatchObject({ code: "GV_PARTITION_UNCERTIFIED" });
+  });
+});

@@ -1,0 +1,248 @@
+/**
+ * Drives runs through the real scripts on a real Redis, with the worker's own planning code and a
+ * schedule drawn from a seed: consumers that die before or after a call, entries stolen from live
+ * consumers, results sent twice or late, several items of one run in a batch, timers fired twice.
+ * One process, no threads, no clock: the same seed gives the same schedule.
+ */
+import type { Json } from "../../compiler/ir.ts";
+import {
+  claimAll,
+  completeTokens,
+  COMPLETION,
+  fireTimers,
+  GROUP,
+  parseEntry,
+  parseJournalRecord,
+  redisTimeMs,
+  startRuns,
+  type CompletionItem,
+  type JournalRecord,
+  type ReadyToken,
+  type RunProfile,
+} from "./imports.ts";
+import { Executor, type Prepared } from "../../worker/execute.ts";
+import { finish } from "../../worker/finish.ts";
+import { delayOf } from "../../worker/kinds/delay.ts";
+import { resolveInput, toExecutionError } from "../../worker/kinds/kind.ts";
+import { Preparer } from "../../worker/prepare.ts";
+import { Workflows } from "../../worker/workflows.ts";
+import { assertCounter } from "./invariants.ts";
+import { runSync } from "./run-sync.ts";
+import type { TestPartition } from "./partition.ts";
+
+export interface Schedule {
+  /** Uniform in [0, 1). */
+  random(): number;
+  /** Probabilities per step. */
+  die: number;
+  steal: number;
+  duplicate: number;
+  late: number;
+}
+
+export interface DriveResult {
+  records: JournalRecord[];
+  hash: { [field: string]: string };
+  steps: number;
+}
+
+const STEPS_MAX = 20_000;
+const CONSUMERS = ["c0", "c1", "c2"];
+
+export class Driver {
+  readonly #p: TestPartition;
+  readonly #profile: RunProfile;
+  readonly #s: Schedule;
+  readonly #preparer: Preparer;
+  readonly #executor: Executor;
+  #held: ReadyToken[] = [];
+  #late: CompletionItem[] = [];
+
+  constructor(partition: TestPartition, profile: RunProfile, schedule: Schedule) {
+    this.#p = partition;
+    this.#profile = profile;
+    this.#s = schedule;
+    this.#preparer = new Preparer(partition.redis, new Workflows(partition.redis), 0);
+    this.#executor = new Executor({
+      workerId: "t",
+      secrets: () => ({}),
+      random: () => 0.5,
+      outputBytesMax: 1024 * 1024,
+    });
+  }
+
+  /** Runs one run to its end. Throws if it hangs or breaks an invariant. */
+  async run(runId: string, input: Json): Promise<DriveResult> {
+    const { scripts, redis } = this.#p;
+    const notAfterMs = (await redisTimeMs(scripts)) + 30_000;
+    const start = { profile: this.#profile, runId, epoch: 1, input: JSON.stringify(input), notAfterMs };
+    const [code] = await startRuns(scripts, [start]);
+    if (code !== 0) {
+      throw new Error(`the run did not start: ${code}`);
+    }
+    for (let step = 1; step <= STEPS_MAX; step++) {
+      await this.#step();
+      const hash = await redis.hgetall(scripts.keys.run(runId));
+      assertCounter(this.#profile.ir, hash);
+      if (["completed", "failed", "cancelled"].includes(hash["s"] ?? "")) {
+        await this.#settleRest();
+        const entries = await redis.xrange(scripts.keys.ev, "-", "+");
+        const records = entries.map(([id, fields]) => parseJournalRecord(id, fields));
+        return { records, hash: await redis.hgetall(scripts.keys.run(runId)), steps: step };
+      }
+    }
+    const stuck = await redis.hgetall(scripts.keys.run(runId));
+    throw new Error(`the run does not end: ${JSON.stringify(stuck)}`);
+  }
+
+  async #step(): Promise<void> {
+    const dice = this.#s.random();
+    if (this.#held.length === 0 || dice < 0.2) {
+      await this.#read();
+    }
+    if (this.#held.length > 0 && this.#s.random() < this.#s.steal) {
+      await this.#steal();
+    }
+    if (this.#held.length > 0) {
+      await this.#complete();
+      return;
+    }
+    if (this.#late.length > 0) {
+      await this.#send(this.#late.splice(0));
+      return;
+    }
+    // Nothing to read: what is pending belongs to the dead, what remains waits for a timer.
+    if (!(await this.#steal())) {
+      const fired = await fireTimers(this.#p.scripts);
+      if (fired.nextMs !== null) {
+        await this.#p.advance(fired.nextMs - (await redisTimeMs(this.#p.scripts)) + 1);
+        await Promise.all([fireTimers(this.#p.scripts), fireTimers(this.#p.scripts)]);
+      }
+    }
+  }
+
+  async #read(): Promise<void> {
+    const consumer = this.#pick(CONSUMERS);
+    const count = 1 + Math.floor(this.#s.random() * 8);
+    const keys = this.#profile.queueKeys;
+    const reply = (await this.#p.redis.call(
+      "XREADGROUP",
+      ...["GROUP", GROUP, consumer, "COUNT", String(count), "STREAMS", ...keys],
+      ...keys.map(() => ">"),
+    )) as [string, [string, string[]][]][] | null;
+    for (const [key, entries] of reply ?? []) {
+      this.#held.push(...entries.map(([id, fields]) => parseEntry(key, id, fields) as ReadyToken));
+    }
+  }
+
+  /** Another consumer takes everything pending: of the dead and of the living. */
+  async #steal(): Promise<boolean> {
+    const tokens = await claimAll(this.#p.redis, this.#profile.queueKeys, this.#pick(CONSUMERS));
+    this.#held.push(...tokens);
+    return tokens.length > 0;
+  }
+
+  async #complete(): Promise<void> {
+    const count = 1 + Math.floor(this.#s.random() * 4);
+    const tokens: ReadyToken[] = [];
+    for (let i = 0; i < count && this.#held.length > 0; i++) {
+      const at = Math.floor(this.#s.random() * this.#held.length);
+      tokens.push(...this.#held.splice(at, 1));
+    }
+    if (this.#s.random() < this.#s.die) {
+      return; // died with them: they stay pending
+    }
+    const items = await this.#items(tokens);
+    if (this.#s.random() < this.#s.late) {
+      this.#late.push(...items);
+      return;
+    }
+    await this.#send(items);
+    if (this.#s.random() < this.#s.duplicate) {
+      await this.#send(items);
+    }
+    if (this.#late.length > 0 && this.#s.random() < 0.3) {
+      await this.#send(this.#late.splice(0));
+    }
+  }
+
+  async #items(tokens: ReadyToken[]): Promise<CompletionItem[]> {
+    const isRedelivered = this.#s.random() < 0.5;
+    const items: CompletionItem[] = [];
+    for (const preparation of await this.#preparer.prepare(tokens, isRedelivered)) {
+      if (preparation.kind === "unknown") {
+        throw new Error("a token of an unknown workflow");
+      }
+      if (preparation.kind === "drop") {
+        const { token, profile } = preparation;
+        const node = profile.ir.nodes[token.node];
+        if (node !== undefined) {
+          items.push(this.#executor.item({ token, profile, node }));
+        }
+      } else if (preparation.prepared.token.kind === "finish") {
+        const { token } = preparation.prepared;
+        await finish(this.#p.scripts, this.#profile, token, token.entryId);
+      } else {
+        items.push(this.#execute(preparation.prepared));
+      }
+    }
+    return items;
+  }
+
+  #execute(p: Prepared): CompletionItem {
+    const { token, node } = p;
+    const executor = this.#executor;
+    if (token.kind === "skip") {
+      return executor.spread(p);
+    }
+    let vars = {};
+    try {
+      const data = executor.input(p, node);
+      vars = executor.vars(p, token.node, node, data);
+      const input = resolveInput(node, vars, data);
+      vars = { ...vars, data: input };
+      if (node.type === "delay" && token.kind === "run") {
+        return executor.park(p, delayOf(node, vars, 0));
+      }
+      const output = runSync(p, vars, input);
+      return executor.succeed(p, vars, output, 0);
+    } catch (error) {
+      return executor.fail(p, vars, toExecutionError(error), 0);
+    }
+  }
+
+  async #send(items: CompletionItem[]): Promise<void> {
+    if (items.length === 0) {
+      return;
+    }
+    const codes = await completeTokens(this.#p.scripts, items);
+    for (const [i, code] of codes.entries()) {
+      const item = items[i] as CompletionItem;
+      if (code === COMPLETION.planFailed || code === COMPLETION.applyFailed) {
+        throw new Error(`item not settled (${code}): ${JSON.stringify(item.results)}`);
+      }
+      // Sometimes the worker dies here: the finish timer brings the run to another one.
+      if (code === COMPLETION.finish && this.#s.random() >= this.#s.die) {
+        const queueKey = item.profile.queueKeys[item.queue] as string;
+        await finish(this.#p.scripts, item.profile, { ...item, queueKey }, null);
+      }
+    }
+  }
+
+  /** After the end: whatever is still around must be refused and acknowledged. */
+  async #settleRest(): Promise<void> {
+    await this.#send(this.#late.splice(0));
+    for (;;) {
+      await this.#read();
+      await this.#steal();
+      if (this.#held.length === 0) {
+        return;
+      }
+      await this.#send(await this.#items(this.#held.splice(0)));
+    }
+  }
+
+  #pick<T>(from: readonly T[]): T {
+    return from[Math.floor(this.#s.random() * from.length)] as T;
+  }
+}

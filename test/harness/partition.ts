@@ -1,0 +1,71 @@
+/** A certified partition of its own on a test's Redis, without a supervisor. */
+import {
+  certifiedSource,
+  connectRedis,
+  globalKeys,
+  GROUP,
+  Profiles,
+  SCRIPTS,
+  ScriptRunner,
+  type Redis,
+  type RunProfile,
+  type ScriptName,
+} from "../../sdk/internal.ts";
+import type { Ir } from "../../compiler/ir.ts";
+
+export interface TestPartition {
+  redis: Redis;
+  scripts: ScriptRunner;
+  /** Publishes a workflow and makes its queues readable. */
+  publish(ir: Ir, hash: string): Promise<RunProfile>;
+  /** Moves the scripts' clock forward. */
+  advance(ms: number): Promise<void>;
+  /** Empties the database and certifies it again. */
+  reset(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** A partition on the test's own Redis database. */
+export async function openTestPartition(): Promise<TestPartition> {
+  const redis = connectRedis({ url: process.env["TMP_REDIS"] ?? "redis://127.0.0.1:7777" }, "test");
+  await redis.connect();
+  await redis.flushdb();
+  return testPartition(redis);
+}
+
+/** Loads the scripts and writes the partition's epoch: what certification does on a fresh server. */
+export async function testPartition(redis: Redis, partition = 0): Promise<TestPartition> {
+  const deployment = "test";
+  for (const name of Object.keys(SCRIPTS) as ScriptName[]) {
+    await redis.script("LOAD", certifiedSource(name, deployment, partition));
+  }
+  const scripts = new ScriptRunner({ redis, deployment, partition });
+  const certify = async (): Promise<void> => {
+    await redis.hset(scripts.keys.meta, { epoch: "1", seq: "0", nonce: "0", offset_ms: "0" });
+  };
+  await certify();
+  const profiles = new Profiles();
+  return {
+    redis,
+    scripts,
+    async reset() {
+      await redis.flushdb();
+      await certify();
+    },
+    async close() {
+      await redis.quit();
+    },
+    async publish(ir, hash) {
+      await redis.set(globalKeys.ir(hash), JSON.stringify(ir));
+      const place = { partition, namespace: "", priority: ir.settings.priority };
+      const profile = profiles.add(ir, hash, place);
+      for (const key of profile.queueKeys) {
+        await redis.xgroup("CREATE", key, GROUP, "0", "MKSTREAM").catch(() => undefined);
+      }
+      return profile;
+    },
+    async advance(ms) {
+      await redis.hincrby(scripts.keys.meta, "offset_ms", Math.ceil(ms));
+    },
+  };
+}

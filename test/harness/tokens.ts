@@ -1,0 +1,93 @@
+/** Playing single tokens by hand: read what is ready, settle it as told. */
+import {
+  completeTokens,
+  GROUP,
+  NO_EFFECTS,
+  parseEntry,
+  redisTimeMs,
+  startRuns,
+  type CompletionItem,
+  type CompletionOp,
+  type CompletionResult,
+  type ReadyToken,
+  type RunProfile,
+} from "../../sdk/internal.ts";
+import type { TestPartition } from "./partition.ts";
+
+export class TokenPlayer {
+  readonly p: TestPartition;
+  readonly profile: RunProfile;
+  readonly runId: string;
+
+  constructor(partition: TestPartition, profile: RunProfile, runId: string) {
+    this.p = partition;
+    this.profile = profile;
+    this.runId = runId;
+  }
+
+  async start(input = "{}"): Promise<number> {
+    const notAfterMs = (await redisTimeMs(this.p.scripts)) + 30_000;
+    const run = { profile: this.profile, runId: this.runId, epoch: 1, input, notAfterMs };
+    return (await startRuns(this.p.scripts, [run]))[0] as number;
+  }
+
+  /** Everything that is ready, delivered to `consumer`. */
+  async read(consumer = "c"): Promise<ReadyToken[]> {
+    const keys = this.profile.queueKeys;
+    const reply = (await this.p.redis.call(
+      "XREADGROUP",
+      ...["GROUP", GROUP, consumer, "COUNT", "1000", "STREAMS", ...keys],
+      ...keys.map(() => ">"),
+    )) as [string, [string, string[]][]][] | null;
+    return (reply ?? []).flatMap(([key, entries]) =>
+      entries.map(([id, fields]) => parseEntry(key, id, fields) as ReadyToken),
+    );
+  }
+
+  /** The ready token of this node; throws if there is none. */
+  async take(id: string): Promise<ReadyToken> {
+    const found = (await this.read()).find((token) => this.idOf(token) === id);
+    if (found === undefined) {
+      throw new Error(`no token of node ${id} is ready`);
+    }
+    return found;
+  }
+
+  idOf(token: ReadyToken): string {
+    return this.profile.ir.nodes[token.node]?.id ?? "?";
+  }
+
+  /** An item that settles a token: edges as text, "again" for another round. */
+  item(token: ReadyToken, edges: string, more: Partial<CompletionResult> = {}): CompletionItem {
+    const { planner, ir } = this.profile;
+    const isLatch = ir.nodes[token.node]?.latch_of !== null;
+    const again = edges === "again";
+    const op: CompletionOp = more.op ?? "C";
+    const hasEffects = op === "C" || op === "F" || op === "U";
+    const plan = !hasEffects
+      ? NO_EFFECTS
+      : again
+        ? planner.again(token.node, token.scope)
+        : planner.end(token.node, edges, isLatch);
+    const { node, scope, attempt } = token;
+    const result: CompletionResult = {
+      ...{ node, scope, attempt, op, value: "1", edges: again ? "" : edges, extra: "" },
+      ...{ delayMs: 0, plan },
+      ...more,
+    };
+    const { runId, epoch, entryId } = token;
+    return { profile: this.profile, runId, epoch, queue: 0, entryId, results: [result] };
+  }
+
+  async settle(
+    token: ReadyToken,
+    edges: string,
+    more: Partial<CompletionResult> = {},
+  ): Promise<number> {
+    return (await completeTokens(this.p.scripts, [this.item(token, edges, more)]))[0] as number;
+  }
+
+  hash(): Promise<{ [field: string]: string }> {
+    return this.p.redis.hgetall(this.p.scripts.keys.run(this.runId));
+  }
+}
