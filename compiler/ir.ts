@@ -122,6 +122,8 @@ export interface IrNode {
    * builds a node's input looks through it to the node that the author wrote.
    */
   synthetic?: true;
+  /** Reuse the output of an earlier execution with equal input, for `ttl_ms` (null: for ever). */
+  cache?: { ttl_ms: number | null };
   /** Other nodes whose outputs this node's config reads (`ctx.<id>.output`), ascending. */
   refs: number[];
   /** Other nodes whose outputs the conditions of its out-edges and loop read, ascending. */
@@ -167,4 +169,18 @@ export interface IrAnalysis {
   path_count: string;
   /** Upper bound of tokens in flight at one time. */
   tokens_max: number;
+}
+
+/** `value` as an IR that this version can run. Throws an Error that says what it is instead. */
+export function assertIr(value: unknown): Ir {
+  const ir = typeof value === "object" && value !== null ? (value as Partial<Ir>) : {};
+  if (ir.version !== IR_VERSION) {
+    const found = ir.version === undefined ? "no IR" : `IR version ${String(ir.version)}`;
+    const remedy = "compile the workflow again";
+    throw new Error(`${found}, this program reads IR version ${IR_VERSION}: ${remedy}`);
+  }
+  for (const part of [ir.nodes, ir.edges, ir.loops, ir.queues]) {
+    if (!Array.isArray(part)) throw new Error("the IR is damaged: compile the workflow again");
+  }
+  return ir as Ir;
 }

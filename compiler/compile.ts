@@ -1,0 +1,122 @@
+/**
+ * The compiler's course: text, document, graph, proof, IR.
+ *
+ *   readSource       text to JSON value and places             source.ts
+ *   readDocument     shape; one way to say each thing           read-document.ts, read-node.ts
+ *   expandDocument   whatever implies an edge becomes one       expand.ts
+ *   checkReach       entries, reach, undeclared cycles          cycles.ts
+ *   orderGraph       topological numbers                        graph.ts
+ *   findLoops        bodies, and the proof that they are loops  loops.ts
+ *   checkSteering    joins and first-match nodes                steering.ts
+ *   ReferenceChecker expressions, and who reads whom            references.ts
+ *   splitFans        trees for what is too wide                 tree.ts
+ *   lower            the IR                                     lower.ts
+ *
+ * A step runs if what it stands on is there, not only if nothing is wrong so far: so an author gets
+ * all problems of a file in one go.
+ */
+import { Reporter } from "./diagnostics.ts";
+import type { Diagnostic } from "./diagnostics.ts";
+import type { WorkflowDocument } from "./document.ts";
+import { expandDocument } from "./expand.ts";
+import { checkReach } from "./cycles.ts";
+import { orderGraph } from "./graph.ts";
+import type { Graph } from "./graph.ts";
+import { hashIr } from "./hash.ts";
+import type { Ir, Json } from "./ir.ts";
+import { DEFAULT_LIMITS } from "./limits.ts";
+import type { Limits } from "./limits.ts";
+import { findLoops } from "./loops.ts";
+import type { LoopForest } from "./loops.ts";
+import { lower } from "./lower.ts";
+import { readDocument } from "./read-document.ts";
+import { ReferenceChecker } from "./references.ts";
+import type { NodeReads } from "./references.ts";
+import { readSource } from "./source.ts";
+import type { WorkflowSource } from "./source.ts";
+import { checkSteering } from "./steering.ts";
+import { isTooWide, splitFans } from "./tree.ts";
+import type { Splits } from "./tree.ts";
+
+export interface CompileOptions {
+  limits?: Partial<Limits>;
+}
+
+export interface CompileResult {
+  /** Null if and only if a diagnostic is an error. */
+  ir: Ir | null;
+  /** SHA-256 of the IR, its identity. */
+  hash: string | null;
+  /** In the order of the file. */
+  diagnostics: Diagnostic[];
+}
+
+/** Compile a workflow. Does not throw for anything that the source holds. */
+export function compile(source: WorkflowSource, options: CompileOptions = {}): CompileResult {
+  const limits = { ...DEFAULT_LIMITS, ...options.limits };
+  const read = readSource(source, limits);
+  if (read.value === undefined) return { ir: null, hash: null, diagnostics: read.diagnostics };
+  const reporter = new Reporter(read.map, source.file);
+  const ir = compileValue(read.value, limits, reporter);
+  const diagnostics = reporter.sorted();
+  return ir ? { ir, hash: hashIr(ir), diagnostics } : { ir: null, hash: null, diagnostics };
+}
+
+function compileValue(value: Json, limits: Limits, reporter: Reporter): Ir | undefined {
+  const document = readDocument(value, limits, reporter);
+  if (!document) return undefined;
+  const flat = expandDocument(document, reporter);
+  if (flat.edges.length > limits.edges) {
+    const message = `${flat.edges.length} edges with the implied ones, the limit is ${limits.edges}`;
+    reporter.report({ code: "GV1008", pointer: "", message });
+    return undefined;
+  }
+  checkReach(flat, reporter);
+  const graph = orderGraph(flat);
+  const forest = graph && findLoops(graph, reporter);
+  if (graph) checkSteering(graph, reporter);
+  const structure = graph && forest && { graph, forest };
+  const checker = new ReferenceChecker(document, value, structure, reporter);
+  checker.check();
+  if (!structure || reporter.hasErrors) return undefined;
+  return finish(document, structure.graph, structure.forest, checker, reporter);
+}
+
+function finish(
+  document: WorkflowDocument,
+  graph: Graph,
+  forest: LoopForest,
+  checker: ReferenceChecker,
+  reporter: Reporter,
+): Ir {
+  const none: Splits = new Map();
+  if (!isTooWide(graph)) {
+    return lower({ document, graph, forest, reads: checker.reads, checker, splits: none });
+  }
+  const { flat, splits } = splitFans(graph);
+  const wide = orderGraph(flat);
+  if (!wide) throw new Error("splitting wide places made a cycle");
+  const reads = moveReads(graph, wide, checker.reads, splits);
+  const loops = findLoops(wide, reporter);
+  return lower({ document, graph: wide, forest: loops, reads, checker, splits });
+}
+
+/** What nodes read, for other numbers; a made node reads what the conditions it took over read. */
+function moveReads(
+  before: Graph,
+  after: Graph,
+  reads: readonly NodeReads[],
+  splits: Splits,
+): NodeReads[] {
+  const move = (set: ReadonlySet<number> | undefined): Set<number> =>
+    new Set([...(set ?? [])].map((old) => after.indexOf.get(before.nodes[old]?.id ?? "") ?? 0));
+  return after.nodes.map((node) => {
+    const owner = splits.get(node.id)?.of;
+    const old = reads[before.indexOf.get(owner ?? node.id) ?? -1];
+    return {
+      refs: owner === undefined ? move(old?.refs) : new Set(),
+      edgeRefs: move(old?.edgeRefs),
+      usesInput: old?.usesInput ?? false,
+    };
+  });
+}

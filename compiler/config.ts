@@ -1,0 +1,137 @@
+/**
+ * Config of one node: checked against its kind, then brought to one form.
+ *
+ *   function, loop with a function   {function_name, params?, input?}: other keys are the params
+ *   conditional                      `mode` and `on_no_match` become fields of the node
+ *   loop                             keys of the loop leave the config
+ *   all                              older spellings of templates rewritten
+ */
+import { rewriteLegacy } from "../condition/index.ts";
+import type { Reporter } from "./diagnostics.ts";
+import { asObject, own } from "./document.ts";
+import type { JsonObject, NodeConfig } from "./document.ts";
+import type { Json, NodeType } from "./ir.ts";
+import { kindOf } from "./kinds/index.ts";
+import type { Kind } from "./kinds/kind.ts";
+import { LOOP_PROPERTIES } from "./kinds/loop-properties.ts";
+import { checkSchema } from "./schema-check.ts";
+import { joinPointer } from "./source-map.ts";
+import { didYouMean } from "./suggest.ts";
+
+export interface ConfigOwner {
+  id: string;
+  type: NodeType | null;
+  /** Of the node. */
+  pointer: string;
+  /** Conditional, or with a branch: reads `on_no_match`. */
+  isSteering: boolean;
+}
+
+/** Check and normalise a config as the author wrote it. */
+export function readConfig(config: JsonObject, owner: ConfigOwner, reporter: Reporter): NodeConfig {
+  const base = `${owner.pointer}/config`;
+  if (owner.type === null) return { value: config, locate: (pointer) => base + pointer };
+  const kind = kindOf(owner.type);
+  if (!kind.isSupported) {
+    reporter.report({
+      code: "GV4002",
+      pointer: `${owner.pointer}/type`,
+      message: `node type \`${kind.type}\` is not supported yet by this version`,
+    });
+    return { value: config, locate: (pointer) => base + pointer };
+  }
+  reportConfig(config, owner, kind, reporter);
+  const { value, isMoved } = normalise(config, owner, kind);
+  return {
+    value,
+    locate: (pointer) => base + (isMoved ? pointer.replace(/^\/params(?=\/)/, "") : pointer),
+  };
+}
+
+function reportConfig(
+  config: JsonObject,
+  owner: ConfigOwner,
+  kind: Kind,
+  reporter: Reporter,
+): void {
+  const base = `${owner.pointer}/config`;
+  for (const problem of checkSchema(kind.schema, config)) {
+    reporter.report({
+      code: "GV4003",
+      pointer: base + problem.pointer,
+      message: `${kind.type} \`${owner.id}\`: ${problem.message.replace("the value", "config")}`,
+      hint: problem.hint,
+    });
+  }
+  if (takesParams(config, kind) && own(config, "params") === undefined) return;
+  const known = Object.keys(kind.schema.properties);
+  for (const key of Object.keys(config)) {
+    if (known.includes(key) || (owner.isSteering && key === "on_no_match")) continue;
+    reporter.report({
+      code: "GV4004",
+      pointer: joinPointer(base, key),
+      atKey: true,
+      message: `unknown key \`${key}\` in the config of ${kind.type} \`${owner.id}\``,
+      hint: didYouMean(key, known),
+    });
+  }
+}
+
+/** Whether the config names a function, so that keys of its own are parameters. */
+function takesParams(config: JsonObject, kind: Kind): boolean {
+  return kind.type === "function" || own(config, "function_name") !== undefined;
+}
+
+function normalise(
+  config: JsonObject,
+  owner: ConfigOwner,
+  kind: Kind,
+): { value: JsonObject; isMoved: boolean } {
+  const reserved = new Set(owner.isSteering ? ["mode", "on_no_match"] : []);
+  if (kind.type !== "conditional") reserved.delete("mode");
+  if (kind.type === "loop") for (const key of Object.keys(LOOP_PROPERTIES)) reserved.add(key);
+  const kept = Object.entries(config).filter(([key]) => !reserved.has(key));
+  const isMoved = takesParams(config, kind) && own(config, "params") === undefined;
+  const value: JsonObject = {};
+  const params: JsonObject = {};
+  for (const [key, part] of kept) {
+    const isOwn = key === "function_name" || key === "input";
+    const isExpression = kind.expressions.includes(key) && typeof part === "string";
+    const rewritten = isExpression ? readExpression(part) : rewriteTemplates(part);
+    setKey(isMoved && !isOwn ? params : value, key, rewritten);
+  }
+  if (isMoved && Object.keys(params).length > 0) value["params"] = params;
+  return { value, isMoved };
+}
+
+/** Bare CEL; a template that is nothing but one expression means the same. */
+function readExpression(text: string): string {
+  const rewritten = rewriteLegacy(text, "template");
+  const single = /^\s*\$\{([^]*)\}\s*$/.exec(rewritten);
+  const inner = single?.[1];
+  const isSingle = inner !== undefined && !inner.includes("${");
+  return rewriteLegacy(isSingle ? inner.trim() : text, "condition");
+}
+
+function rewriteTemplates(value: Json): Json {
+  if (typeof value === "string") {
+    // Most strings are plain; only these three marks begin an older spelling.
+    return /\{\{|\$nodes|\$\{/.test(value) ? rewriteLegacy(value, "template") : value;
+  }
+  if (Array.isArray(value)) return value.map(rewriteTemplates);
+  const object = asObject(value);
+  if (!object) return value;
+  const result: JsonObject = {};
+  for (const [key, part] of Object.entries(object)) setKey(result, key, rewriteTemplates(part));
+  return result;
+}
+
+/** Set an own key whatever its name, `__proto__` too. */
+function setKey(object: JsonObject, key: string, value: Json): void {
+  Object.defineProperty(object, key, {
+    value,
+    enumerable: true,
+    writable: true,
+    configurable: true,
+  });
+}

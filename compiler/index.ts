@@ -1,0 +1,16 @@
+/**
+ * The compiler: workflow files to the intermediate representation, or to diagnostics.
+ *
+ * The face of this module. Pure: no I/O, no clock.
+ */
+export { compile } from "./compile.ts";
+export type { CompileOptions, CompileResult } from "./compile.ts";
+export { DIAGNOSTICS, formatDiagnostic } from "./diagnostics.ts";
+export type { Diagnostic, DiagnosticCode, RelatedPlace, Severity } from "./diagnostics.ts";
+export { DOCUMENT_SCHEMA } from "./document-schema.ts";
+export { canonicalJson, hashIr } from "./hash.ts";
+export { assertIr, IR_VERSION } from "./ir.ts";
+export type * from "./ir.ts";
+export { DEFAULT_LIMITS } from "./limits.ts";
+export type { Limits } from "./limits.ts";
+export type { SourceFormat, WorkflowSource } from "./source.ts";

@@ -1,0 +1,84 @@
+/** Kinds that steer: `conditional`, `parallel`, `loop`, `delay`. */
+import { LOOP_PROPERTIES } from "./loop-properties.ts";
+import { inputOverride, orTemplate } from "./kind.ts";
+import type { Kind } from "./kind.ts";
+import { functionName } from "./work.ts";
+
+/** ISO 8601: weeks, or days and time; months and years have no fixed length. */
+export const DURATION_PATTERN =
+  "^P(?!$)(?:\\d+W|(?:\\d+D)?(?:T(?=\\d)(?:\\d+H)?(?:\\d+M)?(?:\\d+(?:\\.\\d+)?S)?)?)$";
+
+const TIMESTAMP_PATTERN =
+  "^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d(?::\\d\\d(?:\\.\\d+)?)?(?:Z|[+-]\\d\\d:\\d\\d)$";
+
+const onNoMatch = { enum: ["error", "skip"] } as const;
+
+const conditional: Kind = {
+  type: "conditional",
+  isPure: true,
+  isSupported: true,
+  schema: {
+    type: "object",
+    properties: {
+      mode: { enum: ["first", "all"] },
+      on_no_match: onNoMatch,
+      input: inputOverride,
+    },
+  },
+  expressions: [],
+  variables: [],
+};
+
+const parallel: Kind = {
+  type: "parallel",
+  isPure: true,
+  isSupported: true,
+  schema: { type: "object", properties: { input: inputOverride } },
+  expressions: [],
+  variables: [],
+};
+
+const loop: Kind = {
+  type: "loop",
+  // With a function it is not pure: see `isPureNode`.
+  isPure: true,
+  isSupported: true,
+  schema: {
+    type: "object",
+    properties: {
+      ...LOOP_PROPERTIES,
+      function_name: functionName,
+      params: true,
+      input: inputOverride,
+    },
+  },
+  expressions: [],
+  variables: [],
+};
+
+const delay: Kind = {
+  type: "delay",
+  isPure: false,
+  isSupported: true,
+  schema: {
+    type: "object",
+    properties: {
+      delay_ms: orTemplate({ type: "number", minimum: 0 }, "milliseconds from 0, or a template"),
+      duration: orTemplate(
+        { type: "string", pattern: DURATION_PATTERN },
+        "an ISO 8601 duration without months and years, such as PT1H30M, or a template",
+      ),
+      until: orTemplate(
+        { type: "string", pattern: TIMESTAMP_PATTERN },
+        "a timestamp with its zone, such as 2026-01-31T08:00:00Z, or a template",
+      ),
+      input: inputOverride,
+    },
+    oneOf: [{ required: ["delay_ms"] }, { required: ["duration"] }, { required: ["until"] }],
+    "x-expect": "an object with one of `delay_ms`, `duration` and `until`",
+  },
+  expressions: [],
+  variables: [],
+};
+
+export const FLOW_KINDS: readonly Kind[] = [conditional, parallel, loop, delay];

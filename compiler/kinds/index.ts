@@ -1,0 +1,17 @@
+/** All node kinds by type. */
+import type { NodeType } from "../ir.ts";
+import { FLOW_KINDS } from "./flow.ts";
+import { DATA_KINDS } from "./data.ts";
+import type { Kind } from "./kind.ts";
+import { WORK_KINDS } from "./work.ts";
+
+const KINDS = new Map<NodeType, Kind>(
+  [...WORK_KINDS, ...DATA_KINDS, ...FLOW_KINDS].map((kind) => [kind.type, kind]),
+);
+
+/** The kind of a type. */
+export function kindOf(type: NodeType): Kind {
+  const kind = KINDS.get(type);
+  if (!kind) throw new Error(`no kind is registered for the node type ${type}`);
+  return kind;
+}

@@ -1,0 +1,22 @@
+/** Bounds of a workflow document. Options of `compile` may change those in `Limits`. */
+export interface Limits {
+  nodes: number;
+  edges: number;
+  /** UTF-8 bytes of the text. */
+  bytes: number;
+  /** Nesting of lists and objects. */
+  depth: number;
+}
+
+export const DEFAULT_LIMITS: Limits = {
+  nodes: 10_000,
+  edges: 50_000,
+  bytes: 1_048_576,
+  depth: 64,
+};
+
+/** Loops within loops. A token's scope has one part per level. */
+export const LOOP_DEPTH_MAX = 16;
+
+/** In-edges, out-edges or entry nodes beyond this are split by a tree. */
+export const FAN_MAX = 500;

@@ -1,0 +1,154 @@
+/**
+ * From the checked graph to the IR. Everything here only writes down what is already decided; the
+ * one judgement of its own is which nodes can be fused.
+ */
+import { analyse } from "./analysis.ts";
+import type { WorkflowDocument } from "./document.ts";
+import type { FlatNode } from "./expand.ts";
+import type { Graph } from "./graph.ts";
+import { IR_VERSION } from "./ir.ts";
+import type { Ir, IrEdge, IrJoin, IrLoop, IrNode } from "./ir.ts";
+import { kindOf } from "./kinds/index.ts";
+import type { LoopForest } from "./loops.ts";
+import { RETRY_DEFAULTS } from "./read-node.ts";
+import type { NodeReads, ReferenceChecker } from "./references.ts";
+import type { Splits } from "./tree.ts";
+
+export interface LowerInput {
+  document: WorkflowDocument;
+  graph: Graph;
+  forest: LoopForest;
+  /** What the nodes of `graph` read, as indexes into it. */
+  reads: readonly NodeReads[];
+  checker: ReferenceChecker;
+  splits: Splits;
+}
+
+/** Write the IR of a workflow in which nothing is wrong. */
+export function lower(input: LowerInput): Ir {
+  const { document, graph, forest } = input;
+  const edges: IrEdge[] = graph.edges.map(({ from, to, on, condition }) => ({
+    from,
+    to,
+    on,
+    condition: condition ? input.checker.conditionOf(condition) : null,
+  }));
+  const queueNames = graph.nodes.map(queueOf);
+  const queues = [...new Set(queueNames)].sort();
+  const queueIndex = new Map(queues.map((name, index) => [name, index]));
+  const roles = loopRoles(forest);
+  const nodes = graph.nodes.map((node, index) =>
+    lowerNode(input, node, index, queueIndex.get(queueNames[index] ?? "") ?? 0, roles),
+  );
+  for (const node of nodes) node.fusible = isFusible(node, nodes, edges);
+  return {
+    version: IR_VERSION,
+    name: document.name,
+    workflow_version: document.workflowVersion,
+    input_schema: document.inputSchema,
+    ...(document.output === undefined ? {} : { output: document.output }),
+    settings: document.settings,
+    nodes,
+    edges,
+    loops: forest.loops.map((loop): IrLoop => lowerLoop(loop, input.checker)),
+    queues,
+    analysis: analyse(nodes, edges),
+  };
+}
+
+function lowerLoop(loop: LoopForest["loops"][number], checker: ReferenceChecker): IrLoop {
+  const { condition } = loop.source;
+  return {
+    head: loop.head,
+    latch: loop.latch,
+    body: loop.body,
+    parent: loop.parent,
+    max_iterations: loop.source.maxIterations,
+    condition: condition ? checker.conditionOf(condition) : "false",
+    delay_ms: loop.source.delayMs,
+  };
+}
+
+interface LoopRoles {
+  latchOf: ReadonlyMap<number, number>;
+  headOf: ReadonlyMap<number, number[]>;
+}
+
+function loopRoles(forest: LoopForest): LoopRoles {
+  const headOf = new Map<number, number[]>();
+  forest.loops.forEach((loop, at) => headOf.set(loop.head, [...(headOf.get(loop.head) ?? []), at]));
+  return { latchOf: new Map(forest.loops.map((loop, at) => [loop.latch, at])), headOf };
+}
+
+function lowerNode(
+  input: LowerInput,
+  node: FlatNode,
+  index: number,
+  queue: number,
+  roles: LoopRoles,
+): IrNode {
+  const { graph, forest } = input;
+  const source = node.source;
+  const reads = input.reads[index];
+  const incoming = graph.in[index] ?? [];
+  const outgoing = graph.out[index] ?? [];
+  const split = input.splits.get(node.id);
+  const ascending = (set: ReadonlySet<number> | undefined): number[] =>
+    [...(set ?? [])].sort((a, b) => a - b);
+  return {
+    id: node.id,
+    type: source?.type ?? "parallel",
+    queue,
+    config: source?.config.value ?? {},
+    pure: isPureNode(node),
+    fusible: false,
+    is_entry: incoming.length === 0,
+    is_terminal: outgoing.length === 0,
+    join: lowerJoin(node, incoming.length),
+    in: incoming,
+    out: outgoing,
+    loop: forest.innermost[index] ?? null,
+    latch_of: roles.latchOf.get(index) ?? null,
+    head_of: roles.headOf.get(index) ?? [],
+    retry: source?.retry ?? RETRY_DEFAULTS,
+    timeout_ms: source?.timeoutMs ?? null,
+    routing: split?.routing ?? source?.routing ?? "each",
+    on_no_match: split?.onNoMatch ?? source?.onNoMatch ?? "error",
+    ...(source ? {} : { synthetic: true as const }),
+    ...(source?.cache ? { cache: source.cache } : {}),
+    refs: ascending(reads?.refs),
+    edge_refs: ascending(reads?.edgeRefs),
+    uses_input: reads?.usesInput ?? false,
+  };
+}
+
+/** A node that names a function calls it, whatever its type. */
+function isPureNode(node: FlatNode): boolean {
+  if (!node.source?.type) return true;
+  const hasFunction = Object.hasOwn(node.source.config.value, "function_name");
+  return kindOf(node.source.type).isPure && !(node.source.type === "loop" && hasFunction);
+}
+
+function queueOf(node: FlatNode): string {
+  const source = node.source;
+  if (!source?.type) return "kind:parallel";
+  if (source.queue !== null) return source.queue;
+  const name = source.config.value["function_name"];
+  const isCall = source.type === "function" || source.type === "loop";
+  return isCall && typeof name === "string" ? `fn:${name}` : `kind:${source.type}`;
+}
+
+function lowerJoin(node: FlatNode, arity: number): IrJoin {
+  const join = node.source?.join;
+  if (join?.kind === "count") return { kind: "count", need: join.count, arity };
+  return join?.kind === "any" ? { kind: "any", need: 1, arity } : { kind: "all", need: 0, arity };
+}
+
+function isFusible(node: IrNode, nodes: readonly IrNode[], edges: readonly IrEdge[]): boolean {
+  const [first, ...others] = node.in;
+  if (first === undefined || others.length > 0 || !node.pure) return false;
+  const before = nodes[edges[first]?.from ?? 0];
+  const isBoundary = node.latch_of !== null || node.head_of.length > 0;
+  const isPlain = node.retry.max_attempts === 1 && !isBoundary;
+  return isPlain && before?.loop === node.loop;
+}

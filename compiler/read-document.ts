@@ -1,0 +1,161 @@
+/**
+ * From a JSON value to the document, reporting whatever has the wrong shape.
+ *
+ * Reading goes on after a problem, so that all of them are told at once: what the schema has
+ * reported is left out or replaced by its default here, silently.
+ */
+import type { Reporter } from "./diagnostics.ts";
+import { DOCUMENT_SCHEMA } from "./document-schema.ts";
+import { asObject, own } from "./document.ts";
+import type { DocumentEdge, DocumentNode, JsonObject, WorkflowDocument } from "./document.ts";
+import type { IrSettings, Json } from "./ir.ts";
+import type { Limits } from "./limits.ts";
+import { idRef, readCondition, readNode } from "./read-node.ts";
+import { reportShape } from "./report-shape.ts";
+import { checkSchema, findUserSchemaProblem } from "./schema-check.ts";
+import { joinPointer } from "./source-map.ts";
+
+/** The document in `value`; undefined if it is none, or so large that it is not looked into. */
+export function readDocument(
+  value: Json,
+  limits: Limits,
+  reporter: Reporter,
+): WorkflowDocument | undefined {
+  const root = asObject(value);
+  if (!root) {
+    const message = "a workflow is an object with `nodes` and `edges`";
+    reporter.report({ code: "GV1005", pointer: "", message });
+    return undefined;
+  }
+  if (exceedsLimits(root, limits, reporter)) return undefined;
+  reportShape(checkSchema(DOCUMENT_SCHEMA, value), "", reporter);
+  const metadata = readMetadata(root, reporter);
+  const output = own(root, "output");
+  return {
+    ...metadata,
+    inputSchema: readInputSchema(root, reporter),
+    nodes: readNodes(root, reporter),
+    edges: readEdges(root),
+    output: output === null ? undefined : output,
+    settings: readSettings(root),
+  };
+}
+
+function exceedsLimits(root: JsonObject, limits: Limits, reporter: Reporter): boolean {
+  let isOver = false;
+  for (const part of ["nodes", "edges"] as const) {
+    const list = own(root, part);
+    if (!Array.isArray(list) || list.length <= limits[part]) continue;
+    isOver = true;
+    const message = `${list.length} ${part}, the limit is ${limits[part]}`;
+    reporter.report({ code: "GV1008", pointer: `/${part}`, atKey: true, message });
+  }
+  return isOver;
+}
+
+const METADATA_KEYS = ["name", "version", "description", "tags"] as const;
+
+function readMetadata(
+  root: JsonObject,
+  reporter: Reporter,
+): { name: string; workflowVersion: string } {
+  const metadata = asObject(own(root, "metadata")) ?? {};
+  for (const key of Object.keys(metadata)) {
+    if (METADATA_KEYS.some((known) => known === key)) continue;
+    const pointer = joinPointer("/metadata", key);
+    const message = `unknown property \`${key}\` in metadata; it is ignored`;
+    reporter.report({ code: "GV1018", pointer, atKey: true, message });
+  }
+  for (const key of METADATA_KEYS) {
+    const inner = own(metadata, key);
+    const outer = own(root, key);
+    if (inner === undefined || outer === undefined) continue;
+    if (JSON.stringify(inner) === JSON.stringify(outer)) continue;
+    reporter.report({
+      code: "GV1016",
+      pointer: `/${key}`,
+      atKey: true,
+      message: `\`${key}\` and \`metadata.${key}\` differ`,
+      related: [{ message: `metadata.${key}`, pointer: `/metadata/${key}` }],
+    });
+  }
+  const name = own(metadata, "name") ?? own(root, "name");
+  const version = own(metadata, "version") ?? own(root, "version");
+  if (name === undefined || name === "") {
+    const message = "the workflow has no name; it is called `unnamed`";
+    reporter.report({ code: "GV1017", pointer: "", message });
+  }
+  return {
+    name: typeof name === "string" && name !== "" ? name : "unnamed",
+    workflowVersion: typeof version === "string" || typeof version === "number" ? `${version}` : "",
+  };
+}
+
+function readInputSchema(root: JsonObject, reporter: Reporter): Json | null {
+  const schema = own(root, "input_schema");
+  if (schema === undefined || schema === null) return null;
+  const isSchema = typeof schema === "boolean" || asObject(schema) !== undefined;
+  const problem = isSchema ? findUserSchemaProblem(schema) : undefined;
+  if (problem) {
+    const pointer = `/input_schema${problem.pointer}`;
+    reporter.report({ code: "GV1015", pointer, message: `input_schema ${problem.message}` });
+  }
+  return schema;
+}
+
+function readNodes(root: JsonObject, reporter: Reporter): DocumentNode[] {
+  const list = own(root, "nodes");
+  const nodes: DocumentNode[] = [];
+  const seen = new Map<string, string>();
+  for (const [i, entry] of (Array.isArray(list) ? list : []).entries()) {
+    const pointer = `/nodes/${i}`;
+    const node = readNode(asObject(entry) ?? {}, pointer, reporter);
+    if (!node) continue;
+    const first = seen.get(node.id);
+    if (first === undefined) {
+      seen.set(node.id, pointer);
+      nodes.push(node);
+      continue;
+    }
+    reporter.report({
+      code: "GV1014",
+      pointer: `${pointer}/id`,
+      message: `another node has the id \`${node.id}\``,
+      related: [{ message: "the first one", pointer: `${first}/id` }],
+    });
+  }
+  return nodes;
+}
+
+const EDGE_EVENTS = ["success", "error", "timeout", "always"] as const;
+
+function readEdges(root: JsonObject): DocumentEdge[] {
+  const list = own(root, "edges");
+  const edges: DocumentEdge[] = [];
+  for (const [i, entry] of (Array.isArray(list) ? list : []).entries()) {
+    const edge = asObject(entry) ?? {};
+    const pointer = `/edges/${i}`;
+    const from = idRef(own(edge, "from"), `${pointer}/from`);
+    const to = idRef(own(edge, "to"), `${pointer}/to`);
+    if (!from || !to) continue;
+    edges.push({
+      from,
+      to,
+      on: EDGE_EVENTS.find((event) => event === own(edge, "on")) ?? "success",
+      condition: readCondition(own(edge, "condition"), `${pointer}/condition`),
+      pointer,
+    });
+  }
+  return edges;
+}
+
+function readSettings(root: JsonObject): IrSettings {
+  const settings = asObject(own(root, "settings")) ?? {};
+  const timeout = own(settings, "timeout_ms");
+  const priority = own(settings, "priority");
+  return {
+    timeout_ms: typeof timeout === "number" ? timeout : null,
+    priority: priority === "high" || priority === "low" ? priority : "normal",
+    failure: own(settings, "failure") === "continue" ? "continue" : "fail_fast",
+  };
+}

@@ -1,0 +1,123 @@
+/**
+ * Checking values against our own JSON Schemas, with messages for people.
+ *
+ * ajv finds what is wrong; this file says it in our words, at the right pointer. A schema may carry
+ * `x-expect`, the words for what it wants: where an `anyOf` fails, ajv tells how each alternative
+ * failed, and the reader only wants to know what would be right.
+ */
+import { Ajv2020 } from "ajv/dist/2020.js";
+import type { AnySchema, ErrorObject, ValidateFunction } from "ajv/dist/2020.js";
+import type { Json } from "./ir.ts";
+import { joinPointer } from "./source-map.ts";
+import { didYouMean } from "./suggest.ts";
+
+export interface SchemaProblem {
+  kind: "unknown" | "missing" | "wrong";
+  /** Of the value, relative to the one that was checked. */
+  pointer: string;
+  message: string;
+  hint?: string;
+}
+
+const ajv = new Ajv2020({ allErrors: true, strict: true, strictTypes: false, verbose: true });
+ajv.addKeyword({ keyword: "x-expect", schemaType: "string" });
+
+const compiled = new Map<AnySchema, ValidateFunction>();
+
+/** The problems of `value`; none if it fits. A schema object is compiled once. */
+export function checkSchema(schema: AnySchema, value: Json): SchemaProblem[] {
+  let validate = compiled.get(schema);
+  if (!validate) {
+    validate = ajv.compile(schema);
+    compiled.set(schema, validate);
+  }
+  if (validate(value)) return [];
+  return describeErrors(validate.errors ?? []);
+}
+
+function describeErrors(errors: readonly ErrorObject[]): SchemaProblem[] {
+  const problems = errors
+    .filter((error) => !/\/(?:anyOf|oneOf)\/\d+\//.test(error.schemaPath))
+    .map(describeError);
+  // One value that breaks several rules of a schema with `x-expect` says the same thing each time.
+  const seen = new Set<string>();
+  return problems.filter((problem) => {
+    const key = `${problem.pointer}\n${problem.message}`;
+    if (seen.has(key)) return false;
+    seen.add(key);
+    return true;
+  });
+}
+
+function describeError(error: ErrorObject): SchemaProblem {
+  const parent = error.parentSchema as { properties?: object; "x-expect"?: string } | undefined;
+  const pointer = error.instancePath;
+  const params = error.params as Record<string, unknown>;
+  if (error.keyword === "additionalProperties") {
+    const name = String(params["additionalProperty"]);
+    const hint = didYouMean(name, Object.keys(parent?.properties ?? {}));
+    return {
+      kind: "unknown",
+      pointer: joinPointer(pointer, name),
+      message: `unknown property \`${name}\``,
+      ...(hint === undefined ? {} : { hint }),
+    };
+  }
+  if (error.keyword === "required") {
+    const name = String(params["missingProperty"]);
+    return { kind: "missing", pointer, message: `\`${name}\` is missing` };
+  }
+  const subject =
+    pointer === "" ? "the value" : `\`${pointer.slice(pointer.lastIndexOf("/") + 1)}\``;
+  const expected = parent?.["x-expect"];
+  const found = describeValue(error.data as Json);
+  if (expected !== undefined) {
+    return { kind: "wrong", pointer, message: `${subject} must be ${expected}, not ${found}` };
+  }
+  if (error.keyword === "enum") {
+    const allowed = (params["allowedValues"] as Json[]).map((value) => JSON.stringify(value));
+    const hint =
+      typeof error.data === "string"
+        ? didYouMean(error.data, (params["allowedValues"] as Json[]).map(String))
+        : undefined;
+    return {
+      kind: "wrong",
+      pointer,
+      message: `${subject} must be one of ${allowed.join(", ")}, not ${found}`,
+      ...(hint === undefined ? {} : { hint }),
+    };
+  }
+  return {
+    kind: "wrong",
+    pointer,
+    message: `${subject} ${error.message ?? "is wrong"}, not ${found}`,
+  };
+}
+
+/** A value as it is shown in messages, cut short. */
+export function describeValue(value: Json): string {
+  if (Array.isArray(value)) return "a list";
+  if (typeof value === "object" && value !== null) return "an object";
+  const text = JSON.stringify(value);
+  return text.length > 60 ? `${text.slice(0, 57)}…` : text;
+}
+
+/** What is wrong with a JSON Schema that a user wrote, or undefined. */
+export function findUserSchemaProblem(
+  schema: Json,
+): { pointer: string; message: string } | undefined {
+  // An instance of its own: a user's `$id` must neither clash with another's nor stay in memory.
+  const checker = new Ajv2020({ strict: false, validateFormats: false, addUsedSchema: false });
+  try {
+    if (!checker.validateSchema(schema as AnySchema)) {
+      const first = checker.errors?.[0];
+      const message = `is no JSON Schema: ${first?.message ?? "it is wrong"}`;
+      return { pointer: first?.instancePath ?? "", message };
+    }
+    checker.compile(schema as AnySchema);
+    return undefined;
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    return { pointer: "", message: `cannot be used: ${message}` };
+  }
+}

@@ -1,0 +1,152 @@
+/**
+ * From text to a JSON value and a map of places, or to the reasons why not.
+ *
+ * JSON is read strictly; YAML 1.2 as far as it can be JSON. Limits come first: a file over its size
+ * is not looked into at all.
+ */
+import { Reporter } from "./diagnostics.ts";
+import type { Diagnostic, DiagnosticCode } from "./diagnostics.ts";
+import { scanJson, SyntaxProblem } from "./json-source.ts";
+import type { DuplicateKey } from "./json-source.ts";
+import type { Json } from "./ir.ts";
+import type { Limits } from "./limits.ts";
+import { createSourceMap, joinPointer, NO_SOURCE } from "./source-map.ts";
+import type { PlacedNode, SourceMap } from "./source-map.ts";
+import { readYaml } from "./yaml-source.ts";
+
+export type SourceFormat = "json" | "yaml";
+
+export type WorkflowSource =
+  { text: string; file?: string; format?: SourceFormat } | { document: unknown; file?: string };
+
+export type ReadSource =
+  | { value: Json; map: SourceMap; diagnostics: Diagnostic[] }
+  | { value: undefined; diagnostics: Diagnostic[] };
+
+/** Read a source of either form. Never throws for what the source holds. */
+export function readSource(source: WorkflowSource, limits: Limits): ReadSource {
+  if ("document" in source) return readDocument(source.document, source.file, limits);
+  // A byte order mark is no part of the text; JSON.parse would refuse it.
+  const text = source.text.startsWith("\uFEFF") ? source.text.slice(1) : source.text;
+  const refused = refuseText(text, limits);
+  if (refused) return failed(refused.code, refused.message, text, refused.offset, source.file);
+  const format = source.format ?? guessFormat(text, source.file);
+  try {
+    return format === "json"
+      ? readJson(text, source.file, limits)
+      : readYamlText(text, source.file, limits);
+  } catch (error) {
+    if (!(error instanceof SyntaxProblem)) throw error;
+    const code = error.isDepth ? "GV1007" : "GV1003";
+    return failed(code, error.message, text, error.offset, source.file, error.hint);
+  }
+}
+
+function guessFormat(text: string, file: string | undefined): SourceFormat {
+  if (file !== undefined && /\.ya?ml$/i.test(file)) return "yaml";
+  if (file !== undefined && /\.json$/i.test(file)) return "json";
+  return /^\s*[{[]/.test(text) ? "json" : "yaml";
+}
+
+function refuseText(
+  text: string,
+  limits: Limits,
+): { code: DiagnosticCode; message: string; offset: number } | undefined {
+  // UTF-8 never has fewer bytes than UTF-16 has units, so the cheap test comes first.
+  const isOver = text.length > limits.bytes || Buffer.byteLength(text) > limits.bytes;
+  if (isOver) {
+    const message = `the document is larger than ${limits.bytes} bytes`;
+    return { code: "GV1006", message, offset: 0 };
+  }
+  const control = findBinary(text);
+  if (control >= 0) {
+    return { code: "GV1001", message: "the file is not UTF-8 text", offset: control };
+  }
+  if (text.trim() === "") return { code: "GV1002", message: "the file is empty", offset: 0 };
+  return undefined;
+}
+
+/** Offset of the first character that no text file has, or -1. */
+function findBinary(text: string): number {
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    const isControl = code < 0x20 && code !== 0x09 && code !== 0x0a && code !== 0x0d;
+    // A decoder puts U+FFFD where the bytes were not UTF-8.
+    if (isControl || code === 0xfffd) return at;
+  }
+  return -1;
+}
+
+function readJson(text: string, file: string | undefined, limits: Limits): ReadSource {
+  const { root, duplicates } = scanJson(text, limits.depth);
+  const map = createSourceMap(text, () => root);
+  const reporter = new Reporter(map, file);
+  reportDuplicates(duplicates, reporter);
+  if (reporter.hasErrors) return { value: undefined, diagnostics: reporter.sorted() };
+  try {
+    return { value: JSON.parse(text) as Json, map, diagnostics: [] };
+  } catch (error) {
+    throw new SyntaxProblem(error instanceof Error ? error.message : String(error), 0);
+  }
+}
+
+function reportDuplicates(duplicates: readonly DuplicateKey[], reporter: Reporter): void {
+  for (const { pointer, key } of duplicates) {
+    reporter.report({
+      code: "GV1004",
+      pointer: joinPointer("", ...pointer),
+      atKey: true,
+      message: `the key \`${key}\` occurs twice`,
+    });
+  }
+}
+
+function readYamlText(text: string, file: string | undefined, limits: Limits): ReadSource {
+  const { value, root, problems } = readYaml(text, limits.depth);
+  if (problems.length > 0) {
+    const diagnostics = problems.flatMap(
+      ({ code, message, offset, hint, pointer }) =>
+        failed(code, message, text, offset, file, hint, pointer).diagnostics,
+    );
+    return { value: undefined, diagnostics };
+  }
+  if (root === undefined) return failed("GV1002", "the file is empty", text, 0, file);
+  return { value, map: createSourceMap(text, () => root), diagnostics: [] };
+}
+
+function readDocument(document: unknown, file: string | undefined, limits: Limits): ReadSource {
+  let text: string | undefined;
+  try {
+    text = JSON.stringify(document);
+  } catch {
+    // A cycle, a bigint, or nesting that exhausts the stack.
+    return failed("GV1010", "the document is not a JSON value", "", 0, file);
+  }
+  if (text === undefined) return failed("GV1010", "the document is not a JSON value", "", 0, file);
+  const read = readSource({ text, format: "json" }, limits);
+  const map = NO_SOURCE;
+  if (read.value !== undefined) return { value: read.value, map, diagnostics: [] };
+  const reporter = new Reporter(map, file);
+  for (const { code, pointer, message } of read.diagnostics) {
+    reporter.report({ code, pointer, message });
+  }
+  return { value: undefined, diagnostics: reporter.diagnostics };
+}
+
+function failed(
+  code: DiagnosticCode,
+  message: string,
+  text: string,
+  offset: number,
+  file?: string,
+  hint?: string,
+  pointer = "",
+): { value: undefined; diagnostics: Diagnostic[] } {
+  const root: PlacedNode = { start: offset, child: () => undefined };
+  const reporter = new Reporter(
+    createSourceMap(text, () => root),
+    file,
+  );
+  reporter.report({ code, pointer, message, hint });
+  return { value: undefined, diagnostics: reporter.diagnostics };
+}

@@ -1,0 +1,137 @@
+/**
+ * Edges that decide: joins that can fire, defaults, conditions that are never asked.
+ *
+ * In a first-match node edges are tried in file order and an edge without a condition comes last
+ * whatever its place; so one that always holds hides all behind it, and the default too.
+ */
+import type { Reporter } from "./diagnostics.ts";
+import type { FlatEdge, FlatNode } from "./expand.ts";
+import type { Graph } from "./graph.ts";
+import { FAN_MAX } from "./limits.ts";
+
+/** Check joins and first-match nodes of a graph. */
+export function checkSteering(graph: Graph, reporter: Reporter): void {
+  graph.nodes.forEach((node, index) => {
+    checkJoin(graph, index, reporter);
+    const routing = node.source?.routing ?? "each";
+    if (routing === "each") return;
+    const edges = (graph.out[index] ?? []).flatMap((edge) => graph.edges[edge] ?? []);
+    // After a success `success` and `always` edges are candidates; the others never compete.
+    if (routing === "all" && edges.length > FAN_MAX) reportTooMany(node, edges.length, reporter);
+    const candidates = edges.filter((edge) => edge.on === "success" || edge.on === "always");
+    const isDecided =
+      routing === "first"
+        ? checkFirstMatch(node.id, candidates, reporter)
+        : candidates.some((edge) => !edge.condition || isAlways(edge));
+    if (isDecided || node.source?.onNoMatch === "skip" || candidates.length === 0) return;
+    if (isExhaustive(candidates)) return;
+    reporter.report({
+      code: "GV2023",
+      pointer: node.pointer,
+      message:
+        `all conditions of \`${node.id}\` may be false: ` +
+        "the node would fail with NO_BRANCH_MATCHED",
+      hint: 'add an edge without a condition, or set config.on_no_match to "skip"',
+    });
+  });
+}
+
+function checkJoin(graph: Graph, index: number, reporter: Reporter): void {
+  const node = graph.nodes[index];
+  const join = node?.source?.join;
+  const degree = graph.in[index]?.length ?? 0;
+  if (!node || !join || join.kind === "all") return;
+  if (join.kind === "count" && join.count > Math.max(1, degree)) {
+    reporter.report({
+      code: "GV2020",
+      pointer: join.pointer,
+      message: `\`${node.id}\` waits for ${join.count} arrivals but has ${degree} in-edges`,
+      hint: "it could never fire",
+    });
+  }
+  if (degree > FAN_MAX) {
+    reporter.report({
+      code: "GV2024",
+      pointer: join.pointer,
+      message: `\`${node.id}\` has ${degree} in-edges; a join of kind ${join.kind} takes ${FAN_MAX}`,
+    });
+  }
+}
+
+/** Whether nothing holds is known to one script call only if it sees all edges. */
+function reportTooMany(node: FlatNode, count: number, reporter: Reporter): void {
+  reporter.report({
+    code: "GV2024",
+    pointer: node.pointer,
+    message: `\`${node.id}\` has ${count} out-edges; with mode all it can have ${FAN_MAX}`,
+    hint: "use a parallel node, whose edges decide for themselves",
+  });
+}
+
+/** Report what is wrong; whether some edge is certainly taken. */
+function checkFirstMatch(id: string, candidates: readonly FlatEdge[], reporter: Reporter): boolean {
+  const defaults = candidates.filter((edge) => !edge.condition);
+  const [first, ...others] = defaults;
+  for (const edge of others) {
+    reporter.report({
+      code: "GV2021",
+      pointer: edge.pointer,
+      message: `\`${id}\` has two edges without a condition: only one can be the default`,
+      related: [{ message: "the other default", pointer: first?.pointer ?? "" }],
+    });
+  }
+  const conditional = candidates.filter((edge) => edge.condition);
+  const always = conditional.findIndex(isAlways);
+  if (always < 0) return first !== undefined;
+  const hiding = conditional[always];
+  for (const edge of [...conditional.slice(always + 1), ...defaults]) {
+    reporter.report({
+      code: "GV2022",
+      pointer: edge.condition?.pointer ?? edge.pointer,
+      message: `this edge of \`${id}\` is never taken: an earlier condition always holds`,
+      related: [{ message: "always holds", pointer: hiding?.condition?.pointer ?? "" }],
+    });
+  }
+  return true;
+}
+
+/** Whether the condition is `true`, in parentheses or not. */
+export function isAlways(edge: FlatEdge): boolean {
+  return edge.condition !== null && /^[\s(]*true[\s)]*$/.test(edge.condition.source);
+}
+
+const COMPLEMENTS: Readonly<Record<string, string>> = {
+  "==": "!=",
+  "!=": "==",
+  "<": ">=",
+  ">=": "<",
+  ">": "<=",
+  "<=": ">",
+};
+
+/** Whether two of the conditions are visibly each other's negation. */
+function isExhaustive(edges: readonly FlatEdge[]): boolean {
+  const sources = edges.flatMap((edge) => (edge.condition ? [edge.condition.source.trim()] : []));
+  const known = new Set(sources.map(compact));
+  return sources.some((source) => negations(compact(source)).some((other) => known.has(other)));
+}
+
+/** Without spaces outside strings; two sources that differ only in these mean the same. */
+function compact(source: string): string {
+  return source
+    .replace(/("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|\s+/g, (_, text?: string) =>
+      text === undefined ? " " : text,
+    )
+    .replace(/ ?([=!<>]=|[<>()!]) ?/g, "$1");
+}
+
+function negations(source: string): string[] {
+  const result = [`!(${source})`];
+  if (/^[\w.[\]"']+(?:\([^()]*\))?$/.test(source)) result.push(`!${source}`);
+  const comparison = /^([^=!<>&|?:]+)(==|!=|<=|>=|<|>)([^=!<>&|?:]+)$/.exec(source);
+  const [, left, operator, right] = comparison ?? [];
+  if (left !== undefined && operator !== undefined) {
+    result.push(`${left}${COMPLEMENTS[operator] ?? operator}${right}`);
+  }
+  return result;
+}
