@@ -66,8 +66,8 @@ export interface FunctionDefinition {
   readonly handler: FunctionHandler;
 }
 
-/** Function names are queue names too, hence the narrow alphabet. */
-const NAME = /^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,127}$/;
+/** Function names are queue names too, hence the narrow alphabet; the compiler has the same. */
+const NAME = /^[A-Za-z0-9_.:/@-]{1,200}$/;
 
 /**
  * Give a handler the name that workflows call it by (`config.function_name`). Export the result from
@@ -80,8 +80,8 @@ export function defineFunction<Params = JsonObject, Input = Json>(
 ): FunctionDefinition {
   if (!NAME.test(name)) {
     throw new TypeError(
-      `"${name}" cannot be a function's name: use letters, digits, "_", "-", "." or ":" ` +
-        "(at most 128, the first a letter, a digit or an underscore)",
+      `"${name}" cannot be a function's name: use letters, digits and _ . : / @ - ` +
+        "(200 at most)",
     );
   }
   if (name.startsWith("builtin.")) {

@@ -5,11 +5,14 @@
  * the predecessors, in the order of the in-edges, so it needs no further word.
  */
 import type { IrNode, Json } from "../../compiler/ir.ts";
+import { compileTemplate } from "../../condition/index.ts";
+import type { Template, Vars } from "../../condition/index.ts";
 import { canonicalText, compareJson, fieldAt, isObject } from "./json-data.ts";
-import { badInput, perNode } from "./kind.ts";
+import { badInput, fill, perNode } from "./kind.ts";
 import { unique } from "./transform.ts";
 
 interface Aggregation {
+  items: Template | null;
   field: string[];
   apply(values: Json[], field: string[], node: IrNode): Json;
 }
@@ -33,7 +36,7 @@ const OPERATIONS: ReadonlyMap<string, Aggregation["apply"]> = new Map<string, Ag
 );
 
 const aggregationOf = perNode<Aggregation>((node) => {
-  const { strategy, operation, field } = node.config;
+  const { strategy, operation, field, items } = node.config;
   if (field !== undefined && typeof field !== "string") {
     throw badInput(node, 'config.field must be a field name or path, e.g. "price" or "item.price"');
   }
@@ -42,15 +45,22 @@ const aggregationOf = perNode<Aggregation>((node) => {
       ? [STRATEGIES, strategy ?? "collect", "strategy"]
       : [OPERATIONS, operation, "operation"];
   const apply = table.get(String(name));
-  if (apply !== undefined) return { field: field === undefined ? [] : field.split("."), apply };
+  if (apply !== undefined) {
+    return {
+      items: items === undefined ? null : compileTemplate(items),
+      field: field === undefined ? [] : field.split("."),
+      apply,
+    };
+  }
   throw badInput(node, `config.${key} must be one of ${[...table.keys()].join(", ")}`);
 });
 
-/** `data` is the node's input. */
-export function evaluateAggregate(node: IrNode, data: Json): Json {
-  const { apply, field } = aggregationOf(node);
-  if (Array.isArray(data)) return apply(data, field, node);
-  if (isObject(data)) return apply(Object.values(data), field, node);
+/** `data` is the node's input, and the values unless `config.items` names others. */
+export function evaluateAggregate(node: IrNode, vars: Vars, data: Json): Json {
+  const { apply, field, items } = aggregationOf(node);
+  const values = items === null ? data : fill(node, "config.items", items, vars);
+  if (Array.isArray(values)) return apply(values, field, node);
+  if (isObject(values)) return apply(Object.values(values), field, node);
   throw badInput(node, "its input must be a list, or an object such as that of a join");
 }
 

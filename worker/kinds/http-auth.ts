@@ -50,7 +50,8 @@ export async function credentialsFor(
     case "bearer":
       return bearing("Bearer", text("token"));
     case "api_key": {
-      const [name, value] = [text("name", "x-api-key"), text("value")];
+      const name = text(auth["header"] === undefined ? "name" : "header", "x-api-key");
+      const value = text(auth["key"] === undefined ? "value" : "key");
       const inQuery = text("in", "header") === "query";
       const given = { [inQuery ? name : name.toLowerCase()]: value };
       return { headers: inQuery ? {} : given, query: inQuery ? given : {}, secrets: [value] };

@@ -151,16 +151,15 @@ function bodyOf(node: IrNode, config: Config): { body: string | null; type: stri
   return { body: JSON.stringify(body), type: "application/json" };
 }
 
+/** A status, a class such as "2xx", or a list of them. */
 function isExpected(node: IrNode, expected: Json | undefined, status: number): boolean {
-  if (expected === undefined || expected === null) return status >= 200 && status < 300;
-  const list = Array.isArray(expected) ? expected : [expected];
-  if (list.every((item) => Number.isInteger(Number(item)))) {
-    return list.some((item) => Number(item) === status);
-  }
-  throw badInput(
-    node,
-    "config.expected_status must be a status or a list of them, e.g. [200, 404]",
-  );
+  const list = Array.isArray(expected) ? expected : [expected ?? "2xx"];
+  return list.some((item) => {
+    const text = String(item).toLowerCase();
+    if (/^[1-5]xx$/.test(text)) return Math.floor(status / 100) === Number(text[0]);
+    if (/^[1-5]\d\d$/.test(text)) return Number(text) === status;
+    throw badInput(node, 'config.expected_status must be a status, "2xx", or a list of them');
+  });
 }
 
 function unexpected(request: HttpRequest, response: HttpResponse, nowMs: number): ExecutionError {

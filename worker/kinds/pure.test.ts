@@ -112,6 +112,11 @@ describe("aggregate", () => {
     expect(grouped).toEqual({ a: [rows[0], rows[2]], "1": [rows[1]] });
   });
 
+  it("takes its values from config.items", () => {
+    const config = { items: "${data.rows}", operation: "sum" };
+    expect(evaluate("aggregate", config, { rows: [1, 2] })).toBe(3);
+  });
+
   it("has an answer for nothing", () => {
     const of = (operation: string): Json => evaluate("aggregate", { operation }, []);
     expect(["sum", "avg", "min", "max", "count"].map(of)).toEqual([0, null, null, null, 0]);

@@ -25,7 +25,7 @@ export function evaluatePure(node: IrNode, vars: Vars, data: Json): Json {
     case "filter":
       return evaluateFilter(node, vars, data);
     case "aggregate":
-      return evaluateAggregate(node, data);
+      return evaluateAggregate(node, vars, data);
     default:
       throw new ExecutionError("KIND_NOT_FOUND", `"${node.type}" is not a pure node kind`, {
         retryable: false,
