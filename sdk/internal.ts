@@ -3,6 +3,7 @@ export * from "./define-function.ts";
 export * from "./entry.ts";
 export * from "./errors.ts";
 export * from "./fold.ts";
+export * from "./hot-state.ts";
 export * from "./journal.ts";
 export * from "./keys.ts";
 export * from "./plan.ts";
