@@ -1,0 +1,90 @@
+/** Tokens whose attempts are used up, and submissions that could not be accepted. */
+import { bigintArray, integerArray, textArray } from "./arrays.ts";
+import type { Queryable } from "./connect.ts";
+
+export interface NewDeadLetter {
+  /** The same for the same event, so that a repeated insert changes nothing. */
+  id: string;
+  kind: "token" | "submission";
+  runId: string | null;
+  node: string | null;
+  scope: string | null;
+  attempts: number | null;
+  /** JSON text of an error. */
+  error: string;
+  /** The submission as it came; null for a token. */
+  payload: string | null;
+  createdAtMs: number;
+}
+
+export type DeadLetterState = "open" | "retried" | "dropped";
+
+export interface DeadLetter extends NewDeadLetter {
+  state: DeadLetterState;
+}
+
+type Row = DeadLetter & { [column: string]: unknown };
+const COLUMNS = `id, kind, run_id AS "runId", node, scope, attempts, error, payload, state,
+  created_at_ms AS "createdAtMs"`;
+const INSERT = {
+  name: "dead_letters_insert",
+  text: `INSERT INTO dead_letters (id, kind, run_id, node, scope, attempts, error, payload,
+      created_at_ms)
+    SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[],
+      $6::integer[], $7::text[], $8::text[], $9::bigint[])
+    ON CONFLICT DO NOTHING`,
+};
+const LIST = {
+  name: "dead_letters_list",
+  text: `SELECT ${COLUMNS} FROM dead_letters WHERE ($1::text IS NULL OR state = $1)
+      AND ($2::text IS NULL OR run_id = $2) AND ($3::bigint IS NULL OR created_at_ms < $3)
+    ORDER BY created_at_ms DESC, id DESC LIMIT $4`,
+};
+const READ = { name: "dead_letters_read", text: `SELECT ${COLUMNS} FROM dead_letters WHERE id = $1` };
+const SETTLE = {
+  name: "dead_letters_settle",
+  text: "UPDATE dead_letters SET state = $2 WHERE id = $1 AND state = 'open' RETURNING id",
+};
+
+/** Adds letters; those already there stay as they are. */
+export async function insertDeadLetters(
+  db: Queryable,
+  letters: readonly NewDeadLetter[],
+): Promise<void> {
+  if (letters.length > 0) {
+    await db.query(INSERT, [
+      textArray(letters.map((l) => l.id)),
+      textArray(letters.map((l) => l.kind)),
+      textArray(letters.map((l) => l.runId)),
+      textArray(letters.map((l) => l.node)),
+      textArray(letters.map((l) => l.scope)),
+      integerArray(letters.map((l) => l.attempts)),
+      textArray(letters.map((l) => l.error)),
+      textArray(letters.map((l) => l.payload)),
+      bigintArray(letters.map((l) => l.createdAtMs)),
+    ]);
+  }
+}
+
+/** Letters, newest first. */
+export async function listDeadLetters(
+  db: Queryable,
+  filter: { state?: DeadLetterState; runId?: string; beforeMs?: number; limit: number },
+): Promise<DeadLetter[]> {
+  const { state = null, runId = null, beforeMs = null, limit } = filter;
+  return db.query<Row>(LIST, [state, runId, beforeMs, limit]);
+}
+
+/** One letter, null if there is none. */
+export async function readDeadLetter(db: Queryable, id: string): Promise<DeadLetter | null> {
+  return (await db.query<Row>(READ, [id]))[0] ?? null;
+}
+
+/** Marks an open letter as retried or dropped; false if it is not open. */
+export async function settleDeadLetter(
+  db: Queryable,
+  id: string,
+  state: "retried" | "dropped",
+): Promise<boolean> {
+  return (await db.query(SETTLE, [id, state])).length === 1;
+}

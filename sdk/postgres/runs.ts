@@ -1,0 +1,234 @@
+/** Rows of runs: what people and programs see of a run, and what outlives its keys in Redis. */
+import type { Priority } from "../../compiler/ir.ts";
+import type { RunStatus } from "../status.ts";
+import { bigintArray, integerArray, textArray } from "./arrays.ts";
+import type { Queryable } from "./connect.ts";
+
+export interface NewRun {
+  id: string;
+  tenant: string;
+  workflow: string;
+  version: string;
+  irHash: string;
+  partition: number;
+  namespace: string;
+  priority: Priority;
+  /** JSON text. */
+  input: string;
+  idempotencyKey: string | null;
+  /** Identifies the payload: the same key with another one is a conflict. */
+  requestHash: string;
+  createdAtMs: number;
+}
+
+export interface RunRow extends NewRun {
+  status: RunStatus;
+  /** JSON text, null while there is none. */
+  output: string | null;
+  error: string | null;
+  epoch: number;
+  attempt: number;
+  startedAtMs: number | null;
+  endedAtMs: number | null;
+  updatedAtMs: number;
+}
+
+/** What the journal says about a run's row. */
+export interface RunChange {
+  id: string;
+  status: RunStatus;
+  startedAtMs: number | null;
+  endedAtMs: number | null;
+  output: string | null;
+  error: string | null;
+  atMs: number;
+}
+
+export interface RunFilter {
+  tenant?: string;
+  status?: RunStatus;
+  workflow?: string;
+  /** Only runs created before this time, for the next page. */
+  beforeMs?: number;
+  limit: number;
+}
+
+type Row = RunRow & { [column: string]: unknown };
+const COLUMNS = `id, tenant, workflow, version, ir_hash AS "irHash", partition, namespace, priority,
+  status, input, output, error, idempotency_key AS "idempotencyKey",
+  request_hash AS "requestHash", epoch, attempt, created_at_ms AS "createdAtMs",
+  started_at_ms AS "startedAtMs", ended_at_ms AS "endedAtMs", updated_at_ms AS "updatedAtMs"`;
+const FINAL = "('COMPLETED', 'FAILED', 'CANCELLED')";
+const OPEN = "('QUEUED', 'RUNNING', 'PAUSED', 'FINISHING')";
+
+const INSERT = {
+  name: "runs_insert",
+  text: `INSERT INTO runs (id, tenant, workflow, version, ir_hash, partition, namespace, priority,
+      input, idempotency_key, request_hash, created_at_ms, status, updated_at_ms)
+    SELECT *, 'QUEUED', $12 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[],
+      $6::integer[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $13::bigint[])
+    ON CONFLICT DO NOTHING RETURNING id`,
+};
+const BY_ID = { name: "runs_by_id", text: `SELECT ${COLUMNS} FROM runs WHERE id = ANY($1::text[])` };
+const BY_KEY = {
+  name: "runs_by_key",
+  text: `SELECT ${COLUMNS} FROM runs WHERE (tenant, idempotency_key) IN
+    (SELECT * FROM unnest($1::text[], $2::text[]))`,
+};
+const CHANGE = {
+  name: "runs_change",
+  text: `UPDATE runs r SET status = u.status, output = COALESCE(u.output, r.output),
+      error = COALESCE(u.error, r.error), started_at_ms = COALESCE(u.started, r.started_at_ms),
+      ended_at_ms = COALESCE(u.ended, r.ended_at_ms), updated_at_ms = u.at
+    FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::text[],
+      $7::bigint[]) AS u(id, status, started, ended, output, error, at)
+    WHERE r.id = u.id AND r.status NOT IN ${FINAL}`,
+};
+const QUEUED = {
+  name: "runs_queued",
+  text: `SELECT ${COLUMNS} FROM runs WHERE status = 'QUEUED' AND created_at_ms < $1
+    ORDER BY created_at_ms LIMIT $2`,
+};
+const QUIET = {
+  name: "runs_quiet",
+  text: `SELECT ${COLUMNS} FROM runs r WHERE status IN ('RUNNING', 'FINISHING')
+      AND updated_at_ms < $1
+      AND NOT EXISTS (SELECT 1 FROM journal j WHERE j.run_id = r.id AND j.t_to >= $1)
+    ORDER BY created_at_ms LIMIT $2`,
+};
+const UNFINISHED = {
+  name: "runs_unfinished",
+  text: `SELECT ${COLUMNS} FROM runs WHERE partition = $1 AND status IN ${OPEN} AND id > $2
+    ORDER BY id LIMIT $3`,
+};
+const LIST = {
+  name: "runs_list",
+  text: `SELECT ${COLUMNS} FROM runs WHERE ($1::text IS NULL OR tenant = $1)
+      AND ($2::text IS NULL OR status = $2) AND ($3::text IS NULL OR workflow = $3)
+      AND ($4::bigint IS NULL OR created_at_ms < $4)
+    ORDER BY created_at_ms DESC, id DESC LIMIT $5`,
+};
+const USED_HASHES = {
+  name: "runs_used_hashes",
+  text: `SELECT DISTINCT ir_hash AS hash FROM runs WHERE ir_hash = ANY($1::text[])
+    AND status IN ${OPEN}`,
+};
+const CANCEL = {
+  name: "runs_cancel",
+  text: `UPDATE runs SET status = 'CANCELLED', error = $2, ended_at_ms = $3, updated_at_ms = $3
+    WHERE id = $1 AND status NOT IN ${FINAL} RETURNING id`,
+};
+
+/** Inserts rows as QUEUED; returns the ids that are new (id and idempotency key not yet taken). */
+export async function insertRuns(tx: Queryable, runs: readonly NewRun[]): Promise<Set<string>> {
+  if (runs.length === 0) {
+    return new Set();
+  }
+  // Sorted, so that two batches with the same keys wait for each other in the same order.
+  const order = (run: NewRun): string => `${run.tenant} ${run.idempotencyKey ?? ""} ${run.id}`;
+  const all = [...runs].sort((a, b) => (order(a) < order(b) ? -1 : 1));
+  const rows = await tx.query<{ id: string }>(INSERT, [
+    textArray(all.map((r) => r.id)),
+    textArray(all.map((r) => r.tenant)),
+    textArray(all.map((r) => r.workflow)),
+    textArray(all.map((r) => r.version)),
+    textArray(all.map((r) => r.irHash)),
+    integerArray(all.map((r) => r.partition)),
+    textArray(all.map((r) => r.namespace)),
+    textArray(all.map((r) => r.priority)),
+    textArray(all.map((r) => r.input)),
+    textArray(all.map((r) => r.idempotencyKey)),
+    textArray(all.map((r) => r.requestHash)),
+    Math.max(...all.map((r) => r.createdAtMs)),
+    bigintArray(all.map((r) => r.createdAtMs)),
+  ]);
+  return new Set(rows.map((row) => row.id));
+}
+
+/** Rows with these ids, in no order. */
+export async function runsById(db: Queryable, ids: readonly string[]): Promise<RunRow[]> {
+  return ids.length === 0 ? [] : db.query<Row>(BY_ID, [textArray(ids)]);
+}
+
+/** Rows with these idempotency keys, in no order. */
+export async function runsByKey(
+  db: Queryable,
+  keys: readonly { tenant: string; key: string }[],
+): Promise<RunRow[]> {
+  const values = [textArray(keys.map((k) => k.tenant)), textArray(keys.map((k) => k.key))];
+  return keys.length === 0 ? [] : db.query<Row>(BY_KEY, values);
+}
+
+/** One row, null if there is none. */
+export async function readRun(db: Queryable, id: string): Promise<RunRow | null> {
+  return (await runsById(db, [id]))[0] ?? null;
+}
+
+/** Applies what the journal says; rows that have ended stay as they are. */
+export async function changeRuns(tx: Queryable, changes: readonly RunChange[]): Promise<void> {
+  if (changes.length > 0) {
+    await tx.query(CHANGE, [
+      textArray(changes.map((c) => c.id)),
+      textArray(changes.map((c) => c.status)),
+      bigintArray(changes.map((c) => c.startedAtMs)),
+      bigintArray(changes.map((c) => c.endedAtMs)),
+      textArray(changes.map((c) => c.output)),
+      textArray(changes.map((c) => c.error)),
+      bigintArray(changes.map((c) => c.atMs)),
+    ]);
+  }
+}
+
+/** Runs accepted before `beforeMs` that nothing has been heard of, oldest first. */
+export async function queuedRuns(db: Queryable, beforeMs: number, limit: number): Promise<RunRow[]> {
+  return db.query<Row>(QUEUED, [beforeMs, limit]);
+}
+
+/** Running runs of which the journal has said nothing since `sinceMs`, oldest first. */
+export async function quietRuns(db: Queryable, sinceMs: number, limit: number): Promise<RunRow[]> {
+  return db.query<Row>(QUIET, [sinceMs, limit]);
+}
+
+/** Unfinished runs of a partition by id, after `afterId` ("" for the first page). */
+export async function unfinishedRuns(
+  db: Queryable,
+  partition: number,
+  afterId: string,
+  limit: number,
+): Promise<RunRow[]> {
+  return db.query<Row>(UNFINISHED, [partition, afterId, limit]);
+}
+
+/** Runs, newest first. */
+export async function listRuns(db: Queryable, filter: RunFilter): Promise<RunRow[]> {
+  const { tenant = null, status = null, workflow = null, beforeMs = null, limit } = filter;
+  return db.query<Row>(LIST, [tenant, status, workflow, beforeMs, limit]);
+}
+
+/** Those of `hashes` that an unfinished run uses. */
+export async function usedHashes(db: Queryable, hashes: readonly string[]): Promise<Set<string>> {
+  const rows = await db.query<{ hash: string }>(USED_HASHES, [textArray(hashes)]);
+  return new Set(rows.map((row) => row.hash));
+}
+
+/** Ends the row of a run that is not in Redis (cancelRun said `gone`). False: it had ended. */
+export async function cancelRunRow(
+  db: Queryable,
+  id: string,
+  error: string,
+  atMs: number,
+): Promise<boolean> {
+  return (await db.query(CANCEL, [id, error, atMs])).length === 1;
+}
+
+const RAISE_EPOCHS = {
+  name: "runs_raise_epochs",
+  text: "UPDATE runs SET epoch = epoch + 1 WHERE id = ANY($1::text[])",
+};
+
+/** Raises the epoch of runs that are rebuilt: what workers hold of them from before is void. */
+export async function raiseRunEpochs(db: Queryable, ids: readonly string[]): Promise<void> {
+  if (ids.length > 0) {
+    await db.query(RAISE_EPOCHS, [textArray(ids)]);
+  }
+}

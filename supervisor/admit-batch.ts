@@ -1,0 +1,211 @@
+/**
+ * One batch of submissions, from entries to answers: rows committed, runs started.
+ *
+ * Every step may be repeated: run ids come from the submission or its entry, rows are inserted
+ * once, starts are refused when they come twice. So an intake that dies anywhere in here leaves
+ * entries that another one takes over and answers the same way.
+ */
+import {
+  admitRuns,
+  insertDeadLetters,
+  type Admission,
+  type Definition,
+  type NewRun,
+} from "../sdk/postgres/index.ts";
+import { partitionOf } from "../sdk/internal.ts";
+import type { SupervisorContext } from "./context.ts";
+import type { StoredIr } from "./ir-store.ts";
+import type { Starter } from "./starter.ts";
+import {
+  bad,
+  isBad,
+  readSubmission,
+  type BadSubmission,
+  type Submission,
+  type SubmissionProblem,
+} from "./submission.ts";
+import type { Workflows } from "./workflows.ts";
+
+export type Entry = readonly [id: string, fields: readonly string[]];
+
+export interface SubmissionReply {
+  submission_id: string;
+  run_id: string | null;
+  status: "accepted" | "rejected";
+  errors?: SubmissionProblem[];
+}
+
+export interface Answer {
+  replyTo: string;
+  reply: SubmissionReply;
+}
+
+interface Prepared {
+  submission: Submission;
+  stored: StoredIr;
+  definition: Definition | null;
+  run: NewRun;
+  raw: string;
+}
+
+/** Admits a batch; one answer per entry. Throws GV_DATABASE_UNAVAILABLE: keep it and repeat. */
+export async function admitBatch(
+  context: SupervisorContext,
+  workflows: Workflows,
+  starter: Starter,
+  entries: readonly Entry[],
+): Promise<Answer[]> {
+  const read = entries.map(([id, fields]) => readSubmission(id, fields));
+  const rejected: BadSubmission[] = read.filter(isBad);
+  const good = read.filter((one): one is Submission => !isBad(one));
+  const notAfterMs = await starter.notAfterMs();
+  const prepared = await prepare(context, workflows, good, rejected);
+  const admissions = await admit(context, prepared, rejected);
+  const startable = prepared.flatMap((one, i) => {
+    const admission = admissions[i];
+    // A repeated idempotency key is answered with the first run: that has a row of its own, which
+    // its own entry or the sweep starts.
+    const own = admission?.accepted === true && admission.runId === one.run.id;
+    return own && admission.status === "QUEUED" ? [{ ...one.run, epoch: 1 }] : [];
+  });
+  await keep(context, rejected);
+  await starter.start(startable, notAfterMs);
+  return answersOf(prepared, admissions, rejected);
+}
+
+async function prepare(
+  context: SupervisorContext,
+  workflows: Workflows,
+  good: readonly Submission[],
+  rejected: BadSubmission[],
+): Promise<Prepared[]> {
+  const resolved = await workflows.resolve(good);
+  return good.flatMap((submission, i) => {
+    const one = resolved[i] as (typeof resolved)[number];
+    const { entryId, runId, replyTo } = submission;
+    const raw = JSON.stringify(submission);
+    if (Array.isArray(one)) {
+      rejected.push(bad(entryId, runId, replyTo, one, raw));
+      return [];
+    }
+    const problems = context.irs.check(one.stored, submission.input);
+    if (problems.length > 0) {
+      rejected.push(bad(entryId, runId, replyTo, problems, raw));
+      return [];
+    }
+    return [{ ...one, submission, run: rowOf(context, submission, one.stored), raw }];
+  });
+}
+
+function rowOf(context: SupervisorContext, submission: Submission, stored: StoredIr): NewRun {
+  const { runId, tenant, namespace, inputText, idempotencyKey, requestHash } = submission;
+  return {
+    id: runId,
+    tenant,
+    workflow: stored.ir.name,
+    version: stored.ir.workflow_version,
+    irHash: stored.hash,
+    partition: partitionOf(runId, context.deployment.partitions),
+    namespace,
+    priority: submission.priority ?? stored.ir.settings.priority,
+    input: inputText,
+    idempotencyKey,
+    requestHash,
+    createdAtMs: context.clock.nowMs(),
+  };
+}
+
+/**
+ * Commits the rows. A batch that Postgres refuses for another reason than being away is tried one
+ * by one: whatever is wrong with one submission must not keep the others.
+ */
+async function admit(
+  context: SupervisorContext,
+  prepared: readonly Prepared[],
+  rejected: BadSubmission[],
+): Promise<(Admission | null)[]> {
+  const definitionsOf = (list: readonly Prepared[]): Definition[] => {
+    const byHash = new Map(list.map(({ definition: d }) => [d?.hash ?? "", d] as const));
+    return [...byHash.values()].filter((definition) => definition !== null);
+  };
+  const together = (list: readonly Prepared[]): Promise<Admission[]> =>
+    admitRuns(
+      context.db,
+      definitionsOf(list),
+      list.map(({ run }) => run),
+    );
+  let admissions: (Admission | null)[];
+  try {
+    admissions = prepared.length === 0 ? [] : await together(prepared);
+  } catch (error) {
+    if (!isRefusal(error)) {
+      throw error;
+    }
+    admissions = [];
+    for (const one of prepared) {
+      admissions.push(
+        await together([one]).then(
+          ([admission]) => admission ?? null,
+          (cause: unknown) => {
+            if (!isRefusal(cause)) {
+              throw cause;
+            }
+            context.logger.error({ err: cause, run: one.run.id }, "Postgres refuses a run's row");
+            return { accepted: false, message: "the run cannot be stored" };
+          },
+        ),
+      );
+    }
+  }
+  prepared.forEach((one, i) => {
+    const admission = admissions[i];
+    if (admission?.accepted === false) {
+      const { entryId, replyTo, runId } = one.submission;
+      const conflict = admission.message.includes("used before");
+      const code = conflict ? "GV_IDEMPOTENCY_CONFLICT" : "GV_BAD_SUBMISSION";
+      const problem = { code, message: admission.message };
+      rejected.push(bad(entryId, runId, replyTo, [problem], one.raw));
+    }
+  });
+  return admissions;
+}
+
+/** An SQL error about what was sent (data exception, constraint, limits), not about the server. */
+function isRefusal(error: unknown): boolean {
+  return /^(22|23|54)/.test(String((error as { code?: unknown }).code));
+}
+
+async function keep(context: SupervisorContext, rejected: readonly BadSubmission[]): Promise<void> {
+  const atMs = context.clock.nowMs();
+  const letters = rejected.map(({ entryId, problems, raw }) => ({
+    id: `submission-${entryId}`,
+    kind: "submission" as const,
+    runId: null,
+    node: null,
+    scope: null,
+    attempts: null,
+    error: JSON.stringify({ ...problems[0], details: problems }),
+    payload: raw.replaceAll("\0", "\uFFFD"),
+    createdAtMs: atMs,
+  }));
+  await insertDeadLetters(context.db, letters);
+}
+
+function answersOf(
+  prepared: readonly Prepared[],
+  admissions: readonly (Admission | null)[],
+  rejected: readonly BadSubmission[],
+): Answer[] {
+  const answers = prepared.flatMap(({ submission }, i): Answer[] => {
+    const admission = admissions[i];
+    if (admission?.accepted !== true) {
+      return [];
+    }
+    const { entryId: submission_id, replyTo } = submission;
+    return [{ replyTo, reply: { submission_id, run_id: admission.runId, status: "accepted" } }];
+  });
+  for (const { entryId: submission_id, runId: run_id, replyTo, problems: errors } of rejected) {
+    answers.push({ replyTo, reply: { submission_id, run_id, status: "rejected", errors } });
+  }
+  return answers;
+}

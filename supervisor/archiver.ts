@@ -1,0 +1,243 @@
+/**
+ * The archiver of a partition: copies the journal into Postgres, exactly once, and finalises runs.
+ *
+ * Exactly once, because the copy and the cursor move in one transaction, and the cursor moves only
+ * from where this archiver read it: two archivers, a repeated block or a commit whose answer was
+ * lost end in a cursor that stands elsewhere, and the transaction is rolled back. The role's lock
+ * only saves work. A record is accepted only if it continues the cursor's chain, so a Redis that
+ * was rolled back cannot pass, whatever its stream ids look like.
+ *
+ * The next block is read while the last one is committed. Postgres away: the block waits, the
+ * stream holds the backlog. After the commit the stream is trimmed to a bounded tail, for the live
+ * feed, and ended runs are handed to the releaser.
+ */
+import type { Redis } from "ioredis";
+import { partitionKeys, type PartitionKeys } from "../sdk/internal.ts";
+import {
+  advanceCursor,
+  changeRuns,
+  insertDeadLetters,
+  insertSegments,
+  readCursor,
+  whileDatabaseAway,
+  type Cursor,
+  type NewDeadLetter,
+} from "../sdk/postgres/index.ts";
+import type { Certifier } from "./certify.ts";
+import type { SupervisorContext } from "./context.ts";
+import { Finaliser, type Finalised } from "./finalise.ts";
+import { foldBlock, segmentsOf, type BlockFold } from "./fold-block.ts";
+import { Loop } from "./loop.ts";
+import { readRecord, type RawRecord } from "./records.ts";
+import type { Releaser } from "./release.ts";
+
+const BLOCK_RECORDS_MAX = 500;
+const BLOCK_RECORDS_FIRST = 100;
+/** A block of more than this much text makes the next one smaller. */
+const BLOCK_CHARS_AIM = 8_000_000;
+const BLOCK_MS = 1000;
+const CERTIFICATE_WAIT_MS = 50;
+/** Records kept in the stream behind the cursor. */
+const TAIL_RECORDS = 1000;
+
+export interface ArchiverOptions {
+  context: SupervisorContext;
+  partition: number;
+  certifier: Certifier;
+  releaser: Releaser;
+  /** Told when a timer was armed that is due at this time (Redis' clock). */
+  onDue?: (dueMs: number) => void;
+}
+
+interface Block {
+  records: RawRecord[];
+  to: Cursor;
+  chars: number;
+}
+
+/** The records do not continue the cursor. */
+class ChainBreak extends Error {}
+/** Somebody else moved the cursor: read it again. */
+class CursorMoved extends Error {}
+
+export class Archiver extends Loop {
+  readonly #options: ArchiverOptions;
+  readonly #keys: PartitionKeys;
+  readonly #finaliser: Finaliser;
+  readonly #redis: Redis;
+  #count = BLOCK_RECORDS_FIRST;
+  /** Blocks behind the cursor: where each began. */
+  #tail: { seq: number; streamId: string }[] = [];
+
+  constructor(options: ArchiverOptions) {
+    const { context, partition } = options;
+    const redis = context.openRedis(`archiver ${partition}`);
+    super({
+      name: `archive ${partition}`,
+      logger: context.logger,
+      step: (signal) => this.#step(signal),
+      interrupt: () => redis.disconnect(),
+    });
+    this.#options = options;
+    this.#redis = redis;
+    this.#keys = partitionKeys(partition);
+    this.#finaliser = new Finaliser(context, partition);
+  }
+
+  async #step(signal: AbortSignal): Promise<number> {
+    const { context, partition, certifier } = this.#options;
+    const cursor = await readCursor(context.db, partition);
+    if (certifier.epoch === null || cursor === null || cursor.epoch !== certifier.epoch) {
+      return CERTIFICATE_WAIT_MS;
+    }
+    try {
+      await this.#session(cursor, signal);
+    } catch (error) {
+      if (error instanceof ChainBreak) {
+        await certifier.rollBack(error.message);
+      } else if (!(error instanceof CursorMoved)) {
+        throw error;
+      }
+    }
+    return 0;
+  }
+
+  /** Archives from `cursor` on, until it breaks, moves, or the service stops. */
+  async #session(from: Cursor, signal: AbortSignal): Promise<void> {
+    const { certifier } = this.#options;
+    let cursor = from;
+    let next = this.#read(cursor);
+    try {
+      while (!signal.aborted && certifier.epoch === cursor.epoch) {
+        const block = await next;
+        if (block === null) {
+          await this.#compareTail(cursor);
+          next = this.#read(cursor);
+          continue;
+        }
+        next = this.#read(block.to);
+        await this.#archive(cursor, block, signal);
+        cursor = block.to;
+        this.#trim(block);
+      }
+    } finally {
+      next.catch(() => undefined);
+    }
+  }
+
+  /** The next block after `cursor`; null if nothing came within BLOCK_MS. */
+  async #read(cursor: Cursor, blockMs = BLOCK_MS): Promise<Block | null> {
+    const read = ["COUNT", this.#count, "BLOCK", blockMs, "STREAMS"] as const;
+    const reply = await this.#redis.xread(...read, this.#keys.ev, cursor.streamId);
+    const entries = reply?.[0]?.[1] ?? [];
+    if (entries.length === 0) {
+      return null;
+    }
+    const records: RawRecord[] = [];
+    let to = cursor;
+    let chars = 0;
+    for (const [streamId, fields] of entries) {
+      const record = readRecord(streamId, fields);
+      if (record === null || record.seq !== to.seq + 1 || record.prev !== to.nonce) {
+        // What is in order before the break is archived first; the next read meets the break.
+        if (records.length > 0) {
+          break;
+        }
+        throw new ChainBreak(`entry ${streamId} does not continue record ${to.seq}`);
+      }
+      records.push(record);
+      chars += record.body.length;
+      to = { ...to, seq: record.seq, nonce: record.nonce, streamId };
+    }
+    const larger = Math.min(this.#count * 2, BLOCK_RECORDS_MAX);
+    this.#count = chars > BLOCK_CHARS_AIM ? Math.max(1, this.#count >> 1) : larger;
+    return { records, to, chars };
+  }
+
+  /** When idle: records that are not behind the cursor's stream id would never be read. */
+  async #compareTail(cursor: Cursor): Promise<void> {
+    const [epoch, nonce] = await this.#options.context.redis.hmget(this.#keys.meta, "epoch", "nonce");
+    if (epoch !== String(cursor.epoch)) {
+      throw new CursorMoved(); // the certifier's business
+    }
+    if (nonce === cursor.nonce) {
+      return;
+    }
+    const late = await this.#options.context.redis.xrange(
+      this.#keys.ev,
+      `(${cursor.streamId}`,
+      "+",
+      "COUNT",
+      1,
+    );
+    if (late.length === 0) {
+      throw new ChainBreak(`the tail is not record ${cursor.seq}, and nothing follows it`);
+    }
+  }
+
+  async #archive(cursor: Cursor, block: Block, signal: AbortSignal): Promise<void> {
+    const { context, partition, releaser, onDue } = this.#options;
+    const fold = foldBlock(block.records);
+    if (fold.dueMs !== null) {
+      onDue?.(fold.dueMs);
+    }
+    fold.suspects.forEach((run) =>
+      context.logger.error({ run, partition }, "a script failed half-way; the run needs repair"),
+    );
+    const onWait = (error: unknown, waitMs: number): void =>
+      context.logger.warn({ err: error, partition, waitMs }, "the archive waits for Postgres");
+    const done = await whileDatabaseAway(
+      async () => {
+        const finalised = await this.#finaliser.finalise(fold);
+        await this.#commit(cursor, block, fold, finalised);
+        return finalised;
+      },
+      { signal, onWait },
+    );
+    this.#finaliser.forget(done.ended);
+    releaser.add(done.ended);
+  }
+
+  async #commit(from: Cursor, block: Block, fold: BlockFold, done: Finalised): Promise<void> {
+    const { context, partition } = this.#options;
+    const letters = await this.#letters(fold);
+    await context.db.transaction(async (tx) => {
+      if (!(await advanceCursor(tx, from, block.to))) {
+        throw new CursorMoved();
+      }
+      await insertSegments(tx, segmentsOf(partition, fold));
+      await changeRuns(tx, done.changes);
+      await insertDeadLetters(tx, letters);
+    });
+  }
+
+  async #letters(fold: BlockFold): Promise<NewDeadLetter[]> {
+    const irs = await this.#finaliser.irsOf(fold, fold.dead);
+    return fold.dead.map((token) => ({
+      id: `${this.#options.partition}-${token.position}`,
+      kind: "token",
+      runId: token.runId,
+      node: irs.get(token.runId)?.ir.nodes[token.node]?.id ?? String(token.node),
+      scope: token.scope,
+      attempts: token.attempts,
+      error: JSON.stringify(token.error),
+      payload: null,
+      createdAtMs: token.atMs,
+    }));
+  }
+
+  /** Trims the stream to a tail of about TAIL_RECORDS; what it misses, a later trim removes. */
+  #trim(block: Block): void {
+    const first = block.records[0] as RawRecord;
+    this.#tail.push({ seq: first.seq, streamId: first.streamId });
+    const keep = this.#tail.findLastIndex(({ seq }) => seq <= block.to.seq - TAIL_RECORDS);
+    if (keep > 0) {
+      const { streamId } = this.#tail[keep] as { streamId: string };
+      this.#tail = this.#tail.slice(keep);
+      const { redis, logger } = this.#options.context;
+      redis.xtrim(this.#keys.ev, "MINID", streamId).catch((error: unknown) => {
+        logger.warn({ err: error }, "the journal's stream was not trimmed");
+      });
+    }
+  }
+}

@@ -1,0 +1,195 @@
+/**
+ * Certifying a partition: nobody writes to a Redis that may have lost what Postgres has.
+ *
+ * A server that restarted, was promoted or was flushed has lost its scripts or the partition's
+ * epoch; either stops every writer (sdk/redis/script-runner.ts). This service, run by whoever holds
+ * the partition's role, looks for that twice a second. It compares the journal's tail with the
+ * archive's cursor. If the chain goes on from the cursor, the scripts are loaded and work resumes.
+ * If not, Redis was rolled back: Postgres wins, the epoch is raised, the partition is emptied and
+ * its unfinished runs are put back from the archive before anything may write again.
+ *
+ * The meta hash has no `epoch` from the first deletion to the last step, so a process that dies in
+ * between leaves a partition that still refuses everything, and the next certification begins anew.
+ */
+import { randomBytes } from "node:crypto";
+import {
+  certifiedSource,
+  GavotteError,
+  globalKeys,
+  partitionKeys,
+  SCRIPTS,
+  type PartitionKeys,
+  type ScriptName,
+} from "../sdk/internal.ts";
+import { ensureCursor, raiseEpoch, type Cursor } from "../sdk/postgres/index.ts";
+import { scriptsOf, type SupervisorContext } from "./context.ts";
+import { Loop } from "./loop.ts";
+import { readRecord } from "./records.ts";
+
+const POLL_MS = 500;
+const UNLINK_BATCH = 500;
+
+export class Certifier extends Loop {
+  readonly #context: SupervisorContext;
+  readonly #partition: number;
+  readonly #keys: PartitionKeys;
+  readonly #shas: string[];
+  #epoch: number | null = null;
+  #busy: Promise<unknown> = Promise.resolve();
+
+  constructor(context: SupervisorContext, partition: number) {
+    super({
+      name: `certify ${partition}`,
+      logger: context.logger,
+      step: async () => {
+        await this.#alone(() => this.#check());
+        return POLL_MS;
+      },
+    });
+    this.#context = context;
+    this.#partition = partition;
+    this.#keys = partitionKeys(partition);
+    this.#shas = scriptsOf(context, partition).shas;
+  }
+
+  /** The epoch under which this process last certified the partition, null before that. */
+  get epoch(): number | null {
+    return this.#epoch;
+  }
+
+  /** The journal does not go on from the archive: raises the epoch and rebuilds the partition. */
+  async rollBack(reason: string): Promise<void> {
+    await this.#alone(async () => {
+      this.#epoch = null;
+      const cursor = await ensureCursor(this.#context.db, this.#partition, newNonce());
+      await this.#rebuild(cursor, reason);
+    });
+  }
+
+  #alone<T>(work: () => Promise<T>): Promise<T> {
+    const next = this.#busy.then(work);
+    this.#busy = next.catch(() => undefined);
+    return next;
+  }
+
+  async #check(): Promise<void> {
+    const { redis } = this.#context;
+    const [loaded, epoch] = await Promise.all([
+      redis.script("EXISTS", ...this.#shas) as Promise<number[]>,
+      redis.hget(this.#keys.meta, "epoch"),
+    ]);
+    const certified = this.#epoch !== null && epoch === String(this.#epoch);
+    if (!certified || loaded.includes(0)) {
+      await this.#certify();
+    }
+  }
+
+  async #certify(): Promise<void> {
+    const { redis, db, deployment } = this.#context;
+    this.#epoch = null;
+    await checkDeployment(this.#context);
+    const cursor = await ensureCursor(db, this.#partition, newNonce());
+    const meta = await redis.hgetall(this.#keys.meta);
+    const reason = await this.#objection(cursor, meta);
+    if (reason !== null) {
+      await this.#rebuild(cursor, reason);
+      return;
+    }
+    if (meta.epoch === undefined) {
+      await this.#writeMeta(cursor);
+    }
+    await this.#load(cursor);
+    const { partition, epoch, seq } = cursor;
+    this.#context.logger.info({ partition, epoch, seq, deployment: deployment.id }, "certified");
+  }
+
+  /** Why Redis does not go on from the cursor; null if it does, or if both are new. */
+  async #objection(cursor: Cursor, meta: { [field: string]: string }): Promise<string | null> {
+    const { redis } = this.#context;
+    const seq = Number(meta.seq);
+    if (meta.epoch === undefined) {
+      const fresh = cursor.seq === 0 && (await redis.exists(this.#keys.ev, this.#keys.meta)) === 0;
+      return fresh ? null : "Redis has lost the partition";
+    }
+    if (Number(meta.epoch) !== cursor.epoch) {
+      return `Redis has epoch ${meta.epoch}, Postgres ${cursor.epoch}`;
+    }
+    if (seq < cursor.seq) {
+      return `Redis ends at record ${seq}, Postgres at ${cursor.seq}`;
+    }
+    if (seq === cursor.seq) {
+      return meta.nonce === cursor.nonce ? null : `record ${seq} differs`;
+    }
+    const from = `(${cursor.streamId}`;
+    const [next] = await redis.xrange(this.#keys.ev, from, "+", "COUNT", 1);
+    const record = next === undefined ? null : readRecord(next[0], next[1]);
+    const follows = record?.seq === cursor.seq + 1 && record.prev === cursor.nonce;
+    return follows ? null : `no record follows ${cursor.seq} of Postgres`;
+  }
+
+  async #rebuild(before: Cursor, reason: string): Promise<void> {
+    const { redis, db, logger } = this.#context;
+    const partition = this.#partition;
+    const cursor = await raiseEpoch(db, partition, before.epoch);
+    if (cursor === null) {
+      return; // another supervisor did: the next poll meets its epoch
+    }
+    logger.error({ partition, reason, epoch: cursor.epoch }, "Redis was rolled back; rebuilding");
+    await redis.hdel(this.#keys.meta, "epoch");
+    await this.#empty();
+    await redis.hset(this.#keys.meta, "seq", cursor.seq, "nonce", cursor.nonce);
+    await this.#context.onRollback({ partition, cursor, reason });
+    await this.#load(null);
+    await redis.hset(this.#keys.meta, "epoch", cursor.epoch);
+    this.#epoch = cursor.epoch;
+    logger.warn({ partition, epoch: cursor.epoch }, "rebuilt and certified");
+  }
+
+  /** Removes every key of the partition. A scan is right here: nothing else can be trusted. */
+  async #empty(): Promise<void> {
+    const { redis } = this.#context;
+    const match = `gv:{${this.#partition}}:*`;
+    let at = "0";
+    do {
+      const [next, keys] = await redis.scan(at, "MATCH", match, "COUNT", UNLINK_BATCH);
+      const doomed = keys.filter((key) => key !== this.#keys.meta);
+      if (doomed.length > 0) {
+        await redis.unlink(...doomed);
+      }
+      at = next;
+    } while (at !== "0");
+  }
+
+  async #writeMeta(cursor: Cursor): Promise<void> {
+    const fields = { epoch: cursor.epoch, seq: cursor.seq, nonce: cursor.nonce };
+    await this.#context.redis.hset(this.#keys.meta, fields);
+  }
+
+  async #load(cursor: Cursor | null): Promise<void> {
+    const { redis, deployment } = this.#context;
+    for (const name of Object.keys(SCRIPTS) as ScriptName[]) {
+      await redis.script("LOAD", certifiedSource(name, deployment.id, this.#partition));
+    }
+    this.#epoch = cursor?.epoch ?? this.#epoch;
+  }
+}
+
+/** Redis must belong to the deployment of this database; an empty one is taken. */
+export async function checkDeployment(context: SupervisorContext): Promise<void> {
+  const { redis, deployment } = context;
+  await redis.hsetnx(globalKeys.deployment, "id", deployment.id);
+  const found = await redis.hgetall(globalKeys.deployment);
+  if (found.id !== deployment.id) {
+    throw new GavotteError(
+      "GV_PARTITION_MISMATCH",
+      `this Redis belongs to deployment ${found.id}, the database to ${deployment.id}; ` +
+        "use the pair that belongs together, or an empty Redis",
+    );
+  }
+  const facts = { partitions: deployment.partitions, layout: deployment.layout };
+  await redis.hset(globalKeys.deployment, facts);
+}
+
+function newNonce(): string {
+  return randomBytes(6).toString("base64url");
+}

@@ -1,0 +1,250 @@
+/**
+ * Why does a run not move? Answered from what Redis holds: the records of its tokens, the queues,
+ * the pending lists, the timers.
+ *
+ * Reads only, and in bounded pages. What it sees may be a moment old in parts, so it explains; the
+ * watch (stalled.ts) repairs only what has not moved for minutes.
+ */
+import type { Redis } from "ioredis";
+import type { Ir } from "../compiler/ir.ts";
+import {
+  GROUP,
+  PRIORITIES,
+  parseEntry,
+  parseRecord,
+  partitionKeys,
+  type TokenRecord,
+} from "../sdk/internal.ts";
+
+export type Reason = {
+  /** Id of the node, if it is about one. */
+  node?: string;
+  scope?: string;
+  /** The same for people. */
+  text: string;
+} & (
+  | { kind: "not_in_redis" }
+  | { kind: "ended"; status: string }
+  | { kind: "finishing" }
+  | { kind: "timer"; dueMs: number | null }
+  | { kind: "retry"; dueMs: number | null; attempt: number }
+  | { kind: "queued"; queue: string; ahead: number }
+  | { kind: "no_worker"; queue: string }
+  | { kind: "executing"; queue: string; consumer: string; forMs: number; deliveries: number }
+  | { kind: "lost_entry"; queue: string; entryId: string | null; token: LostToken }
+);
+
+/** What is needed to put a lost token back. */
+export interface LostToken {
+  queueKey: string;
+  runId: string;
+  epoch: string;
+  node: number;
+  irHash: string;
+  record: TokenRecord;
+}
+
+export interface Explanation {
+  runId: string;
+  /** Status in Redis: running, finishing, …; null: not there. */
+  status: string | null;
+  reasons: Reason[];
+}
+
+export interface ExplainTarget {
+  redis: Redis;
+  partition: number;
+  runId: string;
+  /** The run's workflow by hash; null if it is not known. */
+  irOf(hash: string): Promise<Ir | null>;
+  /** Queues that a living worker reads, if known: names without namespace. */
+  served?: ReadonlySet<string>;
+}
+
+const PAGE = 1000;
+const PAGES_MAX = 20;
+const TOKENS_MAX = 100;
+/** A group whose consumers have all been silent for longer has no worker. */
+const CONSUMER_SILENT_MS = 60_000;
+
+interface Token {
+  index: number;
+  id: string;
+  record: TokenRecord;
+  queue: string;
+  queueKey: string;
+}
+
+/** Explains one run. Costs some reads per open token. */
+export async function explainRun(target: ExplainTarget): Promise<Explanation> {
+  const { redis, runId } = target;
+  const keys = partitionKeys(target.partition);
+  const hash = await redis.hgetall(keys.run(runId));
+  const status = hash.s ?? null;
+  if (status === null) {
+    const text = "the run is not in Redis: not started yet, released, or lost with Redis";
+    return { runId, status, reasons: [{ kind: "not_in_redis", text }] };
+  }
+  if (status === "finishing") {
+    const text = "waits for a worker to evaluate its output template";
+    return { runId, status, reasons: [{ kind: "finishing", text }] };
+  }
+  if (status !== "running") {
+    const text = `the run has ended (${status}) and waits to be archived and released`;
+    return { runId, status, reasons: [{ kind: "ended", status, text }] };
+  }
+  const ir = await target.irOf(hash.ir ?? "");
+  const reasons: Reason[] = [];
+  for (const token of openTokens(target, hash, ir).slice(0, TOKENS_MAX)) {
+    reasons.push(await explainToken(target, hash, token));
+  }
+  return { runId, status, reasons };
+}
+
+function openTokens(target: ExplainTarget, hash: { [f: string]: string }, ir: Ir | null): Token[] {
+  const keys = partitionKeys(target.partition);
+  const [namespace = "", priority] = (hash.m ?? "").split("|");
+  const level = PRIORITIES.find((known) => known === priority) ?? "normal";
+  return Object.entries(hash).flatMap(([field, value]) => {
+    const index = /^n\d+$/.test(field) ? Number(field.slice(1)) : -1;
+    const record = index < 0 ? null : parseRecord(value);
+    if (record === null || !["a", "r", "w", "k"].includes(record.state)) {
+      return [];
+    }
+    if (!isCurrent(hash, record.scope)) {
+      return [];
+    }
+    const node = ir?.nodes[index];
+    const queue = ir?.queues[node?.queue ?? -1] ?? "?";
+    const queueKey = keys.queue(namespace + queue, level);
+    return [{ index, id: node?.id ?? String(index), record, queue, queueKey }];
+  });
+}
+
+/** Tokens of a round that is over are void. */
+function isCurrent(hash: { [field: string]: string }, scope: string): boolean {
+  const elements = scope === "" ? [] : scope.split("/");
+  return elements.every((element, i) => {
+    const latch = element.slice(0, element.indexOf(":"));
+    return hash[`l${latch}`] === elements.slice(0, i + 1).join("/");
+  });
+}
+
+async function explainToken(
+  target: ExplainTarget,
+  hash: { [field: string]: string },
+  token: Token,
+): Promise<Reason> {
+  const { id: node, record } = token;
+  const { scope, state } = record;
+  if (state !== "a" && state !== "k") {
+    const timers = partitionKeys(target.partition).timers;
+    const member = hash[`d${token.index}`];
+    const score = member === undefined ? null : await target.redis.zscore(timers, member);
+    const dueMs = score === null ? null : Number(score);
+    const at = dueMs === null ? "no timer is armed" : new Date(dueMs).toISOString();
+    return state === "r"
+      ? { kind: "retry", node, scope, dueMs, attempt: record.attempt, text: `next attempt: ${at}` }
+      : { kind: "timer", node, scope, dueMs, text: `waiting for timer until ${at}` };
+  }
+  return { node, scope, ...(await explainEntry(target, hash, token)) };
+}
+
+async function explainEntry(
+  target: ExplainTarget,
+  hash: { [field: string]: string },
+  token: Token,
+): Promise<Reason> {
+  const { redis, runId } = target;
+  const { queue, queueKey, record } = token;
+  const group = await readGroup(redis, queueKey);
+  const found = await findEntry(target, token);
+  if (found === null || (found.id !== null && group.delivered(found.id))) {
+    const entryId = found?.id ?? null;
+    const [pending] = entryId === null ? [] : await pendingOf(redis, queueKey, entryId);
+    if (pending !== undefined) {
+      const [, consumer, forMs, deliveries] = pending;
+      const text = `executing on ${consumer} for ${Math.round(forMs / 1000)} s`;
+      return { kind: "executing", queue, consumer, forMs, deliveries, text };
+    }
+    const irHash = hash.ir ?? "";
+    const lost = { queueKey, runId, epoch: hash.e ?? "", node: token.index, irHash, record };
+    const text = `lost entry: its token is active but nobody holds it (${queue})`;
+    return { kind: "lost_entry", queue, entryId, token: lost, text };
+  }
+  const served = target.served?.has(queue) ?? group.consumers > 0;
+  if (!served) {
+    return { kind: "no_worker", queue, text: `queued in ${queue}: no worker reads it` };
+  }
+  const ahead = found.ahead;
+  const where = found.id === null ? `more than ${ahead}` : String(ahead);
+  return { kind: "queued", queue, ahead, text: `queued in ${queue} behind ${where} entries` };
+}
+
+interface Group {
+  /** Consumers heard of lately. */
+  consumers: number;
+  /** Whether an entry was delivered to somebody. */
+  delivered(id: string): boolean;
+}
+
+async function readGroup(redis: Redis, queueKey: string): Promise<Group> {
+  const groups = (await redis.xinfo("GROUPS", queueKey).catch(() => [])) as unknown[][];
+  const info = groups.map(asMap).find((group) => group.name === GROUP);
+  const last = String(info?.["last-delivered-id"] ?? "0-0");
+  const list = info === undefined ? [] : await redis.xinfo("CONSUMERS", queueKey, GROUP);
+  const alive = (list as unknown[][])
+    .map(asMap)
+    .filter((consumer) => Number(consumer.idle) < CONSUMER_SILENT_MS);
+  return { consumers: alive.length, delivered: (id) => compareIds(id, last) <= 0 };
+}
+
+/**
+ * Looks for a token's entry in its queue. Null: it is not there. `id` null: not found within the
+ * pages looked at, so it is behind at least `ahead` others.
+ */
+async function findEntry(
+  target: ExplainTarget,
+  token: Token,
+): Promise<{ id: string | null; ahead: number } | null> {
+  let from = "-";
+  let ahead = 0;
+  for (let page = 0; page < PAGES_MAX; page++) {
+    const entries = await target.redis.xrange(token.queueKey, from, "+", "COUNT", PAGE);
+    for (const [id, fields] of entries) {
+      const entry = parseEntry(token.queueKey, id, fields);
+      const same = entry?.runId === target.runId && entry.node === token.index;
+      const { scope, attempt } = token.record;
+      if (same && entry.scope === scope && entry.attempt === attempt) {
+        return { id, ahead };
+      }
+      ahead++;
+    }
+    if (entries.length < PAGE) {
+      return null;
+    }
+    from = `(${entries.at(-1)?.[0] ?? "-"}`;
+  }
+  return { id: null, ahead };
+}
+
+type Pending = [id: string, consumer: string, idleMs: number, deliveries: number];
+
+async function pendingOf(redis: Redis, queueKey: string, id: string): Promise<Pending[]> {
+  return (await redis.xpending(queueKey, GROUP, id, id, 1)) as Pending[];
+}
+
+function asMap(flat: readonly unknown[]): { [name: string]: unknown } {
+  const map: { [name: string]: unknown } = {};
+  for (let i = 0; i + 1 < flat.length; i += 2) {
+    map[String(flat[i])] = flat[i + 1];
+  }
+  return map;
+}
+
+/** Compares stream ids: negative, 0, positive. */
+export function compareIds(a: string, b: string): number {
+  const [aMs = 0, aSeq = 0] = a.split("-").map(Number);
+  const [bMs = 0, bSeq = 0] = b.split("-").map(Number);
+  return aMs - bMs || aSeq - bSeq;
+}

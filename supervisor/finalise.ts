@@ -1,0 +1,234 @@
+/**
+ * What a run's end leaves in its row: output, error, and the timers to take off.
+ *
+ * A workflow with an `output` template brings its output in the journal. Without one the output is
+ * that of the terminal nodes, which the run hash still holds: it is released only after the commit
+ * that this prepares. Should it be gone all the same, the archived journal has them too.
+ */
+import {
+  parseRecord,
+  partitionKeys,
+  type RunError,
+  type Transition,
+} from "../sdk/internal.ts";
+import { readJournals, runsById, type RunChange } from "../sdk/postgres/index.ts";
+import type { SupervisorContext } from "./context.ts";
+import { isUnhandled, type BlockFold, type RunFold } from "./fold-block.ts";
+import type { StoredIr } from "./ir-store.ts";
+
+export interface Finalised {
+  changes: RunChange[];
+  ended: EndedRun[];
+}
+
+export interface EndedRun {
+  runId: string;
+  /** Timer members that may still be armed. */
+  timers: string[];
+}
+
+/** Hashes of running runs, so that a run's end need not look it up. */
+const HASHES_MAX = 50_000;
+
+export class Finaliser {
+  readonly #context: SupervisorContext;
+  readonly #partition: number;
+  readonly #hashes = new Map<string, string>();
+
+  constructor(context: SupervisorContext, partition: number) {
+    this.#context = context;
+    this.#partition = partition;
+  }
+
+  /** Changes of rows that a block makes. Reads only; may be repeated. */
+  async finalise(block: BlockFold): Promise<Finalised> {
+    const changed = [...block.runs.values()].filter((run) => run.status !== null);
+    const ended = changed.filter((run) => run.endedAtMs !== null);
+    const irs = await this.irsOf(block, ended);
+    const [outputs, timers] = await Promise.all([
+      this.#outputs(ended, irs),
+      this.#timers(ended, irs),
+    ]);
+    const errors = await this.#errors(ended, irs);
+    const changes = changed.map((run): RunChange => {
+      const error = errors.get(run.runId) ?? null;
+      return {
+        id: run.runId,
+        status: run.status as RunChange["status"],
+        startedAtMs: run.startedAtMs,
+        endedAtMs: run.endedAtMs,
+        output: run.output ?? outputs.get(run.runId) ?? null,
+        error: error === null ? null : JSON.stringify(error),
+        atMs: run.tTo,
+      };
+    });
+    const release = ended.map(({ runId }) => ({ runId, timers: timers.get(runId) ?? [] }));
+    return { changes, ended: release };
+  }
+
+  /** The workflows of `runs`; a run of which nothing is known is absent. */
+  async irsOf(block: BlockFold, runs: readonly { runId: string }[]): Promise<Map<string, StoredIr>> {
+    const { irs, db } = this.#context;
+    for (const run of block.runs.values()) {
+      if (run.irHash !== null) {
+        this.#remember(run.runId, run.irHash);
+      }
+    }
+    const unknown = runs.filter(({ runId }) => !this.#hashes.has(runId));
+    for (const row of await runsById(db, unknown.map(({ runId }) => runId))) {
+      this.#remember(row.id, row.irHash);
+    }
+    const hashes = runs.flatMap(({ runId }) => this.#hashes.get(runId) ?? []);
+    const stored = await irs.load(hashes);
+    const byRun = new Map<string, StoredIr>();
+    for (const { runId } of runs) {
+      const ir = stored.get(this.#hashes.get(runId) ?? "");
+      if (ir !== undefined) {
+        byRun.set(runId, ir);
+      }
+    }
+    return byRun;
+  }
+
+  /** Forgets runs whose end is committed. */
+  forget(ended: readonly EndedRun[]): void {
+    ended.forEach(({ runId }) => this.#hashes.delete(runId));
+  }
+
+  #remember(runId: string, hash: string): void {
+    if (this.#hashes.size >= HASHES_MAX) {
+      this.#hashes.clear();
+    }
+    this.#hashes.set(runId, hash);
+  }
+
+  async #outputs(
+    ended: readonly RunFold[],
+    irs: ReadonlyMap<string, StoredIr>,
+  ): Promise<Map<string, string>> {
+    const wanted = ended.filter((run) => run.status === "COMPLETED" && run.output === null);
+    const keys = partitionKeys(this.#partition);
+    const outputs = new Map<string, string>();
+    const gone: RunFold[] = [];
+    await Promise.all(
+      wanted.map(async (run) => {
+        const ir = irs.get(run.runId);
+        const fields = ir?.terminals.map((node) => `n${node}`) ?? [];
+        const values = await this.#context.redis.hmget(keys.run(run.runId), "s", ...fields);
+        if (values[0] === null) {
+          gone.push(run);
+        } else if (ir !== undefined) {
+          const records = values.slice(1).map((value) => {
+            const record = parseRecord(value);
+            return record?.state === "c" ? record.rest : null;
+          });
+          outputs.set(run.runId, outputOf(ir, records));
+        }
+      }),
+    );
+    for (const [runId, transitions] of await this.#history(gone)) {
+      const ir = irs.get(runId);
+      if (ir !== undefined) {
+        outputs.set(runId, outputOf(ir, lastOutputs(ir, transitions)));
+      }
+    }
+    return outputs;
+  }
+
+  async #errors(
+    ended: readonly RunFold[],
+    irs: ReadonlyMap<string, StoredIr>,
+  ): Promise<Map<string, RunError>> {
+    const errors = new Map<string, RunError>();
+    const unnamed: RunFold[] = [];
+    for (const run of ended) {
+      if (run.error !== null) {
+        errors.set(run.runId, run.error);
+      } else if (run.status === "FAILED") {
+        unnamed.push(run);
+      }
+    }
+    for (const [runId, transitions] of await this.#history(unnamed)) {
+      const nodes = transitions.filter(isUnhandled).map(({ n = -1, s = "" }) => {
+        const node = irs.get(runId)?.ir.nodes[n]?.id ?? String(n);
+        return s === "" ? node : `${node} (${s})`;
+      });
+      const message = `${nodes.length} nodes failed: ${nodes.join(", ")}`;
+      errors.set(runId, { code: "FAILED", message, details: { nodes } });
+    }
+    return errors;
+  }
+
+  /** All transitions of runs: those archived and those of the block at hand. */
+  async #history(runs: readonly RunFold[]): Promise<Map<string, Transition[]>> {
+    const all = new Map<string, Transition[]>();
+    if (runs.length === 0) {
+      return all;
+    }
+    const archived = await readJournals(
+      this.#context.db,
+      runs.map((run) => run.runId),
+    );
+    for (const run of runs) {
+      const before = archived.get(run.runId) ?? [];
+      const now = JSON.parse(`[${run.parts.join(",")}]`) as [string, number, Transition][];
+      all.set(run.runId, [...before.map((a) => a.transition), ...now.map((item) => item[2])]);
+    }
+    return all;
+  }
+
+  async #timers(
+    ended: readonly RunFold[],
+    irs: ReadonlyMap<string, StoredIr>,
+  ): Promise<Map<string, string[]>> {
+    const runs = ended.filter(({ runId }) => irs.get(runId)?.hasTimers ?? true);
+    return armedTimers(
+      this.#context,
+      this.#partition,
+      runs.map((run) => run.runId),
+    );
+  }
+}
+
+/** Timer members that runs noted in their hash, by run. */
+export async function armedTimers(
+  context: SupervisorContext,
+  partition: number,
+  runIds: readonly string[],
+): Promise<Map<string, string[]>> {
+  const keys = partitionKeys(partition);
+  const timers = new Map<string, string[]>();
+  await Promise.all(
+    runIds.map(async (runId) => {
+      const names = await context.redis.hkeys(keys.run(runId));
+      const armed = names.filter((name) => /^d\d+$/.test(name));
+      if (armed.length > 0) {
+        const members = await context.redis.hmget(keys.run(runId), ...armed);
+        timers.set(runId, members.filter((member) => member !== null));
+      }
+    }),
+  );
+  return timers;
+}
+
+/** 25-contracts, run output: of the only terminal node that completed, an object of several. */
+export function outputOf(stored: StoredIr, outputs: readonly (string | null)[]): string {
+  const done = stored.terminals.flatMap((node, i) => {
+    const output = outputs[i] ?? null;
+    return output === null ? [] : [{ id: stored.ir.nodes[node]?.id ?? String(node), output }];
+  });
+  if (done.length < 2) {
+    return done[0]?.output ?? "null";
+  }
+  return `{${done.map(({ id, output }) => `${JSON.stringify(id)}:${output}`).join(",")}}`;
+}
+
+function lastOutputs(stored: StoredIr, transitions: readonly Transition[]): (string | null)[] {
+  const outputs = new Map<number, string>();
+  for (const { e, n, o } of transitions) {
+    if (e === "node.completed" && n !== undefined) {
+      outputs.set(n, JSON.stringify(o ?? null));
+    }
+  }
+  return stored.terminals.map((node) => outputs.get(node) ?? null);
+}

@@ -1,0 +1,167 @@
+/**
+ * Folding a block of journal records by run: pure, so that what is written is decided before
+ * anything is.
+ *
+ * One row per run that a block touches instead of one per transition: that is why the archive's
+ * cost in Postgres grows with runs and blocks, not with nodes.
+ */
+import type { RunError, RunStatus, Transition } from "../sdk/internal.ts";
+import type { Segment } from "../sdk/postgres/index.ts";
+import { splitTransitions, type RawRecord } from "./records.ts";
+
+/** What a block says about one run. */
+export interface RunFold {
+  runId: string;
+  /** Status after the block, null if it did not change. */
+  status: RunStatus | null;
+  irHash: string | null;
+  startedAtMs: number | null;
+  endedAtMs: number | null;
+  /** JSON text; null: none was given. */
+  output: string | null;
+  error: RunError | null;
+  /** Nodes that failed unhandled in this block. */
+  failed: FailedNode[];
+  seqFrom: number;
+  seqTo: number;
+  tFrom: number;
+  tTo: number;
+  parts: string[];
+}
+
+export interface FailedNode {
+  node: number;
+  scope: string;
+}
+
+export interface DeadToken extends FailedNode {
+  runId: string;
+  position: string;
+  attempts: number | null;
+  error: RunError;
+  atMs: number;
+}
+
+export interface BlockFold {
+  runs: Map<string, RunFold>;
+  dead: DeadToken[];
+  /** Runs that a script could write only in part. */
+  suspects: string[];
+  /** When the next of the timers that the block armed is due. */
+  dueMs: number | null;
+  transitions: number;
+}
+
+/** Folds records that have been found to continue the cursor. */
+export function foldBlock(records: readonly RawRecord[]): BlockFold {
+  const block: BlockFold = {
+    runs: new Map(),
+    dead: [],
+    suspects: [],
+    dueMs: null,
+    transitions: 0,
+  };
+  for (const record of records) {
+    splitTransitions(record.body).forEach(({ text, transition }, index) => {
+      const position = `${record.seq}.${index}`;
+      const run = runOf(block, transition.r, record);
+      run.seqTo = record.seq;
+      run.tTo = record.t;
+      run.parts.push(`["${position}",${record.t},${text}]`);
+      block.transitions++;
+      if (transition.due !== undefined) {
+        block.dueMs = Math.min(block.dueMs ?? transition.due, transition.due);
+      }
+      if (transition.e === "node.failed") {
+        foldFailure(block, run, transition, position, record.t);
+      } else if (transition.e.startsWith("run.")) {
+        foldRun(block, run, transition, text, record.t);
+      }
+    });
+  }
+  return block;
+}
+
+/** The rows of a block, in an order in which concurrent writers cannot deadlock. */
+export function segmentsOf(partition: number, block: BlockFold): Segment[] {
+  const segments: Segment[] = [];
+  for (const run of block.runs.values()) {
+    const { runId, seqFrom, seqTo, tFrom, tTo } = run;
+    const transitions = `[${run.parts.join(",")}]`;
+    segments.push({ partition, runId, seqFrom, seqTo, tFrom, tTo, transitions });
+  }
+  return segments;
+}
+
+function runOf(block: BlockFold, runId: string, record: RawRecord): RunFold {
+  let run = block.runs.get(runId);
+  if (run === undefined) {
+    run = {
+      runId,
+      status: null,
+      irHash: null,
+      startedAtMs: null,
+      endedAtMs: null,
+      output: null,
+      error: null,
+      failed: [],
+      seqFrom: record.seq,
+      seqTo: record.seq,
+      tFrom: record.t,
+      tTo: record.t,
+      parts: [],
+    };
+    block.runs.set(runId, run);
+  }
+  return run;
+}
+
+function foldRun(block: BlockFold, run: RunFold, tr: Transition, text: string, t: number): void {
+  switch (tr.e) {
+    case "run.started":
+      run.status = "RUNNING";
+      run.startedAtMs = t;
+      run.irHash = tr.ir ?? null;
+      break;
+    case "run.finishing":
+      run.status = "FINISHING";
+      break;
+    case "run.completed":
+      run.status = "COMPLETED";
+      run.endedAtMs = t;
+      // The member stands last, and nothing before it can hold a quote of a user's.
+      run.output = tr.o === undefined ? null : text.slice(text.indexOf('"o":') + 4, -1);
+      break;
+    case "run.failed":
+    case "run.cancelled":
+      run.status = tr.e === "run.failed" ? "FAILED" : "CANCELLED";
+      run.endedAtMs = t;
+      run.error = tr.err?.error ?? null;
+      break;
+    case "run.suspect":
+      block.suspects.push(tr.r);
+  }
+}
+
+function foldFailure(
+  block: BlockFold,
+  run: RunFold,
+  tr: Transition,
+  position: string,
+  atMs: number,
+): void {
+  const place = { node: tr.n ?? -1, scope: tr.s ?? "" };
+  if (isUnhandled(tr)) {
+    run.failed.push(place);
+  }
+  if (tr.dl === 1) {
+    const error = tr.err?.error ?? { code: "HANDLER_ERROR", message: "no error was given" };
+    const attempts = tr.a ?? null;
+    block.dead.push({ ...place, runId: tr.r, position, attempts, error, atMs });
+  }
+}
+
+/** Whether a node's failure is nobody's: no out-edge took it. */
+export function isUnhandled(transition: Transition): boolean {
+  return transition.e === "node.failed" && !(transition.x ?? "").includes("L");
+}

@@ -1,0 +1,188 @@
+/**
+ * The supervisor: everything that is nobody's step. It takes submissions in, archives the journal
+ * and finalises runs, fires timers, certifies partitions, tidies up, and says why a run stands
+ * still. It decides no step of any run.
+ *
+ * Any number of supervisors may run. Intake, sweeps and the watch over stalled runs run in each;
+ * what belongs to a partition runs in the one that holds its role.
+ */
+import { hostname } from "node:os";
+import type { Redis } from "ioredis";
+import type { Logger } from "pino";
+import { uuidv7 } from "uuidv7";
+import {
+  connectRedis,
+  GavotteError,
+  startAll,
+  stopAll,
+  systemClock,
+  type Clock,
+  type Service,
+} from "../sdk/internal.ts";
+import {
+  assertSchema,
+  connectPostgres,
+  ensureDeployment,
+  type Database,
+} from "../sdk/postgres/index.ts";
+import { checkDeployment } from "./certify.ts";
+import type { Rollback, SupervisorContext } from "./context.ts";
+import { Intake } from "./intake.ts";
+import { IrStore } from "./ir-store.ts";
+import { createPartition } from "./partition.ts";
+import { Reaper } from "./reaper.ts";
+import { rebuildRuns } from "./rebuild.ts";
+import { Roles } from "./roles.ts";
+import { StalledWatch, type StalledRun } from "./stalled.ts";
+import { Starter, StartSweep } from "./starter.ts";
+import type { Compile } from "./workflows.ts";
+
+export { explainRun, type Explanation, type ExplainTarget, type Reason } from "./explain.ts";
+export type { Rollback, SupervisorContext } from "./context.ts";
+export type { StalledRun } from "./stalled.ts";
+export type { Compile, CompileDiagnostic } from "./workflows.ts";
+
+export interface SupervisorOptions {
+  redisUrl: string;
+  /** A database that is shared with other parts, or the URL of one. */
+  database: Database | { url: string; connectionsMax?: number; singleSession?: boolean };
+  /** Partitions of a deployment that this supervisor may create; a power of two. */
+  partitions?: number;
+  logger: Logger;
+  /** The compiler's `compile`. */
+  compile: Compile;
+  clock?: Clock;
+  /** Name among supervisors; made up if absent. */
+  id?: string;
+  /** Runs without news for longer than this are explained. */
+  stalledAfterMs?: number;
+  /** Journal records of a partition not yet archived, above which intake pauses. */
+  backlogRecordsMax?: number;
+  /** Puts unfinished runs back after Redis was rolled back. */
+  onRollback?: (rollback: Rollback, context: SupervisorContext) => Promise<void>;
+}
+
+export interface Supervisor extends Service {
+  /** Runs that stand still, as last looked. */
+  stalled(): readonly StalledRun[];
+  /** Roles held by this process. */
+  roles(): string[];
+}
+
+/** Version of the layout of keys in Redis that this program reads and writes. */
+export const LAYOUT = 1;
+
+interface Parts {
+  services: Service[];
+  roles: Roles;
+  stalled: StalledWatch;
+  /** Ends waits for certificates. */
+  abort(): void;
+  close(): Promise<void>;
+}
+
+/** Makes a supervisor; it connects when started. */
+export function createSupervisor(options: SupervisorOptions): Supervisor {
+  let parts: Parts | null = null;
+  let stopping: Promise<void> | null = null;
+  return {
+    name: "supervisor",
+    async start() {
+      if (parts === null && stopping === null) {
+        parts = await open(options);
+        await startAll(parts.services, 5000).catch(async (error: unknown) => {
+          await parts?.close();
+          throw error;
+        });
+      }
+    },
+    stop(deadlineMs) {
+      stopping ??= (async () => {
+        parts?.abort();
+        await stopAll(parts?.services ?? [], deadlineMs);
+        await parts?.close();
+      })();
+      return stopping;
+    },
+    stalled: () => parts?.stalled.runs ?? [],
+    roles: () => parts?.roles.held ?? [],
+  };
+}
+
+async function open(options: SupervisorOptions): Promise<Parts> {
+  const shared = "query" in options.database ? options.database : null;
+  const db = shared ?? connectPostgres({ name: "supervisor", ...(options.database as object) });
+  const id = options.id ?? `${hostname()}-${process.pid}-${uuidv7().slice(-6)}`;
+  const opened: Redis[] = [];
+  const openRedis = (name: string): Redis => {
+    const redis = connectRedis({ url: options.redisUrl }, `${name} ${id}`);
+    opened.push(redis);
+    return redis;
+  };
+  const abort = new AbortController();
+  const close = async (): Promise<void> => {
+    abort.abort();
+    opened.forEach((redis) => redis.disconnect());
+    await (shared === null ? db.close() : undefined);
+  };
+  try {
+    const context = await contextOf(options, { db, id, openRedis, signal: abort.signal });
+    return { ...servicesOf(options, context), abort: () => abort.abort(), close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function contextOf(
+  options: SupervisorOptions,
+  own: Pick<SupervisorContext, "db" | "id" | "openRedis" | "signal">,
+): Promise<SupervisorContext> {
+  const { logger, clock = systemClock, partitions } = options;
+  await assertSchema(own.db);
+  const wanted = { id: uuidv7(), partitions: partitions ?? 1, layout: LAYOUT };
+  const deployment = await ensureDeployment(own.db, wanted);
+  if (partitions !== undefined && deployment.partitions !== partitions) {
+    throw new GavotteError(
+      "GV_PARTITION_MISMATCH",
+      `this deployment has ${deployment.partitions} partitions, not ${partitions}; ` +
+        "the number is fixed when a deployment is created: correct the configuration",
+    );
+  }
+  if (deployment.layout !== LAYOUT) {
+    const found = `this deployment has key layout ${deployment.layout}, this program ${LAYOUT}`;
+    throw new GavotteError("GV_SCHEMA_OUTDATED", `${found}; start the version that made it`);
+  }
+  const redis = own.openRedis("supervisor");
+  const irs = new IrStore(own.db);
+  const onRollback = async (rollback: Rollback): Promise<void> => {
+    await (options.onRollback ?? rebuildRuns)(rollback, context);
+  };
+  const context: SupervisorContext = {
+    ...own,
+    ...{ redis, deployment, logger, clock, irs, onRollback },
+  };
+  await checkDeployment(context);
+  return context;
+}
+
+function servicesOf(options: SupervisorOptions, context: SupervisorContext): Omit<Parts, "abort" | "close"> {
+  const { compile, backlogRecordsMax, stalledAfterMs } = options;
+  const starter = new Starter(context);
+  const partitions = Array.from({ length: context.deployment.partitions }, (_, p) => p);
+  const roles = new Roles(
+    context.db,
+    context.logger,
+    partitions.map((p) => ({
+      key: p,
+      name: `partition ${p}`,
+      open: () => createPartition(context, p),
+    })),
+  );
+  const limit = backlogRecordsMax === undefined ? {} : { backlogRecordsMax };
+  const intake = new Intake({ context, compile, starter, ...limit });
+  const stalled = new StalledWatch(context, stalledAfterMs);
+  const sweep = new StartSweep(context, starter);
+  const services = [roles, intake, sweep, new Reaper(context), stalled];
+  return { services, roles, stalled };
+}

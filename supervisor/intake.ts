@@ -1,0 +1,189 @@
+/**
+ * Intake: turns entries of gv:submissions into runs. Any number of intakes may read at once.
+ *
+ * An entry is acknowledged last, after its row is committed, its run started and its answer given.
+ * While Postgres is away the batch is kept and repeated; what a dead intake held is taken over by
+ * another one. Every step is harmless when repeated (admit-batch.ts).
+ *
+ * When a partition's journal outgrows a limit, because Postgres is away or slow, no more entries
+ * are taken: the submissions wait in their stream, and this says so.
+ */
+import type { Redis } from "ioredis";
+import { globalKeys, INTAKE_GROUP, partitionKeys } from "../sdk/internal.ts";
+import { whileDatabaseAway } from "../sdk/postgres/index.ts";
+import { admitBatch, type Answer, type Entry } from "./admit-batch.ts";
+import type { SupervisorContext } from "./context.ts";
+import { Loop } from "./loop.ts";
+import type { Starter } from "./starter.ts";
+import { Workflows, type Compile } from "./workflows.ts";
+
+const BATCH = 256;
+const BLOCK_MS = 1000;
+const TAKEOVER_IDLE_MS = 30_000;
+const TAKEOVER_EVERY_MS = 10_000;
+const REPLIES_MAX = 10_000;
+/** How long a client's own stream of answers is kept after the last. */
+const REPLIES_SECONDS = 3600;
+const BACKLOG_LOOK_MS = 1000;
+
+export interface IntakeOptions {
+  context: SupervisorContext;
+  compile: Compile;
+  starter: Starter;
+  /** Journal records of one partition not yet archived, above which intake pauses. */
+  backlogRecordsMax?: number;
+}
+
+export class Intake extends Loop {
+  readonly #context: SupervisorContext;
+  readonly #workflows: Workflows;
+  readonly #starter: Starter;
+  readonly #redis: Redis;
+  readonly #backlogRecordsMax: number;
+  #takeoverAtMs = 0;
+  #backlogAtMs = 0;
+
+  constructor(options: IntakeOptions) {
+    const redis = options.context.openRedis("intake");
+    super({
+      name: "intake",
+      logger: options.context.logger,
+      open: () => this.#createGroup(),
+      step: (signal) => this.#step(signal),
+      interrupt: () => redis.disconnect(),
+    });
+    this.#redis = redis;
+    this.#context = options.context;
+    this.#workflows = new Workflows(options.context, options.compile);
+    this.#starter = options.starter;
+    this.#backlogRecordsMax = options.backlogRecordsMax ?? 100_000;
+  }
+
+  async #step(signal: AbortSignal): Promise<number> {
+    if (await this.#isBehind()) {
+      return BACKLOG_LOOK_MS;
+    }
+    const taken = await this.#takeOver();
+    const entries = taken.length > 0 ? taken : await this.#read();
+    if (entries.length > 0) {
+      await this.#handleApart(entries, signal);
+    }
+    return 0;
+  }
+
+  /** A batch that fails unexpectedly is tried entry by entry; what fails again stays pending. */
+  async #handleApart(entries: readonly Entry[], signal: AbortSignal): Promise<void> {
+    try {
+      await this.#handle(entries, signal);
+    } catch (error) {
+      if (signal.aborted || entries.length === 1) {
+        throw error;
+      }
+      this.#context.logger.error({ err: error }, "a batch of submissions failed; one by one now");
+      for (const entry of entries) {
+        await this.#handle([entry], signal).catch((cause: unknown) =>
+          this.#context.logger.error({ err: cause, entry: entry[0] }, "a submission stays pending"),
+        );
+      }
+    }
+  }
+
+  async #handle(entries: readonly Entry[], signal: AbortSignal): Promise<void> {
+    const { logger } = this.#context;
+    const onWait = (error: unknown, waitMs: number): void =>
+      logger.warn({ err: error, waitMs, entries: entries.length }, "intake waits for Postgres");
+    const admit = (): Promise<Answer[]> =>
+      admitBatch(this.#context, this.#workflows, this.#starter, entries);
+    const answers = await whileDatabaseAway(admit, { signal, onWait });
+    await this.#answer(answers);
+    const ids = entries.map(([id]) => id);
+    const { redis } = this.#context;
+    await redis
+      .multi()
+      .xack(globalKeys.submissions, INTAKE_GROUP, ...ids)
+      .xdel(globalKeys.submissions, ...ids)
+      .exec();
+  }
+
+  async #answer(answers: readonly Answer[]): Promise<void> {
+    const { redis, logger } = this.#context;
+    await Promise.all(
+      answers.map(({ replyTo, reply }) =>
+        redis
+          .xadd(replyTo, "MAXLEN", "~", REPLIES_MAX, "*", "reply", JSON.stringify(reply))
+          .then(() => (replyTo === globalKeys.replies ? 0 : redis.expire(replyTo, REPLIES_SECONDS)))
+          .catch((error: unknown) => logger.warn({ err: error, replyTo }, "no answer was given")),
+      ),
+    );
+  }
+
+  async #read(): Promise<Entry[]> {
+    const group = ["GROUP", INTAKE_GROUP, this.#context.id] as const;
+    const read = ["COUNT", BATCH, "BLOCK", BLOCK_MS, "STREAMS", globalKeys.submissions] as const;
+    try {
+      const reply = (await this.#redis.xreadgroup(...group, ...read, ">")) as
+        [string, Entry[]][] | null;
+      return reply?.[0]?.[1] ?? [];
+    } catch (error) {
+      return this.#withGroup(error);
+    }
+  }
+
+  /** Entries that a dead intake held, or this one before it lost its connection. */
+  async #takeOver(): Promise<Entry[]> {
+    const now = this.#context.clock.nowMs();
+    if (now < this.#takeoverAtMs) {
+      return [];
+    }
+    try {
+      const [, entries] = (await this.#context.redis.xautoclaim(
+        globalKeys.submissions,
+        INTAKE_GROUP,
+        this.#context.id,
+        TAKEOVER_IDLE_MS,
+        "0-0",
+        "COUNT",
+        BATCH,
+      )) as [string, (Entry | null)[]];
+      const taken = entries.filter((entry) => entry !== null);
+      this.#takeoverAtMs = taken.length === BATCH ? 0 : now + TAKEOVER_EVERY_MS;
+      return taken;
+    } catch (error) {
+      return this.#withGroup(error);
+    }
+  }
+
+  /** Redis was emptied: makes the group again. Other errors pass. */
+  async #withGroup(error: unknown): Promise<Entry[]> {
+    if (!(error instanceof Error) || !error.message.startsWith("NOGROUP")) {
+      throw error;
+    }
+    await this.#createGroup();
+    return [];
+  }
+
+  async #createGroup(): Promise<void> {
+    const group = ["CREATE", globalKeys.submissions, INTAKE_GROUP, "0", "MKSTREAM"] as const;
+    await this.#context.redis.xgroup(...group).catch((error: unknown) => {
+      if (!(error instanceof Error) || !error.message.startsWith("BUSYGROUP")) {
+        throw error;
+      }
+    });
+  }
+
+  async #isBehind(): Promise<boolean> {
+    const { clock, redis, deployment, logger } = this.#context;
+    if (clock.nowMs() < this.#backlogAtMs) {
+      return false;
+    }
+    const partitions = Array.from({ length: deployment.partitions }, (_, p) => p);
+    const lengths = await Promise.all(partitions.map((p) => redis.xlen(partitionKeys(p).ev)));
+    const records = Math.max(...lengths);
+    if (records > this.#backlogRecordsMax) {
+      logger.warn({ records }, "intake pauses: the journal waits to be archived");
+      return true;
+    }
+    this.#backlogAtMs = clock.nowMs() + BACKLOG_LOOK_MS;
+    return false;
+  }
+}

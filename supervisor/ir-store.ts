@@ -1,0 +1,136 @@
+/**
+ * Compiled workflows as the supervisor needs them, kept by hash.
+ *
+ * Besides the IR: which nodes make up a run's output, whether a run can leave a timer armed, and a
+ * validator of its input. Patterns of input schemas come from users, so they run on a linear-time
+ * engine: the usual one can be made to hang on a crafted pattern.
+ */
+import addFormatsModule from "ajv-formats";
+import { Ajv2020, type ValidateFunction } from "ajv/dist/2020.js";
+import { RE2JS } from "re2js";
+import type { Ir, Json } from "../compiler/ir.ts";
+import { definitionsByHash, type Queryable } from "../sdk/postgres/index.ts";
+
+export interface StoredIr {
+  hash: string;
+  ir: Ir;
+  /** Canonical JSON text of the IR. */
+  text: string;
+  /** Indexes of the nodes whose outputs make up the output of a run. */
+  terminals: number[];
+  /** A run of it can have timers armed when it ends. */
+  hasTimers: boolean;
+}
+
+export interface InputProblem {
+  code: string;
+  message: string;
+  path?: string;
+}
+
+const addFormats = addFormatsModule as unknown as (ajv: Ajv2020) => Ajv2020;
+const PROBLEMS_MAX = 20;
+
+export class IrStore {
+  readonly #db: Queryable;
+  readonly #max: number;
+  readonly #byHash = new Map<string, StoredIr>();
+  readonly #validators = new Map<string, ValidateFunction | string>();
+
+  constructor(db: Queryable, max = 1000) {
+    this.#db = db;
+    this.#max = max;
+  }
+
+  /** Keeps an IR that was just compiled. */
+  put(hash: string, ir: Ir, text: string): StoredIr {
+    const known = this.#byHash.get(hash);
+    if (known !== undefined) {
+      return known;
+    }
+    if (this.#byHash.size >= this.#max) {
+      this.#byHash.clear();
+      this.#validators.clear();
+    }
+    const stored = describe(hash, ir, text);
+    this.#byHash.set(hash, stored);
+    return stored;
+  }
+
+  /** An IR of which it is known that it was loaded; undefined otherwise. */
+  peek(hash: string): StoredIr | undefined {
+    return this.#byHash.get(hash);
+  }
+
+  /** Loads what is missing in one query; hashes that nobody stored are absent from the answer. */
+  async load(hashes: Iterable<string>): Promise<Map<string, StoredIr>> {
+    const found = new Map<string, StoredIr>();
+    const missing: string[] = [];
+    for (const hash of new Set(hashes)) {
+      const known = this.#byHash.get(hash);
+      if (known === undefined) {
+        missing.push(hash);
+      } else {
+        found.set(hash, known);
+      }
+    }
+    for (const { hash, ir } of await definitionsByHash(this.#db, missing)) {
+      found.set(hash, this.put(hash, JSON.parse(ir) as Ir, ir));
+    }
+    return found;
+  }
+
+  /** What is wrong with a run's input by the workflow's schema; empty if nothing. */
+  check(stored: StoredIr, input: Json): InputProblem[] {
+    const schema = stored.ir.input_schema;
+    if (schema === null) {
+      return [];
+    }
+    let validate = this.#validators.get(stored.hash);
+    if (validate === undefined) {
+      validate = compileSchema(schema);
+      this.#validators.set(stored.hash, validate);
+    }
+    if (typeof validate === "string") {
+      return [{ code: "GV_WORKFLOW_INVALID", message: `input_schema cannot be used: ${validate}` }];
+    }
+    try {
+      if (validate(input)) {
+        return [];
+      }
+    } catch {
+      // A schema that refers to itself on an input nested too deeply.
+      return [{ code: "GV_BAD_INPUT", message: "the input is nested too deeply", path: "input" }];
+    }
+    return (validate.errors ?? []).slice(0, PROBLEMS_MAX).map((error) => {
+      const path = `input${error.instancePath}`;
+      return { code: "GV_BAD_INPUT", message: `${path} ${error.message ?? "is not valid"}`, path };
+    });
+  }
+}
+
+function describe(hash: string, ir: Ir, text: string): StoredIr {
+  const terminals = ir.nodes.flatMap((node, index) =>
+    node.is_terminal && node.synthetic !== true ? [index] : [],
+  );
+  const hasTimers =
+    ir.loops.some((loop) => loop.delay_ms > 0) ||
+    ir.nodes.some((node) => node.retry.max_attempts > 1 || node.type === "delay");
+  return { hash, ir, text, terminals, hasTimers };
+}
+
+/** A validator, or why there is none. */
+function compileSchema(schema: Json): ValidateFunction | string {
+  const linear = (pattern: string): { test(text: string): boolean } => {
+    const compiled = RE2JS.compile(RE2JS.translateRegExp(pattern));
+    return { test: (text) => compiled.matcher(text).find() };
+  };
+  linear.code = "linear";
+  try {
+    const options = { strict: false, allErrors: true, code: { regExp: linear as never } };
+    const ajv = addFormats(new Ajv2020(options));
+    return ajv.compile(schema as { [key: string]: Json });
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}

@@ -1,0 +1,102 @@
+/**
+ * Tidying up what processes that died left behind: consumers, rows of the worker registry, IRs that
+ * no unfinished run uses, old answers. Any number may run; nothing here is urgent.
+ */
+import type { Redis } from "ioredis";
+import {
+  GROUP,
+  globalKeys,
+  INTAKE_GROUP,
+  partitionKeys,
+  PRIORITIES,
+  removeConsumer,
+} from "../sdk/internal.ts";
+import { removeDeadWorkers, usedHashes } from "../sdk/postgres/index.ts";
+import { scriptsOf, type SupervisorContext } from "./context.ts";
+import { Loop } from "./loop.ts";
+
+const LOOK_MS = 60_000;
+const DEAD_AFTER_MS = 600_000;
+const IR_UNUSED_MS = 3_600_000;
+const IR_LEFT_SECONDS = 3600;
+const IR_BATCH = 200;
+const REPLIES_MAX = 10_000;
+
+export class Reaper extends Loop {
+  readonly #context: SupervisorContext;
+
+  constructor(context: SupervisorContext) {
+    super({
+      name: "reaper",
+      logger: context.logger,
+      step: async () => {
+        await this.look();
+        return LOOK_MS;
+      },
+    });
+    this.#context = context;
+  }
+
+  /** Tidies up once. */
+  async look(): Promise<void> {
+    const { redis, db, clock } = this.#context;
+    await this.#removeConsumers();
+    await removeDeadWorkers(db, clock.nowMs() - DEAD_AFTER_MS);
+    await this.#removeIrs();
+    await redis.xtrim(globalKeys.replies, "MAXLEN", "~", REPLIES_MAX);
+  }
+
+  async #removeConsumers(): Promise<void> {
+    const { redis, deployment, irs } = this.#context;
+    const hashes = await redis.zrange(globalKeys.irUse, 0, -1);
+    const queues = new Set<string>();
+    for (const { ir } of (await irs.load(hashes)).values()) {
+      ir.queues.forEach((queue) => queues.add(queue));
+    }
+    for (let p = 0; p < deployment.partitions; p++) {
+      for (const queue of queues) {
+        for (const priority of PRIORITIES) {
+          const key = partitionKeys(p).queue(queue, priority);
+          for (const consumer of await silentConsumers(redis, key, GROUP)) {
+            await removeConsumer(scriptsOf(this.#context, p), key, consumer);
+          }
+        }
+      }
+    }
+    for (const consumer of await silentConsumers(redis, globalKeys.submissions, INTAKE_GROUP)) {
+      await redis.xgroup("DELCONSUMER", globalKeys.submissions, INTAKE_GROUP, consumer);
+    }
+  }
+
+  /**
+   * Lets unused IRs expire. A start publishes its IR after committing its row: either it comes
+   * after our EXPIRE and takes the expiry off, or the second look at the rows finds it.
+   */
+  async #removeIrs(): Promise<void> {
+    const { redis, db, clock } = this.#context;
+    const before = clock.nowMs() - IR_UNUSED_MS;
+    const old = await redis.zrangebyscore(globalKeys.irUse, 0, before, "LIMIT", 0, IR_BATCH);
+    if (old.length === 0) {
+      return;
+    }
+    const used = await usedHashes(db, old);
+    const unused = old.filter((hash) => !used.has(hash));
+    for (const hash of unused) {
+      await redis.expire(globalKeys.ir(hash), IR_LEFT_SECONDS);
+      await redis.zrem(globalKeys.irUse, hash);
+    }
+    const usedAfter = await usedHashes(db, unused);
+    for (const hash of [...used, ...usedAfter]) {
+      await redis.persist(globalKeys.ir(hash));
+      await redis.zadd(globalKeys.irUse, clock.nowMs(), hash);
+    }
+  }
+}
+
+/** Consumers of a group that hold nothing and have not been heard of for long. */
+async function silentConsumers(redis: Redis, key: string, group: string): Promise<string[]> {
+  const list = (await redis.xinfo("CONSUMERS", key, group).catch(() => [])) as unknown[][];
+  return list.flatMap(([, name, , pending, , idleMs]) =>
+    pending === 0 && Number(idleMs) > DEAD_AFTER_MS ? [String(name)] : [],
+  );
+}

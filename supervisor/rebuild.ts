@@ -1,0 +1,150 @@
+/**
+ * Puts the unfinished runs of a partition back after Redis was lost or rolled back (20 §8).
+ *
+ * Each run's archived journal is folded into the hot state that Redis had, under the next run epoch:
+ * completed tokens keep their outputs, joins their arrivals, loops their rounds, waits their due
+ * times. Tokens that were in flight are emitted again. A completed node is not executed again,
+ * unless its completion had not reached Postgres; whatever a worker still holds from before is
+ * refused by the epoch. Plain commands: no script accepts anything before this returns.
+ */
+import type { Priority } from "../compiler/ir.ts";
+import {
+  globalKeys,
+  GROUP,
+  HotState,
+  hotFields,
+  packEntry,
+  Profiles,
+  timerMember,
+  type HotToken,
+  type PartitionKeys,
+  partitionKeys,
+  type RunProfile,
+} from "../sdk/internal.ts";
+import {
+  raiseRunEpochs,
+  readJournals,
+  unfinishedRuns,
+  type ArchivedTransition,
+  type RunRow,
+} from "../sdk/postgres/index.ts";
+import type { Rollback, SupervisorContext } from "./context.ts";
+
+const RUNS_BATCH = 200;
+const FINISH_GRACE_MS = 30_000;
+
+/** Rebuilds the partition's unfinished runs; rows without a journal are left to intake's sweep. */
+export async function rebuildRuns(rollback: Rollback, context: SupervisorContext): Promise<void> {
+  const { partition } = rollback;
+  const profiles = new Profiles();
+  let after = "";
+  let count = 0;
+  for (;;) {
+    const rows = await unfinishedRuns(context.db, partition, after, RUNS_BATCH);
+    const last = rows.at(-1);
+    if (last === undefined) {
+      break;
+    }
+    after = last.id;
+    const ids = rows.map((row) => row.id);
+    const journals = await readJournals(context.db, ids);
+    const irs = await context.irs.load(rows.map((row) => row.irHash));
+    const started = rows.filter((row) => (journals.get(row.id)?.length ?? 0) > 0);
+    await raiseRunEpochs(context.db, started.map((row) => row.id));
+    for (const row of started) {
+      const stored = irs.get(row.irHash);
+      if (stored !== undefined) {
+        await context.redis.set(globalKeys.ir(row.irHash), stored.text);
+        const place = { partition, namespace: row.namespace, priority: row.priority as Priority };
+        const profile = profiles.add(stored.ir, row.irHash, place);
+        await rebuildRun(context, profile, row, journals.get(row.id) ?? []);
+        count += 1;
+      }
+    }
+  }
+  context.logger.warn({ partition, runs: count }, "unfinished runs put back from the journal");
+}
+
+async function rebuildRun(
+  context: SupervisorContext,
+  profile: RunProfile,
+  row: RunRow,
+  journal: readonly ArchivedTransition[],
+): Promise<void> {
+  const state = new HotState(profile.ir, profile.planner);
+  journal.forEach(({ transition, t }) => state.apply(transition, t));
+  const epoch = row.epoch + 1;
+  const keys = partitionKeys(profile.partition);
+  const { namespace, priority, irHash } = row;
+  const input = JSON.parse(row.input) as never;
+  const fields = hotFields(state, { epoch, irHash, input, namespace, priority });
+  const pipeline = context.redis.pipeline();
+  const emit = new Emitter(pipeline, keys, profile, row.id, epoch);
+  for (const queue of profile.queueKeys) {
+    pipeline.xgroup("CREATE", queue, GROUP, "0", "MKSTREAM"); // BUSYGROUP where it is there
+  }
+  for (const [node, token] of state.tokens) {
+    if (state.isCurrent(token.scope)) {
+      emit.token(node, token, fields);
+    }
+  }
+  pipeline.hset(keys.run(row.id), fields);
+  const timeoutMs = profile.ir.settings.timeout_ms;
+  if (timeoutMs !== null) {
+    const member = timerMember({ kind: "run", runId: row.id, epoch });
+    pipeline.zadd(keys.timers, state.startedMs + timeoutMs, member);
+  }
+  if (state.status === "finishing") {
+    const queue = profile.queueKeys[0] as string;
+    const member = timerMember({ kind: "finish", runId: row.id, epoch, queue });
+    pipeline.zadd(keys.timers, context.clock.nowMs() - FINISH_GRACE_MS, member);
+  }
+  for (const [error] of (await pipeline.exec()) ?? []) {
+    if (error !== null && !error.message.startsWith("BUSYGROUP")) {
+      throw error;
+    }
+  }
+}
+
+/** Emits what was in flight: a queue entry, or a timer and the field that names it. */
+class Emitter {
+  readonly #pipeline: ReturnType<SupervisorContext["redis"]["pipeline"]>;
+  readonly #keys: PartitionKeys;
+  readonly #profile: RunProfile;
+  readonly #runId: string;
+  readonly #epoch: number;
+
+  constructor(
+    pipeline: ReturnType<SupervisorContext["redis"]["pipeline"]>,
+    keys: PartitionKeys,
+    profile: RunProfile,
+    runId: string,
+    epoch: number,
+  ) {
+    this.#pipeline = pipeline;
+    this.#keys = keys;
+    this.#profile = profile;
+    this.#runId = runId;
+    this.#epoch = epoch;
+  }
+
+  token(node: number, token: HotToken, fields: { [field: string]: string }): void {
+    const queue = this.#profile.queueKeys[this.#profile.ir.nodes[node]?.queue ?? 0] as string;
+    const { scope, attempt, state, timer } = token;
+    const base = { runId: this.#runId, epoch: this.#epoch, node, scope, attempt };
+    if (timer !== null) {
+      const member = timerMember({ kind: timer.kind, ...base, queue });
+      fields[`d${node}`] = member;
+      this.#pipeline.zadd(this.#keys.timers, timer.dueMs, member);
+    } else if (state === "a" || state === "k") {
+      const entry = packEntry({
+        ...base,
+        irHash: this.#profile.irHash,
+        kind: state === "k" ? "skip" : token.isResumed ? "resumed" : "run",
+        arrivals: state === "a" ? token.rest : "",
+        payload: state === "k" ? token.rest : "",
+      });
+      this.#pipeline.xadd(queue, "*", "t", entry);
+    }
+  }
+}

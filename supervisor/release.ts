@@ -1,0 +1,81 @@
+/**
+ * Releasing ended runs: their keys go only after the archiver's commit, which still needs them.
+ *
+ * What a commit hands over is released at once. What a dead process left behind is found in the
+ * partition's `release` set, where the script that ended a run has put it.
+ */
+import { partitionKeys, releaseRuns, SCRIPT_BATCH_MAX, isTerminal } from "../sdk/internal.ts";
+import { runsById } from "../sdk/postgres/index.ts";
+import { scriptsOf, type SupervisorContext } from "./context.ts";
+import { armedTimers, type EndedRun } from "./finalise.ts";
+import { Loop } from "./loop.ts";
+
+const SWEEP_MS = 3000;
+const QUEUE_MAX = 20_000;
+
+export class Releaser extends Loop {
+  readonly #context: SupervisorContext;
+  readonly #partition: number;
+  #queue: EndedRun[] = [];
+  #sweepAtMs = 0;
+
+  constructor(context: SupervisorContext, partition: number) {
+    super({
+      name: `release ${partition}`,
+      logger: context.logger,
+      step: () => this.#step(),
+    });
+    this.#context = context;
+    this.#partition = partition;
+  }
+
+  /** Hands over runs whose end is committed. Beyond a limit the sweep finds them later. */
+  add(runs: readonly EndedRun[]): void {
+    if (runs.length > 0 && this.#queue.length < QUEUE_MAX) {
+      this.#queue.push(...runs);
+      this.wake();
+    }
+  }
+
+  async #step(): Promise<number> {
+    const batch = this.#queue.splice(0, SCRIPT_BATCH_MAX);
+    if (batch.length > 0) {
+      await this.#release(batch);
+      return 0;
+    }
+    const now = this.#context.clock.nowMs();
+    if (now >= this.#sweepAtMs) {
+      const left = await this.#sweep();
+      this.#sweepAtMs = left ? 0 : now + SWEEP_MS;
+      return left ? 1 : SWEEP_MS;
+    }
+    return this.#sweepAtMs - now;
+  }
+
+  async #release(batch: readonly EndedRun[]): Promise<void> {
+    const timers = batch.flatMap((run) => run.timers);
+    const scripts = scriptsOf(this.#context, this.#partition);
+    await releaseRuns(
+      scripts,
+      batch.map((run) => run.runId),
+      timers,
+    );
+  }
+
+  /** Releases what ended and is committed; true if there may be more. */
+  async #sweep(): Promise<boolean> {
+    const keys = partitionKeys(this.#partition);
+    const ids = await this.#context.redis.zrange(keys.release, 0, SCRIPT_BATCH_MAX - 1);
+    if (ids.length === 0) {
+      return false;
+    }
+    const rows = await runsById(this.#context.db, ids);
+    const committed = rows.filter((row) => isTerminal(row.status)).map((row) => row.id);
+    if (committed.length === 0) {
+      return false;
+    }
+    const timers = await armedTimers(this.#context, this.#partition, committed);
+    await this.#release(committed.map((runId) => ({ runId, timers: timers.get(runId) ?? [] })));
+    return ids.length === SCRIPT_BATCH_MAX;
+  }
+}

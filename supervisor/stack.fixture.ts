@@ -1,0 +1,287 @@
+/**
+ * What the supervisor's tests run on: a Redis and a Postgres of their own, small workflows, and a
+ * worker that settles whatever is queued.
+ */
+import { spawn, type ChildProcess } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { PGlite } from "@electric-sql/pglite";
+import { PGLiteSocketServer } from "@electric-sql/pglite-socket";
+import type { Redis } from "ioredis";
+import { pino } from "pino";
+import type { Ir, IrNode, Json } from "../compiler/ir.ts";
+import {
+  completeTokens,
+  connectRedis,
+  GROUP,
+  parseEntry,
+  Profiles,
+  ScriptRunner,
+  systemClock,
+  type Clock,
+  type CompletionResult,
+  type RunProfile,
+} from "../sdk/internal.ts";
+import { connectPostgres, ensureDeployment, migrate, type Database } from "../sdk/postgres/index.ts";
+import type { SupervisorContext } from "./context.ts";
+import { IrStore } from "./ir-store.ts";
+import type { Compile } from "./workflows.ts";
+
+export interface Stack {
+  redisUrl: string;
+  db: Database;
+  redis: Redis;
+  restartRedis(options: { empty: boolean }): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** A clock that a test moves. */
+export class TestClock implements Clock {
+  offsetMs = 0;
+  nowMs(): number {
+    return systemClock.nowMs() + this.offsetMs;
+  }
+}
+
+/** Starts a stack with an up-to-date schema. */
+export async function startStack(): Promise<Stack> {
+  const dir = await mkdtemp(join(tmpdir(), "gv-supervisor-"));
+  const path = join(dir, "redis.sock");
+  const pglite = await PGlite.create();
+  const server = new PGLiteSocketServer({
+    db: pglite,
+    path: join(dir, ".s.PGSQL.5432"),
+    maxConnections: 20,
+  });
+  await server.start();
+  const config = { host: dir, port: 5432, user: "postgres", database: "postgres", password: "x" };
+  const db = connectPostgres({ config, singleSession: true });
+  await migrate(db);
+  let child = await startRedis(dir, path);
+  const redisUrl = `unix://${path}`;
+  const redis = connectRedis({ url: redisUrl }, "test");
+  await redis.ping();
+  return {
+    redisUrl,
+    db,
+    redis,
+    async restartRedis({ empty }) {
+      if (!empty) {
+        await redis.save();
+      }
+      await stopRedis(child);
+      if (empty) {
+        await rm(join(dir, "dump.rdb"), { force: true });
+      }
+      child = await startRedis(dir, path);
+    },
+    async close() {
+      redis.disconnect();
+      await stopRedis(child);
+      await db.close();
+      await server.stop();
+      await pglite.close();
+      await rm(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+async function startRedis(dir: string, path: string): Promise<ChildProcess> {
+  const args = ["--port", "0", "--unixsocket", path, "--dir", dir, "--save", ""];
+  const child = spawn("redis-server", args, { stdio: ["ignore", "pipe", "inherit"] });
+  await new Promise<void>((resolve, reject) => {
+    child.once("error", reject);
+    child.once("exit", () => reject(new Error("redis-server ended")));
+    child.stdout.on("data", (text: Buffer) => {
+      if (text.includes("ready to accept connections") || text.includes("Ready to accept")) {
+        resolve();
+      }
+    });
+  });
+  return child;
+}
+
+async function stopRedis(child: ChildProcess): Promise<void> {
+  if (child.exitCode === null && child.signalCode === null) {
+    await new Promise((resolve) => {
+      child.once("exit", resolve);
+      child.kill("SIGKILL");
+    });
+  }
+}
+
+/** A context as createSupervisor makes it, for tests of single services. */
+export async function contextOf(
+  stack: Stack,
+  more: Partial<SupervisorContext> = {},
+): Promise<SupervisorContext & { close(): void }> {
+  const abort = new AbortController();
+  const opened: Redis[] = [];
+  const openRedis = (name: string): Redis => {
+    const redis = connectRedis({ url: stack.redisUrl }, name);
+    opened.push(redis);
+    return redis;
+  };
+  const deployment = await ensureDeployment(stack.db, { id: "d1", partitions: 1, layout: 1 });
+  return {
+    id: "s1",
+    db: stack.db,
+    redis: stack.redis,
+    openRedis,
+    deployment,
+    logger: pino({ level: "silent" }),
+    clock: systemClock,
+    irs: new IrStore(stack.db),
+    signal: abort.signal,
+    onRollback: () => Promise.resolve(),
+    ...more,
+    close: () => {
+      abort.abort();
+      opened.forEach((redis) => redis.disconnect());
+    },
+  };
+}
+
+/** A chain of function nodes `a`, `b`, …, all on one queue. */
+export function chainIr(ids: readonly string[], more: Partial<Ir> = {}): Ir {
+  const node = (id: string, index: number): IrNode => ({
+    id,
+    type: "function",
+    queue: 0,
+    config: {},
+    pure: false,
+    fusible: false,
+    is_entry: index === 0,
+    is_terminal: index === ids.length - 1,
+    join: { kind: "all", need: 0, arity: index === 0 ? 0 : 1 },
+    in: index === 0 ? [] : [index - 1],
+    out: index === ids.length - 1 ? [] : [index],
+    loop: null,
+    latch_of: null,
+    head_of: [],
+    retry: {
+      max_attempts: 3,
+      backoff_ms: 10,
+      backoff_multiplier: 2,
+      max_backoff_ms: 100,
+      jitter: 0,
+    },
+    timeout_ms: null,
+    routing: "each",
+    on_no_match: "error",
+    refs: [],
+    edge_refs: [],
+    uses_input: false,
+  });
+  const edge = (_: string, from: number): Ir["edges"][number] => ({
+    ...{ from, to: from + 1 },
+    ...{ on: "success", condition: null },
+  });
+  return {
+    version: 1,
+    name: "chain",
+    workflow_version: "1",
+    input_schema: null,
+    settings: { timeout_ms: null, priority: "normal", failure: "fail_fast" },
+    nodes: ids.map(node),
+    edges: ids.slice(1).map(edge),
+    loops: [],
+    queues: ["fn:work"],
+    analysis: {
+      ...{ roots: [0], leaves: [ids.length - 1], branch_points: [], convergence_points: [] },
+      ...{ levels: ids.map((_, i) => [i]), critical_path: ids.map((_, i) => i) },
+      ...{ path_count: "1", tokens_max: 1 },
+    },
+    ...more,
+  };
+}
+
+/** Stands for the compiler: the document names the nodes, or is an IR's part. */
+export const compileFake: Compile = ({ document }) => {
+  const { nodes, broken, schema, name } = document as { [key: string]: Json };
+  if (broken === true) {
+    const diagnostics = [{ severity: "error", code: "GV2001", message: "it is broken" }];
+    return { ir: null, hash: null, diagnostics };
+  }
+  const ids = nodes as string[];
+  const ir = chainIr(ids, { input_schema: schema ?? null, name: (name as string) ?? "chain" });
+  return { ir, hash: `hash-${ids.join("")}-${JSON.stringify([schema, name])}`, diagnostics: [] };
+};
+
+/** What a node's execution gives, as the worker would report it. */
+export type Handle = (node: IrNode, attempt: number) => Partial<CompletionResult>;
+
+/** Settles what is queued until the queue is empty; returns how many tokens it settled. */
+export async function work(
+  stack: Stack,
+  ir: Ir,
+  irHash: string,
+  handle: Handle = () => ({}),
+): Promise<number> {
+  const { deployment } = await contextOf(stack);
+  const scripts = new ScriptRunner({ redis: stack.redis, deployment: deployment.id, partition: 0 });
+  const place = { partition: 0, namespace: "", priority: "normal" } as const;
+  const profile = new Profiles().add(ir, irHash, place);
+  const queueKey = profile.queueKeys[0] as string;
+  await stack.redis.xgroup("CREATE", queueKey, GROUP, "0", "MKSTREAM").catch(() => undefined);
+  for (let settled = 0; ; ) {
+    const group = ["GROUP", GROUP, "w1"] as const;
+    const reply = (await stack.redis.xreadgroup(
+      ...group,
+      ...(["COUNT", 100, "STREAMS", queueKey, ">"] as const),
+    )) as [string, [string, string[]][]][] | null;
+    const entries = reply?.[0]?.[1] ?? [];
+    if (entries.length === 0) {
+      return settled;
+    }
+    const items = entries.flatMap(([id, fields]) => {
+      const token = parseEntry(queueKey, id, fields);
+      return token === null ? [] : [itemOf(profile, token, handle)];
+    });
+    await completeTokens(scripts, items);
+    settled += items.length;
+  }
+}
+
+function itemOf(
+  profile: RunProfile,
+  token: NonNullable<ReturnType<typeof parseEntry>>,
+  handle: Handle,
+): Parameters<typeof completeTokens>[1][number] {
+  const node = profile.ir.nodes[token.node] as IrNode;
+  const edges = "L".repeat(node.out.length);
+  const given = handle(node, token.attempt);
+  const ends = (given.op ?? "C") === "C" || given.op === "U";
+  const result: CompletionResult = {
+    node: token.node,
+    scope: token.scope,
+    attempt: token.attempt,
+    op: "C",
+    value: JSON.stringify({ from: node.id }),
+    edges: ends ? edges : "",
+    extra: ',"ms":2,"w":"w1"',
+    delayMs: 0,
+    plan: profile.planner.end(token.node, ends ? (given.edges ?? edges) : "", false),
+    ...given,
+  };
+  const { runId, epoch, entryId } = token;
+  return { profile, runId, epoch, queue: node.queue, entryId, results: [result] };
+}
+
+/** Waits until `check` gives something true; fails after 10 s with what it gave last. */
+export async function eventually<T>(
+  check: () => Promise<T> | T,
+): Promise<Exclude<T, null | undefined | false | 0>> {
+  const until = Date.now() + 10_000;
+  for (;;) {
+    const value = await check();
+    if (value) {
+      return value as Exclude<T, null | undefined | false | 0>;
+    }
+    if (Date.now() > until) {
+      throw new Error("it did not come true within 10 s");
+    }
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}

@@ -1,0 +1,111 @@
+/**
+ * The watch over runs that stand still: says why, and puts back tokens that nobody holds.
+ *
+ * It never ends a run: a run may wait for a month on purpose. The one thing that it repairs is an
+ * entry that got lost, e.g. when a consumer was deleted together with what was pending for it
+ * (21 A14). Putting back what was not lost is harmless: the token's record lets one result through.
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import type { RunRow } from "../sdk/postgres/index.ts";
+import { quietRuns } from "../sdk/postgres/index.ts";
+import type { SupervisorContext } from "./context.ts";
+import { explainRun, type LostToken, type Reason } from "./explain.ts";
+import { Loop } from "./loop.ts";
+
+export interface StalledRun {
+  runId: string;
+  workflow: string;
+  partition: number;
+  sinceMs: number;
+  reasons: Reason[];
+}
+
+const LOOK_MS = 30_000;
+const STALLED_AFTER_MS = 300_000;
+const RUNS_MAX = 100;
+/** Between two explanations, so that a look at many runs does not hold Redis up. */
+const PAUSE_MS = 5;
+const SEPARATOR = "\x1f";
+
+export class StalledWatch extends Loop {
+  readonly #context: SupervisorContext;
+  readonly #stalledAfterMs: number;
+  #runs: StalledRun[] = [];
+  #told = new Map<string, string>();
+
+  constructor(context: SupervisorContext, stalledAfterMs = STALLED_AFTER_MS) {
+    super({
+      name: "stalled",
+      logger: context.logger,
+      step: async (signal) => {
+        await this.look(signal);
+        return Math.min(LOOK_MS, stalledAfterMs);
+      },
+    });
+    this.#context = context;
+    this.#stalledAfterMs = stalledAfterMs;
+  }
+
+  /** Runs that stood still at the last look, with the reasons. */
+  get runs(): readonly StalledRun[] {
+    return this.#runs;
+  }
+
+  /** Looks once. */
+  async look(signal: AbortSignal): Promise<void> {
+    const { db, clock } = this.#context;
+    const rows = await quietRuns(db, clock.nowMs() - this.#stalledAfterMs, RUNS_MAX);
+    const runs: StalledRun[] = [];
+    for (const row of rows) {
+      if (signal.aborted) {
+        return;
+      }
+      runs.push(await this.#explain(row));
+      await delay(PAUSE_MS, undefined, { signal }).catch(() => undefined);
+    }
+    this.#tell(runs);
+    this.#runs = runs;
+  }
+
+  async #explain(row: RunRow): Promise<StalledRun> {
+    const { redis, irs } = this.#context;
+    const { id: runId, workflow, partition } = row;
+    const irOf = async (hash: string) => (await irs.load([hash])).get(hash)?.ir ?? null;
+    const { reasons } = await explainRun({ redis, partition, runId, irOf });
+    for (const reason of reasons) {
+      if (reason.kind === "lost_entry") {
+        await this.#putBack(reason.token, reason.entryId);
+      }
+    }
+    return { runId, workflow, partition, sinceMs: row.updatedAtMs, reasons };
+  }
+
+  /** Adds the token's entry anew, in place of the one that nobody holds. */
+  async #putBack(token: LostToken, entryId: string | null): Promise<void> {
+    const { redis, irs, logger } = this.#context;
+    const { queueKey, runId, epoch, node, irHash, record } = token;
+    const type = (await irs.load([irHash])).get(irHash)?.ir.nodes[node]?.type;
+    const skips = record.state === "k";
+    const kind = skips ? "k" : type === "delay" ? "r" : "";
+    const arrivals = skips ? "" : record.rest;
+    const parts = [runId, epoch, node, record.scope, record.attempt, irHash, kind, arrivals];
+    const packed = [...parts, skips ? record.rest : ""].join(SEPARATOR);
+    const multi = redis.multi().xadd(queueKey, "*", "t", packed);
+    await (entryId === null ? multi : multi.xdel(queueKey, entryId)).exec();
+    logger.warn({ run: runId, node, queueKey, entryId }, "a lost entry was put back");
+  }
+
+  /** Logs what is new: a run, or another reason. */
+  #tell(runs: readonly StalledRun[]): void {
+    const told = new Map<string, string>();
+    for (const { runId, workflow, reasons } of runs) {
+      const kinds = reasons.map((reason) => `${reason.kind} ${reason.node ?? ""}`).join();
+      told.set(runId, kinds);
+      if (this.#told.get(runId) !== kinds) {
+        const why = reasons.map(({ node, text }) => ({ node, text }));
+        this.#context.logger.warn({ run: runId, workflow, why }, "a run stands still");
+      }
+    }
+    this.#told = told;
+  }
+}

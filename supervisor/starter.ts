@@ -1,0 +1,129 @@
+/**
+ * Starting runs whose rows are committed: their IR is put where workers look for it, then the
+ * start script creates their hot state.
+ *
+ * A start is never late: it carries a deadline by Redis' clock, read before the row's status was,
+ * and release leaves a tombstone that outlives the deadline twice (21 A9). So starting a row twice,
+ * from any number of processes, is harmless; what was too late or whose process died stays QUEUED
+ * and the sweep takes it up again.
+ */
+import type { Priority } from "../compiler/ir.ts";
+import {
+  globalKeys,
+  Profiles,
+  redisTimeMs,
+  SCRIPT_BATCH_MAX,
+  START,
+  START_WINDOW_MS,
+  startRuns,
+  type RunStart,
+} from "../sdk/internal.ts";
+import { queuedRuns } from "../sdk/postgres/index.ts";
+import { scriptsOf, type SupervisorContext } from "./context.ts";
+import type { StoredIr } from "./ir-store.ts";
+import { Loop } from "./loop.ts";
+
+export interface Startable {
+  id: string;
+  irHash: string;
+  partition: number;
+  namespace: string;
+  priority: Priority;
+  input: string;
+  epoch: number;
+}
+
+const SWEEP_MS = 2000;
+const SWEEP_AGE_MS = 5000;
+/** Text of inputs in one start call; a call holds at least one run. */
+const START_CHARS_MAX = 4_000_000;
+
+export class Starter {
+  readonly #context: SupervisorContext;
+  readonly #profiles = new Profiles();
+
+  constructor(context: SupervisorContext) {
+    this.#context = context;
+  }
+
+  /** Redis' time plus the start window; call it before the rows' status is read. */
+  async notAfterMs(): Promise<number> {
+    return (await redisTimeMs(scriptsOf(this.#context, 0))) + START_WINDOW_MS;
+  }
+
+  /** Starts what is not started yet; returns how many runs this call started. */
+  async start(runs: readonly Startable[], notAfterMs: number): Promise<number> {
+    const irs = await this.#context.irs.load(runs.map((run) => run.irHash));
+    await this.#publish(irs);
+    const starts = new Map<number, RunStart[]>();
+    for (const run of runs) {
+      const stored = irs.get(run.irHash);
+      if (stored === undefined) {
+        this.#context.logger.error({ run: run.id, ir: run.irHash }, "its definition is not stored");
+        continue;
+      }
+      const profile = this.#profiles.add(stored.ir, run.irHash, {
+        partition: run.partition,
+        namespace: run.namespace,
+        priority: run.priority,
+      });
+      const { id: runId, epoch, input } = run;
+      const list = starts.get(run.partition) ?? [];
+      starts.set(run.partition, list);
+      list.push({ profile, runId, epoch, input, notAfterMs });
+    }
+    const counts = await Promise.all(
+      [...starts].map(([partition, list]) => this.#startIn(partition, list)),
+    );
+    return counts.reduce((sum, count) => sum + count, 0);
+  }
+
+  async #startIn(partition: number, list: RunStart[]): Promise<number> {
+    const scripts = scriptsOf(this.#context, partition);
+    let started = 0;
+    while (list.length > 0) {
+      let count = 0;
+      let chars = 0;
+      for (const { input } of list) {
+        chars += input.length;
+        if (count > 0 && (count >= SCRIPT_BATCH_MAX || chars > START_CHARS_MAX)) {
+          break;
+        }
+        count++;
+      }
+      const codes = await startRuns(scripts, list.splice(0, count));
+      started += codes.filter((code) => code === START.started).length;
+    }
+    return started;
+  }
+
+  /** Puts IRs where workers look for them, before any entry that names them. */
+  async #publish(irs: ReadonlyMap<string, StoredIr>): Promise<void> {
+    const { redis, clock } = this.#context;
+    const used = [...irs.values()];
+    await Promise.all([
+      ...used.map(({ hash, text }) => redis.set(globalKeys.ir(hash), text)),
+      ...used.map(({ hash }) => redis.zadd(globalKeys.irUse, clock.nowMs(), hash)),
+    ]);
+  }
+}
+
+/** Starts rows that stayed QUEUED because whoever accepted them died before the start. */
+export class StartSweep extends Loop {
+  constructor(context: SupervisorContext, starter: Starter) {
+    super({
+      name: "start sweep",
+      logger: context.logger,
+      step: async () => {
+        const notAfterMs = await starter.notAfterMs();
+        const beforeMs = context.clock.nowMs() - SWEEP_AGE_MS;
+        const rows = await queuedRuns(context.db, beforeMs, SCRIPT_BATCH_MAX);
+        const started = rows.length === 0 ? 0 : await starter.start(rows, notAfterMs);
+        if (started > 0) {
+          context.logger.warn({ started }, "runs accepted earlier were started now");
+        }
+        return started === SCRIPT_BATCH_MAX ? 0 : SWEEP_MS;
+      },
+    });
+  }
+}

@@ -1,0 +1,128 @@
+/**
+ * From a submission's workflow to a stored definition: compiled, looked up by name, or by hash.
+ *
+ * Compiled documents are kept by the digest of their text: a producer that submits the same
+ * workflow a thousand times has it compiled once.
+ */
+import type { Ir, Json } from "../compiler/ir.ts";
+import { definitionByRef, type Definition } from "../sdk/postgres/index.ts";
+import type { SupervisorContext } from "./context.ts";
+import type { StoredIr } from "./ir-store.ts";
+import type { Submission, SubmissionProblem } from "./submission.ts";
+
+export interface CompileDiagnostic {
+  severity: string;
+  code: string;
+  message: string;
+  pointer?: string;
+  line?: number;
+  column?: number;
+}
+
+/** The compiler's face as the intake needs it; `ir` is null when there are errors. */
+export type Compile = (source: { document: Json }) => {
+  ir: Ir | null;
+  hash: string | null;
+  diagnostics: readonly CompileDiagnostic[];
+};
+
+export type Resolved = { stored: StoredIr; definition: Definition | null } | SubmissionProblem[];
+
+const COMPILED_MAX = 500;
+const REF_KEPT_MS = 5000;
+const PROBLEMS_MAX = 20;
+
+export class Workflows {
+  readonly #context: SupervisorContext;
+  readonly #compile: Compile;
+  readonly #compiled = new Map<string, Resolved>();
+  readonly #refs = new Map<string, { hash: string; atMs: number }>();
+
+  constructor(context: SupervisorContext, compile: Compile) {
+    this.#context = context;
+    this.#compile = compile;
+  }
+
+  /** The definition of each submission, or what is wrong with it, in order. */
+  async resolve(submissions: readonly Submission[]): Promise<Resolved[]> {
+    const hashes = submissions.flatMap(({ workflow }) =>
+      "hash" in workflow ? [workflow.hash] : [],
+    );
+    const stored = await this.#context.irs.load(hashes);
+    const resolved: Resolved[] = [];
+    for (const { workflow } of submissions) {
+      if ("document" in workflow) {
+        resolved.push(this.#compileOnce(workflow.document, workflow.key));
+      } else if ("ref" in workflow) {
+        resolved.push(await this.#byRef(workflow.ref.name, workflow.ref.version));
+      } else {
+        const known = stored.get(workflow.hash);
+        const missing = notFound(`no definition has the hash ${workflow.hash}`, "hash");
+        resolved.push(known ? { stored: known, definition: null } : missing);
+      }
+    }
+    return resolved;
+  }
+
+  #compileOnce(document: { [key: string]: Json }, key: string): Resolved {
+    let resolved = this.#compiled.get(key);
+    if (resolved === undefined) {
+      resolved = this.#compileNow(document);
+      if (this.#compiled.size >= COMPILED_MAX) {
+        this.#compiled.clear();
+      }
+      this.#compiled.set(key, resolved);
+    }
+    return resolved;
+  }
+
+  #compileNow(document: { [key: string]: Json }): Resolved {
+    let result: ReturnType<Compile>;
+    try {
+      result = this.#compile({ document });
+    } catch (error) {
+      // The compiler reports what it finds; that it throws is its own fault, and no reason to stop.
+      this.#context.logger.error({ err: error }, "the compiler failed on a submitted workflow");
+      const message = "the compiler failed on this workflow; please report it";
+      return [{ code: "GV_WORKFLOW_INVALID", message, path: "workflow" }];
+    }
+    const { ir, hash } = result;
+    if (ir === null || hash === null) {
+      return result.diagnostics
+        .filter(({ severity }) => severity === "error")
+        .slice(0, PROBLEMS_MAX)
+        .map(({ code, message, pointer }) => ({ code, message, path: `workflow${pointer ?? ""}` }));
+    }
+    const text = JSON.stringify(ir);
+    const version = ir.workflow_version;
+    const source = JSON.stringify(document);
+    const createdAtMs = this.#context.clock.nowMs();
+    const definition = { hash, name: ir.name, version, ir: text, source, createdAtMs };
+    return { stored: this.#context.irs.put(hash, ir, text), definition };
+  }
+
+  async #byRef(name: string, version: string | null): Promise<Resolved> {
+    const { db, clock, irs } = this.#context;
+    const ref = `${name}@${version ?? ""}`;
+    const known = this.#refs.get(ref);
+    const stored = known === undefined ? undefined : irs.peek(known.hash);
+    if (stored !== undefined && known !== undefined && clock.nowMs() - known.atMs < REF_KEPT_MS) {
+      return { stored, definition: null };
+    }
+    const found = await definitionByRef(db, name, version);
+    if (found === null) {
+      const what = version === null ? name : `${name}@${version}`;
+      return notFound(`no workflow "${what}" is published`, "workflow_ref");
+    }
+    if (this.#refs.size >= COMPILED_MAX) {
+      this.#refs.clear();
+    }
+    this.#refs.set(ref, { hash: found.hash, atMs: clock.nowMs() });
+    const ir = JSON.parse(found.ir) as Ir;
+    return { stored: irs.put(found.hash, ir, found.ir), definition: null };
+  }
+}
+
+function notFound(message: string, path: string): SubmissionProblem[] {
+  return [{ code: "GV_WORKFLOW_NOT_FOUND", message, path }];
+}
