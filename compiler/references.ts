@@ -177,24 +177,32 @@ export class ReferenceChecker {
   }
 
   #checkText(text: string, place: Place): readonly Reference[] {
+    // `.length` may be a field, so it says something only where code is expected.
     const isTransform = place.form === "expression";
-    const isJavaScript = place.form !== "template" && looksLikeJavaScript(text, isTransform);
-    if (isJavaScript) {
-      const cel = suggestCel(text, place.variables);
-      const hint =
-        cel === undefined
-          ? "expressions are CEL; for more than CEL can say use a function node"
-          : `in CEL: ${cel}`;
-      this.#report("GV3003", place, text, 0, "this is JavaScript; expressions are CEL", hint);
+    if (place.form !== "template" && looksLikeJavaScript(text, isTransform)) {
+      this.#reportJavaScript(text, text, place);
       return [];
     }
     const { problems, references } = this.#reader.read(text, place.form);
+    if (problems.some(({ kind }) => kind === "parse") && looksLikeJavaScript(text, false)) {
+      this.#reportJavaScript(text, /^\$\{([^]*)\}$/.exec(text)?.[1] ?? "", place);
+      return [];
+    }
     for (const problem of problems) {
       const code = problem.kind === "parse" ? "GV3001" : "GV3002";
       this.#report(code, place, text, problem.start, problem.message, problem.hint);
     }
     for (const ref of references) this.#checkReference(ref, place, text);
     return references;
+  }
+
+  #reportJavaScript(text: string, source: string, place: Place): void {
+    const cel = suggestCel(source, place.variables);
+    const hint =
+      cel === undefined
+        ? "expressions are CEL; for more than CEL can say use a function node"
+        : `in CEL: ${cel}`;
+    this.#report("GV3003", place, text, 0, "this is JavaScript; expressions are CEL", hint);
   }
 
   #checkReference(ref: Reference, place: Place, text: string): void {

@@ -19,7 +19,13 @@ export interface SchemaProblem {
   hint?: string;
 }
 
-const ajv = new Ajv2020({ allErrors: true, strict: true, strictTypes: false, verbose: true });
+const ajv = new Ajv2020({
+  allErrors: true,
+  strict: true,
+  strictTypes: false,
+  strictRequired: false,
+  verbose: true,
+});
 ajv.addKeyword({ keyword: "x-expect", schemaType: "string" });
 
 const compiled = new Map<AnySchema, ValidateFunction>();
@@ -96,7 +102,7 @@ function describeError(error: ErrorObject): SchemaProblem {
 
 /** A value as it is shown in messages, cut short. */
 export function describeValue(value: Json): string {
-  if (Array.isArray(value)) return "a list";
+  if (Array.isArray(value)) return value.length === 0 ? "an empty list" : "a list";
   if (typeof value === "object" && value !== null) return "an object";
   const text = JSON.stringify(value);
   return text.length > 60 ? `${text.slice(0, 57)}…` : text;

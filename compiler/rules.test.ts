@@ -1,0 +1,134 @@
+/**
+ * Every rule by a file that breaks it: test_data/invalid/<rule>, and what the compiler says of it,
+ * as `code line:column pointer`, all of it and nothing else.
+ */
+import { readdirSync, readFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import { compile, DIAGNOSTICS } from "./index.ts";
+import type { CompileResult } from "./index.ts";
+
+const folder = new URL("../test_data/invalid/", import.meta.url);
+
+const RULES: Readonly<Record<string, readonly string[]>> = {
+  "alias-bomb.yaml": ["GV1009 3:28 /output/d/7/1/0/6"],
+  "back-edge-condition.json": ["GV2018 9:43 /edges/1/condition"],
+  "bad-condition.json": ["GV3001 8:56 /edges/0/condition"],
+  "bad-input-schema.json": ["GV1015 3:28 /input_schema/type"],
+  "bad-retry.json": ["GV1013 4:97 /nodes/0/retry/max_attempts"],
+  "bad-template.json": ["GV3001 5:99 /nodes/1/config/text"],
+  "binary.json": ["GV1001 1:1 "],
+  "config-duration.yaml": ["GV4003 6:17 /nodes/0/config/duration"],
+  "config-missing.json": ["GV4003 4:47 /nodes/0/config"],
+  "config-unknown-key.json": ["GV4004 4:74 /nodes/0/config/metod"],
+  "contradicting-join.json": ["GV1016 5:86 /nodes/1/wait_for_all"],
+  "cycle.json": ["GV2006 11:5 /edges/2"],
+  "cyclic-alias.yaml": ["GV1009 6:10 /output/again"],
+  "dangling-edge.json": ["GV2001 9:14 /edges/1/from"],
+  "duplicate-edge.json": ["GV2003 9:5 /edges/1"],
+  "duplicate-id.json": ["GV1014 5:12 /nodes/1/id"],
+  "duplicate-key.json": ["GV1004 4:3 /name"],
+  "duplicate-key.yaml": ["GV1004 5:5 "],
+  "dynamic-ctx.json": ["GV3002 5:78 /nodes/1/config/x"],
+  "empty.yaml": ["GV1002 1:1 "],
+  "isolated.json": ["GV2007 6:5 /nodes/2"],
+  "iteration-outside.json": ["GV3007 8:44 /edges/0/condition"],
+  "javascript-condition.yaml": ["GV3003 8:16 /edges/0/condition"],
+  "javascript-template.json": ["GV3003 4:78 /nodes/0/config/n"],
+  "javascript.json": ["GV3003 4:64 /nodes/0/config/expression"],
+  "join-count.json": ["GV2020 6:89 /nodes/2/join/count"],
+  "loop-entered-elsewhere.json": ["GV2012 13:5 /edges/3"],
+  "loop-head-not-before.json": ["GV2011 4:110 /nodes/0/config/loop_back_to"],
+  "loop-left-elsewhere.json": ["GV2013 12:5 /edges/2"],
+  "loop-limit-zero.json": ["GV2010 4:91 /nodes/0/config/max_iterations"],
+  "loop-unknown-head.json": ["GV2011 5:110 /nodes/1/config/loop_back_to"],
+  "loop-without-condition.json": ["GV2016 4:43 /nodes/0/config"],
+  "loop-without-limit.json": ["GV2010 4:43 /nodes/0/config"],
+  "loops-overlap.json": ["GV2014 7:44 /nodes/3/config"],
+  "loops-too-deep.json": ["GV2017 5:45 /nodes/1/config"],
+  "missing-type.json": ["GV1012 4:5 /nodes/0"],
+  "name-not-here.json": ["GV3009 4:80 /nodes/0/config/key"],
+  "never-taken.json": ["GV2022 11:43 /edges/1/condition", "GV2022 12:5 /edges/2"],
+  "no-entry.json": ["GV2004 3:12 /nodes", "GV2006 9:5 /edges/1"],
+  "no-name.yaml": ["GV1017 1:1 "],
+  "no-nodes.json": ["GV1013 3:12 /nodes"],
+  "not-a-number.yaml": ["GV1010 5:36 /nodes/0/config/x"],
+  "not-an-object.json": ["GV1005 1:1 "],
+  "not-exhaustive.json": ["GV2023 4:5 /nodes/0"],
+  "not-upstream.json": ["GV3005 4:78 /nodes/0/config/x"],
+  "own-output.json": ["GV3005 4:78 /nodes/0/config/x"],
+  "secrets-outside.json": ["GV3008 4:80 /nodes/0/config/key"],
+  "self-edge.json": ["GV2002 9:5 /edges/1"],
+  "sometimes-any.json": ["GV3006 7:93 /nodes/3/config/x"],
+  "sometimes.json": ["GV3006 7:78 /nodes/3/config/x"],
+  "tab-indent.yaml": ["GV1003 3:1 "],
+  "too-deep.json": ["GV1007 3:76 "],
+  "trailing-comma.json": ["GV1003 4:34 "],
+  "truncated.json": ["GV1003 5:1 "],
+  "two-defaults.json": ["GV2021 12:5 /edges/2"],
+  "two-loops-one-node.json": ["GV2015 4:95 /nodes/0/loop"],
+  "unclosed-template.json": ["GV3001 4:85 /nodes/0/config/text"],
+  "unknown-metadata.json": ["GV1018 2:30 /metadata/author"],
+  "unknown-property.json": ["GV1011 4:71 /nodes/0/time_out"],
+  "unknown-reference.json": ["GV3004 5:78 /nodes/1/config/x"],
+  "unknown-type.json": ["GV4001 4:25 /nodes/0/type"],
+  "unknown-variable.json": ["GV3002 8:44 /edges/0/condition"],
+  "unreachable.json": ["GV2005 6:5 /nodes/2", "GV2005 7:5 /nodes/3", "GV2006 12:5 /edges/2"],
+  "unsupported-type.json": ["GV4002 4:25 /nodes/0/type"],
+  "wide-any-join.yaml": ["GV2024 4:32 /nodes/1/join"],
+};
+
+function compileFile(file: string): CompileResult {
+  return compile({ text: readFileSync(new URL(file, folder), "utf8"), file });
+}
+
+function summary(result: CompileResult): string[] {
+  return result.diagnostics.map((d) => `${d.code} ${d.line}:${d.column} ${d.pointer}`);
+}
+
+describe("files that break a rule", () => {
+  it.each(Object.entries(RULES))("%s is reported where it is wrong", (file, expected) => {
+    const result = compileFile(file);
+    expect(summary(result)).toEqual(expected);
+    const hasError = result.diagnostics.some((d) => d.severity === "error");
+    expect(result.ir === null).toBe(hasError);
+  });
+
+  it("each file in the folder has its line here", () => {
+    expect(readdirSync(folder).sort()).toEqual(Object.keys(RULES).sort());
+  });
+
+  it("each code is shown by a file, apart from limits and what needs no file", () => {
+    const shown = new Set(
+      Object.values(RULES)
+        .flat()
+        .map((line) => line.slice(0, 6)),
+    );
+    const hidden = Object.keys(DIAGNOSTICS).filter((code) => !shown.has(code));
+    expect(hidden).toEqual(["GV1006", "GV1008"]);
+  });
+
+  it("limits of size are options", () => {
+    const text = JSON.stringify({ name: "w", nodes: [{ id: "a", type: "noop" }], edges: [] });
+    const bySize = compile({ text }, { limits: { bytes: 20 } });
+    expect(summary(bySize)).toEqual(["GV1006 1:1 "]);
+    const byNodes = compile({ text }, { limits: { nodes: 0 } });
+    expect(summary(byNodes)).toEqual(["GV1008 1:13 /nodes"]);
+  });
+
+  it("all problems of a file are reported together, in the order of the file", () => {
+    const text = `name: w
+nodes:
+  - { id: a, type: functoin }
+  - { id: b, type: noop, time_out: 3 }
+edges:
+  - { from: a, to: x }
+  - { from: a, to: b, condition: "1 +" }
+`;
+    expect(summary(compile({ text }))).toEqual([
+      "GV4001 3:20 /nodes/0/type",
+      "GV1011 4:26 /nodes/1/time_out",
+      "GV2001 6:20 /edges/0/to",
+      "GV3001 7:38 /edges/1/condition",
+    ]);
+  });
+});
