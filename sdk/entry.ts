@@ -104,3 +104,39 @@ export function parseRecord(record: string | null | undefined): TokenRecord | nu
     rest: record.slice(bar2 + 1),
   };
 }
+
+/** What packEntry writes; `payload` as it stands in the entry. */
+export interface EntryParts {
+  runId: string;
+  epoch: number;
+  node: number;
+  scope: string;
+  attempt: number;
+  irHash: string;
+  kind: EntryKind;
+  arrivals: string;
+  payload: string;
+}
+
+const KIND_CODES: { [kind in EntryKind]: string } = { run: "", resumed: "r", skip: "k", finish: "z" };
+
+/** The packed field of an entry, as scripts/include/token.lua writes it. */
+export function packEntry(e: EntryParts): string {
+  const { runId, epoch, node, scope, attempt, irHash, arrivals, payload } = e;
+  const parts = [runId, epoch, node, scope, attempt, irHash, KIND_CODES[e.kind], arrivals, payload];
+  return parts.join("\x1f");
+}
+
+/** The member of a timer, as scripts/include/token.lua writes it. */
+export function timerMember(t: {
+  kind: "emit" | "resume" | "run" | "finish";
+  runId: string;
+  epoch: number;
+  node?: number;
+  scope?: string;
+  attempt?: number;
+  queue?: string;
+}): string {
+  const { kind, runId, epoch, node = "", scope = "", attempt = "", queue = "" } = t;
+  return [kind, runId, epoch, node, scope, attempt, queue].join("|");
+}

@@ -18,6 +18,7 @@ import {
 import { backoffMs } from "./backoff.ts";
 import { decideFailure, decideSuccess } from "./decide.ts";
 import type { RunData } from "./run-data.ts";
+import { delayOf } from "./kinds/delay.ts";
 import { errorValue, ExecutionError, resolveInput, toExecutionError } from "./kinds/kind.ts";
 import { evaluatePure } from "./kinds/pure.ts";
 
@@ -38,6 +39,12 @@ export interface Prepared {
   data: RunData;
 }
 
+export interface Begun {
+  vars: Vars;
+  input: Json;
+  settled: CompletionItem | null;
+}
+
 const FUSED_MAX = 64;
 const FUSED_BYTES_MAX = 256 * 1024;
 
@@ -47,6 +54,30 @@ export class Executor {
 
   constructor(options: ExecuteOptions) {
     this.#options = options;
+  }
+
+  /**
+   * What a token's node is executed with; `settled` if it is settled without being executed: a
+   * skip to spread, a delay that begins or is over. `nowMs` is the wall clock, for delays until a
+   * time of day. Throws what the node's config throws; `vars` are then empty.
+   */
+  begin(p: Prepared, nowMs: number): Begun {
+    const { token, node } = p;
+    if (token.kind === "skip") {
+      return { vars: {}, input: null, settled: this.spread(p) };
+    }
+    const data = this.input(p, node);
+    const full = this.vars(p, token.node, node, data);
+    const input = resolveInput(node, full, data);
+    const vars = input === data ? full : { ...full, data: input };
+    if (node.type !== "delay") {
+      return { vars, input, settled: null };
+    }
+    const settled =
+      token.kind === "run"
+        ? this.park(p, delayOf(node, vars, nowMs))
+        : this.succeed(p, vars, input, 0);
+    return { vars, input, settled };
   }
 
   /** What the expressions of a node see before it runs. */

@@ -3,8 +3,13 @@
  * them. Stateless: whatever it holds is pending in Redis.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import { connectRedis, ScriptRunner, type Redis } from "../sdk/internal.ts";
-import type { Service } from "../sdk/service.ts";
+import {
+  connectRedis,
+  ScriptRunner,
+  systemClock,
+  type Redis,
+  type Service,
+} from "../sdk/internal.ts";
 import { Executor } from "./execute.ts";
 import { createHttpClient } from "./kinds/http-client.ts";
 import { Lane } from "./lane.ts";
@@ -110,6 +115,7 @@ class WorkerService implements Worker {
       leaseMs: o.leaseMs,
       deliveriesMax: o.deliveriesMax,
       nowMs,
+      clock: o.clock ?? systemClock,
     });
     this.#lanes.push({ lane, leases });
     this.#reads.push(lane.readLoop((ms) => this.#pause(ms)));

@@ -13,6 +13,7 @@ import {
   GROUP,
   handBack,
   removeConsumer,
+  type Clock,
   type CompletionItem,
   type ReadyToken,
   type RunProfile,
@@ -21,8 +22,7 @@ import {
 import { CompletionBatcher } from "./batcher.ts";
 import type { Executor, Prepared } from "./execute.ts";
 import { finish } from "./finish.ts";
-import { delayOf } from "./kinds/delay.ts";
-import { ExecutionError, resolveInput, toExecutionError } from "./kinds/kind.ts";
+import { ExecutionError, toExecutionError } from "./kinds/kind.ts";
 import type { Held, Leases } from "./leases.ts";
 import { BATCH_MAX } from "./options.ts";
 import type { Preparer } from "./prepare.ts";
@@ -44,6 +44,8 @@ export interface LaneOptions extends RunKindOptions {
   deliveriesMax: number;
   /** Monotonic ms. */
   nowMs: () => number;
+  /** Wall clock. */
+  clock: Clock;
 }
 
 const BLOCK_MS = 1000;
@@ -208,13 +210,9 @@ export class Lane {
 
   #execute(p: Prepared, held: Held): void {
     const { executor } = this.#o;
-    const { token, node } = p;
+    const { token } = p;
     if (token.kind === "finish") {
       this.#finish(p.profile, token, token.entryId);
-      return;
-    }
-    if (token.kind === "skip") {
-      this.#send(executor.spread(p), token);
       return;
     }
     const startedMs = this.#o.nowMs();
@@ -228,17 +226,15 @@ export class Lane {
       this.#pump();
     };
     try {
-      const data = executor.input(p, node);
-      const full = executor.vars(p, token.node, node, data);
-      const input = resolveInput(node, full, data);
-      vars = input === data ? full : { ...full, data: input };
-      if (node.type === "delay" && token.kind === "run") {
-        const delayMs = delayOf(node, vars, Date.now());
-        settle(() => executor.park(p, delayMs));
+      const begun = executor.begin(p, this.#o.clock.nowMs());
+      vars = begun.vars;
+      const { settled } = begun;
+      if (settled !== null) {
+        settle(() => settled);
         return;
       }
       held.abort = new AbortController();
-      runKind(this.#o, p, vars, input, held.abort, (outcome) => {
+      runKind(this.#o, p, vars, begun.input, held.abort, (outcome) => {
         const ms = Math.round(this.#o.nowMs() - startedMs);
         settle(() =>
           "output" in outcome

@@ -1,6 +1,6 @@
 /** What a worker is made with. Defaults in `WORKER_DEFAULTS`; durations in ms, sizes in bytes. */
 import type { Logger } from "pino";
-import type { RedisTarget } from "../sdk/internal.ts";
+import type { Clock, RedisTarget } from "../sdk/internal.ts";
 import type { HttpClient } from "./kinds/http-client.ts";
 import type { FunctionRegistry } from "./registry.ts";
 
@@ -25,6 +25,7 @@ export interface WorkerOptions {
   deliveriesMax?: number;
   outputBytesMax?: number;
   http?: HttpClient;
+  clock?: Clock;
   secrets?: () => { [name: string]: string };
 }
 

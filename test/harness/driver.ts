@@ -22,8 +22,7 @@ import {
 } from "./imports.ts";
 import { Executor, type Prepared } from "../../worker/execute.ts";
 import { finish } from "../../worker/finish.ts";
-import { delayOf } from "../../worker/kinds/delay.ts";
-import { resolveInput, toExecutionError } from "../../worker/kinds/kind.ts";
+import { toExecutionError } from "../../worker/kinds/kind.ts";
 import { Preparer } from "../../worker/prepare.ts";
 import { Workflows } from "../../worker/workflows.ts";
 import { assertCounter } from "./invariants.ts";
@@ -190,22 +189,13 @@ export class Driver {
   }
 
   #execute(p: Prepared): CompletionItem {
-    const { token, node } = p;
     const executor = this.#executor;
-    if (token.kind === "skip") {
-      return executor.spread(p);
-    }
     let vars = {};
     try {
-      const data = executor.input(p, node);
-      vars = executor.vars(p, token.node, node, data);
-      const input = resolveInput(node, vars, data);
-      vars = { ...vars, data: input };
-      if (node.type === "delay" && token.kind === "run") {
-        return executor.park(p, delayOf(node, vars, 0));
-      }
-      const output = runSync(p, vars, input);
-      return executor.succeed(p, vars, output, 0);
+      const begun = executor.begin(p, 0);
+      vars = begun.vars;
+      const output = begun.settled === null ? runSync(p, vars, begun.input) : null;
+      return begun.settled ?? executor.succeed(p, vars, output, 0);
     } catch (error) {
       return executor.fail(p, vars, toExecutionError(error), 0);
     }
