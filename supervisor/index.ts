@@ -10,6 +10,7 @@ import { hostname } from "node:os";
 import type { Redis } from "ioredis";
 import type { Logger } from "pino";
 import { uuidv7 } from "uuidv7";
+import { compile as compileWorkflow } from "../compiler/index.ts";
 import {
   connectRedis,
   GavotteError,
@@ -49,8 +50,8 @@ export interface SupervisorOptions {
   /** Partitions of a deployment that this supervisor may create; a power of two. */
   partitions?: number;
   logger: Logger;
-  /** The compiler's `compile`. */
-  compile: Compile;
+  /** Stands for the compiler in tests. */
+  compile?: Compile;
   clock?: Clock;
   /** Name among supervisors; made up if absent. */
   id?: string;
@@ -167,7 +168,7 @@ async function contextOf(
 }
 
 function servicesOf(options: SupervisorOptions, context: SupervisorContext): Omit<Parts, "abort" | "close"> {
-  const { compile, backlogRecordsMax, stalledAfterMs } = options;
+  const { compile = compileWorkflow, backlogRecordsMax, stalledAfterMs } = options;
   const starter = new Starter(context);
   const partitions = Array.from({ length: context.deployment.partitions }, (_, p) => p);
   const roles = new Roles(

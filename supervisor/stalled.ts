@@ -6,6 +6,7 @@
  * (21 A14). Putting back what was not lost is harmless: the token's record lets one result through.
  */
 import { setTimeout as delay } from "node:timers/promises";
+import { packEntry } from "../sdk/internal.ts";
 import type { RunRow } from "../sdk/postgres/index.ts";
 import { quietRuns } from "../sdk/postgres/index.ts";
 import type { SupervisorContext } from "./context.ts";
@@ -25,7 +26,6 @@ const STALLED_AFTER_MS = 300_000;
 const RUNS_MAX = 100;
 /** Between two explanations, so that a look at many runs does not hold Redis up. */
 const PAUSE_MS = 5;
-const SEPARATOR = "\x1f";
 
 export class StalledWatch extends Loop {
   readonly #context: SupervisorContext;
@@ -86,10 +86,12 @@ export class StalledWatch extends Loop {
     const { queueKey, runId, epoch, node, irHash, record } = token;
     const type = (await irs.load([irHash])).get(irHash)?.ir.nodes[node]?.type;
     const skips = record.state === "k";
-    const kind = skips ? "k" : type === "delay" ? "r" : "";
+    const kind = skips ? "skip" : type === "delay" ? "resumed" : "run";
     const arrivals = skips ? "" : record.rest;
-    const parts = [runId, epoch, node, record.scope, record.attempt, irHash, kind, arrivals];
-    const packed = [...parts, skips ? record.rest : ""].join(SEPARATOR);
+    const { scope, attempt } = record;
+    const payload = skips ? record.rest : "";
+    const at = { runId, epoch: Number(epoch), node, scope, attempt, irHash };
+    const packed = packEntry({ ...at, kind, arrivals, payload });
     const multi = redis.multi().xadd(queueKey, "*", "t", packed);
     await (entryId === null ? multi : multi.xdel(queueKey, entryId)).exec();
     logger.warn({ run: runId, node, queueKey, entryId }, "a lost entry was put back");

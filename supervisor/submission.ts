@@ -3,6 +3,7 @@
  * whatever it holds, the answer is a submission in order or a list of what is wrong with it.
  */
 import { createHash } from "node:crypto";
+import { canonicalJson } from "../compiler/index.ts";
 import type { Json, Priority } from "../compiler/ir.ts";
 import { globalKeys, PRIORITIES } from "../sdk/internal.ts";
 
@@ -104,7 +105,7 @@ function read(entryId: string, text: string | null): Submission | BadSubmission 
     return bad(entryId, given, replyTo, problems, raw);
   }
   const request = [workflowIdentity(workflow), members.input ?? null, priority, namespace];
-  const requestHash = createHash("sha256").update(canonical(request)).digest("hex");
+  const requestHash = createHash("sha256").update(canonicalJson(request)).digest("hex");
   const input = members.input ?? null;
   const rest = { idempotencyKey, requestHash, priority, tenant, namespace, replyTo };
   return { entryId, runId, workflow, input, inputText, ...rest };
@@ -239,13 +240,4 @@ function workflowIdentity(workflow: WorkflowChoice): Json {
 
 function isObject(value: Json | undefined): value is { [key: string]: Json } {
   return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-/** JSON text with sorted members: the same payload, the same text. */
-function canonical(value: Json): string {
-  return JSON.stringify(value, (_, member: Json) =>
-    isObject(member)
-      ? Object.fromEntries(Object.entries(member).sort(([a], [b]) => (a < b ? -1 : 1)))
-      : member,
-  );
 }

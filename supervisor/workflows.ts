@@ -4,6 +4,7 @@
  * Compiled documents are kept by the digest of their text: a producer that submits the same
  * workflow a thousand times has it compiled once.
  */
+import { canonicalJson } from "../compiler/index.ts";
 import type { Ir, Json } from "../compiler/ir.ts";
 import { definitionByRef, type Definition } from "../sdk/postgres/index.ts";
 import type { SupervisorContext } from "./context.ts";
@@ -93,7 +94,7 @@ export class Workflows {
         .slice(0, PROBLEMS_MAX)
         .map(({ code, message, pointer }) => ({ code, message, path: `workflow${pointer ?? ""}` }));
     }
-    const text = JSON.stringify(ir);
+    const text = canonicalJson(ir);
     const version = ir.workflow_version;
     const source = JSON.stringify(document);
     const createdAtMs = this.#context.clock.nowMs();

@@ -1,0 +1,233 @@
+import { randomBytes } from "node:crypto";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { PGlite } from "@electric-sql/pglite";
+import { PGLiteSocketServer } from "@electric-sql/pglite-socket";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { admitRuns } from "./admission.ts";
+import { bigintArray, integerArray, textArray } from "./arrays.ts";
+import { connectPostgres, type Database, type PostgresTarget } from "./connect.ts";
+import { insertDeadLetters, listDeadLetters, settleDeadLetter } from "./dead-letters.ts";
+import { definitionByRef, insertDefinitions } from "./definitions.ts";
+import { advanceCursor, ensureCursor, ensureDeployment, raiseEpoch } from "./deployment.ts";
+import { insertSegments, readJournal } from "./journal.ts";
+import { assertSchema, migrate, migrationNames } from "./migrate.ts";
+import { whileDatabaseAway } from "./retry.ts";
+import { changeRuns, insertRuns, readRun, type NewRun } from "./runs.ts";
+import { listWorkers, removeDeadWorkers, reportWorker } from "./workers.ts";
+
+const ODD = '{"zero":"\\u0000","half":"\\ud800","slash":"\\\\u0000"}';
+const sql = (text: string) => ({ name: `t${randomBytes(4).toString("hex")}`, text });
+
+interface Server {
+  target: PostgresTarget;
+  close(): Promise<void>;
+}
+
+async function pglite(): Promise<Server> {
+  const dir = await mkdtemp(join(tmpdir(), "gv-postgres-"));
+  const db = await PGlite.create();
+  const path = join(dir, ".s.PGSQL.5432");
+  const server = new PGLiteSocketServer({ db, path, maxConnections: 20 });
+  await server.start();
+  const config = { host: dir, port: 5432, user: "postgres", database: "postgres", password: "x" };
+  return {
+    target: { config, singleSession: true },
+    async close() {
+      await server.stop();
+      await db.close();
+      await rm(dir, { recursive: true });
+    },
+  };
+}
+
+/** A database of its own on the server of GAVOTTE_DATABASE_URL. */
+async function postgres(): Promise<Server> {
+  const url = process.env.GAVOTTE_DATABASE_URL ?? "";
+  const name = `gv_test_${randomBytes(6).toString("hex")}`;
+  const admin = connectPostgres({ url });
+  await admin.query(sql(`CREATE DATABASE ${name}`));
+  const own = new URL(url);
+  own.pathname = `/${name}`;
+  return {
+    target: { url: own.href },
+    async close() {
+      await admin.query(sql(`DROP DATABASE ${name} WITH (FORCE)`));
+      await admin.close();
+    },
+  };
+}
+
+const servers = { PGlite: pglite, ...(process.env.GAVOTTE_DATABASE_URL ? { postgres } : {}) };
+
+describe.each(Object.entries(servers))("on %s", (_, open) => {
+  let server: Server;
+  let db: Database;
+
+  beforeAll(async () => {
+    server = await open();
+    db = connectPostgres(server.target);
+  });
+
+  afterAll(async () => {
+    await db.close();
+    await server.close();
+  });
+
+  it("refuses to work without its schema, and says what to do", async () => {
+    await expect(assertSchema(db)).rejects.toThrow(/run "gavotte migrate" first/);
+  });
+
+  it("migrates once, whoever asks and however often", async () => {
+    const others = db.singleSession ? [] : [0, 1, 2].map(() => connectPostgres(server.target));
+    const applied = await Promise.all([db, ...others].map((each) => migrate(each)));
+    expect(applied.flat().sort()).toEqual(migrationNames());
+    expect(await migrate(db)).toEqual([]);
+    await assertSchema(db);
+    await Promise.all(others.map((each) => each.close()));
+  });
+
+  it("refuses a schema that is newer than the program", async () => {
+    const add = "INSERT INTO schema_migrations (name, run_on) VALUES ('9999_later', now())";
+    await db.query(sql(add));
+    await expect(assertSchema(db)).rejects.toThrow(/9999_later.*start the newer version/);
+    await db.query(sql("DELETE FROM schema_migrations WHERE name = '9999_later'"));
+  });
+
+  it("passes arrays in binary, with nulls, quotes and all of Unicode", async () => {
+    const texts = ['a"b\\{},', null, "", "💃 é", "NULL"];
+    const numbers = [1, null, -5, Number.MAX_SAFE_INTEGER];
+    const text = `SELECT $1::text[] AS t, array_to_json($2::bigint[])::text AS b,
+      array_to_json($3::integer[])::text AS i`;
+    const values = [textArray(texts), bigintArray(numbers), integerArray([7, null])];
+    const [row] = await db.query<{ t: string[]; b: string; i: string }>(sql(text), values);
+    expect(row?.t).toEqual(texts);
+    expect(row?.b).toBe(JSON.stringify(numbers));
+    expect(row?.i).toBe("[7,null]");
+  });
+
+  it("has one deployment, the first", async () => {
+    const first = await ensureDeployment(db, { id: "one", partitions: 4, layout: 1 });
+    expect(await ensureDeployment(db, { id: "two", partitions: 8, layout: 1 })).toEqual(first);
+  });
+
+  it("moves a cursor only from where it stands", async () => {
+    const cursor = await ensureCursor(db, 3, "start");
+    const to = { ...cursor, seq: 5, nonce: "n5", streamId: "9-1" };
+    expect(await advanceCursor(db, cursor, to)).toBe(true);
+    expect(await advanceCursor(db, cursor, to)).toBe(false);
+    const raised = await raiseEpoch(db, 3, 1);
+    expect(raised).toEqual({ ...to, epoch: 2, streamId: "0-0" });
+    expect(await raiseEpoch(db, 3, 1)).toBeNull();
+    expect(await advanceCursor(db, to, { ...to, seq: 6 })).toBe(false);
+  });
+
+  it("admits each id and each idempotency key once, and tells conflicts", async () => {
+    await insertDefinitions(db, [definition("h1")]);
+    const keyed = { ...run("r1"), idempotencyKey: "k", requestHash: "same" };
+    const batch = [keyed, { ...keyed, id: "r2" }, { ...keyed, id: "r3", requestHash: "else" }];
+    const [one, two, three] = await admitRuns(db, [], batch);
+    expect(one).toMatchObject({ accepted: true, runId: "r1", created: true });
+    expect(two).toMatchObject({ accepted: true, runId: "r1", created: false });
+    expect(three).toMatchObject({ accepted: false });
+    const [again] = await admitRuns(db, [], [{ ...keyed, id: "r4" }]);
+    expect(again).toMatchObject({ accepted: true, runId: "r1", created: false, status: "QUEUED" });
+    const [other] = await admitRuns(db, [], [{ ...keyed, id: "r5", tenant: "other" }]);
+    expect(other).toMatchObject({ runId: "r5", created: true });
+  });
+
+  it("leaves the row of an ended run as it is", async () => {
+    await insertRuns(db, [run("r10")]);
+    await changeRuns(db, [change("r10", "COMPLETED", "1")]);
+    await changeRuns(db, [change("r10", "FAILED", "2")]);
+    expect(await readRun(db, "r10")).toMatchObject({ status: "COMPLETED", output: "1" });
+  });
+
+  it("keeps what jsonb cannot hold, and shows it in the views all the same", async () => {
+    await insertRuns(db, [{ ...run("r20"), input: ODD }]);
+    await insertSegments(db, [segment("r20")]);
+    await changeRuns(db, [change("r20", "RUNNING", ODD)]);
+    expect(await readRun(db, "r20")).toMatchObject({ input: ODD, output: ODD });
+    const [done] = await readJournal(db, "r20");
+    expect(done?.transition.o).toEqual(JSON.parse(ODD));
+
+    const read = "SELECT node, status, duration_ms, worker, output FROM node_executions";
+    const [row] = await db.query(sql(`${read} WHERE run_id = 'r20'`));
+    expect(row).toMatchObject({ node: "second", status: "completed", duration_ms: 4, worker: "w" });
+    expect(row?.output).toEqual({ zero: "\uFFFD", half: "\uFFFD", slash: "\\u0000" });
+    const counts = "SELECT nodes_completed, retries FROM run_statistics WHERE run_id = 'r20'";
+    expect((await db.query(sql(counts)))[0]).toEqual({ nodes_completed: 1, retries: 0 });
+    const events = "SELECT event, position FROM event_log WHERE run_id = 'r20'";
+    expect(await db.query(sql(events))).toEqual([{ event: "node.completed", position: "12.0" }]);
+    const active = await db.query(sql("SELECT input FROM active_runs WHERE run_id = 'r20'"));
+    expect(active).toHaveLength(1);
+  });
+
+  it("finds the newest definition of a name, or the version asked for", async () => {
+    await insertDefinitions(db, [
+      { ...definition("v1"), name: "flow", version: "1", createdAtMs: 1 },
+      { ...definition("v2"), name: "flow", version: "2", createdAtMs: 2 },
+    ]);
+    expect((await definitionByRef(db, "flow", null))?.hash).toBe("v2");
+    expect((await definitionByRef(db, "flow", "1"))?.hash).toBe("v1");
+    expect(await definitionByRef(db, "flow", "3")).toBeNull();
+  });
+
+  it("settles a dead letter once", async () => {
+    const empty = { runId: null, node: null, scope: null, attempts: null };
+    const letter = { ...empty, id: "l1", error: "{}", payload: "x", createdAtMs: 5 };
+    await insertDeadLetters(db, [{ ...letter, kind: "submission" }]);
+    await insertDeadLetters(db, [{ ...letter, kind: "submission" }]);
+    expect(await listDeadLetters(db, { state: "open", limit: 9 })).toHaveLength(1);
+    expect(await settleDeadLetter(db, "l1", "dropped")).toBe(true);
+    expect(await settleDeadLetter(db, "l1", "retried")).toBe(false);
+  });
+
+  it("forgets workers that were not heard of", async () => {
+    const worker = { host: "h", pid: 1, queues: ["a", "b"], concurrency: 2, inFlight: 0 };
+    await reportWorker(db, { ...worker, id: "w1", startedAtMs: 1, lastSeenAtMs: 10 });
+    await reportWorker(db, { ...worker, id: "w2", startedAtMs: 1, lastSeenAtMs: 10 });
+    await reportWorker(db, { ...worker, id: "w2", startedAtMs: 1, lastSeenAtMs: 90 });
+    expect(await removeDeadWorkers(db, 50)).toEqual(["w1"]);
+    expect(await listWorkers(db)).toMatchObject([{ id: "w2", queues: ["a", "b"] }]);
+  });
+});
+
+describe("a database that is away", () => {
+  it("is reported with a code and waited for", async () => {
+    const db = connectPostgres({ url: "postgres://nobody@127.0.0.1:1/none" });
+    await expect(db.query(sql("SELECT 1"))).rejects.toMatchObject({
+      code: "GV_DATABASE_UNAVAILABLE",
+    });
+    let tries = 0;
+    const ask = async (): Promise<string> => {
+      tries++;
+      return tries < 3 ? String(await db.query(sql("SELECT 1"))) : "back";
+    };
+    const { signal } = new AbortController();
+    expect(await whileDatabaseAway(ask, { signal, waitMsMin: 1 })).toBe("back");
+    await db.close();
+  });
+});
+
+function definition(hash: string) {
+  const ir = JSON.stringify({ nodes: [{ id: "first" }, { id: "second" }] });
+  return { hash, name: "n", version: "1", ir, source: null, createdAtMs: 1 };
+}
+
+function run(id: string): NewRun {
+  const rest = { namespace: "", priority: "normal", idempotencyKey: null, requestHash: "" } as const;
+  const where = { tenant: "", workflow: "n", version: "1", irHash: "h1", partition: 0 };
+  return { id, ...where, ...rest, input: "null", createdAtMs: 100 };
+}
+
+function change(id: string, status: "RUNNING" | "COMPLETED" | "FAILED", output: string) {
+  return { id, status, output, error: null, startedAtMs: 1, endedAtMs: null, atMs: 2 };
+}
+
+function segment(runId: string) {
+  const done = `{"r":"${runId}","e":"node.completed","n":1,"s":"","a":1,"ms":4,"w":"w","o":${ODD}}`;
+  const transitions = `[["12.0",1000,${done}]]`;
+  return { partition: 0, runId, seqFrom: 12, seqTo: 12, tFrom: 1000, tTo: 1000, transitions };
+}
