@@ -12,6 +12,7 @@ import {
   type ScriptName,
 } from "../../sdk/internal.ts";
 import type { Ir } from "../../compiler/ir.ts";
+import { testRedisUrl } from "../support/services.ts";
 
 export interface TestPartition {
   redis: Redis;
@@ -27,9 +28,8 @@ export interface TestPartition {
 
 /** A partition on the test's own Redis database. */
 export async function openTestPartition(): Promise<TestPartition> {
-  const redis = connectRedis({ url: process.env["TMP_REDIS"] ?? "redis://127.0.0.1:7777" }, "test");
+  const redis = connectRedis({ url: await testRedisUrl() }, "test");
   await redis.connect();
-  await redis.flushdb();
   return testPartition(redis);
 }
 

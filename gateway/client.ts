@@ -1,0 +1,166 @@
+/**
+ * One WebSocket client: what it may say, and how fast it is spoken to.
+ *
+ * A client that does not keep up is not buffered for without bound: beyond BUFFER_MAX bytes its
+ * messages are dropped, and when the socket has drained it gets a fresh snapshot of each run it
+ * watches, and goes on from there.
+ */
+import type { WebSocket } from "ws";
+import { errorCode } from "../sdk/internal.ts";
+import type { Hub } from "./hub.ts";
+import type { FeedMessage } from "./messages.ts";
+import type { RunFeed, Watcher } from "./run-feed.ts";
+
+export const MESSAGE_BYTES_MAX = 64 * 1024;
+const BUFFER_MAX = 1024 * 1024;
+const DRAINED = 64 * 1024;
+const DRAIN_POLL_MS = 100;
+const SUBSCRIPTIONS_MAX = 1000;
+const POSITION = /^\d{1,16}\.-?\d{1,10}$/;
+
+interface Subscription extends Watcher {
+  feed: RunFeed | null;
+  isLagging: boolean;
+  isOver: boolean;
+}
+
+export class FeedClient {
+  readonly #socket: WebSocket;
+  readonly #hub: Hub;
+  readonly #subscriptions = new Map<string, Subscription>();
+  #drain: NodeJS.Timeout | null = null;
+
+  constructor(socket: WebSocket, hub: Hub) {
+    this.#socket = socket;
+    this.#hub = hub;
+    socket.on("message", (data: Buffer, isBinary) => {
+      this.#heard(isBinary ? "" : data.toString()).catch((error: unknown) => this.#refuse(error));
+    });
+    socket.on("close", () => this.#close());
+    socket.on("error", () => this.#close());
+  }
+
+  async #heard(text: string): Promise<void> {
+    const message = parse(text);
+    const runId = message["run_id"];
+    switch (message["type"]) {
+      case "ping":
+        this.#send(JSON.stringify({ type: "pong" }));
+        return;
+      case "subscribe":
+      case "unsubscribe":
+        if (typeof runId !== "string" || runId === "") {
+          this.#error("GV_BAD_INPUT", `${message["type"]} needs a run_id`);
+        } else if (message["type"] === "unsubscribe") {
+          this.#unsubscribe(runId);
+        } else {
+          await this.#subscribe(runId, message);
+        }
+        return;
+      default: {
+        const known = "expected a JSON object of type subscribe, unsubscribe or ping";
+        this.#error("GV_BAD_INPUT", known);
+      }
+    }
+  }
+
+  async #subscribe(runId: string, message: { [key: string]: unknown }): Promise<void> {
+    const { from = null, output = false } = message;
+    if (from !== null && (typeof from !== "string" || !POSITION.test(from))) {
+      this.#error("GV_BAD_INPUT", "from is a position, as in the messages of this feed", runId);
+      return;
+    }
+    if (this.#subscriptions.size >= SUBSCRIPTIONS_MAX) {
+      this.#error("GV_BAD_INPUT", `at most ${SUBSCRIPTIONS_MAX} runs per connection`, runId);
+      return;
+    }
+    this.#unsubscribe(runId);
+    const subscription = this.#subscription(output === true);
+    this.#subscriptions.set(runId, subscription);
+    try {
+      const feed = await this.#hub.watch(runId, subscription, from);
+      subscription.feed = feed;
+      if (subscription.isOver) {
+        this.#hub.unwatch(feed, subscription); // unsubscribed or closed meanwhile
+      }
+    } catch (error) {
+      this.#subscriptions.delete(runId);
+      this.#refuse(error, runId);
+    }
+  }
+
+  #subscription(withOutput: boolean): Subscription {
+    const subscription: Subscription = {
+      feed: null,
+      isLagging: false,
+      isOver: false,
+      take: (message: FeedMessage) => {
+        if (subscription.isLagging || this.#socket.bufferedAmount > BUFFER_MAX) {
+          subscription.isLagging = true;
+          this.#watchDrain();
+        } else {
+          this.#send(withOutput ? message.withOutput : message.text);
+        }
+      },
+      tell: (text: string) => this.#send(text),
+    };
+    return subscription;
+  }
+
+  #watchDrain(): void {
+    this.#drain ??= setInterval(() => {
+      if (this.#socket.bufferedAmount > DRAINED) {
+        return;
+      }
+      clearInterval(this.#drain ?? undefined);
+      this.#drain = null;
+      for (const subscription of this.#subscriptions.values()) {
+        if (subscription.isLagging) {
+          subscription.isLagging = false;
+          subscription.feed?.snapshot(subscription);
+        }
+      }
+    }, DRAIN_POLL_MS);
+  }
+
+  #unsubscribe(runId: string): void {
+    const subscription = this.#subscriptions.get(runId);
+    if (subscription !== undefined) {
+      this.#subscriptions.delete(runId);
+      subscription.isOver = true;
+      if (subscription.feed !== null) {
+        this.#hub.unwatch(subscription.feed, subscription);
+      }
+    }
+  }
+
+  #close(): void {
+    clearInterval(this.#drain ?? undefined);
+    [...this.#subscriptions.keys()].forEach((runId) => this.#unsubscribe(runId));
+  }
+
+  #refuse(error: unknown, runId?: string): void {
+    const message = error instanceof Error ? error.message : String(error);
+    this.#error(errorCode(error) ?? "GV_DATABASE_UNAVAILABLE", message, runId);
+  }
+
+  #error(code: string, message: string, runId?: string): void {
+    this.#send(JSON.stringify({ type: "error", code, message, run_id: runId }));
+  }
+
+  #send(text: string): void {
+    if (this.#socket.readyState === this.#socket.OPEN) {
+      this.#socket.send(text);
+    }
+  }
+}
+
+/** A client's message; an empty object if it is not one. */
+function parse(text: string): { [key: string]: unknown } {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === "object" && value !== null ? (value as { [key: string]: unknown }) : {};
+  } catch {
+    return {};
+  }
+}

@@ -1,0 +1,108 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import WebSocket from "ws";
+import { startEngine, type Engine } from "../test/harness/engine.ts";
+import { comparePositions } from "../sdk/internal.ts";
+
+let engine: Engine;
+
+beforeAll(async () => {
+  engine = await startEngine();
+  await engine.worker();
+});
+afterAll(() => engine.stop());
+
+const echo = { function_name: "builtin.echo" };
+const chain = {
+  name: "feed",
+  nodes: [
+    { id: "a", type: "function", config: { function_name: "builtin.sleep", params: { ms: 50 } } },
+    { id: "b", type: "function", config: echo },
+    { id: "skipped", type: "function", config: echo },
+    { id: "c", type: "function", config: { function_name: "builtin.sleep", params: { ms: 50 } } },
+  ],
+  edges: [
+    { from: "a", to: "b" },
+    { from: "b", to: "skipped", condition: "false" },
+    { from: "b", to: "c" },
+  ],
+};
+
+/** Sends a text and resolves with the first message. */
+function say(text: string | Buffer): Promise<{ [key: string]: unknown }> {
+  const socket = new WebSocket(`${engine.gateway.url().replace("http", "ws")}/api/v1/ws`);
+  return new Promise((resolve, reject) => {
+    socket.on("error", reject);
+    socket.on("open", () => socket.send(text));
+    socket.on("message", (data: Buffer) => {
+      socket.close();
+      resolve(JSON.parse(data.toString()) as { [key: string]: unknown });
+    });
+  });
+}
+
+describe("the live feed", () => {
+  it("begins with a snapshot, tells every change in order, and ends", async () => {
+    const runId = await engine.submit({ workflow: chain, input: {} });
+    const heard = await engine.follow(runId);
+    expect(heard[0]).toMatchObject({ type: "snapshot", run_id: runId });
+    expect(heard.at(-1)).toMatchObject({ type: "end", status: "COMPLETED" });
+    const positions = heard.slice(1).map((message) => message.position as string);
+    positions.slice(1).forEach((position, i) => {
+      expect(comparePositions(position, positions[i] as string)).toBeGreaterThanOrEqual(0);
+    });
+    const progress = heard.slice(1, -1).map((message) => message.progress as number);
+    expect([...progress].sort((x, y) => x - y)).toEqual(progress);
+    expect(progress.at(-1)).toBe(100);
+    expect(heard.filter((m) => m.node === "skipped").map((m) => m.status)).toEqual(["skipped"]);
+  });
+
+  it("a reconnect with the last position misses nothing and repeats nothing", async () => {
+    const runId = await engine.submit({ workflow: chain, input: {} });
+    await engine.ended(runId);
+    const all = await engine.follow(runId, { from: "0.-1" });
+    for (let cut = 1; cut < all.length; cut++) {
+      const from = all[cut - 1]?.position as string;
+      const rest = all.filter((m) => comparePositions(m.position as string, from) > 0);
+      if (rest.length > 0) {
+        expect(await engine.follow(runId, { from })).toEqual(rest);
+      }
+    }
+  });
+
+  it("a run that has ended gives its snapshot and its end", async () => {
+    const runId = await engine.submit({ workflow: chain, input: {} });
+    await engine.ended(runId);
+    const heard = await engine.follow(runId);
+    expect(heard.map((message) => message.type)).toEqual(["snapshot", "end"]);
+    expect(heard[0]).toMatchObject({ status: "COMPLETED", progress: 100 });
+  });
+
+  it("many watchers of one run hear the same", async () => {
+    const runId = await engine.submit({ workflow: chain, input: {} });
+    const from = "0.-1";
+    const all = await Promise.all(Array.from({ length: 20 }, () => engine.follow(runId, { from })));
+    all.forEach((heard) => expect(heard).toEqual(all[0]));
+  });
+
+  it.each([
+    ["an unknown run", '{"type":"subscribe","run_id":"nope"}', "GV_RUN_NOT_FOUND"],
+    ["no run", '{"type":"subscribe"}', "GV_BAD_INPUT"],
+    ["a wrong position", '{"type":"subscribe","run_id":"x","from":"y"}', "GV_BAD_INPUT"],
+    ["an unknown type", '{"type":"hello"}', "GV_BAD_INPUT"],
+    ["broken JSON", '{"type":', "GV_BAD_INPUT"],
+    ["no object", "7", "GV_BAD_INPUT"],
+  ])("%s is answered with an error", async (_, text, code) => {
+    expect(await say(text)).toMatchObject({ type: "error", code });
+  });
+
+  it("binary garbage is answered with an error, a ping with a pong", async () => {
+    expect(await say(Buffer.from([0, 255, 3]))).toMatchObject({ code: "GV_BAD_INPUT" });
+    expect(await say('{"type":"ping"}')).toEqual({ type: "pong" });
+  });
+
+  it("is alive and ready, and knows no other page", async () => {
+    const get = async (path: string): Promise<number> =>
+      (await fetch(`${engine.gateway.url()}${path}`)).status;
+    expect([await get("/healthz"), await get("/readyz"), await get("/x")]).toEqual([200, 200, 404]);
+  });
+});

@@ -1,0 +1,143 @@
+/**
+ * The gateway: health checks over HTTP and the live feed over WebSocket (`/api/v1/ws`). Any number
+ * may run; none holds state that a client would miss after reconnecting with its last position.
+ */
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import type { Logger } from "pino";
+import { WebSocketServer, type WebSocket } from "ws";
+import type { Service } from "../sdk/internal.ts";
+import type { Database } from "../sdk/postgres/index.ts";
+import { FeedClient, MESSAGE_BYTES_MAX } from "./client.ts";
+import { Hub } from "./hub.ts";
+
+export interface GatewayOptions {
+  host: string;
+  /** 0: any free port. */
+  port: number;
+  redisUrl: string;
+  db: Database;
+  partitions: number;
+  logger: Logger;
+}
+
+export interface Gateway extends Service {
+  /** `http://host:port`, once started. */
+  url(): string;
+}
+
+export const FEED_PATH = "/api/v1/ws";
+const HEARTBEAT_MS = 30_000;
+const READY_WITHIN_MS = 2000;
+
+/** Makes a gateway; it listens when started. */
+export function createGateway(options: GatewayOptions): Gateway {
+  return new GatewayService(options);
+}
+
+class GatewayService implements Gateway {
+  readonly name = "gateway";
+  readonly #o: GatewayOptions;
+  readonly #hub: Hub;
+  readonly #alive = new WeakMap<WebSocket, boolean>();
+  #server: Server | null = null;
+  #sockets: WebSocketServer | null = null;
+  #heartbeat: NodeJS.Timeout | undefined;
+
+  constructor(options: GatewayOptions) {
+    this.#o = options;
+    this.#hub = new Hub(options);
+  }
+
+  url(): string {
+    const address = this.#server?.address() as AddressInfo | null;
+    return `http://${this.#o.host}:${address?.port ?? this.#o.port}`;
+  }
+
+  async start(): Promise<void> {
+    await this.#hub.start();
+    const server = createServer((request, response) => {
+      void this.#answer(request.url ?? "/").then(({ code, body }) => {
+        response.writeHead(code, { "content-type": "application/json" });
+        response.end(JSON.stringify(body));
+      });
+    });
+    this.#server = server;
+    const sockets = new WebSocketServer({
+      server,
+      path: FEED_PATH,
+      maxPayload: MESSAGE_BYTES_MAX,
+    });
+    this.#sockets = sockets;
+    sockets.on("connection", (socket) => this.#accept(socket));
+    this.#heartbeat = setInterval(() => this.#beat(), HEARTBEAT_MS);
+    await new Promise<void>((resolve, reject) => {
+      server.once("error", reject);
+      server.listen(this.#o.port, this.#o.host, resolve);
+    });
+  }
+
+  async stop(): Promise<void> {
+    const server = this.#server;
+    this.#server = null;
+    clearInterval(this.#heartbeat);
+    this.#sockets?.clients.forEach((socket) => socket.close(1001, "the gateway stops"));
+    this.#sockets?.close();
+    if (server !== null) {
+      const closed = new Promise((resolve) => server.close(resolve));
+      server.closeAllConnections();
+      await closed;
+      await this.#hub.stop();
+    }
+  }
+
+  #accept(socket: WebSocket): void {
+    new FeedClient(socket, this.#hub);
+    this.#alive.set(socket, true);
+    socket.on("pong", () => this.#alive.set(socket, true));
+  }
+
+  /** Ends connections whose other side is gone. */
+  #beat(): void {
+    this.#sockets?.clients.forEach((socket) => {
+      if (this.#alive.get(socket) === false) {
+        socket.terminate();
+      } else {
+        this.#alive.set(socket, false);
+        socket.ping();
+      }
+    });
+  }
+
+  async #answer(url: string): Promise<{ code: number; body: object }> {
+    const path = url.split("?")[0];
+    if (path === "/healthz") {
+      return { code: 200, body: { status: "ok" } };
+    }
+    if (path === "/readyz") {
+      return this.#readiness();
+    }
+    return { code: 404, body: { error: { code: "GV_BAD_INPUT", message: `nothing at ${path}` } } };
+  }
+
+  async #readiness(): Promise<{ code: number; body: object }> {
+    const [redis, postgres] = await Promise.all([
+      this.#isUp(this.#hub.ping()),
+      this.#isUp(this.#o.db.query({ name: "gateway_ready", text: "SELECT 1 AS one" })),
+    ]);
+    const body = { status: redis && postgres ? "ready" : "not ready", redis, postgres };
+    return { code: redis && postgres ? 200 : 503, body };
+  }
+
+  async #isUp(check: Promise<unknown>): Promise<boolean> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<false>((resolve) => {
+      timer = setTimeout(() => resolve(false), READY_WITHIN_MS);
+    });
+    const up = check.then(
+      () => true,
+      () => false,
+    );
+    return Promise.race([up, late]).finally(() => clearTimeout(timer));
+  }
+}
