@@ -1,0 +1,103 @@
+/**
+ * What nodes and expressions see: a node's own input, and the outputs of other nodes.
+ *
+ * `ctx.x` for a reader is the output that x has in the reader's own rounds of the loops around both,
+ * and in the last round of each loop that is around x only. A node that was skipped, failed or not
+ * reached there has no entry.
+ */
+import type { Vars } from "../../condition/index.ts";
+import type { Ir, IrNode, Json } from "../ir.ts";
+import type { Frame } from "./frame.ts";
+import type { EdgeValue } from "./types.ts";
+
+/** The loops around a node, outermost first. */
+export function loopsAround(ir: Ir, node: IrNode): number[] {
+  const chain: number[] = [];
+  for (let loop = node.loop; loop !== null; loop = ir.loops[loop]?.parent ?? null) {
+    chain.unshift(loop);
+  }
+  return chain;
+}
+
+/** The output of `node` as seen from `frame`; undefined if there is none. */
+export function outputSeen(ir: Ir, frame: Frame, node: number): Json | undefined {
+  const target = nodeAt(ir, node);
+  const chain = loopsAround(ir, target);
+  let seen: Frame | undefined = commonFrame(frame, chain);
+  for (const loop of chain.slice(depthOf(seen))) {
+    seen = seen?.rounds.get(loop);
+  }
+  const ended = seen?.ended.get(node);
+  return ended?.status === "completed" ? ended.value : undefined;
+}
+
+/** `ctx` with those of `nodes` that have an output. Without a prototype: ids are data. */
+export function contextSeen(
+  ir: Ir,
+  frame: Frame,
+  nodes: Iterable<number>,
+): NonNullable<Vars["ctx"]> {
+  const ctx = Object.create(null) as NonNullable<Vars["ctx"]>;
+  for (const node of nodes) {
+    const output = outputSeen(ir, frame, node);
+    if (output !== undefined) ctx[nodeAt(ir, node).id] = { output };
+  }
+  return ctx;
+}
+
+/**
+ * What a node gets from its in-edges: the value of the one, or of several an object with the live
+ * ones by the id of their source, in the order of the edges.
+ */
+export function inputFromEdges(
+  ir: Ir,
+  node: IrNode,
+  frame: Frame,
+  arrivals: readonly (EdgeValue | null)[],
+): Json {
+  const [only] = node.in;
+  if (node.in.length === 1 && only !== undefined) return valueOn(ir, only, frame);
+  const entries = node.in.flatMap((edge, place): [string, Json][] =>
+    arrivals[place] === "live" ? named(ir, edge, frame) : [],
+  );
+  return Object.fromEntries(entries);
+}
+
+export function nodeAt(ir: Ir, index: number): IrNode {
+  const node = ir.nodes[index];
+  if (!node) throw new Error(`the IR is broken: there is no node ${index}`);
+  return node;
+}
+
+/** The value that came over an edge, for a join that lives in `frame`. */
+function valueOn(ir: Ir, edge: number, frame: Frame): Json {
+  const from = ir.edges[edge]?.from ?? -1;
+  const source = nodeAt(ir, from);
+  // An edge out of a loop comes from its last round.
+  let place: Frame | undefined = frame;
+  if (source.latch_of !== null) place = frame.rounds.get(source.latch_of);
+  const ended = place?.ended.get(from);
+  if (!ended) throw new Error(`"${source.id}" sent a live value before it had ended`);
+  return ended.value;
+}
+
+/** Sources that the compiler made are looked through: they stand for those that the author drew. */
+function named(ir: Ir, edge: number, frame: Frame): [string, Json][] {
+  const from = nodeAt(ir, ir.edges[edge]?.from ?? -1);
+  const value = valueOn(ir, edge, frame);
+  if (from.synthetic !== true) return [[from.id, value]];
+  if (from.in.length > 1) return Object.entries(value as { [key: string]: Json });
+  const [before] = from.in;
+  return before === undefined ? [] : named(ir, before, frame);
+}
+
+/** The innermost frame around `frame` that belongs to one of these nested loops, or the top. */
+function commonFrame(frame: Frame, chain: readonly number[]): Frame {
+  for (let at: Frame = frame; ; at = at.parent) {
+    if (at.parent === null || (at.loop !== null && chain.includes(at.loop))) return at;
+  }
+}
+
+function depthOf(frame: Frame | undefined): number {
+  return frame?.parent ? 1 + depthOf(frame.parent) : 0;
+}

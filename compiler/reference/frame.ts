@@ -1,0 +1,85 @@
+/**
+ * A frame: the place where tokens of one scope live - the top level, or one round of one loop.
+ *
+ * A round is a world of its own: joins in it count its arrivals only, and what its nodes put out is
+ * seen from it. Going round again leaves the old frame behind with everything that was still in
+ * flight there; nothing has to be removed.
+ */
+import type { Ir, Json } from "../ir.ts";
+import type { EdgeValue } from "./types.ts";
+
+/** What an ended node sends to its successors. */
+export interface Ended {
+  /** Only the output of a completed node can be read with `ctx`. */
+  status: "completed" | "failed";
+  value: Json;
+}
+
+export interface JoinState {
+  arrivals: (EdgeValue | null)[];
+  isDecided: boolean;
+}
+
+export class Frame {
+  /** Index into `Ir.loops`; null at top level. */
+  readonly loop: number | null;
+  /** From 1; 0 at top level. */
+  readonly round: number;
+  readonly parent: Frame | null;
+  readonly scope: string;
+  readonly ended = new Map<number, Ended>();
+  readonly joins = new Map<number, JoinState>();
+  /** The current round, or the last, of each loop that was entered from here. */
+  readonly rounds = new Map<number, Frame>();
+  #isOver = false;
+
+  private constructor(loop: number | null, round: number, parent: Frame | null, scope: string) {
+    this.loop = loop;
+    this.round = round;
+    this.parent = parent;
+    this.scope = scope;
+  }
+
+  static top(): Frame {
+    return new Frame(null, 0, null, "");
+  }
+
+  /** Begin a round of a loop inside this frame; the round before it is over. */
+  enter(ir: Ir, loop: number): Frame {
+    const before = this.rounds.get(loop);
+    before?.end();
+    const round = (before?.round ?? 0) + 1;
+    const element = `${ir.loops[loop]?.latch ?? -1}:${round}`;
+    const scope = this.scope === "" ? element : `${this.scope}/${element}`;
+    const frame = new Frame(loop, round, this, scope);
+    this.rounds.set(loop, frame);
+    return frame;
+  }
+
+  /** From now on whatever is in flight here, or in loops in here, is void. */
+  end(): void {
+    this.#isOver = true;
+  }
+
+  isAlive(): boolean {
+    return !this.#isOver && (this.parent?.isAlive() ?? true);
+  }
+
+  /** The frame of `loop` (null: the top level) that this one is, or is inside of. */
+  around(loop: number | null): Frame {
+    if (this.loop === loop) return this;
+    if (this.parent === null) {
+      throw new Error(`the IR is broken: an edge leads into the body of loop ${loop}`);
+    }
+    return this.parent.around(loop);
+  }
+
+  joinOf(node: number, arity: number): JoinState {
+    let state = this.joins.get(node);
+    if (!state) {
+      state = { arrivals: new Array<EdgeValue | null>(arity).fill(null), isDecided: false };
+      this.joins.set(node, state);
+    }
+    return state;
+  }
+}

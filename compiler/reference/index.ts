@@ -1,0 +1,18 @@
+/** The reference interpreter: the meaning of a compiled workflow, without an engine. */
+export { interpret } from "./interpreter.ts";
+export { firstCome, lastCome, recordedOrder, seededOrder } from "./order.ts";
+export { StepLimitError } from "./types.ts";
+export type {
+  EdgeValue,
+  HandlerContext,
+  HandlerError,
+  HandlerResult,
+  HandlerTable,
+  InterpretOptions,
+  InterpretResult,
+  NodeResult,
+  ReadyToken,
+  ReferenceError,
+  Scheduler,
+  TraceStep,
+} from "./types.ts";

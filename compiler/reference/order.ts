@@ -1,0 +1,45 @@
+/**
+ * Which token is next: the only freedom that an interpretation has. Workflows without `any` and
+ * `count` joins and without an unhandled failure under fail-fast must not show it in their results.
+ */
+import type { Scheduler } from "./types.ts";
+
+/** First come, first served. */
+export const firstCome: Scheduler = () => 0;
+
+/** The token that became ready last: follows one branch to its end before the others. */
+export const lastCome: Scheduler = (ready) => ready.length - 1;
+
+/** A random order that is the same for the same seed (a 32-bit integer). */
+export function seededOrder(seed: number): Scheduler {
+  const random = mulberry32(seed);
+  return (ready) => Math.floor(random() * ready.length);
+}
+
+/**
+ * The order in which another execution ended its tokens; one entry per attempt. Tokens that it does
+ * not name (it dropped them, or never came to them) wait until nothing else is ready.
+ */
+export function recordedOrder(ends: readonly { node: string; scope: string }[]): Scheduler {
+  const left = [...ends];
+  return (ready) => {
+    for (let i = 0; i < left.length; i++) {
+      const at = ready.findIndex((t) => t.node === left[i]?.node && t.scope === left[i]?.scope);
+      if (at < 0) continue;
+      left.splice(i, 1);
+      return at;
+    }
+    return 0;
+  };
+}
+
+/** A small generator of numbers from 0 up to 1, well mixed for any seed. */
+function mulberry32(seed: number): () => number {
+  let state = seed | 0;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
+  };
+}

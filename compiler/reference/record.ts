@@ -1,0 +1,173 @@
+/**
+ * What happened in a run, kept as it happens: the state of every node by its last decision, the
+ * failures that nothing handled, and the trace.
+ */
+import type { Ir, Json } from "../ir.ts";
+import { nodeAt } from "./data.ts";
+import type { Frame } from "./frame.ts";
+import type { JoinDecision } from "./join.ts";
+import type {
+  EdgeValue,
+  HandlerError,
+  InterpretResult,
+  NodeResult,
+  ReferenceError,
+  TraceStep,
+} from "./types.ts";
+
+type Open = Omit<NodeResult, "status"> & { status: NodeResult["status"] | "open" };
+
+export class Record {
+  readonly #ir: Ir;
+  readonly #nodes: Open[];
+  /** Scope of each node's last activation. */
+  readonly #scopes: string[] = [];
+  readonly #unhandled = new Set<number>();
+  readonly #trace: TraceStep[] = [];
+
+  constructor(ir: Ir) {
+    this.#ir = ir;
+    this.#nodes = ir.nodes.map(() => ({ status: "pending", activations: 0, attempts: 0 }));
+  }
+
+  readonly statusOf = (index: number): NodeResult["status"] => {
+    const status = this.#at(index).status;
+    return status === "open" ? "cancelled" : status;
+  };
+
+  activated(index: number, scope: string): void {
+    const { activations } = this.#at(index);
+    this.#nodes[index] = { status: "open", activations: activations + 1, attempts: 1 };
+    this.#scopes[index] = scope;
+    this.#tell({ event: "node.activated", ...this.#name(index, scope), attempt: 1 });
+  }
+
+  retried(index: number, scope: string, attempt: number, cause: HandlerError): void {
+    const { code, message } = cause;
+    const error = { code, message, node: this.#id(index), scope, attempts: attempt };
+    this.#at(index).attempts = attempt;
+    this.#tell({ event: "node.retrying", ...this.#name(index, scope), attempt, error });
+  }
+
+  completed(
+    index: number,
+    scope: string,
+    attempt: number,
+    output: Json,
+    edges: readonly EdgeValue[],
+  ): void {
+    Object.assign(this.#at(index), { status: "completed", attempts: attempt, output });
+    const sent = this.#sent(index, edges);
+    this.#tell({ event: "node.completed", ...this.#name(index, scope), attempt, output, ...sent });
+  }
+
+  failed(
+    index: number,
+    scope: string,
+    attempt: number,
+    error: ReferenceError,
+    edges: readonly EdgeValue[],
+    isHandled: boolean,
+  ): void {
+    Object.assign(this.#at(index), { status: "failed", attempts: attempt, error });
+    if (!isHandled) this.#unhandled.add(index);
+    const sent = this.#sent(index, edges);
+    this.#tell({ event: "node.failed", ...this.#name(index, scope), attempt, error, ...sent });
+  }
+
+  /** The activations before it still count; what they put out does not. */
+  skipped(index: number, scope: string): void {
+    const { activations, attempts } = this.#at(index);
+    this.#nodes[index] = { status: "skipped", activations, attempts };
+    this.#tell({ event: "node.skipped", ...this.#name(index, scope) });
+  }
+
+  voided(index: number, scope: string, attempt: number): void {
+    const node = this.#at(index);
+    // The head of the next round has been activated before the old round's tokens are dropped.
+    if (this.#scopes[index] === scope) node.status = "cancelled";
+    this.#tell({ event: "node.voided", ...this.#name(index, scope), attempt });
+  }
+
+  joined(
+    index: number,
+    scope: string,
+    arrivals: readonly (EdgeValue | null)[],
+    decision: Exclude<JoinDecision, { kind: "wait" }>,
+  ): void {
+    const skip = decision.kind === "skip" && decision.value === "dead" ? "skipped" : "failed";
+    const outcome = decision.kind === "fire" ? "fired" : skip;
+    const name = this.#name(index, scope);
+    this.#tell({ event: "join.decided", ...name, arrivals: [...arrivals], outcome });
+  }
+
+  wentRound(head: number, scope: string): void {
+    this.#tell({ event: "loop.round", ...this.#name(head, scope) });
+  }
+
+  loopEnded(latch: number, scope: string): void {
+    this.#tell({ event: "loop.ended", ...this.#name(latch, scope) });
+  }
+
+  /** Under `continue`: the run's error if any failure was not handled. */
+  failuresError(): ReferenceError | undefined {
+    const ids = this.#failedIds();
+    if (ids.length === 0) return undefined;
+    const message = `${ids.length} nodes failed: ${ids.join(", ")}`;
+    return { code: "FAILED", message, details: { nodes: ids } };
+  }
+
+  /** With no token left, no join may still hold some: that would be a run that never ends. */
+  assertDecided(frame: Frame): void {
+    for (const [node, { arrivals, isDecided }] of frame.joins) {
+      if (isDecided || !frame.isAlive()) continue;
+      const missing = nodeAt(this.#ir, node).in.filter((_, place) => arrivals[place] === null);
+      throw new Error(
+        `the IR is broken: "${this.#id(node)}" waits in "${frame.scope}" for edges ${missing}`,
+      );
+    }
+    for (const inner of frame.rounds.values()) this.assertDecided(inner);
+  }
+
+  result(status: "COMPLETED" | "FAILED", output: Json, error?: ReferenceError): InterpretResult {
+    const failed = error === undefined ? {} : { error };
+    const event = status === "COMPLETED" ? "run.completed" : "run.failed";
+    this.#tell({ event, output, ...failed });
+    const nodes: { [id: string]: NodeResult } = Object.create(null) as { [id: string]: NodeResult };
+    this.#ir.nodes.forEach((node, index) => {
+      if (node.synthetic === true) return;
+      nodes[node.id] = { ...this.#at(index), status: this.statusOf(index) };
+    });
+    const failedNodes = this.#failedIds();
+    return { status, output, ...failed, failed_nodes: failedNodes, nodes, trace: this.#trace };
+  }
+
+  #failedIds(): string[] {
+    return [...this.#unhandled].sort((a, b) => a - b).map((index) => this.#id(index));
+  }
+
+  #sent(index: number, edges: readonly EdgeValue[]): Pick<TraceStep, "edges"> {
+    if (edges.length === 0) return {};
+    const { out } = nodeAt(this.#ir, index);
+    const to = (place: number): string => this.#id(this.#ir.edges[out[place] ?? -1]?.to ?? -1);
+    return { edges: edges.map((value, place) => ({ to: to(place), value })) };
+  }
+
+  #name(index: number, scope: string): { node: string; scope: string } {
+    return { node: this.#id(index), scope };
+  }
+
+  #id(index: number): string {
+    return nodeAt(this.#ir, index).id;
+  }
+
+  #at(index: number): Open {
+    const node = this.#nodes[index];
+    if (!node) throw new Error(`the IR is broken: there is no node ${index}`);
+    return node;
+  }
+
+  #tell(step: TraceStep): void {
+    this.#trace.push(step);
+  }
+}

@@ -1,0 +1,121 @@
+/** What goes into the reference interpreter and what comes out of it. */
+import type { Vars } from "../../condition/index.ts";
+import type { IrNode, Json } from "../ir.ts";
+
+/** What a node kind learns about the execution that it is asked for. */
+export interface HandlerContext {
+  /** The run's input. */
+  input: Json;
+  /** The node's own input, `config.input` applied. */
+  data: Json;
+  /** What the expressions of the node's config see. */
+  vars: Vars;
+  /** From 1. */
+  attempt: number;
+  /** Round of the innermost loop around the node, from 1. */
+  iteration?: number;
+  /** `<latch node index>:<round>` per loop around the node, joined by `/`; "" at top level. */
+  scope: string;
+}
+
+export interface HandlerError {
+  code: string;
+  message: string;
+  /** The node ran out of its time: `timeout` edges are candidates. */
+  timeout?: boolean;
+  /** False: another attempt would fail in the same way. Default true. */
+  retryable?: boolean;
+}
+
+export type HandlerResult = { output: Json } | { error: HandlerError };
+
+/** The node kinds: everything that a node does by itself. Must not change what it is given. */
+export interface HandlerTable {
+  evaluate(node: IrNode, context: HandlerContext): HandlerResult;
+}
+
+/** A token that may be executed next. */
+export interface ReadyToken {
+  readonly node: string;
+  readonly scope: string;
+  readonly attempt: number;
+}
+
+/** Picks the next token: its index in `ready`, which is in order of readiness and never empty. */
+export type Scheduler = (ready: readonly ReadyToken[]) => number;
+
+export interface InterpretOptions {
+  handlers: HandlerTable;
+  /** Default: first come, first served. */
+  order?: Scheduler;
+  /** `run.id` for expressions. */
+  runId?: string;
+  /** For the kinds whose config may read them (http, llm, emit). */
+  secrets?: { [name: string]: string };
+  /** Executions, retries included, after which StepLimitError is thrown. Default 100,000. */
+  maxSteps?: number;
+}
+
+export interface ReferenceError {
+  code: string;
+  message: string;
+  node?: string;
+  scope?: string;
+  attempts?: number;
+  details?: { [key: string]: Json };
+}
+
+/** Of the node's last activation; a node that the run never reached is `pending`. */
+export interface NodeResult {
+  status: "pending" | "completed" | "failed" | "skipped" | "cancelled";
+  /** How often it was activated: rounds of a loop count, retries do not. */
+  activations: number;
+  /** Attempts of the last activation. */
+  attempts: number;
+  output?: Json;
+  error?: ReferenceError;
+}
+
+export type EdgeValue = "live" | "dead" | "failed";
+
+/** One thing that happened; the words are those of the journal. */
+export interface TraceStep {
+  event:
+    | "node.activated"
+    | "node.completed"
+    | "node.failed"
+    | "node.retrying"
+    | "node.skipped"
+    | "node.voided"
+    | "join.decided"
+    | "loop.round"
+    | "loop.ended"
+    | "run.completed"
+    | "run.failed";
+  node?: string;
+  scope?: string;
+  attempt?: number;
+  /** What was sent on the out-edges, by target, in the order of the edges. */
+  edges?: { to: string; value: EdgeValue }[];
+  /** What the in-edges of a decided join had brought by then, in their order; null: nothing yet. */
+  arrivals?: (EdgeValue | null)[];
+  outcome?: "fired" | "skipped" | "failed";
+  output?: Json;
+  error?: ReferenceError;
+}
+
+export interface InterpretResult {
+  status: "COMPLETED" | "FAILED";
+  /** null if the run failed. */
+  output: Json;
+  error?: ReferenceError;
+  /** Nodes whose failure no edge handled, in topological order. */
+  failed_nodes: string[];
+  nodes: { [id: string]: NodeResult };
+  trace: TraceStep[];
+}
+
+/** The run did not end within `maxSteps`. */
+export class StepLimitError extends Error {
+  override readonly name = "StepLimitError";
+}
