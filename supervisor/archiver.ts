@@ -106,28 +106,31 @@ export class Archiver extends Loop {
   async #session(from: Cursor, signal: AbortSignal): Promise<void> {
     const { certifier } = this.#options;
     let cursor = from;
-    let next = this.#read(cursor);
-    try {
-      while (!signal.aborted && certifier.epoch === cursor.epoch) {
-        const block = await next;
-        if (block === null) {
-          await this.#compareTail(cursor);
-          next = this.#read(cursor);
-          continue;
-        }
-        next = this.#read(block.to);
-        await this.#archive(cursor, block, signal);
-        cursor = block.to;
-        this.#trim(block);
+    let next = this.#readAhead(cursor);
+    while (!signal.aborted && certifier.epoch === cursor.epoch) {
+      const block = await next;
+      if (block === null) {
+        await this.#compareTail(cursor);
+        next = this.#readAhead(cursor);
+        continue;
       }
-    } finally {
-      next.catch(() => undefined);
+      next = this.#readAhead(block.to);
+      await this.#archive(cursor, block, signal);
+      cursor = block.to;
+      this.#trim(block);
     }
   }
 
+  /** A read whose failure is seen when it is awaited, which may be after the next commit or never. */
+  #readAhead(cursor: Cursor): Promise<Block | null> {
+    const block = this.#read(cursor);
+    block.catch(() => undefined);
+    return block;
+  }
+
   /** The next block after `cursor`; null if nothing came within BLOCK_MS. */
-  async #read(cursor: Cursor, blockMs = BLOCK_MS): Promise<Block | null> {
-    const read = ["COUNT", this.#count, "BLOCK", blockMs, "STREAMS"] as const;
+  async #read(cursor: Cursor): Promise<Block | null> {
+    const read = ["COUNT", this.#count, "BLOCK", BLOCK_MS, "STREAMS"] as const;
     const reply = await this.#redis.xread(...read, this.#keys.ev, cursor.streamId);
     const entries = reply?.[0]?.[1] ?? [];
     if (entries.length === 0) {
@@ -156,7 +159,11 @@ export class Archiver extends Loop {
 
   /** When idle: records that are not behind the cursor's stream id would never be read. */
   async #compareTail(cursor: Cursor): Promise<void> {
-    const [epoch, nonce] = await this.#options.context.redis.hmget(this.#keys.meta, "epoch", "nonce");
+    const [epoch, nonce] = await this.#options.context.redis.hmget(
+      this.#keys.meta,
+      "epoch",
+      "nonce",
+    );
     if (epoch !== String(cursor.epoch)) {
       throw new CursorMoved(); // the certifier's business
     }

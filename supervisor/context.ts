@@ -44,7 +44,13 @@ export function scriptsOf(context: SupervisorContext, partition: number): Script
     const { redis, deployment, signal, logger } = context;
     const onUncertified = (waiting: boolean): void =>
       logger.info({ partition, waiting }, "waits for the partition's certificate");
-    runner = new ScriptRunner({ redis, deployment: deployment.id, partition, signal, onUncertified });
+    runner = new ScriptRunner({
+      redis,
+      deployment: deployment.id,
+      partition,
+      signal,
+      onUncertified,
+    });
     runners.set(partition, runner);
   }
   return runner;

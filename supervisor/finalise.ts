@@ -5,12 +5,7 @@
  * that of the terminal nodes, which the run hash still holds: it is released only after the commit
  * that this prepares. Should it be gone all the same, the archived journal has them too.
  */
-import {
-  parseRecord,
-  partitionKeys,
-  type RunError,
-  type Transition,
-} from "../sdk/internal.ts";
+import { parseRecord, partitionKeys, type RunError, type Transition } from "../sdk/internal.ts";
 import { readJournals, runsById, type RunChange } from "../sdk/postgres/index.ts";
 import type { SupervisorContext } from "./context.ts";
 import { isUnhandled, type BlockFold, type RunFold } from "./fold-block.ts";
@@ -67,7 +62,10 @@ export class Finaliser {
   }
 
   /** The workflows of `runs`; a run of which nothing is known is absent. */
-  async irsOf(block: BlockFold, runs: readonly { runId: string }[]): Promise<Map<string, StoredIr>> {
+  async irsOf(
+    block: BlockFold,
+    runs: readonly { runId: string }[],
+  ): Promise<Map<string, StoredIr>> {
     const { irs, db } = this.#context;
     for (const run of block.runs.values()) {
       if (run.irHash !== null) {
@@ -75,7 +73,10 @@ export class Finaliser {
       }
     }
     const unknown = runs.filter(({ runId }) => !this.#hashes.has(runId));
-    for (const row of await runsById(db, unknown.map(({ runId }) => runId))) {
+    for (const row of await runsById(
+      db,
+      unknown.map(({ runId }) => runId),
+    )) {
       this.#remember(row.id, row.irHash);
     }
     const hashes = runs.flatMap(({ runId }) => this.#hashes.get(runId) ?? []);
@@ -204,7 +205,10 @@ export async function armedTimers(
       const armed = names.filter((name) => /^d\d+$/.test(name));
       if (armed.length > 0) {
         const members = await context.redis.hmget(keys.run(runId), ...armed);
-        timers.set(runId, members.filter((member) => member !== null));
+        timers.set(
+          runId,
+          members.filter((member) => member !== null),
+        );
       }
     }),
   );

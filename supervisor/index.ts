@@ -167,7 +167,10 @@ async function contextOf(
   return context;
 }
 
-function servicesOf(options: SupervisorOptions, context: SupervisorContext): Omit<Parts, "abort" | "close"> {
+function servicesOf(
+  options: SupervisorOptions,
+  context: SupervisorContext,
+): Omit<Parts, "abort" | "close"> {
   const { compile = compileWorkflow, backlogRecordsMax, stalledAfterMs } = options;
   const starter = new Starter(context);
   const partitions = Array.from({ length: context.deployment.partitions }, (_, p) => p);

@@ -121,9 +121,10 @@ function describe(hash: string, ir: Ir, text: string): StoredIr {
 
 /** A validator, or why there is none. */
 function compileSchema(schema: Json): ValidateFunction | string {
-  const linear = (pattern: string): { test(text: string): boolean } => {
+  const linear = (pattern: string): { test(text: string): boolean; toString(): string } => {
     const compiled = RE2JS.compile(RE2JS.translateRegExp(pattern));
-    return { test: (text) => compiled.matcher(text).find() };
+    // ajv tells patterns apart by their text.
+    return { test: (text) => compiled.matcher(text).find(), toString: () => pattern };
   };
   linear.code = "linear";
   try {

@@ -76,7 +76,10 @@ export class Loop implements Service {
         }
         waitMs = Math.min(ERROR_WAIT_MS_MIN * 2 ** Math.min(failures++, 16), ERROR_WAIT_MS_MAX);
         const code = errorCode(error);
-        this.#options.logger.warn({ err: error, code, waitMs }, `${this.name} failed; it tries again`);
+        this.#options.logger.warn(
+          { err: error, code, waitMs },
+          `${this.name} failed; it tries again`,
+        );
       }
       await this.#pause(waitMs);
     }

@@ -50,7 +50,10 @@ export async function rebuildRuns(rollback: Rollback, context: SupervisorContext
     const journals = await readJournals(context.db, ids);
     const irs = await context.irs.load(rows.map((row) => row.irHash));
     const started = rows.filter((row) => (journals.get(row.id)?.length ?? 0) > 0);
-    await raiseRunEpochs(context.db, started.map((row) => row.id));
+    await raiseRunEpochs(
+      context.db,
+      started.map((row) => row.id),
+    );
     for (const row of started) {
       const stored = irs.get(row.irHash);
       if (stored !== undefined) {

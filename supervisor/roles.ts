@@ -66,7 +66,12 @@ export class Roles extends Loop {
       const service = role.open();
       this.#held.set(role.key, service);
       this.#logger.info({ role: role.name }, "role taken");
-      await service.start();
+      try {
+        await service.start();
+      } catch (error) {
+        await this.#drop(error as Error);
+        throw error;
+      }
     }
   }
 

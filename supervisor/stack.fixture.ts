@@ -23,9 +23,16 @@ import {
   type CompletionResult,
   type RunProfile,
 } from "../sdk/internal.ts";
-import { connectPostgres, ensureDeployment, migrate, type Database } from "../sdk/postgres/index.ts";
+import {
+  admitRuns,
+  connectPostgres,
+  ensureDeployment,
+  migrate,
+  type Database,
+} from "../sdk/postgres/index.ts";
 import type { SupervisorContext } from "./context.ts";
 import { IrStore } from "./ir-store.ts";
+import { Starter } from "./starter.ts";
 import type { Compile } from "./workflows.ts";
 
 export interface Stack {
@@ -225,7 +232,7 @@ export async function work(
   const profile = new Profiles().add(ir, irHash, place);
   const queueKey = profile.queueKeys[0] as string;
   await stack.redis.xgroup("CREATE", queueKey, GROUP, "0", "MKSTREAM").catch(() => undefined);
-  for (let settled = 0; ; ) {
+  for (let settled = 0; ;) {
     const group = ["GROUP", GROUP, "w1"] as const;
     const reply = (await stack.redis.xreadgroup(
       ...group,
@@ -284,4 +291,26 @@ export async function eventually<T>(
     }
     await new Promise((resolve) => setImmediate(resolve));
   }
+}
+
+/** Admits and starts runs of a workflow, the way the intake does. */
+export async function startRuns(
+  context: SupervisorContext,
+  ir: Ir,
+  hash: string,
+  runIds: readonly string[],
+): Promise<void> {
+  const definition = { hash, name: ir.name, version: "1", source: null, createdAtMs: 1 };
+  const rows = runIds.map((id) => ({
+    ...{ id, tenant: "", workflow: ir.name, version: "1", irHash: hash, partition: 0 },
+    ...{ namespace: "", priority: "normal" as const, input: "null", idempotencyKey: null },
+    ...{ requestHash: "", createdAtMs: context.clock.nowMs() },
+  }));
+  await admitRuns(context.db, [{ ...definition, ir: JSON.stringify(ir) }], rows);
+  const starter = new Starter(context);
+  const notAfterMs = await starter.notAfterMs();
+  await starter.start(
+    rows.map((row) => ({ ...row, epoch: 1 })),
+    notAfterMs,
+  );
 }

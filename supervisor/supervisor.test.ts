@@ -1,10 +1,15 @@
 import { pino } from "pino";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { compile, type Ir } from "../compiler/index.ts";
 import { globalKeys, partitionKeys } from "../sdk/internal.ts";
 import { readJournal, readRun } from "../sdk/postgres/index.ts";
 import { createSupervisor, type Supervisor } from "./index.ts";
-import { chainIr, compileFake, eventually, startStack, work, type Stack } from "./stack.fixture.ts";
+import { eventually, startStack, work, type Stack } from "./stack.fixture.ts";
 
+const call = (id: string): object => ({
+  ...{ id, type: "function" },
+  config: { function_name: "work" },
+});
 let stack: Stack;
 let supervisor: Supervisor;
 
@@ -13,8 +18,7 @@ beforeAll(async () => {
   supervisor = createSupervisor({
     redisUrl: stack.redisUrl,
     database: stack.db,
-    logger: pino({ level: process.env.GV_TEST_LOG ?? "silent" }),
-    compile: compileFake,
+    logger: pino({ level: "silent" }),
   });
   await supervisor.start();
 });
@@ -39,12 +43,18 @@ async function answer(entryId: string): Promise<{ run_id: string; status: string
 
 describe("supervisor", () => {
   it("takes a submission from the queue to a completed, released run", async () => {
-    const id = await submit({ workflow: { nodes: ["a", "b", "c"] }, input: { x: "\u0000" } });
+    const edges = [
+      { from: "a", to: "b" },
+      { from: "b", to: "c" },
+    ];
+    const nodes = ["a", "b", "c"].map(call);
+    const workflow = { metadata: { name: "three" }, nodes, edges };
+    const id = await submit({ workflow, input: { x: "\u0000" } });
     const { run_id: runId, status } = await answer(id);
     expect(status).toBe("accepted");
 
-    const ir = chainIr(["a", "b", "c"]);
-    await eventually(() => work(stack, ir, "hash-abc-[null,null]"));
+    const { ir, hash } = compile({ document: workflow });
+    await eventually(() => work(stack, ir as Ir, hash as string));
     const row = await eventually(async () => {
       const found = await readRun(stack.db, runId);
       return found?.status === "COMPLETED" ? found : null;
@@ -57,5 +67,29 @@ describe("supervisor", () => {
       ...["run.started", "node.completed", "node.completed", "node.completed", "run.completed"],
     ]);
     expect(await stack.redis.xlen(globalKeys.submissions)).toBe(0);
+  });
+
+  it("runs a published workflow by name and version", async () => {
+    const workflow = { metadata: { name: "one", version: "2" }, nodes: [call("a")], edges: [] };
+    const { ir, hash } = compile({ document: workflow });
+    const first = await answer(await submit({ workflow }));
+    const again = await answer(await submit({ workflow_ref: "one@2" }));
+    expect([first.status, again.status]).toEqual(["accepted", "accepted"]);
+    await eventually(() => work(stack, ir as Ir, hash as string));
+    await eventually(async () => (await readRun(stack.db, again.run_id))?.status === "COMPLETED");
+  });
+
+  it("refuses a number of partitions other than the deployment's", async () => {
+    const { redisUrl, db: database } = stack;
+    const logger = pino({ level: "silent" });
+    const other = createSupervisor({ redisUrl, database, logger, partitions: 8 });
+    await expect(other.start()).rejects.toMatchObject({ code: "GV_PARTITION_MISMATCH" });
+    await other.stop(1000);
+  });
+
+  it("holds the role of its partition, and may be stopped twice", async () => {
+    expect(supervisor.roles()).toEqual(["partition 0"]);
+    await supervisor.stop(5000);
+    await supervisor.stop(5000);
   });
 });

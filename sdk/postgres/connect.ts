@@ -153,7 +153,8 @@ const AWAY_CODES = new Set([
   ...["ECONNREFUSED", "ECONNRESET", "ENOENT", "EPIPE", "ETIMEDOUT", "EHOSTUNREACH", "ENOTFOUND"],
   ...["EAI_AGAIN", "57P01", "57P02", "57P03", "53300", "25006"],
 ]);
-const AWAY_TEXT = /connection terminated|timeout (exceeded|expired)|not queryable|client was closed/i;
+const AWAY_TEXT =
+  /connection terminated|timeout (exceeded|expired)|not queryable|client was closed/i;
 
 /** Whether an error means that the server cannot be reached now, or cannot be written to. */
 export function isDatabaseAway(error: unknown): boolean {

@@ -40,7 +40,10 @@ const LIST = {
       AND ($2::text IS NULL OR run_id = $2) AND ($3::bigint IS NULL OR created_at_ms < $3)
     ORDER BY created_at_ms DESC, id DESC LIMIT $4`,
 };
-const READ = { name: "dead_letters_read", text: `SELECT ${COLUMNS} FROM dead_letters WHERE id = $1` };
+const READ = {
+  name: "dead_letters_read",
+  text: `SELECT ${COLUMNS} FROM dead_letters WHERE id = $1`,
+};
 const SETTLE = {
   name: "dead_letters_settle",
   text: "UPDATE dead_letters SET state = $2 WHERE id = $1 AND state = 'open' RETURNING id",

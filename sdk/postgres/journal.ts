@@ -62,7 +62,9 @@ export async function readJournal(
 ): Promise<ArchivedTransition[]> {
   const rows = await db.query<{ transitions: string }>(READ, [runId, fromSeq, segmentsMax]);
   const all = rows.flatMap((row) => parseSegment(row.transitions));
-  return fromSeq === 0 ? all : all.filter(({ position }) => Number.parseInt(position, 10) >= fromSeq);
+  return fromSeq === 0
+    ? all
+    : all.filter(({ position }) => Number.parseInt(position, 10) >= fromSeq);
 }
 
 /** Archived transitions of several runs, in order, by run id. */

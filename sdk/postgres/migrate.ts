@@ -81,7 +81,10 @@ function migrationsDir(): string {
   );
   const dir = dirs.find((path) => existsSync(path));
   if (dir === undefined) {
-    throw new GavotteError("GV_SCHEMA_OUTDATED", `no migrations in ${dirs.join(" or ")}; reinstall`);
+    throw new GavotteError(
+      "GV_SCHEMA_OUTDATED",
+      `no migrations in ${dirs.join(" or ")}; reinstall`,
+    );
   }
   return dir;
 }

@@ -217,7 +217,12 @@ function definition(hash: string) {
 }
 
 function run(id: string): NewRun {
-  const rest = { namespace: "", priority: "normal", idempotencyKey: null, requestHash: "" } as const;
+  const rest = {
+    namespace: "",
+    priority: "normal",
+    idempotencyKey: null,
+    requestHash: "",
+  } as const;
   const where = { tenant: "", workflow: "n", version: "1", irHash: "h1", partition: 0 };
   return { id, ...where, ...rest, input: "null", createdAtMs: 100 };
 }

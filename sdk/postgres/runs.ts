@@ -69,7 +69,10 @@ const INSERT = {
       $6::integer[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $13::bigint[])
     ON CONFLICT DO NOTHING RETURNING id`,
 };
-const BY_ID = { name: "runs_by_id", text: `SELECT ${COLUMNS} FROM runs WHERE id = ANY($1::text[])` };
+const BY_ID = {
+  name: "runs_by_id",
+  text: `SELECT ${COLUMNS} FROM runs WHERE id = ANY($1::text[])`,
+};
 const BY_KEY = {
   name: "runs_by_key",
   text: `SELECT ${COLUMNS} FROM runs WHERE (tenant, idempotency_key) IN
@@ -180,7 +183,11 @@ export async function changeRuns(tx: Queryable, changes: readonly RunChange[]): 
 }
 
 /** Runs accepted before `beforeMs` that nothing has been heard of, oldest first. */
-export async function queuedRuns(db: Queryable, beforeMs: number, limit: number): Promise<RunRow[]> {
+export async function queuedRuns(
+  db: Queryable,
+  beforeMs: number,
+  limit: number,
+): Promise<RunRow[]> {
   return db.query<Row>(QUEUED, [beforeMs, limit]);
 }
 

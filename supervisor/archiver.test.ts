@@ -1,0 +1,199 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { partitionKeys, type Service } from "../sdk/internal.ts";
+import {
+  listDeadLetters,
+  readCursor,
+  readJournal,
+  readRun,
+  type RunRow,
+} from "../sdk/postgres/index.ts";
+import type { Rollback, SupervisorContext } from "./context.ts";
+import { createPartition } from "./partition.ts";
+import {
+  chainIr,
+  contextOf,
+  eventually,
+  startRuns,
+  startStack,
+  work,
+  type Stack,
+} from "./stack.fixture.ts";
+
+const keys = partitionKeys(0);
+const ir = chainIr(["a", "b"]);
+let stack: Stack;
+let context: SupervisorContext & { close(): void };
+let partition: Service;
+let rollbacks: Rollback[];
+let count = 0;
+const newId = (): string => `run-${++count}`;
+
+beforeAll(async () => {
+  stack = await startStack();
+});
+
+afterAll(async () => {
+  await stack.close();
+});
+
+beforeEach(async () => {
+  rollbacks = [];
+  const onRollback = (rollback: Rollback): Promise<void> => {
+    rollbacks.push(rollback);
+    return Promise.resolve();
+  };
+  context = await contextOf(stack, { onRollback });
+  partition = createPartition(context, 0);
+  await partition.start();
+});
+
+afterEach(async () => {
+  await partition.stop(5000);
+  context.close();
+});
+
+async function ended(id: string): Promise<RunRow> {
+  return eventually(async () => {
+    const row = await readRun(stack.db, id);
+    return row !== null && row.endedAtMs !== null ? row : null;
+  });
+}
+
+async function restart(): Promise<void> {
+  await partition.stop(5000);
+  partition = createPartition(context, 0);
+  await partition.start();
+}
+
+describe("archiver", () => {
+  it("copies each transition once, although archivers die and two run at once", async () => {
+    const ids = Array.from({ length: 40 }, newId);
+    const rival = createPartition(context, 0);
+    await rival.start();
+    for (let i = 0; i < ids.length; i += 10) {
+      await startRuns(context, ir, "h-ab", ids.slice(i, i + 10));
+      const settling = work(stack, ir, "h-ab");
+      await restart();
+      await settling;
+    }
+    await Promise.all(ids.map(ended));
+    await rival.stop(5000);
+    for (const id of ids) {
+      const events = (await readJournal(stack.db, id)).map(({ transition }) => transition.e);
+      const once = ["run.started", "node.completed", "node.completed", "run.completed"];
+      expect(events).toEqual(once);
+    }
+    await eventually(async () => (await stack.redis.zcard(keys.release)) === 0);
+    expect(rollbacks).toEqual([]);
+  });
+
+  it("releases runs whose end was committed by an archiver that died before releasing", async () => {
+    const id = newId();
+    await startRuns(context, ir, "h-ab", [id]);
+    await work(stack, ir, "h-ab");
+    await ended(id);
+    await eventually(async () => (await stack.redis.exists(keys.run(id))) === 0);
+    await stack.redis.hset(keys.run(id), "s", "completed", "d1", "emit|x|||||");
+    await stack.redis.zadd(keys.release, 1, id);
+    await restart();
+    await eventually(async () => (await stack.redis.exists(keys.run(id))) === 0);
+    expect(await stack.redis.zscore(keys.tombs, id)).not.toBeNull();
+  });
+
+  it("gives a failed run its error, and keeps the dead token", async () => {
+    const id = newId();
+    await startRuns(context, ir, "h-ab", [id]);
+    const value = '{"error":{"code":"BOOM","message":"no","node":"a"}}';
+    await work(stack, ir, "h-ab", () => ({ op: "X", value, extra: ',"dl":1,"ms":1' }));
+    const row = await ended(id);
+    expect(row.status).toBe("FAILED");
+    expect(JSON.parse(row.error ?? "")).toMatchObject({ code: "BOOM", node: "a" });
+    const letters = await listDeadLetters(stack.db, { runId: id, limit: 5 });
+    expect(letters).toMatchObject([{ kind: "token", node: "a", attempts: 1, state: "open" }]);
+  });
+
+  it("names the nodes that failed when a run went on and failed at its end", async () => {
+    const id = newId();
+    const single = chainIr(["only"]);
+    await startRuns(context, single, "h-only", [id]);
+    const value = '{"error":{"code":"BOOM","message":"no"}}';
+    await work(stack, single, "h-only", () => ({ op: "U", value }));
+    expect(JSON.parse((await ended(id)).error ?? "")).toEqual({
+      code: "FAILED",
+      message: "1 nodes failed: only",
+      details: { nodes: ["only"] },
+    });
+  });
+
+  it("fires a retry when it is due", async () => {
+    const id = newId();
+    await startRuns(context, ir, "h-ab", [id]);
+    const error = '{"error":{"code":"BOOM","message":"no"}}';
+    const retry = { op: "R", value: error, edges: "", delayMs: 30 } as const;
+    await work(stack, ir, "h-ab", (_, attempt) => (attempt === 1 ? retry : {}));
+    await eventually(async () => {
+      await work(stack, ir, "h-ab", (node, attempt) =>
+        node.id === "b" && attempt === 1 ? retry : {},
+      );
+      return (await readRun(stack.db, id))?.status === "COMPLETED";
+    });
+    const journal = await readJournal(stack.db, id);
+    const fired = journal.find(({ transition }) => transition.e === "node.activated");
+    const armed = journal.find(({ transition }) => transition.e === "node.retrying");
+    const lateMs = (fired?.t ?? 0) - (armed?.transition.due ?? 0);
+    expect(lateMs).toBeGreaterThanOrEqual(0);
+    expect(lateMs).toBeLessThan(250);
+  });
+
+  it("keeps a bounded tail of the stream, in which the cursor's record still is", async () => {
+    const ids = Array.from({ length: 1300 }, newId);
+    for (const id of ids) {
+      await startRuns(context, chainIr(["only"]), "h-only", [id]);
+    }
+    await work(stack, chainIr(["only"]), "h-only");
+    await ended(ids.at(-1) as string);
+    await eventually(async () => (await stack.redis.xlen(keys.ev)) < 2600);
+    const cursor = await readCursor(stack.db, 0);
+    const id = cursor?.streamId ?? "";
+    expect(await stack.redis.xrange(keys.ev, id, id)).toHaveLength(1);
+  }, 60_000);
+});
+
+describe("certification", () => {
+  it("lets a Redis that restarted with its data go on, without a rollback", async () => {
+    const id = newId();
+    await startRuns(context, ir, "h-ab", [id]);
+    await stack.restartRedis({ empty: false });
+    await work(stack, ir, "h-ab");
+    expect((await ended(id)).status).toBe("COMPLETED");
+    expect(rollbacks).toEqual([]);
+  });
+
+  it("notices a record that does not continue the chain", async () => {
+    const before = await readCursor(stack.db, 0);
+    const seq = String((before?.seq ?? 0) + 1);
+    const fields = ["v", "1", "seq", seq, "nonce", "x", "prev", "other", "t", "1", "b", "[]"];
+    await stack.redis.xadd(keys.ev, "*", ...fields);
+    const [rollback] = await eventually(() => (rollbacks.length > 0 ? rollbacks : null));
+    expect(rollback?.cursor.epoch).toBe((before?.epoch ?? 0) + 1);
+    await eventually(async () => (await stack.redis.hget(keys.meta, "epoch")) !== null);
+    expect(await stack.redis.exists(keys.ev)).toBe(0);
+  });
+
+  it("notices a tail that moved without a record behind the cursor", async () => {
+    await eventually(async () => (await stack.redis.hget(keys.meta, "epoch")) !== null);
+    await stack.redis.hset(keys.meta, "seq", 999_999, "nonce", "other");
+    await eventually(() => rollbacks.length > 0);
+  });
+
+  it("raises the epoch of an emptied Redis, whose partition then works again", async () => {
+    const before = await readCursor(stack.db, 0);
+    await stack.restartRedis({ empty: true });
+    await eventually(() => rollbacks.length > 0);
+    const id = newId();
+    await startRuns(context, ir, "h-ab", [id]);
+    await work(stack, ir, "h-ab");
+    expect((await ended(id)).status).toBe("COMPLETED");
+    expect((await readCursor(stack.db, 0))?.epoch).toBe((before?.epoch ?? 0) + 1);
+  });
+});

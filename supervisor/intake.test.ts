@@ -1,0 +1,194 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import type { Json } from "../compiler/ir.ts";
+import { globalKeys, INTAKE_GROUP, partitionKeys, type Service } from "../sdk/internal.ts";
+import { connectPostgres, listDeadLetters, readRun } from "../sdk/postgres/index.ts";
+import type { SubmissionReply } from "./admit-batch.ts";
+import type { SupervisorContext } from "./context.ts";
+import { Intake } from "./intake.ts";
+import { createPartition } from "./partition.ts";
+import { chainIr, compileFake, contextOf, eventually, startStack } from "./stack.fixture.ts";
+import { startRuns, TestClock, type Stack } from "./stack.fixture.ts";
+import { Starter, StartSweep } from "./starter.ts";
+
+const keys = partitionKeys(0);
+const GOOD = { workflow: { nodes: ["a"] } };
+let stack: Stack;
+let context: SupervisorContext & { close(): void };
+let partition: Service;
+let intake: Intake;
+
+beforeAll(async () => {
+  stack = await startStack();
+});
+
+afterAll(async () => {
+  await stack.close();
+});
+
+beforeEach(async () => {
+  context = await contextOf(stack);
+  partition = createPartition(context, 0);
+  await partition.start();
+  intake = new Intake({ context, compile: compileFake, starter: new Starter(context) });
+});
+
+afterEach(async () => {
+  await intake.stop(2000);
+  await partition.stop(2000);
+  context.close();
+});
+
+async function submit(submission: Json): Promise<string> {
+  const text = typeof submission === "string" ? submission : JSON.stringify(submission);
+  return (await stack.redis.xadd(globalKeys.submissions, "*", "submission", text)) as string;
+}
+
+async function answer(
+  entryId: string,
+  stream: string = globalKeys.replies,
+): Promise<SubmissionReply> {
+  return eventually(async () => {
+    const entries = await stack.redis.xrange(stream, "-", "+");
+    const replies = entries.map(([, fields]) => JSON.parse(fields[1] ?? "") as SubmissionReply);
+    return replies.find((reply) => reply.submission_id === entryId);
+  });
+}
+
+const codesOf = (reply: SubmissionReply): string[] => (reply.errors ?? []).map(({ code }) => code);
+
+describe("intake", () => {
+  it("answers each entry of a batch by itself, bad ones among good ones", async () => {
+    const schema = { type: "object", required: ["n"], properties: { n: { pattern: "^(a+)+$" } } };
+    const checked = { nodes: ["a"], schema };
+    const ids = [
+      await submit(GOOD),
+      await submit("{not json"),
+      await submit({ workflow: { broken: true } }),
+      await submit({ workflow: checked, input: {} }),
+      await submit({ workflow: checked, input: { n: `${"a".repeat(40)}!` } }),
+      await submit({ workflow: checked, input: { n: "aaa" } }),
+      await submit({ workflow_ref: "nobody@1" }),
+      await submit({ workflow: { nodes: "not a list" } }),
+      await submit({ ...GOOD, input: ["\u0000"] }),
+    ];
+    const nameless = await stack.redis.xadd(globalKeys.submissions, "*", "other", "x");
+    await intake.start();
+    const replies = await Promise.all([...ids, nameless as string].map((id) => answer(id)));
+    const outcomes = replies.map((reply) => codesOf(reply)[0] ?? reply.status);
+    expect(outcomes).toEqual([
+      "accepted",
+      "GV_BAD_SUBMISSION",
+      "GV2001",
+      "GV_BAD_INPUT",
+      "GV_BAD_INPUT",
+      "accepted",
+      "GV_WORKFLOW_NOT_FOUND",
+      "GV_WORKFLOW_INVALID",
+      "accepted",
+      "GV_BAD_SUBMISSION",
+    ]);
+    await eventually(async () => (await stack.redis.xlen(globalKeys.submissions)) === 0);
+    const letters = await listDeadLetters(stack.db, { state: "open", limit: 50 });
+    const kept = letters.filter(({ kind }) => kind === "submission").map(({ id }) => id);
+    expect(kept).toContain(`submission-${ids[1]}`);
+    expect(kept).toHaveLength(7);
+  });
+
+  it("answers the same key and payload with the first run, another payload with a refusal", async () => {
+    await intake.start();
+    const keyed = { ...GOOD, idempotency_key: "order-7" };
+    const first = await answer(await submit({ ...keyed, input: { a: 1, b: 2 } }));
+    const again = await answer(await submit({ ...keyed, input: { b: 2, a: 1 } }));
+    const other = await answer(await submit({ ...keyed, input: { a: 2 } }));
+    const tenant = await answer(await submit({ ...keyed, tenant: "t2", input: { a: 2 } }));
+    expect(again).toMatchObject({ status: "accepted", run_id: first.run_id });
+    expect(codesOf(other)).toEqual(["GV_IDEMPOTENCY_CONFLICT"]);
+    expect(tenant.status).toBe("accepted");
+    expect(tenant.run_id).not.toBe(first.run_id);
+  });
+
+  it("takes over what a dead intake had read, as the same run, started once", async () => {
+    const queue = keys.queue("fn:work", "normal");
+    const before = await stack.redis.xlen(queue);
+    await stack.redis
+      .xgroup("CREATE", globalKeys.submissions, INTAKE_GROUP, "0", "MKSTREAM")
+      .catch(() => undefined);
+    const id = await submit({ ...GOOD, reply_to: "gv:submissions:replies:me" });
+    const group = ["GROUP", INTAKE_GROUP, "dead"] as const;
+    await stack.redis.xreadgroup(...group, "STREAMS", globalKeys.submissions, ">");
+    const ids = [globalKeys.submissions, INTAKE_GROUP, "dead", 0, id] as const;
+    await stack.redis.xclaim(...ids, "IDLE", 60_000, "JUSTID");
+    await intake.start();
+    const reply = await answer(id, "gv:submissions:replies:me");
+    expect(reply.status).toBe("accepted");
+    expect(await readRun(stack.db, reply.run_id ?? "")).toMatchObject({ workflow: "chain" });
+    expect(await stack.redis.xlen(queue)).toBe(before + 1);
+    expect(await stack.redis.ttl("gv:submissions:replies:me")).toBeGreaterThan(0);
+  });
+
+  it("keeps entries while Postgres is away, and goes on when it is back", async () => {
+    const away = connectPostgres({ url: "postgres://nobody@127.0.0.1:1/none" });
+    let isAway = true;
+    const now = (): typeof away => (isAway ? away : stack.db);
+    const db: typeof away = {
+      pool: stack.db.pool,
+      singleSession: stack.db.singleSession,
+      query: (statement, values) => now().query(statement, values),
+      transaction: (steps) => now().transaction(steps),
+      close: () => Promise.resolve(),
+    };
+    const starter = new Starter(context);
+    const flaky = new Intake({ context: { ...context, db }, compile: compileFake, starter });
+    await flaky.start();
+    const id = await submit({ ...GOOD, input: "patient" });
+    await eventually(async () => {
+      const [pending] = await stack.redis.xpending(globalKeys.submissions, INTAKE_GROUP);
+      return Number(pending) === 1;
+    });
+    isAway = false;
+    expect((await answer(id)).status).toBe("accepted");
+    await flaky.stop(2000);
+    await away.close();
+  });
+
+  it("recreates its group in a Redis that was emptied", async () => {
+    await intake.start();
+    await stack.redis.del(globalKeys.submissions);
+    const id = await submit(GOOD);
+    expect((await answer(id)).status).toBe("accepted");
+  });
+
+  it("pauses while the journal waits to be archived", async () => {
+    await partition.stop(2000);
+    const starter = new Starter(context);
+    const limited = { context, compile: compileFake, starter, backlogRecordsMax: 0 };
+    const paused = new Intake(limited);
+    const id = await submit(GOOD);
+    await paused.start();
+    await stack.redis.ping();
+    const [entry] = await stack.redis.xrange(globalKeys.submissions, id, id);
+    expect(entry?.[0]).toBe(id);
+    await paused.stop(2000);
+    await stack.redis.xdel(globalKeys.submissions, id);
+  });
+});
+
+describe("start sweep", () => {
+  it("starts rows whose intake died before the start, once", async () => {
+    const clock = new TestClock();
+    const later = { ...context, clock };
+    const ir = chainIr(["swept"]);
+    const lost = { ...later, redis: stack.redis };
+    await startRuns(lost, ir, "h-swept", ["run-swept"]);
+    await stack.redis.del(keys.run("run-swept"));
+    clock.offsetMs = 10_000;
+    await context.db.query({
+      name: "back_to_queued",
+      text: "UPDATE runs SET status = 'QUEUED' WHERE id = 'run-swept'",
+    });
+    const sweep = new StartSweep(later, new Starter(later));
+    await sweep.start();
+    await eventually(async () => (await stack.redis.exists(keys.run("run-swept"))) === 1);
+    await sweep.stop(2000);
+  });
+});

@@ -1,0 +1,117 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { GROUP, partitionKeys, type Service } from "../sdk/internal.ts";
+import { readRun } from "../sdk/postgres/index.ts";
+import type { SupervisorContext } from "./context.ts";
+import { explainRun, type Reason } from "./explain.ts";
+import { createPartition } from "./partition.ts";
+import { Reaper } from "./reaper.ts";
+import { StalledWatch } from "./stalled.ts";
+import { chainIr, contextOf, eventually, startRuns, startStack } from "./stack.fixture.ts";
+import { TestClock, work, type Stack } from "./stack.fixture.ts";
+
+const keys = partitionKeys(0);
+const ir = chainIr(["a", "b"]);
+const queueKey = keys.queue("fn:work", "normal");
+const clock = new TestClock();
+let stack: Stack;
+let context: SupervisorContext & { close(): void };
+let partition: Service;
+
+beforeAll(async () => {
+  stack = await startStack();
+  context = await contextOf(stack, { clock });
+  partition = createPartition(context, 0);
+  await partition.start();
+});
+
+afterAll(async () => {
+  await partition.stop(2000);
+  context.close();
+  await stack.close();
+});
+
+async function explain(runId: string): Promise<Reason[]> {
+  const irOf = (hash: string) => Promise.resolve(hash === "h-ab" ? ir : null);
+  return (await explainRun({ redis: stack.redis, partition: 0, runId, irOf })).reasons;
+}
+
+async function read(consumer: string): Promise<void> {
+  const group = ["GROUP", GROUP, consumer] as const;
+  await stack.redis.xreadgroup(...group, "COUNT", 1, "STREAMS", queueKey, ">");
+}
+
+describe("explainRun", () => {
+  it("says that no worker reads the queue, then who executes it", async () => {
+    await startRuns(context, ir, "h-ab", ["run-1"]);
+    expect(await explain("run-1")).toMatchObject([
+      { kind: "no_worker", node: "a", queue: "fn:work" },
+    ]);
+    await stack.redis.xgroup("CREATE", queueKey, GROUP, "0");
+    await read("w7");
+    expect(await explain("run-1")).toMatchObject([
+      { kind: "executing", node: "a", consumer: "w7", deliveries: 1 },
+    ]);
+  });
+
+  it("counts the entries ahead of a queued token", async () => {
+    await startRuns(context, ir, "h-ab", ["run-2"]);
+    expect(await explain("run-2")).toMatchObject([{ kind: "queued", ahead: 1 }]);
+  });
+
+  it("says when the next attempt is due, and that a run is not there", async () => {
+    await startRuns(context, ir, "h-ab", ["run-3"]);
+    const value = '{"error":{"code":"E","message":"m"}}';
+    await work(stack, ir, "h-ab", () => ({ op: "R", value, edges: "", delayMs: 600_000 }));
+    const [reason] = await explain("run-3");
+    expect(reason).toMatchObject({ kind: "retry", node: "a", attempt: 2 });
+    expect((reason as { dueMs: number }).dueMs).toBeGreaterThan(clock.nowMs());
+    expect(await explain("nobody")).toMatchObject([{ kind: "not_in_redis" }]);
+  });
+});
+
+describe("stalled watch", () => {
+  it("puts back an entry that a deleted consumer took with it", async () => {
+    await startRuns(context, ir, "h-ab", ["run-4"]);
+    await read("gone");
+    await stack.redis.xgroup("DELCONSUMER", queueKey, GROUP, "gone");
+    expect(await explain("run-4")).toMatchObject([{ kind: "lost_entry", node: "a" }]);
+    await eventually(async () => (await readRun(stack.db, "run-4"))?.status === "RUNNING");
+    clock.offsetMs = 600_000;
+    const watch = new StalledWatch(context);
+    await watch.look(new AbortController().signal);
+    clock.offsetMs = 0;
+    expect(watch.runs.find(({ runId }) => runId === "run-4")?.reasons).toMatchObject([
+      { kind: "lost_entry" },
+    ]);
+    expect(await explain("run-4")).toMatchObject([{ kind: "queued" }]);
+    expect(await work(stack, ir, "h-ab")).toBeGreaterThanOrEqual(2);
+    await eventually(async () => (await readRun(stack.db, "run-4"))?.status === "COMPLETED");
+  });
+
+  it("puts back a token whose entry is nowhere", async () => {
+    await startRuns(context, ir, "h-ab", ["run-5"]);
+    await read("gone");
+    const entries = await stack.redis.xrange(queueKey, "-", "+");
+    const mine = entries.find(([, fields]) => fields[1]?.startsWith("run-5"))?.[0] as string;
+    await stack.redis.xack(queueKey, GROUP, mine);
+    await stack.redis.xdel(queueKey, mine);
+    await eventually(async () => (await readRun(stack.db, "run-5"))?.status === "RUNNING");
+    clock.offsetMs = 600_000;
+    await new StalledWatch(context).look(new AbortController().signal);
+    clock.offsetMs = 0;
+    await work(stack, ir, "h-ab");
+    await eventually(async () => (await readRun(stack.db, "run-5"))?.status === "COMPLETED");
+  });
+});
+
+describe("reaper", () => {
+  it("lets IRs expire that no unfinished run uses, and no others", async () => {
+    await startRuns(context, chainIr(["x"]), "h-used", ["run-6"]);
+    await stack.redis.set("gv:ir:h-unused", "{}");
+    await stack.redis.zadd("gv:ir", 1, "h-unused", 1, "h-used");
+    await new Reaper(context).look();
+    expect(await stack.redis.ttl("gv:ir:h-unused")).toBeGreaterThan(0);
+    expect(await stack.redis.ttl("gv:ir:h-used")).toBe(-1);
+    expect(await stack.redis.zscore("gv:ir", "h-unused")).toBeNull();
+  });
+});
