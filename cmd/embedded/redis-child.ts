@@ -10,13 +10,15 @@ import { connectRedis } from "../../sdk/redis/connect.ts";
 import { spawnWatched, within, type Child, type Watched } from "./child.ts";
 import { dockerRedis, startDockerRedis } from "./redis-docker.ts";
 import { findProgram } from "./find-program.ts";
-import { isListening, pause, waitUntilSilent } from "./sockets.ts";
+import { freePort, isListening, pause, waitUntilSilent } from "./sockets.ts";
 
 export interface RedisChildOptions {
   /** Folder of the data. */
   dataDir: string;
   /** Path of the socket; at most 103 bytes. */
   socket: string;
+  /** Port of 127.0.0.1 to use should the server run in Docker; the same over restarts. */
+  dockerPort?: number;
   /** Number of logical databases; 16 unless told. */
   databases?: number;
   /** Keep the data over a restart; true unless told. */
@@ -44,7 +46,8 @@ export async function startRedis(options: RedisChildOptions): Promise<RedisChild
   const program = findProgram(["redis-server", "valkey-server"]);
   if (program === undefined) {
     if (await dockerRedis()) {
-      return startDockerRedis(options.dataDir, settings(options));
+      const port = options.dockerPort ?? (await freePort());
+      return startDockerRedis(options.dataDir, port, settings(options));
     }
     throw new Error(
       "no Redis: neither redis-server nor valkey-server is on the PATH, and no Docker engine " +

@@ -10,7 +10,6 @@ import { promisify } from "node:util";
 import { connectRedis } from "../../sdk/redis/connect.ts";
 import { spawnWatched, within, type Watched } from "./child.ts";
 import type { RedisChild } from "./redis-child.ts";
-import { pause } from "./sockets.ts";
 
 const run = promisify(execFile);
 const IMAGE = "redis:7-alpine";
@@ -26,33 +25,31 @@ export async function dockerRedis(): Promise<boolean> {
   return asked.then(({ stdout }) => stdout.trim() !== "").catch(() => false);
 }
 
-/** Starts the container on a free port of 127.0.0.1 with its data in `dataDir`. */
-export async function startDockerRedis(dataDir: string, settings: string[]): Promise<RedisChild> {
+/** Starts the container on `port` of 127.0.0.1 with its data in `dataDir`. */
+export async function startDockerRedis(
+  dataDir: string,
+  port: number,
+  settings: readonly string[],
+): Promise<RedisChild> {
   const name = `gavotte-${createHash("sha256").update(dataDir).digest("hex").slice(0, 12)}`;
   // One left by an earlier start would hold the name and the data.
   await run("docker", ["stop", name]).catch(() => undefined);
   const user = `${process.getuid?.() ?? 0}:${process.getgid?.() ?? 0}`;
   const container = ["run", "--rm", "--name", name, "--user", user, "-v", `${dataDir}:/data`];
-  const args = [...container, "-p", "127.0.0.1::6379", IMAGE, "redis-server", ...settings];
-  const child = spawnWatched("docker", args);
-  const url = await within(published(child, name), PULL_LIMIT_MS, "Redis in Docker not started");
+  const image = ["-p", `127.0.0.1:${port}:6379`, IMAGE, "redis-server", ...settings];
+  const child = spawnWatched("docker", [...container, ...image]);
+  const url = `redis://127.0.0.1:${port}`;
+  const over = child.ended.then((reason) => {
+    throw new Error(`docker could not run ${IMAGE} (${reason}): ${child.output()}`);
+  });
+  over.catch(() => undefined);
   const redis = connectRedis({ url }, "embedded:start");
-  await within(redis.ping(), PULL_LIMIT_MS, "Redis in Docker does not answer").finally(() =>
-    redis.disconnect(),
-  );
-  return { url, ended: child.ended, stop: () => stop(child, name) };
-}
-
-async function published(child: Watched, name: string): Promise<string> {
-  while (child.process.exitCode === null) {
-    const answer = await run("docker", ["port", name, "6379"]).catch(() => ({ stdout: "" }));
-    const port = /:(\d+)\s*$/m.exec(answer.stdout)?.[1];
-    if (port !== undefined) {
-      return `redis://127.0.0.1:${port}`;
-    }
-    await pause(200);
+  try {
+    await within(Promise.race([redis.ping(), over]), PULL_LIMIT_MS, "Redis in Docker is silent");
+  } finally {
+    redis.disconnect();
   }
-  throw new Error(`docker could not run ${IMAGE}: ${child.output()}`);
+  return { url, ended: child.ended, stop: () => stop(child, name) };
 }
 
 async function stop(child: Watched, name: string): Promise<void> {

@@ -1,6 +1,4 @@
 /** Waiting in tests for what another process does; never for a time to pass. */
-import { createServer, type AddressInfo } from "node:net";
-
 export interface WaitOptions {
   /** How long it may take; generous, because it costs time only when the test fails. */
   timeoutMs?: number;
@@ -38,16 +36,4 @@ export async function waitFor<T>(
     }
     await new Promise((done) => setTimeout(done, INTERVAL_MS));
   }
-}
-
-/** A TCP port of 127.0.0.1 that nobody listens on now. */
-export function freePort(): Promise<number> {
-  return new Promise((found, reject) => {
-    const server = createServer();
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as AddressInfo;
-      server.close(() => found(port));
-    });
-  });
 }
