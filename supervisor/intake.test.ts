@@ -2,11 +2,12 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import type { Json } from "../compiler/ir.ts";
 import { globalKeys, INTAKE_GROUP, partitionKeys, type Service } from "../sdk/internal.ts";
 import { connectPostgres, listDeadLetters, readRun } from "../sdk/postgres/index.ts";
+import { waitFor } from "../test/support/index.ts";
 import type { SubmissionReply } from "./admit-batch.ts";
 import type { SupervisorContext } from "./context.ts";
 import { Intake } from "./intake.ts";
 import { createPartition } from "./partition.ts";
-import { chainIr, compileFake, contextOf, eventually, startStack } from "./stack.fixture.ts";
+import { chainIr, compileFake, contextOf, startStack } from "./stack.fixture.ts";
 import { startRuns, TestClock, type Stack } from "./stack.fixture.ts";
 import { Starter, StartSweep } from "./starter.ts";
 
@@ -47,7 +48,7 @@ async function answer(
   entryId: string,
   stream: string = globalKeys.replies,
 ): Promise<SubmissionReply> {
-  return eventually(async () => {
+  return waitFor(async () => {
     const entries = await stack.redis.xrange(stream, "-", "+");
     const replies = entries.map(([, fields]) => JSON.parse(fields[1] ?? "") as SubmissionReply);
     return replies.find((reply) => reply.submission_id === entryId);
@@ -87,7 +88,7 @@ describe("intake", () => {
       "accepted",
       "GV_BAD_SUBMISSION",
     ]);
-    await eventually(async () => (await stack.redis.xlen(globalKeys.submissions)) === 0);
+    await waitFor(async () => (await stack.redis.xlen(globalKeys.submissions)) === 0);
     const letters = await listDeadLetters(stack.db, { state: "open", limit: 50 });
     const kept = letters.filter(({ kind }) => kind === "submission").map(({ id }) => id);
     expect(kept).toContain(`submission-${ids[1]}`);
@@ -141,7 +142,7 @@ describe("intake", () => {
     const flaky = new Intake({ context: { ...context, db }, compile: compileFake, starter });
     await flaky.start();
     const id = await submit({ ...GOOD, input: "patient" });
-    await eventually(async () => {
+    await waitFor(async () => {
       const [pending] = await stack.redis.xpending(globalKeys.submissions, INTAKE_GROUP);
       return Number(pending) === 1;
     });
@@ -188,7 +189,7 @@ describe("start sweep", () => {
     });
     const sweep = new StartSweep(later, new Starter(later));
     await sweep.start();
-    await eventually(async () => (await stack.redis.exists(keys.run("run-swept"))) === 1);
+    await waitFor(async () => (await stack.redis.exists(keys.run("run-swept"))) === 1);
     await sweep.stop(2000);
   });
 });

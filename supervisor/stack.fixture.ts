@@ -1,13 +1,12 @@
 /**
- * What the supervisor's tests run on: a Redis and a Postgres of their own, small workflows, and a
+ * What the supervisor's tests run on: a Redis server of their own (it is restarted and
+ * emptied), a database, small workflows, and a
  * worker that settles whatever is queued.
  */
 import { spawn, type ChildProcess } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { PGlite } from "@electric-sql/pglite";
-import { PGLiteSocketServer } from "@electric-sql/pglite-socket";
 import type { Redis } from "ioredis";
 import { pino } from "pino";
 import type { Ir, IrNode, Json } from "../compiler/ir.ts";
@@ -23,13 +22,8 @@ import {
   type CompletionResult,
   type RunProfile,
 } from "../sdk/internal.ts";
-import {
-  admitRuns,
-  connectPostgres,
-  ensureDeployment,
-  migrate,
-  type Database,
-} from "../sdk/postgres/index.ts";
+import { admitRuns, ensureDeployment, type Database } from "../sdk/postgres/index.ts";
+import { testDatabase } from "../test/support/index.ts";
 import type { SupervisorContext } from "./context.ts";
 import { IrStore } from "./ir-store.ts";
 import { Starter } from "./starter.ts";
@@ -55,16 +49,8 @@ export class TestClock implements Clock {
 export async function startStack(): Promise<Stack> {
   const dir = await mkdtemp(join(tmpdir(), "gv-supervisor-"));
   const path = join(dir, "redis.sock");
-  const pglite = await PGlite.create();
-  const server = new PGLiteSocketServer({
-    db: pglite,
-    path: join(dir, ".s.PGSQL.5432"),
-    maxConnections: 20,
-  });
-  await server.start();
-  const config = { host: dir, port: 5432, user: "postgres", database: "postgres", password: "x" };
-  const db = connectPostgres({ config, singleSession: true });
-  await migrate(db);
+  const database = await testDatabase();
+  const db = database.connect();
   let child = await startRedis(dir, path);
   const redisUrl = `unix://${path}`;
   const redis = connectRedis({ url: redisUrl }, "test");
@@ -86,9 +72,7 @@ export async function startStack(): Promise<Stack> {
     async close() {
       redis.disconnect();
       await stopRedis(child);
-      await db.close();
-      await server.stop();
-      await pglite.close();
+      await database.close();
       await rm(dir, { recursive: true, force: true });
     },
   };
@@ -274,23 +258,6 @@ function itemOf(
   };
   const { runId, epoch, entryId } = token;
   return { profile, runId, epoch, queue: node.queue, entryId, results: [result] };
-}
-
-/** Waits until `check` gives something true; fails after 10 s with what it gave last. */
-export async function eventually<T>(
-  check: () => Promise<T> | T,
-): Promise<Exclude<T, null | undefined | false | 0>> {
-  const until = Date.now() + 10_000;
-  for (;;) {
-    const value = await check();
-    if (value) {
-      return value as Exclude<T, null | undefined | false | 0>;
-    }
-    if (Date.now() > until) {
-      throw new Error("it did not come true within 10 s");
-    }
-    await new Promise((resolve) => setImmediate(resolve));
-  }
 }
 
 /** Admits and starts runs of a workflow, the way the intake does. */

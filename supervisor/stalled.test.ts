@@ -1,12 +1,13 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { GROUP, partitionKeys, type Service } from "../sdk/internal.ts";
 import { readRun } from "../sdk/postgres/index.ts";
+import { waitFor } from "../test/support/index.ts";
 import type { SupervisorContext } from "./context.ts";
 import { explainRun, type Reason } from "./explain.ts";
 import { createPartition } from "./partition.ts";
 import { Reaper } from "./reaper.ts";
 import { StalledWatch } from "./stalled.ts";
-import { chainIr, contextOf, eventually, startRuns, startStack } from "./stack.fixture.ts";
+import { chainIr, contextOf, startRuns, startStack } from "./stack.fixture.ts";
 import { TestClock, work, type Stack } from "./stack.fixture.ts";
 
 const keys = partitionKeys(0);
@@ -75,7 +76,7 @@ describe("stalled watch", () => {
     await read("gone");
     await stack.redis.xgroup("DELCONSUMER", queueKey, GROUP, "gone");
     expect(await explain("run-4")).toMatchObject([{ kind: "lost_entry", node: "a" }]);
-    await eventually(async () => (await readRun(stack.db, "run-4"))?.status === "RUNNING");
+    await waitFor(async () => (await readRun(stack.db, "run-4"))?.status === "RUNNING");
     clock.offsetMs = 600_000;
     const watch = new StalledWatch(context);
     await watch.look(new AbortController().signal);
@@ -85,7 +86,7 @@ describe("stalled watch", () => {
     ]);
     expect(await explain("run-4")).toMatchObject([{ kind: "queued" }]);
     expect(await work(stack, ir, "h-ab")).toBeGreaterThanOrEqual(2);
-    await eventually(async () => (await readRun(stack.db, "run-4"))?.status === "COMPLETED");
+    await waitFor(async () => (await readRun(stack.db, "run-4"))?.status === "COMPLETED");
   });
 
   it("puts back a token whose entry is nowhere", async () => {
@@ -95,12 +96,12 @@ describe("stalled watch", () => {
     const mine = entries.find(([, fields]) => fields[1]?.startsWith("run-5"))?.[0] as string;
     await stack.redis.xack(queueKey, GROUP, mine);
     await stack.redis.xdel(queueKey, mine);
-    await eventually(async () => (await readRun(stack.db, "run-5"))?.status === "RUNNING");
+    await waitFor(async () => (await readRun(stack.db, "run-5"))?.status === "RUNNING");
     clock.offsetMs = 600_000;
     await new StalledWatch(context).look(new AbortController().signal);
     clock.offsetMs = 0;
     await work(stack, ir, "h-ab");
-    await eventually(async () => (await readRun(stack.db, "run-5"))?.status === "COMPLETED");
+    await waitFor(async () => (await readRun(stack.db, "run-5"))?.status === "COMPLETED");
   });
 });
 

@@ -3,8 +3,9 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { compile, type Ir } from "../compiler/index.ts";
 import { globalKeys, partitionKeys } from "../sdk/internal.ts";
 import { readJournal, readRun } from "../sdk/postgres/index.ts";
+import { waitFor } from "../test/support/index.ts";
 import { createSupervisor, type Supervisor } from "./index.ts";
-import { eventually, startStack, work, type Stack } from "./stack.fixture.ts";
+import { startStack, work, type Stack } from "./stack.fixture.ts";
 
 const call = (id: string): object => ({
   ...{ id, type: "function" },
@@ -34,7 +35,7 @@ async function submit(submission: object): Promise<string> {
 }
 
 async function answer(entryId: string): Promise<{ run_id: string; status: string }> {
-  return eventually(async () => {
+  return waitFor(async () => {
     const entries = await stack.redis.xrange(globalKeys.replies, "-", "+");
     const replies = entries.map(([, fields]) => JSON.parse(fields[1] as string));
     return replies.find((reply) => reply.submission_id === entryId);
@@ -54,14 +55,14 @@ describe("supervisor", () => {
     expect(status).toBe("accepted");
 
     const { ir, hash } = compile({ document: workflow });
-    await eventually(() => work(stack, ir as Ir, hash as string));
-    const row = await eventually(async () => {
+    await waitFor(() => work(stack, ir as Ir, hash as string));
+    const row = await waitFor(async () => {
       const found = await readRun(stack.db, runId);
       return found?.status === "COMPLETED" ? found : null;
     });
     expect(row.output).toBe('{"from":"c"}');
     expect(row.endedAtMs).toBeGreaterThanOrEqual(row.startedAtMs as number);
-    await eventually(async () => (await stack.redis.exists(partitionKeys(0).run(runId))) === 0);
+    await waitFor(async () => (await stack.redis.exists(partitionKeys(0).run(runId))) === 0);
     const journal = await readJournal(stack.db, runId);
     expect(journal.map(({ transition }) => transition.e)).toEqual([
       ...["run.started", "node.completed", "node.completed", "node.completed", "run.completed"],
@@ -75,8 +76,8 @@ describe("supervisor", () => {
     const first = await answer(await submit({ workflow }));
     const again = await answer(await submit({ workflow_ref: "one@2" }));
     expect([first.status, again.status]).toEqual(["accepted", "accepted"]);
-    await eventually(() => work(stack, ir as Ir, hash as string));
-    await eventually(async () => (await readRun(stack.db, again.run_id))?.status === "COMPLETED");
+    await waitFor(() => work(stack, ir as Ir, hash as string));
+    await waitFor(async () => (await readRun(stack.db, again.run_id))?.status === "COMPLETED");
   });
 
   it("refuses a number of partitions other than the deployment's", async () => {

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { PGlite } from "@electric-sql/pglite";
 import { PGLiteSocketServer } from "@electric-sql/pglite-socket";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { testDatabase } from "../../test/support/index.ts";
 import { admitRuns } from "./admission.ts";
 import { bigintArray, integerArray, textArray } from "./arrays.ts";
 import { connectPostgres, type Database, type PostgresTarget } from "./connect.ts";
@@ -42,24 +43,12 @@ async function pglite(): Promise<Server> {
   };
 }
 
-/** A database of its own on the server of GAVOTTE_DATABASE_URL. */
-async function postgres(): Promise<Server> {
-  const url = process.env.GAVOTTE_DATABASE_URL ?? "";
-  const name = `gv_test_${randomBytes(6).toString("hex")}`;
-  const admin = connectPostgres({ url });
-  await admin.query(sql(`CREATE DATABASE ${name}`));
-  const own = new URL(url);
-  own.pathname = `/${name}`;
-  return {
-    target: { url: own.href },
-    async close() {
-      await admin.query(sql(`DROP DATABASE ${name} WITH (FORCE)`));
-      await admin.close();
-    },
-  };
+/** What the tests run on: a Postgres with sessions where there is one. */
+async function service(): Promise<Server> {
+  return testDatabase({ migrated: false });
 }
 
-const servers = { PGlite: pglite, ...(process.env.GAVOTTE_DATABASE_URL ? { postgres } : {}) };
+const servers = { PGlite: pglite, "the tests' service": service };
 
 describe.each(Object.entries(servers))("on %s", (_, open) => {
   let server: Server;
