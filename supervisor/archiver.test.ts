@@ -10,6 +10,7 @@ import {
 import { waitFor } from "../test/support/index.ts";
 import type { Rollback, SupervisorContext } from "./context.ts";
 import { createPartition } from "./partition.ts";
+import { Timers } from "./timers.ts";
 import { chainIr, contextOf, startRuns, startStack, work, type Stack } from "./stack.fixture.ts";
 
 const keys = partitionKeys(0);
@@ -119,6 +120,8 @@ describe("archiver", () => {
   });
 
   it("fires a retry when it is due", async () => {
+    const timers = new Timers(context, 0);
+    await timers.start();
     const id = newId();
     await startRuns(context, ir, "h-ab", [id]);
     const error = '{"error":{"code":"BOOM","message":"no"}}';
@@ -136,6 +139,7 @@ describe("archiver", () => {
     const lateMs = (fired?.t ?? 0) - (armed?.transition.due ?? 0);
     expect(lateMs).toBeGreaterThanOrEqual(0);
     expect(lateMs).toBeLessThan(250);
+    await timers.stop(1000);
   });
 
   it("keeps a bounded tail of the stream, in which the cursor's record still is", async () => {

@@ -86,8 +86,11 @@ export class Archiver extends Loop {
 
   async #step(signal: AbortSignal): Promise<number> {
     const { context, partition, certifier } = this.#options;
+    if (certifier.epoch === null) {
+      return CERTIFICATE_WAIT_MS;
+    }
     const cursor = await readCursor(context.db, partition);
-    if (certifier.epoch === null || cursor === null || cursor.epoch !== certifier.epoch) {
+    if (cursor === null || cursor.epoch !== certifier.epoch) {
       return CERTIFICATE_WAIT_MS;
     }
     try {

@@ -3,8 +3,8 @@
  * and finalises runs, fires timers, certifies partitions, tidies up, and says why a run stands
  * still. It decides no step of any run.
  *
- * Any number of supervisors may run. Intake, sweeps and the watch over stalled runs run in each;
- * what belongs to a partition runs in the one that holds its role.
+ * Any number of supervisors may run. Intake, timers, sweeps and the watch over stalled runs run in
+ * each of them; what a partition has only one of runs in the one that holds its role.
  */
 import { hostname } from "node:os";
 import type { Redis } from "ioredis";
@@ -36,6 +36,7 @@ import { rebuildRuns } from "./rebuild.ts";
 import { Roles } from "./roles.ts";
 import { StalledWatch, type StalledRun } from "./stalled.ts";
 import { Starter, StartSweep } from "./starter.ts";
+import { Timers } from "./timers.ts";
 import type { Compile } from "./workflows.ts";
 
 export { explainRun, type Explanation, type ExplainTarget, type Reason } from "./explain.ts";
@@ -174,19 +175,20 @@ function servicesOf(
   const { compile = compileWorkflow, backlogRecordsMax, stalledAfterMs } = options;
   const starter = new Starter(context);
   const partitions = Array.from({ length: context.deployment.partitions }, (_, p) => p);
+  const timers = partitions.map((p) => new Timers(context, p));
   const roles = new Roles(
     context.db,
     context.logger,
     partitions.map((p) => ({
       key: p,
       name: `partition ${p}`,
-      open: () => createPartition(context, p),
+      open: () => createPartition(context, p, (dueMs) => timers[p]?.expect(dueMs)),
     })),
   );
   const limit = backlogRecordsMax === undefined ? {} : { backlogRecordsMax };
   const intake = new Intake({ context, compile, starter, ...limit });
   const stalled = new StalledWatch(context, stalledAfterMs);
   const sweep = new StartSweep(context, starter);
-  const services = [roles, intake, sweep, new Reaper(context), stalled];
+  const services = [roles, ...timers, intake, sweep, new Reaper(context), stalled];
   return { services, roles, stalled };
 }
