@@ -67,7 +67,8 @@ function compileValue(value: Json, limits: Limits, reporter: Reporter): Ir | und
   if (!document) return undefined;
   const flat = expandDocument(document, reporter);
   if (flat.edges.length > limits.edges) {
-    const message = `${flat.edges.length} edges with the implied ones, the limit is ${limits.edges}`;
+    const count = `${flat.edges.length} edges with the implied ones`;
+    const message = `${count}, the limit is ${limits.edges}`;
     reporter.report({ code: "GV1008", pointer: "", message });
     return undefined;
   }

@@ -6,9 +6,9 @@
  *   break_path       `success` edges of the loop node
  *   timeout_path     `exhausted` edges of the loop node
  *
- * An author may draw implied edges as well; the drawing adds nothing then. The edge back to a loop's
- * head is not an edge here: it is the loop. A rule with several targets needs a node that fans out,
- * because of a first-match node's edges only one is taken.
+ * An author may draw implied edges as well; the drawing adds nothing then. The edge back to the
+ * head of a loop is not an edge here: it is the loop. A rule with several targets needs a node that
+ * fans out, because of a first-match node's edges only one is taken.
  */
 import type { Reporter } from "./diagnostics.ts";
 import type {

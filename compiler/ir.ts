@@ -101,11 +101,11 @@ export interface IrNode {
   /** Has no out-edges: its completion may end a run. */
   is_terminal: boolean;
   join: IrJoin;
-  /** Forward in-edges, by index of the edge, ascending: a join's arrival position is the place here. */
+  /** Forward in-edges, ascending by edge: a join's arrival position is the place in here. */
   in: number[];
   /** Out-edges in file order. */
   out: number[];
-  /** Innermost loop (index into `Ir.loops`) in whose body this node stands, head and latch included. */
+  /** Innermost loop (index into `Ir.loops`) whose body this node is in, head and latch too. */
   loop: number | null;
   /** The loop whose latch this node is. */
   latch_of: number | null;

@@ -141,7 +141,7 @@ describe("a random loop", () => {
     }),
   );
 
-  it("is accepted if and only if it is one by the definition, with the body of the definition", () => {
+  it("is accepted exactly if the definition says so, with the body that it says", () => {
     fc.assert(
       fc.property(looped, ({ sketch, head, latch }) => {
         const loop = { condition: "output.a", max_iterations: 3, loop_back_to: name(head) };

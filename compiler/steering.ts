@@ -53,7 +53,7 @@ function checkJoin(graph: Graph, index: number, reporter: Reporter): void {
     reporter.report({
       code: "GV2024",
       pointer: join.pointer,
-      message: `\`${node.id}\` has ${degree} in-edges; a join of kind ${join.kind} takes ${FAN_MAX}`,
+      message: `\`${node.id}\` has ${degree} in-edges; join ${join.kind} takes ${FAN_MAX}`,
     });
   }
 }

@@ -105,7 +105,7 @@ class Splitter {
     return kept;
   }
 
-  /** First-match edges in parts: each part's default is the next part, the last has the real one. */
+  /** First-match edges in parts: a part's default is the next part, the last has the real one. */
   #chain(from: number, edges: readonly FlatEdge[]): FlatEdge[] {
     const isTried = (edge: FlatEdge): boolean => edge.on === "success" && edge.condition !== null;
     const tried = edges.filter(isTried);

@@ -133,7 +133,8 @@ class Converter {
     const { value } = node;
     if (value === null || typeof value === "string" || typeof value === "boolean") return value;
     if (typeof value === "number" && Number.isFinite(value)) return value;
-    return this.#problem("GV1010", `${String(value)} has no form in JSON`, node, pointer);
+    const shown = typeof value === "number" ? String(value) : "a value with this tag";
+    return this.#problem("GV1010", `${shown} has no form in JSON`, node, pointer);
   }
 
   #problem(code: YamlProblem["code"], message: string, node: unknown, pointer: string): null {

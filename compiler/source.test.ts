@@ -1,0 +1,78 @@
+import { describe, expect, it } from "vitest";
+import { compile, formatDiagnostic } from "./index.ts";
+
+function first(text: string, file = "w.json"): string {
+  const [diagnostic] = compile({ text, file }).diagnostics;
+  return diagnostic ? `${diagnostic.code} ${diagnostic.line}:${diagnostic.column}` : "none";
+}
+
+describe("reading JSON", () => {
+  it("each syntax error has its place", () => {
+    expect(first('{"name": "w",}')).toBe("GV1003 1:13");
+    expect(first('{\n  name: "w"\n}')).toBe("GV1003 2:3");
+    expect(first('{"name": "w"} x')).toBe("GV1003 1:15");
+    expect(first('{"a": 01}')).toBe("GV1003 1:8");
+    expect(first('{"a": "x\ny"}')).toBe("GV1003 1:9");
+    expect(first('{"a": "\\x"}')).toBe("GV1003 1:8");
+    expect(first("{'a': 1}")).toBe("GV1003 1:2");
+    expect(first('{"a": [1, 2')).toBe("GV1003 1:12");
+  });
+
+  it("a key that occurs twice is found however it is spelt", () => {
+    expect(first('{"name": "w", "n\\u0061me": "v"}')).toBe("GV1004 1:15");
+  });
+
+  it("deep nesting is refused without exhausting the stack", () => {
+    expect(first("[".repeat(200_000))).toBe("GV1007 1:65");
+    expect(first("[".repeat(20_000), "w.yaml")).toMatch(/^GV100[37]/);
+  });
+
+  it("a byte order mark is no part of the text", () => {
+    expect(
+      compile({ text: '\uFEFF{"name":"w","nodes":[{"id":"a","type":"noop"}]}' }).ir,
+    ).not.toBeNull();
+  });
+
+  it("the place of an expression's error is inside its string only if the string is plain", () => {
+    const file = (condition: string): string =>
+      `{"name":"w","nodes":[{"id":"a","type":"noop"},{"id":"b","type":"noop"}],"edges":[\n` +
+      `{"from":"a","to":"b","condition":${condition}}]}`;
+    expect(first(file('"output.x > iteration"'))).toBe("GV3007 2:46");
+    expect(first(file('"output.x \\u003e iteration"'))).toBe("GV3007 2:34");
+  });
+});
+
+describe("reading YAML", () => {
+  const head = "name: w\nnodes:\n  - { id: a, type: noop }\n";
+
+  it("`on` and `no` are strings, as YAML 1.2 has it", () => {
+    const text = `${head}  - { id: no, type: noop }\nedges:\n  - { from: a, to: no, on: error }\n`;
+    const { ir } = compile({ text });
+    expect(ir?.edges[0]?.on).toBe("error");
+    expect(ir?.nodes[1]?.id).toBe("no");
+  });
+
+  it("aliases stand for what they name", () => {
+    const text =
+      "name: w\nnodes:\n  - { id: a, type: noop, retry: &r { max_attempts: 4 } }\n" +
+      "  - { id: b, type: noop, retry: *r }\n";
+    expect(compile({ text }).ir?.nodes.map((n) => n.retry.max_attempts)).toEqual([4, 4]);
+  });
+
+  it("several documents, unknown tags and undefined aliases are refused", () => {
+    expect(first(`${head}---\nname: v\n`, "w.yaml")).toBe("GV1003 4:1");
+    expect(first(`${head}output: !!binary aGk=\n`, "w.yaml")).toBe("GV1010 4:18");
+    expect(first(`${head}output: !odd x\n`, "w.yaml")).toMatch(/^GV1003 4:/);
+    expect(first(`${head}output: *nobody\n`, "w.yaml")).toMatch(/^GV10/);
+  });
+});
+
+describe("a diagnostic as text", () => {
+  it("names file, line, column, severity, code and remedy", () => {
+    const text = '{"name":"w","nodes":[{"id":"a","type":"functoin"}]}';
+    const { diagnostics } = compile({ text, file: "w.json" });
+    expect(diagnostics.map(formatDiagnostic)).toEqual([
+      "w.json:1:39 error GV4001: unknown node type `functoin`\n  hint: did you mean `function`?",
+    ]);
+  });
+});
