@@ -18,6 +18,8 @@ import type { Starter } from "./starter.ts";
 import { Workflows, type Compile } from "./workflows.ts";
 
 const BATCH = 256;
+/** While one batch waits for Postgres, the next is read and compiled. */
+const BATCHES_IN_FLIGHT = 2;
 const BLOCK_MS = 1000;
 const TAKEOVER_IDLE_MS = 30_000;
 const TAKEOVER_EVERY_MS = 10_000;
@@ -40,6 +42,7 @@ export class Intake extends Loop {
   readonly #starter: Starter;
   readonly #redis: Redis;
   readonly #backlogRecordsMax: number;
+  readonly #inFlight = new Set<Promise<unknown>>();
   #takeoverAtMs = 0;
   #backlogAtMs = 0;
 
@@ -51,6 +54,9 @@ export class Intake extends Loop {
       open: () => this.#createGroup(),
       step: (signal) => this.#step(signal),
       interrupt: () => redis.disconnect(),
+      close: async () => {
+        await Promise.all(this.#inFlight);
+      },
     });
     this.#redis = redis;
     this.#context = options.context;
@@ -66,9 +72,22 @@ export class Intake extends Loop {
     const taken = await this.#takeOver();
     const entries = taken.length > 0 ? taken : await this.#read();
     if (entries.length > 0) {
-      await this.#handleApart(entries, signal);
+      while (this.#inFlight.size >= BATCHES_IN_FLIGHT) {
+        await Promise.race(this.#inFlight);
+      }
+      const handled: Promise<unknown> = this.#handleApart(entries, signal)
+        .catch((error: unknown) => this.#leavePending(entries, error, signal))
+        .finally(() => this.#inFlight.delete(handled));
+      this.#inFlight.add(handled);
     }
     return 0;
+  }
+
+  #leavePending(entries: readonly Entry[], error: unknown, signal: AbortSignal): void {
+    if (!signal.aborted) {
+      const entry = entries[0]?.[0];
+      this.#context.logger.error({ err: error, entry }, "a submission stays pending");
+    }
   }
 
   /** A batch that fails unexpectedly is tried entry by entry; what fails again stays pending. */
@@ -82,7 +101,7 @@ export class Intake extends Loop {
       this.#context.logger.error({ err: error }, "a batch of submissions failed; one by one now");
       for (const entry of entries) {
         await this.#handle([entry], signal).catch((cause: unknown) =>
-          this.#context.logger.error({ err: cause, entry: entry[0] }, "a submission stays pending"),
+          this.#leavePending([entry], cause, signal),
         );
       }
     }

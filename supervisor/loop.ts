@@ -59,7 +59,7 @@ export class Loop implements Service {
     this.wake();
     this.#options.interrupt?.();
     await within(this.#running ?? Promise.resolve(), deadlineMs);
-    await this.#options.close?.();
+    await within(this.#options.close?.() ?? Promise.resolve(), deadlineMs);
   }
 
   async #run(): Promise<void> {
