@@ -12,9 +12,7 @@ import type { EdgeValue, HandlerError } from "./types.ts";
 
 /** What follows a success. */
 export type AfterSuccess =
-  | { kind: "again" }
-  | { kind: "leave"; edges: EdgeValue[] }
-  | { kind: "fail"; error: HandlerError };
+  { kind: "again" } | { kind: "leave"; edges: EdgeValue[] } | { kind: "fail"; error: HandlerError };
 
 /** What follows a failure: `edges` null means that nothing handles it. */
 export interface AfterFailure {
@@ -41,12 +39,7 @@ export function decideSuccess(ir: Ir, node: IrNode, round: number, vars: Vars): 
 }
 
 /** A failure with retries used up; `vars.output` is the error value. */
-export function decideFailure(
-  ir: Ir,
-  node: IrNode,
-  isTimeout: boolean,
-  vars: Vars,
-): AfterFailure {
+export function decideFailure(ir: Ir, node: IrNode, isTimeout: boolean, vars: Vars): AfterFailure {
   const hasTimeoutEdge = node.out.some((edge) => ir.edges[edge]?.on === "timeout");
   const on = isTimeout && hasTimeoutEdge ? "timeout" : "error";
   try {
@@ -68,7 +61,9 @@ function branch(ir: Ir, node: IrNode, vars: Vars): AfterSuccess {
     return { kind: "fail", error: { code: "NO_BRANCH_MATCHED", message } };
   }
   const always = each(ir, node, ["always"], vars);
-  const edges = branches.map((value, place) => (value === "live" ? value : always[place] ?? "dead"));
+  const edges = branches.map((value, place) =>
+    value === "live" ? value : (always[place] ?? "dead"),
+  );
   return { kind: "leave", edges };
 }
 

@@ -228,7 +228,11 @@ class Interpreter {
   #send(node: IrNode, from: Frame, valueAt: (place: number) => EdgeValue): void {
     node.out.forEach((edge, place) => {
       const target = nodeAt(this.#ir, this.#ir.edges[edge]?.to ?? -1);
-      this.#deliveries.push({ edge, frame: from.around(joinLoop(this.#ir, target)), value: valueAt(place) });
+      this.#deliveries.push({
+        edge,
+        frame: from.around(joinLoop(this.#ir, target)),
+        value: valueAt(place),
+      });
     });
   }
 

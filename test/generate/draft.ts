@@ -43,7 +43,11 @@ export class Draft {
   readonly #byRules = new Set<string>();
 
   /** Add a node behind `ports`: an entry if there are none, a join if there are several. */
-  add(node: { type: string; config: JsonObject }, ports: readonly Port[], join: JoinPlan): DraftNode {
+  add(
+    node: { type: string; config: JsonObject },
+    ports: readonly Port[],
+    join: JoinPlan,
+  ): DraftNode {
     const at = this.nodes.length;
     const id = at % 7 === 3 ? `n-${at}` : `n${at}`;
     const drawn: DraftNode = { id, ...node };

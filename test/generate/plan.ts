@@ -131,10 +131,7 @@ export function planArbitrary(options: GenerateOptions): fc.Arbitrary<WorkflowPl
   });
 }
 
-function blockArbitrary(
-  block: fc.Arbitrary<Block>,
-  options: GenerateOptions,
-): fc.Arbitrary<Block> {
+function blockArbitrary(block: fc.Arbitrary<Block>, options: GenerateOptions): fc.Arbitrary<Block> {
   const task = taskArbitrary(options);
   const leaf = fc.record({ kind: fc.constant("task" as const), task, guard: guard() });
   const inner: fc.WeightedArbitrary<Block>[] = [
@@ -179,7 +176,7 @@ function branchArbitrary(
     form: fc.constantFrom("first", "all", "rules"),
     head: task,
     arms: fc.array(arm, { minLength: 1, maxLength: 3, size: "max" }),
-    hasDefault: fc.boolean(),
+    hasDefault: fc.constantFrom(true, true, true, true, false),
     fallback: fc.option(block),
   });
 }
@@ -208,9 +205,9 @@ function loopArbitrary(
     body: fc.option(block),
     latch: task,
     form: fc.constantFrom("loop", "property"),
-    cond: fc.constantFrom("iteration", "count", "ctx", "always", "never"),
-    k: fc.nat(4),
-    rounds: fc.integer({ min: 1, max: 3 }),
+    cond: fc.constantFrom("iteration", "iteration", "ctx", "count", "always", "never"),
+    k: fc.nat(5),
+    rounds: fc.constantFrom(3, 2, 4, 1),
     exhausted: fc.option(fc.record({ block: fc.option(block) })),
     drawn: fc.boolean(),
     guard: guard(),
@@ -222,18 +219,21 @@ function taskArbitrary(options: GenerateOptions): fc.Arbitrary<TaskPlan> {
   const shapes = TASK_SHAPES.filter(
     (shape) => (shape !== "retry" || options.failures) && (shape !== "fail" || unhandled),
   );
-  const kinds = options.anyJoins ? (["all", "any", "count"] as const) : (["all"] as const);
-  return fc.record({
-    shape: fc.constantFrom(...shapes),
-    k: fc.nat(6),
-    pick: fc.nat(9),
-    join: fc.record({ kind: fc.constantFrom(...kinds), pick: fc.nat(5) }),
-  });
+  const kinds = options.anyJoins ? (["all", "any", "any", "count"] as const) : (["all"] as const);
+  return fc
+    .record({
+      shape: fc.constantFrom(...shapes),
+      k: fc.nat(6),
+      pick: fc.nat(9),
+      join: fc.record({ kind: fc.constantFrom(...kinds), pick: fc.nat(5) }),
+    })
+    .map((task) => (task.shape === "fail" && options.continue ? { ...task, k: task.k % 2 } : task));
 }
 
-/** Mostly none. */
+/** Mostly none: where much is guarded, most of a workflow is skipped. */
 function guard(): fc.Arbitrary<CondPlan | null> {
-  return fc.option(condArbitrary(), { freq: 2 }).map((cond) => (cond?.pick === 0 ? null : cond));
+  const none = fc.constant(null);
+  return fc.oneof({ weight: 6, arbitrary: none }, { weight: 1, arbitrary: condArbitrary() });
 }
 
 function condArbitrary(): fc.Arbitrary<CondPlan> {

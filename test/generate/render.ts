@@ -72,7 +72,8 @@ class Renderer {
       case "task":
         return [this.#guarded(this.#task(block.task, ports), block.guard)];
       case "seq":
-        return block.blocks.reduce((open: readonly Port[], next) => this.#block(next, open), ports)
+        return block.blocks
+          .reduce((open: readonly Port[], next) => this.#block(next, open), ports)
           .slice();
       case "fan":
         return this.#fan(block, ports);
@@ -100,7 +101,7 @@ class Renderer {
     const { form, arms } = plan;
     const hasDefault = plan.hasDefault;
     const onNoMatch: JsonObject =
-      hasDefault || this.#canFailRun ? {} : { on_no_match: "skip" };
+      hasDefault || (this.#canFailRun && plan.head.k < 2) ? {} : { on_no_match: "skip" };
     const routing = form === "all" ? { mode: "all" } : {};
     const node =
       form === "rules"
@@ -125,13 +126,17 @@ class Renderer {
     if (plan.attempts > 1) from["retry"] = retry(plan.attempts);
     const base = this.#behind(from, ports, false);
     const broken = plan.fails === "broken" ? `output.nothing.here > ${plan.task.k}` : null;
-    const success = { ...this.#guarded(base, plan.guard), ...(broken ? { condition: broken } : {}) };
+    const success = {
+      ...this.#guarded(base, plan.guard),
+      ...(broken ? { condition: broken } : {}),
+    };
     const handlers: Port[] = [];
     if (plan.on !== "always") handlers.push({ ...base, on: "error", isRequired: true, cost: 1 });
     if (plan.on !== "error") handlers.push({ ...base, on: "always", isRequired: true });
     // Of two edges that handle it one may ask for a certain error.
     const [first, second] = handlers;
-    if (first && (second || this.#canFailRun) && plan.task.pick % 2 === 0) {
+    const mayMiss = this.#canFailRun && plan.task.k < 2;
+    if (first && (second || mayMiss) && plan.task.pick % 2 === 0) {
       handlers[0] = { ...first, condition: `has(output.error) && output.error.code == "E1"` };
     }
     const handled = this.#block(plan.handler, handlers);
@@ -148,7 +153,8 @@ class Renderer {
     const head = this.#draft.nodes[first]?.id;
     const source = pickFrom(place.upstream, plan.k);
     const hasErrorEdge = this.#options.failures === true && plan.k % 2 === 1;
-    const canExhaust = plan.exhausted !== null || hasErrorEdge || this.#canFailRun;
+    const canExhaust =
+      plan.exhausted !== null || hasErrorEdge || (this.#canFailRun && plan.latch.k < 2);
     const loop: JsonObject = {
       ...(head === undefined ? {} : { loop_back_to: head }),
       condition: loopCondition(plan, canExhaust, source),
@@ -190,10 +196,11 @@ class Renderer {
   /** Draw a task; the port of its success. */
   #task(plan: TaskPlan, ports: readonly Port[]): Port {
     if (plan.shape === "list") return this.#list(plan, ports);
-    if (plan.shape === "aggregate" && ports.length > 1) return this.#aggregate(plan, ports);
+    if (plan.shape === "aggregate" && arityOf(ports) > 1) return this.#aggregate(plan, ports);
     const place = this.#place(ports);
     let task = taskNode(plan, place);
-    if (task.passesOn && costOf(ports) > COST_MAX) task = taskNode({ ...plan, shape: "params" }, place);
+    if (task.passesOn && costOf(ports) > COST_MAX)
+      task = taskNode({ ...plan, shape: "params" }, place);
     const node = this.#add({ type: task.type, config: task.config }, ports, plan.join);
     if (task.retry) node["retry"] = task.retry;
     return this.#behind(node, ports, task.passesOn);
@@ -206,7 +213,10 @@ class Renderer {
       config: { expression: { rows: "${input.list}", k: plan.k } },
     };
     const made = this.#behind(this.#add(make, ports, plan.join), ports, false);
-    const config = { items: "${data.rows}", filter_expression: `value > ${plan.k % 4} || index == 0` };
+    const config = {
+      items: "${data.rows}",
+      filter_expression: `value > ${plan.k % 4} || index == 0`,
+    };
     const filtered = this.#add({ type: "filter", config }, [made], ALL);
     const sort = plan.k % 2 === 0 ? "sort" : "unique";
     const unread = { ...made, from: filtered.id };
@@ -265,6 +275,11 @@ class Renderer {
 interface Place {
   upstream: ReadonlySet<string>;
   inLoop: boolean;
+}
+
+/** In-edges that these ports make: of ports that are the same only one becomes an edge. */
+function arityOf(ports: readonly Port[]): number {
+  return new Set(ports.map(({ from, on, condition }) => `${from} ${on} ${condition}`)).size;
 }
 
 function costOf(ports: readonly Port[]): number {

@@ -28,7 +28,11 @@ const INPUT_COUNT = "has(data.count) ? data.count : 0";
 export function taskNode(task: TaskPlan, place: TaskPlace): TaskNode {
   const { k } = task;
   const small = (type: string, config: JsonObject): TaskNode => ({ type, config, passesOn: false });
-  const passing = (type: string, config: JsonObject): TaskNode => ({ type, config, passesOn: true });
+  const passing = (type: string, config: JsonObject): TaskNode => ({
+    type,
+    config,
+    passesOn: true,
+  });
   switch (task.shape) {
     case "counter":
       return small("function", call("builtin.counter", { step: 1 + (k % 3), start: k }));
@@ -43,7 +47,9 @@ export function taskNode(task: TaskPlan, place: TaskPlace): TaskNode {
     case "cel":
       return small("transform", { expression: `{"count": (${INPUT_COUNT}) + ${k}}` });
     case "template":
-      return small("transform", { expression: { count: `\${${INPUT_COUNT}}`, ...reads(task, place) } });
+      return small("transform", {
+        expression: { count: `\${${INPUT_COUNT}}`, ...reads(task, place) },
+      });
     case "identity":
       return passing("transform", { transformation: "identity" });
     case "normalize":
@@ -57,17 +63,24 @@ export function taskNode(task: TaskPlan, place: TaskPlace): TaskNode {
     case "retry":
       return retrying(task);
     case "fail":
+      // Nothing handles it, and under fail-fast nothing comes after it: seldom.
+      if (k > 1) break;
       return small("function", call("builtin.fail", failure(task, place)));
     default:
-      return small("function", call("builtin.echo", reads(task, place)));
+      break;
   }
+  return small("function", call("builtin.echo", reads(task, place)));
 }
 
 /** `builtin.fail` for a try: `when` decides whether at all. */
 export function failure(task: TaskPlan, place: TaskPlace, isCertain = false): JsonObject {
   const { k, pick } = task;
   const about = place.inLoop && k % 2 === 0 ? "round" : "n";
-  const when = conditionOf({ about, k, pick, negate: pick % 2 === 0 }, place.upstream, place.inLoop);
+  const when = conditionOf(
+    { about, k, pick, negate: pick % 2 === 0 },
+    place.upstream,
+    place.inLoop,
+  );
   return {
     ...{ code: `E${k}`, message: `as told, ${k}`, value: { count: k } },
     ...(isCertain ? {} : { when: `\${${when}}` }),
