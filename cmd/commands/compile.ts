@@ -1,0 +1,91 @@
+/** `gavotte compile FILE`: the intermediate representation, or what the compiler knows about it. */
+import { writeFile } from "node:fs/promises";
+import { resolve } from "node:path";
+import { canonicalJson, type Ir, type IrNode, type Json } from "../../compiler/index.ts";
+import { GavotteError } from "../../sdk/errors.ts";
+import type { Context } from "../context.ts";
+import { EXIT } from "../exit.ts";
+import { alignColumns } from "../output.ts";
+import { readWorkflow, tellDiagnostics } from "../read-workflow.ts";
+
+export interface CompileCommandOptions {
+  out?: string;
+  explain?: boolean;
+}
+
+/** Writes the IR to stdout or to `out`; with `explain`, a description instead. */
+export async function compile(
+  context: Context,
+  file: string,
+  options: CompileCommandOptions,
+): Promise<number> {
+  const { output } = context;
+  const { result } = await readWorkflow(context, file);
+  tellDiagnostics(context, result.diagnostics);
+  const { ir, hash, diagnostics } = result;
+  if (ir === null || hash === null) {
+    output.document({ hash: null, ir: null, diagnostics });
+    return EXIT.failed;
+  }
+  if (options.out !== undefined) {
+    await write(context, options.out, `${canonicalJson(ir as unknown as Json)}\n`);
+    output.note(`${options.out}: ${hash}`);
+  }
+  if (options.explain === true) {
+    explain(ir, hash).forEach((line) => output.line(line));
+  } else if (options.out === undefined) {
+    output.line(JSON.stringify(ir, null, 2));
+  }
+  output.document({ hash, ir, diagnostics });
+  return EXIT.done;
+}
+
+async function write(context: Context, path: string, text: string): Promise<void> {
+  await writeFile(resolve(context.cwd, path), text).catch((error: unknown) => {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new GavotteError("GV_BAD_INPUT", `--out ${path}: cannot be written: ${reason}`);
+  });
+}
+
+/** The IR in words, by topological order. */
+function explain(ir: Ir, hash: string): string[] {
+  const { analysis } = ir;
+  const idOf = (n: number): string => ir.nodes[n]?.id ?? "?";
+  const path = analysis.critical_path.map(idOf).join(" > ");
+  const loops = ir.loops.map((loop) => {
+    const limit = `at most ${loop.max_iterations} rounds while ${loop.condition}`;
+    return `  ${idOf(loop.head)} .. ${idOf(loop.latch)}: ${loop.body.length} nodes, ${limit}`;
+  });
+  return [
+    `${ir.name} ${ir.workflow_version}`.trim(),
+    `hash           ${hash}`,
+    `nodes, edges   ${ir.nodes.length}, ${ir.edges.length}`,
+    `queues         ${ir.queues.join(", ")}`,
+    `paths          ${analysis.path_count}`,
+    `tokens at most ${analysis.tokens_max}`,
+    `longest path   ${path}`,
+    ...(loops.length > 0 ? ["loops", ...loops] : []),
+    "nodes",
+    ...alignColumns(ir.nodes.map((node, n) => nodeRow(ir, node, n))).map((row) => `  ${row}`),
+  ];
+}
+
+function nodeRow(ir: Ir, node: IrNode, n: number): string[] {
+  const { join } = node;
+  const marks = [
+    node.is_entry ? "entry" : "",
+    node.is_terminal ? "terminal" : "",
+    join.arity > 1
+      ? `join ${join.kind}${join.kind === "count" ? ` ${join.need}` : ""} of ${join.arity}`
+      : "",
+    node.fusible ? "in the step before" : "",
+  ];
+  const out = node.out.map((e) => {
+    const edge = ir.edges[e];
+    const when = edge?.condition === null ? "" : ` if ${edge?.condition ?? ""}`;
+    const on = edge?.on === "success" ? "" : ` on ${edge?.on ?? ""}`;
+    return `${ir.nodes[edge?.to ?? -1]?.id ?? "?"}${on}${when}`;
+  });
+  const targets = out.length === 0 ? "" : `-> ${out.join("; ")}`;
+  return [String(n), node.id, node.type, marks.filter((m) => m !== "").join(", "), targets];
+}

@@ -1,0 +1,185 @@
+/**
+ * `gavotte run FILE`: one run, executed here, from file to output.
+ *
+ * The run gets a namespace of its own that only the worker of this process serves: two of these
+ * commands never execute each other's functions, whatever stack they share.
+ */
+import { randomBytes } from "node:crypto";
+import { canonicalJson, type Ir, type Json } from "../../compiler/index.ts";
+import type { Client } from "../../sdk/client.ts";
+import { reportOf, type RunReport } from "../../sdk/client-report.ts";
+import { GavotteError, isTerminal, RunView } from "../../sdk/internal.ts";
+import { insertDefinitions } from "../../sdk/postgres/index.ts";
+import type { FunctionRegistry, Worker } from "../../worker/index.ts";
+import type { Config } from "../config.ts";
+import type { Context } from "../context.ts";
+import { EXIT } from "../exit.ts";
+import { LiveView } from "../live-view.ts";
+import { createLogger } from "../logger.ts";
+import { readInput } from "../read-input.ts";
+import { readWorkflow, tellDiagnostics, type WorkflowFile } from "../read-workflow.ts";
+import { functionsIn, gatewayOf, registryOf, supervisorOf, workerId, workerOf } from "../roles.ts";
+import { openStack, type Stack } from "../stack.ts";
+
+interface Prepared {
+  file: WorkflowFile;
+  ir: Ir;
+  hash: string;
+  input: Json;
+  registry: FunctionRegistry;
+}
+
+/** How long a cancelled run may take to be told of. */
+const CANCEL_WAIT_MS = 5000;
+
+/** Runs a workflow. 0 completed, 1 failed or the workflow has errors. */
+export async function run(
+  context: Context,
+  file: string,
+  flags: { [flag: string]: unknown },
+): Promise<number> {
+  const config = await context.config();
+  const prepared = await prepare(context, config, file, flags);
+  if (prepared === null) {
+    return EXIT.failed;
+  }
+  const logger = createLogger(config, "warn");
+  const stack = await openStack(context, {
+    config,
+    logger,
+    roles: async (opened) => {
+      const role = { config, logger, stack: opened };
+      return [await supervisorOf(role), gatewayOf(role, true)];
+    },
+  });
+  let worker: Worker | null = null;
+  try {
+    const suffix = randomBytes(6).toString("hex");
+    const namespace = `ns:${suffix}:`;
+    const { registry, ir } = prepared;
+    const id = workerId(suffix);
+    const role = { config, logger, stack, registry, id, namespace, queues: ir.queues };
+    worker = await workerOf(role);
+    await worker.start();
+    const report = await execute(context, stack, prepared, namespace);
+    return tell(context, report);
+  } finally {
+    await worker?.stop(context.signal.aborted ? 0 : config.values.shutdown_ms);
+    await stack.stop();
+  }
+}
+
+/** Everything that can be wrong before something is started. Null: the file has errors. */
+async function prepare(
+  context: Context,
+  config: Config,
+  path: string,
+  flags: { [flag: string]: unknown },
+): Promise<Prepared | null> {
+  const file = await readWorkflow(context, path);
+  const { ir, hash, diagnostics } = file.result;
+  tellDiagnostics(context, diagnostics);
+  if (ir === null || hash === null) {
+    const code = "GV_WORKFLOW_INVALID";
+    const message = `${file.file} has errors`;
+    context.output.document({ error: { code, message }, diagnostics });
+    return null;
+  }
+  const input = await readInput(context, flags.input);
+  const registry = await registryOf(config.values.functions);
+  const missing = functionsIn(ir).filter((name) => !registry.has(name));
+  if (missing.length === 0) {
+    return { file, ir, hash, input, registry };
+  }
+  const names = missing.join(", ");
+  if (flags.stub !== true) {
+    const remedy = "give the module that defines them (--functions file.ts), or --stub";
+    throw new GavotteError("GV_FUNCTIONS_INVALID", `nothing here defines ${names}; ${remedy}`);
+  }
+  context.output.note(`stubbed, they return their input: ${names}`);
+  return { file, ir, hash, input, registry: registry.withStubs(missing) };
+}
+
+async function execute(
+  context: Context,
+  stack: Stack,
+  prepared: Prepared,
+  namespace: string,
+): Promise<RunReport> {
+  const { ir, hash, input, file } = prepared;
+  const client = await stack.client();
+  const text = canonicalJson(ir as unknown as Json);
+  const about = { name: ir.name, version: ir.workflow_version, createdAtMs: Date.now() };
+  await insertDefinitions(stack.db, [{ ...about, hash, ir: text, source: file.text }]);
+  const runId = await client.submit({ hash, input, namespace }, { signal: stack.signal });
+  try {
+    return await follow(context, stack, client, runId, ir);
+  } catch (error) {
+    if (context.signal.aborted) {
+      await cancel(client, runId);
+    }
+    throw error;
+  }
+}
+
+async function follow(
+  context: Context,
+  stack: Stack,
+  client: Client,
+  runId: string,
+  ir: Ir,
+): Promise<RunReport> {
+  const folded = new RunView(ir);
+  const depths: { [id: string]: number } = {};
+  ir.analysis.levels.forEach((level, depth) => {
+    level.forEach((n) => (depths[ir.nodes[n]?.id ?? ""] = depth));
+  });
+  const hidden = new Set(ir.nodes.filter((node) => node.synthetic).map((node) => node.id));
+  const live = new LiveView(context.output, `${ir.name} ${runId}`, depths);
+  try {
+    for await (const { row, transitions } of client.follow(runId, { signal: stack.signal })) {
+      const changed = new Set<string>();
+      for (const { transition, t } of transitions) {
+        for (const id of folded.apply(transition, t)) {
+          changed.add(id);
+        }
+      }
+      for (const id of Object.keys(folded.nodes)) {
+        const view = folded.nodes[id];
+        if (view !== undefined && changed.has(id) && !hidden.has(id)) {
+          live.node(id, view);
+        }
+      }
+      live.status(row.status);
+      if (isTerminal(row.status)) {
+        return reportOf(row, folded);
+      }
+    }
+  } finally {
+    live.end();
+  }
+  throw new GavotteError("GV_RUN_NOT_FOUND", `run ${runId} vanished while it was followed`);
+}
+
+/** After an interrupt: the run ends too, because nobody else serves its namespace. */
+async function cancel(client: Client, runId: string): Promise<void> {
+  try {
+    await client.cancel(runId, "interrupted");
+    await client.wait(runId, { timeoutMs: CANCEL_WAIT_MS });
+  } catch {
+    // It ended by itself meanwhile, or the services are gone: there is nothing left to cancel.
+  }
+}
+
+function tell(context: Context, report: RunReport): number {
+  const { output } = context;
+  output.document(report);
+  if (report.status === "COMPLETED") {
+    output.line(JSON.stringify(report.output));
+    return EXIT.done;
+  }
+  const { code, message, node } = report.error ?? { code: "", message: "no reason is known" };
+  const where = node === undefined ? "" : ` at ${node}`;
+  output.note(`run ${report.run_id} ${report.status}${where}: ${code} ${message}`);
+  return EXIT.failed;
+}

@@ -1,0 +1,10 @@
+/** The process's log: JSON lines on stderr, written at once, so that none is lost at the end. */
+import { pino, type Logger } from "pino";
+import type { Config } from "./config.ts";
+
+/** A logger at the configured level, or at `quiet` where nobody asked for a level. */
+export function createLogger(config: Config, quiet?: "warn" | "silent"): Logger {
+  const asked = config.origins.log_level !== "default";
+  const level = quiet === undefined || asked ? config.values.log_level : quiet;
+  return pino({ level, base: { pid: process.pid } }, pino.destination({ dest: 2, sync: true }));
+}

@@ -1,0 +1,262 @@
+#!/usr/bin/env node
+/**
+ * The command line: which commands there are, and what each takes. What a command does is in
+ * `commands/`, loaded when it is called, so that `validate` loads no driver of anything.
+ */
+import { readFileSync } from "node:fs";
+import { text } from "node:stream/consumers";
+import { Command, CommanderError, Option } from "commander";
+import { resolveConfig } from "./config.ts";
+import { OPTION_SPECS, flagOf, type OptionName } from "./config-options.ts";
+import type { Context } from "./context.ts";
+import { EXIT, exitCodeOf, Interrupted, leave, onInterrupt } from "./exit.ts";
+import { Output } from "./output.ts";
+
+const output = new Output(process);
+const abort = new AbortController();
+
+/** Options as commander hands them over: members by the names of the flags. */
+type Flags = { [flag: string]: unknown };
+type Run = (context: Context, args: string[], flags: Flags) => Promise<number>;
+
+let exitCode: number = EXIT.done;
+
+/** Options of the configuration that commands which reach services take. */
+const SERVICES: readonly OptionName[] = ["redis_url", "database_url", "data_dir", "log_level"];
+
+/** A command with `--json`, its configuration options, and what it does. */
+function define(
+  parent: Command,
+  usage: string,
+  about: string,
+  options: readonly OptionName[],
+  run: Run,
+): Command {
+  const command = parent.command(usage).description(about);
+  command.option("--json", "print one JSON document on stdout and nothing else");
+  if (options.length > 0) {
+    command.option("--config <file>", "configuration file instead of gavotte.config.*");
+  }
+  for (const name of options) {
+    command.addOption(configFlag(name));
+  }
+  return command.action(async () => {
+    const flags = command.opts<Flags>();
+    output.json = flags.json === true;
+    const release = onInterrupt(abort);
+    try {
+      exitCode = await run(contextOf(flags), command.args, flags);
+    } finally {
+      release();
+    }
+  });
+}
+
+function configFlag(name: OptionName): Option {
+  const spec = OPTION_SPECS[name];
+  const isList = spec.type === "list";
+  const value = isList ? "<value...>" : "<value>";
+  return new Option(`${flagOf(name)} ${value}`, spec.about);
+}
+
+function contextOf(flags: Flags): Context {
+  let config: ReturnType<typeof resolveConfig> | undefined;
+  return {
+    output,
+    cwd: process.cwd(),
+    signal: abort.signal,
+    config: () => (config ??= resolveConfig(configSources(flags))),
+    readStdin: () => text(process.stdin),
+  };
+}
+
+function configSources(flags: Flags): Parameters<typeof resolveConfig>[0] {
+  const snake = (key: string): string => key.replace(/[A-Z]/g, (c) => `_${c.toLowerCase()}`);
+  const named = Object.entries(flags).map(([key, value]) => [snake(key), value] as const);
+  return {
+    cwd: process.cwd(),
+    env: process.env,
+    flags: Object.fromEntries(named),
+    ...(typeof flags.config === "string" ? { file: flags.config } : {}),
+  };
+}
+
+function buildProgram(): Command {
+  const program = new Command("gavotte");
+  program
+    .description("A choreography engine for workflows")
+    .version(version(), "-V, --version")
+    .showSuggestionAfterError()
+    .showHelpAfterError("(gavotte --help shows the commands)")
+    .configureOutput({ writeErr: (text) => output.draw(text) })
+    .exitOverride();
+  addFileCommands(program);
+  addRunCommands(program);
+  addLetterCommands(program);
+  addRoleCommands(program);
+  return program;
+}
+
+function addFileCommands(program: Command): void {
+  define(program, "validate <files...>", "check workflow files", [], async (c, args, flags) =>
+    (await import("./commands/validate.ts")).validate(c, args, flags),
+  ).option("--strict", "warnings fail too");
+  define(
+    program,
+    "compile <file>",
+    "print a workflow's compiled form",
+    [],
+    async (c, [file], flags) =>
+      (await import("./commands/compile.ts")).compile(c, file ?? "", flags),
+  )
+    .option("--out <path>", "write it to a file instead")
+    .option("--explain", "describe it in words instead");
+}
+
+function addRunCommands(program: Command): void {
+  const asked = [
+    ...SERVICES,
+    "functions",
+    "http_allow",
+    "submit_timeout_ms",
+    "shutdown_ms",
+  ] as const;
+  define(
+    program,
+    "run <file>",
+    "run a workflow here and print its output",
+    asked,
+    async (c, [file], flags) => (await import("./commands/run.ts")).run(c, file ?? "", flags),
+  )
+    .option("--input <json>", "the run's input: JSON, @file, or - for standard input")
+    .option("--stub", "let functions that are missing return their input");
+  const submit = [...SERVICES, "submit_timeout_ms"] as const;
+  define(
+    program,
+    "submit <file>",
+    "hand a workflow to the supervisors",
+    submit,
+    async (c, [file], flags) => (await import("./commands/submit.ts")).submit(c, file ?? "", flags),
+  )
+    .option("--input <json>", "the run's input: JSON, @file, or - for standard input")
+    .option("--ref", "FILE is name@version of a workflow submitted before")
+    .option("--idempotency-key <key>", "the same key and payload is the same run")
+    .option("--run-id <uuid>", "the run's id")
+    .option("--priority <level>", "high, normal or low")
+    .option("--tenant <name>", "on whose behalf")
+    .option("--wait", "wait for the end and print the output");
+  define(program, "status <run>", "what a run has done so far", SERVICES, async (c, [run], flags) =>
+    (await import("./commands/status.ts")).status(c, run ?? "", flags),
+  ).option("--why", "also say why it does not move");
+  const watch = [...SERVICES, "gateway_url"] as const;
+  define(program, "watch <run>", "follow a run live", watch, async (c, [run]) =>
+    (await import("./commands/watch.ts")).watch(c, run ?? ""),
+  );
+  define(program, "runs", "list runs, newest first", SERVICES, async (c, _args, flags) =>
+    (await import("./commands/runs.ts")).runs(c, flags),
+  )
+    .option("--status <status>", "only runs in this status")
+    .option("--workflow <name>", "only runs of this workflow")
+    .option("--tenant <name>", "only runs of this tenant")
+    .option("--limit <n>", "how many", "20");
+  define(program, "cancel <run>", "end a run", SERVICES, async (c, [run], flags) =>
+    (await import("./commands/cancel.ts")).cancel(c, run ?? "", flags),
+  ).option("--reason <text>", "kept with the run");
+}
+
+function addLetterCommands(program: Command): void {
+  const dlq = program.command("dlq").description("dead letters: what could not be done");
+  const load = (): Promise<typeof import("./commands/dlq.ts")> => import("./commands/dlq.ts");
+  define(dlq, "list", "list dead letters, newest first", SERVICES, async (c, _args, flags) =>
+    (await load()).list(c, flags),
+  )
+    .option("--state <state>", "open, retried, dropped or all", "open")
+    .option("--run <id>", "only those of a run")
+    .option("--limit <n>", "how many", "20");
+  define(dlq, "show <id>", "all about a letter", SERVICES, async (c, [id]) =>
+    (await load()).show(c, id ?? ""),
+  );
+  define(dlq, "retry <id>", "try it again", SERVICES, async (c, [id]) =>
+    (await load()).retry(c, id ?? ""),
+  );
+  define(dlq, "drop <id>", "mark it as dropped", SERVICES, async (c, [id]) =>
+    (await load()).drop(c, id ?? ""),
+  );
+}
+
+function addRoleCommands(program: Command): void {
+  const worker = [
+    "functions",
+    "http_allow",
+    "worker_concurrency",
+    "lease_ms",
+    "deliveries_max",
+  ] as const;
+  const common = [...SERVICES, "database_connections_max", "shutdown_ms"] as const;
+  const supervisor = ["partitions", "stalled_after_ms"] as const;
+  const all = [...common, ...worker, ...supervisor, "gateway_listen"] as const;
+  define(program, "dev", "the whole engine in one process", all, async (c, _args, flags) =>
+    (await import("./commands/dev.ts")).dev(c, flags),
+  ).option("--stub", "let functions that are missing return their input");
+  define(program, "worker", "execute steps", [...common, ...worker], async (c, _args, flags) =>
+    (await import("./commands/worker.ts")).worker(c, flags),
+  )
+    .option("--queue <name...>", "more queues to read")
+    .option("--namespace <name>", "serve only runs of this namespace");
+  define(
+    program,
+    "supervisor",
+    "take submissions in and archive runs",
+    [...common, ...supervisor],
+    async (c) => (await import("./commands/supervisor.ts")).supervisor(c),
+  );
+  define(program, "gateway", "serve the live feed", [...common, "gateway_listen"], async (c) =>
+    (await import("./commands/gateway.ts")).gateway(c),
+  );
+  define(program, "migrate", "bring the database's schema up to date", common, async (c) =>
+    (await import("./commands/migrate.ts")).migrateCommand(c),
+  );
+  const every = Object.keys(OPTION_SPECS) as OptionName[];
+  define(
+    program,
+    "config",
+    "the configuration in force, and where it comes from",
+    every,
+    async (c) => (await import("./commands/config.ts")).showConfig(c),
+  );
+  define(program, "doctor", "check services, schema, workers and runs", common, async (c) =>
+    (await import("./commands/doctor.ts")).doctor(c),
+  );
+}
+
+/** The package's version; its file is one or two folders up, in the source or compiled. */
+function version(): string {
+  for (const path of ["../package.json", "../../package.json"]) {
+    try {
+      const content = readFileSync(new URL(path, import.meta.url), "utf8");
+      return (JSON.parse(content) as { version: string }).version;
+    } catch {
+      continue;
+    }
+  }
+  return "unknown";
+}
+
+async function main(): Promise<number> {
+  try {
+    await buildProgram().parseAsync(process.argv);
+    return abort.signal.aborted ? EXIT.interrupted : exitCode;
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      return error.exitCode === 0 ? EXIT.done : EXIT.usage;
+    }
+    if (error instanceof Interrupted || abort.signal.aborted) {
+      output.note("interrupted");
+      return EXIT.interrupted;
+    }
+    output.error(error);
+    return exitCodeOf(error);
+  }
+}
+
+await leave(await main());

@@ -1,0 +1,133 @@
+/** The long-running parts, made of a configuration. Each is loaded when it is wanted. */
+import { hostname } from "node:os";
+import type { Logger } from "pino";
+import type { Ir } from "../compiler/index.ts";
+import { GavotteError, type Service } from "../sdk/internal.ts";
+import type { FunctionRegistry, Worker } from "../worker/index.ts";
+import type { Config } from "./config.ts";
+import type { Stack } from "./stack.ts";
+
+/** Addresses of this machine: what http nodes of a local run may reach besides the public ones. */
+const LOOPBACK = ["localhost", "127.0.0.0/8", "::1"];
+const DEPLOYMENT_WAIT_MS = 30_000;
+
+export interface RoleContext {
+  config: Config;
+  logger: Logger;
+  stack: Stack;
+}
+
+/** A supervisor on the stack's services. */
+export async function supervisorOf({ config, logger, stack }: RoleContext): Promise<Service> {
+  const { createSupervisor } = await import("../supervisor/index.ts");
+  const { partitions, stalled_after_ms: stalledAfterMs } = config.values;
+  return createSupervisor({
+    redisUrl: stack.redisUrl,
+    database: stack.db,
+    logger: logger.child({ role: "supervisor" }),
+    stalledAfterMs,
+    ...(partitions === null ? {} : { partitions }),
+  });
+}
+
+export interface Feed extends Service {
+  url(): string;
+}
+
+/** A gateway; `anyPort` ignores the configured address and takes a free port of this machine. */
+export function gatewayOf(role: RoleContext, anyPort: boolean): Feed {
+  const { config, logger, stack } = role;
+  const { host, port } = listenAddress(anyPort ? "127.0.0.1:0" : config.values.gateway_listen);
+  let gateway: Feed | null = null;
+  return {
+    name: "gateway",
+    async start() {
+      const { createGateway } = await import("../gateway/index.ts");
+      // Known only once a supervisor has run, so not before the start.
+      const { partitions } = await (await stack.client()).deployment(DEPLOYMENT_WAIT_MS);
+      const log = logger.child({ role: "gateway" });
+      const address = { host, port, redisUrl: stack.redisUrl };
+      gateway = createGateway({ ...address, db: stack.db, partitions, logger: log });
+      await gateway.start().catch((error: unknown) => Promise.reject(portError(error, host, port)));
+      if (stack.embedded?.owner === true) {
+        stack.embedded.announceGateway(gateway.url());
+      }
+    },
+    stop: (deadlineMs) => gateway?.stop(deadlineMs) ?? Promise.resolve(),
+    url: () => gateway?.url() ?? "",
+  };
+}
+
+/** `host:port` taken apart; an IPv6 address stands in brackets. */
+export function listenAddress(text: string): { host: string; port: number } {
+  const at = text.lastIndexOf(":");
+  return { host: text.slice(0, at).replace(/^\[|\]$/g, ""), port: Number(text.slice(at + 1)) };
+}
+
+function portError(error: unknown, host: string, port: number): unknown {
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (code !== "EADDRINUSE" && code !== "EACCES" && code !== "EADDRNOTAVAIL") {
+    return error;
+  }
+  const text = `the gateway cannot listen on ${host}:${port} (${message}); set gateway_listen`;
+  return new GavotteError("GV_BAD_CONFIG", text, { cause: error });
+}
+
+export interface WorkerRole extends RoleContext {
+  registry: FunctionRegistry;
+  id: string;
+  namespace?: string;
+  queues?: readonly string[];
+}
+
+/** A worker on the stack; it waits for a first supervisor. */
+export async function workerOf(role: WorkerRole): Promise<Worker> {
+  const { config, logger, stack, registry, id, namespace, queues } = role;
+  const { createWorker } = await import("../worker/index.ts");
+  const { createHttpClient } = await import("../worker/kinds/http-client.ts");
+  const client = await stack.client();
+  const { id: deployment, partitions } = await client.deployment(DEPLOYMENT_WAIT_MS);
+  const { worker_concurrency: concurrency, lease_ms: leaseMs, deliveries_max } = config.values;
+  const local = stack.embedded === null ? [] : LOOPBACK;
+  return createWorker({
+    redis: { url: stack.redisUrl },
+    ...{
+      deployment,
+      partitions,
+      registry,
+      id,
+      concurrency,
+      leaseMs,
+      deliveriesMax: deliveries_max,
+    },
+    logger: logger.child({ role: "worker" }),
+    http: createHttpClient({ allow: [...local, ...config.values.http_allow] }),
+    ...(namespace === undefined ? {} : { namespace }),
+    ...(queues === undefined ? {} : { queues }),
+  });
+}
+
+/** A name for a worker of this process. */
+export function workerId(suffix: string): string {
+  return `${hostname()}-${process.pid}-${suffix}`;
+}
+
+/** Functions that a workflow calls. */
+export function functionsIn(ir: Ir): string[] {
+  const names = ir.nodes.map(({ type, config }) =>
+    type === "function" && typeof config.function_name === "string" ? config.function_name : "",
+  );
+  return [...new Set(names)].filter((name) => name !== "").sort();
+}
+
+/** The functions of the configured modules. Throws GV_FUNCTIONS_INVALID. */
+export async function registryOf(modules: readonly string[]): Promise<FunctionRegistry> {
+  const { FunctionRegistry, loadFunctions } = await import("../worker/index.ts");
+  const registry = new FunctionRegistry();
+  for (const path of modules) {
+    for (const { name, handler } of await loadFunctions(path)) {
+      registry.register(name, handler);
+    }
+  }
+  return registry;
+}

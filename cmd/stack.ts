@@ -1,0 +1,146 @@
+/**
+ * Redis and Postgres of a command: those of the configuration, or the embedded ones.
+ *
+ * Who owns the embedded stack runs what the others rely on too: the schema's migrations, and the
+ * supervisor and gateway where the command wants them (`roles`). It stops them last, when nobody
+ * is attached any more.
+ */
+import { existsSync } from "node:fs";
+import { resolve } from "node:path";
+import type { Logger } from "pino";
+import { createClient, type Client } from "../sdk/client.ts";
+import { GavotteError, startAll, stopAll, type Service } from "../sdk/internal.ts";
+import { connectPostgres, migrate, type Database } from "../sdk/postgres/index.ts";
+import type { Config } from "./config.ts";
+import type { Context } from "./context.ts";
+import type { EmbeddedStack } from "./embedded/index.ts";
+
+export interface Stack {
+  readonly redisUrl: string;
+  readonly db: Database;
+  /** Null: the services are somebody else's. */
+  readonly embedded: EmbeddedStack | null;
+  /** Aborted by an interrupt, or when the embedded stack is lost. */
+  readonly signal: AbortSignal;
+  /** A client of this stack; closed with it. */
+  client(): Promise<Client>;
+  /** Leaves: stops what runs here, the embedded stack when its last user is gone. */
+  stop(): Promise<void>;
+}
+
+export interface StackOptions {
+  config: Config;
+  logger: Logger;
+  /** Services that the owner of the embedded stack runs for all. Default: none. */
+  roles?: (stack: Stack) => Promise<Service[]>;
+  /** Fail instead of making an embedded stack where there never was one. */
+  mustExist?: boolean;
+}
+
+const ATTACHED_POLL_MS = 100;
+
+/** Connects to what is configured, or starts or attaches to the embedded stack. */
+export async function openStack(context: Context, options: StackOptions): Promise<Stack> {
+  const { redis_url: redisUrl, database_url: url } = options.config.values;
+  if (redisUrl !== null && url !== null) {
+    const connectionsMax = options.config.values.database_connections_max;
+    const db = connectPostgres({ url, connectionsMax, name: "cli" });
+    return new OpenStack(context, options, { redisUrl, db, embedded: null });
+  }
+  const dir = resolve(context.cwd, options.config.values.data_dir);
+  if (options.mustExist === true && !existsSync(dir)) {
+    const message =
+      `there are no services: redis_url and database_url are not set, and ${dir} holds no ` +
+      'embedded stack yet; "gavotte run" or "gavotte dev" makes one';
+    throw new GavotteError("GV_BAD_CONFIG", message);
+  }
+  return openEmbedded(context, options, dir);
+}
+
+async function openEmbedded(context: Context, options: StackOptions, dir: string): Promise<Stack> {
+  const { startEmbedded } = await import("./embedded/index.ts");
+  const embedded = await startEmbedded({ dir, log: (message) => context.output.note(message) });
+  const db = connectPostgres({ url: embedded.databaseUrl, singleSession: true, name: "cli" });
+  const stack = new OpenStack(context, options, { redisUrl: embedded.redisUrl, db, embedded });
+  try {
+    if (embedded.owner) {
+      await migrate(db);
+      await stack.startRoles();
+    }
+    return stack;
+  } catch (error) {
+    await stack.stop();
+    throw error;
+  }
+}
+
+class OpenStack implements Stack {
+  readonly redisUrl: string;
+  readonly db: Database;
+  readonly embedded: EmbeddedStack | null;
+  readonly signal: AbortSignal;
+  readonly #context: Context;
+  readonly #options: StackOptions;
+  #services: Service[] = [];
+  #client: Promise<Client> | null = null;
+  #stopping: Promise<void> | null = null;
+
+  constructor(
+    context: Context,
+    options: StackOptions,
+    parts: Pick<Stack, "redisUrl" | "db" | "embedded">,
+  ) {
+    this.#context = context;
+    this.#options = options;
+    this.redisUrl = parts.redisUrl;
+    this.db = parts.db;
+    this.embedded = parts.embedded;
+    const lost = new AbortController();
+    void this.embedded?.lost.then(() => {
+      const message = "the process that ran the embedded stack is gone; start again";
+      lost.abort(new GavotteError("GV_STACK_FAILED", message));
+    });
+    this.signal = AbortSignal.any([context.signal, lost.signal]);
+  }
+
+  async startRoles(): Promise<void> {
+    this.#services = (await this.#options.roles?.(this)) ?? [];
+    await startAll(this.#services, this.#options.config.values.shutdown_ms);
+  }
+
+  client(): Promise<Client> {
+    const submitTimeoutMs = this.#options.config.values.submit_timeout_ms;
+    const { redisUrl, db: database } = this;
+    this.#client ??= createClient({ redisUrl, database, submitTimeoutMs });
+    return this.#client;
+  }
+
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  async #stop(): Promise<void> {
+    await this.#untilAlone();
+    await stopAll(this.#services, this.#options.config.values.shutdown_ms);
+    await this.#client?.then(
+      (client) => client.close(),
+      () => undefined,
+    );
+    await this.db.close();
+    await this.embedded?.stop();
+  }
+
+  /** The owner's roles are everybody's: they stop after the last process that is attached. */
+  async #untilAlone(): Promise<void> {
+    const attached = (): number => this.embedded?.attachedCount() ?? 0;
+    if (attached() > 0) {
+      this.#context.output.note(
+        `${attached()} other process(es) use this stack; it stops after them (interrupt: at once)`,
+      );
+    }
+    while (attached() > 0) {
+      await new Promise((done) => setTimeout(done, ATTACHED_POLL_MS));
+    }
+  }
+}

@@ -1,0 +1,104 @@
+/** What is told of a run: its row, and its nodes as folded from its journal. */
+import type { Ir, Json } from "../compiler/ir.ts";
+import { RunView } from "./fold.ts";
+import type { RunRow, ArchivedTransition } from "./postgres/index.ts";
+import type { NodeStatus, RunError, RunStatus } from "./status.ts";
+
+export interface NodeReport {
+  status: NodeStatus;
+  /** How often it was started: once per round of a loop. */
+  activations: number;
+  /** Attempts of the last activation; 0 before the first. */
+  attempts: number;
+  /** Of the last activation; null while there is none. */
+  output: Json;
+}
+
+/** The document of `gavotte run --json`. */
+export interface RunReport {
+  run_id: string;
+  workflow: string;
+  status: RunStatus;
+  output: Json;
+  error: RunError | null;
+  /** ISO 8601, null before that. */
+  started_at: string | null;
+  ended_at: string | null;
+  nodes: { [id: string]: NodeReport };
+}
+
+export interface RunSummary {
+  run_id: string;
+  workflow: string;
+  version: string;
+  status: RunStatus;
+  priority: string;
+  created_at: string;
+  started_at: string | null;
+  ended_at: string | null;
+  error: RunError | null;
+}
+
+/** Folds archived transitions, in order. */
+export function foldRun(ir: Ir, transitions: readonly ArchivedTransition[]): RunView {
+  const view = new RunView(ir);
+  for (const { transition, t } of transitions) {
+    view.apply(transition, t);
+  }
+  return view;
+}
+
+/** The report of a run. The row decides about its end, the view about its nodes. */
+export function reportOf(row: RunRow, view: RunView): RunReport {
+  const nodes: { [id: string]: NodeReport } = {};
+  for (const node of view.ir.nodes) {
+    const seen = view.nodes[node.id];
+    if (seen !== undefined && node.synthetic !== true) {
+      const { status, activations, attempts, output = null } = seen;
+      // Not an assignment: `__proto__` may be a node's id.
+      const value = { status, activations, attempts, output };
+      Object.defineProperty(nodes, node.id, { value, enumerable: true });
+    }
+  }
+  return {
+    run_id: row.id,
+    workflow: row.workflow,
+    status: row.status,
+    output: parse(row.output),
+    error: errorIn(row.error),
+    started_at: isoTime(row.startedAtMs),
+    ended_at: isoTime(row.endedAtMs),
+    nodes,
+  };
+}
+
+export function summaryOf(row: RunRow): RunSummary {
+  return {
+    run_id: row.id,
+    workflow: row.workflow,
+    version: row.version,
+    status: row.status,
+    priority: row.priority,
+    created_at: new Date(row.createdAtMs).toISOString(),
+    started_at: isoTime(row.startedAtMs),
+    ended_at: isoTime(row.endedAtMs),
+    error: errorIn(row.error),
+  };
+}
+
+/** An error column: the error itself, or as the scripts wrap it. */
+export function errorIn(text: string | null): RunError | null {
+  const value = parse(text) as { error?: RunError } | RunError | null;
+  if (value !== null && "error" in value && typeof value.error === "object") {
+    return value.error;
+  }
+  return value as RunError | null;
+}
+
+function parse(text: string | null): Json {
+  return text === null ? null : (JSON.parse(text) as Json);
+}
+
+function isoTime(ms: number | null): string | null {
+  return ms === null ? null : new Date(ms).toISOString();
+}

@@ -1,0 +1,181 @@
+/**
+ * Submissions and their answers.
+ *
+ * A client has a stream of answers of its own and reads it with a connection of its own, as long as
+ * an answer is awaited. An answer may be read before the XADD that it belongs to has returned its
+ * entry's id, so those that nobody awaits yet are kept while additions are under way.
+ */
+import type { Redis } from "ioredis";
+import { uuidv7 } from "uuidv7";
+import type { Json, Priority } from "../compiler/ir.ts";
+import { GavotteError, ERRORS, type ErrorCode } from "./errors.ts";
+import { globalKeys } from "./keys.ts";
+
+/** What is asked of the intake: exactly one of `workflow`, `workflow_ref` and `hash`. */
+export interface SubmissionRequest {
+  /** The workflow document itself. */
+  workflow?: { [key: string]: Json };
+  /** `name` or `name@version` of a workflow that was submitted before. */
+  workflow_ref?: string;
+  /** Hash of a workflow that was submitted before. */
+  hash?: string;
+  input?: Json;
+  /** The same key (per tenant) with the same payload is the same run. */
+  idempotency_key?: string;
+  /** A UUID, best of version 7; made up if absent. */
+  run_id?: string;
+  priority?: Priority;
+  tenant?: string;
+  /** `ns:<id>:`: only workers of that namespace execute the run. */
+  namespace?: string;
+}
+
+export interface SubmissionProblem {
+  code: string;
+  message: string;
+  path?: string;
+}
+
+interface Reply {
+  submission_id: string;
+  run_id: string | null;
+  status: "accepted" | "rejected";
+  errors?: SubmissionProblem[];
+}
+
+const BLOCK_MS = 1000;
+const READ_MAX = 100;
+
+export class Submitter {
+  readonly #commands: Redis;
+  readonly #openReader: () => Promise<Redis>;
+  readonly #timeoutMs: number;
+  readonly #stream: string;
+  readonly #waiting = new Map<string, (reply: Reply) => void>();
+  readonly #early = new Map<string, Reply>();
+  #adding = 0;
+  #lastId = "0-0";
+  #reading: Promise<void> | null = null;
+  #reader: Redis | null = null;
+
+  constructor(options: { commands: Redis; openReader: () => Promise<Redis>; timeoutMs: number }) {
+    this.#commands = options.commands;
+    this.#openReader = options.openReader;
+    this.#timeoutMs = options.timeoutMs;
+    this.#stream = globalKeys.repliesOf(uuidv7());
+  }
+
+  /** Resolves with the run's id once it is stored. Throws what the answer says, or none in time. */
+  async submit(request: SubmissionRequest, signal?: AbortSignal): Promise<string> {
+    const runId = request.run_id ?? uuidv7();
+    const submission = { ...request, run_id: runId, reply_to: this.#stream };
+    const entryId = await this.#add(JSON.stringify(submission));
+    const reply = await this.#await(entryId, runId, signal);
+    if (reply.status === "accepted" && reply.run_id !== null) {
+      return reply.run_id;
+    }
+    throw rejection(reply.errors ?? []);
+  }
+
+  close(): void {
+    this.#waiting.clear();
+    this.#reader?.disconnect();
+  }
+
+  async #add(text: string): Promise<string> {
+    this.#adding++;
+    try {
+      return (await this.#commands.xadd(globalKeys.submissions, "*", "submission", text)) ?? "";
+    } finally {
+      this.#adding--;
+    }
+  }
+
+  #await(entryId: string, runId: string, signal?: AbortSignal): Promise<Reply> {
+    const early = this.#early.get(entryId);
+    if (early !== undefined) {
+      this.#early.delete(entryId);
+      return Promise.resolve(early);
+    }
+    return new Promise<Reply>((resolve, reject) => {
+      const end = (): void => {
+        clearTimeout(timer);
+        this.#waiting.delete(entryId);
+        signal?.removeEventListener("abort", aborted);
+      };
+      const aborted = (): void => {
+        end();
+        reject(signal?.reason as Error);
+      };
+      const timer = setTimeout(() => {
+        end();
+        reject(noAnswer(this.#timeoutMs, entryId, runId));
+      }, this.#timeoutMs);
+      this.#waiting.set(entryId, (reply) => {
+        end();
+        resolve(reply);
+      });
+      signal?.addEventListener("abort", aborted);
+      if (signal?.aborted === true) {
+        aborted();
+      }
+      this.#reading ??= this.#read().finally(() => (this.#reading = null));
+    });
+  }
+
+  /** Reads answers while any is awaited. */
+  async #read(): Promise<void> {
+    try {
+      this.#reader ??= await this.#openReader();
+      while (this.#waiting.size > 0) {
+        const from = ["STREAMS", this.#stream, this.#lastId] as const;
+        const read = await this.#reader.xread("COUNT", READ_MAX, "BLOCK", BLOCK_MS, ...from);
+        read?.[0]?.[1].forEach(([id, fields]) => this.#hear(id, fields));
+      }
+    } catch {
+      // The connection is gone: who waits gets no answer in time, which is what is told then.
+      this.#reader?.disconnect();
+      this.#reader = null;
+    }
+  }
+
+  #hear(id: string, fields: readonly string[]): void {
+    this.#lastId = id;
+    const reply = JSON.parse(fields[1] ?? "{}") as Reply;
+    const heard = this.#waiting.get(reply.submission_id);
+    if (heard !== undefined) {
+      heard(reply);
+    } else if (this.#adding > 0) {
+      this.#early.set(reply.submission_id, reply);
+    }
+    if (this.#adding === 0) {
+      this.#early.clear();
+    }
+  }
+}
+
+function noAnswer(timeoutMs: number, entryId: string, runId: string): GavotteError {
+  return new GavotteError(
+    "GV_INTAKE_UNAVAILABLE",
+    `no supervisor answered within ${timeoutMs} ms; the submission stays queued (${entryId}) and ` +
+      `becomes run ${runId} when one runs: start "gavotte supervisor"`,
+    { details: { submission_id: entryId, run_id: runId } },
+  );
+}
+
+function rejection(errors: readonly SubmissionProblem[]): GavotteError {
+  const first = errors[0];
+  const known = first !== undefined && first.code in ERRORS;
+  const code = known ? (first.code as ErrorCode) : "GV_WORKFLOW_INVALID";
+  const lines = errors.map(({ code, message, path }) => {
+    const where = path === undefined || path === "" ? "" : ` (${path})`;
+    return `${code}: ${message}${where}`;
+  });
+  return new GavotteError(
+    code,
+    `the submission was rejected: ${lines.join("; ") || "no reason given"}`,
+    {
+      details: { errors },
+    },
+  );
+}

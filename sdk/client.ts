@@ -1,0 +1,344 @@
+/**
+ * The client: submits runs, waits for them, asks about them, cancels them. What it tells comes from
+ * Postgres; Redis is asked only to submit and to cancel.
+ */
+import type { Redis } from "ioredis";
+import type { Ir, Json } from "../compiler/ir.ts";
+import { foldRun, reportOf, summaryOf, type RunReport, type RunSummary } from "./client-report.ts";
+import { Submitter, type SubmissionRequest } from "./client-submit.ts";
+import { systemClock, type Clock } from "./clock.ts";
+import { GavotteError } from "./errors.ts";
+import { globalKeys, partitionOf } from "./keys.ts";
+import {
+  cancelRunRow,
+  connectPostgres,
+  definitionsByHash,
+  listDeadLetters,
+  listRuns,
+  readDeadLetter,
+  readJournal,
+  readRun,
+  settleDeadLetter,
+  type ArchivedTransition,
+  type Database,
+  type DeadLetter,
+  type DeadLetterState,
+  type PostgresTarget,
+  type RunFilter,
+  type RunRow,
+} from "./postgres/index.ts";
+import { connectRedis } from "./redis/connect.ts";
+import { cancelRun } from "./redis/run-scripts.ts";
+import { ScriptRunner } from "./redis/script-runner.ts";
+import { isTerminal } from "./status.ts";
+
+export interface ClientOptions {
+  /** `redis://…`, `rediss://…` or `unix:///path`. */
+  redisUrl: string;
+  /** One that is shared with other parts and stays open, or where it is. */
+  database: Database | PostgresTarget;
+  /** How long a submission waits for its answer. Default 10 s. */
+  submitTimeoutMs?: number;
+  /** How long the first connection to Redis may take. Default 5 s. */
+  connectTimeoutMs?: number;
+  clock?: Clock;
+}
+
+export interface WaitOptions {
+  /** Gives up with the signal's reason. */
+  signal?: AbortSignal;
+  /** Gives up with a TimeoutError; without it, never. */
+  timeoutMs?: number;
+}
+
+export interface RetriedLetter {
+  runId: string;
+  kind: DeadLetter["kind"];
+}
+
+const SUBMIT_TIMEOUT_MS = 10_000;
+const CONNECT_TIMEOUT_MS = 5000;
+const POLL_MS_MIN = 5;
+const POLL_MS_MAX = 250;
+const POLL_GROWTH = 1.5;
+const DEPLOYMENT_POLL_MS = 50;
+
+/** Makes a client and connects it. Throws GV_REDIS_UNAVAILABLE. */
+export async function createClient(options: ClientOptions): Promise<Client> {
+  const timeoutMs = options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS;
+  const commands = await openRedis(options.redisUrl, "client", timeoutMs);
+  return new Client(options, commands);
+}
+
+export class Client {
+  readonly redis: Redis;
+  readonly db: Database;
+  readonly #ownsDb: boolean;
+  readonly #clock: Clock;
+  readonly #submitter: Submitter;
+  readonly #irs = new Map<string, Ir>();
+  #deployment: { id: string; partitions: number } | null = null;
+
+  /** Use `createClient`. */
+  constructor(options: ClientOptions, commands: Redis) {
+    const { database, redisUrl, submitTimeoutMs = SUBMIT_TIMEOUT_MS } = options;
+    this.redis = commands;
+    this.#ownsDb = !("query" in database);
+    this.db = "query" in database ? database : connectPostgres({ name: "client", ...database });
+    this.#clock = options.clock ?? systemClock;
+    this.#submitter = new Submitter({
+      commands,
+      openReader: () => openRedis(redisUrl, "client:replies", submitTimeoutMs),
+      timeoutMs: submitTimeoutMs,
+    });
+  }
+
+  /**
+   * Submits a run and resolves with its id once it is stored. Throws GV_INTAKE_UNAVAILABLE when no
+   * supervisor answers, else what is wrong with the submission.
+   */
+  submit(request: SubmissionRequest, options: { signal?: AbortSignal } = {}): Promise<string> {
+    return this.#submitter.submit(request, options.signal);
+  }
+
+  /** The run's row once it has ended. Throws GV_RUN_NOT_FOUND. */
+  async wait(runId: string, options: WaitOptions = {}): Promise<RunRow> {
+    for await (const { row } of this.follow(runId, options)) {
+      if (isTerminal(row.status)) {
+        return row;
+      }
+    }
+    throw notFound(runId);
+  }
+
+  /**
+   * The run's journal as it grows, from its beginning; the last thing yielded has a terminal row
+   * and whatever was still missing.
+   */
+  async *follow(
+    runId: string,
+    options: WaitOptions = {},
+  ): AsyncGenerator<{ row: RunRow; transitions: ArchivedTransition[] }> {
+    const { signal, timeoutMs } = options;
+    const limit = timeoutMs === undefined ? [] : [AbortSignal.timeout(timeoutMs)];
+    const ends = AbortSignal.any([...(signal === undefined ? [] : [signal]), ...limit]);
+    let pauseMs = POLL_MS_MIN;
+    let nextSeq = 0;
+    for (;;) {
+      ends.throwIfAborted();
+      // The row first: when it has ended, the journal read after it is whole.
+      const row = await this.#row(runId);
+      const transitions = await readJournal(this.db, runId, nextSeq);
+      const last = transitions.at(-1);
+      if (last !== undefined) {
+        nextSeq = Number.parseInt(last.position, 10) + 1;
+        pauseMs = POLL_MS_MIN;
+      }
+      if (transitions.length > 0 || isTerminal(row.status)) {
+        yield { row, transitions };
+      }
+      if (isTerminal(row.status)) {
+        return;
+      }
+      await pause(pauseMs, ends);
+      pauseMs = Math.min(pauseMs * POLL_GROWTH, POLL_MS_MAX);
+    }
+  }
+
+  /** All that is known of a run, as of what is archived. Throws GV_RUN_NOT_FOUND. */
+  async status(runId: string): Promise<RunReport> {
+    const row = await this.#row(runId);
+    const ir = await this.irOf(row.irHash);
+    return reportOf(row, foldRun(ir, await readJournal(this.db, runId)));
+  }
+
+  /** Runs, newest first. */
+  async runs(filter: RunFilter): Promise<RunSummary[]> {
+    return (await listRuns(this.db, filter)).map(summaryOf);
+  }
+
+  /**
+   * Cancels a run: nothing of it starts any more, what is executing is told. Throws
+   * GV_RUN_NOT_FOUND, or GV_RUN_ENDED if it completed or failed before.
+   */
+  async cancel(runId: string, reason = "cancelled by a user"): Promise<void> {
+    const row = await this.#row(runId);
+    if (row.status === "CANCELLED") {
+      return;
+    }
+    if (isTerminal(row.status)) {
+      throw ended(runId, row.status);
+    }
+    const { id, partitions } = await this.deployment();
+    const partition = partitionOf(runId, partitions);
+    const scripts = new ScriptRunner({ redis: this.redis, deployment: id, partition });
+    const answer = await cancelRun(scripts, runId, reason);
+    if (answer === "gone") {
+      const error = JSON.stringify({ code: "CANCELLED", message: reason });
+      await cancelRunRow(this.db, runId, error, this.#clock.nowMs());
+    } else if (answer === "completed" || answer === "failed") {
+      throw ended(runId, answer.toUpperCase());
+    }
+  }
+
+  /** Dead letters, newest first. */
+  deadLetters(filter: {
+    state?: DeadLetterState;
+    runId?: string;
+    limit: number;
+  }): Promise<DeadLetter[]> {
+    return listDeadLetters(this.db, filter);
+  }
+
+  /** One letter. Throws GV_DEAD_LETTER_NOT_FOUND. */
+  async deadLetter(id: string): Promise<DeadLetter> {
+    const letter = await readDeadLetter(this.db, id);
+    if (letter === null) {
+      const message = `there is no dead letter ${id}; "gavotte dlq list" shows those there are`;
+      throw new GavotteError("GV_DEAD_LETTER_NOT_FOUND", message);
+    }
+    return letter;
+  }
+
+  /**
+   * Tries a letter again and marks it: a submission is submitted again; for a token a new run of
+   * the same workflow with the same input is made, because the run it belonged to has gone on.
+   * The letter's id is the idempotency key: repeated, it is the same new run.
+   */
+  async retryDeadLetter(id: string): Promise<RetriedLetter> {
+    const letter = await this.deadLetter(id);
+    assertOpen(letter);
+    const request =
+      letter.kind === "submission" ? againOf(letter) : await this.#runAgain(letter.runId ?? "");
+    const idempotency_key = request.idempotency_key ?? `dead-letter:${id}`;
+    const runId = await this.submit({ ...request, idempotency_key });
+    await settleDeadLetter(this.db, id, "retried");
+    return { runId, kind: letter.kind };
+  }
+
+  /** Marks a letter as dropped. Throws GV_DEAD_LETTER_NOT_FOUND. */
+  async dropDeadLetter(id: string): Promise<void> {
+    assertOpen(await this.deadLetter(id));
+    await settleDeadLetter(this.db, id, "dropped");
+  }
+
+  /**
+   * The deployment that this Redis belongs to. Waits up to `waitMs` for a first supervisor; throws
+   * GV_INTAKE_UNAVAILABLE when there was none.
+   */
+  async deployment(waitMs = 0): Promise<{ id: string; partitions: number }> {
+    const until = performance.now() + waitMs;
+    while (this.#deployment === null) {
+      const { id, partitions } = await this.redis.hgetall(globalKeys.deployment);
+      if (id !== undefined && partitions !== undefined) {
+        this.#deployment = { id, partitions: Number(partitions) };
+      } else if (performance.now() >= until) {
+        throw new GavotteError(
+          "GV_INTAKE_UNAVAILABLE",
+          'no supervisor has ever run on this Redis; start "gavotte supervisor" first',
+        );
+      } else {
+        await pause(DEPLOYMENT_POLL_MS);
+      }
+    }
+    return this.#deployment;
+  }
+
+  /** A compiled workflow by its hash. Throws GV_WORKFLOW_NOT_FOUND. */
+  async irOf(hash: string): Promise<Ir> {
+    const known = this.#irs.get(hash);
+    if (known !== undefined) {
+      return known;
+    }
+    const [definition] = await definitionsByHash(this.db, [hash]);
+    if (definition === undefined) {
+      throw new GavotteError("GV_WORKFLOW_NOT_FOUND", `there is no workflow with hash ${hash}`);
+    }
+    const ir = JSON.parse(definition.ir) as Ir;
+    this.#irs.set(hash, ir);
+    return ir;
+  }
+
+  /** Closes what it opened; a shared database stays open. */
+  async close(): Promise<void> {
+    this.#submitter.close();
+    this.redis.disconnect();
+    if (this.#ownsDb) {
+      await this.db.close();
+    }
+  }
+
+  async #row(runId: string): Promise<RunRow> {
+    const row = await readRun(this.db, runId);
+    if (row === null) {
+      throw notFound(runId);
+    }
+    return row;
+  }
+
+  async #runAgain(runId: string): Promise<SubmissionRequest> {
+    const { irHash, input, tenant, priority } = await this.#row(runId);
+    return { hash: irHash, input: JSON.parse(input) as Json, tenant, priority };
+  }
+}
+
+/** Opens a connection, with an end to the waiting. Throws GV_REDIS_UNAVAILABLE. */
+export async function openRedis(url: string, name: string, timeoutMs: number): Promise<Redis> {
+  const redis = connectRedis({ url }, name, { connectTimeout: timeoutMs });
+  let reason = "the connection was closed";
+  const heard = (error: Error): void => void (reason = error.message);
+  redis.on("error", heard);
+  try {
+    await redis.connect();
+  } catch (error) {
+    redis.disconnect();
+    // The password of a URL must not appear in a message.
+    const shown = url.replace(/^([a-z]+:\/\/)[^/]*@/i, "$1***@");
+    const message = `Redis cannot be reached at ${shown} (${reason}); check redis_url and that it runs`;
+    throw new GavotteError("GV_REDIS_UNAVAILABLE", message, { cause: error });
+  }
+  redis.off("error", heard);
+  return redis;
+}
+
+/** The submission of a letter, as it came. Throws GV_BAD_SUBMISSION if it cannot be sent again. */
+function againOf(letter: DeadLetter): SubmissionRequest {
+  try {
+    const payload = JSON.parse(letter.payload ?? "") as SubmissionRequest & { reply_to?: string };
+    const { reply_to: _, run_id: __, ...request } = payload;
+    return request;
+  } catch (cause) {
+    const message = `dead letter ${letter.id} is no JSON and can never be accepted; drop it`;
+    throw new GavotteError("GV_BAD_SUBMISSION", message, { cause });
+  }
+}
+
+function assertOpen(letter: DeadLetter): void {
+  if (letter.state !== "open") {
+    const message = `dead letter ${letter.id} is ${letter.state} already`;
+    throw new GavotteError("GV_DEAD_LETTER_NOT_FOUND", message);
+  }
+}
+
+function notFound(runId: string): GavotteError {
+  const message = `there is no run ${runId}; "gavotte runs" shows those there are`;
+  return new GavotteError("GV_RUN_NOT_FOUND", message);
+}
+
+function ended(runId: string, status: string): GavotteError {
+  return new GavotteError("GV_RUN_ENDED", `run ${runId} has ended (${status}): nothing to cancel`);
+}
+
+function pause(ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const aborted = (): void => {
+      clearTimeout(timer);
+      reject(signal?.reason as Error);
+    };
+    const timer = setTimeout(() => {
+      signal?.removeEventListener("abort", aborted);
+      resolve();
+    }, ms);
+    signal?.addEventListener("abort", aborted, { once: true });
+  });
+}

@@ -1,0 +1,24 @@
+/**
+ * The public face of the package: what a module of functions and a program that submits runs need.
+ *
+ *     import { defineFunction } from "gavotte";
+ *     export const hello = defineFunction("hello", ({ input }) => `Hello ${input}`);
+ */
+export {
+  defineFunction,
+  FailRun,
+  RetryLater,
+  type FunctionContext,
+  type FunctionDefinition,
+  type FunctionHandler,
+  type FunctionLog,
+  type FunctionLogLine,
+  type JsonObject,
+} from "./define-function.ts";
+export { Client, createClient, type ClientOptions, type WaitOptions } from "./client.ts";
+export type { RetriedLetter } from "./client.ts";
+export type { NodeReport, RunReport, RunSummary } from "./client-report.ts";
+export type { SubmissionProblem, SubmissionRequest } from "./client-submit.ts";
+export { errorCode, ERRORS, GavotteError, type ErrorCode } from "./errors.ts";
+export type { NodeStatus, RunError, RunStatus } from "./status.ts";
+export type { Json, Priority } from "../compiler/ir.ts";
