@@ -16,6 +16,7 @@ import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { PGlite } from "@electric-sql/pglite";
+import { vector } from "@electric-sql/pglite-pgvector";
 import { PGLiteSocketServer } from "@electric-sql/pglite-socket";
 import { pgliteSocket } from "./pglite-address.ts";
 import { waitUntilSilent } from "./sockets.ts";
@@ -48,7 +49,7 @@ async function openDatabase(dataDir: string): Promise<PGlite> {
   if (!dataDir.includes("://")) {
     mkdirSync(dataDir, { recursive: true, mode: 0o700 });
   }
-  const db = await PGlite.create({ dataDir });
+  const db = await PGlite.create({ dataDir, extensions: { vector } });
   undo.push(() => db.close());
   // The socket server would answer nobody any more after an error here (a WASM trap). Ending the
   // process lets the parent start it again on the same data.

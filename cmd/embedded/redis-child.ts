@@ -6,7 +6,7 @@
  * file holds everything.
  */
 import { existsSync, mkdirSync } from "node:fs";
-import { connectRedis } from "../../sdk/redis/connect.ts";
+import { connectRedis } from "../../sdk/internal.ts";
 import { spawnWatched, within, type Child, type Watched } from "./child.ts";
 import { dockerRedis, startDockerRedis } from "./redis-docker.ts";
 import { findProgram } from "./find-program.ts";

@@ -7,7 +7,7 @@
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
 import { promisify } from "node:util";
-import { connectRedis } from "../../sdk/redis/connect.ts";
+import { connectRedis } from "../../sdk/internal.ts";
 import { spawnWatched, within, type Watched } from "./child.ts";
 import type { RedisChild } from "./redis-child.ts";
 
