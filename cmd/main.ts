@@ -195,9 +195,9 @@ function addRoleCommands(program: Command): void {
   const common = [...SERVICES, "database_connections_max", "shutdown_ms"] as const;
   const supervisor = ["partitions", "stalled_after_ms"] as const;
   const all = [...common, ...worker, ...supervisor, "gateway_listen"] as const;
-  define(program, "dev", "the whole engine in one process", all, async (c, _args, flags) =>
-    (await import("./commands/dev.ts")).dev(c, flags),
-  ).option("--stub", "let functions that are missing return their input");
+  define(program, "dev", "the whole engine in one process", all, async (c) =>
+    (await import("./commands/dev.ts")).dev(c),
+  );
   define(program, "worker", "execute steps", [...common, ...worker], async (c, _args, flags) =>
     (await import("./commands/worker.ts")).worker(c, flags),
   )
@@ -245,7 +245,7 @@ function version(): string {
 async function main(): Promise<number> {
   try {
     await buildProgram().parseAsync(process.argv);
-    return abort.signal.aborted ? EXIT.interrupted : exitCode;
+    return exitCode;
   } catch (error) {
     if (error instanceof CommanderError) {
       return error.exitCode === 0 ? EXIT.done : EXIT.usage;

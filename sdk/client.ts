@@ -32,6 +32,8 @@ import { cancelRun } from "./redis/run-scripts.ts";
 import { ScriptRunner } from "./redis/script-runner.ts";
 import { isTerminal } from "./status.ts";
 
+export type { SubmissionRequest } from "./client-submit.ts";
+
 export interface ClientOptions {
   /** `redis://…`, `rediss://…` or `unix:///path`. */
   redisUrl: string;

@@ -20,6 +20,7 @@ import { readInput } from "../read-input.ts";
 import { readWorkflow, tellDiagnostics, type WorkflowFile } from "../read-workflow.ts";
 import { functionsIn, gatewayOf, registryOf, supervisorOf, workerId, workerOf } from "../roles.ts";
 import { openStack, type Stack } from "../stack.ts";
+import { tellEnd } from "../tell-run.ts";
 
 interface Prepared {
   file: WorkflowFile;
@@ -62,7 +63,7 @@ export async function run(
     worker = await workerOf(role);
     await worker.start();
     const report = await execute(context, stack, prepared, namespace);
-    return tell(context, report);
+    return tellEnd(context, report);
   } finally {
     await worker?.stop(context.signal.aborted ? 0 : config.values.shutdown_ms);
     await stack.stop();
@@ -169,17 +170,4 @@ async function cancel(client: Client, runId: string): Promise<void> {
   } catch {
     // It ended by itself meanwhile, or the services are gone: there is nothing left to cancel.
   }
-}
-
-function tell(context: Context, report: RunReport): number {
-  const { output } = context;
-  output.document(report);
-  if (report.status === "COMPLETED") {
-    output.line(JSON.stringify(report.output));
-    return EXIT.done;
-  }
-  const { code, message, node } = report.error ?? { code: "", message: "no reason is known" };
-  const where = node === undefined ? "" : ` at ${node}`;
-  output.note(`run ${report.run_id} ${report.status}${where}: ${code} ${message}`);
-  return EXIT.failed;
 }

@@ -1,0 +1,50 @@
+/** `gavotte dev`: the whole engine in one process, on the embedded stack or on your services. */
+import type { Service } from "../../sdk/internal.ts";
+import { migrate } from "../../sdk/postgres/index.ts";
+import { shownValue } from "../config.ts";
+import type { Context } from "../context.ts";
+import { createLogger } from "../logger.ts";
+import { gatewayOf, registryOf, supervisorOf, type Feed } from "../roles.ts";
+import { serve } from "../serve.ts";
+import { openStack, type Stack } from "../stack.ts";
+import { createWorkerService } from "../worker-service.ts";
+
+/** Runs everything until an interrupt, and says where it can be reached. */
+export async function dev(context: Context): Promise<number> {
+  const config = await context.config();
+  const registry = await registryOf(config.values.functions);
+  const logger = createLogger(config, "warn");
+  const feed: { gateway: Feed | null } = { gateway: null };
+  const roles = async (opened: Stack): Promise<Service[]> => {
+    const role = { config, logger, stack: opened };
+    feed.gateway = gatewayOf(role, false);
+    return [await supervisorOf(role), feed.gateway];
+  };
+  const stack = await openStack(context, { config, logger, roles });
+  try {
+    const own: Service[] = [];
+    if (stack.embedded === null) {
+      await migrate(stack.db);
+      own.push(...(await roles(stack)));
+    }
+    const services = [...own, createWorkerService({ config, logger, stack, registry })];
+    const ready = (): void => tellReady(context, stack, feed.gateway, registry.names().length);
+    return await serve(context, { config, stack, services, ready });
+  } finally {
+    await stack.stop();
+  }
+}
+
+function tellReady(context: Context, stack: Stack, gateway: Feed | null, functions: number): void {
+  const { output } = context;
+  const redis_url = String(shownValue("redis_url", stack.redisUrl));
+  const url = stack.embedded?.databaseUrl ?? "as configured";
+  const database_url = String(shownValue("database_url", url));
+  const gateway_url = gateway?.url() ?? null;
+  output.line(`redis     ${redis_url}`);
+  output.line(`database  ${database_url}`);
+  output.line(`gateway   ${gateway_url ?? "runs in the process that owns the stack"}`);
+  output.line(`functions ${functions}`);
+  output.note("running; Ctrl-C stops");
+  output.document({ redis_url, database_url, gateway_url, functions });
+}

@@ -1,0 +1,56 @@
+/** `gavotte doctor`: is everything that the engine stands on as it should be? */
+import {
+  checkDatabase,
+  checkPartitions,
+  checkRedis,
+  checkRuns,
+  checkWorkers,
+} from "../doctor-checks.ts";
+import type { Check } from "../doctor-checks.ts";
+import type { Context } from "../context.ts";
+import { EXIT, exitCodeOf } from "../exit.ts";
+import { createLogger } from "../logger.ts";
+import { supervisorOf } from "../roles.ts";
+import { openStack } from "../stack.ts";
+
+/** 0: nothing is wrong; 1: something is; 3: a service cannot be reached. */
+export async function doctor(context: Context): Promise<number> {
+  const config = await context.config();
+  const logger = createLogger(config, "warn");
+  const checks: Check[] = [nodeCheck()];
+  const stack = await openStack(context, {
+    config,
+    logger,
+    mustExist: true,
+    roles: async (opened) => [await supervisorOf({ config, logger, stack: opened })],
+  });
+  let unreachable = false;
+  try {
+    const steps = [checkRedis, checkDatabase, checkPartitions, checkWorkers, checkRuns];
+    for (const step of steps) {
+      try {
+        checks.push(...(await step(stack, config)));
+      } catch (error) {
+        unreachable ||= exitCodeOf(error) === EXIT.unreachable;
+        const text = error instanceof Error ? error.message : String(error);
+        checks.push({ name: step.name.slice("check".length).toLowerCase(), state: "bad", text });
+      }
+    }
+  } finally {
+    await stack.stop();
+  }
+  const signs = { ok: "ok  ", warning: "warn", bad: "BAD " } as const;
+  checks.forEach(({ state, name, text }) => {
+    context.output.line(`${signs[state]} ${name.padEnd(12)} ${text}`);
+  });
+  const healthy = checks.every(({ state }) => state !== "bad");
+  context.output.document({ healthy, checks });
+  return unreachable ? EXIT.unreachable : healthy ? EXIT.done : EXIT.failed;
+}
+
+function nodeCheck(): Check {
+  const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
+  const isOld = major < 20 || (major === 20 && minor < 19);
+  const text = `Node ${process.versions.node}${isOld ? ": 20.19 or newer is needed" : ""}`;
+  return { name: "node", state: isOld ? "bad" : "ok", text };
+}

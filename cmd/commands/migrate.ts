@@ -1,0 +1,23 @@
+/** `gavotte migrate`: applies what the database's schema lacks. */
+import { migrate } from "../../sdk/postgres/index.ts";
+import type { Context } from "../context.ts";
+import { EXIT } from "../exit.ts";
+import { createLogger } from "../logger.ts";
+import { openStack } from "../stack.ts";
+
+/** Prints the names of what was applied. Safe to run from several machines at once. */
+export async function migrateCommand(context: Context): Promise<number> {
+  const config = await context.config();
+  const stack = await openStack(context, { config, logger: createLogger(config, "warn") });
+  try {
+    const applied = await migrate(stack.db);
+    applied.forEach((name) => context.output.line(name));
+    if (applied.length === 0) {
+      context.output.note("the schema is up to date");
+    }
+    context.output.document({ applied });
+    return EXIT.done;
+  } finally {
+    await stack.stop();
+  }
+}

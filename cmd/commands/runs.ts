@@ -1,0 +1,52 @@
+/** `gavotte runs`: runs, newest first. */
+import type { RunFilter } from "../../sdk/postgres/index.ts";
+import { GavotteError, type RunStatus } from "../../sdk/internal.ts";
+import type { Context } from "../context.ts";
+import { EXIT } from "../exit.ts";
+import { formatMs } from "../output.ts";
+import { readChoice, readLimit } from "../read-option.ts";
+import { withClient } from "../with-client.ts";
+
+const STATUSES: readonly RunStatus[] = [
+  ...(["QUEUED", "RUNNING", "PAUSED", "FINISHING"] as const),
+  ...(["COMPLETED", "FAILED", "CANCELLED"] as const),
+];
+
+/** Lists runs. */
+export async function runs(
+  context: Context,
+  flags: { status?: string; workflow?: string; tenant?: string; limit?: string },
+): Promise<number> {
+  const filter = filterOf(flags);
+  return withClient(context, { writes: false }, async (client) => {
+    const found = await client.runs(filter);
+    const rows = found.map((run) => {
+      const { started_at: from, ended_at: to } = run;
+      const took = from === null || to === null ? "-" : formatMs(Date.parse(to) - Date.parse(from));
+      const error = run.error === null ? "" : run.error.code;
+      return [run.run_id, run.workflow, run.status, run.created_at, took, error];
+    });
+    if (rows.length > 0) {
+      context.output.table([["RUN", "WORKFLOW", "STATUS", "CREATED", "TOOK", "ERROR"], ...rows]);
+    } else if (!context.output.json) {
+      context.output.note("no runs");
+    }
+    context.output.document({ runs: found });
+    return EXIT.done;
+  });
+}
+
+function filterOf(flags: { [flag: string]: string | undefined }): RunFilter {
+  const { status, workflow, tenant } = flags;
+  if (workflow === "") {
+    throw new GavotteError("GV_BAD_INPUT", "--workflow must be a workflow's name");
+  }
+  return {
+    limit: readLimit(flags.limit),
+    ...(status === undefined
+      ? {}
+      : { status: readChoice("--status", status.toUpperCase(), STATUSES) }),
+    ...(workflow === undefined ? {} : { workflow }),
+    ...(tenant === undefined ? {} : { tenant }),
+  };
+}

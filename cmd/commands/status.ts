@@ -1,0 +1,58 @@
+/** `gavotte status RUN`: what a run has done so far, and with `--why`, what it waits for. */
+import type { RunReport } from "../../sdk/client-report.ts";
+import { isTerminal, partitionOf } from "../../sdk/internal.ts";
+import type { Client } from "../../sdk/client.ts";
+import type { Context } from "../context.ts";
+import { EXIT } from "../exit.ts";
+import { withClient } from "../with-client.ts";
+
+/** 0 whatever the run's status: the question was answered. */
+export async function status(
+  context: Context,
+  runId: string,
+  flags: { why?: boolean },
+): Promise<number> {
+  return withClient(context, { writes: false }, async (client) => {
+    const report = await client.status(runId);
+    tell(context, report);
+    const reasons =
+      flags.why === true && !isTerminal(report.status) ? await why(client, runId) : [];
+    reasons.forEach((reason) => context.output.line(`  why: ${reason}`));
+    context.output.document(flags.why === true ? { ...report, why: reasons } : report);
+    return EXIT.done;
+  });
+}
+
+function tell(context: Context, report: RunReport): void {
+  const { output } = context;
+  output.line(`${report.workflow} ${report.run_id} ${report.status}`);
+  output.line(`started ${report.started_at ?? "-"}, ended ${report.ended_at ?? "-"}`);
+  const rows = Object.entries(report.nodes).map(([id, node]) => {
+    const times = node.activations > 1 ? `${node.activations} activations` : "";
+    const tries = node.attempts > 1 ? `attempt ${node.attempts}` : "";
+    return [`  ${id}`, node.status, [times, tries].filter((text) => text !== "").join(", ")];
+  });
+  output.table(rows);
+  if (report.error !== null) {
+    output.line(`error ${report.error.code}: ${report.error.message}`);
+  }
+  if (report.status === "COMPLETED") {
+    output.line(`output ${JSON.stringify(report.output)}`);
+  }
+}
+
+/** What a run waits for, one line per open step. */
+export async function why(client: Client, runId: string): Promise<string[]> {
+  const { explainRun } = await import("../../supervisor/index.ts");
+  const { partitions } = await client.deployment();
+  const { reasons } = await explainRun({
+    redis: client.redis,
+    partition: partitionOf(runId, partitions),
+    runId,
+    irOf: (hash) => client.irOf(hash).catch(() => null),
+  });
+  return reasons.map(({ node, scope, text }) => {
+    const place = [node, scope].filter((part) => part !== undefined && part !== "").join(" ");
+    return place === "" ? text : `${place}: ${text}`;
+  });
+}

@@ -1,0 +1,69 @@
+/** `gavotte submit FILE`: hands a run to the supervisors; others execute it. */
+import { canonicalJson, type Json, type Priority } from "../../compiler/index.ts";
+import type { SubmissionRequest } from "../../sdk/client.ts";
+import { insertDefinitions } from "../../sdk/postgres/index.ts";
+import type { Context } from "../context.ts";
+import { EXIT } from "../exit.ts";
+import { withClient } from "../with-client.ts";
+import { readInput } from "../read-input.ts";
+import { readWorkflow, tellDiagnostics } from "../read-workflow.ts";
+import { tellEnd } from "../tell-run.ts";
+import type { Stack } from "../stack.ts";
+
+type Flags = { [flag: string]: unknown };
+
+/** Prints the run's id once it is stored; with `wait` what came of it. */
+export async function submit(context: Context, file: string, flags: Flags): Promise<number> {
+  const prepare = flags.ref === true ? refOf(file) : await fileOf(context, file);
+  if (prepare === null) {
+    return EXIT.failed;
+  }
+  const more = { ...optionsOf(flags), input: await readInput(context, flags.input) };
+  return withClient(context, { writes: true }, async (client, stack) => {
+    const { signal } = stack;
+    const request = { ...(await prepare(stack)), ...more };
+    const runId = await client.submit(request, { signal });
+    if (flags.wait !== true) {
+      context.output.line(runId);
+      context.output.document({ run_id: runId, status: "accepted" });
+      return EXIT.done;
+    }
+    context.output.note(`run ${runId}`);
+    await client.wait(runId, { signal });
+    return tellEnd(context, await client.status(runId));
+  });
+}
+
+type Prepare = (stack: Stack) => Promise<SubmissionRequest>;
+
+function refOf(ref: string): Prepare {
+  return () => Promise.resolve({ workflow_ref: ref });
+}
+
+/** A file is compiled here, so that its author gets lines and columns, and stored by its hash. */
+async function fileOf(context: Context, path: string): Promise<Prepare | null> {
+  const { result, file, text } = await readWorkflow(context, path);
+  const { ir, hash, diagnostics } = result;
+  tellDiagnostics(context, diagnostics);
+  if (ir === null || hash === null) {
+    const error = { code: "GV_WORKFLOW_INVALID", message: `${file} has errors` };
+    context.output.document({ error, diagnostics });
+    return null;
+  }
+  return async (stack) => {
+    const about = { name: ir.name, version: ir.workflow_version, createdAtMs: Date.now() };
+    const definition = { ...about, hash, ir: canonicalJson(ir as unknown as Json), source: text };
+    await insertDefinitions(stack.db, [definition]);
+    return { hash };
+  };
+}
+
+function optionsOf(flags: Flags): SubmissionRequest {
+  const { idempotencyKey, runId, priority, tenant } = flags as { [flag: string]: string };
+  return {
+    ...(idempotencyKey === undefined ? {} : { idempotency_key: idempotencyKey }),
+    ...(runId === undefined ? {} : { run_id: runId }),
+    ...(priority === undefined ? {} : { priority: priority as Priority }),
+    ...(tenant === undefined ? {} : { tenant }),
+  };
+}

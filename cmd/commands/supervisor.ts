@@ -1,0 +1,30 @@
+/** `gavotte supervisor`: takes submissions in, archives runs, fires timers, until told to stop. */
+import { GavotteError } from "../../sdk/internal.ts";
+import type { Context } from "../context.ts";
+import { createLogger } from "../logger.ts";
+import { supervisorOf } from "../roles.ts";
+import { serve } from "../serve.ts";
+import { openStack } from "../stack.ts";
+
+/** Serves as a supervisor; any number of them share the work. */
+export async function supervisor(context: Context): Promise<number> {
+  const config = await context.config();
+  const logger = createLogger(config);
+  const stack = await openStack(context, { config, logger });
+  try {
+    if (stack.embedded?.owner === false) {
+      const message =
+        `process ${stack.embedded.ownerPid} runs the embedded stack and its supervisor; ` +
+        "set redis_url and database_url for one of your own services";
+      throw new GavotteError("GV_BAD_CONFIG", message);
+    }
+    const service = await supervisorOf({ config, logger, stack });
+    const ready = (): void => {
+      logger.info("supervisor runs");
+      context.output.document({ supervisor: process.pid });
+    };
+    return await serve(context, { config, stack, services: [service], ready });
+  } finally {
+    await stack.stop();
+  }
+}

@@ -1,0 +1,48 @@
+/** `gavotte worker`: executes steps until it is told to stop. */
+import { GavotteError } from "../../sdk/internal.ts";
+import type { Context } from "../context.ts";
+import { createLogger } from "../logger.ts";
+import { gatewayOf, registryOf, supervisorOf } from "../roles.ts";
+import { serve } from "../serve.ts";
+import { openStack } from "../stack.ts";
+import { createWorkerService } from "../worker-service.ts";
+
+/** Serves the functions of the configured modules, and all other node kinds. */
+export async function worker(
+  context: Context,
+  flags: { queue?: string[]; namespace?: string },
+): Promise<number> {
+  const config = await context.config();
+  const namespace = namespaceOf(flags.namespace);
+  const registry = await registryOf(config.values.functions);
+  const logger = createLogger(config);
+  const stack = await openStack(context, {
+    config,
+    logger,
+    roles: async (opened) => {
+      const role = { config, logger, stack: opened };
+      return [await supervisorOf(role), gatewayOf(role, true)];
+    },
+  });
+  try {
+    const queues = flags.queue ?? [];
+    const service = createWorkerService({ config, logger, stack, registry, namespace, queues });
+    const ready = (): void =>
+      context.output.document({ worker: service.id, queues: service.queues() });
+    const services = [service];
+    return await serve(context, { config, stack, services, ready });
+  } finally {
+    await stack.stop();
+  }
+}
+
+function namespaceOf(name: string | undefined): string {
+  if (name === undefined) {
+    return "";
+  }
+  if (!/^[A-Za-z0-9_-]{1,64}$/.test(name)) {
+    const message = `--namespace "${name}": use letters, digits, _ and -, 64 at most`;
+    throw new GavotteError("GV_BAD_INPUT", message);
+  }
+  return `ns:${name}:`;
+}

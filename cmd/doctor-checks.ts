@@ -1,0 +1,156 @@
+/** What `gavotte doctor` looks at, one function per thing. Reads only. */
+import { partitionKeys, ScriptRunner } from "../sdk/internal.ts";
+import {
+  assertSchema,
+  listWorkers,
+  migrationNames,
+  quietRuns,
+  readDeployment,
+} from "../sdk/postgres/index.ts";
+import { why } from "./commands/status.ts";
+import type { Config } from "./config.ts";
+import { HEARTBEAT_MS } from "./heartbeat.ts";
+import { formatMs } from "./output.ts";
+import type { Stack } from "./stack.ts";
+
+export interface Check {
+  name: string;
+  state: "ok" | "warning" | "bad";
+  text: string;
+}
+
+const REDIS_MIN = [7, 0] as const;
+const VALKEY_MIN = [7, 2] as const;
+const POSTGRES_MIN = 14;
+const RUNS_SHOWN = 20;
+/** A supervisor that has just started needs a moment for its partitions. */
+const CERTIFY_WAIT_MS = 5000;
+const CERTIFY_POLL_MS = 100;
+
+/** Version, memory policy and persistence of Redis or Valkey. */
+export async function checkRedis(stack: Stack): Promise<Check[]> {
+  const { redis } = await stack.client();
+  const info = parseInfo(await redis.info());
+  const valkey = info.valkey_version;
+  const [product, version, min] =
+    valkey === undefined
+      ? (["Redis", info.redis_version ?? "0", REDIS_MIN] as const)
+      : (["Valkey", valkey, VALKEY_MIN] as const);
+  const isOld = isOlder(version, min);
+  const needs = isOld ? `: ${min.join(".")} or newer is needed` : "";
+  const policy = info.maxmemory_policy ?? "unknown";
+  const evicts = policy !== "noeviction" && policy !== "unknown";
+  const limit = info.maxmemory === "0" ? "no limit" : (info.maxmemory_human ?? "unknown limit");
+  const aof = info.aof_enabled === "1";
+  return [
+    { name: "redis", state: isOld ? "bad" : "ok", text: `${product} ${version}${needs}` },
+    {
+      name: "memory",
+      state: evicts ? "bad" : "ok",
+      text: `${policy}, ${limit}${evicts ? ": it would throw runs away; set noeviction" : ""}`,
+    },
+    {
+      name: "persistence",
+      state: aof ? "ok" : "warning",
+      text: aof ? "AOF is on" : "AOF is off: a restart rolls back, runs are rebuilt from Postgres",
+    },
+  ];
+}
+
+/** Version of Postgres, and whether its schema is this program's. */
+export async function checkDatabase(stack: Stack): Promise<Check[]> {
+  const text = "SHOW server_version";
+  const [row] = await stack.db.query<{ server_version: string }>({ name: "doctor_version", text });
+  const version = row?.server_version ?? "0";
+  const isOld = Number.parseInt(version, 10) < POSTGRES_MIN;
+  const needs = isOld ? `: ${POSTGRES_MIN} or newer is needed` : "";
+  const kind = stack.db.singleSession ? "PGlite, " : "";
+  await assertSchema(stack.db);
+  return [
+    { name: "postgres", state: isOld ? "bad" : "ok", text: `${kind}Postgres ${version}${needs}` },
+    { name: "schema", state: "ok", text: `up to date (${migrationNames().at(-1) ?? "empty"})` },
+  ];
+}
+
+/** Whether Redis and Postgres belong together, and a supervisor has certified every partition. */
+export async function checkPartitions(stack: Stack): Promise<Check[]> {
+  const known = await readDeployment(stack.db);
+  if (known === null) {
+    return [{ name: "partitions", state: "bad", text: 'none yet: start "gavotte supervisor"' }];
+  }
+  const client = await stack.client();
+  const { id, partitions } = await client.deployment();
+  if (id !== known.id) {
+    const text = `Redis belongs to deployment ${id}, the database to ${known.id}`;
+    return [{ name: "partitions", state: "bad", text }];
+  }
+  const until = performance.now() + CERTIFY_WAIT_MS;
+  let open = await uncertified(stack, id, partitions);
+  while (open.length > 0 && performance.now() < until) {
+    await new Promise((done) => setTimeout(done, CERTIFY_POLL_MS));
+    open = await uncertified(stack, id, partitions);
+  }
+  const text =
+    open.length === 0
+      ? `${partitions}, all certified`
+      : `${partitions}, not certified: ${open.join(", ")}; is a supervisor running?`;
+  return [{ name: "partitions", state: open.length === 0 ? "ok" : "bad", text }];
+}
+
+async function uncertified(stack: Stack, id: string, partitions: number): Promise<number[]> {
+  const { redis } = await stack.client();
+  const open: number[] = [];
+  for (let partition = 0; partition < partitions; partition++) {
+    const { shas } = new ScriptRunner({ redis, deployment: id, partition });
+    const present = (await redis.script("EXISTS", ...shas)) as number[];
+    const epoch = await redis.hget(partitionKeys(partition).meta, "epoch");
+    if (epoch === null || present.includes(0)) {
+      open.push(partition);
+    }
+  }
+  return open;
+}
+
+/** Workers that were heard of lately. */
+export async function checkWorkers(stack: Stack): Promise<Check[]> {
+  const nowMs = Date.now();
+  const workers = await listWorkers(stack.db);
+  const alive = workers.filter((worker) => nowMs - worker.lastSeenAtMs < 3 * HEARTBEAT_MS);
+  if (alive.length === 0) {
+    return [{ name: "workers", state: "warning", text: 'none: start "gavotte worker"' }];
+  }
+  return alive.map((worker) => {
+    const load = `${worker.inFlight} of ${worker.concurrency} steps`;
+    return { name: "worker", state: "ok", text: `${worker.id}: ${load}` };
+  });
+}
+
+/** Runs without news for long, and what they wait for. */
+export async function checkRuns(stack: Stack, config: Config): Promise<Check[]> {
+  const nowMs = Date.now();
+  const runs = await quietRuns(stack.db, nowMs - config.values.stalled_after_ms, RUNS_SHOWN);
+  if (runs.length === 0) {
+    return [{ name: "runs", state: "ok", text: "none stands still" }];
+  }
+  const client = await stack.client();
+  const checks: Check[] = [];
+  for (const run of runs) {
+    const reasons = await why(client, run.id);
+    const age = formatMs(nowMs - (run.startedAtMs ?? run.createdAtMs));
+    const text = `${run.id} (${run.workflow}, for ${age}): ${reasons.join("; ") || "no reason seen"}`;
+    checks.push({ name: "run", state: "warning", text });
+  }
+  return checks;
+}
+
+function parseInfo(text: string): { [name: string]: string | undefined } {
+  const lines = text.split("\r\n").filter((line) => line.includes(":"));
+  return Object.fromEntries(
+    lines.map((line) => [line.slice(0, line.indexOf(":")), line.slice(line.indexOf(":") + 1)]),
+  );
+}
+
+function isOlder(version: string, [minMajor, minMinor]: readonly [number, number]): boolean {
+  const [major = 0, minor = 0] = version.split(".").map(Number);
+  return major < minMajor || (major === minMajor && minor < minMinor);
+}

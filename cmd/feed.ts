@@ -1,0 +1,138 @@
+/**
+ * A client of the live feed for one run. It keeps the position of what it has seen, and a lost
+ * connection goes on from there, so whoever listens misses nothing and hears nothing twice.
+ */
+import { WebSocket } from "ws";
+import { ERRORS, GavotteError, type ErrorCode } from "../sdk/errors.ts";
+import type { NodeStatus, RunError, RunStatus } from "../sdk/internal.ts";
+
+export interface FeedNode {
+  status: NodeStatus;
+  attempts: number;
+  started_at: number | null;
+  ended_at: number | null;
+}
+
+export type FeedMessage =
+  | {
+      type: "snapshot";
+      status: RunStatus;
+      progress: number;
+      nodes: { [id: string]: FeedNode };
+      position: string;
+    }
+  | {
+      type: "status_update";
+      event: string;
+      /** Null: the update is about the run. */
+      node: string | null;
+      attempt: number;
+      status: string;
+      progress: number;
+      timestamp: string;
+      position: string;
+    }
+  | { type: "end"; status: RunStatus; error: RunError | null; position: string }
+  | { type: "error"; code: string; message: string };
+
+export interface FeedOptions {
+  /** Address of the gateway: http, https, ws or wss. */
+  url: string;
+  runId: string;
+  signal: AbortSignal;
+  onMessage: (message: Exclude<FeedMessage, { type: "error" }>) => void;
+  /** Told when a connection is lost and will be tried again. */
+  onRetry: (reason: string, waitMs: number) => void;
+}
+
+const FEED_PATH = "/api/v1/ws";
+const RETRY_MS_MIN = 200;
+const RETRY_MS_MAX = 5000;
+/** Without a connection for longer, it gives up. */
+const AWAY_MS_MAX = 60_000;
+const CONNECT_MS_MAX = 5000;
+
+type Ending = { over: true } | { over: false; reason: string; heard: boolean };
+
+/**
+ * Follows a run to its end. Throws the feed's own errors, GV_STACK_FAILED when the gateway cannot
+ * be reached, and the signal's reason.
+ */
+export async function followFeed(options: FeedOptions): Promise<void> {
+  const { signal, url } = options;
+  const state = { position: null as string | null };
+  let waitMs = RETRY_MS_MIN;
+  let everHeard = false;
+  let awayMs = 0;
+  for (;;) {
+    const ending = await connectOnce(options, state);
+    signal.throwIfAborted();
+    if (ending.over) {
+      return;
+    }
+    everHeard ||= ending.heard;
+    awayMs = ending.heard ? 0 : awayMs + waitMs;
+    waitMs = ending.heard ? RETRY_MS_MIN : Math.min(waitMs * 2, RETRY_MS_MAX);
+    if (!everHeard || awayMs > AWAY_MS_MAX) {
+      const message = `the gateway cannot be reached at ${url} (${ending.reason}); check gateway_url`;
+      throw new GavotteError("GV_STACK_FAILED", message);
+    }
+    options.onRetry(ending.reason, waitMs);
+    await pause(waitMs, signal);
+  }
+}
+
+/** One connection, from subscription to whatever ends it. */
+function connectOnce(options: FeedOptions, state: { position: string | null }): Promise<Ending> {
+  const { url, runId, signal } = options;
+  const target = new URL(FEED_PATH, url.replace(/^http/, "ws"));
+  return new Promise<Ending>((resolve, reject) => {
+    const socket = new WebSocket(target, { handshakeTimeout: CONNECT_MS_MAX });
+    let heard = false;
+    let reason = "the connection was closed";
+    const aborted = (): void => socket.terminate();
+    const finish = (end: () => void): void => {
+      signal.removeEventListener("abort", aborted);
+      end();
+      socket.terminate();
+    };
+    signal.addEventListener("abort", aborted);
+    socket.on("open", () => {
+      const from = state.position === null ? {} : { from: state.position };
+      socket.send(JSON.stringify({ type: "subscribe", run_id: runId, ...from }));
+    });
+    socket.on("error", (error) => (reason = error.message));
+    socket.on("close", () => finish(() => resolve({ over: false, reason, heard })));
+    socket.on("message", (data: Buffer) => {
+      const message = JSON.parse(data.toString()) as FeedMessage;
+      if (message.type === "error") {
+        finish(() => reject(feedError(message)));
+        return;
+      }
+      heard = true;
+      state.position = message.position;
+      options.onMessage(message);
+      if (message.type === "end") {
+        finish(() => resolve({ over: true }));
+      }
+    });
+  });
+}
+
+function feedError({ code, message }: { code: string; message: string }): GavotteError {
+  return new GavotteError(code in ERRORS ? (code as ErrorCode) : "GV_STACK_FAILED", message);
+}
+
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const aborted = (): void => {
+      clearTimeout(timer);
+      reject(signal.reason as Error);
+    };
+    const timer = setTimeout(() => {
+      signal.removeEventListener("abort", aborted);
+      resolve();
+    }, ms);
+    signal.addEventListener("abort", aborted, { once: true });
+  });
+}

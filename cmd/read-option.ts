@@ -1,0 +1,27 @@
+/** Options of single commands that are more than text. */
+import { GavotteError } from "../sdk/errors.ts";
+import { nearest } from "./nearest.ts";
+
+const LIMIT_MAX = 10_000;
+
+/** `--limit`. Throws GV_BAD_INPUT. */
+export function readLimit(text: string | undefined): number {
+  const limit = Number(text ?? "20");
+  if (!Number.isInteger(limit) || limit < 1 || limit > LIMIT_MAX) {
+    const message = `--limit must be a whole number from 1 to ${LIMIT_MAX}, not "${text ?? ""}"`;
+    throw new GavotteError("GV_BAD_INPUT", message);
+  }
+  return limit;
+}
+
+/** One of some words. Throws GV_BAD_INPUT with the word that was probably meant. */
+export function readChoice<T extends string>(flag: string, text: string, known: readonly T[]): T {
+  const found = known.find((word) => word === text);
+  if (found === undefined) {
+    const near = nearest(text, known);
+    const hint = near === undefined ? "" : `; did you mean ${near}?`;
+    const message = `${flag} must be one of ${known.join(", ")}, not "${text}"${hint}`;
+    throw new GavotteError("GV_BAD_INPUT", message);
+  }
+  return found;
+}

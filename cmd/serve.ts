@@ -1,0 +1,50 @@
+/**
+ * A process that runs until it is told to stop: its services are started in order and stopped in
+ * reverse. Being told to stop is how it is meant to end, so its exit code is then 0.
+ */
+import { startAll, stopAll, type Service } from "../sdk/internal.ts";
+import type { Config } from "./config.ts";
+import type { Context } from "./context.ts";
+import { EXIT } from "./exit.ts";
+import type { Stack } from "./stack.ts";
+
+export interface ServeOptions {
+  config: Config;
+  stack: Stack;
+  services: readonly Service[];
+  /** Called when everything runs. */
+  ready: () => void;
+}
+
+/** Serves until an interrupt, or until the embedded stack is lost, which is an error. */
+export async function serve(context: Context, options: ServeOptions): Promise<number> {
+  const { stack, services, config, ready } = options;
+  await startAll(services, config.values.shutdown_ms);
+  try {
+    ready();
+    await aborted(stack.signal);
+    if (!context.signal.aborted) {
+      throw stack.signal.reason;
+    }
+    context.output.note("stopping; interrupt again to stop at once");
+    return EXIT.done;
+  } finally {
+    await stopAll(services, config.values.shutdown_ms);
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    // Nothing else may be left that keeps the process: the timer does.
+    const keep = setInterval(() => undefined, 60_000);
+    const end = (): void => {
+      clearInterval(keep);
+      resolve();
+    };
+    if (signal.aborted) {
+      end();
+    } else {
+      signal.addEventListener("abort", end, { once: true });
+    }
+  });
+}
