@@ -51,28 +51,30 @@ end
 --- @include "complete_plan"
 --- @include "complete_apply"
 
-local replies, acks, cursor = { 0 }, {}, 4
+local replies, acks, at = { 0 }, {}, 4
 for i = 1, item_count do
-  local item
-  item, cursor = read_item(cursor)
-  local ok, code, plan = pcall(plan_item, item)
-  if not ok then
-    redis.log(redis.LOG_WARNING, "gavotte: item of run " .. item.run_id .. " not planned: " .. tostring(code))
+  local planned, code = pcall(plan_item, at)
+  if not planned then
+    redis.log(redis.LOG_WARNING, "gavotte: item of run " .. it.run_id .. " not planned: " .. tostring(code))
     code = -5
-  elseif plan then
-    local applied, reply = pcall(apply_plan, item, plan)
+  elseif code == 0 then
+    local applied, reply = pcall(apply_plan)
     code = applied and reply or -6
     if not applied then
-      journal('{"r":"' .. item.run_id .. '","e":"run.suspect"}')
-      redis.log(redis.LOG_WARNING, "gavotte: run " .. item.run_id .. " is suspect: " .. tostring(reply))
+      journal('{"r":"' .. it.run_id .. '","e":"run.suspect"}')
+      redis.log(redis.LOG_WARNING, "gavotte: run " .. it.run_id .. " is suspect: " .. tostring(reply))
     end
+  elseif code == 1 then
+    code = 0
   end
   replies[i + 1] = code
-  if item.ack > 0 and code ~= -5 then
-    local ids = acks[item.ack] or {}
-    acks[item.ack] = ids
-    ids[#ids + 1] = item.entry_id
+  local ack = tonumber(ARGV[at + 7])
+  if ack > 0 and code ~= -5 then
+    local ids = acks[ack] or {}
+    acks[ack] = ids
+    ids[#ids + 1] = ARGV[at + 8]
   end
+  at = next_item(at)
 end
 
 close_partition(k.ev, k.meta, nonce)

@@ -1,85 +1,68 @@
 --[[
 complete_plan -- what one item would change: reads and decisions only, no write.
 
-A plan holds field/value pairs for one HSET, entries to XADD, timers, the counter's delta and the
-transitions for the journal, in the order in which they happen.
+Everything an item would write is collected in flat lists that are used again for the next item:
+this code runs once per step, and a table per step is what it would spend most of its time on.
 ]]
-local EFFECT_FIELDS = 8
+local ARGV, KEYS = ARGV, KEYS
+local RESULT_FIELDS, EFFECT_FIELDS = 10, 8
 
-local function read_item(at)
-  local item = {
-    run = KEYS[tonumber(ARGV[at])], run_id = ARGV[at + 1], epoch = ARGV[at + 2], ir = ARGV[at + 3],
-    has_output = string.find(ARGV[at + 4], "o", 1, true) ~= nil,
-    has_timeout = string.find(ARGV[at + 4], "t", 1, true) ~= nil,
-    queue_base = tonumber(ARGV[at + 5]), own_queue = KEYS[tonumber(ARGV[at + 6])],
-    ack = tonumber(ARGV[at + 7]), entry_id = ARGV[at + 8], results = {},
-  }
-  local count = tonumber(ARGV[at + 9])
-  at = at + 10
-  for i = 1, count do
-    local effects = tonumber(ARGV[at + 9])
-    item.results[i] = {
-      node = ARGV[at], scope = ARGV[at + 1], attempt = tonumber(ARGV[at + 2]), op = ARGV[at + 3],
-      value = ARGV[at + 4], edges = ARGV[at + 5], extra = ARGV[at + 6],
-      delay_ms = tonumber(ARGV[at + 7]), closure = ARGV[at + 8], effects = effects, at = at + 10,
-    }
-    at = at + 10 + effects * EFFECT_FIELDS
+-- The item being planned, and what it would write.
+local it = {}
+local fields, field_count = {}, 0
+local queues, entries, entry_count = {}, {}, 0
+local dues, members, timed, timer_count = {}, {}, {}, 0
+local events, event_count = {}, 0
+local joins, has_joins = {}, false
+local delta, work = 0, 0
+
+local function set(field, value)
+  fields[field_count + 1], fields[field_count + 2] = field, value
+  field_count = field_count + 2
+end
+
+local function told(event, node, scope, more)
+  event_count = event_count + 1
+  events[event_count] = it.told .. event .. '","n":' .. node .. ',"s":"' .. scope .. '"' .. more .. "}"
+end
+
+local function emit(queue, node, scope, kind, arrivals, payload)
+  entry_count = entry_count + 1
+  queues[entry_count] = queue
+  entries[entry_count] = it.packed .. node .. "\31" .. scope .. "\0311\31" .. it.ir .. "\31" .. kind
+    .. "\31" .. arrivals .. "\31" .. payload
+end
+
+local function arm(due, member, node)
+  timer_count = timer_count + 1
+  dues[timer_count], members[timer_count], timed[timer_count] = due, member, node
+end
+
+local function activate(node, depth, scope, suffix, queue, arrivals, payload, delay_ms)
+  local full = scope
+  if suffix ~= "" then
+    full = scope_join(scope, suffix)
+    scope_each(full, depth + 1, function(latch, round) set("l" .. latch, round) end)
   end
-  return item, at
-end
-
-local function set(plan, field, value)
-  local n = #plan.fields
-  plan.fields[n + 1], plan.fields[n + 2] = field, value
-end
-
-local function told(item, event, node, scope, more)
-  return '{"r":"' .. item.run_id .. '","e":"' .. event .. '","n":' .. node .. ',"s":"' .. scope .. '"'
-    .. more .. "}"
-end
-
-local function activate(item, plan, e, scope, arrivals, payload, delay_ms)
-  local full = scope_join(scope, e.suffix)
-  if e.suffix ~= "" then
-    scope_each(full, e.depth + 1, function(latch, round) set(plan, "l" .. latch, round) end)
-  end
-  local queue = KEYS[item.queue_base + e.queue]
+  local key = KEYS[it.queue_base + queue]
   if delay_ms > 0 then
-    set(plan, "n" .. e.node, "r1|" .. full .. "|" .. arrivals)
-    local member = timer_member("emit", item.run_id, item.epoch, e.node, full, 1, queue)
-    plan.timers[#plan.timers + 1] = { now_ms + delay_ms, member, e.node }
+    set("n" .. node, "r1|" .. full .. "|" .. arrivals)
+    arm(now_ms + delay_ms, timer_member("emit", it.run_id, it.epoch, node, full, 1, key), node)
   else
-    set(plan, "n" .. e.node, "a1|" .. full .. "|" .. arrivals)
-    plan.entries[#plan.entries + 1] = { queue,
-      pack_entry(item.run_id, item.epoch, e.node, full, 1, item.ir, "", arrivals, payload) }
+    set("n" .. node, "a1|" .. full .. "|" .. arrivals)
+    emit(key, node, full, "", arrivals, payload)
   end
-end
-
--- The effects of skipping `join`, or nil when the worker did not send them.
-local function skip_effects(closure, join)
-  local _, from = string.find(closure, "|" .. join .. "=", 1, true)
-  if not from then
-    return nil
-  end
-  local text = string.sub(closure, from + 1, string.find(closure, "|", from + 1, true) - 1)
-  local list = {}
-  for t, node, depth, suffix, queue, position, need, arity in
-    string.gmatch(text, "(%a),(%d+),(%d+),([^,]*),(%d+),(%d+),(%d+),(%d+)") do
-    list[#list + 1] = { type = t, node = node, depth = tonumber(depth), suffix = suffix,
-      queue = tonumber(queue), position = tonumber(position), need = tonumber(need), arity = tonumber(arity) }
-  end
-  return list
 end
 
 -- Arrivals at one join: "<scope>|<live>|<decided>|<failed>|<one char per in-edge>".
-local function read_join(item, plan, e, scope)
-  local field = "j" .. e.node
-  local join = plan.joins[field]
+local function read_join(node, scope, arity)
+  local field = "j" .. node
+  local join = joins[field]
   if join and join.scope == scope then
     return join
   end
-  join = { scope = scope, live = 0, decided = 0, failed = 0, arrivals = string.rep(".", e.arity) }
-  local stored = redis.call("HGET", item.run, field)
+  join = { scope = scope, live = 0, decided = 0, failed = 0 }
+  local stored = redis.call("HGET", it.run, field)
   if stored then
     local s, live, decided, failed, arrivals = string.match(stored, "^([^|]*)|(%-?%d+)|(%d+)|(%d+)|(.*)$")
     if s == scope then
@@ -87,104 +70,105 @@ local function read_join(item, plan, e, scope)
       join.arrivals = arrivals
     end
   end
-  plan.joins[field] = join
+  join.arrivals = join.arrivals or string.rep(".", arity)
+  joins[field], has_joins = join, true
   return join
 end
 
-local function arrive(item, plan, result, e, value, todo)
-  local scope = scope_prefix(result.scope, e.depth)
-  local counted = e.depth == 0
-  local join = read_join(item, plan, e, scope)
-  plan.work = plan.work + 1
-  if value == "L" and counted then
-    plan.delta = plan.delta + 1
+local arrive
+
+-- The effects of skipping `node`, from the closure; false when the worker did not send them.
+local function skip(scope, closure, node, sent)
+  local _, from = string.find(closure, "|" .. node .. "=", 1, true)
+  if not from or work > WORK_MAX then
+    return false
   end
-  if join.live < 0 then -- decided before: consumed, changes nothing else
-    if value == "L" and counted then
-      plan.delta = plan.delta - 1
-    end
-    return
+  local text = string.sub(closure, from + 1, string.find(closure, "|", from + 1, true) - 1)
+  local todo = {}
+  for t, n, depth, suffix, queue, position, need, arity in
+    string.gmatch(text, "(%a),(%d+),(%d+),([^,]*),(%d+),(%d+),(%d+),(%d+)") do
+    todo[#todo + 1] = { t, n, tonumber(depth), suffix, tonumber(queue), tonumber(position), tonumber(need), tonumber(arity) }
   end
-  if string.sub(join.arrivals, e.position + 1, e.position + 1) ~= "." then
-    error("in-edge " .. e.position .. " of node " .. e.node .. " arrived twice")
+  return todo
+end
+
+local function end_loop(scope, latch, depth)
+  set("l" .. latch, "e" .. scope_prefix(scope, depth))
+  if depth == 1 then
+    delta = delta - 1
   end
-  join.arrivals = string.sub(join.arrivals, 1, e.position) .. value
-    .. string.sub(join.arrivals, e.position + 2)
+end
+
+function arrive(token_scope, closure, value, node, depth, suffix, queue, position, need, arity)
+  local scope = scope_prefix(token_scope, depth)
+  local counted = depth == 0
+  local join = read_join(node, scope, arity)
+  work = work + 1
+  if join.live < 0 then
+    return -- decided before: a live token is consumed on arrival, nothing else changes
+  end
+  if string.sub(join.arrivals, position + 1, position + 1) ~= "." then
+    error("in-edge " .. position .. " of node " .. node .. " arrived twice")
+  end
+  join.arrivals = string.sub(join.arrivals, 1, position) .. value .. string.sub(join.arrivals, position + 2)
   join.decided = join.decided + 1
   if value == "L" then
     join.live = join.live + 1
+    delta = counted and delta + 1 or delta
   elseif value == "X" then
     join.failed = join.failed + 1
   end
-  local complete = join.decided == e.arity
-  local fires = (e.need > 0 and join.live == e.need)
-    or (e.need == 0 and complete and join.live > 0 and join.failed == 0)
-  if fires then
-    if counted then
-      plan.delta = plan.delta - (join.live - 1)
-    end
-    plan.events[#plan.events + 1] = told(item, "join.decided", e.node, scope,
-      ',"v":"fired","in":"' .. join.arrivals .. '"')
-    activate(item, plan, e, scope, join.arrivals, "", 0)
+  local complete = join.decided == arity
+  if (need > 0 and join.live == need) or (need == 0 and complete and join.live > 0 and join.failed == 0) then
+    delta = counted and delta - (join.live - 1) or delta
+    told("join.decided", node, scope, ',"v":"fired","in":"' .. join.arrivals .. '"')
+    activate(node, depth, scope, suffix, queue, join.arrivals, "", 0)
     join.live = -1
   elseif complete then
-    if counted then
-      plan.delta = plan.delta - join.live
-    end
-    local sent = join.failed > 0 and "X" or "D"
-    local list = plan.work < WORK_MAX and skip_effects(result.closure, e.node) or nil
-    plan.events[#plan.events + 1] = told(item, "join.decided", e.node, scope, ',"v":"'
-      .. (sent == "X" and "failed" or "skipped") .. '","in":"' .. join.arrivals .. '"' .. (list and "" or ',"k":1'))
+    delta = counted and delta - join.live or delta
     join.live = -1
-    if list then
-      for i = 1, #list do
-        todo[#todo + 1] = { list[i], list[i].type == "V" and sent or list[i].type }
-      end
-    else
+    local sent = join.failed > 0 and "X" or "D"
+    local todo = skip(token_scope, closure, node, sent)
+    told("join.decided", node, scope, ',"v":"' .. (sent == "X" and "failed" or "skipped")
+      .. '","in":"' .. join.arrivals .. '"' .. (todo and "" or ',"k":1'))
+    if not todo then
       -- Too much for this call: a token of its own goes on, and the run cannot end before it.
-      if counted then
-        plan.delta = plan.delta + 1
+      delta = counted and delta + 1 or delta
+      set("n" .. node, "k1|" .. scope .. "|" .. sent)
+      emit(KEYS[it.queue_base + queue], node, scope, "k", "", sent)
+      return
+    end
+    for i = 1, #todo do
+      local e = todo[i]
+      if e[1] == "E" then
+        end_loop(token_scope, e[2], e[3])
+      else
+        arrive(token_scope, closure, sent, e[2], e[3], e[4], e[5], e[6], e[7], e[8])
       end
-      set(plan, "n" .. e.node, "k1|" .. scope .. "|" .. sent)
-      plan.entries[#plan.entries + 1] = { KEYS[item.queue_base + e.queue],
-        pack_entry(item.run_id, item.epoch, e.node, scope, 1, item.ir, "k", "", sent) }
     end
   end
 end
 
-local function plan_effects(item, plan, result, payload)
-  local todo, at = {}, result.at
-  for _ = 1, result.effects do
-    local e = { type = ARGV[at], node = ARGV[at + 1], depth = tonumber(ARGV[at + 2]), suffix = ARGV[at + 3],
-      queue = tonumber(ARGV[at + 4]), position = tonumber(ARGV[at + 5]), need = tonumber(ARGV[at + 6]),
-      arity = tonumber(ARGV[at + 7]) }
-    todo[#todo + 1] = { e, e.type }
-    at = at + EFFECT_FIELDS
-  end
-  local i = 1
-  while todo[i] do
-    local e, t = todo[i][1], todo[i][2]
-    if t == "T" or t == "F" then
-      if e.depth == 0 then
-        plan.delta = plan.delta + 1
-      end
-      if t == "T" then
-        activate(item, plan, e, scope_prefix(result.scope, e.depth), "", payload, 0)
-      end
-    elseif t == "G" then
-      activate(item, plan, e, scope_prefix(result.scope, e.depth), "", payload, result.delay_ms)
-      plan.events[#plan.events + 1] = told(item, "loop.round", e.node,
-        scope_join(scope_prefix(result.scope, e.depth), e.suffix), ',"due":' .. string.format("%.0f", now_ms + result.delay_ms))
-    elseif t == "E" then
-      local round = scope_prefix(result.scope, e.depth)
-      set(plan, "l" .. e.node, "e" .. round)
-      if e.depth == 1 then
-        plan.delta = plan.delta - 1
-      end
+local function plan_effects(at, count, token_scope, closure, payload, delay_ms)
+  for _ = 1, count do
+    local kind, node, depth, suffix = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2]), ARGV[at + 3]
+    if kind == "T" then
+      delta = depth == 0 and delta + 1 or delta
+      local scope = scope_prefix(token_scope, depth)
+      activate(node, depth, scope, suffix, tonumber(ARGV[at + 4]), "", payload, 0)
+    elseif kind == "F" then
+      delta = depth == 0 and delta + 1 or delta
+    elseif kind == "G" then
+      local scope = scope_prefix(token_scope, depth)
+      activate(node, depth, scope, suffix, tonumber(ARGV[at + 4]), "", payload, delay_ms)
+      told("loop.round", node, scope_join(scope, suffix), ',"due":' .. string.format("%.0f", now_ms + delay_ms))
+    elseif kind == "E" then
+      end_loop(token_scope, node, depth)
     else
-      arrive(item, plan, result, e, t, todo)
+      arrive(token_scope, closure, kind, node, depth, suffix, tonumber(ARGV[at + 4]),
+        tonumber(ARGV[at + 5]), tonumber(ARGV[at + 6]), tonumber(ARGV[at + 7]))
     end
-    i = i + 1
+    at = at + EFFECT_FIELDS
   end
 end
 
@@ -192,87 +176,124 @@ local EVENT = { C = "node.completed", F = "node.failed", U = "node.failed", X = 
   R = "node.retrying", P = "node.parked", S = "node.skipped" }
 local STATE = { C = "c", F = "f", U = "f", X = "f", R = "r", P = "w", S = "s" }
 
-local function plan_result(item, plan, result, attempt, arrivals)
-  local op, value = result.op, result.value
-  local more = ',"a":' .. result.attempt .. result.extra
+-- One result; returns how the run ends with it, if it does.
+local function plan_result(at, attempt, arrivals)
+  local node, scope, op, value = ARGV[at], ARGV[at + 1], ARGV[at + 3], ARGV[at + 4]
+  local more = ',"a":' .. ARGV[at + 2] .. ARGV[at + 6]
+  if op == "R" or op == "P" then
+    local due = now_ms + tonumber(ARGV[at + 7])
+    local kind = op == "R" and "emit" or "resume"
+    attempt = op == "R" and attempt + 1 or attempt
+    more = more .. ',"due":' .. string.format("%.0f", due) .. (op == "R" and ',"err":' .. value or "")
+    told(EVENT[op], node, scope, more)
+    set("n" .. node, STATE[op] .. attempt .. "|" .. scope .. "|" .. arrivals)
+    arm(due, timer_member(kind, it.run_id, it.epoch, node, scope, attempt, it.own_queue), node)
+    return nil
+  end
   if op == "C" then
-    more = more .. ',"x":"' .. result.edges .. '","o":' .. value
+    more = more .. ',"x":"' .. ARGV[at + 5] .. '","o":' .. value
   elseif op == "S" then
     more = more .. ',"v":"' .. value .. '"'
-  elseif op ~= "P" then
-    more = more .. ',"x":"' .. result.edges .. '","err":' .. value
+  else
+    more = more .. ',"x":"' .. ARGV[at + 5] .. '","err":' .. value
   end
-  local rest = value
-  if op == "R" or op == "P" then
-    local due = now_ms + result.delay_ms
-    more = more .. ',"due":' .. string.format("%.0f", due)
-    attempt = op == "R" and attempt + 1 or attempt
-    rest = arrivals
-    local kind = op == "R" and "emit" or "resume"
-    plan.timers[#plan.timers + 1] = { due, timer_member(kind, item.run_id, item.epoch,
-      result.node, result.scope, attempt, item.own_queue), result.node }
-  end
-  plan.events[#plan.events + 1] = told(item, EVENT[op], result.node, result.scope, more)
-  set(plan, "n" .. result.node, STATE[op] .. attempt .. "|" .. result.scope .. "|" .. rest)
-  if op == "R" or op == "P" then
-    return
-  end
+  told(EVENT[op], node, scope, more)
+  set("n" .. node, STATE[op] .. attempt .. "|" .. scope .. "|" .. value)
   if op == "X" then
-    plan.ends, plan.error = "failed", value
-    return
+    return "failed"
+  elseif op == "U" then
+    set("nf", "1")
+    it.failed = true
   end
-  if op == "U" then
-    set(plan, "nf", "1")
-    plan.failed = true
+  if scope == "" then
+    delta = delta - 1
   end
-  if result.scope == "" then
-    plan.delta = plan.delta - 1
-  end
-  plan_effects(item, plan, result, #value <= PAYLOAD_INLINE_MAX and "=" .. value or "")
+  plan_effects(at + RESULT_FIELDS, tonumber(ARGV[at + 9]), scope, ARGV[at + 8],
+    #value <= PAYLOAD_INLINE_MAX and "=" .. value or "", tonumber(ARGV[at + 7]))
+  return nil
 end
 
--- The positive record decides: nothing but an active token of the living round is settled.
-local function plan_item(item)
-  local first = item.results[1]
-  if not first then
-    return 0, nil -- only acknowledged
-  end
-  local have = redis.call("HMGET", item.run, "s", "e", "c", "nf", "n" .. first.node)
+-- Whether the record in the run lets this result in: 0, or the code to answer.
+local function refusal(have, at)
   if have[1] ~= "running" then
-    return -1, nil
-  elseif have[2] ~= item.epoch then
-    return -2, nil
+    return -1
+  elseif have[2] ~= it.epoch then
+    return -2
   elseif not have[5] then
-    return -3, nil
+    return -3
   end
   local state, attempt, scope, rest = parse_record(have[5])
-  local op = first.op
-  local expected = (op == "S" and state == "k") or (op == "C" and (state == "a" or state == "r"))
-    or (op ~= "S" and op ~= "C" and state == "a")
-  if not expected or scope ~= first.scope then
-    return -3, nil
-  elseif (op ~= "C" and attempt ~= first.attempt) or first.attempt > attempt then
-    return -4, nil
-  elseif not scope_is_current(item.run, scope) then
-    return -3, nil
+  local op, tried = ARGV[at + 3], tonumber(ARGV[at + 2])
+  local expected
+  if op == "C" then
+    expected = state == "a" or state == "r"
+  else
+    expected = state == (op == "S" and "k" or "a")
   end
-  local plan = { fields = {}, entries = {}, timers = {}, joins = {}, events = {}, delta = 0, work = 0,
-    counter = tonumber(have[3]), failed = have[4] == "1" }
-  if state == "r" then
-    plan.cancels = timer_member("emit", item.run_id, item.epoch, first.node, scope, attempt, item.own_queue)
+  if not expected or scope ~= ARGV[at + 1] then
+    return -3
+  elseif tried > attempt or (op ~= "C" and attempt ~= tried) then
+    return -4
+  elseif scope ~= "" and not scope_is_current(it.run, scope) then
+    return -3
   end
-  for i = 1, #item.results do
-    plan_result(item, plan, item.results[i], i == 1 and attempt or 1, i == 1 and rest or "")
+  it.attempt, it.arrivals = attempt, rest
+  it.cancels = state == "r"
+    and timer_member("emit", it.run_id, it.epoch, ARGV[at], scope, attempt, it.own_queue)
+  return 0
+end
+
+-- Where the item after the one at `at` begins.
+local function next_item(at)
+  local results = tonumber(ARGV[at + 9])
+  at = at + 10
+  for _ = 1, results do
+    at = at + RESULT_FIELDS + tonumber(ARGV[at + 9]) * EFFECT_FIELDS
   end
-  for field, join in pairs(plan.joins) do
-    set(plan, field, join.scope .. "|" .. join.live .. "|" .. join.decided .. "|" .. join.failed .. "|" .. join.arrivals)
+  return at
+end
+
+-- Plans the item at `at`: 0 if its plan is to be applied, 1 if there is nothing to apply, else a code.
+local function plan_item(at)
+  it.run_id, it.epoch, it.ir = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
+  local results = tonumber(ARGV[at + 9])
+  if results == 0 then
+    return 1
   end
-  plan.counter = plan.counter + plan.delta
-  if plan.counter < 0 then
-    error("counter would be " .. plan.counter)
+  it.run, it.flags = KEYS[tonumber(ARGV[at])], ARGV[at + 4]
+  it.queue_base, it.own_queue = tonumber(ARGV[at + 5]), KEYS[tonumber(ARGV[at + 6])]
+  at = at + 10
+  local have = redis.call("HMGET", it.run, "s", "e", "c", "nf", "n" .. ARGV[at])
+  local code = refusal(have, at)
+  if code ~= 0 then
+    return code
   end
-  if plan.counter == 0 and not plan.ends then
-    plan.ends = plan.failed and "failed" or (item.has_output and "finishing" or "completed")
+  it.told = '{"r":"' .. it.run_id .. '","e":"'
+  it.packed = it.run_id .. "\31" .. it.epoch .. "\31"
+  it.failed, it.ends, it.error = have[4] == "1", nil, nil
+  field_count, entry_count, timer_count, event_count, delta, work = 0, 0, 0, 0, 0, 0
+  if has_joins then
+    joins, has_joins = {}, false
   end
-  return 0, plan
+  for i = 1, results do
+    it.ends = plan_result(at, i == 1 and it.attempt or 1, i == 1 and it.arrivals or "") or it.ends
+    if it.ends then
+      it.error = ARGV[at + 4]
+    end
+    at = at + RESULT_FIELDS + tonumber(ARGV[at + 9]) * EFFECT_FIELDS
+  end
+  for field, join in pairs(joins) do
+    set(field, join.scope .. "|" .. join.live .. "|" .. join.decided .. "|" .. join.failed .. "|" .. join.arrivals)
+  end
+  if delta ~= 0 then
+    local counter = tonumber(have[3]) + delta
+    if counter < 0 then
+      error("counter would be " .. counter)
+    end
+    set("c", counter)
+    if counter == 0 and not it.ends then
+      it.ends = it.failed and "failed" or (string.find(it.flags, "o", 1, true) and "finishing" or "completed")
+    end
+  end
+  return 0
 end
