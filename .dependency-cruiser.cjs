@@ -119,9 +119,17 @@ module.exports = {
     ),
     face("condition", ["index.ts", "types.ts"]),
     face("compiler", ["index.ts", "ir.ts"]),
-    // Postgres has a face of its own: who uses the internal one need not load the driver. The errors
-    // are vocabulary: commands that only report one start without loading the engine.
-    face("sdk", ["internal.ts", "index.ts", "errors.ts", "postgres/index.ts"]),
+    // Several faces, so that nobody loads what they do not use: internal.ts is the engine's, the
+    // client's is of those who submit runs, Postgres comes with its driver, and the errors are
+    // vocabulary that also the quickest command needs.
+    face("sdk", [
+      "internal.ts",
+      "index.ts",
+      "client.ts",
+      "client-report.ts",
+      "errors.ts",
+      "postgres/index.ts",
+    ]),
     face("worker", ["index.ts"]),
     face("supervisor", ["index.ts"]),
     face("gateway", ["index.ts"]),

@@ -2,7 +2,7 @@ import { fork, type ChildProcess } from "node:child_process";
 import { createRequire } from "node:module";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { afterAll, afterEach, describe, expect, it } from "vitest";
 import { connectPostgres, type Database } from "../../sdk/postgres/connect.ts";
@@ -86,6 +86,14 @@ describe("the embedded stack", () => {
     expect((await count(stacks[2]!))[0]).toBe(before + 2);
   });
 
+  it("lets nobody in before it is prepared, and gives up when that fails", async () => {
+    const prepare = (): Promise<void> => Promise.reject(new Error("no schema"));
+    const failing = startEmbedded({ dir, log: () => undefined, prepare });
+    const waiting = start();
+    await expect(failing).rejects.toThrow("no schema");
+    expect((await waiting).owner).toBe(true);
+  });
+
   it("stops after those attached to it, and says so", async () => {
     const owner = await start();
     const other = await start();
@@ -149,5 +157,6 @@ describe("the embedded stack", () => {
     expect(socketOf(stack.redisUrl).startsWith(long)).toBe(false);
     expect(await count(stack)).toEqual([1, 1]);
     await stack.stop();
+    rmSync(dirname(socketOf(stack.redisUrl)), { recursive: true });
   });
 });

@@ -26,6 +26,11 @@ export interface EmbeddedOptions {
   dir: string;
   /** Told what is worth knowing: waiting, a child started again. */
   log: (message: string) => void;
+  /**
+   * Called by the owner once both run, before any other process is let in: the place for
+   * migrations. Its failure stops the stack and is thrown.
+   */
+  prepare?: (stack: { redisUrl: string; databaseUrl: string }) => Promise<void>;
   /** Version of this program, left in stack.json. */
   version?: string;
 }
@@ -115,6 +120,12 @@ class OwnedStack implements EmbeddedStack {
     this.redisUrl = redis.value.url;
     this.databaseUrl = postgres.value.url;
     const addresses = { redisUrl: this.redisUrl, databaseUrl: this.databaseUrl, pid: process.pid };
+    try {
+      await this.#options.prepare?.(addresses);
+    } catch (error) {
+      await this.#end();
+      throw error;
+    }
     this.#write({});
     attachments.announce(addresses);
   }
