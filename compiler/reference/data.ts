@@ -1,8 +1,8 @@
 /**
  * What nodes and expressions see: a node's own input, and the outputs of other nodes.
  *
- * `ctx.x` for a reader is the output that x has in the reader's own rounds of the loops around both,
- * and in the last round of each loop that is around x only. A node that was skipped, failed or not
+ * `ctx.x` for a reader is the output that x has in the reader's own rounds of the loops around
+ * both, and in the last round of each loop that is around x only. A node that was skipped, failed or not
  * reached there has no entry.
  */
 import type { Vars } from "../../condition/index.ts";

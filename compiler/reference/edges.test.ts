@@ -171,8 +171,10 @@ describe("a failure that nothing handles", () => {
     expect(statuses(result)).toEqual({
       ...{ a: "failed", b: "skipped", c: "completed", d: "completed" },
     });
+    const error = { code: "BROKEN", message: "it broke", node: "a", scope: "", attempts: 1 };
     expect(result.error).toEqual({
-      ...{ code: "FAILED", message: "1 nodes failed: a", details: { nodes: ["a"] } },
+      ...{ code: "BROKEN", message: "1 node(s) failed: a", node: "a" },
+      details: { nodes: [{ id: "a", error }] },
     });
   });
 });

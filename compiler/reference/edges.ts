@@ -2,8 +2,8 @@
  * Which out-edges of a node that has ended are live.
  *
  * Edges are candidates by how the node ended, and of the candidates those whose condition holds are
- * live. `first` and `all` nodes choose among their `success` edges and must find one; their `always`
- * edges are no branches and decide for themselves, as those of every other node do.
+ * live. `first` and `all` nodes choose among their `success` edges and must find one; their
+ * `always` edges are no branches and decide for themselves, as those of every other node do.
  */
 import { compileCondition, decideEdges } from "../../condition/index.ts";
 import type { EdgeMode, Vars } from "../../condition/index.ts";

@@ -36,8 +36,8 @@ const STEPS_MAX = 100_000;
 const READS_SECRETS: ReadonlySet<string> = new Set(["http", "llm", "emit"]);
 
 /**
- * Run a workflow to its end. The input is taken as valid. Throws StepLimitError, and Error if the IR
- * is broken (an edge into a loop's body, a join that nothing decides).
+ * Run a workflow to its end. The input is taken as valid. Throws StepLimitError, and Error if the
+ * IR is broken (an edge into a loop's body, a join that nothing decides).
  */
 export function interpret(ir: Ir, input: Json, options: InterpretOptions): InterpretResult {
   return new Interpreter(ir, input, options).run();

@@ -111,6 +111,18 @@ describe("what is still in flight when a round ends", () => {
     expect(result.trace.filter(({ event }) => event === "node.voided")).toHaveLength(3);
   });
 
+  it("is void in a loop within, too", () => {
+    const ir = irOf(
+      [fn("h"), fn("b"), loop("inner", "b", "true"), fn("x"), loop("outer", "h", "false", {})].map(
+        (node) => (node["id"] === "outer" ? { ...node, join: "any" } : node),
+      ),
+      chain("h>b>inner>outer", "h>x>outer"),
+    );
+    const result = play(ir, { order: late("b") });
+    expect(result.status).toBe("COMPLETED");
+    expect(statuses(result)).toMatchObject({ b: "cancelled", inner: "pending" });
+  });
+
   it("is not void if it is faster than the latch", () => {
     const result = play(body("iteration < 3"), { order: late("j") });
     expect(statuses(result)["y"]).toBe("completed");
@@ -176,6 +188,31 @@ describe("ctx and loops", () => {
     };
     play(ir, { work: { w, r: note, end: note } });
     expect(log).toEqual([1, 2, 2]);
+  });
+
+  it("is the last round's value for a reader in another loop", () => {
+    const ir = irOf(
+      [fn("w"), loop("l", "w", "iteration < 2"), reads("r", "w"), loop("m", "r", "iteration < 2")],
+      chain("w>l>r>m"),
+    );
+    const log: unknown[] = [];
+    const note: Work = ({ vars }) => {
+      log.push(vars.ctx?.["w"]?.output);
+      return { output: 0 };
+    };
+    play(ir, { work: { w: ({ iteration }) => ({ output: iteration ?? 0 }), r: note } });
+    expect(log).toEqual([2, 2]);
+  });
+
+  it("has nothing of a node that failed", () => {
+    const ir = irOf([fn("a"), reads("b", "a")], [{ from: "a", to: "b", on: "error" }]);
+    const log: unknown[] = [];
+    const note: Work = ({ vars }) => {
+      log.push(vars.ctx?.["a"]);
+      return { output: 0 };
+    };
+    play(ir, { work: { a: fails(), b: note } });
+    expect(log).toEqual([undefined]);
   });
 
   it("has nothing of a node that the last round skipped", () => {

@@ -20,9 +20,8 @@ type Open = Omit<NodeResult, "status"> & { status: NodeResult["status"] | "open"
 export class Record {
   readonly #ir: Ir;
   readonly #nodes: Open[];
-  /** Scope of each node's last activation. */
-  readonly #scopes: string[] = [];
-  readonly #unhandled = new Set<number>();
+  /** The last error of each node that failed unhandled. */
+  readonly #unhandled = new Map<number, ReferenceError>();
   readonly #trace: TraceStep[] = [];
 
   constructor(ir: Ir) {
@@ -38,7 +37,6 @@ export class Record {
   activated(index: number, scope: string): void {
     const { activations } = this.#at(index);
     this.#nodes[index] = { status: "open", activations: activations + 1, attempts: 1 };
-    this.#scopes[index] = scope;
     this.#tell({ event: "node.activated", ...this.#name(index, scope), attempt: 1 });
   }
 
@@ -70,7 +68,7 @@ export class Record {
     isHandled: boolean,
   ): void {
     Object.assign(this.#at(index), { status: "failed", attempts: attempt, error });
-    if (!isHandled) this.#unhandled.add(index);
+    if (!isHandled) this.#unhandled.set(index, error);
     const sent = this.#sent(index, edges);
     this.#tell({ event: "node.failed", ...this.#name(index, scope), attempt, error, ...sent });
   }
@@ -83,9 +81,7 @@ export class Record {
   }
 
   voided(index: number, scope: string, attempt: number): void {
-    const node = this.#at(index);
-    // The head of the next round has been activated before the old round's tokens are dropped.
-    if (this.#scopes[index] === scope) node.status = "cancelled";
+    this.#at(index).status = "cancelled";
     this.#tell({ event: "node.voided", ...this.#name(index, scope), attempt });
   }
 
@@ -111,10 +107,12 @@ export class Record {
 
   /** Under `continue`: the run's error if any failure was not handled. */
   failuresError(): ReferenceError | undefined {
-    const ids = this.#failedIds();
-    if (ids.length === 0) return undefined;
-    const message = `${ids.length} nodes failed: ${ids.join(", ")}`;
-    return { code: "FAILED", message, details: { nodes: ids } };
+    const nodes = this.#failures().map(([index, error]) => ({ id: this.#id(index), error }));
+    const [first] = nodes;
+    if (!first) return undefined;
+    const message = `${nodes.length} node(s) failed: ${nodes.map(({ id }) => id).join(", ")}`;
+    const details = { nodes: nodes as unknown as Json };
+    return { code: first.error.code, message, node: first.id, details };
   }
 
   /** With no token left, no join may still hold some: that would be a run that never ends. */
@@ -122,9 +120,8 @@ export class Record {
     for (const [node, { arrivals, isDecided }] of frame.joins) {
       if (isDecided || !frame.isAlive()) continue;
       const missing = nodeAt(this.#ir, node).in.filter((_, place) => arrivals[place] === null);
-      throw new Error(
-        `the IR is broken: "${this.#id(node)}" waits in "${frame.scope}" for edges ${missing}`,
-      );
+      const where = `"${this.#id(node)}" waits in "${frame.scope}"`;
+      throw new Error(`the IR is broken: ${where} for edges ${missing.join(", ")}`);
     }
     for (const inner of frame.rounds.values()) this.assertDecided(inner);
   }
@@ -138,12 +135,13 @@ export class Record {
       if (node.synthetic === true) return;
       nodes[node.id] = { ...this.#at(index), status: this.statusOf(index) };
     });
-    const failedNodes = this.#failedIds();
+    const failedNodes = this.#failures().map(([index]) => this.#id(index));
     return { status, output, ...failed, failed_nodes: failedNodes, nodes, trace: this.#trace };
   }
 
-  #failedIds(): string[] {
-    return [...this.#unhandled].sort((a, b) => a - b).map((index) => this.#id(index));
+  /** Failures that nothing handled, in topological order. */
+  #failures(): [number, ReferenceError][] {
+    return [...this.#unhandled].sort(([a], [b]) => a - b);
   }
 
   #sent(index: number, edges: readonly EdgeValue[]): Pick<TraceStep, "edges"> {

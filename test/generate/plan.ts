@@ -1,8 +1,8 @@
 /**
  * Plans: trees of blocks from which valid workflows are made (render.ts).
  *
- * A plan says nothing about ids and edges, so any part of it can be cut out or made smaller and it is
- * still the plan of a valid workflow. That is what makes fast-check's shrinking work.
+ * A plan says nothing about ids and edges, so any part of it can be cut out or made smaller and it
+ * is still the plan of a valid workflow. That is what makes fast-check's shrinking work.
  */
 import fc from "fast-check";
 
@@ -19,6 +19,8 @@ export interface GenerateOptions {
   loops?: boolean;
   /** `settings.failure: "continue"`. */
   continue?: boolean;
+  /** Nodes that take time: `builtin.sleep` and delays of some milliseconds. */
+  waits?: boolean;
   /** Nodes, more or less. Default 40. */
   maxNodes?: number;
 }
@@ -216,9 +218,12 @@ function loopArbitrary(
 
 function taskArbitrary(options: GenerateOptions): fc.Arbitrary<TaskPlan> {
   const unhandled = options.failures === true && options.handledOnly !== true;
-  const shapes = TASK_SHAPES.filter(
-    (shape) => (shape !== "retry" || options.failures) && (shape !== "fail" || unhandled),
-  );
+  const left = new Set<TaskShape>([
+    ...(options.failures ? [] : (["retry"] as const)),
+    ...(unhandled ? [] : (["fail"] as const)),
+    ...(options.waits ? [] : (["delay", "sleep"] as const)),
+  ]);
+  const shapes = TASK_SHAPES.filter((shape) => !left.has(shape));
   const kinds = options.anyJoins ? (["all", "any", "any", "count"] as const) : (["all"] as const);
   return fc
     .record({

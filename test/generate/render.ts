@@ -2,8 +2,8 @@
  * From a plan to a workflow document that the compiler accepts.
  *
  * A block takes open ports and gives open ports; its first node takes all of the former, so it is a
- * join if there are several, and the head if the block is the body of a loop. When enough nodes have
- * been drawn, blocks become empty: their ports go through.
+ * join if there are several, and the head if the block is the body of a loop. When enough nodes
+ * have been drawn, blocks become empty: their ports go through.
  */
 import type { Json } from "../../compiler/ir.ts";
 import { conditionOf, ctxOf, Draft, pickFrom } from "./draft.ts";
@@ -40,6 +40,8 @@ class Renderer {
   readonly #options: GenerateOptions;
   readonly #canFailRun: boolean;
   #loopDepth = 0;
+  /** Where the innermost loop's head is drawn: it gets more than what comes over its in-edges. */
+  #headAt = -1;
 
   constructor(options: GenerateOptions) {
     this.#options = options;
@@ -146,6 +148,7 @@ class Renderer {
   #loop(plan: LoopPlan, ports: readonly Port[]): Port[] {
     const first = this.#draft.nodes.length;
     this.#loopDepth++;
+    this.#headAt = first;
     const entered = ports.map((p) => ({ ...p, cost: Math.max(p.cost, LOOP_INPUT_COST) }));
     const inside = this.#block(plan.body, entered);
     const place = this.#place(inside);
@@ -196,7 +199,9 @@ class Renderer {
   /** Draw a task; the port of its success. */
   #task(plan: TaskPlan, ports: readonly Port[]): Port {
     if (plan.shape === "list") return this.#list(plan, ports);
-    if (plan.shape === "aggregate" && arityOf(ports) > 1) return this.#aggregate(plan, ports);
+    const isHead = this.#draft.nodes.length === this.#headAt;
+    if (plan.shape === "aggregate" && arityOf(ports) > 1 && !isHead)
+      return this.#aggregate(plan, ports);
     const place = this.#place(ports);
     let task = taskNode(plan, place);
     if (task.passesOn && costOf(ports) > COST_MAX)

@@ -1,6 +1,7 @@
 /**
  * The generator makes valid workflows of every sort that it promises, and the interpreter's result
- * for them does not depend on the order where it must not.
+ * for them does not depend on the order where it must not. GAVOTTE_SEED and GAVOTTE_CASES look for
+ * others.
  */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
@@ -14,13 +15,15 @@ import type { GenerateOptions } from "./workflow.ts";
 
 const KINDS: [string, GenerateOptions][] = [
   ["plain", {}],
-  ["with loops", { loops: true }],
+  ["with loops and waits", { loops: true, waits: true }],
   ["with failures that are handled", { loops: true, failures: true, handledOnly: true }],
   ["that go on after failures", { loops: true, failures: true, continue: true }],
   ["with any and count joins", { loops: true, anyJoins: true }],
   ["with everything", { loops: true, anyJoins: true, failures: true }],
   ["with everything, that go on", { loops: true, anyJoins: true, failures: true, continue: true }],
 ];
+const RUNS = Number(process.env["GAVOTTE_CASES"] ?? 100);
+const SEED = Number(process.env["GAVOTTE_SEED"] ?? 1);
 const INPUT: Json = { n: 3, name: "gavotte", list: [3, 1, 2] };
 
 function compiled(document: Json): Ir {
@@ -50,7 +53,7 @@ describe("generated workflows", () => {
           const codes = Object.values(nodes).map(({ error }) => error?.code);
           expect(codes).not.toContain("BAD_INPUT");
         }),
-        { numRuns: 150 },
+        { numRuns: RUNS, seed: SEED },
       );
     },
     60_000,
@@ -67,7 +70,7 @@ describe("generated workflows", () => {
           expect(outcome(run(ir, input, seededOrder(seed)))).toEqual(expected);
           expect(outcome(run(ir, input, lastCome))).toEqual(expected);
         }),
-        { numRuns: 100 },
+        { numRuns: RUNS, seed: SEED },
       );
     },
     60_000,

@@ -1,8 +1,8 @@
 /**
  * Random valid workflows for the property tests.
  *
- * They read `n` (a number), `name` (a string) and `list` (numbers) of the run's input, and call only
- * the built-in functions, so the outcome of a run is known without running it (builtins.ts).
+ * They read `n` (a number), `name` (a string) and `list` (numbers) of the run's input, and call
+ * only the built-in functions, so the outcome of a run is known without running it (builtins.ts).
  */
 import fc from "fast-check";
 import type { JsonObject } from "./draft.ts";
