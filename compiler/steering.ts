@@ -16,9 +16,9 @@ export function checkSteering(graph: Graph, reporter: Reporter): void {
     const routing = node.source?.routing ?? "each";
     if (routing === "each") return;
     const edges = (graph.out[index] ?? []).flatMap((edge) => graph.edges[edge] ?? []);
-    // After a success `success` and `always` edges are candidates; the others never compete.
+    // Only `success` edges compete; `always` edges decide for themselves, beside the choice.
     if (routing === "all" && edges.length > FAN_MAX) reportTooMany(node, edges.length, reporter);
-    const candidates = edges.filter((edge) => edge.on === "success" || edge.on === "always");
+    const candidates = edges.filter((edge) => edge.on === "success");
     const isDecided =
       routing === "first"
         ? checkFirstMatch(node.id, candidates, reporter)

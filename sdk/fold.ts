@@ -37,6 +37,8 @@ export class RunView {
   /** Node that changed last and is not skipped. */
   current_step: string | null = null;
   #progress = 0;
+  /** Nodes that failed without an edge that handles it, whatever became of them later. */
+  #unhandled = new Map<number, RunError | null>();
   #changed = new Set<string>();
 
   constructor(ir: Ir) {
@@ -107,11 +109,13 @@ export class RunView {
     switch (t.e) {
       case "node.completed":
         this.#set(node, { status: "completed", ...ended, output: t.o ?? null });
-        delete this.#view(node).error;
         this.#follow(node, t.x ?? "", tMs);
         break;
       case "node.failed":
         this.#set(node, { status: "failed", ...ended, ...errorOf(t) });
+        if (!(t.x ?? "").includes("L")) {
+          this.#unhandled.set(t.n as number, t.err?.error ?? null);
+        }
         this.#follow(node, t.x ?? "", tMs);
         break;
       case "node.retrying":
@@ -190,7 +194,13 @@ export class RunView {
   }
 
   #set(node: IrNode, change: Partial<NodeView>): void {
-    Object.assign(this.#view(node), change);
+    const view = this.#view(node);
+    if (change.status === "ready" || change.status === "skipped" || change.status === "failed") {
+      // What an earlier round left is not the outcome of this one.
+      delete view.output;
+      delete view.error;
+    }
+    Object.assign(view, change);
     this.#changed.add(node.id);
     if (change.status !== "skipped" && change.status !== "cancelled") {
       this.current_step = node.id;
@@ -210,8 +220,8 @@ export class RunView {
   }
 
   #failedNodes(): RunError {
-    const failed = this.ir.nodes.filter((node) => this.#view(node).status === "failed");
-    return failedNodesError(failed.map((n) => ({ id: n.id, error: this.#view(n).error ?? null })));
+    const failed = [...this.#unhandled].sort(([a], [b]) => a - b);
+    return failedNodesError(failed.map(([n, error]) => ({ id: this.#node(n).id, error })));
   }
 
   #terminalOutput(): Json {

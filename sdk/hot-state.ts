@@ -39,6 +39,8 @@ export class HotState {
   readonly ir: Ir;
   readonly tokens = new Map<number, HotToken>();
   readonly joins = new Map<number, HotJoin>();
+  /** JSON text of the input of the next round, by latch. */
+  readonly inputs = new Map<number, string>();
   /** Round by latch, `e…` after the loop ended. */
   readonly rounds = new Map<number, string>();
   status: "running" | "finishing" | "completed" | "failed" | "cancelled" = "running";
@@ -156,10 +158,13 @@ export class HotState {
 
   #failed(t: Transition, node: number, scope: string): void {
     const edges = t.x ?? "";
-    if (edges === "" && (this.ir.nodes[node]?.out.length ?? 0) > 0) {
+    const isHandled = edges.includes("L");
+    const hasEdges = (this.ir.nodes[node]?.out.length ?? 0) > 0;
+    const isFatal = this.ir.settings.failure === "fail_fast" || (edges === "" && hasEdges);
+    if (!isHandled && isFatal) {
       return; // the run ends with it
     }
-    this.hasFailed ||= this.ir.settings.failure === "continue" && !edges.includes("L");
+    this.hasFailed ||= !isHandled;
     this.#effects(this.#planner.end(node, edges, this.#isLatch(node)), scope);
   }
 
@@ -210,6 +215,10 @@ export class HotState {
 
   #decided(t: Transition, node: number, scope: string): void {
     const join = this.#join(node, scope, this.ir.nodes[node]?.join.arity ?? 0);
+    // As it stood when the join was decided: the step that decided it may have brought more.
+    join.arrivals = t.in ?? join.arrivals;
+    join.decided = join.arrivals.replaceAll(".", "").length;
+    join.failed = join.arrivals.split("X").length - 1;
     join.live = -1;
     const sent = t.v === "failed" ? "X" : "D";
     if (t.v === "fired") {
@@ -224,10 +233,19 @@ export class HotState {
   #round(t: Transition, head: number, scope: string, tMs: number): void {
     const depth = loopChain(this.ir, head).length - (this.ir.nodes[head]?.head_of.length ?? 0);
     const outside = scopePrefix(scope, depth);
+    const latch = this.#gone(scope, depth);
+    this.inputs.set(latch, this.tokens.get(latch)?.rest ?? "null");
     this.#enter(head, outside, outside === "" ? scope : scope.slice(outside.length + 1));
     if ((t.due ?? 0) > tMs) {
       this.#wait(head, "r", 1, { kind: "emit", dueMs: t.due as number });
     }
+  }
+
+  /** The latch that went round: of loops that share a head the innermost past its first round. */
+  #gone(scope: string, depth: number): number {
+    const elements = scope.split("/").slice(depth).reverse();
+    const [latch] = (elements.find((e) => !e.endsWith(":1")) ?? elements[0] ?? "-1").split(":");
+    return Number(latch);
   }
 }
 
@@ -254,6 +272,9 @@ export function hotFields(
   }
   for (const [latch, round] of state.rounds) {
     fields[`l${latch}`] = round;
+  }
+  for (const [latch, input] of state.inputs) {
+    fields[`i${latch}`] = input;
   }
   if (state.hasFailed) {
     fields["nf"] = "1";

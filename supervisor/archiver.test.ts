@@ -112,10 +112,11 @@ describe("archiver", () => {
     await startRuns(context, single, "h-only", [id]);
     const value = '{"error":{"code":"BOOM","message":"no"}}';
     await work(stack, single, "h-only", () => ({ op: "U", value }));
-    expect(JSON.parse((await ended(id)).error ?? "")).toEqual({
-      code: "FAILED",
-      message: "1 nodes failed: only",
-      details: { nodes: ["only"] },
+    expect(JSON.parse((await ended(id)).error ?? "")).toMatchObject({
+      code: "BOOM",
+      message: "1 node(s) failed: only",
+      node: "only",
+      details: { nodes: [{ id: "only", error: { code: "BOOM" } }] },
     });
   });
 

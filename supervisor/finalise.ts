@@ -5,10 +5,16 @@
  * that of the terminal nodes, which the run hash still holds: it is released only after the commit
  * that this prepares. Should it be gone all the same, the archived journal has them too.
  */
-import { parseRecord, partitionKeys, type RunError, type Transition } from "../sdk/internal.ts";
+import {
+  parseRecord,
+  partitionKeys,
+  RunView,
+  type RunError,
+  type Transition,
+} from "../sdk/internal.ts";
 import { readJournals, runsById, type RunChange } from "../sdk/postgres/index.ts";
 import type { SupervisorContext } from "./context.ts";
-import { isUnhandled, type BlockFold, type RunFold } from "./fold-block.ts";
+import type { BlockFold, RunFold } from "./fold-block.ts";
 import type { StoredIr } from "./ir-store.ts";
 
 export interface Finalised {
@@ -114,14 +120,17 @@ export class Finaliser {
     await Promise.all(
       wanted.map(async (run) => {
         const ir = irs.get(run.runId);
-        const fields = ir?.terminals.map((node) => `n${node}`) ?? [];
+        const terminals = ir?.terminals ?? [];
+        const fields = terminals.flatMap((node) => [`n${node}`, `l${node}`]);
         const values = await this.#context.redis.hmget(keys.run(run.runId), "s", ...fields);
         if (values[0] === null) {
           gone.push(run);
         } else if (ir !== undefined) {
-          const records = values.slice(1).map((value) => {
-            const record = parseRecord(value);
-            return record?.state === "c" ? record.rest : null;
+          const records = terminals.map((_, i) => {
+            const record = parseRecord(values[1 + 2 * i]);
+            // A latch without out-edges counts if it completed in its loop's last round.
+            const isLast = record?.scope === "" || values[2 + 2 * i] === `e${record?.scope}`;
+            return record?.state === "c" && isLast ? record.rest : null;
           });
           outputs.set(run.runId, outputOf(ir, records));
         }
@@ -130,7 +139,7 @@ export class Finaliser {
     for (const [runId, transitions] of await this.#history(gone)) {
       const ir = irs.get(runId);
       if (ir !== undefined) {
-        outputs.set(runId, outputOf(ir, lastOutputs(ir, transitions)));
+        outputs.set(runId, JSON.stringify(fold(ir, transitions).output));
       }
     }
     return outputs;
@@ -150,12 +159,9 @@ export class Finaliser {
       }
     }
     for (const [runId, transitions] of await this.#history(unnamed)) {
-      const nodes = transitions.filter(isUnhandled).map(({ n = -1, s = "" }) => {
-        const node = irs.get(runId)?.ir.nodes[n]?.id ?? String(n);
-        return s === "" ? node : `${node} (${s})`;
-      });
-      const message = `${nodes.length} nodes failed: ${nodes.join(", ")}`;
-      errors.set(runId, { code: "FAILED", message, details: { nodes } });
+      const ir = irs.get(runId);
+      const error = ir === undefined ? null : fold(ir, transitions).error;
+      errors.set(runId, error ?? { code: "HANDLER_ERROR", message: "a node failed" });
     }
     return errors;
   }
@@ -227,12 +233,9 @@ export function outputOf(stored: StoredIr, outputs: readonly (string | null)[]):
   return `{${done.map(({ id, output }) => `${JSON.stringify(id)}:${output}`).join(",")}}`;
 }
 
-function lastOutputs(stored: StoredIr, transitions: readonly Transition[]): (string | null)[] {
-  const outputs = new Map<number, string>();
-  for (const { e, n, o } of transitions) {
-    if (e === "node.completed" && n !== undefined) {
-      outputs.set(n, JSON.stringify(o ?? null));
-    }
-  }
-  return stored.terminals.map((node) => outputs.get(node) ?? null);
+/** The run as its whole journal tells it. */
+function fold(stored: StoredIr, transitions: readonly Transition[]): RunView {
+  const view = new RunView(stored.ir);
+  transitions.forEach((transition) => view.apply(transition, 0));
+  return view;
 }

@@ -300,7 +300,6 @@ export class Executor {
   #after(p: Prepared, index: number, node: IrNode, vars: Vars, output: Json): Vars {
     const after: Vars = { ...vars, output };
     if (node.edge_refs.length > 0) {
-      p.data.keep(index, output);
       after.ctx = p.data.context(index, p.token.scope, node.edge_refs);
     }
     return after;

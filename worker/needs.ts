@@ -76,7 +76,7 @@ function ownFields(ir: Ir, node: IrNode): string[] {
   }
   // From its second round on, the head of a loop gets the latch's output.
   for (const loop of node.head_of) {
-    fields.push(`n${ir.loops[loop]?.latch ?? -1}`);
+    fields.push(`i${ir.loops[loop]?.latch ?? -1}`);
   }
   return [...new Set(fields)];
 }

@@ -78,7 +78,7 @@ export class RunData {
   ownInput(node: IrNode, scope: string, arrivals: string): Json {
     const latch = this.#latchBefore(node, scope);
     if (latch !== null) {
-      return this.#ended(latch);
+      return JSON.parse(this.#fields.get(`i${latch}`) ?? "null") as Json;
     }
     if (node.is_entry) {
       return this.input();

@@ -1,7 +1,6 @@
 /** Compiled workflows by hash, read from Redis once and kept, with their profiles. */
 import type { Redis } from "ioredis";
-import { assertIr } from "../compiler/index.ts";
-import type { Ir } from "../compiler/ir.ts";
+import { assertIr, type Ir } from "../compiler/ir.ts";
 import { globalKeys, parseQueueKey, Profiles, type RunProfile } from "../sdk/internal.ts";
 
 /** Workflows kept per worker; the least recently read ones are dropped all at once. */

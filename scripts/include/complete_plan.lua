@@ -149,7 +149,7 @@ function arrive(token_scope, closure, value, node, depth, suffix, queue, positio
   end
 end
 
-local function plan_effects(at, count, token_scope, closure, payload, delay_ms)
+local function plan_effects(at, count, latch, token_scope, closure, value, payload, delay_ms)
   for _ = 1, count do
     local kind, node, depth, suffix = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2]), ARGV[at + 3]
     if kind == "T" then
@@ -160,6 +160,8 @@ local function plan_effects(at, count, token_scope, closure, payload, delay_ms)
       delta = depth == 0 and delta + 1 or delta
     elseif kind == "G" then
       local scope = scope_prefix(token_scope, depth)
+      -- The next round's input: a latch that is its own head overwrites its record.
+      set("i" .. latch, value)
       activate(node, depth, scope, suffix, tonumber(ARGV[at + 4]), "", payload, delay_ms)
       told("loop.round", node, scope_join(scope, suffix), ',"due":' .. string.format("%.0f", now_ms + delay_ms))
     elseif kind == "E" then
@@ -208,7 +210,7 @@ local function plan_result(at, attempt, arrivals)
   if scope == "" then
     delta = delta - 1
   end
-  plan_effects(at + RESULT_FIELDS, tonumber(ARGV[at + 9]), scope, ARGV[at + 8],
+  plan_effects(at + RESULT_FIELDS, tonumber(ARGV[at + 9]), node, scope, ARGV[at + 8], value,
     #value <= PAYLOAD_INLINE_MAX and "=" .. value or "", tonumber(ARGV[at + 7]))
   return nil
 end

@@ -56,7 +56,7 @@ async function play(options: GenerateOptions, seed: number): Promise<void> {
   });
   const tokens = (of: { [f: string]: string }): [string, string][] =>
     Object.entries(of)
-      .filter(([field]) => /^[njl]\d+$/.test(field) || field === "nf")
+      .filter(([field]) => /^[njli]\d+$/.test(field) || field === "nf")
       .sort(([a], [b]) => (a < b ? -1 : 1));
   expect(tokens(folded)).toEqual(tokens(fields));
 
