@@ -14,8 +14,11 @@ export const EXIT = {
   interrupted: 130,
 } as const;
 
-/** How long after a command's end a forgotten handle may keep the process. */
-const LINGER_MS = 2000;
+/**
+ * How long after a command's end, when all is stopped and written, something may keep the process:
+ * the Redis driver leaves a timer of 2 s for each connection that was closed from both sides.
+ */
+const LINGER_MS = 100;
 /** How long a reader of our stdout may take to read the rest. */
 const DRAIN_MS = 30_000;
 

@@ -166,7 +166,7 @@ function addRunCommands(program: Command): void {
 
 function addLetterCommands(program: Command): void {
   const dlq = program.command("dlq").description("dead letters: what could not be done");
-  const load = (): Promise<typeof import("./commands/dlq.ts")> => import("./commands/dlq.ts");
+  const load = () => import("./commands/dlq.ts");
   define(dlq, "list", "list dead letters, newest first", SERVICES, async (c, _args, flags) =>
     (await load()).list(c, flags),
   )

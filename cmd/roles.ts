@@ -48,7 +48,11 @@ export function gatewayOf(role: RoleContext, anyPort: boolean): Feed {
       const log = logger.child({ role: "gateway" });
       const address = { host, port, redisUrl: stack.redisUrl };
       gateway = createGateway({ ...address, db: stack.db, partitions, logger: log });
-      await gateway.start().catch((error: unknown) => Promise.reject(portError(error, host, port)));
+      try {
+        await gateway.start();
+      } catch (error) {
+        throw portError(error, host, port);
+      }
       if (stack.embedded?.owner === true) {
         stack.embedded.announceGateway(gateway.url());
       }

@@ -121,26 +121,33 @@ class OpenStack implements Stack {
   }
 
   async #stop(): Promise<void> {
-    await this.#untilAlone();
+    const now = await this.#untilAlone();
     await stopAll(this.#services, this.#options.config.values.shutdown_ms);
     await this.#client?.then(
       (client) => client.close(),
       () => undefined,
     );
     await this.db.close();
-    await this.embedded?.stop();
+    await this.embedded?.stop({ now });
   }
 
-  /** The owner's roles are everybody's: they stop after the last process that is attached. */
-  async #untilAlone(): Promise<void> {
+  /**
+   * The owner's roles are everybody's: they stop after the last process that is attached, or with
+   * an interrupt that comes during the wait. True: others are still there.
+   */
+  async #untilAlone(): Promise<boolean> {
     const attached = (): number => this.embedded?.attachedCount() ?? 0;
+    const { output, signal } = this.#context;
+    const interruptedBefore = signal.aborted;
     if (attached() > 0) {
-      this.#context.output.note(
-        `${attached()} other process(es) use this stack; it stops after them (interrupt: at once)`,
+      const how = interruptedBefore ? "interrupt again" : "interrupt";
+      output.note(
+        `${attached()} other process(es) use this stack; it stops after them (${how}: at once)`,
       );
     }
-    while (attached() > 0) {
+    while (attached() > 0 && signal.aborted === interruptedBefore) {
       await new Promise((done) => setTimeout(done, ATTACHED_POLL_MS));
     }
+    return attached() > 0;
   }
 }

@@ -3,7 +3,9 @@ import type { Context } from "../context.ts";
 import { EXIT } from "../exit.ts";
 import { readWorkflow, tellDiagnostics } from "../read-workflow.ts";
 
-/** 0 if no file has an error; warnings do not fail unless `strict`. */
+/**
+ * 0 if no file has an error, 2 if one cannot be read; warnings do not fail unless `strict`.
+ */
 export async function validate(
   context: Context,
   files: readonly string[],
@@ -11,8 +13,17 @@ export async function validate(
 ): Promise<number> {
   const documents: object[] = [];
   let failed = false;
+  let unreadable = false;
   for (const file of files) {
-    const { result } = await readWorkflow(context, file);
+    const read = await readWorkflow(context, file).catch((error: unknown) => error as Error);
+    if (read instanceof Error) {
+      // The other files are checked all the same.
+      context.output.note(`error ${read.message}`);
+      unreadable = true;
+      documents.push({ file, valid: false, hash: null, error: read.message, diagnostics: [] });
+      continue;
+    }
+    const { result } = read;
     const { errors, warnings } = tellDiagnostics(context, result.diagnostics);
     const valid = errors === 0 && (options.strict !== true || warnings === 0);
     failed ||= !valid;
@@ -28,8 +39,8 @@ export async function validate(
       );
     }
   }
-  context.output.document({ valid: !failed, files: documents });
-  return failed ? EXIT.failed : EXIT.done;
+  context.output.document({ valid: !failed && !unreadable, files: documents });
+  return unreadable ? EXIT.usage : failed ? EXIT.failed : EXIT.done;
 }
 
 function plural(n: number, word: string): string {

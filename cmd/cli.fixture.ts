@@ -1,0 +1,65 @@
+/** The command line as a process, in a folder of its own and without the caller's configuration. */
+import { spawn, type ChildProcess } from "node:child_process";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const loader = import.meta.resolve("tsx");
+
+/** The folder of the example workflows. */
+export const EXAMPLES = join(root, "test_data");
+
+export interface CliResult {
+  code: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+export interface CliProcess {
+  child: ChildProcess;
+  ended: Promise<CliResult>;
+  /** Resolves when stdout or stderr has contained `text`; rejects if the process ends before. */
+  said(text: string): Promise<void>;
+}
+
+/** Starts a command in `cwd`. */
+export function startCli(cwd: string, args: readonly string[], input = ""): CliProcess {
+  const env = Object.fromEntries(
+    Object.entries(process.env).filter(([name]) => !name.startsWith("GAVOTTE_")),
+  );
+  const argv = ["--import", loader, join(root, "cmd/main.ts"), ...args];
+  const child = spawn(process.execPath, argv, { cwd, env });
+  const result: CliResult = { code: null, stdout: "", stderr: "" };
+  const listeners = new Set<() => void>();
+  const hear = (stream: "stdout" | "stderr") => (text: Buffer) => {
+    result[stream] += text.toString();
+    listeners.forEach((listener) => listener());
+  };
+  child.stdout.on("data", hear("stdout"));
+  child.stderr.on("data", hear("stderr"));
+  child.stdin.end(input);
+  const ended = new Promise<CliResult>((resolve, reject) => {
+    child.once("error", reject);
+    child.once("close", (code) => resolve({ ...result, code }));
+  });
+  const said = (text: string): Promise<void> =>
+    new Promise((resolve, reject) => {
+      const look = (): void => {
+        if (`${result.stdout}${result.stderr}`.includes(text)) {
+          listeners.delete(look);
+          resolve();
+        }
+      };
+      listeners.add(look);
+      look();
+      const tooLate = ({ stderr }: CliResult): void =>
+        reject(new Error(`it ended without saying "${text}": ${stderr}`));
+      void ended.then(tooLate, reject);
+    });
+  return { child, ended, said };
+}
+
+/** Runs a command in `cwd` to its end. */
+export function runCli(cwd: string, args: readonly string[], input = ""): Promise<CliResult> {
+  return startCli(cwd, args, input).ended;
+}
