@@ -2,8 +2,8 @@
  * One WebSocket client: what it may say, and how fast it is spoken to.
  *
  * A client that does not keep up is not buffered for without bound: beyond BUFFER_MAX bytes its
- * messages are dropped, and when the socket has drained it gets a fresh snapshot of each run it
- * watches, and goes on from there.
+ * messages, snapshots included, are dropped, and when the socket has drained it gets a fresh
+ * snapshot of each run that it missed something of, and goes on from there.
  */
 import type { WebSocket } from "ws";
 import { errorCode } from "../sdk/internal.ts";
@@ -29,15 +29,31 @@ export class FeedClient {
   readonly #hub: Hub;
   readonly #subscriptions = new Map<string, Subscription>();
   #drain: NodeJS.Timeout | null = null;
+  #turn: Promise<void> = Promise.resolve();
+  #waiting = 0;
 
   constructor(socket: WebSocket, hub: Hub) {
     this.#socket = socket;
     this.#hub = hub;
-    socket.on("message", (data: Buffer, isBinary) => {
-      this.#heard(isBinary ? "" : data.toString()).catch((error: unknown) => this.#refuse(error));
-    });
+    socket.on("message", (data: Buffer, isBinary) =>
+      this.#enqueue(isBinary ? "" : data.toString()),
+    );
     socket.on("close", () => this.#close());
     socket.on("error", () => this.#close());
+  }
+
+  /** One message after the other, and no more of them are read meanwhile: answers cost queries. */
+  #enqueue(text: string): void {
+    this.#waiting++;
+    this.#socket.pause();
+    this.#turn = this.#turn
+      .then(() => this.#heard(text))
+      .catch((error: unknown) => this.#refuse(error))
+      .finally(() => {
+        if (--this.#waiting === 0) {
+          this.#socket.resume();
+        }
+      });
   }
 
   async #heard(text: string): Promise<void> {
@@ -94,17 +110,23 @@ export class FeedClient {
       feed: null,
       isLagging: false,
       isOver: false,
-      take: (message: FeedMessage) => {
-        if (subscription.isLagging || this.#socket.bufferedAmount > BUFFER_MAX) {
-          subscription.isLagging = true;
-          this.#watchDrain();
-        } else {
-          this.#send(withOutput ? message.withOutput : message.text);
-        }
-      },
-      tell: (text: string) => this.#send(text),
+      take: (message: FeedMessage) =>
+        this.#offer(subscription, withOutput ? message.withOutput : message.text),
+      tell: (text: string) => this.#offer(subscription, text),
     };
     return subscription;
+  }
+
+  #offer(subscription: Subscription, text: string): void {
+    if (subscription.isOver) {
+      return;
+    }
+    if (subscription.isLagging || this.#socket.bufferedAmount > BUFFER_MAX) {
+      subscription.isLagging = true;
+      this.#watchDrain();
+    } else {
+      this.#send(text);
+    }
   }
 
   #watchDrain(): void {

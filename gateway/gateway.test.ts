@@ -1,8 +1,17 @@
+import { pino } from "pino";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import WebSocket from "ws";
+import { comparePositions, partitionKeys } from "../sdk/internal.ts";
 import { startEngine, type Engine } from "../test/harness/engine.ts";
-import { comparePositions } from "../sdk/internal.ts";
+import { waitFor } from "../test/support/index.ts";
+import { Hub } from "./hub.ts";
+import { JournalReader } from "./journal-reader.ts";
 
+interface Typed {
+  type: string;
+}
+
+const logger = pino({ level: "silent" });
 let engine: Engine;
 
 beforeAll(async () => {
@@ -104,5 +113,53 @@ describe("the live feed", () => {
     const get = async (path: string): Promise<number> =>
       (await fetch(`${engine.gateway.url()}${path}`)).status;
     expect([await get("/healthz"), await get("/readyz"), await get("/x")]).toEqual([200, 200, 404]);
+  });
+});
+
+describe("a feed that several watch", () => {
+  it("stays for who is still coming when another leaves", async () => {
+    const runId = await engine.submit({ workflow: chain, input: {} });
+    const hub = new Hub({ redisUrl: engine.redisUrl, db: engine.db, partitions: 1, logger });
+    await hub.start();
+    const heard: string[] = [];
+    const hear = (text: string): void => void heard.push((JSON.parse(text) as Typed).type);
+    const watcher = { take: ({ text }: { text: string }) => hear(text), tell: hear };
+    const silent = { take: () => undefined, tell: () => undefined };
+    const first = hub.watch(runId, silent, null);
+    const second = hub.watch(runId, watcher, "0.-1");
+    hub.unwatch(await first, silent);
+    await second;
+    await waitFor(() => heard.includes("end"));
+    await hub.stop();
+  });
+});
+
+describe("a journal that does not continue what was heard", () => {
+  it("is noticed, and records that follow are heard all the same", async () => {
+    const redis = engine.redis;
+    const partition = 77;
+    const heard: string[] = [];
+    const reader = new JournalReader({
+      ...{ redisUrl: engine.redisUrl, partition, logger },
+      isWanted: () => true,
+      onRecord: (record) => heard.push(String(record.seq)),
+      onBreak: () => heard.push("break"),
+    });
+    const { ev } = partitionKeys(partition);
+    const add = (seq: number, nonce: string, prev: string): Promise<unknown> => {
+      const fields = { v: "1", seq, nonce, prev, t: 1, b: "[]" };
+      return redis.xadd(ev, "*", ...Object.entries(fields).flat());
+    };
+    await add(1, "a", "");
+    await reader.start();
+    await add(2, "b", "a");
+    await redis.xadd(ev, "*", "what", "is this");
+    await add(4, "d", "c");
+    await add(5, "e", "d");
+    await add(5, "x", "d");
+    await waitFor(() => heard.length === 7);
+    expect(heard).toEqual(["2", "break", "break", "4", "5", "break", "5"]);
+    await reader.stop();
+    await redis.del(ev);
   });
 });

@@ -3,7 +3,8 @@
  *
  * The cursor is read first, so everything up to it is in Postgres; the stream is read from the
  * cursor on. If the archiver moved on and trimmed in between, the stream's first record no longer
- * continues the cursor, and the whole is read again.
+ * continues the cursor, or nothing is left and the cursor stands elsewhere: then the whole is read
+ * again.
  */
 import type { Redis } from "ioredis";
 import {
@@ -13,7 +14,7 @@ import {
   positionOf,
   type Transition,
 } from "../sdk/internal.ts";
-import { readCursor, readJournal, type Database } from "../sdk/postgres/index.ts";
+import { readCursor, readJournal, type Cursor, type Database } from "../sdk/postgres/index.ts";
 
 export interface Placed {
   position: string;
@@ -34,12 +35,17 @@ export async function readHistory(
   for (let attempt = 1; ; attempt++) {
     const cursor = await readCursor(db, partition);
     const archived = await readJournal(db, runId);
-    const placed = archived.map(({ position, t, transition }) => ({ position, tMs: t, transition }));
+    const placed = archived.map(({ position, t, transition }) => ({
+      position,
+      tMs: t,
+      transition,
+    }));
     const from = cursor === null || cursor.streamId === "" ? "0-0" : cursor.streamId;
-    const hot = await readStream(redis, partition, runId, from, (cursor?.seq ?? 0) + 1);
-    if (hot !== null) {
+    const seq = (cursor?.seq ?? 0) + 1;
+    const hot = await readStream(redis, partition, { runId, from, seq });
+    if (hot !== null && (hot.isEmpty ? await isStill(db, partition, cursor) : true)) {
       const last = placed.at(-1)?.position ?? "0.-1";
-      placed.push(...hot.filter(({ position }) => comparePositions(position, last) > 0));
+      placed.push(...hot.placed.filter(({ position }) => comparePositions(position, last) > 0));
       return placed;
     }
     if (attempt === TRIES) {
@@ -48,33 +54,42 @@ export async function readHistory(
   }
 }
 
-/** The run's transitions after `from`; null if the stream does not begin at `seq` or before. */
+async function isStill(db: Database, partition: number, before: Cursor | null): Promise<boolean> {
+  const now = await readCursor(db, partition);
+  return now?.seq === before?.seq && now?.epoch === before?.epoch;
+}
+
+interface Hot {
+  placed: Placed[];
+  /** There was nothing in the stream, of any run. */
+  isEmpty: boolean;
+}
+
+/** The run's transitions after `from`; null if the stream begins behind record `seq`. */
 async function readStream(
   redis: Redis,
   partition: number,
-  runId: string,
-  from: string,
-  seq: number,
-): Promise<Placed[] | null> {
+  { runId, from, seq }: { runId: string; from: string; seq: number },
+): Promise<Hot | null> {
   const { ev } = partitionKeys(partition);
   const placed: Placed[] = [];
   let after = from;
   for (let page = 0; ; page++) {
     const entries = await redis.xrange(ev, `(${after}`, "+", "COUNT", PAGE);
-    for (const [id, fields] of entries) {
+    for (const [index, [id, fields]] of entries.entries()) {
       const record = parseJournalRecord(id, fields);
-      if (page === 0 && placed.length === 0 && id === entries[0]?.[0] && record.seq > seq) {
+      if (page === 0 && index === 0 && record.seq > seq) {
         return null;
       }
-      record.transitions.forEach((transition, index) => {
+      record.transitions.forEach((transition, place) => {
         if (transition.r === runId) {
-          placed.push({ position: positionOf(record.seq, index), tMs: record.t, transition });
+          placed.push({ position: positionOf(record.seq, place), tMs: record.t, transition });
         }
       });
       after = id;
     }
     if (entries.length < PAGE) {
-      return placed;
+      return { placed, isEmpty: page === 0 && entries.length === 0 };
     }
   }
 }

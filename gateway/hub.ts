@@ -1,20 +1,23 @@
 /**
- * The live runs of one gateway: reads every partition's journal stream once and hands each
- * transition to the feed of its run, if anybody watches it.
+ * The live runs of one gateway: hears every partition's journal once and hands each transition to
+ * the feed of its run, if anybody watches it.
+ *
+ * A feed lives as long as somebody watches it or is about to: users are counted from the moment
+ * they ask, so that one who leaves does not take the feed away from one who is still coming.
  */
 import type { Redis } from "ioredis";
 import type { Logger } from "pino";
 import {
   connectRedis,
   GavotteError,
-  parseJournalRecord,
-  partitionKeys,
   partitionOf,
   positionOf,
+  type JournalRecord,
 } from "../sdk/internal.ts";
 import { definitionsByHash, readRun, type Database } from "../sdk/postgres/index.ts";
 import type { Ir } from "../compiler/ir.ts";
-import { readHistory } from "./history.ts";
+import { readHistory, type Placed } from "./history.ts";
+import { JournalReader } from "./journal-reader.ts";
 import { RunFeed, type Watcher } from "./run-feed.ts";
 
 export interface HubOptions {
@@ -24,40 +27,48 @@ export interface HubOptions {
   logger: Logger;
 }
 
-const BLOCK_MS = 1000;
+class Entry {
+  users = 0;
+  /** The feed as soon as it exists, history read or not: what the stream is matched with. */
+  live: RunFeed | null = null;
+  readonly feed: Promise<RunFeed>;
+
+  constructor(open: (entry: Entry) => Promise<RunFeed>) {
+    this.feed = open(this);
+  }
+}
+
 const RETRY_MS = 200;
-const PAGE = 200;
 
 export class Hub {
   readonly #o: HubOptions;
   readonly #commands: Redis;
-  readonly #readers: Redis[] = [];
-  readonly #feeds = new Map<string, Promise<RunFeed>>();
-  /** Feeds by run as soon as they exist, history read or not: what the stream is matched with. */
-  readonly #live = new Map<string, RunFeed>();
-  #loops: Promise<void>[] = [];
+  readonly #readers: JournalReader[];
+  readonly #entries = new Map<string, Entry>();
   #isStopped = false;
 
   constructor(options: HubOptions) {
+    const { redisUrl, partitions, logger } = options;
     this.#o = options;
-    this.#commands = connectRedis({ url: options.redisUrl }, "gateway");
+    this.#commands = connectRedis({ url: redisUrl }, "gateway");
+    this.#readers = Array.from({ length: partitions }, (_, partition) => {
+      return new JournalReader({
+        ...{ redisUrl, partition, logger },
+        isWanted: () => this.#entries.size > 0,
+        onRecord: (record) => this.#dispatch(record),
+        onBreak: () => this.#restart(partition),
+      });
+    });
   }
 
   async start(): Promise<void> {
     await this.#commands.connect();
-    for (let partition = 0; partition < this.#o.partitions; partition++) {
-      const reader = connectRedis({ url: this.#o.redisUrl }, `gateway:${partition}`);
-      await reader.connect();
-      this.#readers.push(reader);
-      const last = await reader.xrevrange(partitionKeys(partition).ev, "+", "-", "COUNT", 1);
-      this.#loops.push(this.#read(partition, reader, last[0]?.[0] ?? "0-0"));
-    }
+    await Promise.all(this.#readers.map((reader) => reader.start()));
   }
 
   async stop(): Promise<void> {
     this.#isStopped = true;
-    this.#readers.splice(0).forEach((reader) => reader.disconnect());
-    await Promise.all(this.#loops.splice(0));
+    await Promise.all(this.#readers.map((reader) => reader.stop()));
     this.#commands.disconnect();
   }
 
@@ -66,78 +77,93 @@ export class Hub {
     await this.#commands.ping();
   }
 
-  /** Begins to watch; throws GV_RUN_NOT_FOUND. */
+  /** Begins to watch, after `from` or with a snapshot. Throws GV_RUN_NOT_FOUND. */
   async watch(runId: string, watcher: Watcher, from: string | null): Promise<RunFeed> {
-    const feed = await this.#feed(runId);
-    const history = from === null ? null : await this.#history(runId);
-    feed.watch(watcher, from === null || history === null ? null : { from, history });
-    return feed;
+    const entry = this.#enter(runId);
+    try {
+      const feed = await entry.feed;
+      if (from === null) {
+        feed.watch(watcher);
+      } else {
+        await feed.resume(watcher, from, () => this.#history(runId));
+      }
+      return feed;
+    } catch (error) {
+      this.#leave(runId, entry);
+      throw error;
+    }
   }
 
-  /** Ends watching; a feed that nobody watches is forgotten. */
+  /** Ends watching; to be called once for each `watch` that has succeeded. */
   unwatch(feed: RunFeed, watcher: Watcher): void {
     feed.unwatch(watcher);
-    if (feed.isIdle) {
-      this.#feeds.delete(feed.runId);
-      this.#live.delete(feed.runId);
+    const entry = this.#entries.get(feed.runId);
+    if (entry?.live === feed) {
+      this.#leave(feed.runId, entry);
     }
   }
 
-  #feed(runId: string): Promise<RunFeed> {
-    let feed = this.#feeds.get(runId);
-    if (feed === undefined) {
-      feed = this.#open(runId);
-      this.#feeds.set(runId, feed);
-      feed.catch(() => this.#feeds.delete(runId));
+  #enter(runId: string): Entry {
+    let entry = this.#entries.get(runId);
+    if (entry === undefined) {
+      entry = new Entry((opened) => this.#open(runId, opened));
+      this.#entries.set(runId, entry);
     }
-    return feed;
+    entry.users++;
+    return entry;
   }
 
-  async #open(runId: string): Promise<RunFeed> {
+  #leave(runId: string, entry: Entry): void {
+    if (--entry.users === 0 && this.#entries.get(runId) === entry) {
+      this.#entries.delete(runId);
+    }
+  }
+
+  async #open(runId: string, entry: Entry): Promise<RunFeed> {
     const row = await readRun(this.#o.db, runId);
     const [definition] = row === null ? [] : await definitionsByHash(this.#o.db, [row.irHash]);
     if (row === null || definition === undefined) {
       throw new GavotteError("GV_RUN_NOT_FOUND", `there is no run ${runId}`);
     }
     const feed = new RunFeed(runId, JSON.parse(definition.ir) as Ir);
-    this.#live.set(runId, feed);
-    feed.begin(await this.#history(runId));
+    entry.live = feed;
+    await feed.load(() => this.#history(runId));
     return feed;
   }
 
-  #history(runId: string): ReturnType<typeof readHistory> {
-    const partition = partitionOf(runId, this.#o.partitions);
-    return readHistory(this.#o.db, this.#commands, partition, runId);
+  #history(runId: string): Promise<Placed[]> {
+    return readHistory(this.#o.db, this.#commands, this.#partitionOf(runId), runId);
   }
 
-  async #read(partition: number, reader: Redis, from: string): Promise<void> {
-    const { ev } = partitionKeys(partition);
-    let after = from;
-    while (!this.#isStopped) {
-      try {
-        const args = ["COUNT", PAGE, "BLOCK", BLOCK_MS, "STREAMS", ev, after] as const;
-        const reply = await reader.xread(...args);
-        for (const [id, fields] of reply?.[0]?.[1] ?? []) {
-          after = id;
-          this.#dispatch(id, fields);
-        }
-      } catch (error) {
-        if (!this.#isStopped) {
-          this.#o.logger.warn({ err: error, partition }, "journal not read");
-          await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
-        }
+  #partitionOf(runId: string): number {
+    return partitionOf(runId, this.#o.partitions);
+  }
+
+  #dispatch(record: JournalRecord): void {
+    record.transitions.forEach((transition, index) => {
+      const feed = this.#entries.get(transition.r)?.live;
+      feed?.take({ position: positionOf(record.seq, index), tMs: record.t, transition });
+    });
+  }
+
+  /** The partition's journal does not continue what was heard: its feeds begin anew. */
+  #restart(partition: number): void {
+    for (const [runId, entry] of this.#entries) {
+      if (entry.live !== null && this.#partitionOf(runId) === partition) {
+        void this.#readAnew(runId, entry, entry.live);
       }
     }
   }
 
-  #dispatch(id: string, fields: string[]): void {
-    if (this.#live.size === 0) {
-      return; // nobody watches anything: not worth parsing
+  async #readAnew(runId: string, entry: Entry, feed: RunFeed): Promise<void> {
+    while (!this.#isStopped && this.#entries.get(runId) === entry) {
+      try {
+        await feed.load(() => this.#history(runId));
+        return;
+      } catch (error) {
+        this.#o.logger.warn({ err: error, run: runId }, "a run's journal cannot be read anew");
+        await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+      }
     }
-    const record = parseJournalRecord(id, fields);
-    record.transitions.forEach((transition, index) => {
-      const feed = this.#live.get(transition.r);
-      feed?.take({ position: positionOf(record.seq, index), tMs: record.t, transition });
-    });
   }
 }

@@ -3,7 +3,9 @@
  * and sent to all.
  *
  * No gap and nothing twice: live transitions are buffered while the history is read, and whatever
- * is not after the feed's position is dropped.
+ * is not after the feed's position is dropped. Who resumes waits among the watchers while the
+ * history is read for it: what lies before the feed's position as of then comes from the history,
+ * what lies after it has been heard live meanwhile.
  */
 import { comparePositions, isTerminal, RunView } from "../sdk/internal.ts";
 import type { Ir } from "../compiler/ir.ts";
@@ -14,18 +16,23 @@ import { advance, endText, snapshotText, type FeedMessage } from "./messages.ts"
 export interface Watcher {
   /** Takes a message of the feed; never throws, may drop it and ask for a snapshot later. */
   take(message: FeedMessage): void;
-  /** Takes a text that is not a change: a snapshot, or an end. */
+  /** Takes a text that is not a change: a snapshot, or an end. Never throws. */
   tell(text: string): void;
 }
+
+const BEGINNING = "0.-1";
+/** Messages kept for one who resumes while its history is read; beyond, it gets a snapshot. */
+const PENDING_MAX = 10_000;
 
 export class RunFeed {
   readonly runId: string;
   readonly #ir: Ir;
-  readonly #view: RunView;
   readonly #watchers = new Set<Watcher>();
-  #position = "0.-1";
-  /** Live transitions that came before the history was there; null: it is there. */
+  #view: RunView;
+  #position = BEGINNING;
+  /** Live transitions that came while the history is read; null: it is there. */
   #early: Placed[] | null = [];
+  #loads = 0;
 
   constructor(runId: string, ir: Ir) {
     this.runId = runId;
@@ -33,15 +40,25 @@ export class RunFeed {
     this.#view = new RunView(ir);
   }
 
-  get isIdle(): boolean {
-    return this.#watchers.size === 0;
-  }
-
-  /** The history up to now; live transitions go on from there. */
-  begin(history: readonly Placed[]): void {
-    const early = this.#early ?? [];
+  /**
+   * Folds the run's history, read while live transitions are buffered, and tells everybody who
+   * watches the result. To be called first, and again when what was folded so far may be void.
+   */
+  async load(read: () => Promise<Placed[]>): Promise<void> {
+    const load = ++this.#loads;
+    this.#early = [];
+    const history = await read();
+    if (load !== this.#loads) {
+      return; // a later call began after this one, and knows better
+    }
+    const early = this.#early;
+    const watchers = [...this.#watchers];
+    this.#watchers.clear();
     this.#early = null;
+    this.#view = new RunView(this.#ir);
+    this.#position = BEGINNING;
     [...history, ...early].forEach((placed) => this.take(placed));
+    watchers.forEach((watcher) => this.watch(watcher));
   }
 
   /** A transition from the stream. */
@@ -60,14 +77,44 @@ export class RunFeed {
     }
   }
 
-  /** Begins with a snapshot, or after `from` with what has happened since. */
-  watch(watcher: Watcher, resume: { from: string; history: readonly Placed[] } | null): void {
-    if (resume === null) {
-      this.snapshot(watcher);
-    } else {
-      this.#replay(watcher, resume.from, resume.history);
-    }
+  /** Begins with a snapshot. */
+  watch(watcher: Watcher): void {
     this.#watchers.add(watcher);
+    this.snapshot(watcher);
+  }
+
+  /** Begins after `from`; with a snapshot if this journal does not know that position. */
+  async resume(watcher: Watcher, from: string, read: () => Promise<Placed[]>): Promise<void> {
+    const until = this.#position;
+    const pending: FeedMessage[] = [];
+    let isLost = false;
+    const waiting: Watcher = {
+      take: (message) => (isLost ||= pending.push(message) > PENDING_MAX),
+      tell: () => (isLost = true),
+    };
+    this.#watchers.add(waiting);
+    let history: Placed[];
+    try {
+      history = await read();
+      if (this.#early === null) {
+        // The journal may be ahead of what was heard here, and `from` stand only there.
+        history.forEach((placed) => this.take(placed));
+      }
+    } finally {
+      this.#watchers.delete(waiting);
+    }
+    if (isLost || comparePositions(from, this.#position) > 0) {
+      this.watch(watcher);
+      return;
+    }
+    this.#replay(watcher, { from, until, history });
+    pending
+      .filter(({ position }) => comparePositions(position, from) > 0)
+      .forEach((message) => watcher.take(message));
+    this.#watchers.add(watcher);
+    if (isTerminal(this.#view.status) && comparePositions(from, this.#position) === 0) {
+      watcher.tell(endText(this.runId, this.#view, this.#position));
+    }
   }
 
   /** Sends the state as it is now. */
@@ -82,11 +129,13 @@ export class RunFeed {
     this.#watchers.delete(watcher);
   }
 
-  /** What lies between `from` and the feed's own position; later changes come live. */
-  #replay(watcher: Watcher, from: string, history: readonly Placed[]): void {
+  #replay(
+    watcher: Watcher,
+    { from, until, history }: { from: string; until: string; history: readonly Placed[] },
+  ): void {
     const view = new RunView(this.#ir);
     for (const { transition, tMs, position } of history) {
-      if (comparePositions(position, this.#position) > 0) {
+      if (comparePositions(position, until) > 0) {
         break;
       }
       const messages = advance(this.runId, view, transition, tMs, position);

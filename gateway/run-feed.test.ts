@@ -1,0 +1,149 @@
+import { describe, expect, it } from "vitest";
+import type { Ir } from "../compiler/ir.ts";
+import { compile } from "../compiler/index.ts";
+import type { Transition } from "../sdk/internal.ts";
+import type { Placed } from "./history.ts";
+import type { FeedMessage } from "./messages.ts";
+import { RunFeed, type Watcher } from "./run-feed.ts";
+
+const echo = { function_name: "builtin.echo" };
+const document = {
+  name: "two",
+  nodes: [
+    { id: "a", type: "function", config: echo },
+    { id: "b", type: "function", config: echo },
+  ],
+  edges: [{ from: "a", to: "b" }],
+};
+const ir = compile({ document }).ir as Ir;
+
+const step = (seq: number, e: Transition["e"], more: Partial<Transition> = {}): Placed => ({
+  position: `${seq}.0`,
+  tMs: seq,
+  transition: { r: "r", e, ...more },
+});
+const journal = [
+  step(1, "run.started"),
+  step(3, "node.retrying", { n: 0, a: 1 }),
+  step(4, "node.completed", { n: 0, a: 2, x: "L", o: 1 }),
+  step(7, "node.completed", { n: 1, a: 1, x: "", o: 2 }),
+  step(8, "run.completed"),
+];
+
+interface Heard extends Watcher {
+  texts: { type: string; position: string; status?: string }[];
+}
+
+function listener(): Heard {
+  const texts: Heard["texts"] = [];
+  const hear = (text: string): void => void texts.push(JSON.parse(text) as Heard["texts"][number]);
+  return { texts, take: (message: FeedMessage) => hear(message.text), tell: hear };
+}
+
+async function feedWith(history: readonly Placed[]): Promise<RunFeed> {
+  const feed = new RunFeed("r", ir);
+  await feed.load(() => Promise.resolve([...history]));
+  return feed;
+}
+
+/** What somebody hears who is there from the beginning to the end. */
+async function everything(): Promise<Heard["texts"]> {
+  const feed = await feedWith([]);
+  const all = listener();
+  feed.watch(all);
+  journal.forEach((placed) => feed.take(placed));
+  return all.texts.slice(1);
+}
+
+describe("resuming", () => {
+  it("misses nothing that happens while the history is read, and hears nothing twice", async () => {
+    const all = await everything();
+    // Whatever was known at first, had come when the history was read, and came while it was read.
+    for (let known = 0; known <= journal.length; known++) {
+      for (let read = known; read <= journal.length; read++) {
+        for (const after of ["0.-1", "1.0", "3.0", "4.0", "7.0"]) {
+          const feed = await feedWith(journal.slice(0, known));
+          const late = listener();
+          await feed.resume(late, after, () => {
+            const history = journal.slice(0, read);
+            journal.slice(known).forEach((placed) => feed.take(placed));
+            return Promise.resolve(history);
+          });
+          const wanted = all.filter(({ position }) => Number.parseInt(position, 10) > parse(after));
+          expect(late.texts, `${known} ${read} ${after}`).toEqual(wanted);
+        }
+      }
+    }
+  });
+
+  it("at the last position of a run that has ended tells that it has ended", async () => {
+    const feed = await feedWith(journal);
+    const late = listener();
+    await feed.resume(late, "8.0", () => Promise.resolve(journal));
+    expect(late.texts).toMatchObject([{ type: "end", status: "COMPLETED", position: "8.0" }]);
+  });
+
+  it("at a position that the journal does not have begins with a snapshot", async () => {
+    const feed = await feedWith(journal.slice(0, 2));
+    const late = listener();
+    await feed.resume(late, "6.0", () => Promise.resolve(journal.slice(0, 2)));
+    expect(late.texts).toMatchObject([{ type: "snapshot", position: "3.0" }]);
+    feed.take(journal[2] as Placed);
+    expect(late.texts[1]).toMatchObject({ type: "status_update", position: "4.0" });
+  });
+
+  it("where another gateway was ahead of this one repeats nothing", async () => {
+    const feed = await feedWith(journal.slice(0, 1));
+    const late = listener();
+    await feed.resume(late, "4.0", () => Promise.resolve(journal.slice(0, 3)));
+    expect(late.texts).toEqual([]);
+    journal.forEach((placed) => feed.take(placed));
+    expect(late.texts.map(({ position }) => position)).toEqual(["7.0", "8.0", "8.0"]);
+  });
+
+  it("while the journal is read anew begins with a snapshot", async () => {
+    const feed = await feedWith(journal.slice(0, 3));
+    const late = listener();
+    await feed.resume(late, "1.0", async () => {
+      await feed.load(() => Promise.resolve(journal.slice(0, 2)));
+      return journal.slice(0, 2);
+    });
+    expect(late.texts).toMatchObject([{ type: "snapshot", position: "3.0" }]);
+  });
+});
+
+describe("reading the journal anew", () => {
+  it("gives everybody one snapshot of what holds now, and goes on from there", async () => {
+    const feed = await feedWith(journal.slice(0, 3));
+    const one = listener();
+    feed.watch(one);
+    await feed.load(() => {
+      feed.take(step(4, "node.retrying", { n: 0, a: 2 }));
+      return Promise.resolve(journal.slice(0, 2));
+    });
+    feed.take(step(5, "node.completed", { n: 0, a: 3, x: "L", o: 1 }));
+    expect(one.texts.map(({ type, position }) => [type, position])).toEqual([
+      ["snapshot", "4.0"],
+      ["snapshot", "4.0"],
+      ["status_update", "5.0"],
+      ["status_update", "5.0"],
+    ]);
+  });
+
+  it("twice at the same time, the later decides", async () => {
+    const feed = await feedWith([]);
+    const one = listener();
+    feed.watch(one);
+    let release: (history: Placed[]) => void = () => undefined;
+    const first = feed.load(() => new Promise((resolve) => (release = resolve)));
+    await feed.load(() => Promise.resolve(journal.slice(0, 2)));
+    release([]);
+    await first;
+    expect(one.texts.map(({ position }) => position)).toEqual(["0.-1", "3.0"]);
+  });
+});
+
+function parse(position: string): number {
+  const [seq = "0", index = "0"] = position.split(".");
+  return Number(index) < 0 ? Number(seq) - 0.5 : Number(seq);
+}
