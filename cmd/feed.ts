@@ -1,6 +1,10 @@
 /**
  * A client of the live feed for one run. It keeps the position of what it has seen, and a lost
  * connection goes on from there, so whoever listens misses nothing and hears nothing twice.
+ *
+ * One transition can change several nodes: their messages share its position, and a connection may
+ * be lost between them. So it asks for what follows the position before, and skips as many messages
+ * of this one as it has heard.
  */
 import { WebSocket } from "ws";
 import { ERRORS, GavotteError, type ErrorCode } from "../sdk/errors.ts";
@@ -52,6 +56,15 @@ const RETRY_MS_MAX = 5000;
 const AWAY_MS_MAX = 60_000;
 const CONNECT_MS_MAX = 5000;
 
+/** How far the feed has been heard. */
+interface Place {
+  /** All messages up to here were heard; null: ask for a snapshot. */
+  before: string | null;
+  /** Position of the last message, and how many messages of it were heard. */
+  last: string | null;
+  heard: number;
+}
+
 type Ending = { over: true } | { over: false; reason: string; heard: boolean };
 
 /**
@@ -60,12 +73,12 @@ type Ending = { over: true } | { over: false; reason: string; heard: boolean };
  */
 export async function followFeed(options: FeedOptions): Promise<void> {
   const { signal, url } = options;
-  const state = { position: null as string | null };
+  const place: Place = { before: null, last: null, heard: 0 };
   let waitMs = RETRY_MS_MIN;
   let everHeard = false;
   let awayMs = 0;
   for (;;) {
-    const ending = await connectOnce(options, state);
+    const ending = await connectOnce(options, place);
     signal.throwIfAborted();
     if (ending.over) {
       return;
@@ -83,12 +96,14 @@ export async function followFeed(options: FeedOptions): Promise<void> {
 }
 
 /** One connection, from subscription to whatever ends it. */
-function connectOnce(options: FeedOptions, state: { position: string | null }): Promise<Ending> {
+function connectOnce(options: FeedOptions, place: Place): Promise<Ending> {
   const { url, runId, signal } = options;
   const target = new URL(FEED_PATH, url.replace(/^http/, "ws"));
   return new Promise<Ending>((resolve, reject) => {
     const socket = new WebSocket(target, { handshakeTimeout: CONNECT_MS_MAX });
     let heard = false;
+    // Messages of the last position that this connection will repeat.
+    let repeated = place.heard;
     let reason = "the connection was closed";
     const aborted = (): void => socket.terminate();
     const finish = (end: () => void): void => {
@@ -98,7 +113,7 @@ function connectOnce(options: FeedOptions, state: { position: string | null }): 
     };
     signal.addEventListener("abort", aborted);
     socket.on("open", () => {
-      const from = state.position === null ? {} : { from: state.position };
+      const from = place.before === null ? {} : { from: place.before };
       socket.send(JSON.stringify({ type: "subscribe", run_id: runId, ...from }));
     });
     socket.on("error", (error) => (reason = error.message));
@@ -110,13 +125,27 @@ function connectOnce(options: FeedOptions, state: { position: string | null }): 
         return;
       }
       heard = true;
-      state.position = message.position;
+      if (message.type === "status_update" && message.position === place.last && repeated > 0) {
+        repeated--;
+        return;
+      }
+      advance(place, message);
       options.onMessage(message);
       if (message.type === "end") {
         finish(() => resolve({ over: true }));
       }
     });
   });
+}
+
+function advance(place: Place, { type, position }: Exclude<FeedMessage, { type: "error" }>): void {
+  if (type === "snapshot") {
+    Object.assign(place, { before: position, last: position, heard: 0 });
+  } else if (position === place.last) {
+    place.heard++;
+  } else {
+    Object.assign(place, { before: place.last, last: position, heard: 1 });
+  }
 }
 
 function feedError({ code, message }: { code: string; message: string }): GavotteError {
