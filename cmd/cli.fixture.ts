@@ -22,11 +22,21 @@ export interface CliProcess {
   said(text: string): Promise<void>;
 }
 
+export interface CliOptions {
+  /** Standard input. */
+  input?: string;
+  /** Variables besides those of this process that are not ours. */
+  env?: { [name: string]: string };
+}
+
 /** Starts a command in `cwd`. */
-export function startCli(cwd: string, args: readonly string[], input = ""): CliProcess {
-  const env = Object.fromEntries(
-    Object.entries(process.env).filter(([name]) => !name.startsWith("GAVOTTE_")),
-  );
+export function startCli(
+  cwd: string,
+  args: readonly string[],
+  options: CliOptions = {},
+): CliProcess {
+  const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith("GAVOTTE_"));
+  const env = { ...Object.fromEntries(inherited), ...options.env };
   const argv = ["--import", loader, join(root, "cmd/main.ts"), ...args];
   const child = spawn(process.execPath, argv, { cwd, env });
   const result: CliResult = { code: null, stdout: "", stderr: "" };
@@ -37,7 +47,7 @@ export function startCli(cwd: string, args: readonly string[], input = ""): CliP
   };
   child.stdout.on("data", hear("stdout"));
   child.stderr.on("data", hear("stderr"));
-  child.stdin.end(input);
+  child.stdin.end(options.input ?? "");
   const ended = new Promise<CliResult>((resolve, reject) => {
     child.once("error", reject);
     child.once("close", (code) => resolve({ ...result, code }));
@@ -60,6 +70,10 @@ export function startCli(cwd: string, args: readonly string[], input = ""): CliP
 }
 
 /** Runs a command in `cwd` to its end. */
-export function runCli(cwd: string, args: readonly string[], input = ""): Promise<CliResult> {
-  return startCli(cwd, args, input).ended;
+export function runCli(
+  cwd: string,
+  args: readonly string[],
+  options: CliOptions = {},
+): Promise<CliResult> {
+  return startCli(cwd, args, options).ended;
 }

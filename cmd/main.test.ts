@@ -6,7 +6,8 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { EXAMPLES, runCli, type CliResult } from "./cli.fixture.ts";
 
 let cwd = "";
-const gavotte = (args: string[], input?: string): Promise<CliResult> => runCli(cwd, args, input);
+const gavotte = (args: string[], input?: string): Promise<CliResult> =>
+  runCli(cwd, args, input === undefined ? {} : { input });
 
 beforeAll(() => {
   cwd = mkdtempSync(join(tmpdir(), "gv-cli-"));

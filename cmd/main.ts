@@ -242,13 +242,20 @@ function version(): string {
   return "unknown";
 }
 
+/** Commander has told it on stderr; a program that asked for JSON gets it on stdout too. */
+function tellUsage({ message }: CommanderError): number {
+  output.json = process.argv.includes("--json");
+  output.document({ error: { code: "GV_BAD_INPUT", message } });
+  return EXIT.usage;
+}
+
 async function main(): Promise<number> {
   try {
     await buildProgram().parseAsync(process.argv);
     return exitCode;
   } catch (error) {
     if (error instanceof CommanderError) {
-      return error.exitCode === 0 ? EXIT.done : EXIT.usage;
+      return error.exitCode === 0 ? EXIT.done : tellUsage(error);
     }
     if (error instanceof Interrupted || abort.signal.aborted) {
       output.note("interrupted");

@@ -27,7 +27,8 @@ export class Output {
   }
 
   get columns(): number {
-    return this.#streams.stderr.columns ?? 80;
+    // Some pseudo-terminals say 0.
+    return this.#streams.stderr.columns || 80;
   }
 
   /** A line of the result for people; nothing with `--json`. */

@@ -137,6 +137,14 @@ async function follow(
   });
   const hidden = new Set(ir.nodes.filter((node) => node.synthetic).map((node) => node.id));
   const live = new LiveView(context.output, `${ir.name} ${runId}`, depths);
+  const show = (id: string): void => {
+    const view = folded.nodes[id];
+    if (view !== undefined && !hidden.has(id)) {
+      live.node(id, view);
+    }
+  };
+  // All of them from the beginning, in their order.
+  Object.keys(folded.nodes).forEach(show);
   try {
     for await (const { row, transitions } of client.follow(runId, { signal: stack.signal })) {
       const changed = new Set<string>();
@@ -145,12 +153,9 @@ async function follow(
           changed.add(id);
         }
       }
-      for (const id of Object.keys(folded.nodes)) {
-        const view = folded.nodes[id];
-        if (view !== undefined && changed.has(id) && !hidden.has(id)) {
-          live.node(id, view);
-        }
-      }
+      Object.keys(folded.nodes)
+        .filter((id) => changed.has(id))
+        .forEach(show);
       live.status(row.status);
       if (isTerminal(row.status)) {
         return reportOf(row, folded);

@@ -1,0 +1,94 @@
+/** The roles as processes of their own, on a Redis and a Postgres that are configured by URL. */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import {
+  testDatabase,
+  testRedis,
+  type TestDatabase,
+  type TestRedis,
+} from "../test/support/index.ts";
+import { EXAMPLES, runCli, startCli, type CliProcess, type CliResult } from "./cli.fixture.ts";
+
+const SLOW = 90_000;
+let cwd = "";
+let redis: TestRedis;
+let database: TestDatabase;
+let env: { [name: string]: string } = {};
+const running: CliProcess[] = [];
+const gavotte = (...args: string[]): Promise<CliResult> => runCli(cwd, args, { env });
+
+async function serve(said: string, ...args: string[]): Promise<void> {
+  const started = startCli(cwd, args, { env });
+  running.push(started);
+  await started.said(said);
+}
+
+beforeAll(async () => {
+  cwd = mkdtempSync(join(tmpdir(), "gv-processes-"));
+  redis = await testRedis();
+  database = await testDatabase({ migrated: false });
+  env = { GAVOTTE_REDIS_URL: redis.url, GAVOTTE_DATABASE_URL: database.url };
+}, SLOW);
+
+afterAll(async () => {
+  for (const { child, ended } of running.reverse()) {
+    child.kill("SIGTERM");
+    expect((await ended).code).toBe(0);
+  }
+  await redis.close();
+  await database.close();
+  rmSync(cwd, { recursive: true, force: true });
+}, SLOW);
+
+describe("roles as processes", () => {
+  it(
+    "migrate, supervise, work and serve the feed, each told what is missing before",
+    async ({ skip }) => {
+      // A PGlite is one session: processes that share it need the embedded stack's care.
+      skip(database.singleSession);
+      const early = await gavotte("runs");
+      expect(early).toMatchObject({ code: 2, stdout: "" });
+      expect(early.stderr).toContain('run "gavotte migrate" first');
+      expect((await gavotte("migrate")).stdout).toContain("0001_initial");
+      expect((await gavotte("migrate")).stderr).toContain("up to date");
+
+      const file = join(EXAMPLES, "diamond.json");
+      const unheard = await gavotte("submit", file, "--submit-timeout-ms", "200");
+      expect(unheard).toMatchObject({ code: 3, stdout: "" });
+      expect(unheard.stderr).toContain("GV_INTAKE_UNAVAILABLE");
+
+      await serve("supervisor runs", "supervisor", "--partitions", "2");
+      await serve("worker runs", "worker");
+      await serve("gateway runs", "gateway", "--gateway-listen", "127.0.0.1:0");
+      const done = await gavotte("submit", file, "--wait", "--input", '{"n": 1}');
+      expect(done).toMatchObject({ code: 0, stdout: '{"total":13}\n' });
+      const here = await gavotte("run", file, "--input", '{"n": 2}');
+      expect(here).toMatchObject({ code: 0, stdout: '{"total":15}\n' });
+      const health = await gavotte("doctor");
+      expect(health.stdout).toContain("2, all certified");
+      expect(health.stdout).toContain("0 of 100 steps");
+    },
+    SLOW,
+  );
+
+  it(
+    "accept a submission with the same idempotency key once",
+    async ({ skip }) => {
+      skip(database.singleSession);
+      writeFileSync(join(cwd, "input.json"), '{"n": 3}');
+      const file = join(EXAMPLES, "diamond.json");
+      const args = ["submit", file, "--idempotency-key", "k1", "--input"];
+      const [first, second] = [
+        await gavotte(...args, "@input.json"),
+        await gavotte(...args, '{"n":3}'),
+      ];
+      expect(second.stdout).toBe(first.stdout);
+      const other = await gavotte(...args, '{"n":4}');
+      expect(other).toMatchObject({ code: 1, stdout: "" });
+      expect(other.stderr).toContain("GV_IDEMPOTENCY_CONFLICT");
+    },
+    SLOW,
+  );
+});
