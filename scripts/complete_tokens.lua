@@ -15,18 +15,21 @@ KEYS
 ARGV
   1  epoch     partition epoch
   2  nonce     random, names this call's journal record
-  3  items     number of items; each is
-       key, run, epoch, ir, flags (o output template, t timeout), queue_base, own_queue,
-       ack_queue (0 none), entry_id, results; and per result (the first is the token, the others
-       pure nodes evaluated after it in the same step)
-         node, scope, attempt, op, value, edges, extra, delay_ms, closure, effects; per effect
-           type, node, depth, suffix, queue, position, need, arity
-     op      C completed, F failed and handled, U failed unhandled under `continue`,
-             X failed unhandled: the run ends, R retry after delay_ms, P park for delay_ms,
-             S spread a skip
-     type    T activate, F the next result of this item, G next round, E loop ends,
-             L D X arrival at a join (live, dead, failed)
-     closure "|join=effect;effect|": what follows when that join is skipped; read only then
+  3  profiles  number of workflow profiles; each is: ir, flags (o output template, t timeout),
+               queue_base (its queue q is KEYS[queue_base + q])
+  .. items     number of items; each is
+       key, run, epoch, profile, own_queue, entry_id ("" none), results; and per result (the first
+       is the token, the others pure nodes evaluated after it in the same step)
+         node, scope, attempt, op and edges in one, value, extra, rest,
+         plain effects: count, then node, queue each; others: count, then
+           type, node, depth, suffix, queue, position, need, arity each
+     op      C completed, A completed and another round follows, F failed and handled, U failed
+             unhandled under `continue`, X failed unhandled: the run ends, R retry, P park, S spread
+             a skip
+     rest    delay_ms (A, R, P), else the closure "|join=effect;effect|": what follows when that join
+             is skipped; read only then
+     effects plain: activate at top level. type: T activate, F the next result of this item, G next
+             round, E loop ends, L D X arrival at a join (live, dead, failed)
 RETURNS array
   1  0, or -100 EPOCH
   2+ per item: 0 done, 1 done and the run waits for finish_run, -1 RUN_GONE, -2 RUN_EPOCH,
@@ -41,7 +44,7 @@ COST      O(effects); a cascade over WORK_MAX arrivals goes on in a token of its
 --- @include "token"
 --- @include "run_end"
 local k = { ev = KEYS[1], meta = KEYS[2], timers = KEYS[3], halted = KEYS[4], release = KEYS[5] }
-local nonce, item_count = ARGV[2], tonumber(ARGV[3])
+local nonce = ARGV[2]
 local GROUP, WORK_MAX, PAYLOAD_INLINE_MAX, FINISH_GRACE_MS = "workers", 1000, 4096, 30000
 
 if not open_partition(k.meta, ARGV[1]) then
@@ -51,7 +54,9 @@ end
 --- @include "complete_plan"
 --- @include "complete_apply"
 
-local replies, acks, at = { 0 }, {}, 4
+local replies, acks, at = { 0 }, {}, 4 + 3 * tonumber(ARGV[3])
+local item_count = tonumber(ARGV[at])
+at = at + 1
 for i = 1, item_count do
   local planned, code = pcall(plan_item, at)
   if not planned then
@@ -68,18 +73,19 @@ for i = 1, item_count do
     code = 0
   end
   replies[i + 1] = code
-  local ack = tonumber(ARGV[at + 7])
-  if ack > 0 and code ~= -5 then
-    local ids = acks[ack] or {}
-    acks[ack] = ids
-    ids[#ids + 1] = ARGV[at + 8]
+  local entry_id = ARGV[at + 5]
+  if entry_id ~= "" and code ~= -5 then
+    local queue = own_queue(at)
+    local ids = acks[queue] or {}
+    acks[queue] = ids
+    ids[#ids + 1] = entry_id
   end
   at = next_item(at)
 end
 
 close_partition(k.ev, k.meta, nonce)
 for queue, ids in pairs(acks) do
-  redis.call("XACK", KEYS[queue], GROUP, unpack(ids))
-  redis.call("XDEL", KEYS[queue], unpack(ids))
+  redis.call("XACK", queue, GROUP, unpack(ids))
+  redis.call("XDEL", queue, unpack(ids))
 end
 return replies

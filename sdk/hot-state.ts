@@ -180,6 +180,9 @@ export class HotState {
   }
 
   #effects(plan: EffectPlan, scope: string): void {
+    for (let at = 0; at < plan.plain.length; at += 2) {
+      this.#enter(Number(plan.plain[at]), "", "");
+    }
     for (let at = 0; at < plan.args.length; at += EFFECT_FIELDS) {
       const [type, node, depth, suffix, , position, , arity] = plan.args.slice(at, at + EFFECT_FIELDS);
       const within = scopePrefix(scope, Number(depth));

@@ -5,6 +5,9 @@ import { Planner, type EffectPlan } from "./plan.ts";
 /** Effects as short words: type, node, depth, suffix. */
 function words(plan: EffectPlan): string[] {
   const list: string[] = [];
+  for (let at = 0; at < plan.plain.length; at += 2) {
+    list.push(`T${plan.plain[at]}@0`);
+  }
   for (let at = 0; at < plan.args.length; at += 8) {
     const [type, node, depth, suffix] = plan.args.slice(at, at + 4);
     list.push(`${type}${node}@${depth}${suffix === "" ? "" : `+${suffix}`}`);
@@ -28,7 +31,7 @@ describe("Planner", () => {
   );
 
   it("a dead edge reaches the border of its region without the nodes in between", () => {
-    expect(words(new Planner(ladder).end(0, "DL", false))).toEqual(["D4@0", "T3@0"]);
+    expect(words(new Planner(ladder).end(0, "DL", false))).toEqual(["T3@0", "D4@0"]);
   });
 
   it("the closure tells what follows if a border join is skipped in turn", () => {

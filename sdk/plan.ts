@@ -14,14 +14,14 @@ import { entrySuffix, loopChain } from "./scope.ts";
 export type EdgeValue = "L" | "D" | "X";
 
 export interface EffectPlan {
-  /** Number of effects. */
-  count: number;
-  /** Flat: type, node, depth, suffix, queue, position, need, arity per effect. */
+  /** Plain activations at top level, flat: node, queue. The common case, kept short on the wire. */
+  plain: readonly string[];
+  /** All others, flat: type, node, depth, suffix, queue, position, need, arity. */
   args: readonly string[];
   closure: string;
 }
 
-export const NO_EFFECTS: EffectPlan = { count: 0, args: [], closure: "" };
+export const NO_EFFECTS: EffectPlan = { plain: [], args: [], closure: "" };
 
 /** `V` stands for the value of the skip that leads there. */
 interface Effect {
@@ -193,11 +193,16 @@ export class Planner {
 
   #pack(effects: Effect[], values: (EdgeValue | "V")[]): EffectPlan {
     const args: string[] = [];
+    const plain: string[] = [];
     effects.forEach((effect, i) => {
       const type = effect.type === "V" ? (values[i] ?? "D") : effect.type;
-      args.push(type, ...this.#fields(effect));
+      if (type === "T" && effect.depth === 0 && effect.suffix === "") {
+        plain.push(String(effect.node), String(effect.queue));
+      } else {
+        args.push(type, ...this.#fields(effect));
+      }
     });
-    return { count: effects.length, args, closure: this.#closure(effects, values) };
+    return { plain, args, closure: this.#closure(effects, values) };
   }
 
   #fields(e: Effect): string[] {

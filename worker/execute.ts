@@ -204,7 +204,7 @@ export class Executor {
     const base = { ...this.#base(p, index), attempt, value: text, extra };
     if (decision.again) {
       const delayMs = ir.loops[node.latch_of as number]?.delay_ms ?? 0;
-      item.results.push({ ...base, delayMs, plan: planner.again(index, scope) });
+      item.results.push({ ...base, op: "A", delayMs, plan: planner.again(index, scope) });
       return;
     }
     this.#settle(p, item, base, node, decision.edges, output);

@@ -5,7 +5,7 @@ Everything an item would write is collected in flat lists that are used again fo
 this code runs once per step, and a table per step is what it would spend most of its time on.
 ]]
 local ARGV, KEYS = ARGV, KEYS
-local RESULT_FIELDS, EFFECT_FIELDS = 10, 8
+local ITEM_FIELDS, RESULT_FIELDS, EFFECT_FIELDS = 7, 7, 8
 
 -- The item being planned, and what it would write.
 local it = {}
@@ -149,60 +149,81 @@ function arrive(token_scope, closure, value, node, depth, suffix, queue, positio
   end
 end
 
-local function plan_effects(at, count, latch, token_scope, closure, value, payload, delay_ms)
-  for _ = 1, count do
+-- The effects that begin at `at`; returns where they end.
+local function plan_effects(at, latch, token_scope, rest, value, payload)
+  local plain = tonumber(ARGV[at])
+  at = at + 1
+  for _ = 1, plain do
+    delta = delta + 1
+    set("n" .. ARGV[at], "a1||")
+    emit(KEYS[it.queue_base + ARGV[at + 1]], ARGV[at], "", "", "", payload)
+    at = at + 2
+  end
+  local others = tonumber(ARGV[at])
+  at = at + 1
+  for _ = 1, others do
     local kind, node, depth, suffix = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2]), ARGV[at + 3]
     if kind == "T" then
       delta = depth == 0 and delta + 1 or delta
       local scope = scope_prefix(token_scope, depth)
-      activate(node, depth, scope, suffix, tonumber(ARGV[at + 4]), "", payload, 0)
+      activate(node, depth, scope, suffix, ARGV[at + 4], "", payload, 0)
     elseif kind == "F" then
       delta = depth == 0 and delta + 1 or delta
     elseif kind == "G" then
-      local scope = scope_prefix(token_scope, depth)
+      local scope, delay_ms = scope_prefix(token_scope, depth), tonumber(rest)
       -- The next round's input: a latch that is its own head overwrites its record.
       set("i" .. latch, value)
-      activate(node, depth, scope, suffix, tonumber(ARGV[at + 4]), "", payload, delay_ms)
+      activate(node, depth, scope, suffix, ARGV[at + 4], "", payload, delay_ms)
       told("loop.round", node, scope_join(scope, suffix), ',"due":' .. string.format("%.0f", now_ms + delay_ms))
     elseif kind == "E" then
       end_loop(token_scope, node, depth)
     else
-      arrive(token_scope, closure, kind, node, depth, suffix, tonumber(ARGV[at + 4]),
+      arrive(token_scope, rest, kind, node, depth, suffix, ARGV[at + 4],
         tonumber(ARGV[at + 5]), tonumber(ARGV[at + 6]), tonumber(ARGV[at + 7]))
     end
     at = at + EFFECT_FIELDS
   end
+  return at
 end
 
-local EVENT = { C = "node.completed", F = "node.failed", U = "node.failed", X = "node.failed",
-  R = "node.retrying", P = "node.parked", S = "node.skipped" }
-local STATE = { C = "c", F = "f", U = "f", X = "f", R = "r", P = "w", S = "s" }
+local EVENT = { C = "node.completed", A = "node.completed", F = "node.failed", U = "node.failed",
+  X = "node.failed", R = "node.retrying", P = "node.parked", S = "node.skipped" }
+local STATE = { C = "c", A = "c", F = "f", U = "f", X = "f", R = "r", P = "w", S = "s" }
 
--- One result; returns how the run ends with it, if it does.
+-- Where the effects of the result at `at` end.
+local function after_result(at)
+  at = at + RESULT_FIELDS
+  at = at + 1 + 2 * ARGV[at]
+  return at + 1 + EFFECT_FIELDS * ARGV[at]
+end
+
+-- One result; returns where the next one begins.
 local function plan_result(at, attempt, arrivals)
-  local node, scope, op, value = ARGV[at], ARGV[at + 1], ARGV[at + 3], ARGV[at + 4]
-  local more = ',"a":' .. ARGV[at + 2] .. ARGV[at + 6]
+  local node, scope, value = ARGV[at], ARGV[at + 1], ARGV[at + 4]
+  local op, edges = string.sub(ARGV[at + 3], 1, 1), string.sub(ARGV[at + 3], 2)
+  local more = ',"a":' .. ARGV[at + 2] .. ARGV[at + 5]
   if op == "R" or op == "P" then
-    local due = now_ms + tonumber(ARGV[at + 7])
+    local due = now_ms + tonumber(ARGV[at + 6])
     local kind = op == "R" and "emit" or "resume"
     attempt = op == "R" and attempt + 1 or attempt
     more = more .. ',"due":' .. string.format("%.0f", due) .. (op == "R" and ',"err":' .. value or "")
     told(EVENT[op], node, scope, more)
     set("n" .. node, STATE[op] .. attempt .. "|" .. scope .. "|" .. arrivals)
     arm(due, timer_member(kind, it.run_id, it.epoch, node, scope, attempt, it.own_queue), node)
-    return nil
+    return after_result(at)
   end
-  if op == "C" then
-    more = more .. ',"x":"' .. ARGV[at + 5] .. '","o":' .. value
+  if op == "C" or op == "A" then
+    more = more .. ',"x":"' .. edges .. '","o":' .. value
   elseif op == "S" then
     more = more .. ',"v":"' .. value .. '"'
   else
-    more = more .. ',"x":"' .. ARGV[at + 5] .. '","err":' .. value
+    more = more .. ',"x":"' .. edges .. '","err":' .. value
   end
   told(EVENT[op], node, scope, more)
   set("n" .. node, STATE[op] .. attempt .. "|" .. scope .. "|" .. value)
   if op == "X" then
-    return "failed"
+    it.ends, it.error = "failed", value
+    return after_result(at)
   elseif op == "U" then
     set("nf", "1")
     it.failed = true
@@ -210,9 +231,8 @@ local function plan_result(at, attempt, arrivals)
   if scope == "" then
     delta = delta - 1
   end
-  plan_effects(at + RESULT_FIELDS, tonumber(ARGV[at + 9]), node, scope, ARGV[at + 8], value,
-    #value <= PAYLOAD_INLINE_MAX and "=" .. value or "", tonumber(ARGV[at + 7]))
-  return nil
+  return plan_effects(at + RESULT_FIELDS, node, scope, ARGV[at + 6], value,
+    #value <= PAYLOAD_INLINE_MAX and "=" .. value or "")
 end
 
 -- Whether the record in the run lets this result in: 0, or the code to answer.
@@ -224,17 +244,21 @@ local function refusal(have, at)
   elseif not have[5] then
     return -3
   end
-  local state, attempt, scope, rest = parse_record(have[5])
-  local op, tried = ARGV[at + 3], tonumber(ARGV[at + 2])
+  local state, attempt, scope, rest = "a", 1, "", ""
+  if have[5] ~= "a1||" then -- by far the most frequent record is not taken apart
+    state, attempt, scope, rest = parse_record(have[5])
+  end
+  local op, tried = string.sub(ARGV[at + 3], 1, 1), tonumber(ARGV[at + 2])
+  local is_success = op == "C" or op == "A"
   local expected
-  if op == "C" then
+  if is_success then
     expected = state == "a" or state == "r"
   else
     expected = state == (op == "S" and "k" or "a")
   end
   if not expected or scope ~= ARGV[at + 1] then
     return -3
-  elseif tried > attempt or (op ~= "C" and attempt ~= tried) then
+  elseif tried > attempt or (not is_success and attempt ~= tried) then
     return -4
   elseif scope ~= "" and not scope_is_current(it.run, scope) then
     return -3
@@ -247,24 +271,30 @@ end
 
 -- Where the item after the one at `at` begins.
 local function next_item(at)
-  local results = tonumber(ARGV[at + 9])
-  at = at + 10
+  local results = tonumber(ARGV[at + 6])
+  at = at + ITEM_FIELDS
   for _ = 1, results do
-    at = at + RESULT_FIELDS + tonumber(ARGV[at + 9]) * EFFECT_FIELDS
+    at = after_result(at)
   end
   return at
 end
 
+-- The queue that an item's entry came from.
+local function own_queue(at)
+  return KEYS[ARGV[3 + 3 * ARGV[at + 3]] + ARGV[at + 4]]
+end
+
 -- Plans the item at `at`: 0 if its plan is to be applied, 1 if there is nothing to apply, else a code.
 local function plan_item(at)
-  it.run_id, it.epoch, it.ir = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
-  local results = tonumber(ARGV[at + 9])
+  it.run_id, it.epoch = ARGV[at + 1], ARGV[at + 2]
+  local results = tonumber(ARGV[at + 6])
   if results == 0 then
     return 1
   end
-  it.run, it.flags = KEYS[tonumber(ARGV[at])], ARGV[at + 4]
-  it.queue_base, it.own_queue = tonumber(ARGV[at + 5]), KEYS[tonumber(ARGV[at + 6])]
-  at = at + 10
+  local profile = 1 + 3 * ARGV[at + 3]
+  it.run, it.ir, it.flags = KEYS[tonumber(ARGV[at])], ARGV[profile], ARGV[profile + 1]
+  it.queue_base, it.own_queue = tonumber(ARGV[profile + 2]), own_queue(at)
+  at = at + ITEM_FIELDS
   local have = redis.call("HMGET", it.run, "s", "e", "c", "nf", "n" .. ARGV[at])
   local code = refusal(have, at)
   if code ~= 0 then
@@ -278,11 +308,7 @@ local function plan_item(at)
     joins, has_joins = {}, false
   end
   for i = 1, results do
-    it.ends = plan_result(at, i == 1 and it.attempt or 1, i == 1 and it.arrivals or "") or it.ends
-    if it.ends then
-      it.error = ARGV[at + 4]
-    end
-    at = at + RESULT_FIELDS + tonumber(ARGV[at + 9]) * EFFECT_FIELDS
+    at = plan_result(at, i == 1 and it.attempt or 1, i == 1 and it.arrivals or "")
   end
   for field, join in pairs(joins) do
     set(field, join.scope .. "|" .. join.live .. "|" .. join.decided .. "|" .. join.failed .. "|" .. join.arrivals)

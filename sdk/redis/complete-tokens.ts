@@ -4,18 +4,18 @@ import type { RunProfile } from "../profile.ts";
 import type { ScriptArg, ScriptRunner } from "./script-runner.ts";
 
 /**
- * C completed · F failed, an edge handles it · U failed unhandled under `continue` · X failed
+ * C completed · A completed, another round after `delayMs` · F failed, an edge handles it · U failed unhandled under `continue` · X failed
  * unhandled, the run ends · R failed, retried after `delayMs` · P parked for `delayMs` · S a
  * skipped join's dead region is spread.
  */
-export type CompletionOp = "C" | "F" | "U" | "X" | "R" | "P" | "S";
+export type CompletionOp = "C" | "A" | "F" | "U" | "X" | "R" | "P" | "S";
 
 export interface CompletionResult {
   node: number;
   scope: string;
   attempt: number;
   op: CompletionOp;
-  /** JSON text: output (C), error value `{"error":…}` (F, U, X, R); D or X (S); "" (P). */
+  /** JSON text: output (C, A), error value `{"error":…}` (F, U, X, R); D or X (S); "" (P). */
   value: string;
   /** Values of the out-edges, in the order of `IrNode.out`. */
   edges: string;
@@ -84,25 +84,24 @@ export function encodeCompletion(
       }
     }
   }
-  const args: ScriptArg[] = [scripts.nonce(), items.length];
+  const args: ScriptArg[] = [scripts.nonce(), bases.size];
+  const places = new Map<string, number>();
+  for (const { profile } of items) {
+    if (!places.has(profile.key)) {
+      args.push(profile.irHash, profile.flags, bases.get(profile.key) as number);
+      places.set(profile.key, places.size + 1);
+    }
+  }
+  args.push(items.length);
   for (const item of items) {
-    const base = bases.get(item.profile.key) as number;
-    const own = base + item.queue;
-    args.push(
-      runs.get(item.runId) as number,
-      item.runId,
-      item.epoch,
-      item.profile.irHash,
-      item.profile.flags,
-      base,
-      own,
-      item.entryId === null ? 0 : own,
-      item.entryId ?? "",
-      item.results.length,
-    );
+    args.push(runs.get(item.runId) as number, item.runId, item.epoch);
+    args.push(places.get(item.profile.key) as number, item.queue, item.entryId ?? "");
+    args.push(item.results.length);
     for (const r of item.results) {
-      args.push(r.node, r.scope, r.attempt, r.op, r.value, r.edges, r.extra, r.delayMs);
-      args.push(r.plan.closure, r.plan.count, ...r.plan.args);
+      const { plain, args: others, closure } = r.plan;
+      const rest = r.op === "R" || r.op === "P" || r.op === "A" ? r.delayMs : closure;
+      args.push(r.node, r.scope, r.attempt, r.op + r.edges, r.value, r.extra, rest);
+      args.push(plain.length / 2, ...plain, others.length / 8, ...others);
     }
   }
   return { keys, args };

@@ -62,8 +62,8 @@ export class TokenPlayer {
     const { planner, ir } = this.profile;
     const isLatch = ir.nodes[token.node]?.latch_of !== null;
     const again = edges === "again";
-    const op: CompletionOp = more.op ?? "C";
-    const hasEffects = op === "C" || op === "F" || op === "U";
+    const op: CompletionOp = more.op ?? (again ? "A" : "C");
+    const hasEffects = op === "A" || op === "C" || op === "F" || op === "U";
     const plan = !hasEffects
       ? NO_EFFECTS
       : again
