@@ -77,6 +77,6 @@ describe("a client of the feed", () => {
   it("that never reaches a gateway says so", async () => {
     const { url } = await gateway([]);
     await new Promise((closed) => server.close(closed));
-    await expect(follow(url)).rejects.toMatchObject({ code: "GV_STACK_FAILED" });
+    await expect(follow(url)).rejects.toMatchObject({ code: "GV_GATEWAY_UNAVAILABLE" });
   });
 });

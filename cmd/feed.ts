@@ -68,7 +68,7 @@ interface Place {
 type Ending = { over: true } | { over: false; reason: string; heard: boolean };
 
 /**
- * Follows a run to its end. Throws the feed's own errors, GV_STACK_FAILED when the gateway cannot
+ * Follows a run to its end. Throws the feed's own errors, GV_GATEWAY_UNAVAILABLE when the gateway cannot
  * be reached, and the signal's reason.
  */
 export async function followFeed(options: FeedOptions): Promise<void> {
@@ -88,7 +88,7 @@ export async function followFeed(options: FeedOptions): Promise<void> {
     waitMs = ending.heard ? RETRY_MS_MIN : Math.min(waitMs * 2, RETRY_MS_MAX);
     if (!everHeard || awayMs > AWAY_MS_MAX) {
       const message = `the gateway cannot be reached at ${url} (${ending.reason}); check gateway_url`;
-      throw new GavotteError("GV_STACK_FAILED", message);
+      throw new GavotteError("GV_GATEWAY_UNAVAILABLE", message);
     }
     options.onRetry(ending.reason, waitMs);
     await pause(waitMs, signal);
@@ -149,7 +149,7 @@ function advance(place: Place, { type, position }: Exclude<FeedMessage, { type: 
 }
 
 function feedError({ code, message }: { code: string; message: string }): GavotteError {
-  return new GavotteError(code in ERRORS ? (code as ErrorCode) : "GV_STACK_FAILED", message);
+  return new GavotteError(code in ERRORS ? (code as ErrorCode) : "GV_GATEWAY_UNAVAILABLE", message);
 }
 
 function pause(ms: number, signal: AbortSignal): Promise<void> {

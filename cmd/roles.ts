@@ -88,7 +88,7 @@ export interface WorkerRole extends RoleContext {
 export async function workerOf(role: WorkerRole): Promise<Worker> {
   const { config, logger, stack, registry, id, namespace, queues } = role;
   const { createWorker } = await import("../worker/index.ts");
-  const { createHttpClient } = await import("../worker/kinds/http-client.ts");
+  const { createHttpClient } = await import("../worker/index.ts");
   const client = await stack.client();
   const { id: deployment, partitions } = await client.deployment(DEPLOYMENT_WAIT_MS);
   const { worker_concurrency: concurrency, lease_ms: leaseMs, deliveries_max } = config.values;

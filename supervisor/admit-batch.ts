@@ -83,7 +83,7 @@ async function prepare(
   return good.flatMap((submission, i) => {
     const one = resolved[i] as (typeof resolved)[number];
     const { entryId, runId, replyTo } = submission;
-    const raw = JSON.stringify(submission);
+    const { raw } = submission;
     if (Array.isArray(one)) {
       rejected.push(bad(entryId, runId, replyTo, one, raw));
       return [];

@@ -32,6 +32,8 @@ export interface Submission {
   tenant: string;
   namespace: string;
   replyTo: string;
+  /** What came, for the dead letters. */
+  raw: string;
 }
 
 export interface BadSubmission {
@@ -105,9 +107,13 @@ function read(entryId: string, text: string | null): Submission | BadSubmission 
     return bad(entryId, given, replyTo, problems, raw);
   }
   const request = [workflowIdentity(workflow), members.input ?? null, priority, namespace];
-  const requestHash = createHash("sha256").update(canonicalJson(request)).digest("hex");
+  // Only compared between submissions of one key.
+  const requestHash =
+    idempotencyKey === null
+      ? ""
+      : createHash("sha256").update(canonicalJson(request)).digest("hex");
   const input = members.input ?? null;
-  const rest = { idempotencyKey, requestHash, priority, tenant, namespace, replyTo };
+  const rest = { idempotencyKey, requestHash, priority, tenant, namespace, replyTo, raw };
   return { entryId, runId, workflow, input, inputText, ...rest };
 }
 

@@ -20,6 +20,7 @@ import { QueueReader } from "./reader.ts";
 import { Workflows } from "./workflows.ts";
 
 export { FunctionRegistry, loadFunctions } from "./registry.ts";
+export { createHttpClient } from "./kinds/http-client.ts";
 export { executeKind } from "./kinds/index.ts";
 export { ExecutionError } from "./kinds/kind.ts";
 export { WORKER_DEFAULTS, type WorkerOptions } from "./options.ts";

@@ -140,7 +140,7 @@ export class Lane {
     if (!ended) {
       const open = this.#o.leases.all();
       await this.#giveBack(open);
-      open.forEach((held) => held.abort?.abort(new Error("the worker stops")));
+      open.forEach((held) => held.abort.abort(new Error("the worker stops")));
     }
     await this.#batcher.drain();
   }
@@ -233,7 +233,6 @@ export class Lane {
         settle(() => settled);
         return;
       }
-      held.abort = new AbortController();
       runKind(this.#o, p, vars, begun.input, held.abort, (outcome) => {
         const ms = Math.round(this.#o.nowMs() - startedMs);
         settle(() =>

@@ -4,13 +4,14 @@
  * Renewal names ids explicitly and touches only what this consumer still owns (20 §7): what another
  * worker has taken over is reported, its handler is told to stop, its result would be refused.
  */
+import { LazyAbort } from "./lazy-abort.ts";
 import { renewLeases, type ReadyToken, type ScriptRunner } from "../sdk/internal.ts";
 
 export interface Held {
   token: ReadyToken;
   /** Monotonic ms when it was read or last renewed. */
   renewedMs: number;
-  abort: AbortController | null;
+  abort: LazyAbort;
 }
 
 export class Leases {
@@ -39,7 +40,7 @@ export class Leases {
   }
 
   hold(token: ReadyToken): Held {
-    const held: Held = { token, renewedMs: this.#nowMs(), abort: null };
+    const held: Held = { token, renewedMs: this.#nowMs(), abort: new LazyAbort() };
     this.#held.set(key(token), held);
     return held;
   }
@@ -85,7 +86,7 @@ export class Leases {
       for (const held of entries) {
         held.renewedMs = now;
         if (lost.has(held.token.entryId)) {
-          held.abort?.abort(new Error("another worker has taken this token over"));
+          held.abort.abort(new Error("another worker has taken this token over"));
         }
       }
     }

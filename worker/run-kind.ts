@@ -10,6 +10,7 @@ import type { Prepared } from "./execute.ts";
 import { ExecutionError, toExecutionError, type KindContext } from "./kinds/kind.ts";
 import type { HttpClient } from "./kinds/http-client.ts";
 import { executeKind } from "./kinds/index.ts";
+import type { LazyAbort } from "./lazy-abort.ts";
 import type { FunctionRegistry } from "./registry.ts";
 
 export interface RunKindOptions {
@@ -30,7 +31,7 @@ export function runKind(
   p: Prepared,
   vars: Vars,
   data: Json,
-  abort: AbortController,
+  abort: LazyAbort,
   done: (outcome: Outcome) => void,
 ): void {
   const { node, token } = p;
@@ -42,7 +43,9 @@ export function runKind(
     scope: token.scope,
     attempt: token.attempt,
     ...(iteration === undefined ? {} : { iteration }),
-    signal: abort.signal,
+    get signal() {
+      return abort.signal;
+    },
     registry: options.registry,
     http: options.http,
     secrets: options.secrets,
@@ -65,7 +68,7 @@ export function runKind(
 function settleLater(
   result: Promise<Json>,
   timeoutMs: number | null,
-  abort: AbortController,
+  abort: LazyAbort,
   done: (outcome: Outcome) => void,
 ): void {
   let isDone = false;

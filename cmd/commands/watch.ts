@@ -106,7 +106,7 @@ async function gatewayUrl(context: Context, config: Config): Promise<string> {
     const message =
       `no gateway runs for ${data_dir}: start "gavotte dev", or set gateway_url; ` +
       '"gavotte status" tells of a run without one';
-    throw new GavotteError("GV_STACK_FAILED", message);
+    throw new GavotteError("GV_GATEWAY_UNAVAILABLE", message);
   }
   return stack.gateway;
 }

@@ -19,6 +19,8 @@ export function connectRedis(target: RedisTarget, name: string, more: RedisOptio
     maxRetriesPerRequest: null,
     enableReadyCheck: true,
     lazyConnect: true,
+    // A connection that is closed leaves a timer behind for this long, which keeps the process.
+    disconnectTimeout: 100,
     retryStrategy: (times) => Math.min(50 * times, 1000),
     ...more,
   };

@@ -63,7 +63,7 @@ export function executeFunction(node: IrNode, context: KindContext): Promise<Jso
 }
 
 function handlerContext(node: IrNode, context: KindContext, params: Json): FunctionContext {
-  const { data, runId, scope, attempt, iteration, signal, log } = context;
+  const { data, runId, scope, attempt, iteration, log } = context;
   return {
     // Params are an object unless the author made them one template with another value.
     params: params as { [key: string]: Json },
@@ -74,7 +74,10 @@ function handlerContext(node: IrNode, context: KindContext, params: Json): Funct
     attempt,
     ...(iteration === undefined ? {} : { iteration }),
     idempotencyKey: `${runId}/${node.id}/${scope}`,
-    signal,
+    // Made only for handlers that ask for it.
+    get signal() {
+      return context.signal;
+    },
     log,
   };
 }
