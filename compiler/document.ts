@@ -53,7 +53,7 @@ export interface DocumentNode {
 export interface NodeConfig {
   value: JsonObject;
   /** Pointer in the document for a pointer into `value` (keys may have moved into `params`). */
-  locate(pointer: string): string;
+  locate: (pointer: string) => string;
 }
 
 export type DocumentJoin =

@@ -92,7 +92,7 @@ function readJoin(entry: JsonObject, pointer: string, reporter: Reporter): Docum
   if (join === undefined || typeof waitForAll === "boolean") {
     const isSame = join === undefined || join === older;
     if (!isSame) {
-      const message = `\`join\` and \`wait_for_all: ${waitForAll}\` contradict each other`;
+      const message = `\`join\` and \`wait_for_all: ${String(waitForAll)}\` contradict each other`;
       const related = [{ message: "join", pointer: `${pointer}/join` }];
       const at = `${pointer}/wait_for_all`;
       reporter.report({ code: "GV1016", pointer: at, atKey: true, message, related });

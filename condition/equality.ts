@@ -31,8 +31,10 @@ function comparable(value: unknown): unknown {
 
 function looselyEqual(a: unknown, b: unknown): boolean {
   const isNumber = (v: unknown): boolean => typeof v === "number" || typeof v === "bigint";
-  // `==` compares a bigint with a number exactly, without rounding either.
-  return isNumber(a) && isNumber(b) ? a == b : a === b;
+  // Relations compare a bigint with a number exactly, without rounding either.
+  return isNumber(a) && isNumber(b)
+    ? (a as number) <= (b as number) && (a as number) >= (b as number)
+    : a === b;
 }
 
 function equalLists(a: readonly unknown[], b: readonly unknown[]): boolean {

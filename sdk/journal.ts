@@ -86,7 +86,8 @@ export function parseJournalRecord(streamId: string, fields: readonly string[]):
   if (v !== "1" || seq === undefined || nonce === undefined || prev === undefined || b === undefined) {
     throw new Error(`journal entry ${streamId} is not a record of version 1`);
   }
-  return { streamId, seq: Number(seq), nonce, prev, t: Number(t), transitions: JSON.parse(b) as Transition[] };
+  const transitions = JSON.parse(b) as Transition[];
+  return { streamId, seq: Number(seq), nonce, prev, t: Number(t), transitions };
 }
 
 /** Position of a transition, `<seq>.<index>`: rises within a partition, so within a run. */

@@ -26,6 +26,8 @@ export const globalKeys = {
 } as const;
 
 export interface PartitionKeys {
+  /** What all of them match, for the one who empties a partition. */
+  pattern: string;
   ev: string;
   meta: string;
   timers: string;
@@ -42,6 +44,7 @@ export interface PartitionKeys {
 export function partitionKeys(p: number): PartitionKeys {
   const tag = `gv:{${p}}:`;
   return {
+    pattern: `${tag}*`,
     ev: `${tag}ev`,
     meta: `${tag}meta`,
     timers: `${tag}timers`,

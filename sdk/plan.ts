@@ -214,7 +214,10 @@ export class Planner {
     const failFast = this.#ir.settings.failure === "fail_fast";
     // With a live arrival an `all` join can only be skipped by a failed one.
     const open = effects
-      .filter((e, i) => e.type === "V" || (e.type === "L" && !(failFast && e.need === 0)) || values[i] === "X")
+      .filter((e, i) => {
+        const isSafe = e.type === "L" && failFast && e.need === 0;
+        return e.type === "V" || (e.type === "L" && !isSafe) || values[i] === "X";
+      })
       .filter((e) => e.arity > 1)
       .map((e) => e.node);
     const seen = new Set<number>();

@@ -148,7 +148,7 @@ export class Certifier extends Loop {
   /** Removes every key of the partition. A scan is right here: nothing else can be trusted. */
   async #empty(): Promise<void> {
     const { redis } = this.#context;
-    const match = `gv:{${this.#partition}}:*`;
+    const match = this.#keys.pattern;
     let at = "0";
     do {
       const [next, keys] = await redis.scan(at, "MATCH", match, "COUNT", UNLINK_BATCH);

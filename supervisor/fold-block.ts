@@ -140,6 +140,8 @@ function foldRun(block: BlockFold, run: RunFold, tr: Transition, text: string, t
       break;
     case "run.suspect":
       block.suspects.push(tr.r);
+      break;
+    default: // of nodes: they change no row
   }
 }
 

@@ -25,9 +25,10 @@ describe("readSubmission", () => {
   });
 
   it("gives the same payload the same request hash, whatever the order of its members", () => {
-    const one = read({ workflow: { a: 1, b: 2 }, input: { x: 1, y: 2 } }) as Submission;
-    const two = read({ input: { y: 2, x: 1 }, workflow: { b: 2, a: 1 } }) as Submission;
-    const other = read({ input: { y: 2, x: 2 }, workflow: { b: 2, a: 1 } }) as Submission;
+    const key = { idempotency_key: "k" };
+    const one = read({ workflow: { a: 1, b: 2 }, input: { x: 1, y: 2 }, ...key }) as Submission;
+    const two = read({ input: { y: 2, x: 1 }, workflow: { b: 2, a: 1 }, ...key }) as Submission;
+    const other = read({ input: { y: 2, x: 2 }, workflow: { b: 2, a: 1 }, ...key }) as Submission;
     expect(two.requestHash).toBe(one.requestHash);
     expect(other.requestHash).not.toBe(one.requestHash);
   });

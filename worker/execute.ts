@@ -126,7 +126,8 @@ export class Executor {
     if (error.retryable && attempt < retry.max_attempts) {
       const delayMs = error.retryAfterMs ?? backoffMs(retry, attempt, this.#options.random());
       const value = JSON.stringify(errorValue(error, p.node.id, attempt));
-      item.results.push({ ...this.#base(p, p.token.node), op: "R", value, delayMs, extra: this.#extra(ms) });
+      const base = { ...this.#base(p, p.token.node), extra: this.#extra(ms) };
+      item.results.push({ ...base, op: "R", value, delayMs });
     } else {
       this.#fail(p, item, p.token.node, p.token.attempt, vars, error, this.#extra(ms));
     }

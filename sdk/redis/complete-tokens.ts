@@ -4,9 +4,9 @@ import type { RunProfile } from "../profile.ts";
 import type { ScriptArg, ScriptRunner } from "./script-runner.ts";
 
 /**
- * C completed · A completed, another round after `delayMs` · F failed, an edge handles it · U failed unhandled under `continue` · X failed
- * unhandled, the run ends · R failed, retried after `delayMs` · P parked for `delayMs` · S a
- * skipped join's dead region is spread.
+ * C completed · A completed, another round after `delayMs` · F failed, an edge handles it · U failed
+ * unhandled under `continue` · X failed unhandled, the run ends · R failed, retried after `delayMs`
+ * · P parked for `delayMs` · S a skipped join's dead region is spread.
  */
 export type CompletionOp = "C" | "A" | "F" | "U" | "X" | "R" | "P" | "S";
 

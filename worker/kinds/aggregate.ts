@@ -14,7 +14,7 @@ import { unique } from "./transform.ts";
 interface Aggregation {
   items: Template | null;
   field: string[];
-  apply(values: Json[], field: string[], node: IrNode): Json;
+  apply: (values: Json[], field: string[], node: IrNode) => Json;
 }
 
 const STRATEGIES: ReadonlyMap<string, Aggregation["apply"]> = new Map([

@@ -32,8 +32,10 @@ function plainMs(node: IrNode, value: Json): number {
   throw badInput(node, "config.delay_ms must be a number of milliseconds, 0 or more");
 }
 
-const ISO_DURATION =
-  /^P(?:(\d+(?:\.\d+)?)W)?(?:(\d+(?:\.\d+)?)D)?(?:T(?:(\d+(?:\.\d+)?)H)?(?:(\d+(?:\.\d+)?)M)?(?:(\d+(?:\.\d+)?)S)?)?$/;
+const AMOUNT = String.raw`(\d+(?:\.\d+)?)`;
+const DATE_PART = `(?:${AMOUNT}W)?(?:${AMOUNT}D)?`;
+const TIME_PART = `(?:${AMOUNT}H)?(?:${AMOUNT}M)?(?:${AMOUNT}S)?`;
+const ISO_DURATION = new RegExp(`^P${DATE_PART}(?:T${TIME_PART})?$`);
 const UNITS_MS = [604_800_000, 86_400_000, 3_600_000, 60_000, 1000] as const;
 
 /** Weeks to seconds. Years and months have no fixed length, so they are refused, not guessed. */

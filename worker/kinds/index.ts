@@ -28,8 +28,9 @@ const EXECUTORS: ReadonlyMap<NodeType, Executor> = new Map([
 export const EXECUTED_KINDS: readonly NodeType[] = [...EXECUTORS.keys()];
 
 /**
- * The output of a node whose input is resolved (see resolveInput). May throw or reject, always with what toExecutionError understands; may
- * return at once without a promise. `delay` is not here: see delayOf.
+ * The output of a node whose input is resolved (see resolveInput). May throw or reject, always with
+ * what toExecutionError understands; may return at once without a promise. `delay` is not here: see
+ * delayOf.
  */
 export function executeKind(node: IrNode, context: KindContext): Promise<Json> | Json {
   const executor = EXECUTORS.get(node.type);

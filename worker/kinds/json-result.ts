@@ -48,7 +48,7 @@ function convertObject(value: object, path: string[]): Json {
   if (prototype !== Object.prototype && prototype !== null) {
     // Only of class instances: in a plain object `toJSON` may be a key of the data.
     if ("toJSON" in value && typeof value.toJSON === "function") {
-      const replaced: unknown = value.toJSON();
+      const replaced: unknown = (value as { toJSON(): unknown }).toJSON();
       return replaced === value ? convertFields(value, path) : convert(replaced, path);
     }
     assertHasFields(value, path);
