@@ -118,7 +118,12 @@ export interface EntryParts {
   payload: string;
 }
 
-const KIND_CODES: { [kind in EntryKind]: string } = { run: "", resumed: "r", skip: "k", finish: "z" };
+const KIND_CODES: { [kind in EntryKind]: string } = {
+  run: "",
+  resumed: "r",
+  skip: "k",
+  finish: "z",
+};
 
 /** The packed field of an entry, as scripts/include/token.lua writes it. */
 export function packEntry(e: EntryParts): string {

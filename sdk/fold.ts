@@ -95,7 +95,8 @@ export class RunView {
       t.e === "run.completed" ? "COMPLETED" : t.e === "run.failed" ? "FAILED" : "CANCELLED";
     this.endedAt = tMs;
     this.error = t.err?.error ?? (t.e === "run.failed" ? this.#failedNodes() : null);
-    this.output = t.e === "run.completed" ? (t.o === undefined ? this.#terminalOutput() : t.o) : null;
+    this.output =
+      t.e === "run.completed" ? (t.o === undefined ? this.#terminalOutput() : t.o) : null;
     for (const node of this.ir.nodes) {
       const view = this.#view(node);
       if (view.activations > 0 && !DECIDED.has(view.status)) {

@@ -138,7 +138,13 @@ export class HotState {
     return this.#isLatch(node) && (this.ir.nodes[node]?.out.length ?? 0) > 0;
   }
 
-  #set(node: number, scope: string, state: TokenRecord["state"], attempt: number, rest: string): void {
+  #set(
+    node: number,
+    scope: string,
+    state: TokenRecord["state"],
+    attempt: number,
+    rest: string,
+  ): void {
     this.tokens.set(node, { state, attempt, scope, rest, timer: null, isResumed: false });
   }
 
@@ -184,7 +190,10 @@ export class HotState {
       this.#enter(Number(plan.plain[at]), "", "");
     }
     for (let at = 0; at < plan.args.length; at += EFFECT_FIELDS) {
-      const [type, node, depth, suffix, , position, , arity] = plan.args.slice(at, at + EFFECT_FIELDS);
+      const [type, node, depth, suffix, , position, , arity] = plan.args.slice(
+        at,
+        at + EFFECT_FIELDS,
+      );
       const within = scopePrefix(scope, Number(depth));
       if (type === "T" || type === "F") {
         this.#enter(Number(node), within, suffix ?? "");

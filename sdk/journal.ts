@@ -83,7 +83,13 @@ export function parseJournalRecord(streamId: string, fields: readonly string[]):
     map[fields[i] as string] = fields[i + 1] as string;
   }
   const { v, seq, nonce, prev, t, b } = map;
-  if (v !== "1" || seq === undefined || nonce === undefined || prev === undefined || b === undefined) {
+  if (
+    v !== "1" ||
+    seq === undefined ||
+    nonce === undefined ||
+    prev === undefined ||
+    b === undefined
+  ) {
     throw new Error(`journal entry ${streamId} is not a record of version 1`);
   }
   const transitions = JSON.parse(b) as Transition[];

@@ -46,12 +46,20 @@ describe("Planner", () => {
   });
 
   it("entering a loop adds its first round, for every loop that the node heads", () => {
-    const nested = miniIr(["s", "h", "i", "o"], [["s", "h"], ["h", "i"], ["i", "o"]], {
-      loops: [
-        { head: 1, latch: 3, body: [1, 2, 3], parent: null },
-        { head: 1, latch: 2, body: [1, 2], parent: 0 },
+    const nested = miniIr(
+      ["s", "h", "i", "o"],
+      [
+        ["s", "h"],
+        ["h", "i"],
+        ["i", "o"],
       ],
-    });
+      {
+        loops: [
+          { head: 1, latch: 3, body: [1, 2, 3], parent: null },
+          { head: 1, latch: 2, body: [1, 2], parent: 0 },
+        ],
+      },
+    );
     const planner = new Planner(nested);
     expect(words(planner.end(0, "L", false))).toEqual(["T1@0+3:1/2:1"]);
     expect(words(planner.again(2, "3:1/2:4"))).toEqual(["G1@1+2:5"]);

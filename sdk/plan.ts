@@ -95,7 +95,10 @@ export class Planner {
   skip(node: number, value: "D" | "X"): EffectPlan {
     return this.#memo(`skip:${node}:${value}`, () => {
       const effects = this.#skip(node);
-      return this.#pack(effects, effects.map(() => value));
+      return this.#pack(
+        effects,
+        effects.map(() => value),
+      );
     });
   }
 

@@ -1,12 +1,6 @@
 /** Statuses of runs and nodes, and the error that an execution carries (25-contracts). */
 export type RunStatus =
-  | "QUEUED"
-  | "RUNNING"
-  | "PAUSED"
-  | "FINISHING"
-  | "COMPLETED"
-  | "FAILED"
-  | "CANCELLED";
+  "QUEUED" | "RUNNING" | "PAUSED" | "FINISHING" | "COMPLETED" | "FAILED" | "CANCELLED";
 
 export type NodeStatus =
   | "pending"

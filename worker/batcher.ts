@@ -5,11 +5,7 @@
  * batch grows, so the batch size follows the load by itself. One call at a time also keeps the
  * items of one run in order (21 B2).
  */
-import {
-  completeTokens,
-  type CompletionItem,
-  type ScriptRunner,
-} from "../sdk/internal.ts";
+import { completeTokens, type CompletionItem, type ScriptRunner } from "../sdk/internal.ts";
 
 /** What an item's sender is told. */
 export type Settled = (code: number) => void;

@@ -84,12 +84,7 @@ function each(
 }
 
 /** Success edges by the node's routing; `always` edges decide for themselves. */
-function routed(
-  ir: Ir,
-  node: IrNode,
-  conditions: (Condition | null)[],
-  vars: Vars,
-): string {
+function routed(ir: Ir, node: IrNode, conditions: (Condition | null)[], vars: Vars): string {
   if (node.routing === "each") {
     return each(ir, node, ["success", "always"], conditions, vars);
   }

@@ -4,12 +4,7 @@
  */
 import { compileTemplate, type Template } from "../condition/index.ts";
 import type { Ir } from "../compiler/ir.ts";
-import {
-  finishRun,
-  type ReadyToken,
-  type RunProfile,
-  type ScriptRunner,
-} from "../sdk/internal.ts";
+import { finishRun, type ReadyToken, type RunProfile, type ScriptRunner } from "../sdk/internal.ts";
 import { outputFields } from "./needs.ts";
 import { RunData } from "./run-data.ts";
 

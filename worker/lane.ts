@@ -248,7 +248,10 @@ export class Lane {
 
   #poison(p: Prepared, error: ExecutionError): void {
     const vars = this.#o.executor.vars(p, p.token.node, p.node, null);
-    this.#send(this.#made(p, () => this.#o.executor.fail(p, vars, error, 0)), p.token);
+    this.#send(
+      this.#made(p, () => this.#o.executor.fail(p, vars, error, 0)),
+      p.token,
+    );
   }
 
   /** An item that cannot even be made is a failure of its node. */

@@ -82,7 +82,10 @@ export class Preparer {
       const node = profile.ir.nodes[token.node] as IrNode;
       result.push(
         isLive
-          ? { kind: "ready", prepared: { token, profile, node, data: new RunData(profile.ir, data) } }
+          ? {
+              kind: "ready",
+              prepared: { token, profile, node, data: new RunData(profile.ir, data) },
+            }
           : { kind: "drop", token, profile },
       );
     }

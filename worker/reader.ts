@@ -7,7 +7,13 @@
  * entry that was added before its group is delivered too (21 A14).
  */
 import type { Redis } from "ioredis";
-import { GROUP, parseEntry, PRIORITIES, type PartitionKeys, type ReadyToken } from "../sdk/internal.ts";
+import {
+  GROUP,
+  parseEntry,
+  PRIORITIES,
+  type PartitionKeys,
+  type ReadyToken,
+} from "../sdk/internal.ts";
 
 export interface ReadBatch {
   tokens: ReadyToken[];

@@ -18,7 +18,9 @@ export class Workflows {
   /** The profile if the workflow is here already: the hot path's look-up. */
   known(irHash: string, queueKey: string): RunProfile | undefined {
     const place = parseQueueKey(queueKey);
-    return place === null ? undefined : this.#profiles.get(irHash, place) ?? this.#add(irHash, queueKey);
+    return place === null
+      ? undefined
+      : (this.#profiles.get(irHash, place) ?? this.#add(irHash, queueKey));
   }
 
   /** Reads the workflow if need be; null if Redis has none of this hash. */

@@ -26,7 +26,9 @@ async function player(ir: Ir): Promise<TokenPlayer> {
 async function events(): Promise<string[]> {
   const entries = await p.redis.xrange(p.scripts.keys.ev, "-", "+");
   return entries.flatMap(([id, fields]) =>
-    parseJournalRecord(id, fields).transitions.map((t) => `${t.e}${t.n === undefined ? "" : `:${t.n}`}`),
+    parseJournalRecord(id, fields).transitions.map(
+      (t) => `${t.e}${t.n === undefined ? "" : `:${t.n}`}`,
+    ),
   );
 }
 
@@ -63,7 +65,10 @@ describe("acceptance of a result", () => {
     const run = await player(diamond);
     await run.settle(await run.take("a"), "LL");
     const tokens = await run.read();
-    const codes = await completeTokens(p.scripts, tokens.map((token) => run.item(token, "L")));
+    const codes = await completeTokens(
+      p.scripts,
+      tokens.map((token) => run.item(token, "L")),
+    );
     expect(codes).toEqual([0, 0]);
     expect((await run.read()).map((token) => run.idOf(token))).toEqual(["d"]);
   });

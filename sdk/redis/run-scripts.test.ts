@@ -178,7 +178,10 @@ describe("leases", () => {
     expect(await renewLeases(p.scripts, queueKey, "old", [entryId])).toEqual([]);
     await p.redis.xclaim(queueKey, "workers", "new", 0, entryId);
     expect(await renewLeases(p.scripts, queueKey, "old", [entryId])).toEqual([entryId]);
-    const pending = (await p.redis.xpending(queueKey, "workers", "-", "+", 1)) as [string, string][];
+    const pending = (await p.redis.xpending(queueKey, "workers", "-", "+", 1)) as [
+      string,
+      string,
+    ][];
     expect(pending[0]?.[1]).toBe("new");
   });
 

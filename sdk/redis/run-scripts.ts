@@ -22,7 +22,10 @@ export interface RunStart {
 export const START = { started: 0, exists: -10, ended: -11, tooLate: -12 } as const;
 
 /** Starts runs of this partition; one START code per run. Throws when the epoch changed. */
-export async function startRuns(scripts: ScriptRunner, runs: readonly RunStart[]): Promise<number[]> {
+export async function startRuns(
+  scripts: ScriptRunner,
+  runs: readonly RunStart[],
+): Promise<number[]> {
   const k = scripts.keys;
   const keys = [k.ev, k.meta, k.timers, k.tombs];
   const runKeys = runs.map((run) => keys.push(k.run(run.runId)));

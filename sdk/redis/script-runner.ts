@@ -139,5 +139,7 @@ export class ScriptRunner {
 /** No certificate yet, or a server that is full, loading or a replica: passes by itself. */
 function isTransient(error: unknown): boolean {
   const message = error instanceof Error ? error.message : "";
-  return /^(NOSCRIPT|OOM|LOADING|READONLY|BUSY|MISCONF|CLUSTERDOWN|TRYAGAIN|MASTERDOWN)\b/.test(message);
+  return /^(NOSCRIPT|OOM|LOADING|READONLY|BUSY|MISCONF|CLUSTERDOWN|TRYAGAIN|MASTERDOWN)\b/.test(
+    message,
+  );
 }

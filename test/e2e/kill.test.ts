@@ -6,7 +6,13 @@ import { interpret } from "../../compiler/reference/index.ts";
 import { connectRedis, globalKeys, type Redis } from "../../sdk/internal.ts";
 import { readJournal, type Database } from "../../sdk/postgres/index.ts";
 import { oracleHandlers } from "../generate/builtins.ts";
-import { testDatabase, testRedis, waitFor, type TestDatabase, type TestRedis } from "../support/index.ts";
+import {
+  testDatabase,
+  testRedis,
+  waitFor,
+  type TestDatabase,
+  type TestRedis,
+} from "../support/index.ts";
 import type { RoleOptions } from "./role.ts";
 
 const RUNS = 1000;

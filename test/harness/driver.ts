@@ -74,7 +74,13 @@ export class Driver {
   async run(runId: string, input: Json): Promise<DriveResult> {
     const { scripts, redis } = this.#p;
     const notAfterMs = (await redisTimeMs(scripts)) + 30_000;
-    const start = { profile: this.#profile, runId, epoch: 1, input: JSON.stringify(input), notAfterMs };
+    const start = {
+      profile: this.#profile,
+      runId,
+      epoch: 1,
+      input: JSON.stringify(input),
+      notAfterMs,
+    };
     const [code] = await startRuns(scripts, [start]);
     if (code !== 0) {
       throw new Error(`the run did not start: ${code}`);

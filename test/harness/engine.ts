@@ -7,7 +7,12 @@ import { connectRedis, globalKeys, type Redis } from "../../sdk/internal.ts";
 import { readRun, type Database, type RunRow } from "../../sdk/postgres/index.ts";
 import { isTerminal } from "../../sdk/status.ts";
 import { createSupervisor, type Supervisor } from "../../supervisor/index.ts";
-import { createWorker, FunctionRegistry, type Worker, type WorkerOptions } from "../../worker/index.ts";
+import {
+  createWorker,
+  FunctionRegistry,
+  type Worker,
+  type WorkerOptions,
+} from "../../worker/index.ts";
 import { testDatabase, testRedisUrl, waitFor } from "../support/index.ts";
 
 export interface Engine {
@@ -48,7 +53,14 @@ export async function startEngine(): Promise<Engine> {
   const supervisor = createSupervisor({ redisUrl, database: db, logger, compile });
   await supervisor.start();
   const deployment = (await redis.hget(globalKeys.deployment, "id")) as string;
-  const gateway = createGateway({ host: "127.0.0.1", port: 0, redisUrl, db, partitions: 1, logger });
+  const gateway = createGateway({
+    host: "127.0.0.1",
+    port: 0,
+    redisUrl,
+    db,
+    partitions: 1,
+    logger,
+  });
   await gateway.start();
   const workers: Worker[] = [];
   let replied = "0-0";
@@ -68,25 +80,31 @@ export async function startEngine(): Promise<Engine> {
     async submit(submission) {
       const text = JSON.stringify(submission);
       const id = (await redis.xadd(globalKeys.submissions, "*", "submission", text)) as string;
-      const reply = await waitFor(async () => {
-        const entries = await redis.xrange(globalKeys.replies, `(${replied}`, "+");
-        for (const [entry, fields] of entries) {
-          replied = entry;
-          const parsed = JSON.parse(fields[1] as string) as never as { submission_id: string };
-          replies.set(parsed.submission_id, parsed as never);
-        }
-        return replies.get(id);
-      }, { describe: `no reply to submission ${id}` });
+      const reply = await waitFor(
+        async () => {
+          const entries = await redis.xrange(globalKeys.replies, `(${replied}`, "+");
+          for (const [entry, fields] of entries) {
+            replied = entry;
+            const parsed = JSON.parse(fields[1] as string) as never as { submission_id: string };
+            replies.set(parsed.submission_id, parsed as never);
+          }
+          return replies.get(id);
+        },
+        { describe: `no reply to submission ${id}` },
+      );
       if (reply.run_id === null || reply.status !== "accepted") {
         throw new Error(`rejected: ${JSON.stringify(reply.errors)}`);
       }
       return reply.run_id;
     },
     ended: (runId) =>
-      waitFor(async () => {
-        const row = await readRun(db, runId);
-        return row !== null && isTerminal(row.status) ? row : undefined;
-      }, { describe: `run ${runId} has not ended` }),
+      waitFor(
+        async () => {
+          const row = await readRun(db, runId);
+          return row !== null && isTerminal(row.status) ? row : undefined;
+        },
+        { describe: `run ${runId} has not ended` },
+      ),
     follow: (runId, more = {}) => follow(gateway.url(), runId, more),
     async stop() {
       await Promise.all(workers.map((worker) => worker.stop(2000)));

@@ -1,0 +1,86 @@
+/** One process of a measurement: role.ts <role> <options as JSON>; started by roles.ts. */
+import { setTimeout as pause } from "node:timers/promises";
+import { pino } from "pino";
+import { connectRedis, globalKeys } from "../sdk/internal.ts";
+import { createSupervisor } from "../supervisor/index.ts";
+import { createWorker, FunctionRegistry } from "../worker/index.ts";
+import { floorArchiver } from "./floor/archiver.ts";
+import type { FloorOptions } from "./floor/names.ts";
+import { floorWorker } from "./floor/worker.ts";
+import type { EngineRoleOptions, RoleOptions, RolePart } from "./roles.ts";
+import { STEP_FUNCTION, STEP_OUTPUT } from "./workloads.ts";
+
+const STOP_MS = 5000;
+const REPORT_MS = 5;
+const logger = pino({ level: "warn" }, pino.destination(2));
+
+/** Reports a count, at most once in a few milliseconds: a message per batch would cost CPU. */
+function reporter(): (count: number) => void {
+  let last = 0;
+  let scheduled = false;
+  return (count) => {
+    last = count;
+    if (!scheduled) {
+      scheduled = true;
+      setTimeout(() => {
+        scheduled = false;
+        process.send?.({ count: last });
+      }, REPORT_MS);
+    }
+  };
+}
+
+async function supervisor(options: EngineRoleOptions): Promise<RolePart> {
+  const { redisUrl, databaseUrl: url, singleSession } = options;
+  const service = createSupervisor({ redisUrl, database: { url, singleSession }, logger });
+  await service.start();
+  return { stop: () => service.stop(STOP_MS) };
+}
+
+async function worker(options: EngineRoleOptions): Promise<RolePart> {
+  const { redisUrl, concurrency } = options;
+  const redis = connectRedis({ url: redisUrl }, "bench");
+  let deployment = await redis.hgetall(globalKeys.deployment);
+  while (deployment["id"] === undefined) {
+    await pause(20);
+    deployment = await redis.hgetall(globalKeys.deployment);
+  }
+  redis.disconnect();
+  const registry = new FunctionRegistry();
+  registry.register(STEP_FUNCTION, () => STEP_OUTPUT);
+  const service = createWorker({
+    redis: { url: redisUrl },
+    deployment: deployment["id"],
+    partitions: Number(deployment["partitions"]),
+    ...{ registry, logger, concurrency, id: "bench" },
+  });
+  await service.start();
+  return { stop: () => service.stop(STOP_MS) };
+}
+
+function start(name: keyof RoleOptions, text: string): Promise<RolePart> {
+  const options: unknown = JSON.parse(text);
+  switch (name) {
+    case "floor-worker":
+      return floorWorker(options as FloorOptions, reporter());
+    case "floor-archiver":
+      return floorArchiver(options as FloorOptions, reporter());
+    case "supervisor":
+      return supervisor(options as EngineRoleOptions);
+    case "worker":
+      return worker(options as EngineRoleOptions);
+  }
+}
+
+const [, , name = "", text = "{}"] = process.argv;
+const part = await start(name as keyof RoleOptions, text);
+let stopping: Promise<void> | undefined;
+/** Also when the bench is gone: the channel closes with it. */
+const stop = (): void => {
+  stopping ??= part.stop().finally(() => process.exit(0));
+};
+process.on("message", stop);
+process.on("disconnect", stop);
+// An interrupt in a terminal reaches the whole group; the bench decides who stops when.
+process.on("SIGINT", () => undefined);
+process.send?.({ ready: true });
