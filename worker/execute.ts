@@ -275,6 +275,9 @@ export class Executor {
       p.data.keep(base.node, output);
     }
     for (const next of fused) {
+      if (item.results.at(-1)?.op === "X") {
+        return; // the run has ended with one of them: nothing comes after that
+      }
       this.#fuse(p, item, next, output);
     }
   }
