@@ -39,7 +39,7 @@ export class Engine {
   readonly services: Services;
   readonly redis: Redis;
   readonly supervisor: RoleProcess;
-  worker: RoleProcess;
+  readonly worker: RoleProcess;
   readonly #replies: Redis;
   readonly #replyTo = globalKeys.repliesOf(`bench-${uuidv7()}`);
   readonly #hashes = new Map<string, string>();
@@ -147,25 +147,31 @@ export function roleOptions(services: Services) {
   return { redisUrl, databaseUrl, singleSession, concurrency: CONCURRENCY };
 }
 
+/** The processes that take part. */
+export function pidsOf({ worker, supervisor, services }: Engine) {
+  const { redis, postgres } = services.pids;
+  return {
+    worker: worker.pid,
+    supervisor: supervisor.pid,
+    submitter: process.pid,
+    redis,
+    postgres,
+  };
+}
+
 /** One round of the engine on one workload. */
 export async function runEngine(
   engine: Engine,
   shape: Shape,
   options: { runs: number; round: number; warmUp?: number },
 ): Promise<ThroughputRow> {
-  const { services, redis } = engine;
+  const { redis } = engine;
   const document = documentOf(shape);
   await engine.submit(document);
   await engine.submitMany(document, options.warmUp ?? WARM_UP_RUNS);
   await engine.idle();
   await engine.released();
-  const stop = await startUsage(redis, {
-    worker: engine.worker.pid,
-    supervisor: engine.supervisor.pid,
-    submitter: process.pid,
-    redis: services.pids.redis,
-    postgres: services.pids.postgres,
-  });
+  const stop = await startUsage(redis, pidsOf(engine));
   const startMs = await redisNowMs(redis);
   const start = performance.now();
   const acceptedSeconds = await engine.submitMany(document, options.runs);
@@ -200,7 +206,7 @@ async function assertCompleted(engine: Engine, sinceMs: number, runs: number): P
 
 async function redisNowMs(redis: Redis): Promise<number> {
   const [seconds, micros] = await redis.time();
-  return Number(seconds) * 1000 + Number(micros) / 1000;
+  return Number(seconds) * 1000 + Math.floor(Number(micros) / 1000);
 }
 
 /** Redis' time of the newest journal record: when the last run ended there. */

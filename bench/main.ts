@@ -7,23 +7,24 @@
  * tells the method and what may be compared with what.
  */
 import { mkdirSync, writeFileSync } from "node:fs";
-import { Engine, runEngine } from "./engine.ts";
+import { Engine, pidsOf, runEngine } from "./engine.ts";
 import { runFloor } from "./floor/run.ts";
 import { measureCli } from "./cli.ts";
 import { measureJoins, measureLatency, measureSubmission } from "./latency.ts";
 import { measureMemory } from "./memory.ts";
 import { readOptions, type BenchOptions } from "./options.ts";
 import { preparePeer, runPeer, runPeerLatency } from "./peer.ts";
-import { figureTable, machine, resultFile, throughputTable } from "./report.ts";
-import type { Row, ThroughputRow } from "./rows.ts";
+import { figureTable, machine, rateOf, resultFile, throughputTable } from "./report.ts";
+import type { FigureRow, Row } from "./rows.ts";
 import { startServices, type Services } from "./services.ts";
-import { FAN_10K, THROUGHPUT, type Shape } from "./workloads.ts";
+import { startUsage } from "./usage.ts";
+import { WIDEST, THROUGHPUT, type Shape } from "./workloads.ts";
 
 const STEPS_AIM = 100_000;
 const QUICK_SHARE = 0.2;
 /** Peers are several times slower; a row takes about as long as one of the engine's. */
 const PEER_SHARE = 0.2;
-const FAN_10K_RUNS = 5;
+const WIDEST_RUNS = 5;
 
 const options = readOptions(process.argv.slice(2));
 const rows: Row[] = [];
@@ -43,8 +44,17 @@ function add(...found: Row[]): void {
   }
 }
 
-function rateOf(row: ThroughputRow): number {
-  return row.durableStepsPerSecond ?? row.stepsPerSecond;
+/** Adds figures with a note of how busy the rest of the machine was while they were taken. */
+async function addFigures(
+  services: Services,
+  engine: Engine,
+  measure: () => Promise<FigureRow[]>,
+): Promise<void> {
+  const stop = await startUsage(services.redis, pidsOf(engine));
+  const figures = await measure();
+  const { others, seconds } = await stop();
+  const note = `others ${Math.round((others / seconds) * 100)} % of a core`;
+  add(...figures.map((row) => ({ ...row, note })));
 }
 
 function runsOf(shape: Shape, { runs, quick }: BenchOptions): number {
@@ -71,24 +81,24 @@ async function measureEngine(services: Services): Promise<void> {
   try {
     await measureThroughput(services, engine);
     if (wanted("submission")) {
-      add(...(await measureSubmission(engine, options)));
+      await addFigures(services, engine, () => measureSubmission(engine, options));
     }
-    if (wanted("fan10k")) {
-      const runs = options.quick ? 1 : FAN_10K_RUNS;
-      add(await runEngine(engine, FAN_10K, { runs, round: 1, warmUp: 1 }));
+    if (wanted(WIDEST.name)) {
+      const runs = options.quick ? 1 : WIDEST_RUNS;
+      add(await runEngine(engine, WIDEST, { runs, round: 1, warmUp: 1 }));
     }
     if (wanted("latency")) {
-      add(...(await measureLatency(engine, options)));
+      await addFigures(services, engine, () => measureLatency(engine, options));
       for (const peer of options.peers) {
         add(...(await runPeerLatency(services, peer, options)));
       }
     }
     if (wanted("join")) {
-      add(...(await measureJoins(engine, options)));
+      await addFigures(services, engine, () => measureJoins(engine, options));
     }
     // Last: it leaves runs that wait for an hour.
     if (wanted("memory")) {
-      add(...(await measureMemory(engine, options)));
+      await addFigures(services, engine, () => measureMemory(engine, options));
     }
   } finally {
     await engine.stop();

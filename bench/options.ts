@@ -17,7 +17,7 @@ export interface BenchOptions {
 }
 
 /** Rows that are not throughput rows, by the name that `--only` takes. */
-export const OTHER_ROWS = ["latency", "submission", "fan10k", "join", "memory", "cli"] as const;
+export const OTHER_ROWS = ["submission", "fan8000", "latency", "join", "memory", "cli"] as const;
 export const PEERS = ["bullmq"] as const;
 
 export const USAGE = `npm run bench -- [options]

@@ -75,9 +75,10 @@ function start(name: keyof RoleOptions, text: string): Promise<RolePart> {
 const [, , name = "", text = "{}"] = process.argv;
 const part = await start(name as keyof RoleOptions, text);
 let stopping: Promise<void> | undefined;
-/** Also when the bench is gone: the channel closes with it. */
+/** Also when the bench is gone: the channel closes with it, and Redis may be gone before it. */
 const stop = (): void => {
   stopping ??= part.stop().finally(() => process.exit(0));
+  setTimeout(() => process.exit(1), STOP_MS * 2).unref();
 };
 process.on("message", stop);
 process.on("disconnect", stop);

@@ -35,7 +35,10 @@ function read(path: string): string {
 /** Fields of /proc/<pid>/stat after the name, which may hold anything. */
 function stat(pid: number): number[] {
   const text = read(`/proc/${pid}/stat`);
-  return text.slice(text.lastIndexOf(")") + 4).split(" ").map(Number);
+  return text
+    .slice(text.lastIndexOf(")") + 4)
+    .split(" ")
+    .map(Number);
 }
 
 /** CPU seconds of a process; with `family`, of its children too, those that ended included. */
