@@ -80,7 +80,10 @@ async function play(options: GenerateOptions, seed: number): Promise<void> {
     Object.entries(of)
       .filter(([field]) => /^[njli]\d+$/.test(field) || field === "nf")
       .sort(([a], [b]) => (a < b ? -1 : 1));
-  expect(tokens(folded)).toEqual(tokens(fields));
+  // A run that fails at once may leave tokens that were counted and never emitted: it has ended.
+  if (view.status === "COMPLETED" || ir.settings.failure === "continue") {
+    expect(tokens(folded)).toEqual(tokens(fields));
+  }
 
   // Where the outcome depends on who comes first, the oracle is a relation: in the journal's order
   // it must come to the same end (20 §9.8).
