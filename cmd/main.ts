@@ -3,7 +3,6 @@
  * The command line: which commands there are, and what each takes. What a command does is in
  * `commands/`, loaded when it is called, so that `validate` loads no driver of anything.
  */
-import { readFileSync } from "node:fs";
 import { text } from "node:stream/consumers";
 import { Command, CommanderError, Option } from "commander";
 import { resolveConfig } from "./config.ts";
@@ -11,6 +10,7 @@ import { OPTION_SPECS, flagOf, type OptionName } from "./config-options.ts";
 import type { Context } from "./context.ts";
 import { EXIT, exitCodeOf, Interrupted, leave, onInterrupt } from "./exit.ts";
 import { Output } from "./output.ts";
+import { packageVersion } from "./version.ts";
 
 const output = new Output(process);
 const abort = new AbortController();
@@ -85,7 +85,7 @@ function buildProgram(): Command {
   const program = new Command("gavotte");
   program
     .description("A choreography engine for workflows")
-    .version(version(), "-V, --version")
+    .version(packageVersion(), "-V, --version")
     .showSuggestionAfterError()
     .showHelpAfterError("(gavotte --help shows the commands)")
     .configureOutput({ writeErr: (text) => output.draw(text) })
@@ -227,19 +227,6 @@ function addRoleCommands(program: Command): void {
   define(program, "doctor", "check services, schema, workers and runs", common, async (c) =>
     (await import("./commands/doctor.ts")).doctor(c),
   );
-}
-
-/** The package's version; its file is one or two folders up, in the source or compiled. */
-function version(): string {
-  for (const path of ["../package.json", "../../package.json"]) {
-    try {
-      const content = readFileSync(new URL(path, import.meta.url), "utf8");
-      return (JSON.parse(content) as { version: string }).version;
-    } catch {
-      continue;
-    }
-  }
-  return "unknown";
 }
 
 /** Commander has told it on stderr; a program that asked for JSON gets it on stdout too. */

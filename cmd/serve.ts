@@ -2,11 +2,11 @@
  * A process that runs until it is told to stop: its services are started in order and stopped in
  * reverse. Being told to stop is how it is meant to end, so its exit code is then 0.
  */
-import { startAll, stopAll, type Service } from "../sdk/internal.ts";
+import { startAll, type Service } from "../sdk/internal.ts";
 import type { Config } from "./config.ts";
 import type { Context } from "./context.ts";
 import { EXIT } from "./exit.ts";
-import type { Stack } from "./stack.ts";
+import { stopServices, type Stack } from "./stack.ts";
 
 export interface ServeOptions {
   config: Config;
@@ -29,7 +29,7 @@ export async function serve(context: Context, options: ServeOptions): Promise<nu
     context.output.note("stopping; interrupt again to stop at once");
     return EXIT.done;
   } finally {
-    await stopAll(services, config.values.shutdown_ms);
+    await stopServices(stack, services, config.values.shutdown_ms);
   }
 }
 

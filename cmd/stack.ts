@@ -1,9 +1,9 @@
 /**
  * Redis and Postgres of a command: those of the configuration, or the embedded ones.
  *
- * Who owns the embedded stack runs what the others rely on too: the schema's migrations, and the
- * supervisor and gateway where the command wants them (`roles`). It stops them last, when nobody
- * is attached any more.
+ * Who owns the embedded stack runs what the others rely on too, whatever its own command needs: the
+ * schema's migrations before anybody else is let in, then a supervisor and a gateway, since another
+ * process may attach at any moment. It stops them last, when nobody is attached any more.
  */
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
@@ -14,6 +14,8 @@ import { connectPostgres, migrate, type Database } from "../sdk/postgres/index.t
 import type { Config } from "./config.ts";
 import type { Context } from "./context.ts";
 import type { EmbeddedStack } from "./embedded/index.ts";
+import { gatewayOf, supervisorOf } from "./roles.ts";
+import { packageVersion } from "./version.ts";
 
 export interface Stack {
   readonly redisUrl: string;
@@ -31,13 +33,18 @@ export interface Stack {
 export interface StackOptions {
   config: Config;
   logger: Logger;
-  /** Services that the owner of the embedded stack runs for all. Default: none. */
+  /**
+   * Services that the owner of the embedded stack runs for all. Default: a supervisor, and a
+   * gateway on any free port.
+   */
   roles?: (stack: Stack) => Promise<Service[]>;
   /** Fail instead of making an embedded stack where there never was one. */
   mustExist?: boolean;
 }
 
 const ATTACHED_POLL_MS = 100;
+/** What services may take beyond their deadline before the process goes on without them. */
+const STOP_GRACE_MS = 5000;
 
 /** Connects to what is configured, or starts or attaches to the embedded stack. */
 export async function openStack(context: Context, options: StackOptions): Promise<Stack> {
@@ -57,14 +64,37 @@ export async function openStack(context: Context, options: StackOptions): Promis
   return openEmbedded(context, options, dir);
 }
 
+/**
+ * Stops services that use a stack. They wait for their Redis while it is away; when the embedded
+ * one is lost it never comes back, and nothing else may keep a process for ever either.
+ */
+export async function stopServices(
+  stack: Stack,
+  services: readonly Service[],
+  deadlineMs: number,
+): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, deadlineMs + STOP_GRACE_MS);
+  });
+  const lost = stack.embedded === null ? [] : [stack.embedded.lost];
+  await Promise.race([stopAll(services, deadlineMs), late, ...lost]).finally(() =>
+    clearTimeout(timer),
+  );
+}
+
 async function openEmbedded(context: Context, options: StackOptions, dir: string): Promise<Stack> {
   const { startEmbedded } = await import("./embedded/index.ts");
-  const embedded = await startEmbedded({ dir, log: (message) => context.output.note(message) });
+  const embedded = await startEmbedded({
+    dir,
+    version: packageVersion(),
+    log: (message) => context.output.note(message),
+    prepare: ({ databaseUrl }) => migrateEmbedded(databaseUrl),
+  });
   const db = connectPostgres({ url: embedded.databaseUrl, singleSession: true, name: "cli" });
   const stack = new OpenStack(context, options, { redisUrl: embedded.redisUrl, db, embedded });
   try {
     if (embedded.owner) {
-      await migrate(db);
       await stack.startRoles();
     }
     return stack;
@@ -72,6 +102,11 @@ async function openEmbedded(context: Context, options: StackOptions, dir: string
     await stack.stop();
     throw error;
   }
+}
+
+async function migrateEmbedded(url: string): Promise<void> {
+  const db = connectPostgres({ url, singleSession: true, name: "migrate" });
+  await migrate(db).finally(() => db.close());
 }
 
 class OpenStack implements Stack {
@@ -104,8 +139,14 @@ class OpenStack implements Stack {
   }
 
   async startRoles(): Promise<void> {
-    this.#services = (await this.#options.roles?.(this)) ?? [];
+    this.#services = await (this.#options.roles?.(this) ?? this.#usualRoles());
     await startAll(this.#services, this.#options.config.values.shutdown_ms);
+  }
+
+  async #usualRoles(): Promise<Service[]> {
+    const { config, logger } = this.#options;
+    const role = { config, logger, stack: this };
+    return [await supervisorOf(role), gatewayOf(role, true)];
   }
 
   client(): Promise<Client> {
@@ -122,7 +163,7 @@ class OpenStack implements Stack {
 
   async #stop(): Promise<void> {
     const now = await this.#untilAlone();
-    await stopAll(this.#services, this.#options.config.values.shutdown_ms);
+    await stopServices(this, this.#services, this.#options.config.values.shutdown_ms);
     await this.#client?.then(
       (client) => client.close(),
       () => undefined,

@@ -67,6 +67,7 @@ export class Submitter {
 
   /** Resolves with the run's id once it is stored. Throws what the answer says, or none in time. */
   async submit(request: SubmissionRequest, signal?: AbortSignal): Promise<string> {
+    signal?.throwIfAborted();
     const runId = request.run_id ?? uuidv7();
     const submission = { ...request, run_id: runId, reply_to: this.#stream };
     const entryId = await this.#add(JSON.stringify(submission));

@@ -11,7 +11,7 @@ export async function cancel(
   runId: string,
   flags: { reason?: string },
 ): Promise<number> {
-  return withClient(context, { writes: true }, async (client, { signal }) => {
+  return withClient(context, async (client, { signal }) => {
     await client.cancel(runId, flags.reason);
     const { status } = await client.wait(runId, { signal, timeoutMs: TOLD_WITHIN_MS });
     context.output.line(`${runId} ${status}`);

@@ -33,7 +33,7 @@ export async function list(
     ...(state === "all" ? {} : { state }),
     ...(flags.run === undefined ? {} : { runId: flags.run }),
   };
-  return withClient(context, { writes: false }, async (client) => {
+  return withClient(context, async (client) => {
     const letters = (await client.deadLetters(filter)).map(shown);
     const rows = letters.map((letter) => {
       const { id, kind, state: now, run_id, node, error } = letter;
@@ -51,7 +51,7 @@ export async function list(
 
 /** All about one letter, its payload included. */
 export async function show(context: Context, id: string): Promise<number> {
-  return withClient(context, { writes: false }, async (client) => {
+  return withClient(context, async (client) => {
     const letter = await client.deadLetter(id);
     const all = { ...shown(letter), payload: letter.payload };
     for (const [name, value] of Object.entries(all)) {
@@ -65,7 +65,7 @@ export async function show(context: Context, id: string): Promise<number> {
 
 /** Tries a letter again, as Client.retryDeadLetter says. */
 export async function retry(context: Context, id: string): Promise<number> {
-  return withClient(context, { writes: true }, async (client) => {
+  return withClient(context, async (client) => {
     const { runId, kind } = await client.retryDeadLetter(id);
     context.output.note(
       kind === "token"
@@ -80,7 +80,7 @@ export async function retry(context: Context, id: string): Promise<number> {
 
 /** Marks a letter as dropped. */
 export async function drop(context: Context, id: string): Promise<number> {
-  return withClient(context, { writes: false }, async (client) => {
+  return withClient(context, async (client) => {
     await client.dropDeadLetter(id);
     context.output.line(`${id} dropped`);
     context.output.document({ dead_letter: id, state: "dropped" });

@@ -10,20 +10,14 @@ import type { Check } from "../doctor-checks.ts";
 import type { Context } from "../context.ts";
 import { EXIT, exitCodeOf } from "../exit.ts";
 import { createLogger } from "../logger.ts";
-import { supervisorOf } from "../roles.ts";
 import { openStack } from "../stack.ts";
 
 /** 0: nothing is wrong; 1: something is; 3: a service cannot be reached. */
 export async function doctor(context: Context): Promise<number> {
   const config = await context.config();
-  const logger = createLogger(config, "warn");
+  const logger = createLogger(config, "error");
   const checks: Check[] = [nodeCheck()];
-  const stack = await openStack(context, {
-    config,
-    logger,
-    mustExist: true,
-    roles: async (opened) => [await supervisorOf({ config, logger, stack: opened })],
-  });
+  const stack = await openStack(context, { config, logger, mustExist: true });
   let unreachable = false;
   try {
     const steps = [checkRedis, checkDatabase, checkPartitions, checkWorkers, checkRuns];

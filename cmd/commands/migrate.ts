@@ -8,7 +8,7 @@ import { openStack } from "../stack.ts";
 /** Prints the names of what was applied. Safe to run from several machines at once. */
 export async function migrateCommand(context: Context): Promise<number> {
   const config = await context.config();
-  const stack = await openStack(context, { config, logger: createLogger(config, "warn") });
+  const stack = await openStack(context, { config, logger: createLogger(config, "error") });
   try {
     const applied = await migrate(stack.db);
     applied.forEach((name) => context.output.line(name));

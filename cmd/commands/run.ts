@@ -5,10 +5,11 @@
  * commands never execute each other's functions, whatever stack they share.
  */
 import { randomBytes } from "node:crypto";
+import { uuidv7 } from "uuidv7";
 import { canonicalJson, type Ir, type Json } from "../../compiler/index.ts";
 import type { Client } from "../../sdk/client.ts";
 import { reportOf, type RunReport } from "../../sdk/client-report.ts";
-import { GavotteError, isTerminal, RunView } from "../../sdk/internal.ts";
+import { errorCode, GavotteError, isTerminal, RunView } from "../../sdk/internal.ts";
 import { insertDefinitions } from "../../sdk/postgres/index.ts";
 import type { FunctionRegistry, Worker } from "../../worker/index.ts";
 import type { Config } from "../config.ts";
@@ -18,8 +19,8 @@ import { LiveView } from "../live-view.ts";
 import { createLogger } from "../logger.ts";
 import { readInput } from "../read-input.ts";
 import { readWorkflow, tellDiagnostics, type WorkflowFile } from "../read-workflow.ts";
-import { functionsIn, gatewayOf, registryOf, supervisorOf, workerId, workerOf } from "../roles.ts";
-import { openStack, type Stack } from "../stack.ts";
+import { functionsIn, registryOf, workerId, workerOf } from "../roles.ts";
+import { openStack, stopServices, type Stack } from "../stack.ts";
 import { tellEnd } from "../tell-run.ts";
 
 interface Prepared {
@@ -32,6 +33,7 @@ interface Prepared {
 
 /** How long a cancelled run may take to be told of. */
 const CANCEL_WAIT_MS = 5000;
+const CANCEL_POLL_MS = 50;
 
 /** Runs a workflow. 0 completed, 1 failed or the workflow has errors. */
 export async function run(
@@ -44,15 +46,8 @@ export async function run(
   if (prepared === null) {
     return EXIT.failed;
   }
-  const logger = createLogger(config, "warn");
-  const stack = await openStack(context, {
-    config,
-    logger,
-    roles: async (opened) => {
-      const role = { config, logger, stack: opened };
-      return [await supervisorOf(role), gatewayOf(role, true)];
-    },
-  });
+  const logger = createLogger(config, "error");
+  const stack = await openStack(context, { config, logger });
   let worker: Worker | null = null;
   try {
     const suffix = randomBytes(6).toString("hex");
@@ -65,7 +60,8 @@ export async function run(
     const report = await execute(context, stack, prepared, namespace);
     return tellEnd(context, report);
   } finally {
-    await worker?.stop(context.signal.aborted ? 0 : config.values.shutdown_ms);
+    const deadlineMs = context.signal.aborted ? 0 : config.values.shutdown_ms;
+    await stopServices(stack, worker === null ? [] : [worker], deadlineMs);
     await stack.stop();
   }
 }
@@ -112,8 +108,11 @@ async function execute(
   const text = canonicalJson(ir as unknown as Json);
   const about = { name: ir.name, version: ir.workflow_version, createdAtMs: Date.now() };
   await insertDefinitions(stack.db, [{ ...about, hash, ir: text, source: file.text }]);
-  const runId = await client.submit({ hash, input, namespace }, { signal: stack.signal });
+  const runId = uuidv7();
+  const { signal } = stack;
+  signal.throwIfAborted();
   try {
+    await client.submit({ hash, input, namespace, run_id: runId }, { signal });
     return await follow(context, stack, client, runId, ir);
   } catch (error) {
     if (context.signal.aborted) {
@@ -167,12 +166,22 @@ async function follow(
   throw new GavotteError("GV_RUN_NOT_FOUND", `run ${runId} vanished while it was followed`);
 }
 
-/** After an interrupt: the run ends too, because nobody else serves its namespace. */
+/**
+ * After an interrupt: the run ends too, because nobody else serves its namespace. It may be on its
+ * way still, and become known in a moment.
+ */
 async function cancel(client: Client, runId: string): Promise<void> {
-  try {
-    await client.cancel(runId, "interrupted");
-    await client.wait(runId, { timeoutMs: CANCEL_WAIT_MS });
-  } catch {
-    // It ended by itself meanwhile, or the services are gone: there is nothing left to cancel.
+  const until = performance.now() + CANCEL_WAIT_MS;
+  for (;;) {
+    try {
+      await client.cancel(runId, "interrupted");
+      await client.wait(runId, { timeoutMs: CANCEL_WAIT_MS });
+      return;
+    } catch (error) {
+      if (errorCode(error) !== "GV_RUN_NOT_FOUND" || performance.now() > until) {
+        return; // It ended by itself meanwhile, or the services are gone: nothing is left to cancel.
+      }
+    }
+    await new Promise((done) => setTimeout(done, CANCEL_POLL_MS));
   }
 }

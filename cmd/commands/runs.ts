@@ -18,7 +18,7 @@ export async function runs(
   flags: { status?: string; workflow?: string; tenant?: string; limit?: string },
 ): Promise<number> {
   const filter = filterOf(flags);
-  return withClient(context, { writes: false }, async (client) => {
+  return withClient(context, async (client) => {
     const found = await client.runs(filter);
     const rows = found.map((run) => {
       const { started_at: from, ended_at: to } = run;

@@ -12,7 +12,7 @@ export async function status(
   runId: string,
   flags: { why?: boolean },
 ): Promise<number> {
-  return withClient(context, { writes: false }, async (client) => {
+  return withClient(context, async (client) => {
     const report = await client.status(runId);
     tell(context, report);
     const reasons =

@@ -19,7 +19,7 @@ export async function submit(context: Context, file: string, flags: Flags): Prom
     return EXIT.failed;
   }
   const more = { ...optionsOf(flags), input: await readInput(context, flags.input) };
-  return withClient(context, { writes: true }, async (client, stack) => {
+  return withClient(context, async (client, stack) => {
     const { signal } = stack;
     const request = { ...(await prepare(stack)), ...more };
     const runId = await client.submit(request, { signal });

@@ -18,12 +18,13 @@ export async function supervisor(context: Context): Promise<number> {
         "set redis_url and database_url for one of your own services";
       throw new GavotteError("GV_BAD_CONFIG", message);
     }
-    const service = await supervisorOf({ config, logger, stack });
+    // The owner of the embedded stack runs one anyway.
+    const services = stack.embedded === null ? [await supervisorOf({ config, logger, stack })] : [];
     const ready = (): void => {
       logger.info("supervisor runs");
       context.output.document({ supervisor: process.pid });
     };
-    return await serve(context, { config, stack, services: [service], ready });
+    return await serve(context, { config, stack, services, ready });
   } finally {
     await stack.stop();
   }

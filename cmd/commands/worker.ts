@@ -2,7 +2,7 @@
 import { GavotteError } from "../../sdk/internal.ts";
 import type { Context } from "../context.ts";
 import { createLogger } from "../logger.ts";
-import { gatewayOf, registryOf, supervisorOf } from "../roles.ts";
+import { registryOf } from "../roles.ts";
 import { serve } from "../serve.ts";
 import { openStack } from "../stack.ts";
 import { createWorkerService } from "../worker-service.ts";
@@ -16,14 +16,7 @@ export async function worker(
   const namespace = namespaceOf(flags.namespace);
   const registry = await registryOf(config.values.functions);
   const logger = createLogger(config);
-  const stack = await openStack(context, {
-    config,
-    logger,
-    roles: async (opened) => {
-      const role = { config, logger, stack: opened };
-      return [await supervisorOf(role), gatewayOf(role, true)];
-    },
-  });
+  const stack = await openStack(context, { config, logger });
   try {
     const queues = flags.queue ?? [];
     const service = createWorkerService({ config, logger, stack, registry, namespace, queues });

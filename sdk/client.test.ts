@@ -1,0 +1,153 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { startEngine, type Engine } from "../test/harness/engine.ts";
+import { createClient, type Client } from "./client.ts";
+import type { JsonObject } from "./define-function.ts";
+import { globalKeys } from "./keys.ts";
+
+let engine: Engine;
+let client: Client;
+
+beforeAll(async () => {
+  engine = await startEngine();
+  await engine.worker();
+  client = await createClient({ redisUrl: engine.redisUrl, database: engine.db });
+});
+afterAll(async () => {
+  await client.close();
+  await engine.stop();
+});
+
+const call = (function_name: string, params?: JsonObject): JsonObject => {
+  const config = params === undefined ? { function_name } : { function_name, params };
+  return { name: "one", nodes: [{ id: "a", type: "function", config }] };
+};
+const parked = call("nobody.has.this");
+
+describe("submit", () => {
+  it("resolves with the run's id once it is stored, also for many at once", async () => {
+    const ids = await Promise.all(
+      Array.from({ length: 50 }, (_, n) =>
+        client.submit({ workflow: call("builtin.add", { a: n, b: 1 }) }),
+      ),
+    );
+    expect(new Set(ids).size).toBe(50);
+    const rows = await Promise.all(ids.map((id) => client.wait(id, { timeoutMs: 20_000 })));
+    expect(rows.map(({ output }) => output)).toEqual(ids.map((_, n) => `{"sum":${n + 1}}`));
+  });
+
+  it("throws what the answer says", async () => {
+    await expect(client.submit({ workflow: { name: "x", nodes: 3 } })).rejects.toMatchObject({
+      code: "GV_WORKFLOW_INVALID",
+    });
+    await expect(client.submit({ workflow_ref: "unheard" })).rejects.toMatchObject({
+      code: "GV_WORKFLOW_NOT_FOUND",
+    });
+  });
+
+  it("that was aborted before adds nothing", async () => {
+    const before = await engine.redis.xinfo("STREAM", globalKeys.submissions);
+    const signal = AbortSignal.abort(new Error("enough"));
+    await expect(client.submit({ workflow: parked }, { signal })).rejects.toThrow("enough");
+    const after = await engine.redis.xinfo("STREAM", globalKeys.submissions);
+    expect(addedTo(after)).toBe(addedTo(before));
+  });
+});
+
+describe("a run", () => {
+  it("that nobody knows is told as such", async () => {
+    for (const ask of ["status", "wait", "cancel"] as const) {
+      await expect(client[ask]("x")).rejects.toMatchObject({ code: "GV_RUN_NOT_FOUND" });
+    }
+  });
+
+  it("is waited for no longer than asked", async () => {
+    const runId = await client.submit({ workflow: parked });
+    await expect(client.wait(runId, { timeoutMs: 50 })).rejects.toMatchObject({
+      name: "TimeoutError",
+    });
+    const signal = AbortSignal.abort(new Error("enough"));
+    await expect(client.wait(runId, { signal })).rejects.toThrow("enough");
+    await client.cancel(runId);
+  });
+
+  it("is cancelled once, with the reason, and not after it has ended", async () => {
+    const runId = await client.submit({ workflow: parked });
+    await client.cancel(runId, "no longer wanted");
+    expect((await client.wait(runId, { timeoutMs: 20_000 })).status).toBe("CANCELLED");
+    await client.cancel(runId);
+    expect(await client.status(runId)).toMatchObject({
+      status: "CANCELLED",
+      error: { code: "CANCELLED", message: "no longer wanted" },
+      nodes: { a: { status: "cancelled" } },
+    });
+    const done = await client.submit({ workflow: call("builtin.echo") });
+    await client.wait(done, { timeoutMs: 20_000 });
+    await expect(client.cancel(done)).rejects.toMatchObject({ code: "GV_RUN_ENDED" });
+  });
+
+  it("is followed from its beginning to its end, each transition once", async () => {
+    const runId = await client.submit({ workflow: call("builtin.echo") });
+    const events: string[] = [];
+    let status = "";
+    for await (const { row, transitions } of client.follow(runId, { timeoutMs: 20_000 })) {
+      transitions.forEach(({ transition }) => events.push(transition.e));
+      status = row.status;
+    }
+    expect(events).toEqual(["run.started", "node.completed", "run.completed"]);
+    expect(status).toBe("COMPLETED");
+  });
+});
+
+describe("a dead letter", () => {
+  it("of a submission is submitted again, and marked", async () => {
+    const bad = { workflow_ref: "later", input: { n: 1 } };
+    await expect(client.submit(bad)).rejects.toMatchObject({ code: "GV_WORKFLOW_NOT_FOUND" });
+    const [letter] = await client.deadLetters({ state: "open", limit: 1 });
+    const id = letter?.id ?? "";
+    await expect(client.retryDeadLetter(id)).rejects.toMatchObject({
+      code: "GV_WORKFLOW_NOT_FOUND",
+    });
+    await client.submit({ workflow: { ...call("builtin.echo"), name: "later" } });
+    const { runId, kind } = await client.retryDeadLetter(id);
+    expect(kind).toBe("submission");
+    expect((await client.wait(runId, { timeoutMs: 20_000 })).output).toBe('{"n":1}');
+    expect(await client.deadLetter(id)).toMatchObject({ state: "retried" });
+    await expect(client.dropDeadLetter(id)).rejects.toMatchObject({
+      code: "GV_DEAD_LETTER_NOT_FOUND",
+    });
+  });
+
+  it("of a step becomes a new run of the same workflow and input", async () => {
+    const workflow = call("builtin.fail", { code: "BAD_LUCK" });
+    const first = await client.submit({ workflow, input: { n: 2 } });
+    expect((await client.wait(first, { timeoutMs: 20_000 })).status).toBe("FAILED");
+    const letters = await client.deadLetters({ runId: first, limit: 10 });
+    expect(letters).toMatchObject([{ kind: "token", node: "a", attempts: 1 }]);
+    const { runId, kind } = await client.retryDeadLetter(letters[0]?.id ?? "");
+    expect([kind, runId === first]).toEqual(["token", false]);
+    const again = await client.wait(runId, { timeoutMs: 20_000 });
+    expect(again).toMatchObject({ input: '{"n":2}', status: "FAILED" });
+  });
+
+  it("that nobody knows is told as such", async () => {
+    await expect(client.deadLetter("x")).rejects.toMatchObject({
+      code: "GV_DEAD_LETTER_NOT_FOUND",
+    });
+  });
+});
+
+describe("a client", () => {
+  it("says where Redis cannot be reached, without its password", async () => {
+    const redisUrl = "redis://user:secret@127.0.0.1:1";
+    const unreachable = createClient({ redisUrl, database: engine.db, connectTimeoutMs: 300 });
+    await expect(unreachable).rejects.toMatchObject({
+      code: "GV_REDIS_UNAVAILABLE",
+      message: expect.not.stringContaining("secret"),
+    });
+  });
+});
+
+function addedTo(info: unknown): unknown {
+  const list = info as unknown[];
+  return list[list.indexOf("entries-added") + 1];
+}
