@@ -66,6 +66,8 @@ for i = 1, item_count do
     local applied, reply = pcall(apply_plan)
     code = applied and reply or -6
     if not applied then
+      -- Frozen: nothing is accepted for it until the supervisor has rebuilt it from the journal.
+      pcall(redis.call, "HSET", it.run, "s", "suspect")
       journal('{"r":"' .. it.run_id .. '","e":"run.suspect"}')
       redis.log(redis.LOG_WARNING, "gavotte: run " .. it.run_id .. " is suspect: " .. tostring(reply))
     end

@@ -1,5 +1,11 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { partitionKeys, type Service } from "../sdk/internal.ts";
+import {
+  completeTokens,
+  parseEntry,
+  partitionKeys,
+  Profiles,
+  type Service,
+} from "../sdk/internal.ts";
 import {
   listDeadLetters,
   readCursor,
@@ -8,7 +14,7 @@ import {
   type RunRow,
 } from "../sdk/postgres/index.ts";
 import { waitFor } from "../test/support/index.ts";
-import type { Rollback, SupervisorContext } from "./context.ts";
+import { scriptsOf, type Rollback, type SupervisorContext } from "./context.ts";
 import { createPartition } from "./partition.ts";
 import { Timers } from "./timers.ts";
 import { chainIr, contextOf, startRuns, startStack, work, type Stack } from "./stack.fixture.ts";
@@ -118,6 +124,30 @@ describe("archiver", () => {
       node: "only",
       details: { nodes: [{ id: "only", error: { code: "BOOM" } }] },
     });
+  });
+
+  it("repairs a run in which a script failed half-way", async () => {
+    const id = newId();
+    await startRuns(context, ir, "h-suspect", [id]);
+    const place = { partition: 0, namespace: "", priority: "normal" } as const;
+    // The successor's queue is of a wrong type: XADD fails after the run was written.
+    const queue = keys.queue(ir.queues[0] as string, "normal");
+    const [entry] = await stack.redis.xrange(queue, "-", "+");
+    const token = parseEntry(queue, entry?.[0] ?? "", entry?.[1] ?? []);
+    const profile = new Profiles().add(ir, "h-suspect", place);
+    await stack.redis.set("gv:{0}:q:wrong:normal", "no stream");
+    const broken = { ...profile, key: "broken", queueKeys: ["gv:{0}:q:wrong:normal"] };
+    const result = { node: 0, scope: "", attempt: 1, op: "C" as const, value: "1", edges: "L" };
+    const plan = profile.planner.end(0, "L", false);
+    const item = {
+      ...{ profile: broken, runId: id, epoch: "1", queue: 0, entryId: null },
+      results: [{ ...result, extra: "", delayMs: 0, plan }],
+    };
+    expect(await completeTokens(scriptsOf(context, 0), [item])).toEqual([-6]);
+    await stack.redis.xdel(queue, token?.entryId ?? "");
+    await waitFor(async () => (await stack.redis.hget(keys.run(id), "e")) === "2");
+    await work(stack, ir, "h-suspect", () => ({ op: "C", value: "2" }));
+    expect(await ended(id)).toMatchObject({ status: "COMPLETED", output: "2" });
   });
 
   it("fires a retry when it is due", async () => {

@@ -29,6 +29,7 @@ import { Finaliser, type Finalised } from "./finalise.ts";
 import { foldBlock, segmentsOf, type BlockFold } from "./fold-block.ts";
 import { Loop } from "./loop.ts";
 import { readRecord, type RawRecord } from "./records.ts";
+import { repairRuns } from "./rebuild.ts";
 import type { Releaser } from "./release.ts";
 
 const BLOCK_RECORDS_MAX = 500;
@@ -205,6 +206,9 @@ export class Archiver extends Loop {
       { signal, onWait },
     );
     this.#finaliser.forget(done.ended);
+    if (fold.suspects.length > 0) {
+      await repairRuns(context, partition, fold.suspects);
+    }
     releaser.add(done.ended);
   }
 

@@ -7,12 +7,12 @@
  * unless its completion had not reached Postgres; whatever a worker still holds from before is
  * refused by the epoch. Plain commands: no script accepts anything before this returns.
  */
-import type { Priority } from "../compiler/ir.ts";
 import {
   globalKeys,
   GROUP,
   HotState,
   hotFields,
+  isTerminal,
   packEntry,
   Profiles,
   timerMember,
@@ -24,6 +24,7 @@ import {
 import {
   raiseRunEpochs,
   readJournals,
+  runsById,
   unfinishedRuns,
   type ArchivedTransition,
   type RunRow,
@@ -46,26 +47,56 @@ export async function rebuildRuns(rollback: Rollback, context: SupervisorContext
       break;
     }
     after = last.id;
-    const ids = rows.map((row) => row.id);
-    const journals = await readJournals(context.db, ids);
-    const irs = await context.irs.load(rows.map((row) => row.irHash));
-    const started = rows.filter((row) => (journals.get(row.id)?.length ?? 0) > 0);
-    await raiseRunEpochs(
-      context.db,
-      started.map((row) => row.id),
-    );
-    for (const row of started) {
-      const stored = irs.get(row.irHash);
-      if (stored !== undefined) {
-        await context.redis.set(globalKeys.ir(row.irHash), stored.text);
-        const place = { partition, namespace: row.namespace, priority: row.priority as Priority };
-        const profile = profiles.add(stored.ir, row.irHash, place);
-        await rebuildRun(context, profile, row, journals.get(row.id) ?? []);
-        count += 1;
-      }
-    }
+    count += await rebuildRows(context, partition, rows, profiles);
   }
   context.logger.warn({ partition, runs: count }, "unfinished runs put back from the journal");
+}
+
+/**
+ * Repairs runs in which a script failed half-way (21 A4). The script has frozen them (status
+ * `suspect`: nothing is accepted any more) after writing to the journal what was to happen; call
+ * this when that is archived.
+ */
+export async function repairRuns(
+  context: SupervisorContext,
+  partition: number,
+  runIds: readonly string[],
+): Promise<void> {
+  const rows = await runsById(context.db, runIds);
+  const open = rows.filter((row) => !isTerminal(row.status));
+  const ended = rows.filter((row) => isTerminal(row.status));
+  const keys = partitionKeys(partition);
+  await Promise.all(ended.map((row) => context.redis.unlink(keys.run(row.id))));
+  const count = await rebuildRows(context, partition, open, new Profiles());
+  context.logger.warn({ partition, runs: count }, "runs repaired from the journal");
+}
+
+async function rebuildRows(
+  context: SupervisorContext,
+  partition: number,
+  rows: readonly RunRow[],
+  profiles: Profiles,
+): Promise<number> {
+  const ids = rows.map((row) => row.id);
+  const journals = await readJournals(context.db, ids);
+  const irs = await context.irs.load(rows.map((row) => row.irHash));
+  const started = rows.filter((row) => (journals.get(row.id)?.length ?? 0) > 0);
+  await raiseRunEpochs(
+    context.db,
+    started.map((row) => row.id),
+  );
+  let count = 0;
+  for (const row of started) {
+    const stored = irs.get(row.irHash);
+    if (stored !== undefined) {
+      await context.redis.set(globalKeys.ir(row.irHash), stored.text);
+      const place = { partition, namespace: row.namespace, priority: row.priority };
+      const profile = profiles.add(stored.ir, row.irHash, place);
+      await rebuildRun(context, profile, row, journals.get(row.id) ?? []);
+      count += 1;
+    }
+  }
+  return count;
 }
 
 async function rebuildRun(
@@ -91,6 +122,7 @@ async function rebuildRun(
       emit.token(node, token, fields);
     }
   }
+  pipeline.del(keys.run(row.id));
   pipeline.hset(keys.run(row.id), fields);
   const timeoutMs = profile.ir.settings.timeout_ms;
   if (timeoutMs !== null) {
