@@ -43,6 +43,14 @@ export class Attachments {
     }
   }
 
+  /**
+   * The stack is about to end: who comes from now on waits for an answer that `close` denies, and
+   * so starts over instead of being let into a stack that is no more.
+   */
+  retract(): void {
+    this.#addresses = undefined;
+  }
+
   /** Resolves when nobody is attached. */
   async empty(): Promise<void> {
     if (this.#open.size > 0) {

@@ -1,4 +1,4 @@
-import { fork, type ChildProcess } from "node:child_process";
+import { execFileSync, fork, type ChildProcess } from "node:child_process";
 import { createRequire } from "node:module";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -9,6 +9,7 @@ import { connectPostgres, type Database } from "../../sdk/postgres/connect.ts";
 import { connectRedis } from "../../sdk/redis/connect.ts";
 import { waitFor } from "../../test/support/wait-for.ts";
 import { readStackFile, startEmbedded, type EmbeddedStack } from "./index.ts";
+import { pgliteSocket } from "./pglite-address.ts";
 import { isListening } from "./sockets.ts";
 
 const root = mkdtempSync(join(tmpdir(), "gv-embedded-"));
@@ -55,6 +56,13 @@ async function otherProcess(): Promise<{ child: ChildProcess; owner: boolean; re
     child.once("exit", (code) => reject(new Error(`exit ${code}`)));
   });
   return { child, ...hello };
+}
+
+/** Processes whose command line contains all of `parts`. */
+function processesWith(...parts: string[]): number[] {
+  const lines = execFileSync("ps", ["-A", "-ww", "-o", "pid=,args="], { encoding: "utf8" });
+  const found = lines.split("\n").filter((line) => parts.every((part) => line.includes(part)));
+  return found.map((line) => Number.parseInt(line, 10));
 }
 
 const socketOf = (redisUrl: string): string => decodeURI(new URL(redisUrl).pathname);
@@ -115,6 +123,16 @@ describe("the embedded stack", () => {
     await Promise.all([stopped, other.lost]);
   });
 
+  it("lets nobody in while it stops: who comes then starts it anew, with the data", async () => {
+    const first = await start();
+    const [before] = await count(first);
+    const stopped = first.stop();
+    const second = await start();
+    await stopped;
+    expect(second.owner).toBe(true);
+    expect((await count(second))[0]).toBe(before + 1);
+  });
+
   it("survives an owner killed outright: its servers end, the next start has the data", async () => {
     const { child, owner, redisUrl } = await otherProcess();
     expect(owner).toBe(true);
@@ -149,6 +167,17 @@ describe("the embedded stack", () => {
     await waitFor(() => messages.some((message) => message.startsWith("Redis ended")));
     expect(await redis.incr("turns")).toBe(before + 1);
     redis.disconnect();
+  });
+
+  it("starts Postgres again when it dies, with the data", async () => {
+    const stack = await start();
+    const [, before] = await count(stack);
+    for (const pid of processesWith("pglite-host", join(dir, "pg"))) {
+      process.kill(pid, "SIGKILL");
+    }
+    await waitFor(() => messages.some((message) => message.startsWith("Postgres ended")));
+    await waitFor(() => isListening(pgliteSocket(join(dir, "sockets"))), { timeoutMs: 20_000 });
+    expect((await count(stack))[1]).toBe(before + 1);
   });
 
   it("puts its sockets elsewhere when the folder's path is too long for them", async () => {

@@ -149,7 +149,8 @@ class OwnedStack implements EmbeddedStack {
   async #leaveLast(now: boolean): Promise<void> {
     const attachments = this.#attachments;
     if (attachments !== undefined && attachments.count > 0 && !now) {
-      const which = attachments.count === 1 ? "1 other process uses" : "other processes use";
+      const { count } = attachments;
+      const which = count === 1 ? "1 other process uses" : `${count} other processes use`;
       this.#options.log(`${which} this stack; it stops after them (interrupt again: at once)`);
       await Promise.race([
         attachments.empty(),
@@ -163,6 +164,7 @@ class OwnedStack implements EmbeddedStack {
 
   /** The ownership is given up last: nobody may open the data before it is closed. */
   async #end(): Promise<void> {
+    this.#attachments?.retract();
     removeStackFile(this.#options.dir);
     const stopped = await Promise.allSettled([this.#redis.stop(), this.#postgres.stop()]);
     await this.#attachments?.close();
