@@ -105,16 +105,24 @@ async function measureEngine(services: Services): Promise<void> {
   }
 }
 
+async function measureAll(services: Services): Promise<void> {
+  try {
+    await measureEngine(services);
+    if (wanted("cli")) {
+      add(...(await measureCli(services.dir, options)));
+    }
+  } catch (error) {
+    // What was measured until here took minutes and is still true.
+    console.error(error);
+    process.exitCode = 1;
+  } finally {
+    await services.stop();
+  }
+}
+
 options.peers.forEach(preparePeer);
 const services = await startServices();
-try {
-  await measureEngine(services);
-  if (wanted("cli")) {
-    add(...(await measureCli(services.dir, options)));
-  }
-} finally {
-  await services.stop();
-}
+await measureAll(services);
 const about = machine(services.versions);
 console.log(`${about.cpu}, ${about.cores} cores, ${about.memory}; Node ${about.node}`);
 console.log(`Redis ${about.redis}; ${about.postgres}\n`);

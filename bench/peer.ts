@@ -60,7 +60,9 @@ async function start(services: Services, name: string): Promise<Started> {
       return answered;
     },
     async stop() {
-      child.send({ stop: true });
+      if (child.connected) {
+        child.send({ stop: true }, () => undefined);
+      }
       await gone;
     },
   };

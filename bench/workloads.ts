@@ -15,7 +15,7 @@ export interface Shape {
 
 /** Name of the function that every step calls. */
 export const STEP_FUNCTION = "bench.step";
-/** What every step answers, 50 bytes as JSON. */
+/** What every step answers, 48 bytes as JSON. */
 export const STEP_OUTPUT = { status: "done", value: "0123456789abcdefghij" };
 
 /** `n` steps, one after the other. */
