@@ -1,6 +1,16 @@
 #!/bin/sh
-# Runs the example pipeline on the embedded stack and shows its report.
+# Runs the example pipeline on the embedded stack, shows its report, and says how to go on.
 set -eu
 cd "$(dirname "$0")/.."
 sh scripts/setup.sh
-exec sh test_data/pipeline/run.sh "$@"
+sh test_data/pipeline/run.sh "$@"
+cat <<'END'
+
+That was test_data/pipeline/workflow.yaml with the functions beside it. How to go on:
+  npm run gavotte -- runs                              the run just made, and its id
+  npm run gavotte -- status <run>                      what each of its steps did
+  npm run gavotte -- run test_data/sequence.yaml       a small workflow without functions
+  npm run gavotte -- validate test_data/pipeline/workflow.yaml
+  npm run dev                                          the whole engine, until Ctrl-C
+The data of these commands is in .gavotte/; README.md says the rest.
+END

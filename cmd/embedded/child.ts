@@ -19,8 +19,7 @@ export interface Child {
 
 /**
  * Runs a program; `cat` sees the end of the parent's pipe and then asks the program to stop.
- * It outlives the shell itself being killed. A program that ends first takes its watcher along:
- * the number it had may by then be another process's.
+ * It outlives the shell itself being killed.
  */
 const WATCHDOG = `
 exec 3<&0
@@ -29,11 +28,7 @@ shift
 "$@" </dev/null 3<&- &
 child=$!
 ( cat <&3 >/dev/null; kill -"$signal" "$child" 2>/dev/null ) &
-watcher=$!
 wait "$child"
-code=$?
-kill "$watcher" 2>/dev/null
-exit "$code"
 `;
 
 const OUTPUT_CHARS_KEPT = 4000;
@@ -66,8 +61,6 @@ export function spawnWatched(
     stdio: ["pipe", "pipe", "pipe"],
   });
   child.stdin.on("error", () => undefined);
-  // Its reader waits on this pipe; node keeps the end of it open otherwise.
-  child.once("exit", () => child.stdin.destroy());
   return watched(child);
 }
 
