@@ -96,6 +96,22 @@ describe("a run", () => {
     expect(events).toEqual(["run.started", "node.completed", "run.completed"]);
     expect(status).toBe("COMPLETED");
   });
+
+  it("is followed from where one knows it", async () => {
+    const runId = await client.submit({ workflow: call("builtin.echo") });
+    const places = async (after?: string): Promise<string[]> => {
+      const heard: string[] = [];
+      const options = { timeoutMs: 20_000, ...(after === undefined ? {} : { after }) };
+      for await (const { transitions } of client.follow(runId, options)) {
+        heard.push(...transitions.map(({ position }) => position));
+      }
+      return heard;
+    };
+    const all = await places();
+    for (const [index, position] of all.entries()) {
+      expect(await places(position)).toEqual(all.slice(index + 1));
+    }
+  });
 });
 
 describe("a dead letter", () => {

@@ -8,6 +8,7 @@ import { foldRun, reportOf, summaryOf, type RunReport, type RunSummary } from ".
 import { Submitter, type SubmissionRequest } from "./client-submit.ts";
 import { systemClock, type Clock } from "./clock.ts";
 import { GavotteError } from "./errors.ts";
+import { comparePositions } from "./journal.ts";
 import { globalKeys, partitionOf } from "./keys.ts";
 import {
   cancelRunRow,
@@ -51,6 +52,11 @@ export interface WaitOptions {
   signal?: AbortSignal;
   /** Gives up with a TimeoutError; without it, never. */
   timeoutMs?: number;
+}
+
+export interface FollowOptions extends WaitOptions {
+  /** Position of the last transition that is known already. */
+  after?: string;
 }
 
 export interface RetriedLetter {
@@ -114,23 +120,25 @@ export class Client {
   }
 
   /**
-   * The run's journal as it grows, from its beginning; the last thing yielded has a terminal row
-   * and whatever was still missing.
+   * The run's journal as it grows, from its beginning or after a position; the last thing yielded
+   * has a terminal row and whatever was still missing. Throws GV_RUN_NOT_FOUND.
    */
   async *follow(
     runId: string,
-    options: WaitOptions = {},
+    options: FollowOptions = {},
   ): AsyncGenerator<{ row: RunRow; transitions: ArchivedTransition[] }> {
-    const { signal, timeoutMs } = options;
+    const { signal, timeoutMs, after = "0.-1" } = options;
     const limit = timeoutMs === undefined ? [] : [AbortSignal.timeout(timeoutMs)];
     const ends = AbortSignal.any([...(signal === undefined ? [] : [signal]), ...limit]);
     let pauseMs = POLL_MS_MIN;
-    let nextSeq = 0;
+    let nextSeq = Number.parseInt(after, 10);
     for (;;) {
       ends.throwIfAborted();
       // The row first: when it has ended, the journal read after it is whole.
       const row = await this.#row(runId);
-      const transitions = await readJournal(this.db, runId, nextSeq);
+      const transitions = (await readJournal(this.db, runId, nextSeq)).filter(
+        ({ position }) => comparePositions(position, after) > 0,
+      );
       const last = transitions.at(-1);
       if (last !== undefined) {
         nextSeq = Number.parseInt(last.position, 10) + 1;

@@ -15,7 +15,13 @@ export {
   type FunctionLogLine,
   type JsonObject,
 } from "./define-function.ts";
-export { Client, createClient, type ClientOptions, type WaitOptions } from "./client.ts";
+export {
+  Client,
+  createClient,
+  type ClientOptions,
+  type FollowOptions,
+  type WaitOptions,
+} from "./client.ts";
 export type { RetriedLetter } from "./client.ts";
 export type { NodeReport, RunReport, RunSummary } from "./client-report.ts";
 export type { SubmissionProblem, SubmissionRequest } from "./client-submit.ts";
