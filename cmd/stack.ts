@@ -14,6 +14,7 @@ import { connectPostgres, migrate, type Database } from "../sdk/postgres/index.t
 import type { Config } from "./config.ts";
 import type { Context } from "./context.ts";
 import type { EmbeddedStack } from "./embedded/index.ts";
+import { EXIT, exitCodeOf } from "./exit.ts";
 import { gatewayOf, supervisorOf } from "./roles.ts";
 import { packageVersion } from "./version.ts";
 
@@ -43,6 +44,8 @@ export interface StackOptions {
 }
 
 const ATTACHED_POLL_MS = 100;
+/** How long after the owner's death those attached have noticed it at the latest. */
+const LOSS_NOTICED_MS = 1000;
 /** What services may take beyond their deadline before the process goes on without them. */
 const STOP_GRACE_MS = 5000;
 
@@ -81,6 +84,23 @@ export async function stopServices(
   await Promise.race([stopAll(services, deadlineMs), late, ...lost]).finally(() =>
     clearTimeout(timer),
   );
+}
+
+/**
+ * The error to tell: when the owner of the embedded stack dies, a query may fail before its loss is
+ * noticed, and that a service is away is then only the consequence.
+ */
+export async function causeOf(stack: Stack, error: unknown): Promise<unknown> {
+  if (stack.embedded === null || exitCodeOf(error) !== EXIT.unreachable) {
+    return error;
+  }
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<false>((resolve) => {
+    timer = setTimeout(() => resolve(false), LOSS_NOTICED_MS);
+  });
+  const isLost = await Promise.race([stack.embedded.lost.then(() => true as const), late]);
+  clearTimeout(timer);
+  return isLost ? stack.signal.reason : error;
 }
 
 async function openEmbedded(context: Context, options: StackOptions, dir: string): Promise<Stack> {

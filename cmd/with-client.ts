@@ -3,7 +3,7 @@ import type { Client } from "../sdk/client.ts";
 import { assertSchema } from "../sdk/postgres/index.ts";
 import type { Context } from "./context.ts";
 import { createLogger } from "./logger.ts";
-import { openStack, type Stack } from "./stack.ts";
+import { causeOf, openStack, type Stack } from "./stack.ts";
 
 /** Runs `work` with a client; everything is closed after it. */
 export async function withClient(
@@ -16,6 +16,8 @@ export async function withClient(
   try {
     await assertSchema(stack.db);
     return await work(await stack.client(), stack);
+  } catch (error) {
+    throw await causeOf(stack, error);
   } finally {
     await stack.stop();
   }

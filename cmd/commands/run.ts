@@ -20,7 +20,7 @@ import { createLogger } from "../logger.ts";
 import { readInput } from "../read-input.ts";
 import { readWorkflow, tellDiagnostics, type WorkflowFile } from "../read-workflow.ts";
 import { functionsIn, registryOf, workerId, workerOf } from "../roles.ts";
-import { openStack, stopServices, type Stack } from "../stack.ts";
+import { causeOf, openStack, stopServices, type Stack } from "../stack.ts";
 import { tellEnd } from "../tell-run.ts";
 
 interface Prepared {
@@ -59,6 +59,8 @@ export async function run(
     await worker.start();
     const report = await execute(context, stack, prepared, namespace);
     return tellEnd(context, report);
+  } catch (error) {
+    throw await causeOf(stack, error);
   } finally {
     const deadlineMs = context.signal.aborted ? 0 : config.values.shutdown_ms;
     await stopServices(stack, worker === null ? [] : [worker], deadlineMs);
