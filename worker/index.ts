@@ -134,6 +134,25 @@ class WorkerService implements Worker {
     }
     this.#commands = null;
     this.#lanes.forEach(({ lane }) => lane.quiet());
+    // Redis may be away: what cannot be said to it by then stays pending, and is taken over.
+    const timer = setTimeout(() => {
+      this.#stop.abort();
+      redis.disconnect();
+      this.#readers.forEach((reader) => reader.redis.disconnect());
+    }, deadlineMs + 1000);
+    try {
+      await this.#windDown(redis, deadlineMs);
+    } catch (error) {
+      this.#o.logger.warn({ err: error }, "the worker stopped without giving everything back");
+    } finally {
+      clearTimeout(timer);
+      this.#stop.abort();
+      this.#readers.splice(0).forEach((reader) => reader.redis.disconnect());
+      redis.disconnect();
+    }
+  }
+
+  async #windDown(redis: Redis, deadlineMs: number): Promise<void> {
     // Wakes blocked reads: what they bring is still handed back below.
     await Promise.all(this.#readers.map(({ id }) => redis.client("UNBLOCK", id))).catch(() => 0);
     await Promise.all(this.#reads.splice(0));
@@ -141,8 +160,6 @@ class WorkerService implements Worker {
     this.#stop.abort();
     await Promise.all(this.#loops.splice(0));
     await Promise.all(this.#lanes.splice(0).map(({ lane }) => lane.forget()));
-    this.#readers.splice(0).forEach((reader) => reader.redis.disconnect());
-    redis.disconnect();
   }
 
   async #every(ms: number, task: () => Promise<void>): Promise<void> {
