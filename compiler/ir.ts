@@ -70,6 +70,20 @@ export interface IrRetry {
   max_backoff_ms: number;
   /** Share of the delay that is random, 0.2 means plus or minus 20 %. */
   jitter: number;
+  /** Error codes that are worth another attempt; absent: all that the handler does not rule out. */
+  on?: string[];
+  /** Error codes that are not. */
+  not_on?: string[];
+  /** CEL on `error` ({code, message, details}) and `attempt`: false means no other attempt. */
+  condition?: string;
+}
+
+/** What undoes a completed node when its run fails; see `compensate` in the file format. */
+export interface IrCompensation {
+  function_name: string;
+  /** Template; its names are those of the node's own config, and `output`, the node's output. */
+  params?: Json;
+  queue: string;
 }
 
 export interface IrJoin {
@@ -124,6 +138,16 @@ export interface IrNode {
   synthetic?: true;
   /** Reuse the output of an earlier execution with equal input, for `ttl_ms` (null: for ever). */
   cache?: { ttl_ms: number | null };
+  /** Longest time a token of this node may stand in its queue; then it fails with TIMEOUT. */
+  queue_timeout_ms?: number;
+  compensate?: IrCompensation;
+  /**
+   * Of a `map`: the graph that runs once per element, an IR of its own with nodes from 0. Ids are
+   * unique in the whole file.
+   */
+  body?: Ir;
+  /** Of a `map`: nodes of this IR whose outputs the body reads, ascending. */
+  outer_refs?: number[];
   /** Other nodes whose outputs this node's config reads (`ctx.<id>.output`), ascending. */
   refs: number[];
   /** Other nodes whose outputs the conditions of its out-edges and loop read, ascending. */

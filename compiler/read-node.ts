@@ -76,7 +76,14 @@ export const RETRY_DEFAULTS: IrRetry = {
 function readRetry(value: Json | undefined): IrRetry {
   const given = asObject(value) ?? {};
   const retry = { ...RETRY_DEFAULTS };
-  for (const key of Object.keys(retry) as (keyof IrRetry)[]) {
+  const keys = [
+    "max_attempts",
+    "backoff_ms",
+    "backoff_multiplier",
+    "max_backoff_ms",
+    "jitter",
+  ] as const;
+  for (const key of keys) {
     const part = own(given, key);
     if (typeof part === "number") retry[key] = part;
   }
