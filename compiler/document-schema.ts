@@ -158,6 +158,7 @@ export const DOCUMENT_SCHEMA = {
         timeout_ms: { ...positive, type: ["integer", "null"] },
         priority: { enum: ["high", "normal", "low"] },
         failure: { enum: ["fail_fast", "continue"] },
+        fusion: { type: "boolean" },
       },
       additionalProperties: false,
     },

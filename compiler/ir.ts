@@ -61,6 +61,8 @@ export interface IrSettings {
   timeout_ms: number | null;
   priority: Priority;
   failure: "fail_fast" | "continue";
+  /** False: every node goes through its queue, even where one worker could go on by itself. */
+  fusion?: false;
 }
 
 export interface IrRetry {

@@ -157,5 +157,6 @@ function readSettings(root: JsonObject): IrSettings {
     timeout_ms: typeof timeout === "number" ? timeout : null,
     priority: priority === "high" || priority === "low" ? priority : "normal",
     failure: own(settings, "failure") === "continue" ? "continue" : "fail_fast",
+    ...(own(settings, "fusion") === false ? { fusion: false as const } : {}),
   };
 }

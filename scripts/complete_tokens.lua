@@ -15,11 +15,13 @@ KEYS
 ARGV
   1  epoch     partition epoch
   2  nonce     random, names this call's journal record
-  3  profiles  number of workflow profiles; each is: ir, flags (o output template, t timeout),
+  3  consumer  who calls: the owner of the items' entries, unless they were taken over
+  4  profiles  number of workflow profiles; each is: ir, flags (o output template, t timeout),
                queue_base (its queue q is KEYS[queue_base + q])
   .. items     number of items; each is
-       key, run, epoch, profile, own_queue, entry_id ("" none), results; and per result (the first
-       is the token, the others pure nodes evaluated after it in the same step)
+       key, run, epoch, profile, own_queue, entry_id ("" none; "+" before it: a chain, the caller
+       goes on with the one token that this item activates, on the same entry), results; and per
+       result (the first is the token, the others pure nodes evaluated after it in the same step)
          node, scope, attempt, op and edges in one, value, extra, rest,
          plain effects: count, then node, queue each; others: count, then
            type, node, depth, suffix, queue, position, need, arity each
@@ -32,11 +34,15 @@ ARGV
              round, E loop ends, L D X arrival at a join (live, dead, failed)
 RETURNS array
   1  0, or -100 EPOCH
-  2+ per item: 0 done, 1 done and the run waits for finish_run, -1 RUN_GONE, -2 RUN_EPOCH,
+  2+ per item: 0 done, 1 done and the run waits for finish_run, 2 done and the chain goes on, 3 done
+     and somebody else goes on with the chain (he has the entry), -1 RUN_GONE, -2 RUN_EPOCH,
      -3 TOKEN_NOT_ACTIVE, -4 ATTEMPT_STALE, -5 PLAN_FAILED (unchanged, not acknowledged),
-     -6 APPLY_FAILED (run marked suspect in the journal)
+     -6 APPLY_FAILED (run marked suspect in the journal), -7 ENTRY_YOURS (refused like -3 and -4,
+     but the entry is the caller's: it may stand for a later token of a chain by now)
 EMITS     node.* join.decided loop.round run.completed run.failed run.finishing
-REPEAT    a repeated item is refused by the token's record (-3) and acknowledged
+REPEAT    a repeated item is refused by the token's record (-3). A refused or empty item
+          acknowledges only what the caller owns, or what is of a run that is over: the entry may
+          stand for a token that its new owner is at (21 A11)
 COST      O(effects); a cascade over WORK_MAX arrivals goes on in a token of its own
 ]]
 --- @include "partition"
@@ -44,7 +50,8 @@ COST      O(effects); a cascade over WORK_MAX arrivals goes on in a token of its
 --- @include "token"
 --- @include "run_end"
 local k = { ev = KEYS[1], meta = KEYS[2], timers = KEYS[3], halted = KEYS[4], release = KEYS[5] }
-local nonce = ARGV[2]
+local nonce, consumer = ARGV[2], ARGV[3]
+local PLUS, EMPTY, VOID = 43, 9, -9
 local GROUP, WORK_MAX, PAYLOAD_INLINE_MAX, FINISH_GRACE_MS = "workers", 1000, 4096, 30000
 
 if not open_partition(k.meta, ARGV[1]) then
@@ -53,30 +60,49 @@ end
 
 --- @include "complete_plan"
 --- @include "complete_apply"
+--- @include "entry_owner"
 
-local replies, acks, at = { 0 }, {}, 4 + 3 * tonumber(ARGV[3])
-local item_count = tonumber(ARGV[at])
-at = at + 1
-for i = 1, item_count do
+-- One item: what to reply, and whether its entry is to be acknowledged.
+local function settle_item(at, entry_id, keeps)
   local planned, code = pcall(plan_item, at)
   if not planned then
     redis.log(redis.LOG_WARNING, "gavotte: item of run " .. it.run_id .. " not planned: " .. tostring(code))
-    code = -5
-  elseif code == 0 then
-    local applied, reply = pcall(apply_plan)
-    code = applied and reply or -6
-    if not applied then
-      -- Frozen: nothing is accepted for it until the supervisor has rebuilt it from the journal.
-      pcall(redis.call, "HSET", it.run, "s", "suspect")
-      journal('{"r":"' .. it.run_id .. '","e":"run.suspect"}')
-      redis.log(redis.LOG_WARNING, "gavotte: run " .. it.run_id .. " is suspect: " .. tostring(reply))
+    return -5, false
+  elseif code == EMPTY or code == -3 or code == -4 then
+    local is_owner = entry_id ~= "" and owned_deliveries(own_queue(at), entry_id) ~= nil
+    if code == EMPTY then
+      return 0, is_owner
     end
-  elseif code == 1 then
-    code = 0
+    return is_owner and -7 or code, false
+  elseif code < 0 then
+    return code == VOID and -3 or code, true
   end
-  replies[i + 1] = code
+  keeps = keeps and entry_count == 1
+  local applied, reply = pcall(apply_plan, keeps)
+  if not applied then
+    -- Frozen: nothing is accepted for it until the supervisor has rebuilt it from the journal.
+    pcall(redis.call, "HSET", it.run, "s", "suspect")
+    journal('{"r":"' .. it.run_id .. '","e":"run.suspect"}')
+    redis.log(redis.LOG_WARNING, "gavotte: run " .. it.run_id .. " is suspect: " .. tostring(reply))
+    return -6, true
+  elseif keeps then
+    return keep_entry(own_queue(at), entry_id) and 2 or 3, false
+  end
+  return reply, true
+end
+
+local replies, acks, at = { 0 }, {}, 5 + 3 * tonumber(ARGV[4])
+local item_count = tonumber(ARGV[at])
+at = at + 1
+for i = 1, item_count do
   local entry_id = ARGV[at + 5]
-  if entry_id ~= "" and code ~= -5 then
+  local keeps = string.byte(entry_id, 1) == PLUS
+  if keeps then
+    entry_id = string.sub(entry_id, 2)
+  end
+  local reply, is_settled = settle_item(at, entry_id, keeps)
+  replies[i + 1] = reply
+  if is_settled and entry_id ~= "" then
     local queue = own_queue(at)
     local ids = acks[queue] or {}
     acks[queue] = ids

@@ -12,6 +12,8 @@ export type Settled = (code: number) => void;
 
 export interface BatcherOptions {
   scripts: ScriptRunner;
+  /** This worker's name in the consumer groups. */
+  consumer: string;
   /** Items per call. */
   itemsMax: number;
   /** A call that failed for good: its items stay pending and are taken over later. */
@@ -60,11 +62,12 @@ export class CompletionBatcher {
       return;
     }
     this.#flushing = true;
+    const { scripts, consumer } = this.#options;
     while (this.#items.length > 0) {
       const items = this.#items.splice(0, this.#options.itemsMax);
       const settled = this.#settled.splice(0, this.#options.itemsMax);
       try {
-        const codes = await completeTokens(this.#options.scripts, items);
+        const codes = await completeTokens(scripts, items, consumer);
         settled.forEach((tell, i) => tell(codes[i] as number));
       } catch (error) {
         this.#options.onError(error, items.length);

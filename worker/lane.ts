@@ -20,13 +20,17 @@ import {
   type ScriptRunner,
 } from "../sdk/internal.ts";
 import { CompletionBatcher } from "./batcher.ts";
+import { CHAIN_MS_MAX, CHAIN_NODES_MAX, chainNext, nextToken } from "./chain.ts";
 import type { Executor, Prepared } from "./execute.ts";
 import { finish } from "./finish.ts";
 import { ExecutionError, toExecutionError } from "./kinds/kind.ts";
 import type { Held, Leases } from "./leases.ts";
 import { BATCH_MAX } from "./options.ts";
-import type { Preparer } from "./prepare.ts";
+import { LazyAbort } from "./lazy-abort.ts";
+import { needsOf } from "./needs.ts";
+import type { Preparation, Preparer } from "./prepare.ts";
 import type { QueueReader } from "./reader.ts";
+import { RunData } from "./run-data.ts";
 import { runKind, type RunKindOptions } from "./run-kind.ts";
 import { claim, findStale } from "./takeover.ts";
 
@@ -65,6 +69,7 @@ export class Lane {
     this.#o = options;
     this.#batcher = new CompletionBatcher({
       scripts: options.scripts,
+      consumer: options.consumer,
       itemsMax: BATCH_MAX,
       onError: (error, items) => options.logger.error({ err: error, items }, "batch not settled"),
     });
@@ -170,25 +175,29 @@ export class Lane {
       throw error;
     }
     preparations.forEach((preparation, i) => {
-      const token = tokens[i] as ReadyToken;
-      if (preparation.kind === "unknown") {
-        this.#o.leases.drop(token);
-        this.#o.logger.error({ run: token.runId, ir: token.irHash }, "workflow of token not found");
-        void this.#quarantine(token.queueKey, token.entryId, ["t", JSON.stringify(token)]);
-      } else if (preparation.kind === "drop") {
-        const node = preparation.profile.ir.nodes[token.node];
-        if (node !== undefined) {
-          this.#send(this.#o.executor.item({ ...preparation, node }), token);
-        }
-      } else if (poison && token.kind !== "skip" && token.kind !== "finish") {
-        const message = `delivered ${this.#o.deliveriesMax} times without a result`;
-        const error = new ExecutionError("POISON", message, { retryable: false });
-        this.#poison(preparation.prepared, error);
-      } else {
-        this.#buffer.push({ prepared: preparation.prepared, held: held[i] as Held });
-      }
+      this.#route(preparation, tokens[i] as ReadyToken, held[i] as Held, poison);
     });
     this.#pump();
+  }
+
+  /** What becomes of a token that has been looked up. */
+  #route(preparation: Preparation, token: ReadyToken, held: Held, poison: boolean): void {
+    if (preparation.kind === "unknown") {
+      this.#o.leases.drop(token);
+      this.#o.logger.error({ run: token.runId, ir: token.irHash }, "workflow of token not found");
+      void this.#quarantine(token.queueKey, token.entryId, ["t", JSON.stringify(token)]);
+    } else if (preparation.kind === "drop") {
+      const node = preparation.profile.ir.nodes[token.node];
+      if (node !== undefined) {
+        this.#send(this.#o.executor.item({ ...preparation, node }), token, held);
+      }
+    } else if (poison && token.kind !== "skip" && token.kind !== "finish") {
+      const message = `delivered ${this.#o.deliveriesMax} times without a result`;
+      const error = new ExecutionError("POISON", message, { retryable: false });
+      this.#poison(preparation.prepared, held, error);
+    } else {
+      this.#buffer.push({ prepared: preparation.prepared, held });
+    }
   }
 
   #pump(): void {
@@ -221,7 +230,7 @@ export class Lane {
     const settle = (make: () => CompletionItem): void => {
       this.#running -= 1;
       if (this.#o.leases.has(token)) {
-        this.#send(this.#made(p, make), token);
+        this.#settle(p, held, this.#made(p, make));
       }
       this.#pump();
     };
@@ -246,12 +255,10 @@ export class Lane {
     }
   }
 
-  #poison(p: Prepared, error: ExecutionError): void {
+  #poison(p: Prepared, held: Held, error: ExecutionError): void {
     const vars = this.#o.executor.vars(p, p.token.node, p.node, null);
-    this.#send(
-      this.#made(p, () => this.#o.executor.fail(p, vars, error, 0)),
-      p.token,
-    );
+    const item = this.#made(p, () => this.#o.executor.fail(p, vars, error, 0));
+    this.#send(item, p.token, held);
   }
 
   /** An item that cannot even be made is a failure of its node. */
@@ -265,8 +272,29 @@ export class Lane {
     }
   }
 
-  #send(item: CompletionItem, token: ReadyToken): void {
+  /** Sends a token's item; its chain goes on here if the item allows it. */
+  #settle(p: Prepared, held: Held, item: CompletionItem): void {
+    const isOver =
+      this.#quiet || held.nodes >= CHAIN_NODES_MAX || this.#o.nowMs() - held.sinceMs > CHAIN_MS_MAX;
+    const next = isOver ? null : chainNext(item, p.token.scope);
+    if (next === null) {
+      this.#send(item, p.token, held);
+      return;
+    }
+    item.keeps = true;
+    this.#send(item, p.token, held, () => this.#goOn(p, held, nextToken(p.token, item, next)));
+  }
+
+  #send(item: CompletionItem, token: ReadyToken, held: Held, goOn?: () => void): void {
     this.#batcher.add(item, (code) => {
+      if (code === COMPLETION.goOn && goOn !== undefined) {
+        goOn();
+        return;
+      }
+      if (code === COMPLETION.entryYours) {
+        this.#lookAgain(token, held);
+        return;
+      }
       if (code === COMPLETION.finish) {
         this.#finish(item.profile, token, null);
         return;
@@ -276,6 +304,41 @@ export class Lane {
         this.#o.logger.error({ run: token.runId, node: token.node, code }, "token not settled");
       }
     });
+  }
+
+  /** The next token of a chain, ahead of what waits: its run is on its way already. */
+  #goOn(p: Prepared, held: Held, token: ReadyToken): void {
+    const { profile } = p;
+    const { ir } = profile;
+    held.nodes += 1;
+    held.abort = new LazyAbort();
+    if (this.#quiet) {
+      void this.#giveBack([held]);
+    } else if (needsOf(ir, token.node).context.length > 0) {
+      this.#lookUp(token, held, false);
+    } else {
+      const node = ir.nodes[token.node] as Prepared["node"];
+      this.#buffer.unshift({ prepared: { token, profile, node, data: new RunData(ir) }, held });
+      this.#pump();
+    }
+  }
+
+  /** A refused token whose entry is ours: it may stand for a later one of its chain by now. */
+  #lookAgain(token: ReadyToken, held: Held): void {
+    this.#lookUp(token, held, true);
+  }
+
+  #lookUp(token: ReadyToken, held: Held, redelivered: boolean): void {
+    this.#o.preparer.prepare([token], redelivered).then(
+      ([preparation]) => {
+        this.#route(preparation as Preparation, token, held, false);
+        this.#pump();
+      },
+      (error: unknown) => {
+        this.#o.logger.warn({ err: error, run: token.runId }, "token not looked up: handed back");
+        void this.#giveBack([held]);
+      },
+    );
   }
 
   #finish(profile: RunProfile, token: ReadyToken, entryId: string | null): void {

@@ -12,6 +12,9 @@ export interface Held {
   /** Monotonic ms when it was read or last renewed. */
   renewedMs: number;
   abort: LazyAbort;
+  /** When the entry came into this worker's hands, and how many nodes of its chain it has run. */
+  sinceMs: number;
+  nodes: number;
 }
 
 export class Leases {
@@ -40,7 +43,8 @@ export class Leases {
   }
 
   hold(token: ReadyToken): Held {
-    const held: Held = { token, renewedMs: this.#nowMs(), abort: new LazyAbort() };
+    const now = this.#nowMs();
+    const held: Held = { token, renewedMs: now, abort: new LazyAbort(), sinceMs: now, nodes: 0 };
     this.#held.set(key(token), held);
     return held;
   }

@@ -14,6 +14,7 @@ import {
   type ReadyToken,
   type RunProfile,
 } from "../sdk/internal.ts";
+import { chainReach, chainToken } from "./chain.ts";
 import type { Prepared } from "./execute.ts";
 import { needsOf, outputFields } from "./needs.ts";
 import { RunData } from "./run-data.ts";
@@ -80,6 +81,13 @@ export class Preparer {
       const data = new Map(fields.map((field, at) => [field, read?.[at] ?? null]));
       const isLive = !halted.has(token.runId) && (read === undefined || isActive(token, data));
       const node = profile.ir.nodes[token.node] as IrNode;
+      if (!isLive && redelivered && !halted.has(token.runId) && token.kind !== "finish") {
+        const moved = await this.#moved(token, profile);
+        if (moved !== null) {
+          result.push(...(await this.prepare([moved], true)));
+          continue;
+        }
+      }
       result.push(
         isLive
           ? {
@@ -90,6 +98,20 @@ export class Preparer {
       );
     }
     return result;
+  }
+
+  /** Where the chain of a redelivered entry stands by now; null if none of its tokens is active. */
+  async #moved(token: ReadyToken, profile: RunProfile): Promise<ReadyToken | null> {
+    const reach = chainReach(profile.ir, token.node);
+    if (reach.length === 0) {
+      return null;
+    }
+    const fields = reach.map((node) => `n${node}`);
+    const records = await this.#redis.hmget(this.#keys.run(token.runId), ...CHECKED, ...fields);
+    const [status, epoch] = records;
+    return status === "running" && epoch === token.epoch
+      ? chainToken(profile.ir, token, reach, records.slice(CHECKED.length))
+      : null;
   }
 
   async #profiles(tokens: readonly ReadyToken[]): Promise<(RunProfile | undefined)[]> {

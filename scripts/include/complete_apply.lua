@@ -3,7 +3,8 @@ complete_apply -- write the plan. Only commands that cannot fail by type or size
 ]]
 local HSET_MAX = 1000
 
-local function apply_plan()
+-- `keeps`: the one token that it emits has no entry of its own, the caller goes on with it.
+local function apply_plan(keeps)
   local run, ends = it.run, it.ends
   for i = 1, event_count do
     journal(events[i])
@@ -21,7 +22,7 @@ local function apply_plan()
     redis.call("ZADD", k.timers, dues[i], members[i])
     redis.call("HSET", run, "d" .. timed[i], members[i])
   end
-  for i = 1, entry_count do
+  for i = 1, keeps and 0 or entry_count do
     redis.call("XADD", queues[i], "*", "t", entries[i])
   end
   if ends == "finishing" then

@@ -152,7 +152,7 @@ local function refusal(have, at)
   elseif tried > attempt or (not is_success and attempt ~= tried) then
     return -4
   elseif scope ~= "" and not scope_is_current(it.run, scope) then
-    return -3
+    return VOID
   end
   it.attempt, it.arrivals = attempt, rest
   it.cancels = state == "r"
@@ -172,17 +172,17 @@ end
 
 -- The queue that an item's entry came from.
 local function own_queue(at)
-  return KEYS[ARGV[3 + 3 * ARGV[at + 3]] + ARGV[at + 4]]
+  return KEYS[ARGV[4 + 3 * ARGV[at + 3]] + ARGV[at + 4]]
 end
 
--- Plans the item at `at`: 0 if its plan is to be applied, 1 if there is nothing to apply, else a code.
+-- Plans the item at `at`: 0 if its plan is to be applied, EMPTY if it has none, else a code.
 local function plan_item(at)
   it.run_id, it.epoch = ARGV[at + 1], ARGV[at + 2]
   local results = tonumber(ARGV[at + 6])
   if results == 0 then
-    return 1
+    return EMPTY
   end
-  local profile = 1 + 3 * ARGV[at + 3]
+  local profile = 2 + 3 * ARGV[at + 3]
   it.run, it.ir, it.flags = KEYS[tonumber(ARGV[at])], ARGV[profile], ARGV[profile + 1]
   it.queue_base, it.own_queue = tonumber(ARGV[profile + 2]), own_queue(at)
   at = at + ITEM_FIELDS

@@ -33,6 +33,11 @@ export interface CompletionItem {
   queue: number;
   /** Stream entry to acknowledge; null if the token has none. */
   entryId: string | null;
+  /**
+   * The caller goes on with the one token that the item activates, on the same entry (21 A11): it
+   * is not emitted, and the reply says whether the entry is still the caller's.
+   */
+  keeps?: boolean;
   /** The token, then the pure nodes evaluated after it. Empty: only acknowledge. */
   results: CompletionResult[];
 }
@@ -42,6 +47,10 @@ export const COMPLETION = {
   done: 0,
   /** Done, and the run waits for its output: call finishRun. */
   finish: 1,
+  /** Done, and the caller goes on with the chain. */
+  goOn: 2,
+  /** Done, and the chain's entry is another worker's by now, who goes on with it. */
+  entryLost: 3,
   runGone: -1,
   runEpoch: -2,
   tokenNotActive: -3,
@@ -50,14 +59,20 @@ export const COMPLETION = {
   planFailed: -5,
   /** Partly written; the journal says so and a supervisor repairs the run. */
   applyFailed: -6,
+  /** Refused like tokenNotActive, but the entry is the caller's: what does it stand for by now? */
+  entryYours: -7,
 } as const;
 
-/** Settles a batch; the reply has one COMPLETION code per item, in order. */
+/**
+ * Settles a batch; the reply has one COMPLETION code per item, in order. `consumer` names the caller
+ * in the consumer groups of the items' entries; "" owns none, so an entry that is refused stays.
+ */
 export async function completeTokens(
   scripts: ScriptRunner,
   items: readonly CompletionItem[],
+  consumer = "",
 ): Promise<number[]> {
-  const { keys, args } = encodeCompletion(scripts, items);
+  const { keys, args } = encodeCompletion(scripts, items, consumer);
   const reply = (await scripts.transition("completeTokens", keys, args)) as number[];
   return reply.slice(1);
 }
@@ -66,6 +81,7 @@ export async function completeTokens(
 export function encodeCompletion(
   scripts: ScriptRunner,
   items: readonly CompletionItem[],
+  consumer: string,
 ): { keys: string[]; args: ScriptArg[] } {
   const k = scripts.keys;
   const keys = [k.ev, k.meta, k.timers, k.halted, k.release];
@@ -84,7 +100,7 @@ export function encodeCompletion(
       }
     }
   }
-  const args: ScriptArg[] = [scripts.nonce(), bases.size];
+  const args: ScriptArg[] = [scripts.nonce(), consumer, bases.size];
   const places = new Map<string, number>();
   for (const { profile } of items) {
     if (!places.has(profile.key)) {
@@ -95,7 +111,8 @@ export function encodeCompletion(
   args.push(items.length);
   for (const item of items) {
     args.push(runs.get(item.runId) as number, item.runId, item.epoch);
-    args.push(places.get(item.profile.key) as number, item.queue, item.entryId ?? "");
+    const entry = item.keeps === true ? `+${item.entryId ?? ""}` : (item.entryId ?? "");
+    args.push(places.get(item.profile.key) as number, item.queue, entry);
     args.push(item.results.length);
     for (const r of item.results) {
       const { plain, args: others, closure } = r.plan;

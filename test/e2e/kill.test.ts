@@ -19,7 +19,7 @@ const RUNS = 1000;
 const LEASE_MS = 1000;
 const ROLE = new URL("./role.ts", import.meta.url);
 
-/** Branches, a join, a retry and a loop: about ten steps a run. */
+/** Branches, a join, a retry, a loop and a straight chain: about fifteen steps a run. */
 const workflow = {
   name: "killed",
   nodes: [
@@ -39,6 +39,9 @@ const workflow = {
       config: { loop_back_to: "count", condition: "output.count < 3", max_iterations: 9 },
     },
     { id: "join", type: "function", config: { function_name: "builtin.echo" } },
+    ...["s1", "s2", "s3", "s4", "s5"].map((id) => ({
+      ...{ id, type: "function", config: { function_name: "builtin.counter" } },
+    })),
   ],
   edges: [
     { from: "in", to: "flaky" },
@@ -50,8 +53,13 @@ const workflow = {
     { from: "flaky", to: "join" },
     { from: "even", to: "join" },
     { from: "odd", to: "join" },
+    { from: "join", to: "s1" },
+    { from: "s1", to: "s2" },
+    { from: "s2", to: "s3" },
+    { from: "s3", to: "s4" },
+    { from: "s4", to: "s5" },
   ],
-  output: { joined: "${ctx.join.output}", k: "${input.k}" },
+  output: { joined: "${ctx.join.output}", k: "${input.k}", straight: "${ctx.s5.output}" },
 };
 
 let testing: { redis: TestRedis; database: TestDatabase };

@@ -1,7 +1,8 @@
 /**
  * Drives runs through the real scripts on a real Redis, with the worker's own planning code and a
  * schedule drawn from a seed: consumers that die before or after a call, entries stolen from live
- * consumers, results sent twice or late, several items of one run in a batch, timers fired twice.
+ * consumers, results sent twice or late, several items of one run in a batch, timers fired twice,
+ * chains that one consumer runs without a queue hop, or does not.
  * One process, no threads, no clock: the same seed gives the same schedule.
  */
 import type { Json } from "../../compiler/ir.ts";
@@ -21,6 +22,7 @@ import {
   type RunProfile,
 } from "./imports.ts";
 import { Executor, type Prepared } from "../../worker/execute.ts";
+import { chainNext, nextToken } from "../../worker/chain.ts";
 import { finish } from "../../worker/finish.ts";
 import { toExecutionError } from "../../worker/kinds/kind.ts";
 import { Preparer } from "../../worker/prepare.ts";
@@ -39,6 +41,20 @@ export interface Schedule {
   late: number;
 }
 
+/** A token and the consumer that it was delivered to. */
+interface Held {
+  token: ReadyToken;
+  consumer: string;
+  /** Nothing is taken for granted: its record is read, its chain looked for. */
+  again?: boolean;
+}
+
+/** An item on its way, with what its sender knows of it. */
+interface Sent {
+  item: CompletionItem;
+  held: Held;
+}
+
 export interface DriveResult {
   records: JournalRecord[];
   hash: { [field: string]: string };
@@ -54,8 +70,8 @@ export class Driver {
   readonly #s: Schedule;
   readonly #preparer: Preparer;
   readonly #executor: Executor;
-  #held: ReadyToken[] = [];
-  #late: CompletionItem[] = [];
+  #held: Held[] = [];
+  #late: Sent[] = [];
 
   constructor(partition: TestPartition, profile: RunProfile, schedule: Schedule) {
     this.#p = partition;
@@ -136,20 +152,23 @@ export class Driver {
       ...keys.map(() => ">"),
     )) as [string, [string, string[]][]][] | null;
     for (const [key, entries] of reply ?? []) {
-      this.#held.push(...entries.map(([id, fields]) => parseEntry(key, id, fields) as ReadyToken));
+      for (const [id, fields] of entries) {
+        this.#held.push({ token: parseEntry(key, id, fields) as ReadyToken, consumer });
+      }
     }
   }
 
   /** Another consumer takes everything pending: of the dead and of the living. */
   async #steal(): Promise<boolean> {
-    const tokens = await claimAll(this.#p.redis, this.#profile.queueKeys, this.#pick(CONSUMERS));
-    this.#held.push(...tokens);
+    const consumer = this.#pick(CONSUMERS);
+    const tokens = await claimAll(this.#p.redis, this.#profile.queueKeys, consumer);
+    this.#held.push(...tokens.map((token) => ({ token, consumer, again: true })));
     return tokens.length > 0;
   }
 
   async #complete(): Promise<void> {
     const count = 1 + Math.floor(this.#s.random() * 4);
-    const tokens: ReadyToken[] = [];
+    const tokens: Held[] = [];
     for (let i = 0; i < count && this.#held.length > 0; i++) {
       const at = Math.floor(this.#s.random() * this.#held.length);
       tokens.push(...this.#held.splice(at, 1));
@@ -171,27 +190,31 @@ export class Driver {
     }
   }
 
-  async #items(tokens: ReadyToken[]): Promise<CompletionItem[]> {
-    const isRedelivered = this.#s.random() < 0.5;
-    const items: CompletionItem[] = [];
-    for (const preparation of await this.#preparer.prepare(tokens, isRedelivered)) {
-      if (preparation.kind === "unknown") {
+  async #items(held: Held[]): Promise<Sent[]> {
+    const sent: Sent[] = [];
+    for (const one of held) {
+      const redelivered = one.again === true || this.#s.random() < 0.5;
+      const [preparation] = await this.#preparer.prepare([one.token], redelivered);
+      if (preparation === undefined || preparation.kind === "unknown") {
         throw new Error("a token of an unknown workflow");
       }
       if (preparation.kind === "drop") {
         const { token, profile } = preparation;
         const node = profile.ir.nodes[token.node];
         if (node !== undefined) {
-          items.push(this.#executor.item({ token, profile, node }));
+          sent.push({ item: this.#executor.item({ token, profile, node }), held: one });
         }
       } else if (preparation.prepared.token.kind === "finish") {
         const { token } = preparation.prepared;
         await finish(this.#p.scripts, this.#profile, token, token.entryId);
       } else {
-        items.push(this.#execute(preparation.prepared));
+        const { token } = preparation.prepared;
+        const item = this.#execute(preparation.prepared);
+        item.keeps = chainNext(item, token.scope) !== null && this.#s.random() < 0.7;
+        sent.push({ item, held: { ...one, token } });
       }
     }
-    return items;
+    return sent;
   }
 
   #execute(p: Prepared): CompletionItem {
@@ -207,20 +230,35 @@ export class Driver {
     }
   }
 
-  async #send(items: CompletionItem[]): Promise<void> {
-    if (items.length === 0) {
-      return;
+  /** One call per consumer, in order. */
+  async #send(sent: Sent[]): Promise<void> {
+    for (const consumer of CONSUMERS) {
+      const own = sent.filter(({ held }) => held.consumer === consumer);
+      if (own.length > 0) {
+        await this.#call(own, consumer);
+      }
     }
-    const codes = await completeTokens(this.#p.scripts, items);
+  }
+
+  async #call(sent: Sent[], consumer: string): Promise<void> {
+    const items = sent.map(({ item }) => item);
+    const codes = await completeTokens(this.#p.scripts, items, consumer);
     for (const [i, code] of codes.entries()) {
-      const item = items[i] as CompletionItem;
+      const { item, held } = sent[i] as Sent;
       if (code === COMPLETION.planFailed || code === COMPLETION.applyFailed) {
         throw new Error(`item not settled (${code}): ${JSON.stringify(item.results)}`);
       }
-      // Sometimes the worker dies here: the finish timer brings the run to another one.
-      if (code === COMPLETION.finish && this.#s.random() >= this.#s.die) {
+      if (this.#s.random() < this.#s.die) {
+        continue; // died with the answer: a timer or a redelivery brings the rest to another one
+      }
+      if (code === COMPLETION.finish) {
         const queueKey = item.profile.queueKeys[item.queue] as string;
         await finish(this.#p.scripts, item.profile, { ...item, queueKey }, null);
+      } else if (code === COMPLETION.goOn) {
+        const node = chainNext(item, held.token.scope) as number;
+        this.#held.push({ token: nextToken(held.token, item, node), consumer });
+      } else if (code === COMPLETION.entryYours) {
+        this.#held.push({ ...held, again: true });
       }
     }
   }

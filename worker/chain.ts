@@ -1,0 +1,104 @@
+/**
+ * Straight chains: one worker goes from a node to the next without a queue hop in between, each node
+ * settled and journalled on its own (20 §6, 21 A11).
+ *
+ * The tokens of a chain share the stream entry of the first. It stays pending until the last of
+ * them is settled, and the script that settles one says whether the entry is still the caller's:
+ * only then does the worker go on. A worker that dies leaves the entry behind; whoever takes it over
+ * reads in the run which token of the chain is active and begins there.
+ */
+import type { Ir } from "../compiler/ir.ts";
+import {
+  parseRecord,
+  type CompletionItem,
+  type ReadyToken,
+  type TokenRecord,
+} from "../sdk/internal.ts";
+
+/** Fair to others: a chain goes back to the queue after so many nodes, or so long. */
+export const CHAIN_NODES_MAX = 64;
+export const CHAIN_MS_MAX = 250;
+/** Nodes behind the first among which a chain's active token is looked for. */
+const REACH_MAX = 256;
+const EFFECT_FIELDS = 8;
+
+/**
+ * The node that the chain goes on with after this item: the only one that it activates, if that
+ * stands in the same scope and queue. Null: the token's successors go through their queues.
+ */
+export function chainNext(item: CompletionItem, scope: string): number | null {
+  let next: string | null = null;
+  for (const { op, plan } of item.results) {
+    const { plain, args } = plan;
+    if (op !== "C" && op !== "F") {
+      return null;
+    }
+    const isSingle = plain.length === 2 && args.length === 0 && scope === "";
+    const isInRound = plain.length === 0 && isPlainEffect(args, scope);
+    const isFused = plain.length === 0 && args.length === EFFECT_FIELDS && args[0] === "F";
+    if ((isSingle || isInRound) && next === null) {
+      next = (isSingle ? plain[0] : args[1]) as string;
+    } else if (!isFused && (plain.length > 0 || args.length > 0)) {
+      return null;
+    }
+  }
+  const { ir } = item.profile;
+  const index = Number(next ?? "-1");
+  const isWanted = ir.nodes[index]?.queue === item.queue && ir.settings.fusion !== false;
+  return isWanted ? index : null;
+}
+
+/** One activation in the token's own round. */
+function isPlainEffect(args: readonly string[], scope: string): boolean {
+  const [type, , depth, suffix] = args;
+  const own = scope === "" ? 0 : scope.split("/").length;
+  return args.length === EFFECT_FIELDS && type === "T" && suffix === "" && Number(depth) === own;
+}
+
+/** The token that comes after this one; its input is the output of the item's last result. */
+export function nextToken(token: ReadyToken, item: CompletionItem, node: number): ReadyToken {
+  const payload = item.results.at(-1)?.value ?? "null";
+  return { ...token, node, attempt: 1, kind: "run", arrivals: "", payload, skipValue: null };
+}
+
+/** Nodes that a chain which began at `start` may have come to, in topological order. */
+export function chainReach(ir: Ir, start: number): number[] {
+  const first = ir.nodes[start];
+  const found = new Set<number>();
+  const stack = [start];
+  for (let at = stack.pop(); at !== undefined && found.size < REACH_MAX; at = stack.pop()) {
+    for (const edge of ir.nodes[at]?.out ?? []) {
+      const to = ir.edges[edge]?.to ?? -1;
+      const node = ir.nodes[to];
+      const isHead = (node?.head_of.length ?? 0) > 0;
+      if (node?.in.length === 1 && node.loop === first?.loop && !isHead && !found.has(to)) {
+        found.add(to);
+        stack.push(to);
+      }
+    }
+  }
+  return [...found].sort((a, b) => a - b);
+}
+
+/**
+ * Where the chain of a redelivered entry stands, from the records of `chainReach`: the token to go
+ * on with, null if none of them is active.
+ */
+export function chainToken(
+  ir: Ir,
+  token: ReadyToken,
+  reach: readonly number[],
+  records: readonly (string | null)[],
+): ReadyToken | null {
+  const queue = ir.nodes[token.node]?.queue;
+  for (const [i, node] of reach.entries()) {
+    const record: TokenRecord | null = parseRecord(records[i]);
+    const isActive = record?.state === "a" && record.scope === token.scope;
+    if (record !== null && isActive && ir.nodes[node]?.queue === queue) {
+      const { attempt } = record;
+      const fresh = { kind: "run", arrivals: "", payload: null, skipValue: null } as const;
+      return { ...token, ...fresh, node, attempt };
+    }
+  }
+  return null;
+}
