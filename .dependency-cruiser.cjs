@@ -117,7 +117,7 @@ module.exports = {
       "^gateway/",
       "^(worker|supervisor|cmd)/",
     ),
-    face("condition", ["index.ts", "types.ts"]),
+    face("condition", ["index.ts", "types.ts", "suggest.ts"]),
     face("compiler", ["index.ts", "ir.ts"]),
     // Several faces, so that nobody loads what they do not use: internal.ts is the engine's, the
     // client's is of those who submit runs, Postgres comes with its driver, and the errors are

@@ -20,7 +20,7 @@ import {
   type OptionSpec,
   type OptionValue,
 } from "./config-options.ts";
-import { nearest } from "./nearest.ts";
+import { nearestName } from "../condition/suggest.ts";
 
 export interface Config {
   readonly values: ConfigValues;
@@ -200,7 +200,7 @@ function fromFlags(flags: { readonly [name: string]: unknown }): Given[] {
 }
 
 function unknownOption(name: string): string {
-  const near = nearest(name, OPTION_NAMES);
+  const near = nearestName(name, OPTION_NAMES);
   const hint =
     near === undefined ? `options are ${OPTION_NAMES.join(", ")}` : `did you mean ${near}?`;
   return `there is no option "${name}"; ${hint}`;

@@ -1,6 +1,6 @@
 /** Options of single commands that are more than text. */
 import { GavotteError } from "../sdk/errors.ts";
-import { nearest } from "./nearest.ts";
+import { nearestName } from "../condition/suggest.ts";
 
 const LIMIT_MAX = 10_000;
 
@@ -18,7 +18,7 @@ export function readLimit(text: string | undefined): number {
 export function readChoice<T extends string>(flag: string, text: string, known: readonly T[]): T {
   const found = known.find((word) => word === text);
   if (found === undefined) {
-    const near = nearest(text, known);
+    const near = nearestName(text, known);
     const hint = near === undefined ? "" : `; did you mean ${near}?`;
     const message = `${flag} must be one of ${known.join(", ")}, not "${text}"${hint}`;
     throw new GavotteError("GV_BAD_INPUT", message);

@@ -16,7 +16,6 @@ import type { Kind } from "./kinds/kind.ts";
 import { LOOP_PROPERTIES } from "./kinds/loop-properties.ts";
 import { checkSchema } from "./schema-check.ts";
 import { joinPointer } from "./source-map.ts";
-import { didYouMean } from "./suggest.ts";
 
 export interface ConfigOwner {
   id: string;
@@ -60,7 +59,7 @@ function reportConfig(
       code: "GV4003",
       pointer: base + problem.pointer,
       message: `${kind.type} \`${owner.id}\`: ${problem.message.replace("the value", "config")}`,
-      hint: problem.hint,
+      ...(problem.meant && { meant: problem.meant }),
     });
   }
   if (takesParams(config, kind) && own(config, "params") === undefined) return;
@@ -72,7 +71,7 @@ function reportConfig(
       pointer: joinPointer(base, key),
       atKey: true,
       message: `unknown key \`${key}\` in the config of ${kind.type} \`${owner.id}\``,
-      hint: didYouMean(key, known),
+      meant: { name: key, known },
     });
   }
 }

@@ -20,7 +20,6 @@ import type {
   WorkflowDocument,
 } from "./document.ts";
 import type { EdgeOn } from "./ir.ts";
-import { didYouMean } from "./suggest.ts";
 
 /** A node of the graph: of the document, or made here to fan out. */
 export interface FlatNode {
@@ -134,7 +133,7 @@ class Expander {
       code: "GV2001",
       pointer: ref.pointer,
       message: `${what} \`${ref.id}\`, but there is no such node`,
-      hint: didYouMean(ref.id, this.graph.indexOf.keys()),
+      meant: { name: ref.id, known: this.graph.indexOf.keys() },
     });
     return undefined;
   }

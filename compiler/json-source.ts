@@ -11,13 +11,20 @@ import type { PlacedNode } from "./source-map.ts";
 export class SyntaxProblem extends Error {
   readonly offset: number;
   readonly hint: string | undefined;
+  /** What to write instead of the character at the offset. */
+  readonly fix: string | undefined;
   readonly isDepth: boolean;
 
-  constructor(message: string, offset: number, hint?: string, isDepth = false) {
+  constructor(
+    message: string,
+    offset: number,
+    remedy: { hint?: string; fix?: string; isDepth?: boolean } = {},
+  ) {
     super(message);
     this.offset = offset;
-    this.hint = hint;
-    this.isDepth = isDepth;
+    this.hint = remedy.hint;
+    this.fix = remedy.fix;
+    this.isDepth = remedy.isDepth ?? false;
   }
 }
 
@@ -40,7 +47,7 @@ export function scanJson(text: string, depthMax: number): ScannedJson {
 }
 
 interface Member {
-  key: number;
+  key: PlacedNode;
   node: PlacedNode;
 }
 
@@ -75,29 +82,31 @@ class Scanner {
     if (char === "{" || char === "[") {
       if (this.#path.length >= this.#depthMax) {
         const message = `nested deeper than ${this.#depthMax} levels`;
-        throw new SyntaxProblem(message, this.#at, undefined, true);
+        throw new SyntaxProblem(message, this.#at, { isDepth: true });
       }
       return char === "{" ? this.#object() : this.#array();
     }
     const start = this.#at;
     if (char === '"') {
-      const isPlain = this.#string();
-      return scalar(start, isPlain ? start + 1 : undefined);
+      this.#string();
+      return new JsonString(this.#text, start, this.#at);
     }
-    if (this.#skip(NUMBER) || this.#skip(WORD)) return scalar(start);
+    if (this.#skip(NUMBER) || this.#skip(WORD)) return new JsonScalar(start, this.#at);
     return this.#fail(char === undefined ? "the text ends too early" : this.#unexpected());
   }
 
   #object(): PlacedNode {
     const start = this.#at++;
     const members = new Map<string, Member>();
+    const child = (key: string): Member | undefined => members.get(key);
     this.#skipSpace();
-    if (this.#take("}")) return container(start, (key) => members.get(key));
+    if (this.#take("}")) return { start, end: this.#at, child };
     for (;;) {
       this.#skipSpace();
       const keyAt = this.#at;
       if (this.#text[keyAt] !== '"') this.#fail(this.#keyProblem());
       this.#string();
+      const placed = new JsonString(this.#text, keyAt, this.#at);
       const key = JSON.parse(this.#text.slice(keyAt, this.#at)) as string;
       if (members.has(key)) {
         this.duplicates.push({ pointer: [...this.#path, key], key, offset: keyAt });
@@ -105,9 +114,9 @@ class Scanner {
       this.#skipSpace();
       if (!this.#take(":")) this.#fail("expected `:` after the key");
       this.#path.push(key);
-      members.set(key, { key: keyAt, node: this.#value() });
+      members.set(key, { key: placed, node: this.#value() });
       this.#path.pop();
-      if (this.#endOf("}")) return container(start, (name) => members.get(name));
+      if (this.#endOf("}")) return { start, end: this.#at, child };
     }
   }
 
@@ -116,15 +125,15 @@ class Scanner {
     const items: PlacedNode[] = [];
     const child = (key: string): Member | undefined => {
       const node = /^\d+$/.test(key) ? items[Number(key)] : undefined;
-      return node && { key: node.start, node };
+      return node && { key: node, node };
     };
     this.#skipSpace();
-    if (this.#take("]")) return container(start, child);
+    if (this.#take("]")) return { start, end: this.#at, child };
     for (;;) {
       this.#path.push(String(items.length));
       items.push(this.#value());
       this.#path.pop();
-      if (this.#endOf("]")) return container(start, child);
+      if (this.#endOf("]")) return { start, end: this.#at, child };
     }
   }
 
@@ -139,24 +148,22 @@ class Scanner {
     }
     this.#skipSpace();
     if (this.#text[this.#at] === close) {
-      throw new SyntaxProblem("trailing comma", comma, "JSON allows none: remove it");
+      const hint = "JSON allows none: remove it";
+      throw new SyntaxProblem("trailing comma", comma, { hint, fix: "" });
     }
     return false;
   }
 
-  /** Skip a string; whether it is spelt without escapes. */
-  #string(): boolean {
+  #string(): void {
     const start = this.#at++;
-    let isPlain = true;
     for (; this.#at < this.#text.length; this.#at++) {
       const code = this.#text.charCodeAt(this.#at);
       if (code === 0x22) {
         this.#at++;
-        return isPlain;
+        return;
       }
       if (code < 0x20) this.#fail("a control character in a string must be written as an escape");
       if (code !== 0x5c) continue;
-      isPlain = false;
       const rest = this.#text.slice(this.#at + 1, this.#at + 6);
       if (!/^(?:["\\/bfnrt]|u[0-9a-fA-F]{4})/.test(rest)) this.#fail("bad escape in a string");
       this.#at++;
@@ -199,10 +206,39 @@ class Scanner {
   }
 }
 
-function scalar(start: number, textStart?: number): PlacedNode {
-  return { start, textStart, child: () => undefined };
+/** A number or a word. Classes, since a document has many of them. */
+class JsonScalar implements PlacedNode {
+  readonly start: number;
+  readonly end: number;
+
+  constructor(start: number, end: number) {
+    this.start = start;
+    this.end = end;
+  }
+
+  child(): undefined {
+    return undefined;
+  }
 }
 
-function container(start: number, child: (key: string) => Member | undefined): PlacedNode {
-  return { start, child };
+class JsonString extends JsonScalar {
+  readonly #text: string;
+
+  constructor(text: string, start: number, end: number) {
+    super(start, end);
+    this.#text = text;
+  }
+
+  get textLength(): number {
+    return (JSON.parse(this.#text.slice(this.start, this.end)) as string).length;
+  }
+
+  /** Walks over the escapes, each of which is one unit of the value. */
+  textAt(offset: number): number | undefined {
+    let at = this.start + 1;
+    for (let left = offset; left > 0 && at < this.end - 1; left--) {
+      at += this.#text[at] !== "\\" ? 1 : this.#text[at + 1] === "u" ? 6 : 2;
+    }
+    return Math.min(at, this.end - 1);
+  }
 }

@@ -15,7 +15,6 @@ import { buildDominators } from "./dominators.ts";
 import type { Dominators } from "./dominators.ts";
 import type { Graph } from "./graph.ts";
 import { LOOP_DEPTH_MAX } from "./limits.ts";
-import { didYouMean } from "./suggest.ts";
 
 export interface GraphLoop {
   head: number;
@@ -65,7 +64,7 @@ function findBody(
       code: "GV2011",
       pointer: source.head.pointer,
       message: `loop \`${name}\` goes back to \`${source.head.id}\`, but there is no such node`,
-      hint: didYouMean(source.head.id, graph.indexOf.keys()),
+      meant: { name: source.head.id, known: graph.indexOf.keys() },
     });
     return undefined;
   }

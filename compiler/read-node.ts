@@ -17,7 +17,6 @@ import { LOOP_PROPERTIES, LOOP_SCHEMA } from "./kinds/loop-properties.ts";
 import { resolveType, TYPE_NAMES } from "./kinds/types.ts";
 import { reportShape } from "./report-shape.ts";
 import { checkSchema, describeValue } from "./schema-check.ts";
-import { didYouMean } from "./suggest.ts";
 
 /** The node in `entry`, or undefined if it has no usable id. */
 export function readNode(
@@ -59,7 +58,8 @@ function readType(value: Json | undefined, pointer: string, reporter: Reporter):
     code: "GV4001",
     pointer: `${pointer}/type`,
     message: `unknown node type \`${value}\``,
-    hint: didYouMean(value, TYPE_NAMES) ?? `there is: ${TYPE_NAMES.join(", ")}`,
+    hint: `there is: ${TYPE_NAMES.join(", ")}`,
+    meant: { name: value, known: TYPE_NAMES },
   });
   return null;
 }

@@ -5,7 +5,7 @@
  */
 import type { Reference } from "../condition/index.ts";
 import { Certainty } from "./certainty.ts";
-import type { DiagnosticCode, Reporter } from "./diagnostics.ts";
+import type { DiagnosticCode, Report, Reporter } from "./diagnostics.ts";
 import type { ExpressionSource, WorkflowDocument } from "./document.ts";
 import type { FlatNode } from "./expand.ts";
 import { ALL_VARIABLES, ExpressionReader, rewriteOwnOutput } from "./expressions.ts";
@@ -16,7 +16,6 @@ import { looksLikeJavaScript, suggestCel } from "./javascript.ts";
 import { kindOf } from "./kinds/index.ts";
 import type { LoopForest } from "./loops.ts";
 import { joinPointer, parsePointer } from "./source-map.ts";
-import { didYouMean } from "./suggest.ts";
 
 /** What one node reads, by index. */
 export interface NodeReads {
@@ -94,9 +93,12 @@ export class ReferenceChecker {
   }
 
   #checkGraph(graph: Graph, forest: LoopForest): void {
+    // Where a loop was refused, who is in its body is not known: that is said once, not per reader.
+    const loops = graph.nodes.filter((node) => node.source?.loop).length;
+    const isWhole = forest.loops.length >= loops;
     graph.nodes.forEach((node, index) => {
       const reads = this.reads[index] ?? newReads();
-      const inLoop = forest.innermost[index] !== null;
+      const inLoop = !isWhole || forest.innermost[index] !== null;
       this.#checkConfig(node, index, inLoop, reads);
       const conditions = (graph.out[index] ?? []).map((edge) => graph.edges[edge]?.condition);
       for (const condition of [...conditions, node.source?.loop?.condition]) {
@@ -190,7 +192,9 @@ export class ReferenceChecker {
     }
     for (const problem of problems) {
       const code = problem.kind === "parse" ? "GV3001" : "GV3002";
-      this.#report(code, place, text, problem.start, problem.message, problem.hint);
+      const { message, hint, fix } = problem;
+      const part = fix === undefined ? undefined : partOf(problem, fix);
+      this.#report(code, place, text, problem, { message, hint, fix: part });
     }
     for (const ref of references) this.#checkReference(ref, place, text);
     return references;
@@ -202,7 +206,11 @@ export class ReferenceChecker {
       cel === undefined
         ? "expressions are CEL; for more than CEL can say use a function node"
         : `in CEL: ${cel}`;
-    this.#report("GV3003", place, text, 0, "this is JavaScript; expressions are CEL", hint);
+    const message = "this is JavaScript; expressions are CEL";
+    // Inside a template it is the expression that is replaced, not the text around it.
+    const start = text.lastIndexOf(source);
+    const fix = cel === undefined ? undefined : partOf({ start, end: start + source.length }, cel);
+    this.#report("GV3003", place, text, { start: 0, end: text.length }, { message, hint, fix });
   }
 
   #checkReference(ref: Reference, place: Place, text: string): void {
@@ -212,7 +220,13 @@ export class ReferenceChecker {
     if (root !== "ctx" || id === undefined) return;
     if (!this.#ids.has(id)) {
       const message = `ctx refers to \`${id}\`, but there is no such node`;
-      return this.#report("GV3004", place, text, ref.start, message, didYouMean(id, this.#ids));
+      const at = text.slice(ref.start, ref.end).indexOf(id);
+      const named = { start: ref.start + at, end: ref.start + at + id.length };
+      const range = at < 0 ? ref : named;
+      return this.#report("GV3004", place, text, range, {
+        message,
+        meant: { name: id, known: this.#ids },
+      });
     }
     const index = this.#graph?.indexOf.get(id);
     if (index === undefined || id === place.own) return;
@@ -231,14 +245,8 @@ export class ReferenceChecker {
           ? `\`${id}\` reads its own output before it has one`
           : `\`${id}\` is not upstream of \`${reader}\`: it need not have run by then`;
       const hint = `draw an edge, directly or over other nodes, from \`${id}\` to \`${reader}\``;
-      return this.#report(
-        "GV3005",
-        place,
-        text,
-        ref.start,
-        message,
-        id === reader ? undefined : hint,
-      );
+      const shown = id === reader ? undefined : hint;
+      return this.#report("GV3005", place, text, ref, { message, hint: shown });
     }
     if (ref.guarded) return;
     const isThere =
@@ -250,7 +258,7 @@ export class ReferenceChecker {
     const message = `\`${id}\` has an output only in some of the cases in which ${where}`;
     const name = /^[A-Za-z_]\w*$/.test(id) ? `ctx.${id}` : `ctx["${id}"]`;
     const hint = `guard it: has(${name}.output) ? … : …`;
-    this.#report("GV3006", place, text, ref.start, message, hint);
+    this.#report("GV3006", place, text, ref, { message, hint });
   }
 
   #reportUnknownHere(ref: Reference, root: string, place: Place, text: string): void {
@@ -258,34 +266,37 @@ export class ReferenceChecker {
     if (!ALL_VARIABLES.has(root)) return;
     if (root === "iteration") {
       const message = "`iteration` is known in the body of a loop only";
-      return this.#report("GV3007", place, text, ref.start, message);
+      return this.#report("GV3007", place, text, ref, { message });
     }
     if (root === "secrets") {
       const message = "`secrets` are known in the config of http, llm and emit nodes only";
-      return this.#report("GV3008", place, text, ref.start, message);
+      return this.#report("GV3008", place, text, ref, { message });
     }
     const names = [...place.variables].toSorted().join(", ");
     const message = `\`${root}\` is not known here`;
-    this.#report("GV3009", place, text, ref.start, message, `known here: ${names}`);
+    this.#report("GV3009", place, text, ref, { message, hint: `known here: ${names}` });
   }
 
   #report(
     code: DiagnosticCode,
     place: Place,
     text: string,
-    start: number,
-    message: string,
-    hint?: string,
+    { start, end }: { start: number; end: number },
+    what: Pick<Report, "message" | "hint" | "fix" | "meant">,
   ): void {
     const isAsWritten = valueAt(this.#original, place.pointer) === text;
-    this.#reporter.report({
-      code,
-      pointer: place.pointer,
-      message,
-      hint,
-      offset: isAsWritten ? start : undefined,
-    });
+    const part = isAsWritten ? { offset: start, length: end - start } : {};
+    // A fix of something that was rewritten on reading has no place in the file.
+    const fix = isAsWritten ? what.fix : null;
+    this.#reporter.report({ code, pointer: place.pointer, ...what, ...part, fix });
   }
+}
+
+function partOf(
+  { start, end }: { start: number; end: number },
+  text: string,
+): { text: string; offset: number; length: number } {
+  return { text, offset: start, length: end - start };
 }
 
 function newReads(): NodeReads {

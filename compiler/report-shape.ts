@@ -16,7 +16,7 @@ export function reportShape(
       pointer: pointer + problem.pointer,
       atKey: problem.kind === "unknown",
       message: problem.message,
-      hint: problem.hint,
+      ...(problem.meant && { meant: problem.meant }),
     });
   }
 }

@@ -8,15 +8,16 @@
 import { Ajv2020 } from "ajv/dist/2020.js";
 import type { AnySchema, ErrorObject, ValidateFunction } from "ajv/dist/2020.js";
 import type { Json } from "./ir.ts";
+import { REPORTED_MAX } from "./diagnostics.ts";
 import { joinPointer } from "./source-map.ts";
-import { didYouMean } from "./suggest.ts";
 
 export interface SchemaProblem {
   kind: "unknown" | "missing" | "wrong";
   /** Of the value, relative to the one that was checked. */
   pointer: string;
   message: string;
-  hint?: string;
+  /** A misspelt name, and those that are known at its place. */
+  meant?: { name: string; known: readonly string[] };
 }
 
 const ajv = new Ajv2020({
@@ -42,8 +43,10 @@ export function checkSchema(schema: AnySchema, value: Json): SchemaProblem[] {
 }
 
 function describeErrors(errors: readonly ErrorObject[]): SchemaProblem[] {
+  // More than can be shown are not put into words.
   const problems = errors
     .filter((error) => !/\/(?:anyOf|oneOf)\/\d+\//.test(error.schemaPath))
+    .slice(0, 2 * REPORTED_MAX)
     .map(describeError);
   // One value that breaks several rules of a schema with `x-expect` says the same thing each time.
   const seen = new Set<string>();
@@ -61,12 +64,11 @@ function describeError(error: ErrorObject): SchemaProblem {
   const params = error.params as Record<string, unknown>;
   if (error.keyword === "additionalProperties") {
     const name = String(params["additionalProperty"]);
-    const hint = didYouMean(name, Object.keys(parent?.properties ?? {}));
     return {
       kind: "unknown",
       pointer: joinPointer(pointer, name),
       message: `unknown property \`${name}\``,
-      ...(hint === undefined ? {} : { hint }),
+      meant: { name, known: Object.keys(parent?.properties ?? {}) },
     };
   }
   if (error.keyword === "required") {
@@ -81,16 +83,15 @@ function describeError(error: ErrorObject): SchemaProblem {
     return { kind: "wrong", pointer, message: `${subject} must be ${expected}, not ${found}` };
   }
   if (error.keyword === "enum") {
-    const allowed = (params["allowedValues"] as Json[]).map((value) => JSON.stringify(value));
-    const hint =
-      typeof error.data === "string"
-        ? didYouMean(error.data, (params["allowedValues"] as Json[]).map(String))
-        : undefined;
+    const allowed = params["allowedValues"] as Json[];
+    const shown = allowed.map((value) => JSON.stringify(value)).join(", ");
     return {
       kind: "wrong",
       pointer,
-      message: `${subject} must be one of ${allowed.join(", ")}, not ${found}`,
-      ...(hint === undefined ? {} : { hint }),
+      message: `${subject} must be one of ${shown}, not ${found}`,
+      ...(typeof error.data === "string"
+        ? { meant: { name: error.data, known: allowed.map(String) } }
+        : {}),
     };
   }
   return {

@@ -33,12 +33,12 @@ describe("reading JSON", () => {
     ).not.toBeNull();
   });
 
-  it("the place of an expression's error is inside its string only if the string is plain", () => {
+  it("the place of an expression's error is inside its string, also behind escapes", () => {
     const file = (condition: string): string =>
       `{"name":"w","nodes":[{"id":"a","type":"noop"},{"id":"b","type":"noop"}],"edges":[\n` +
       `{"from":"a","to":"b","condition":${condition}}]}`;
     expect(first(file('"output.x > iteration"'))).toBe("GV3007 2:46");
-    expect(first(file('"output.x \\u003e iteration"'))).toBe("GV3007 2:34");
+    expect(first(file('"output.x \\u003e iteration"'))).toBe("GV3007 2:51");
   });
 });
 
@@ -64,6 +64,32 @@ describe("reading YAML", () => {
     expect(first(`${head}output: !!binary aGk=\n`, "w.yaml")).toBe("GV1010 4:18");
     expect(first(`${head}output: !odd x\n`, "w.yaml")).toMatch(/^GV1003 4:/);
     expect(first(`${head}output: *nobody\n`, "w.yaml")).toMatch(/^GV10/);
+  });
+});
+
+describe("places inside of YAML strings", () => {
+  const file = (condition: string): string =>
+    `name: w\nnodes:\n  - { id: a, type: noop }\n  - { id: b, type: noop }\n` +
+    `edges:\n  - from: a\n    to: b\n    condition: ${condition}\n`;
+
+  it.each([
+    ["plain", "output.x > iteration", "8:27"],
+    ["in single quotes, with a doubled one", "'output[''x''] > iteration'", "8:33"],
+    ["in double quotes, with escapes", '"output.x \\u003e iteration"', "8:33"],
+    ["a literal block", "|\n      output.x >\n        iteration", "10:9"],
+    ["a folded block, whose start is shown", ">\n      output.x >\n      iteration", "8:16"],
+  ])("%s", (_, condition, place) => {
+    expect(first(file(condition), "w.yaml")).toBe(`GV3007 ${place}`);
+  });
+
+  it("a range covers what is wrong and a fix replaces it", () => {
+    const { diagnostics } = compile({ text: file("outptu.x > 3"), file: "w.yaml" });
+    expect(diagnostics).toMatchObject([
+      {
+        ...{ code: "GV3002", line: 8, column: 16, end_line: 8, end_column: 22 },
+        fix: { text: "output", line: 8, column: 16, end_line: 8, end_column: 22 },
+      },
+    ]);
   });
 });
 

@@ -29,7 +29,7 @@ export function readSource(source: WorkflowSource, limits: Limits): ReadSource {
   // A byte order mark is no part of the text; JSON.parse would refuse it.
   const text = source.text.startsWith("\uFEFF") ? source.text.slice(1) : source.text;
   const refused = refuseText(text, limits);
-  if (refused) return failed(refused.code, refused.message, text, refused.offset, source.file);
+  if (refused) return failed({ ...refused, text, file: source.file });
   const format = source.format ?? guessFormat(text, source.file);
   try {
     return format === "json"
@@ -38,7 +38,8 @@ export function readSource(source: WorkflowSource, limits: Limits): ReadSource {
   } catch (error) {
     if (!(error instanceof SyntaxProblem)) throw error;
     const code = error.isDepth ? "GV1007" : "GV1003";
-    return failed(code, error.message, text, error.offset, source.file, error.hint);
+    const { message, offset, hint, fix } = error;
+    return failed({ code, message, text, offset, file: source.file, hint, fix });
   }
 }
 
@@ -104,13 +105,11 @@ function reportDuplicates(duplicates: readonly DuplicateKey[], reporter: Reporte
 function readYamlText(text: string, file: string | undefined, limits: Limits): ReadSource {
   const { value, root, problems } = readYaml(text, limits.depth);
   if (problems.length > 0) {
-    const diagnostics = problems.flatMap(
-      ({ code, message, offset, hint, pointer }) =>
-        failed(code, message, text, offset, file, hint, pointer).diagnostics,
-    );
-    return { value: undefined, diagnostics };
+    return refuse(problems, text, file);
   }
-  if (root === undefined) return failed("GV1002", "the file is empty", text, 0, file);
+  if (root === undefined) {
+    return failed({ code: "GV1002", message: "the file is empty", text, offset: 0, file });
+  }
   return { value, map: createSourceMap(text, () => root), diagnostics: [] };
 }
 
@@ -120,9 +119,11 @@ function readDocument(document: unknown, file: string | undefined, limits: Limit
     text = JSON.stringify(document);
   } catch {
     // A cycle, a bigint, or nesting that exhausts the stack.
-    return failed("GV1010", "the document is not a JSON value", "", 0, file);
   }
-  if (text === undefined) return failed("GV1010", "the document is not a JSON value", "", 0, file);
+  if (text === undefined) {
+    const message = "the document is not a JSON value";
+    return failed({ code: "GV1010", message, text: "", offset: 0, file });
+  }
   const read = readSource({ text, format: "json" }, limits);
   const map = NO_SOURCE;
   if (read.value !== undefined) return { value: read.value, map, diagnostics: [] };
@@ -133,20 +134,37 @@ function readDocument(document: unknown, file: string | undefined, limits: Limit
   return { value: undefined, diagnostics: reporter.diagnostics };
 }
 
-function failed(
-  code: DiagnosticCode,
-  message: string,
-  text: string,
-  offset: number,
-  file?: string,
-  hint?: string,
-  pointer = "",
-): { value: undefined; diagnostics: Diagnostic[] } {
-  const root: PlacedNode = { start: offset, child: () => undefined };
+/** A problem of the text itself, for which there is no document to point into. */
+interface TextProblem {
+  code: DiagnosticCode;
+  message: string;
+  offset: number;
+  end?: number;
+  hint?: string | undefined;
+  fix?: string | undefined;
+  pointer?: string;
+}
+
+type Failed = { value: undefined; diagnostics: Diagnostic[] };
+
+function failed({
+  text,
+  file,
+  ...problem
+}: TextProblem & { text: string; file: string | undefined }): Failed {
+  return refuse([problem], text, file);
+}
+
+function refuse(problems: readonly TextProblem[], text: string, file: string | undefined): Failed {
+  let root: PlacedNode | undefined;
   const reporter = new Reporter(
     createSourceMap(text, () => root),
     file,
   );
-  reporter.report({ code, pointer, message, hint });
-  return { value: undefined, diagnostics: reporter.diagnostics };
+  for (const { code, message, offset, end = offset + 1, hint, fix, pointer = "" } of problems) {
+    const textAt = (at: number): number => offset + at;
+    root = { start: offset, end, textAt, textLength: 1, child: () => undefined };
+    reporter.report({ code, pointer, message, hint, fix });
+  }
+  return { value: undefined, diagnostics: reporter.sorted() };
 }

@@ -3,15 +3,17 @@
  *
  * Only what JSON can say is let through: keys are scalars, numbers finite, no tags. Values are made
  * here and not by the library's own conversion, so that aliases are paid for: each one copies what
- * it stands for, and a file of some lines can stand for gigabytes ("billion laughs").
+ * it stands for, and a file of some lines can stand for gigabytes ("billion laughs"). For the same
+ * reason anchors and duplicate keys are looked up here: the library compares each key with all
+ * before it, and searches the whole document for each alias.
  */
 import { isAlias, isMap, isScalar, isSeq, parseDocument } from "yaml";
-import type { Document, Node, Scalar } from "yaml";
+import type { Alias, Document, Node, Pair, Scalar, YAMLMap } from "yaml";
 import { SyntaxProblem } from "./json-source.ts";
-import type { DuplicateKey } from "./json-source.ts";
 import { joinPointer } from "./source-map.ts";
 import type { PlacedNode } from "./source-map.ts";
 import type { Json } from "./ir.ts";
+import { scalarTextAt } from "./yaml-text.ts";
 
 /** Values that aliases may add to a document. */
 export const ALIAS_VALUES_MAX = 10_000;
@@ -20,6 +22,7 @@ export interface YamlProblem {
   code: "GV1003" | "GV1004" | "GV1007" | "GV1009" | "GV1010";
   message: string;
   offset: number;
+  end: number;
   pointer: string;
   hint?: string;
 }
@@ -27,49 +30,58 @@ export interface YamlProblem {
 export interface ReadYaml {
   value: Json;
   root: PlacedNode | undefined;
-  duplicates: DuplicateKey[];
   problems: YamlProblem[];
 }
+
+const OPTIONS = {
+  prettyErrors: false,
+  schema: "core",
+  version: "1.2",
+  uniqueKeys: false,
+} as const;
 
 /** Read a YAML text. Problems come back as a list; `value` is of use only if there are none. */
 export function readYaml(text: string, depthMax: number): ReadYaml {
   let document: Document.Parsed;
   try {
-    document = parseDocument(text, { prettyErrors: false, schema: "core", version: "1.2" });
+    document = parseDocument(text, OPTIONS);
   } catch (error) {
     // The library's parser is recursive: very deep nesting ends it before our own check.
     if (!(error instanceof RangeError)) throw error;
-    throw new SyntaxProblem(`nested deeper than ${depthMax} levels`, 0, undefined, true);
+    throw new SyntaxProblem(`nested deeper than ${depthMax} levels`, 0, { isDepth: true });
   }
-  const converter = new Converter(document, depthMax);
+  const converter = new Converter(depthMax);
   const problems: YamlProblem[] = [...document.errors, ...document.warnings].map((e) => ({
-    code: e.code === "DUPLICATE_KEY" ? "GV1004" : "GV1003",
+    code: "GV1003",
     message: readableMessage(e.code, e.message),
     offset: e.pos[0],
+    end: e.pos[1],
     pointer: "",
   }));
-  if (document.errors.length > 0) return { value: null, root: undefined, duplicates: [], problems };
+  if (document.errors.length > 0) return { value: null, root: undefined, problems };
   const value = document.contents ? converter.convert(document.contents, "", 0, false) : null;
-  const root = document.contents ? placed(document.contents, document, text) : undefined;
-  return { value, root, duplicates: [], problems: [...problems, ...converter.problems] };
+  const root = document.contents
+    ? new YamlNode(document.contents, converter.targets, text)
+    : undefined;
+  return { value, root, problems: [...problems, ...converter.problems] };
 }
 
 function readableMessage(code: string, message: string): string {
   if (code === "MULTIPLE_DOCS") return "the file holds several YAML documents, one is expected";
-  if (code === "DUPLICATE_KEY") return "a key occurs twice";
   if (code === "TAB_AS_INDENT") return "tabs cannot indent YAML";
   return message.charAt(0).toLowerCase() + message.slice(1);
 }
 
 class Converter {
   readonly problems: YamlProblem[] = [];
-  readonly #document: Document.Parsed;
+  /** What each alias stands for. */
+  readonly targets = new Map<unknown, unknown>();
+  readonly #anchors = new Map<string, unknown>();
   readonly #depthMax: number;
   readonly #open = new Set<unknown>();
   #aliased = 0;
 
-  constructor(document: Document.Parsed, depthMax: number) {
-    this.#document = document;
+  constructor(depthMax: number) {
     this.#depthMax = depthMax;
   }
 
@@ -81,6 +93,9 @@ class Converter {
     }
     if (node === null || node === undefined) return null;
     if (isAlias(node)) return this.#alias(node, pointer, depth);
+    // Behind an alias the nodes have been visited: an anchor counts where it stands.
+    const { anchor } = node as { anchor?: string };
+    if (anchor !== undefined && !isAliased) this.#anchors.set(anchor, node);
     if (isScalar(node)) return this.#scalar(node, pointer);
     if (depth >= this.#depthMax) {
       return this.#problem("GV1007", `nested deeper than ${this.#depthMax} levels`, node, pointer);
@@ -91,11 +106,12 @@ class Converter {
     return value;
   }
 
-  #alias(node: Node & { source: string }, pointer: string, depth: number): Json {
-    const target = isAlias(node) ? node.resolve(this.#document) : undefined;
-    if (!target) {
+  #alias(node: Alias, pointer: string, depth: number): Json {
+    const target = this.targets.get(node) ?? this.#anchors.get(node.source);
+    if (target === undefined) {
       return this.#problem("GV1009", `\`*${node.source}\` is not defined before`, node, pointer);
     }
+    this.targets.set(node, target);
     if (this.#open.has(target)) {
       const message = `\`*${node.source}\` stands inside the value that it names`;
       return this.#problem("GV1009", message, node, pointer);
@@ -116,6 +132,10 @@ class Converter {
       if (key === undefined) {
         this.#problem("GV1010", "a key must be a string", pair.key ?? node, pointer);
         continue;
+      }
+      if (Object.hasOwn(object, key)) {
+        const message = `the key \`${key}\` occurs twice`;
+        this.#problem("GV1004", message, pair.key, joinPointer(pointer, key));
       }
       const value = this.convert(pair.value, joinPointer(pointer, key), depth + 1, isAliased);
       // A key such as `__proto__` is data and must not reach a setter.
@@ -138,7 +158,8 @@ class Converter {
   }
 
   #problem(code: YamlProblem["code"], message: string, node: unknown, pointer: string): null {
-    this.problems.push({ code, message, offset: startOf(node), pointer });
+    const { start, end } = rangeOf(node);
+    this.problems.push({ code, message, offset: start, end, pointer });
     return null;
   }
 }
@@ -148,37 +169,64 @@ function keyText(key: unknown): string | undefined {
   return typeof key.value === "string" ? key.value : String(key.source ?? key.value);
 }
 
-function startOf(node: unknown): number {
-  return (node as Node | null)?.range?.[0] ?? 0;
+function rangeOf(node: unknown): { start: number; end: number } {
+  const [start, end] = (node as Node | null)?.range ?? [0, 0];
+  return { start, end };
 }
 
-function placed(node: unknown, document: Document.Parsed, text: string): PlacedNode {
-  const start = startOf(node);
-  if (isScalar(node)) {
-    return { start, textStart: textStart(node, text), child: () => undefined };
+/** A value of the YAML document as far as places are concerned; aliases are seen through. */
+class YamlNode implements PlacedNode {
+  readonly start: number;
+  readonly end: number;
+  readonly #node: unknown;
+  readonly #targets: ReadonlyMap<unknown, unknown>;
+  readonly #text: string;
+  #pairs: Map<string, Pair> | undefined;
+  readonly #children = new Map<string, { key: PlacedNode; node: PlacedNode }>();
+
+  constructor(node: unknown, targets: ReadonlyMap<unknown, unknown>, text: string) {
+    this.#node = isAlias(node) ? targets.get(node) : node;
+    this.#targets = targets;
+    this.#text = text;
+    const { start, end } = rangeOf(node);
+    this.start = start;
+    this.end = start + text.slice(start, end).trimEnd().length;
   }
-  return {
-    start,
-    child(key) {
-      const target = isAlias(node) ? node.resolve(document) : node;
-      if (isSeq(target)) {
-        const item: unknown = /^\d+$/.test(key) ? target.items[Number(key)] : undefined;
-        return item ? { key: startOf(item), node: placed(item, document, text) } : undefined;
-      }
-      if (!isMap(target)) return undefined;
-      const pair = target.items.find((candidate) => keyText(candidate.key) === key);
-      if (!pair) return undefined;
-      const keyAt = startOf(pair.key);
-      const value = pair.value ? placed(pair.value, document, text) : undefined;
-      return { key: keyAt, node: value ?? { start: keyAt, child: () => undefined } };
-    },
-  };
-}
 
-/** Where the string's characters begin, if the text spells them exactly as they are. */
-function textStart(node: Scalar, text: string): number | undefined {
-  if (typeof node.value !== "string") return undefined;
-  const start = startOf(node);
-  const first = text[start] === '"' || text[start] === "'" ? start + 1 : start;
-  return text.startsWith(node.value, first) ? first : undefined;
+  get textLength(): number {
+    return isScalar(this.#node) && typeof this.#node.value === "string"
+      ? this.#node.value.length
+      : 0;
+  }
+
+  textAt(offset: number): number | undefined {
+    return isScalar(this.#node) ? scalarTextAt(this.#node, offset, this.#text) : undefined;
+  }
+
+  child(key: string): { key: PlacedNode; node: PlacedNode } | undefined {
+    let found = this.#children.get(key);
+    if (!found) {
+      found = isMap(this.#node) ? this.#member(this.#node, key) : this.#item(key);
+      if (found) this.#children.set(key, found);
+    }
+    return found;
+  }
+
+  #item(key: string): { key: PlacedNode; node: PlacedNode } | undefined {
+    const item: unknown =
+      isSeq(this.#node) && /^\d+$/.test(key) ? this.#node.items[Number(key)] : undefined;
+    if (item === undefined) return undefined;
+    const node = new YamlNode(item, this.#targets, this.#text);
+    return { key: node, node };
+  }
+
+  #member(map: YAMLMap, key: string): { key: PlacedNode; node: PlacedNode } | undefined {
+    this.#pairs ??= new Map(map.items.map((pair) => [keyText(pair.key) ?? "", pair]));
+    const pair = this.#pairs.get(key);
+    if (!pair) return undefined;
+    const placedKey = new YamlNode(pair.key, this.#targets, this.#text);
+    const isEmpty = pair.value === null || pair.value === undefined;
+    const node = isEmpty ? placedKey : new YamlNode(pair.value, this.#targets, this.#text);
+    return { key: placedKey, node };
+  }
 }

@@ -21,9 +21,9 @@ describe("checkCondition", () => {
     expect(problems).toMatchObject([
       { kind: "type", message: "unknown variable ouptut", start: 0, end: 6 },
       { kind: "type", message: "unknown variable secrets", start: 16, end: 23 },
-      { kind: "type", hint: "did you mean iteration?" },
+      { kind: "type", hint: "did you mean `iteration`?" },
     ]);
-    expect(problems[0]?.hint).toBe("did you mean output?");
+    expect(problems[0]?.hint).toBe("did you mean `output`?");
     expect(problems[1]?.hint).toBe("there is: ctx, index, input, iteration, output");
   });
 

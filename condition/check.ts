@@ -46,7 +46,9 @@ function checkVariable(ref: FoundReference, scope: CheckScope): ExpressionProble
   return {
     kind: "type",
     message: `unknown variable ${name}`,
-    hint: near === undefined ? `there is: ${names}` : `did you mean ${near}?`,
+    ...(near === undefined
+      ? { hint: `there is: ${names}` }
+      : { hint: `did you mean \`${near}\`?`, fix: near }),
     start: ref.start,
     end: ref.start + name.length,
   };

@@ -1,10 +1,19 @@
-/** "Did you mean": the name nearest to a misspelt one. */
+/**
+ * "Did you mean": the name nearest to a misspelt one. Of everybody who reads names that people
+ * type; a face of its own, since it needs nothing of the expression language.
+ */
+
+/** Longer names are compared by nobody: the table grows with both lengths. */
+const LENGTH_MAX = 100;
 
 /** The candidate at most a third of the name's letters away, or undefined. */
 export function nearestName(name: string, candidates: Iterable<string>): string | undefined {
+  if (name.length > LENGTH_MAX) return undefined;
   let best: string | undefined;
   let bestDistance = Math.max(1, Math.floor(name.length / 3)) + 1;
   for (const candidate of candidates) {
+    // The length alone says that it is too far: no need to fill the table.
+    if (Math.abs(candidate.length - name.length) >= bestDistance) continue;
     const distance = editDistance(name.toLowerCase(), candidate.toLowerCase());
     if (distance >= bestDistance) continue;
     best = candidate;

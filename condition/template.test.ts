@@ -109,7 +109,7 @@ describe("checkTemplate", () => {
       scope,
     );
     expect(problems).toMatchObject([
-      { pointer: "/a", start: 4, end: 9, hint: "did you mean input?" },
+      { pointer: "/a", start: 4, end: 9, hint: "did you mean `input`?", fix: "input" },
       { pointer: "/a", start: 15, hint: "write ctx.n.output.y" },
       { pointer: "/b/0", message: "unknown variable output" },
       { pointer: "/b/1", kind: "parse" },

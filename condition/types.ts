@@ -36,6 +36,8 @@ export interface ExpressionProblem {
   message: string;
   /** A remedy, if one is known. */
   hint?: string;
+  /** What to write at this place instead, if that is all there is to it. */
+  fix?: string;
   start: number;
   end: number;
 }

@@ -1,0 +1,193 @@
+/** GV2001–GV2007 and GV2020–GV2029: nodes and edges. Loops are in loops.ts. */
+import { error, warning } from "./code.ts";
+import type { CodeSpec } from "./code.ts";
+
+const CHAIN = `
+name: greet
+nodes:
+  - { id: hello, type: noop }
+  - { id: bye, type: noop }
+edges:
+  - { from: hello, to: bye }
+`;
+
+const tier = (edges: string): string => `
+name: greet
+nodes:
+  - { id: tier, type: conditional }
+  - { id: gold, type: noop }
+  - { id: plain, type: noop }
+edges:
+${edges}`;
+
+const TIER_RIGHT = tier(`  - { from: tier, to: gold, condition: output.points > 9 }
+  - { from: tier, to: plain }
+`);
+
+const WIDE_NODES = Array.from({ length: 501 }, (_, i) => `  - { id: n${i}, type: noop }\n`).join(
+  "",
+);
+const WIDE_EDGES = Array.from({ length: 501 }, (_, i) => `  - { from: n${i}, to: first }\n`).join(
+  "",
+);
+const wide = (join: string): string =>
+  `name: wide\nnodes:\n  - { id: first, type: noop, join: ${join} }\n${WIDE_NODES}edges:\n${WIDE_EDGES}`;
+
+export const GRAPH_CODES = {
+  GV2001: error({
+    title: "edge to or from a node that does not exist",
+    remedy: "name an existing node",
+    meaning: "`from`, `to`, or a path of a loop or branch names an id that no node has.",
+    why: "The run would have nowhere to go from there.",
+    wrong: CHAIN.replace("to: bye", "to: buy"),
+    right: CHAIN,
+  }),
+  GV2002: error({
+    title: "self edge",
+    remedy: "use a loop node to repeat a node",
+    meaning: "An edge leads from a node to itself.",
+    why: "The node would wait for its own output before its first start.",
+    wrong: `${CHAIN}  - { from: bye, to: bye }\n`,
+    right: `
+name: greet
+nodes:
+  - { id: hello, type: noop }
+  - id: bye
+    type: loop
+    config: { max_iterations: 3, condition: iteration < 3 }
+edges:
+  - { from: hello, to: bye }
+`,
+  }),
+  GV2003: error({
+    title: "duplicate edge",
+    remedy: "remove one, or give it another condition or `on`",
+    meaning: "Two edges join the same two nodes, with the same `on` and the same condition.",
+    why: "A node takes one value from each edge: the second could not say anything else.",
+    wrong: `${CHAIN}  - { from: hello, to: bye }\n`,
+    right: CHAIN,
+  }),
+  GV2004: error({
+    title: "no entry node",
+    remedy: "a run starts at nodes without in-edges: leave one so",
+    meaning: "Every node has an in-edge.",
+    why: "A run starts at the nodes that wait for nobody. Here all of them wait.",
+    also: ["GV2006"],
+    wrong: `${CHAIN}  - { from: bye, to: hello }\n`,
+    right: CHAIN,
+  }),
+  GV2005: error({
+    title: "unreachable node",
+    remedy: "draw an edge to it from a node that runs, or remove it",
+    meaning: "No path from an entry node leads to this node.",
+    why: "It would never run.",
+    also: ["GV2006"],
+    wrong: `
+name: greet
+nodes:
+  - { id: hello, type: noop }
+  - { id: bye, type: noop }
+  - { id: lost, type: noop }
+  - { id: again, type: noop }
+edges:
+  - { from: hello, to: bye }
+  - { from: lost, to: again }
+  - { from: again, to: lost }
+`,
+    right: `
+name: greet
+nodes:
+  - { id: hello, type: noop }
+  - { id: lost, type: noop }
+  - { id: again, type: noop }
+edges:
+  - { from: hello, to: lost }
+  - { from: lost, to: again }
+`,
+  }),
+  GV2006: error({
+    title: "cycle without a loop",
+    remedy: "make the last node of the cycle a loop node",
+    meaning: "Edges lead in a circle, and none of its nodes is a loop with a limit.",
+    why: "Nothing would end it; and a join in a circle waits for itself.",
+    wrong: `
+name: greet
+nodes:
+  - { id: start, type: noop }
+  - { id: hello, type: noop }
+  - { id: bye, type: noop }
+edges:
+  - { from: start, to: hello }
+  - { from: hello, to: bye }
+  - { from: bye, to: hello }
+`,
+    right: `
+name: greet
+nodes:
+  - { id: start, type: noop }
+  - { id: hello, type: noop }
+  - id: bye
+    type: loop
+    config: { loop_back_to: hello, max_iterations: 3, condition: iteration < 3 }
+edges:
+  - { from: start, to: hello }
+  - { from: hello, to: bye }
+`,
+  }),
+  GV2007: warning({
+    title: "node without edges",
+    remedy: "connect it; as it is, it starts with the run",
+    meaning: "A node has neither in- nor out-edges, in a workflow that has edges.",
+    why: "It is allowed, and starts at once; mostly an edge was forgotten.",
+    wrong: CHAIN.replace("edges:", "  - { id: alone, type: noop }\nedges:"),
+    right: CHAIN,
+  }),
+  GV2020: error({
+    title: "join counts more than its in-edges",
+    remedy: "lower the count, or add edges",
+    meaning: "`join: {count: n}` waits for more arrivals than the node has in-edges.",
+    why: "It could never fire.",
+    wrong: CHAIN.replace("id: bye, type: noop", "id: bye, type: noop, join: { count: 2 }"),
+    right: CHAIN.replace("id: bye, type: noop", "id: bye, type: noop, join: { count: 1 }"),
+  }),
+  GV2021: error({
+    title: "two defaults",
+    remedy: "give all but one of these edges a condition",
+    meaning: "Two edges of a `conditional` node have no condition.",
+    why: "The edge without a condition is taken when no other holds, and only one can be.",
+    wrong: tier(`  - { from: tier, to: gold }
+  - { from: tier, to: plain }
+`),
+    right: TIER_RIGHT,
+  }),
+  GV2022: error({
+    title: "edge never taken",
+    remedy: "put it before the condition that always holds",
+    meaning: "An edge of a `conditional` node stands after a condition that always holds.",
+    why: "The first edge that holds is taken, so this one never is.",
+    wrong: tier(`  - { from: tier, to: gold, condition: "true" }
+  - { from: tier, to: plain, condition: output.points > 9 }
+`),
+    right: TIER_RIGHT,
+  }),
+  GV2023: warning({
+    title: "conditions may all be false",
+    remedy: "add an edge without a condition",
+    meaning:
+      "A `conditional` node has no default edge, and its conditions do not visibly cover every case.",
+    why: "If none holds the node fails with `NO_BRANCH_MATCHED`.",
+    wrong: tier(`  - { from: tier, to: gold, condition: output.points > 9 }
+  - { from: tier, to: plain, condition: output.points < 5 }
+`),
+    right: TIER_RIGHT,
+  }),
+  GV2024: error({
+    title: "too many edges for this node",
+    remedy: "split them over several nodes",
+    meaning:
+      "More than 500 edges at one node are split into a tree, which is not possible for a join of `any` or a count, nor for the choices of a `conditional` node.",
+    why: "One step of such a node would hold up all others of its partition.",
+    wrong: wide("any"),
+    right: wide("all"),
+  }),
+} as const satisfies Record<string, CodeSpec>;
