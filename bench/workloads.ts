@@ -11,6 +11,8 @@ export interface Shape {
   /** Nodes, which are steps: each is executed once per run. */
   steps: number;
   edges: readonly (readonly [from: number, to: number])[];
+  /** False: the engine takes every step through its queue. */
+  fusion?: boolean;
 }
 
 /** Name of the function that every step calls. */
@@ -22,6 +24,11 @@ export const STEP_OUTPUT = { status: "done", value: "0123456789abcdefghij" };
 export function chain(n: number): Shape {
   const edges = Array.from({ length: n - 1 }, (_, i) => [i, i + 1] as const);
   return { name: n === 1 ? "single" : `chain${n}`, steps: n, edges };
+}
+
+/** The same, executed by one worker without a hop in between where it can. */
+export function straight(n: number): Shape {
+  return { ...chain(n), name: `straight${n}` };
 }
 
 /** One step, then `n` at the same time, then one that waits for all of them. */
@@ -36,7 +43,12 @@ export function fan(n: number): Shape {
 }
 
 /** The rows with a floor, an engine and a peer figure. */
-export const THROUGHPUT: readonly Shape[] = [chain(10), fan(2), fan(50)];
+export const THROUGHPUT: readonly Shape[] = [
+  { ...chain(10), fusion: false },
+  straight(10),
+  fan(2),
+  fan(50),
+];
 
 /** About the widest fan-out that a document of at most 1 MiB of text allows. */
 export const WIDEST: Shape = fan(8000);
@@ -49,7 +61,8 @@ export function documentOf(shape: Shape): object {
     config: { function_name: STEP_FUNCTION },
   }));
   const edges = shape.edges.map(([from, to]) => ({ from: `s${from}`, to: `s${to}` }));
-  return { name: `bench-${shape.name}`, nodes, edges };
+  const settings = shape.fusion === undefined ? {} : { settings: { fusion: shape.fusion } };
+  return { name: `bench-${shape.name}`, nodes, edges, ...settings };
 }
 
 /** A run that waits: nothing but a delay of `ms`. */

@@ -11,6 +11,7 @@
  * stream holds the backlog. After the commit the stream is trimmed to a bounded tail, for the live
  * feed, and ended runs are handed to the releaser.
  */
+import { setTimeout as pause } from "node:timers/promises";
 import type { Redis } from "ioredis";
 import { partitionKeys, type PartitionKeys } from "../sdk/internal.ts";
 import {
@@ -37,6 +38,13 @@ const BLOCK_RECORDS_FIRST = 100;
 /** A block of more than this much text makes the next one smaller. */
 const BLOCK_CHARS_AIM = 8_000_000;
 const BLOCK_MS = 1000;
+/**
+ * Under load the next block is gathered for so long: one row stands for all that a run did in a
+ * block, so fewer blocks mean fewer rows (measured: 11 rows a run of ten steps without, 2 with it).
+ * A block of fewer characters than LOAD_CHARS is no load, and nothing waits.
+ */
+const LINGER_MS = 60;
+const LOAD_CHARS = 30_000;
 const CERTIFICATE_WAIT_MS = 50;
 /** Records kept in the stream behind the cursor. */
 const TAIL_RECORDS = 1000;
@@ -118,7 +126,8 @@ export class Archiver extends Loop {
         next = this.#readAhead(cursor);
         continue;
       }
-      next = this.#readAhead(block.to);
+      const isLoad = block.chars > LOAD_CHARS && block.records.length < this.#count;
+      next = this.#readAhead(block.to, isLoad ? LINGER_MS : 0);
       await this.#archive(cursor, block, signal);
       cursor = block.to;
       this.#trim(block);
@@ -126,8 +135,9 @@ export class Archiver extends Loop {
   }
 
   /** A read whose failure is seen when it is awaited, which may be after the next commit or never. */
-  #readAhead(cursor: Cursor): Promise<Block | null> {
-    const block = this.#read(cursor);
+  #readAhead(cursor: Cursor, lingerMs = 0): Promise<Block | null> {
+    const block =
+      lingerMs > 0 ? pause(lingerMs).then(() => this.#read(cursor)) : this.#read(cursor);
     block.catch(() => undefined);
     return block;
   }

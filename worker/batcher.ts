@@ -24,12 +24,18 @@ export class CompletionBatcher {
   readonly #options: BatcherOptions;
   #items: CompletionItem[] = [];
   #settled: Settled[] = [];
+  #inCall = 0;
   #scheduled = false;
   #flushing = false;
   #idle: (() => void)[] = [];
 
   constructor(options: BatcherOptions) {
     this.#options = options;
+  }
+
+  /** Items handed over and not yet settled. */
+  get pending(): number {
+    return this.#items.length + this.#inCall;
   }
 
   /** Hands an item over; `settled` gets its COMPLETION code, NaN if the call failed. */
@@ -66,10 +72,13 @@ export class CompletionBatcher {
     while (this.#items.length > 0) {
       const items = this.#items.splice(0, this.#options.itemsMax);
       const settled = this.#settled.splice(0, this.#options.itemsMax);
+      this.#inCall = items.length;
       try {
         const codes = await completeTokens(scripts, items, consumer);
+        this.#inCall = 0;
         settled.forEach((tell, i) => tell(codes[i] as number));
       } catch (error) {
+        this.#inCall = 0;
         this.#options.onError(error, items.length);
         settled.forEach((tell) => tell(Number.NaN));
       }

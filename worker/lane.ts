@@ -53,6 +53,8 @@ export interface LaneOptions extends RunKindOptions {
 }
 
 const BLOCK_MS = 1000;
+/** Finished tokens on their way to Redis: one call under way and the next one full. */
+const UNSETTLED_MAX = 2 * BATCH_MAX;
 const QUARANTINE_MAX = 1000;
 
 export class Lane {
@@ -84,12 +86,12 @@ export class Lane {
   async readLoop(pause: (ms: number) => Promise<void>): Promise<void> {
     while (!this.#quiet) {
       try {
-        const room = this.#o.concurrency - this.#running - this.#buffer.length;
+        const room = this.#roomNow();
         if (room <= 0 || this.#alone) {
           await this.#room();
           continue;
         }
-        const batch = await this.#o.reader.read(Math.min(room, 2 * BATCH_MAX), BLOCK_MS);
+        const batch = await this.#o.reader.read(room, BLOCK_MS);
         for (const { queueKey, entryId, fields } of batch.garbage) {
           await this.#quarantine(queueKey, entryId, fields);
         }
@@ -103,6 +105,15 @@ export class Lane {
         }
       }
     }
+  }
+
+  /**
+   * How many tokens to read. What handlers that answer at once have finished must not pile up in
+   * front of the script calls: a run would advance by one step per pass through the whole backlog.
+   */
+  #roomNow(): number {
+    const free = this.#o.concurrency - this.#running - this.#buffer.length;
+    return Math.min(free, UNSETTLED_MAX - this.#batcher.pending);
   }
 
   /** One look for stale entries; each is executed alone. */
@@ -208,7 +219,7 @@ export class Lane {
       }
       this.#execute(next.prepared, next.held);
     }
-    if (this.#running < this.#o.concurrency && !this.#alone) {
+    if (this.#roomWaiters.length > 0 && !this.#alone && this.#roomNow() > 0) {
       this.#wakeReader();
     }
   }
@@ -287,23 +298,34 @@ export class Lane {
 
   #send(item: CompletionItem, token: ReadyToken, held: Held, goOn?: () => void): void {
     this.#batcher.add(item, (code) => {
-      if (code === COMPLETION.goOn && goOn !== undefined) {
-        goOn();
-        return;
-      }
-      if (code === COMPLETION.entryYours) {
-        this.#lookAgain(token, held);
-        return;
-      }
-      if (code === COMPLETION.finish) {
-        this.#finish(item.profile, token, null);
-        return;
-      }
-      this.#o.leases.drop(token);
-      if (code === COMPLETION.planFailed || code === COMPLETION.applyFailed) {
-        this.#o.logger.error({ run: token.runId, node: token.node, code }, "token not settled");
-      }
+      this.#settled(code, item, token, held, goOn);
+      this.#pump();
     });
+  }
+
+  #settled(
+    code: number,
+    item: CompletionItem,
+    token: ReadyToken,
+    held: Held,
+    goOn: (() => void) | undefined,
+  ): void {
+    if (code === COMPLETION.goOn && goOn !== undefined) {
+      goOn();
+      return;
+    }
+    if (code === COMPLETION.entryYours) {
+      this.#lookAgain(token, held);
+      return;
+    }
+    if (code === COMPLETION.finish) {
+      this.#finish(item.profile, token, null);
+      return;
+    }
+    this.#o.leases.drop(token);
+    if (code === COMPLETION.planFailed || code === COMPLETION.applyFailed) {
+      this.#o.logger.error({ run: token.runId, node: token.node, code }, "token not settled");
+    }
   }
 
   /** The next token of a chain, ahead of what waits: its run is on its way already. */
@@ -319,7 +341,6 @@ export class Lane {
     } else {
       const node = ir.nodes[token.node] as Prepared["node"];
       this.#buffer.unshift({ prepared: { token, profile, node, data: new RunData(ir) }, held });
-      this.#pump();
     }
   }
 
