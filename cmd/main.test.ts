@@ -27,8 +27,8 @@ describe("validate", () => {
     const files = ["invalid/cycle.json", "invalid/truncated.json"];
     const result = await gavotte(["validate", ...files.map((file) => join(EXAMPLES, file))]);
     expect(result.code).toBe(1);
-    expect(result.stderr).toMatch(/cycle\.json:\d+:\d+ error GV2006/);
-    expect(result.stderr).toMatch(/truncated\.json:\d+:\d+ error GV1/);
+    expect(result.stderr).toMatch(/error\[GV2006\].*\n.*--> .*cycle\.json:11:5\n/);
+    expect(result.stderr).toMatch(/error\[GV1003\].*\n.*--> .*truncated\.json:5:1\n/);
   });
 
   it("exits 2 for a file that is not there", async () => {
@@ -48,6 +48,62 @@ describe("validate", () => {
   it("reads standard input for -", async () => {
     const text = readFileSync(join(EXAMPLES, "sequence.yaml"), "utf8");
     expect(await gavotte(["validate", "-"], text)).toMatchObject({ code: 0, stderr: "" });
+  });
+});
+
+describe("validate --format", () => {
+  const file = join(EXAMPLES, "invalid/unknown-property.json");
+
+  it("short tells each in a line that editors read", async () => {
+    const { code, stderr } = await gavotte(["validate", "--format", "short", file]);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^.*unknown-property\.json:4:71 error GV1011: unknown property/);
+  });
+
+  it("json is the same as --json, with ranges and fixes", async () => {
+    const { stdout } = await gavotte(["validate", "--format", "json", file]);
+    expect(stdout).toBe((await gavotte(["validate", "--json", file])).stdout);
+    const place = { line: 4, end_line: 4 };
+    const fix = { ...place, column: 72, end_column: 80, text: "timeout_ms" };
+    expect(JSON.parse(stdout)).toMatchObject({
+      valid: false,
+      files: [{ diagnostics: [{ ...place, column: 71, end_column: 81, fix }] }],
+    });
+  });
+
+  it("sarif is a log on stdout", async () => {
+    const { code, stdout } = await gavotte(["validate", "--format", "sarif", file]);
+    expect(code).toBe(1);
+    expect(JSON.parse(stdout)).toMatchObject({
+      version: "2.1.0",
+      runs: [{ results: [{ ruleId: "GV1011" }] }],
+    });
+  });
+
+  it("of another name is wrong usage", async () => {
+    const { code, stderr } = await gavotte(["validate", "--format", "xml", file]);
+    expect(code).toBe(2);
+    expect(stderr).toContain("there is human, short, json, sarif");
+  });
+});
+
+describe("explain", () => {
+  it("tells what a code means, with examples, in any case of letters", async () => {
+    const { code, stdout } = await gavotte(["explain", "gv1011"]);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^# GV1011: unknown property\n[^]*Wrong:[^]*time_out[^]*Right:/);
+  });
+
+  it("lists all codes without one", async () => {
+    const { stdout } = await gavotte(["explain", "--json"]);
+    const { codes } = JSON.parse(stdout) as { codes: object[] };
+    expect(codes).toContainEqual({ code: "GV2006", severity: "error", title: expect.any(String) });
+  });
+
+  it("knows the code that was probably meant", async () => {
+    const { code, stderr } = await gavotte(["explain", "GV101l"]);
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/did you mean GV101.\?/);
   });
 });
 

@@ -100,7 +100,9 @@ function buildProgram(): Command {
 function addFileCommands(program: Command): void {
   define(program, "validate <files...>", "check workflow files", [], async (c, args, flags) =>
     (await import("./commands/validate.ts")).validate(c, args, flags),
-  ).option("--strict", "warnings fail too");
+  )
+    .option("--strict", "warnings fail too")
+    .option("--format <form>", "human, short (one line each), json, or sarif on stdout");
   define(
     program,
     "compile <file>",
@@ -111,6 +113,9 @@ function addFileCommands(program: Command): void {
   )
     .option("--out <path>", "write it to a file instead")
     .option("--explain", "describe it in words instead");
+  define(program, "explain [code]", "what a diagnostic code means", [], async (c, [code]) =>
+    (await import("./commands/explain.ts")).explain(c, code),
+  );
 }
 
 function addRunCommands(program: Command): void {

@@ -9,6 +9,7 @@ import { errorCode } from "../sdk/errors.ts";
 export interface OutputStreams {
   stdout: { write(text: string): unknown };
   stderr: { write(text: string): unknown; isTTY?: boolean; columns?: number };
+  env?: { NO_COLOR?: string | undefined; TERM?: string | undefined };
 }
 
 export class Output {
@@ -24,6 +25,12 @@ export class Output {
   /** Whether somebody watches stderr, so that progress may be drawn. */
   get isLive(): boolean {
     return this.#streams.stderr.isTTY === true;
+  }
+
+  /** Whether what goes to stderr may be in colour: on a terminal, unless NO_COLOR is set. */
+  get isColored(): boolean {
+    const { NO_COLOR = "", TERM } = this.#streams.env ?? {};
+    return this.isLive && NO_COLOR === "" && TERM !== "dumb";
   }
 
   get columns(): number {
@@ -42,6 +49,13 @@ export class Output {
   document(value: unknown): void {
     if (this.json && this.#documents++ === 0) {
       this.#streams.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
+    }
+  }
+
+  /** Text for programs in another form than ours, as it is; nothing with `--json`. */
+  raw(text: string): void {
+    if (!this.json) {
+      this.#streams.stdout.write(text);
     }
   }
 

@@ -1,11 +1,12 @@
 /** A workflow file from disk through the compiler, and its diagnostics to where they are read. */
+import { createReadStream } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import {
   compile,
+  DEFAULT_LIMITS,
   formatDiagnostic,
   type CompileResult,
-  type Diagnostic,
 } from "../compiler/index.ts";
 import { GavotteError } from "../sdk/errors.ts";
 import type { Context } from "./context.ts";
@@ -19,14 +20,30 @@ export interface WorkflowFile {
 /** Reads and compiles a file, `-` for standard input. Throws GV_BAD_INPUT if it cannot be read. */
 export async function readWorkflow(context: Context, file: string): Promise<WorkflowFile> {
   const name = file === "-" ? "<stdin>" : file;
-  const text = file === "-" ? await context.readStdin() : await readText(context.cwd, file);
+  const text =
+    file === "-"
+      ? await context.readStdin()
+      : await readText(context.cwd, file, DEFAULT_LIMITS.bytes + 1);
   return { file: name, text, result: compile({ text, file: name }) };
 }
 
-/** A file's text. Throws GV_BAD_INPUT with the reason in words. */
-export async function readText(cwd: string, file: string): Promise<string> {
+/**
+ * A file's text; of a larger one its first `bytesMax`, so that a device or a dump is not read to
+ * its end. Throws GV_BAD_INPUT with the reason in words.
+ */
+export async function readText(
+  cwd: string,
+  file: string,
+  bytesMax = Number.POSITIVE_INFINITY,
+): Promise<string> {
   try {
-    return await readFile(resolve(cwd, file), "utf8");
+    const path = resolve(cwd, file);
+    if (bytesMax === Number.POSITIVE_INFINITY) return await readFile(path, "utf8");
+    const chunks: Buffer[] = [];
+    for await (const chunk of createReadStream(path, { end: bytesMax - 1 })) {
+      chunks.push(chunk as Buffer);
+    }
+    return Buffer.concat(chunks).toString("utf8");
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? "";
     const reasons: { [code: string]: string } = {
@@ -39,13 +56,28 @@ export async function readText(cwd: string, file: string): Promise<string> {
   }
 }
 
-/** Writes diagnostics to stderr; returns how many errors and warnings there were. */
-export function tellDiagnostics(
-  context: Context,
-  diagnostics: readonly Diagnostic[],
-): { errors: number; warnings: number } {
-  for (const diagnostic of diagnostics) {
-    context.output.note(formatDiagnostic(diagnostic));
+/** How diagnostics are written: the lines themselves, or one line for each. */
+export type TextForm = "human" | "short";
+
+/** Writes a file's diagnostics to stderr, with their sum; returns how many of each there were. */
+export async function tellDiagnostics(
+  { output }: Context,
+  { text, result }: Pick<WorkflowFile, "text" | "result">,
+  form: TextForm = "human",
+): Promise<{ errors: number; warnings: number }> {
+  const { diagnostics, more = 0 } = result;
+  if (diagnostics.length > 0) {
+    if (form === "short") {
+      for (const diagnostic of diagnostics) output.note(formatDiagnostic(diagnostic));
+    } else {
+      // Loaded when there is something to say: a valid file is not to wait for it.
+      const { renderDiagnostics } = await import("../compiler/report.ts");
+      const look = {
+        color: output.isColored,
+        ...(output.isLive ? { columns: output.columns } : {}),
+      };
+      output.note(`${renderDiagnostics(diagnostics, text, look, more)}\n`);
+    }
   }
   const errors = diagnostics.filter((d) => d.severity === "error").length;
   return { errors, warnings: diagnostics.length - errors };

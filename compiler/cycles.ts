@@ -8,32 +8,22 @@ import type { Reporter } from "./diagnostics.ts";
 import type { FlatGraph } from "./expand.ts";
 import { adjacency } from "./graph.ts";
 
-/** What starts with the nodes that have no in-edges, and where they are written. */
-export interface ReachPlace {
-  pointer: string;
-  what: "run" | "element";
-}
-
 /** Report missing entries, unreachable nodes, cycles, and nodes without edges. */
-export function checkReach(
-  flat: FlatGraph,
-  reporter: Reporter,
-  place: ReachPlace = { pointer: "", what: "run" },
-): void {
+export function checkReach(flat: FlatGraph, reporter: Reporter): void {
   const links = adjacency(flat.nodes.length, flat.edges);
   const entries = flat.nodes.flatMap((_, index) => (links.in[index]?.length === 0 ? [index] : []));
   if (entries.length === 0 && flat.nodes.length > 0) {
     const message = "no node can start: every node has an in-edge";
-    reporter.report({ code: "GV2004", pointer: `${place.pointer}/nodes`, message });
+    reporter.report({ code: "GV2004", pointer: "/nodes", message });
   } else {
-    reportUnreachable(flat, links.out, entries, place, reporter);
+    reportUnreachable(flat, links.out, entries, reporter);
   }
   for (const part of cyclicParts(flat, links.out)) reportCycle(flat, links.out, part, reporter);
   if (flat.edges.length === 0) return;
   for (const index of entries) {
     const node = flat.nodes[index];
     if (!node || links.out[index]?.length !== 0) continue;
-    const message = `\`${node.id}\` has no edges: it starts with the ${place.what} and leads nowhere`;
+    const message = `\`${node.id}\` has no edges: it starts with the run and leads nowhere`;
     reporter.report({ code: "GV2007", pointer: node.pointer, message });
   }
 }
@@ -42,7 +32,6 @@ function reportUnreachable(
   flat: FlatGraph,
   out: readonly number[][],
   entries: readonly number[],
-  place: ReachPlace,
   reporter: Reporter,
 ): void {
   const reached = new Set(entries);
@@ -57,11 +46,14 @@ function reportUnreachable(
   }
   flat.nodes.forEach((node, index) => {
     if (reached.has(index)) return;
-    const start = `any node that starts with the ${place.what}`;
-    const message = `\`${node.id}\` cannot be reached from ${start}`;
+    const message = `\`${node.id}\` cannot be reached from any node that starts with the run`;
     reporter.report({ code: "GV2005", pointer: node.pointer, message });
   });
 }
+
+/** Nodes of a cycle that are named, and other edges of it that are shown. */
+const CYCLE_SHOWN_MAX = 20;
+const CYCLE_EDGES_MAX = 3;
 
 function reportCycle(
   flat: FlatGraph,
@@ -73,7 +65,10 @@ function reportCycle(
   const name = (edge: number, end: "from" | "to"): string =>
     flat.nodes[flat.edges[edge]?.[end] ?? 0]?.id ?? "";
   const closing = cycle.at(-1) ?? 0;
-  const path = [...cycle.map((edge) => name(edge, "from")), name(closing, "to")].join(" -> ");
+  const names = [...cycle.map((edge) => name(edge, "from")), name(closing, "to")];
+  const left = names.length - CYCLE_SHOWN_MAX;
+  if (left > 1) names.splice(CYCLE_SHOWN_MAX / 2, left, `… ${left} more …`);
+  const path = names.join(" -> ");
   reporter.report({
     code: "GV2006",
     pointer: flat.edges[closing]?.pointer ?? "",
@@ -81,6 +76,10 @@ function reportCycle(
     hint:
       `make \`${name(closing, "from")}\` a loop with loop_back_to "${name(closing, "to")}" ` +
       "and max_iterations, or remove an edge",
+    related: cycle.slice(0, Math.min(cycle.length - 1, CYCLE_EDGES_MAX)).map((edge) => ({
+      message: "part of the cycle",
+      pointer: flat.edges[edge]?.pointer ?? "",
+    })),
   });
 }
 

@@ -16,9 +16,8 @@ import type {
   DocumentLoop,
   DocumentNode,
   ExpressionSource,
-  DocumentGraph,
   IdRef,
-  NodeHome,
+  WorkflowDocument,
 } from "./document.ts";
 import type { EdgeOn } from "./ir.ts";
 
@@ -45,16 +44,9 @@ export interface FlatGraph {
   indexOf: Map<string, number>;
 }
 
-/**
- * Expand a graph of a document. Edges that cannot be are reported and left out; `homes` has the
- * nodes of other graphs, for messages.
- */
-export function expandDocument(
-  document: DocumentGraph,
-  reporter: Reporter,
-  homes: ReadonlyMap<string, NodeHome> = new Map(),
-): FlatGraph {
-  const expander = new Expander(document, reporter, homes);
+/** Expand a document. Edges that cannot be are reported and left out. */
+export function expandDocument(document: WorkflowDocument, reporter: Reporter): FlatGraph {
+  const expander = new Expander(document, reporter);
   document.nodes.forEach((node, index) => expander.addBranch(node, index));
   for (const edge of document.edges) expander.addDrawn(edge);
   document.nodes.forEach((node, index) => expander.addLoopPaths(node, index));
@@ -64,14 +56,12 @@ export function expandDocument(
 class Expander {
   readonly graph: FlatGraph;
   readonly #reporter: Reporter;
-  readonly #homes: ReadonlyMap<string, NodeHome>;
   readonly #seen = new Map<string, FlatEdge>();
   /** `from>to` of drawn success edges: a break path to the same node adds nothing. */
   readonly #drawn = new Set<string>();
 
-  constructor(document: DocumentGraph, reporter: Reporter, homes: ReadonlyMap<string, NodeHome>) {
+  constructor(document: WorkflowDocument, reporter: Reporter) {
     this.#reporter = reporter;
-    this.#homes = homes;
     const nodes = document.nodes.map((node) => ({
       id: node.id,
       pointer: node.pointer,
@@ -139,18 +129,6 @@ class Expander {
   #resolve(ref: IdRef, what: string): number | undefined {
     const index = this.graph.indexOf.get(ref.id);
     if (index !== undefined) return index;
-    const home = this.#homes.get(ref.id);
-    if (home) {
-      const where =
-        home.map === null ? "outside of all maps" : `in the body of map \`${home.map}\``;
-      this.#reporter.report({
-        code: "GV2001",
-        pointer: ref.pointer,
-        message: `${what} \`${ref.id}\`, which is ${where}: edges stay in one body`,
-        related: [{ message: `\`${ref.id}\``, pointer: home.pointer }],
-      });
-      return undefined;
-    }
     this.#reporter.report({
       code: "GV2001",
       pointer: ref.pointer,

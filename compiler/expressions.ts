@@ -23,8 +23,7 @@ export interface ReadExpression {
 
 /** Every name that an expression can use somewhere. */
 export const ALL_VARIABLES: ReadonlySet<string> = new Set([
-  ...(["input", "data", "output", "ctx", "item", "value", "index", "iteration"] as const),
-  ...(["run", "secrets", "error", "attempt"] as const),
+  ...["input", "data", "output", "ctx", "item", "value", "index", "iteration", "run", "secrets"],
 ]);
 
 const NOTHING: ReadExpression = { problems: [], references: [] };

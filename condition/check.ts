@@ -68,8 +68,7 @@ function checkCtx(ref: FoundReference): ExpressionProblem | undefined {
       ...place,
     };
   }
-  // Which nodes have `errors`, only the compiler knows.
-  if (part === undefined || part === "output" || part === "errors") {
+  if (part === undefined || part === "output") {
     if (part !== undefined || !ref.isDynamic) return undefined;
   }
   const path = [asSelection("ctx", node), "output", ...(part === undefined ? [] : [part, ...rest])];

@@ -10,7 +10,9 @@ const LENGTH_MAX = 100;
 export function nearestName(name: string, candidates: Iterable<string>): string | undefined {
   if (name.length > LENGTH_MAX) return undefined;
   let best: string | undefined;
-  let bestDistance = Math.max(1, Math.floor(name.length / 3)) + 1;
+  // Of a single letter nothing would be left that could tell what is meant.
+  const distanceMax = Math.min(Math.max(1, Math.floor(name.length / 3)), name.length - 1);
+  let bestDistance = distanceMax + 1;
   for (const candidate of candidates) {
     // The length alone says that it is too far: no need to fill the table.
     if (Math.abs(candidate.length - name.length) >= bestDistance) continue;

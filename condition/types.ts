@@ -4,21 +4,18 @@ export type Json = null | boolean | number | string | Json[] | { [key: string]: 
 
 /**
  * What expressions see. A name that is absent is an unknown variable at run time. `ctx` maps node
- * ids to `{output}`; a skipped node has no entry. A map that tolerates failures has `errors` too.
+ * ids to `{output}`; a skipped node has no entry.
  */
 export interface Vars {
   input?: Json;
   data?: Json;
   output?: Json;
-  ctx?: { [node: string]: { output: Json; errors?: Json } };
+  ctx?: { [node: string]: { output: Json } };
   item?: Json;
   /** In `filter_expression`: the element; `index` is its position. */
   value?: Json;
   index?: number;
   iteration?: number;
-  /** In `retry.condition`: {code, message, details}, and the attempt that failed. */
-  error?: Json;
-  attempt?: number;
   run?: { [key: string]: Json };
   secrets?: { [name: string]: string };
 }

@@ -20,9 +20,9 @@ export async function compile(
   options: CompileCommandOptions,
 ): Promise<number> {
   const { output } = context;
-  const { result } = await readWorkflow(context, file);
-  tellDiagnostics(context, result.diagnostics);
-  const { ir, hash, diagnostics } = result;
+  const read = await readWorkflow(context, file);
+  await tellDiagnostics(context, read);
+  const { ir, hash, diagnostics } = read.result;
   if (ir === null || hash === null) {
     output.document({ hash: null, ir: null, diagnostics });
     return EXIT.failed;

@@ -77,7 +77,7 @@ async function prepare(
 ): Promise<Prepared | null> {
   const file = await readWorkflow(context, path);
   const { ir, hash, diagnostics } = file.result;
-  tellDiagnostics(context, diagnostics);
+  await tellDiagnostics(context, file);
   if (ir === null || hash === null) {
     const code = "GV_WORKFLOW_INVALID";
     const message = `${file.file} has errors`;

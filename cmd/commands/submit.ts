@@ -44,7 +44,7 @@ function refOf(ref: string): Prepare {
 async function fileOf(context: Context, path: string): Promise<Prepare | null> {
   const { result, file, text } = await readWorkflow(context, path);
   const { ir, hash, diagnostics } = result;
-  tellDiagnostics(context, diagnostics);
+  await tellDiagnostics(context, { text, result });
   if (ir === null || hash === null) {
     const error = { code: "GV_WORKFLOW_INVALID", message: `${file} has errors` };
     context.output.document({ error, diagnostics });

@@ -13,8 +13,11 @@ export const DOCUMENT_CODES = {
     title: "not a text file",
     remedy: "give the workflow as UTF-8 text in JSON or YAML",
     meaning:
-      "The file holds control characters or bytes that are not UTF-8. The place shown is the first of them.",
-    why: "Bytes that have no meaning as text would be replaced, and the workflow would not be what its file says.",
+      "The file holds control characters or bytes that are not UTF-8. The place shown is " +
+      "the first of them.",
+    why:
+      "Bytes that have no meaning as text would be replaced, and the workflow would not " +
+      "be what its file says.",
     wrong: "name: greet\u0000\nnodes:\n  - { id: hello, type: noop }\n",
     right: RIGHT,
   }),
@@ -28,7 +31,7 @@ export const DOCUMENT_CODES = {
   }),
   GV1003: error({
     title: "syntax error",
-    remedy: "correct the JSON or YAML at the place shown",
+    remedy: "correct it here; what comes after it was not looked at",
     meaning:
       "The text is not JSON (a file ending in `.json`, or beginning with a brace) or not YAML 1.2.",
     why: "Nothing after the place can be read with certainty, so nothing else is reported either.",
@@ -60,7 +63,8 @@ nodes:
     title: "document too large",
     remedy: "move data out of the workflow file, or raise the limit",
     meaning:
-      "The text has more bytes than the limit `bytes` allows (1 MiB by default). It is not looked into.",
+      "The text has more bytes than the limit `bytes` allows (1 MiB by default). It is " +
+      "not looked into.",
     why: "A workflow travels to every worker that runs it; data belongs into the input or a store.",
     wrong: { text: RIGHT, limits: { bytes: 20 } },
     right: RIGHT,
@@ -69,8 +73,11 @@ nodes:
     title: "nested too deep",
     remedy: "flatten the structure, or raise the limit",
     meaning:
-      "Lists and objects stand inside each other deeper than the limit `depth` allows (64 by default).",
-    why: "Readers of nested data need stack for each level; no workflow that people write comes near.",
+      "Lists and objects stand inside each other deeper than the limit `depth` allows (64 " +
+      "by default).",
+    why:
+      "Readers of nested data need stack for each level; no workflow that people write " +
+      "comes near.",
     wrong: { text: RIGHT, limits: { depth: 2 } },
     right: RIGHT,
   }),
@@ -78,7 +85,8 @@ nodes:
     title: "too many nodes or edges",
     remedy: "split the workflow, or raise the limit",
     meaning:
-      "There are more nodes or edges than the limits `nodes` (10,000) and `edges` (50,000) allow. Edges that loops and branches imply count.",
+      "There are more nodes or edges than the limits `nodes` (10,000) and `edges` " +
+      "(50,000) allow. Edges that loops and branches imply count.",
     why: "The compiled form is kept in the memory of every worker.",
     wrong: { text: RIGHT, limits: { nodes: 0 } },
     right: RIGHT,
@@ -87,8 +95,11 @@ nodes:
     title: "bad alias",
     remedy: "write the value out where the alias stands",
     meaning:
-      "A YAML alias (`*name`) names no anchor before it, stands inside its own value, or the aliases of the file together stand for more than 10,000 values.",
-    why: "An alias copies what it stands for. Aliases of aliases can stand for gigabytes in a few lines.",
+      "A YAML alias (`*name`) names no anchor before it, stands inside its own value, or " +
+      "the aliases of the file together stand for more than 10,000 values.",
+    why:
+      "An alias copies what it stands for. Aliases of aliases can stand for gigabytes in " +
+      "a few lines.",
     wrong: `
 name: greet
 nodes:
@@ -150,7 +161,7 @@ nodes:
   }),
   GV1013: error({
     title: "wrong value",
-    remedy: "give a value of the kind that the message names",
+    remedy: "replace the value, or leave the property out to have its default",
     meaning:
       "A property has a value of the wrong type, outside its range, or not among the allowed ones.",
     why: "It would be replaced by a default that the author did not ask for.",
@@ -189,8 +200,12 @@ edges:
     title: "input_schema is not a JSON Schema",
     remedy: "write a JSON Schema of draft 2020-12",
     meaning:
-      "`input_schema` is no JSON Schema, refers to something that is not there, or has a `pattern` that cannot be matched in linear time (RE2: no look-around, no back-references).",
-    why: "Every submission is checked against it, in the supervisor: it has to be usable, and quick for any input.",
+      "`input_schema` is no JSON Schema, refers to something that is not there, or has a " +
+      "`pattern` that cannot be matched in linear time (RE2: no look-around, no " +
+      "back-references).",
+    why:
+      "Every submission is checked against it, in the supervisor: it has to be usable, " +
+      "and quick for any input.",
     wrong: `
 name: greet
 input_schema: { type: text }
@@ -237,7 +252,9 @@ nodes:
     remedy: "remove it, or correct its spelling",
     meaning:
       "`metadata` holds `name`, `version`, `description` and `tags`; anything else is ignored.",
-    why: "Files of other origin carry more there, so it is no error; a misspelt `version` would be missed.",
+    why:
+      "Files of other origin carry more there, so it is no error; a misspelt `version` " +
+      "would be missed.",
     wrong: `
 metadata: { name: greet, versoin: "1.0" }
 nodes:

@@ -34,21 +34,10 @@ edges:
   - { from: fetch, to: store }
 `;
 
-const mapped = (text: string, more: string): string => `
-name: prices
-nodes:
-  - id: each
-    type: map
-    config: { items: input.rows, ${more} do: { id: price, type: function, config: { function_name: f } } }
-  - { id: store, type: transform, config: { expression: { value: '${text}' } } }
-edges:
-  - { from: each, to: store }
-`;
-
 export const EXPRESSION_CODES = {
   GV3001: error({
     title: "expression does not parse",
-    remedy: "correct it at the place shown",
+    remedy: "expressions are CEL: ==, &&, ||, !, in, c ? a : b, has(x.y); text in quotes",
     meaning: "A condition, or the inside of `${…}` in a template, is not CEL.",
     why: "Expressions are compiled before a run, so that no run fails of a typing mistake.",
     wrong: check("output.total >= "),
@@ -56,7 +45,7 @@ export const EXPRESSION_CODES = {
   }),
   GV3002: error({
     title: "expression is wrong",
-    remedy: "correct it at the place shown",
+    remedy: "use names and functions that exist, on values of types that go together",
     meaning: "An expression parses, but uses a name, a function or types that do not go together.",
     why: "It could only fail in a run.",
     wrong: check("outptu.total >= 10"),
@@ -66,8 +55,11 @@ export const EXPRESSION_CODES = {
     title: "JavaScript instead of CEL",
     remedy: "write it in CEL",
     meaning:
-      "The text looks like JavaScript (`===`, `=>`, `.length`, `typeof`). Where the CEL for it is known it is shown.",
-    why: "Expressions are CEL: without side effects, without access to the process, and bounded in time.",
+      "The text looks like JavaScript (`===`, `=>`, `.length`, `typeof`). Where the CEL " +
+      "for it is known it is shown.",
+    why:
+      "Expressions are CEL: without side effects, without access to the process, and " +
+      "bounded in time.",
     wrong: check("output.total === 10"),
     right: check("output.total == 10"),
   }),
@@ -91,7 +83,8 @@ export const EXPRESSION_CODES = {
     title: "reference to a node that only sometimes runs",
     remedy: "guard it with has(…)",
     meaning:
-      "`ctx.<id>` names a node upstream that a condition, or a join of `any` or a count, can leave without an output.",
+      "`ctx.<id>` names a node upstream that a condition, or a join of `any` or a count, " +
+      "can leave without an output.",
     why: "In the runs in which it has none, the expression fails.",
     wrong: maybe("${ctx.bonus.output.points}"),
     right: maybe("${has(ctx.bonus.output) ? ctx.bonus.output.points : 0}"),
@@ -100,7 +93,8 @@ export const EXPRESSION_CODES = {
     title: "iteration outside a loop",
     remedy: "read `iteration` in a loop body only",
     meaning:
-      "`iteration` is the round of the innermost loop around the place where it stands; here is none.",
+      "`iteration` is the round of the innermost loop around the place where it stands; " +
+      "here is none.",
     why: "It would have no value.",
     wrong: check("iteration < 3"),
     right: check("output.count < 3"),
@@ -123,29 +117,10 @@ nodes:
     title: "name not known here",
     remedy: "use a name that exists at this place",
     meaning:
-      "The name belongs to the language, but not to this place: `output` is known in conditions, `data` in configs, `item` in a map's body.",
+      "The name belongs to the language, but not to this place: `output` is known in " +
+      "conditions, `data` in configs, `item` in a map's body.",
     why: "It would have no value.",
     wrong: read("${output.id}"),
     right: read("${data.id}"),
-  }),
-  GV3010: error({
-    title: "reference into the body of a map",
-    remedy: "read the output of the map",
-    meaning:
-      "`ctx.<id>` names a node in the body of a map, from outside of that body. Such a node runs " +
-      "once per element.",
-    why: "There is no single output that it could mean; the map puts the results into one list.",
-    wrong: mapped("${ctx.price.output.total}", ""),
-    right: mapped("${ctx.each.output[0].total}", ""),
-  }),
-  GV3011: error({
-    title: "errors of a node that has none",
-    remedy: "set tolerated_failures, or read the output",
-    meaning:
-      "`ctx.<id>.errors` is the list of failed elements of a map whose `tolerated_failures` is " +
-      "above 0. This node is no such map.",
-    why: "It would have no value: a map that tolerates nothing fails with its first failed element.",
-    wrong: mapped("${ctx.each.errors}", ""),
-    right: mapped("${ctx.each.errors}", "tolerated_failures: 1,"),
   }),
 } as const satisfies Record<string, CodeSpec>;

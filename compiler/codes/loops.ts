@@ -3,6 +3,8 @@ import { LOOP_DEPTH_MAX } from "../limits.ts";
 import { error, warning } from "./code.ts";
 import type { CodeSpec } from "./code.ts";
 
+const TWICE = "max_iterations: 2, condition: iteration < 2";
+
 const poll = (config: string): string => `
 name: poll
 nodes:
@@ -43,8 +45,8 @@ name: two
 nodes:
   - { id: a, type: noop }
   - { id: b, type: noop }
-  - { id: c, type: loop, config: { loop_back_to: ${first}, max_iterations: 2, condition: iteration < 2 } }
-  - { id: d, type: loop, config: { loop_back_to: ${second}, max_iterations: 2, condition: iteration < 2 } }
+  - { id: c, type: loop, config: { loop_back_to: ${first}, ${TWICE} } }
+  - { id: d, type: loop, config: { loop_back_to: ${second}, ${TWICE} } }
 edges:
   - { from: a, to: b }
   - { from: b, to: c }
@@ -96,18 +98,7 @@ export const LOOP_CODES = {
     remedy: "make the loops disjoint, or one part of the other",
     meaning: "Two loops share nodes, and neither contains the other.",
     why: "A shared node would be in a round of both, and none could end.",
-    wrong: `
-name: two
-nodes:
-  - { id: a, type: noop }
-  - { id: b, type: noop }
-  - { id: c, type: loop, config: { loop_back_to: a, max_iterations: 2, condition: iteration < 2 } }
-  - { id: d, type: loop, config: { loop_back_to: b, max_iterations: 2, condition: iteration < 2 } }
-edges:
-  - { from: a, to: b }
-  - { from: b, to: c }
-  - { from: c, to: d }
-`,
+    wrong: twoLoops("a", "b"),
     right: twoLoops("b", "a"),
   }),
   GV2015: error({

@@ -102,4 +102,8 @@ export const WORK_KINDS: readonly Kind[] = [
   httpKind,
   ahead("llm", ["secrets"]),
   ahead("emit", ["secrets"]),
+  ahead("map"),
+  ahead("subworkflow"),
+  ahead("wait"),
+  ahead("human"),
 ];

@@ -1,14 +1,30 @@
 /**
- * Writes sdk/redis/scripts.gen.ts: the Lua scripts with their includes in place and the header
- * stripped. Committed; CI runs it again and expects no difference.
+ * sdk/redis/scripts.gen.ts: the Lua scripts with their includes in place and the header stripped.
  *
  * The SHA-1 is not computed here: every partition's script text begins with its own certificate
  * line (see sdk/redis/script-runner.ts).
  */
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 
 const root = new URL("../", import.meta.url);
 const INCLUDE = /^--- @include "([a-z_]+)"$/gm;
+
+/** The generated module by its path. */
+export function generateScripts(): { [path: string]: string } {
+  const names = readdirSync(root)
+    .filter((file) => file.endsWith(".lua"))
+    .map((file) => file.slice(0, -".lua".length))
+    .sort();
+  const entries = names.map((name) => {
+    const camel = name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
+    return `  ${camel}: ${JSON.stringify(strip(load(name, [])))},\n`;
+  });
+  const text =
+    "// Generated from scripts/*.lua by scripts/dev/gen-scripts.ts (npm run gen). Do not edit.\n" +
+    `export const SCRIPTS = {\n${entries.join("")}} as const;\n\n` +
+    "export type ScriptName = keyof typeof SCRIPTS;\n";
+  return { "sdk/redis/scripts.gen.ts": text };
+}
 
 function load(name: string, within: string[]): string {
   if (within.includes(name)) {
@@ -28,18 +44,3 @@ function strip(lua: string): string {
     .filter((line) => line !== "")
     .join("\n");
 }
-
-const names = readdirSync(root)
-  .filter((file) => file.endsWith(".lua"))
-  .map((file) => file.slice(0, -".lua".length))
-  .sort();
-const entries = names.map((name) => {
-  const camel = name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
-  return `  ${camel}: ${JSON.stringify(strip(load(name, [])))},\n`;
-});
-writeFileSync(
-  new URL("../sdk/redis/scripts.gen.ts", root),
-  "// Generated from scripts/*.lua by scripts/dev/gen-scripts.ts (npm run gen). Do not edit.\n" +
-    `export const SCRIPTS = {\n${entries.join("")}} as const;\n\n` +
-    "export type ScriptName = keyof typeof SCRIPTS;\n",
-);
