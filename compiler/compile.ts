@@ -2,22 +2,26 @@
  * The compiler's course: text, document, graph, proof, IR.
  *
  *   readSource       text to JSON value and places             source.ts
- *   readDocument     shape; one way to say each thing           read-document.ts, read-node.ts
+ *   readDocument     shape; one way to say each thing           read-document.ts, read-graph.ts
  *   expandDocument   whatever implies an edge becomes one       expand.ts
  *   checkReach       entries, reach, undeclared cycles          cycles.ts
  *   orderGraph       topological numbers                        graph.ts
  *   findLoops        bodies, and the proof that they are loops  loops.ts
  *   checkSteering    joins and first-match nodes                steering.ts
+ *   checkPolicies    properties that the kind has no use for    policies.ts
  *   ReferenceChecker expressions, and who reads whom            references.ts
  *   splitFans        trees for what is too wide                 tree.ts
  *   lower            the IR                                     lower.ts
+ *
+ * From expandDocument on all of it is done for the workflow's graph and, inside it, for the body of
+ * each map; the IR of a body is part of its map's node.
  *
  * A step runs if what it stands on is there, not only if nothing is wrong so far: so an author gets
  * all problems of a file in one go.
  */
 import { Reporter } from "./diagnostics.ts";
 import type { Diagnostic } from "./diagnostics.ts";
-import type { WorkflowDocument } from "./document.ts";
+import type { DocumentGraph } from "./document.ts";
 import { expandDocument } from "./expand.ts";
 import { checkReach } from "./cycles.ts";
 import { orderGraph } from "./graph.ts";
@@ -29,9 +33,10 @@ import type { Limits } from "./limits.ts";
 import { findLoops } from "./loops.ts";
 import type { LoopForest } from "./loops.ts";
 import { lower } from "./lower.ts";
+import { checkPolicies } from "./policies.ts";
 import { readDocument } from "./read-document.ts";
 import { ReferenceChecker } from "./references.ts";
-import type { NodeReads } from "./references.ts";
+import type { Around, FileContext, NodeReads } from "./references.ts";
 import { readSource } from "./source.ts";
 import type { WorkflowSource } from "./source.ts";
 import { checkSteering } from "./steering.ts";
@@ -69,41 +74,75 @@ export function compile(source: WorkflowSource, options: CompileOptions = {}): C
 function compileValue(value: Json, limits: Limits, reporter: Reporter): Ir | undefined {
   const document = readDocument(value, limits, reporter);
   if (!document) return undefined;
-  const flat = expandDocument(document, reporter);
-  if (flat.edges.length > limits.edges) {
-    const count = `${flat.edges.length} edges with the implied ones`;
-    const message = `${count}, the limit is ${limits.edges}`;
-    reporter.report({ code: "GV1008", pointer: "", message });
+  const file = { document, original: value, homes: document.homes, reporter };
+  const part = examine(document, file, { left: limits.edges, max: limits.edges }, undefined);
+  return reporter.hasErrors || !part ? undefined : finish(part, file);
+}
+
+/** A graph that has been looked at, with the bodies of its maps. */
+interface Part {
+  source: DocumentGraph;
+  structure: { graph: Graph; forest: LoopForest } | undefined;
+  checker: ReferenceChecker;
+  bodies: Map<string, Part>;
+}
+
+/** Edges that the graphs of a file may still have, implied ones included. */
+interface EdgeBudget {
+  left: number;
+  max: number;
+}
+
+/** Look at a graph from all sides; undefined if it is too large for that. */
+function examine(
+  source: DocumentGraph,
+  file: FileContext,
+  budget: EdgeBudget,
+  around: Around | undefined,
+): Part | undefined {
+  const { reporter } = file;
+  const flat = expandDocument(source, reporter, file.homes);
+  budget.left -= flat.edges.length;
+  if (budget.left < 0) {
+    const count = `${budget.max - budget.left} edges with the implied ones`;
+    const message = `${count}, the limit is ${budget.max}`;
+    reporter.report({ code: "GV1008", pointer: source.pointer, message });
     return undefined;
   }
-  checkReach(flat, reporter);
+  const what = around ? "element" : "run";
+  checkReach(flat, reporter, { pointer: source.pointer, what });
   const graph = orderGraph(flat);
   const forest = graph && findLoops(graph, reporter);
   if (graph) checkSteering(graph, reporter);
+  checkPolicies(source, reporter);
   const structure = graph && forest && { graph, forest };
-  const checker = new ReferenceChecker(document, value, structure, reporter);
+  const checker = new ReferenceChecker(source, file, structure, around);
   checker.check();
-  if (!structure || reporter.hasErrors) return undefined;
-  return finish(document, structure.graph, structure.forest, checker, reporter);
+  const bodies = new Map<string, Part>();
+  for (const { id, body } of source.nodes) {
+    const part = body && examine(body, file, budget, checker.placeOf(id));
+    if (part) bodies.set(id, part);
+  }
+  return { source, structure, checker, bodies };
 }
 
-function finish(
-  document: WorkflowDocument,
-  graph: Graph,
-  forest: LoopForest,
-  checker: ReferenceChecker,
-  reporter: Reporter,
-): Ir {
+/** The IR of a graph in which nothing is wrong. */
+function finish({ source, structure, checker, bodies }: Part, file: FileContext): Ir {
+  if (!structure) throw new Error("a graph without an order was not reported");
+  const { graph, forest } = structure;
+  const { document, reporter } = file;
   const none: Splits = new Map();
+  const irs = new Map([...bodies].map(([map, part]) => [map, finish(part, file)]));
+  const common = { document, part: source, bodies: irs, checker };
   if (!isTooWide(graph)) {
-    return lower({ document, graph, forest, reads: checker.reads, checker, splits: none });
+    return lower({ ...common, graph, forest, reads: checker.reads, splits: none });
   }
-  const { flat, splits } = splitFans(graph);
+  const { flat, splits } = splitFans(graph, source.map);
   const wide = orderGraph(flat);
   if (!wide) throw new Error("splitting wide places made a cycle");
   const reads = moveReads(graph, wide, checker.reads, splits);
   const loops = findLoops(wide, reporter);
-  return lower({ document, graph: wide, forest: loops, reads, checker, splits });
+  return lower({ ...common, graph: wide, forest: loops, reads, splits });
 }
 
 /** What nodes read, for other numbers; a made node reads what the conditions it took over read. */
@@ -121,6 +160,7 @@ function moveReads(
     return {
       refs: owner === undefined ? move(old?.refs) : new Set(),
       edgeRefs: move(old?.edgeRefs),
+      outerRefs: owner === undefined ? move(old?.outerRefs) : new Set(),
       usesInput: old?.usesInput ?? false,
     };
   });

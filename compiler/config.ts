@@ -4,6 +4,7 @@
  *   function, loop with a function   {function_name, params?, input?}: other keys are the params
  *   conditional                      `mode` and `on_no_match` become fields of the node
  *   loop                             keys of the loop leave the config
+ *   map                              `do` becomes the node's body
  *   all                              older spellings of templates rewritten
  */
 import { rewriteLegacy } from "../condition/index.ts";
@@ -14,7 +15,7 @@ import type { Json, NodeType } from "./ir.ts";
 import { kindOf } from "./kinds/index.ts";
 import type { Kind } from "./kinds/kind.ts";
 import { LOOP_PROPERTIES } from "./kinds/loop-properties.ts";
-import { checkSchema } from "./schema-check.ts";
+import { checkSchema, findUserSchemaProblem } from "./schema-check.ts";
 import { joinPointer } from "./source-map.ts";
 
 export interface ConfigOwner {
@@ -62,6 +63,7 @@ function reportConfig(
       ...(problem.meant && { meant: problem.meant }),
     });
   }
+  for (const key of kind.schemas ?? []) reportUserSchema(config, key, owner, reporter);
   if (takesParams(config, kind) && own(config, "params") === undefined) return;
   const known = Object.keys(kind.schema.properties);
   for (const key of Object.keys(config)) {
@@ -76,9 +78,28 @@ function reportConfig(
   }
 }
 
+/** A JSON Schema in a config must be one: its data come when nobody can correct it any more. */
+function reportUserSchema(
+  config: JsonObject,
+  key: string,
+  owner: ConfigOwner,
+  reporter: Reporter,
+): void {
+  const schema = own(config, key);
+  if (typeof schema !== "boolean" && !asObject(schema)) return;
+  const problem = findUserSchemaProblem(schema as Json);
+  if (!problem) return;
+  reporter.report({
+    code: "GV4003",
+    pointer: `${owner.pointer}/config/${key}${problem.pointer}`,
+    message: `${owner.type} \`${owner.id}\`: \`${key}\` ${problem.message}`,
+  });
+}
+
 /** Whether the config names a function, so that keys of its own are parameters. */
 function takesParams(config: JsonObject, kind: Kind): boolean {
-  return kind.type === "function" || own(config, "function_name") !== undefined;
+  const isCall = kind.type === "loop" && own(config, "function_name") !== undefined;
+  return kind.type === "function" || isCall;
 }
 
 function normalise(
@@ -89,6 +110,7 @@ function normalise(
   const reserved = new Set(owner.isSteering ? ["mode", "on_no_match"] : []);
   if (kind.type !== "conditional") reserved.delete("mode");
   if (kind.type === "loop") for (const key of Object.keys(LOOP_PROPERTIES)) reserved.add(key);
+  if (kind.type === "map") reserved.add("do");
   const kept = Object.entries(config).filter(([key]) => !reserved.has(key));
   const isMoved = takesParams(config, kind) && own(config, "params") === undefined;
   const value: JsonObject = {};
@@ -96,7 +118,9 @@ function normalise(
   for (const [key, part] of kept) {
     const isOwn = key === "function_name" || key === "input";
     const isExpression = kind.expressions.includes(key) && typeof part === "string";
-    const rewritten = isExpression ? readExpression(part) : rewriteTemplates(part);
+    const isLiteral = kind.literals?.includes(key) === true;
+    const filled = isLiteral ? part : rewriteTemplates(part);
+    const rewritten = isExpression ? readExpression(part) : filled;
     setKey(isMoved && !isOwn ? params : value, key, rewritten);
   }
   if (isMoved && Object.keys(params).length > 0) value["params"] = params;
@@ -112,7 +136,8 @@ function readExpression(text: string): string {
   return rewriteLegacy(isSingle ? inner.trim() : text, "condition");
 }
 
-function rewriteTemplates(value: Json): Json {
+/** Older spellings in the strings of a template, replaced. */
+export function rewriteTemplates(value: Json): Json {
   if (typeof value === "string") {
     // Most strings are plain; only these three marks begin an older spelling.
     return /\{\{|\$nodes|\$\{/.test(value) ? rewriteLegacy(value, "template") : value;

@@ -8,22 +8,32 @@ import type { Reporter } from "./diagnostics.ts";
 import type { FlatGraph } from "./expand.ts";
 import { adjacency } from "./graph.ts";
 
+/** What starts with the nodes that have no in-edges, and where they are written. */
+export interface ReachPlace {
+  pointer: string;
+  what: "run" | "element";
+}
+
 /** Report missing entries, unreachable nodes, cycles, and nodes without edges. */
-export function checkReach(flat: FlatGraph, reporter: Reporter): void {
+export function checkReach(
+  flat: FlatGraph,
+  reporter: Reporter,
+  place: ReachPlace = { pointer: "", what: "run" },
+): void {
   const links = adjacency(flat.nodes.length, flat.edges);
   const entries = flat.nodes.flatMap((_, index) => (links.in[index]?.length === 0 ? [index] : []));
   if (entries.length === 0 && flat.nodes.length > 0) {
     const message = "no node can start: every node has an in-edge";
-    reporter.report({ code: "GV2004", pointer: "/nodes", message });
+    reporter.report({ code: "GV2004", pointer: `${place.pointer}/nodes`, message });
   } else {
-    reportUnreachable(flat, links.out, entries, reporter);
+    reportUnreachable(flat, links.out, entries, place, reporter);
   }
   for (const part of cyclicParts(flat, links.out)) reportCycle(flat, links.out, part, reporter);
   if (flat.edges.length === 0) return;
   for (const index of entries) {
     const node = flat.nodes[index];
     if (!node || links.out[index]?.length !== 0) continue;
-    const message = `\`${node.id}\` has no edges: it starts with the run and leads nowhere`;
+    const message = `\`${node.id}\` has no edges: it starts with the ${place.what} and leads nowhere`;
     reporter.report({ code: "GV2007", pointer: node.pointer, message });
   }
 }
@@ -32,6 +42,7 @@ function reportUnreachable(
   flat: FlatGraph,
   out: readonly number[][],
   entries: readonly number[],
+  place: ReachPlace,
   reporter: Reporter,
 ): void {
   const reached = new Set(entries);
@@ -46,7 +57,8 @@ function reportUnreachable(
   }
   flat.nodes.forEach((node, index) => {
     if (reached.has(index)) return;
-    const message = `\`${node.id}\` cannot be reached from any node that starts with the run`;
+    const start = `any node that starts with the ${place.what}`;
+    const message = `\`${node.id}\` cannot be reached from ${start}`;
     reporter.report({ code: "GV2005", pointer: node.pointer, message });
   });
 }

@@ -5,6 +5,7 @@
  * config holds) is checked afterwards. `x-expect` carries the words for messages.
  */
 import { TYPE_NAMES } from "./kinds/types.ts";
+import { functionName } from "./kinds/work.ts";
 
 const nonNegative = { type: "integer", minimum: 0, "x-expect": "an integer from 0" } as const;
 const positive = { type: "integer", minimum: 1, "x-expect": "an integer from 1" } as const;
@@ -26,6 +27,12 @@ const condition = {
 const version = { type: ["string", "number"], "x-expect": "a string" } as const;
 const tags = { type: "array", items: text } as const;
 
+const code = { type: "string", minLength: 1 } as const;
+const errorCodes = {
+  anyOf: [code, { type: "array", items: code, minItems: 1 }],
+  "x-expect": "an error code or a list of them",
+} as const;
+
 const retry = {
   type: "object",
   properties: {
@@ -44,6 +51,9 @@ const retry = {
       maximum: 1,
       "x-expect": "a share from 0 to 1, or a boolean",
     },
+    on: errorCodes,
+    not_on: errorCodes,
+    condition: { type: ["string", "boolean"], "x-expect": "a CEL expression" },
   },
   additionalProperties: false,
 } as const;
@@ -95,6 +105,56 @@ const cache = {
   "x-expect": 'true, false or {"ttl_ms": n}',
 } as const;
 
+const key = { type: "string", "x-expect": "a string, best with an expression in it" } as const;
+
+const rateLimit = {
+  type: "object",
+  properties: {
+    key,
+    per_second: positive,
+    per_minute: positive,
+    per_hour: positive,
+    limit: positive,
+    per_ms: positive,
+  },
+  oneOf: [
+    { required: ["per_second"] },
+    { required: ["per_minute"] },
+    { required: ["per_hour"] },
+    { required: ["limit", "per_ms"] },
+  ],
+  additionalProperties: false,
+  "x-expect":
+    "an object with one of `per_second`, `per_minute`, `per_hour`, or `limit` and `per_ms`",
+} as const;
+
+const concurrency = {
+  type: "object",
+  properties: {
+    key,
+    limit: positive,
+    on_conflict: { enum: ["queue", "reject", "cancel_running"] },
+  },
+  additionalProperties: false,
+} as const;
+
+const queueName = {
+  type: "string",
+  pattern: "^[A-Za-z0-9_.:-]+$",
+  maxLength: 200,
+  "x-expect": "a queue name of letters, digits, `_`, `.`, `:` and `-`",
+} as const;
+
+/** One level instead of `anyOf`, so that what is wrong inside the object is told by itself. */
+const compensate = {
+  ...functionName,
+  type: ["string", "object"],
+  properties: { function_name: functionName, params: true, queue: queueName },
+  required: ["function_name"],
+  additionalProperties: false,
+  "x-expect": "the name of a function, or an object with `function_name` and `params`",
+} as const;
+
 const node = {
   type: "object",
   properties: {
@@ -103,12 +163,10 @@ const node = {
     config: { type: "object" },
     timeout_ms: { ...positive, type: ["integer", "null"] },
     retry,
-    queue: {
-      type: "string",
-      pattern: "^[A-Za-z0-9_.:-]+$",
-      maxLength: 200,
-      "x-expect": "a queue name of letters, digits, `_`, `.`, `:` and `-`",
-    },
+    queue: queueName,
+    queue_timeout_ms: positive,
+    rate_limit: rateLimit,
+    compensate,
     join,
     wait_for_all: { type: "boolean" },
     // Its inside is checked with the kinds, where a missing limit has a code of its own.
@@ -134,6 +192,24 @@ const edge = {
   additionalProperties: false,
 } as const;
 
+const nodes = {
+  type: "array",
+  items: node,
+  minItems: 1,
+  "x-expect": "a list of at least one node",
+} as const;
+
+/** `do` of a map, written as one node: it needs no id. */
+export const BODY_NODE_SCHEMA = { ...node, required: ["type"] } as const;
+
+/** `do` of a map, written as a graph. */
+export const BODY_GRAPH_SCHEMA = {
+  type: "object",
+  properties: { nodes, edges: { type: "array", items: edge }, output: true, description: text },
+  required: ["nodes"],
+  additionalProperties: false,
+} as const;
+
 export const DOCUMENT_SCHEMA = {
   $schema: "https://json-schema.org/draft/2020-12/schema",
   title: "Gavotte workflow",
@@ -149,7 +225,7 @@ export const DOCUMENT_SCHEMA = {
     description: text,
     tags,
     input_schema: { type: ["object", "boolean", "null"], "x-expect": "a JSON Schema" },
-    nodes: { type: "array", items: node, minItems: 1, "x-expect": "a list of at least one node" },
+    nodes,
     edges: { type: "array", items: edge },
     output: true,
     settings: {
@@ -159,6 +235,8 @@ export const DOCUMENT_SCHEMA = {
         priority: { enum: ["high", "normal", "low"] },
         failure: { enum: ["fail_fast", "continue"] },
         fusion: { type: "boolean" },
+        concurrency,
+        rate_limit: rateLimit,
       },
       additionalProperties: false,
     },

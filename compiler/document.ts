@@ -5,7 +5,15 @@
  * to where the author wrote it. References between nodes are still ids: whether they exist is the
  * graph's question.
  */
-import type { IrRetry, IrSettings, Json, NodeType, Routing } from "./ir.ts";
+import type {
+  IrCompensation,
+  IrRateLimit,
+  IrRetry,
+  IrSettings,
+  Json,
+  NodeType,
+  Routing,
+} from "./ir.ts";
 
 export type JsonObject = { [key: string]: Json };
 
@@ -23,14 +31,33 @@ export interface ExpressionSource {
   isAsWritten: boolean;
 }
 
-export interface WorkflowDocument {
-  name: string;
-  workflowVersion: string;
-  inputSchema: Json | null;
+/** Nodes and edges that make a graph: the workflow itself, or the body of a map. */
+export interface DocumentGraph {
   nodes: DocumentNode[];
   edges: DocumentEdge[];
   output: Json | undefined;
+  /** Of the object that holds `nodes`, or of the one node that is a body by itself. */
+  pointer: string;
+  /** The map whose body it is; null: the workflow. */
+  map: string | null;
+  /** A body written as one node. */
+  isSingle: boolean;
+}
+
+export interface WorkflowDocument extends DocumentGraph {
+  name: string;
+  workflowVersion: string;
+  inputSchema: Json | null;
   settings: IrSettings;
+  /** Every node of the file, those of bodies too, by its id. */
+  homes: ReadonlyMap<string, NodeHome>;
+}
+
+/** Where a node of the file is. */
+export interface NodeHome {
+  pointer: string;
+  /** The map in whose body it is, innermost; null: in none. */
+  map: string | null;
 }
 
 export interface DocumentNode {
@@ -41,6 +68,11 @@ export interface DocumentNode {
   config: NodeConfig;
   timeoutMs: number | null;
   retry: IrRetry;
+  /** Where `retry` stands: a map hands its own on to its only node. */
+  retryPointer: string;
+  queueTimeoutMs: number | null;
+  rateLimit: { value: IrRateLimit; pointer: string } | null;
+  compensate: { value: IrCompensation; pointer: string } | null;
   queue: string | null;
   join: DocumentJoin;
   loop: DocumentLoop | null;
@@ -48,6 +80,8 @@ export interface DocumentNode {
   routing: Routing;
   onNoMatch: "error" | "skip";
   cache: { ttl_ms: number | null } | null;
+  /** Of a map; null: of another node, or missing, which has been reported. */
+  body: DocumentGraph | null;
 }
 
 export interface NodeConfig {

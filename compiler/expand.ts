@@ -16,8 +16,9 @@ import type {
   DocumentLoop,
   DocumentNode,
   ExpressionSource,
+  DocumentGraph,
   IdRef,
-  WorkflowDocument,
+  NodeHome,
 } from "./document.ts";
 import type { EdgeOn } from "./ir.ts";
 
@@ -44,9 +45,16 @@ export interface FlatGraph {
   indexOf: Map<string, number>;
 }
 
-/** Expand a document. Edges that cannot be are reported and left out. */
-export function expandDocument(document: WorkflowDocument, reporter: Reporter): FlatGraph {
-  const expander = new Expander(document, reporter);
+/**
+ * Expand a graph of a document. Edges that cannot be are reported and left out; `homes` has the
+ * nodes of other graphs, for messages.
+ */
+export function expandDocument(
+  document: DocumentGraph,
+  reporter: Reporter,
+  homes: ReadonlyMap<string, NodeHome> = new Map(),
+): FlatGraph {
+  const expander = new Expander(document, reporter, homes);
   document.nodes.forEach((node, index) => expander.addBranch(node, index));
   for (const edge of document.edges) expander.addDrawn(edge);
   document.nodes.forEach((node, index) => expander.addLoopPaths(node, index));
@@ -56,12 +64,14 @@ export function expandDocument(document: WorkflowDocument, reporter: Reporter): 
 class Expander {
   readonly graph: FlatGraph;
   readonly #reporter: Reporter;
+  readonly #homes: ReadonlyMap<string, NodeHome>;
   readonly #seen = new Map<string, FlatEdge>();
   /** `from>to` of drawn success edges: a break path to the same node adds nothing. */
   readonly #drawn = new Set<string>();
 
-  constructor(document: WorkflowDocument, reporter: Reporter) {
+  constructor(document: DocumentGraph, reporter: Reporter, homes: ReadonlyMap<string, NodeHome>) {
     this.#reporter = reporter;
+    this.#homes = homes;
     const nodes = document.nodes.map((node) => ({
       id: node.id,
       pointer: node.pointer,
@@ -129,6 +139,18 @@ class Expander {
   #resolve(ref: IdRef, what: string): number | undefined {
     const index = this.graph.indexOf.get(ref.id);
     if (index !== undefined) return index;
+    const home = this.#homes.get(ref.id);
+    if (home) {
+      const where =
+        home.map === null ? "outside of all maps" : `in the body of map \`${home.map}\``;
+      this.#reporter.report({
+        code: "GV2001",
+        pointer: ref.pointer,
+        message: `${what} \`${ref.id}\`, which is ${where}: edges stay in one body`,
+        related: [{ message: `\`${ref.id}\``, pointer: home.pointer }],
+      });
+      return undefined;
+    }
     this.#reporter.report({
       code: "GV2001",
       pointer: ref.pointer,

@@ -23,7 +23,8 @@ export interface ReadExpression {
 
 /** Every name that an expression can use somewhere. */
 export const ALL_VARIABLES: ReadonlySet<string> = new Set([
-  ...["input", "data", "output", "ctx", "item", "value", "index", "iteration", "run", "secrets"],
+  ...(["input", "data", "output", "ctx", "item", "value", "index", "iteration"] as const),
+  ...(["run", "secrets", "error", "attempt"] as const),
 ]);
 
 const NOTHING: ReadExpression = { problems: [], references: [] };

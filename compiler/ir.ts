@@ -63,6 +63,26 @@ export interface IrSettings {
   failure: "fail_fast" | "continue";
   /** False: every node goes through its queue, even where one worker could go on by itself. */
   fusion?: false;
+  /** How many runs of one key may be in progress. */
+  concurrency?: IrConcurrency;
+  /** How many runs of one key may start in a time. */
+  rate_limit?: IrRateLimit;
+}
+
+export interface IrConcurrency {
+  /** Template over `input` and `run`; what it gives is told apart as text. "": all runs. */
+  key: string;
+  limit: number;
+  /** What becomes of a run that is one too many. */
+  on_conflict: "queue" | "reject" | "cancel_running";
+}
+
+export interface IrRateLimit {
+  /** Template; of a node over what its config sees, of the workflow over `input` and `run`. */
+  key: string;
+  /** At most so many in `per_ms`. */
+  limit: number;
+  per_ms: number;
 }
 
 export interface IrRetry {
@@ -142,13 +162,19 @@ export interface IrNode {
   cache?: { ttl_ms: number | null };
   /** Longest time a token of this node may stand in its queue; then it fails with TIMEOUT. */
   queue_timeout_ms?: number;
+  /** How many executions of one key may begin in a time. */
+  rate_limit?: IrRateLimit;
   compensate?: IrCompensation;
   /**
    * Of a `map`: the graph that runs once per element, an IR of its own with nodes from 0. Ids are
-   * unique in the whole file.
+   * unique in the whole file. Its entries get the element as their input, and its `output` (or the
+   * rule for runs without one) makes the element's result.
    */
   body?: Ir;
-  /** Of a `map`: nodes of this IR whose outputs the body reads, ascending. */
+  /**
+   * Of a `map`: nodes of this IR whose outputs the body reads, ascending; those that bodies inside
+   * the body read are among them. What they read of IRs further out is with the maps out there.
+   */
   outer_refs?: number[];
   /** Other nodes whose outputs this node's config reads (`ctx.<id>.output`), ascending. */
   refs: number[];

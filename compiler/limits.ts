@@ -18,5 +18,8 @@ export const DEFAULT_LIMITS: Limits = {
 /** Loops within loops. A token's scope has one part per level. */
 export const LOOP_DEPTH_MAX = 16;
 
+/** Maps within maps, by the same argument. */
+export const MAP_DEPTH_MAX = 16;
+
 /** In-edges, out-edges or entry nodes beyond this are split by a tree. */
 export const FAN_MAX = 500;

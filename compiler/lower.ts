@@ -3,19 +3,23 @@
  * one judgement of its own is which nodes can be fused.
  */
 import { analyse } from "./analysis.ts";
-import type { WorkflowDocument } from "./document.ts";
+import type { DocumentGraph, WorkflowDocument } from "./document.ts";
 import type { FlatNode } from "./expand.ts";
 import type { Graph } from "./graph.ts";
 import { IR_VERSION } from "./ir.ts";
-import type { Ir, IrEdge, IrJoin, IrLoop, IrNode } from "./ir.ts";
-import { kindOf } from "./kinds/index.ts";
+import type { Ir, IrEdge, IrJoin, IrLoop, IrNode, IrSettings, Json } from "./ir.ts";
 import type { LoopForest } from "./loops.ts";
-import { RETRY_DEFAULTS } from "./read-node.ts";
+import { isPureNode } from "./policies.ts";
+import { RETRY_DEFAULTS } from "./read-policy.ts";
 import type { NodeReads, ReferenceChecker } from "./references.ts";
 import type { Splits } from "./tree.ts";
 
 export interface LowerInput {
   document: WorkflowDocument;
+  /** The workflow's own graph, or the body of a map. */
+  part: DocumentGraph;
+  /** IRs of the bodies by their maps. */
+  bodies: ReadonlyMap<string, Ir>;
   graph: Graph;
   forest: LoopForest;
   /** What the nodes of `graph` read, as indexes into it. */
@@ -24,9 +28,10 @@ export interface LowerInput {
   splits: Splits;
 }
 
-/** Write the IR of a workflow in which nothing is wrong. */
+/** Write the IR of a graph in which nothing is wrong. */
 export function lower(input: LowerInput): Ir {
-  const { document, graph, forest } = input;
+  const { document, part, graph, forest } = input;
+  const isBody = part.map !== null;
   const edges: IrEdge[] = graph.edges.map(({ from, to, on, condition }) => ({
     from,
     to,
@@ -45,15 +50,21 @@ export function lower(input: LowerInput): Ir {
     version: IR_VERSION,
     name: document.name,
     workflow_version: document.workflowVersion,
-    input_schema: document.inputSchema,
-    ...(document.output === undefined ? {} : { output: document.output }),
-    settings: document.settings,
+    input_schema: isBody ? null : document.inputSchema,
+    ...(part.output === undefined ? {} : { output: part.output }),
+    settings: isBody ? bodySettings(document.settings) : document.settings,
     nodes,
     edges,
     loops: forest.loops.map((loop): IrLoop => lowerLoop(loop, input.checker)),
     queues,
     analysis: analyse(nodes, edges),
   };
+}
+
+/** An element has no time of its own, and fails with its first unhandled failure. */
+function bodySettings({ priority, fusion }: IrSettings): IrSettings {
+  const inherited = fusion === false ? { priority, fusion } : { priority };
+  return { timeout_ms: null, failure: "fail_fast", ...inherited };
 }
 
 function lowerLoop(loop: LoopForest["loops"][number], checker: ReferenceChecker): IrLoop {
@@ -99,8 +110,8 @@ function lowerNode(
     id: node.id,
     type: source?.type ?? "parallel",
     queue,
-    config: source?.config.value ?? {},
-    pure: isPureNode(node),
+    config: lowerConfig(node),
+    pure: !source || isPureNode(source),
     fusible: false,
     is_entry: incoming.length === 0,
     is_terminal: outgoing.length === 0,
@@ -116,17 +127,35 @@ function lowerNode(
     on_no_match: split?.onNoMatch ?? source?.onNoMatch ?? "error",
     ...(source ? {} : { synthetic: true as const }),
     ...(source?.cache ? { cache: source.cache } : {}),
+    ...lowerPolicies(node),
+    ...lowerBody(input, node, ascending(reads?.outerRefs)),
     refs: ascending(reads?.refs),
     edge_refs: ascending(reads?.edgeRefs),
     uses_input: reads?.usesInput ?? false,
   };
 }
 
-/** A node that names a function calls it, whatever its type. */
-function isPureNode(node: FlatNode): boolean {
-  if (!node.source?.type) return true;
-  const hasFunction = Object.hasOwn(node.source.config.value, "function_name");
-  return kindOf(node.source.type).isPure && !(node.source.type === "loop" && hasFunction);
+/** \`items\` is a template in the IR, however it was written. */
+function lowerConfig(node: FlatNode): { [key: string]: Json } {
+  const config = node.source?.config.value ?? {};
+  const items = config["items"];
+  if (node.source?.type !== "map" || typeof items !== "string") return config;
+  return { ...config, items: `\${${items}}` };
+}
+
+function lowerPolicies({ source }: FlatNode): Partial<IrNode> {
+  if (!source) return {};
+  const { queueTimeoutMs, rateLimit, compensate } = source;
+  return {
+    ...(queueTimeoutMs === null ? {} : { queue_timeout_ms: queueTimeoutMs }),
+    ...(rateLimit ? { rate_limit: rateLimit.value } : {}),
+    ...(compensate ? { compensate: compensate.value } : {}),
+  };
+}
+
+function lowerBody(input: LowerInput, node: FlatNode, outerRefs: number[]): Partial<IrNode> {
+  const body = input.bodies.get(node.id);
+  return body ? { body, outer_refs: outerRefs } : {};
 }
 
 function queueOf(node: FlatNode): string {

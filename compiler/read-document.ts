@@ -7,10 +7,12 @@
 import type { Reporter } from "./diagnostics.ts";
 import { DOCUMENT_SCHEMA } from "./document-schema.ts";
 import { asObject, own } from "./document.ts";
-import type { DocumentEdge, DocumentNode, JsonObject, WorkflowDocument } from "./document.ts";
+import type { JsonObject, WorkflowDocument } from "./document.ts";
 import type { IrSettings, Json } from "./ir.ts";
 import type { Limits } from "./limits.ts";
-import { idRef, readCondition, readNode } from "./read-node.ts";
+import { GraphReader, scanBodies } from "./read-graph.ts";
+import type { BodyScan } from "./read-graph.ts";
+import { readConcurrency, readRateLimit } from "./read-policy.ts";
 import { reportShape } from "./report-shape.ts";
 import { checkSchema, findUserSchemaProblem } from "./schema-check.ts";
 import { joinPointer } from "./source-map.ts";
@@ -27,27 +29,31 @@ export function readDocument(
     reporter.report({ code: "GV1005", pointer: "", message });
     return undefined;
   }
-  if (exceedsLimits(root, limits, reporter)) return undefined;
+  const scan = scanBodies(root);
+  if (exceedsLimits(scan, root, limits, reporter)) return undefined;
   reportShape(checkSchema(DOCUMENT_SCHEMA, value), "", reporter);
   const metadata = readMetadata(root, reporter);
-  const output = own(root, "output");
-  return {
-    ...metadata,
-    inputSchema: readInputSchema(root, reporter),
-    nodes: readNodes(root, reporter),
-    edges: readEdges(root),
-    output: output === null ? undefined : output,
-    settings: readSettings(root),
-  };
+  const inputSchema = readInputSchema(root, reporter);
+  const reader = new GraphReader(scan.ids, reporter);
+  const graph = reader.read(root);
+  const settings = readSettings(root);
+  return { ...metadata, inputSchema, ...graph, settings, homes: reader.homes };
 }
 
-function exceedsLimits(root: JsonObject, limits: Limits, reporter: Reporter): boolean {
+function exceedsLimits(
+  scan: BodyScan,
+  root: JsonObject,
+  limits: Limits,
+  reporter: Reporter,
+): boolean {
   let isOver = false;
   for (const part of ["nodes", "edges"] as const) {
-    const list = own(root, part);
-    if (!Array.isArray(list) || list.length <= limits[part]) continue;
+    if (scan[part] <= limits[part]) continue;
     isOver = true;
-    const message = `${list.length} ${part}, the limit is ${limits[part]}`;
+    const list = own(root, part);
+    const isAll = Array.isArray(list) && list.length === scan[part];
+    const count = `${scan[part]} ${part}${isAll ? "" : " with those in bodies of maps"}`;
+    const message = `${count}, the limit is ${limits[part]}`;
     reporter.report({ code: "GV1008", pointer: `/${part}`, atKey: true, message });
   }
   return isOver;
@@ -103,60 +109,18 @@ function readInputSchema(root: JsonObject, reporter: Reporter): Json | null {
   return schema;
 }
 
-function readNodes(root: JsonObject, reporter: Reporter): DocumentNode[] {
-  const list = own(root, "nodes");
-  const nodes: DocumentNode[] = [];
-  const seen = new Map<string, string>();
-  for (const [i, entry] of (Array.isArray(list) ? list : []).entries()) {
-    const pointer = `/nodes/${i}`;
-    const node = readNode(asObject(entry) ?? {}, pointer, reporter);
-    if (!node) continue;
-    const first = seen.get(node.id);
-    if (first === undefined) {
-      seen.set(node.id, pointer);
-      nodes.push(node);
-      continue;
-    }
-    reporter.report({
-      code: "GV1014",
-      pointer: `${pointer}/id`,
-      message: `another node has the id \`${node.id}\``,
-      related: [{ message: "the first one", pointer: `${first}/id` }],
-    });
-  }
-  return nodes;
-}
-
-const EDGE_EVENTS = ["success", "error", "timeout", "always"] as const;
-
-function readEdges(root: JsonObject): DocumentEdge[] {
-  const list = own(root, "edges");
-  const edges: DocumentEdge[] = [];
-  for (const [i, entry] of (Array.isArray(list) ? list : []).entries()) {
-    const edge = asObject(entry) ?? {};
-    const pointer = `/edges/${i}`;
-    const from = idRef(own(edge, "from"), `${pointer}/from`);
-    const to = idRef(own(edge, "to"), `${pointer}/to`);
-    if (!from || !to) continue;
-    edges.push({
-      from,
-      to,
-      on: EDGE_EVENTS.find((event) => event === own(edge, "on")) ?? "success",
-      condition: readCondition(own(edge, "condition"), `${pointer}/condition`),
-      pointer,
-    });
-  }
-  return edges;
-}
-
 function readSettings(root: JsonObject): IrSettings {
   const settings = asObject(own(root, "settings")) ?? {};
   const timeout = own(settings, "timeout_ms");
   const priority = own(settings, "priority");
+  const concurrency = readConcurrency(own(settings, "concurrency"));
+  const rateLimit = readRateLimit(own(settings, "rate_limit"));
   return {
     timeout_ms: typeof timeout === "number" ? timeout : null,
     priority: priority === "high" || priority === "low" ? priority : "normal",
     failure: own(settings, "failure") === "continue" ? "continue" : "fail_fast",
     ...(own(settings, "fusion") === false ? { fusion: false as const } : {}),
+    ...(concurrency ? { concurrency } : {}),
+    ...(rateLimit ? { rate_limit: rateLimit } : {}),
   };
 }

@@ -12,13 +12,14 @@ import type {
   IdRef,
   JsonObject,
 } from "./document.ts";
-import type { IrRetry, Json, NodeType } from "./ir.ts";
+import type { Json, NodeType } from "./ir.ts";
 import { LOOP_PROPERTIES, LOOP_SCHEMA } from "./kinds/loop-properties.ts";
 import { resolveType, TYPE_NAMES } from "./kinds/types.ts";
+import { readCache, readCompensation, readRateLimit, readRetry } from "./read-policy.ts";
 import { reportShape } from "./report-shape.ts";
 import { checkSchema, describeValue } from "./schema-check.ts";
 
-/** The node in `entry`, or undefined if it has no usable id. */
+/** The node in `entry`, without the body of a map; undefined if it has no usable id. */
 export function readNode(
   entry: JsonObject,
   pointer: string,
@@ -33,6 +34,9 @@ export function readNode(
   const isAll = type === "conditional" && own(config, "mode") === "all";
   const timeout = own(entry, "timeout_ms");
   const queue = own(entry, "queue");
+  const queueTimeout = own(entry, "queue_timeout_ms");
+  const compensate = readCompensation(own(entry, "compensate"));
+  const rateLimit = readRateLimit(own(entry, "rate_limit"));
   return {
     id,
     pointer,
@@ -40,6 +44,10 @@ export function readNode(
     config: readConfig(config, { id, type, pointer, isSteering }, reporter),
     timeoutMs: typeof timeout === "number" ? timeout : null,
     retry: readRetry(own(entry, "retry")),
+    retryPointer: `${pointer}/retry`,
+    queueTimeoutMs: typeof queueTimeout === "number" ? queueTimeout : null,
+    rateLimit: rateLimit && { value: rateLimit, pointer: `${pointer}/rate_limit` },
+    compensate: compensate && { value: compensate, pointer: `${pointer}/compensate` },
     queue: typeof queue === "string" ? queue : null,
     join: readJoin(entry, pointer, reporter),
     loop: readLoop(entry, id, type, pointer, reporter),
@@ -47,6 +55,7 @@ export function readNode(
     routing: isSteering ? (isAll ? "all" : "first") : "each",
     onNoMatch: isSteering && own(config, "on_no_match") === "skip" ? "skip" : "error",
     cache: readCache(own(entry, "cache")),
+    body: null,
   };
 }
 
@@ -62,33 +71,6 @@ function readType(value: Json | undefined, pointer: string, reporter: Reporter):
     meant: { name: value, known: TYPE_NAMES },
   });
   return null;
-}
-
-/** What a node without `retry` has: no retry. */
-export const RETRY_DEFAULTS: IrRetry = {
-  max_attempts: 1,
-  backoff_ms: 1000,
-  backoff_multiplier: 2,
-  max_backoff_ms: 60_000,
-  jitter: 0.2,
-};
-
-function readRetry(value: Json | undefined): IrRetry {
-  const given = asObject(value) ?? {};
-  const retry = { ...RETRY_DEFAULTS };
-  const keys = [
-    "max_attempts",
-    "backoff_ms",
-    "backoff_multiplier",
-    "max_backoff_ms",
-    "jitter",
-  ] as const;
-  for (const key of keys) {
-    const part = own(given, key);
-    if (typeof part === "number") retry[key] = part;
-  }
-  if (own(given, "jitter") === false) retry.jitter = 0;
-  return retry;
 }
 
 function readJoin(entry: JsonObject, pointer: string, reporter: Reporter): DocumentJoin {
@@ -110,14 +92,6 @@ function readJoin(entry: JsonObject, pointer: string, reporter: Reporter): Docum
     return { kind: "count", count, pointer: `${pointer}/join/count` };
   }
   return { kind: join === "any" ? "any" : "all", pointer: `${pointer}/join` };
-}
-
-function readCache(value: Json | undefined): { ttl_ms: number | null } | null {
-  if (value === true) return { ttl_ms: null };
-  const given = asObject(value);
-  if (!given) return null;
-  const ttl = own(given, "ttl_ms");
-  return { ttl_ms: typeof ttl === "number" ? ttl : null };
 }
 
 function readLoop(

@@ -6,7 +6,13 @@
 import type { Reference } from "../condition/index.ts";
 import { Certainty } from "./certainty.ts";
 import type { DiagnosticCode, Report, Reporter } from "./diagnostics.ts";
-import type { ExpressionSource, WorkflowDocument } from "./document.ts";
+import type {
+  DocumentGraph,
+  DocumentNode,
+  ExpressionSource,
+  NodeHome,
+  WorkflowDocument,
+} from "./document.ts";
 import type { FlatNode } from "./expand.ts";
 import { ALL_VARIABLES, ExpressionReader, rewriteOwnOutput } from "./expressions.ts";
 import type { ExpressionForm } from "./expressions.ts";
@@ -21,6 +27,8 @@ import { joinPointer, parsePointer } from "./source-map.ts";
 export interface NodeReads {
   refs: Set<number>;
   edgeRefs: Set<number>;
+  /** What the body of a map reads, at any depth, of the graph in which the map stands. */
+  outerRefs: Set<number>;
   usesInput: boolean;
 }
 
@@ -39,19 +47,38 @@ interface Place {
 
 const EVERYWHERE = ["input", "ctx", "run"] as const;
 
+/** The place of a map, as its body sees it. */
+export interface Around {
+  checker: ReferenceChecker;
+  /** Of the map; null if the graph around it has no numbers. */
+  index: number | null;
+  inLoop: boolean;
+}
+
+/** What the checks of all graphs of a file share. */
+export interface FileContext {
+  document: WorkflowDocument;
+  /** The document as it was written, to tell whether offsets into a text are offsets in the file. */
+  original: Json;
+  homes: ReadonlyMap<string, NodeHome>;
+  reporter: Reporter;
+}
+
 /**
- * Check all expressions of a document. Without `graph` (there is a cycle) only what can be said of
+ * Check all expressions of a graph: the workflow's, or the body of a map. Without `graph` (there is a cycle) only what can be said of
  * an expression by itself, and whether the nodes that it names exist.
  */
 export class ReferenceChecker {
-  readonly #document: WorkflowDocument;
-  readonly #original: Json;
-  readonly #reporter: Reporter;
+  readonly #file: FileContext;
+  readonly #part: DocumentGraph;
+  readonly #around: Around | undefined;
   readonly #reader = new ExpressionReader();
   readonly #graph: Graph | undefined;
   readonly #forest: LoopForest | undefined;
   readonly #certainty: Certainty | undefined;
-  readonly #ids: ReadonlySet<string>;
+  readonly #nodes: ReadonlyMap<string, DocumentNode>;
+  /** Names known in every expression of this graph. */
+  readonly #everywhere: readonly string[];
   /** What each node of the graph reads. */
   readonly reads: NodeReads[];
   readonly #rewritten = new Map<ExpressionSource, string>();
@@ -59,18 +86,21 @@ export class ReferenceChecker {
   readonly #checked = new Set<ExpressionSource>();
 
   constructor(
-    document: WorkflowDocument,
-    original: Json,
+    part: DocumentGraph,
+    file: FileContext,
     structure: { graph: Graph; forest: LoopForest } | undefined,
-    reporter: Reporter,
+    around: Around | undefined,
   ) {
-    this.#document = document;
-    this.#original = original;
-    this.#reporter = reporter;
+    this.#part = part;
+    this.#file = file;
+    this.#around = around;
     this.#graph = structure?.graph;
     this.#forest = structure?.forest;
     this.#certainty = structure && new Certainty(structure.graph);
-    this.#ids = new Set(document.nodes.map((node) => node.id));
+    this.#nodes = new Map(part.nodes.map((node) => [node.id, node]));
+    const ofElement = around ? ["item", "index"] : [];
+    const ofRound = around?.inLoop ? ["iteration"] : [];
+    this.#everywhere = [...EVERYWHERE, ...ofElement, ...ofRound];
     this.reads = (structure?.graph.nodes ?? []).map(newReads);
   }
 
@@ -78,10 +108,11 @@ export class ReferenceChecker {
   check(): void {
     if (this.#graph && this.#forest) this.#checkGraph(this.#graph, this.#forest);
     else this.#checkLoose();
-    const { output } = this.#document;
+    const { output, pointer } = this.#part;
+    if (!this.#around) this.#checkSettings();
     if (output === undefined) return;
-    const variables = new Set<string>(EVERYWHERE);
-    this.#checkValue(output, "/output", (pointer) => pointer, {
+    const variables = new Set(this.#everywhere);
+    this.#checkValue(output, `${pointer}/output`, (at) => at, {
       ...{ form: "template", variables, node: null, own: null },
       ...{ reads: newReads(), target: "refs" },
     });
@@ -90,6 +121,26 @@ export class ReferenceChecker {
   /** The text of a condition as the IR has it. */
   conditionOf(condition: ExpressionSource): string {
     return this.#rewritten.get(condition) ?? condition.source;
+  }
+
+  /** The place of one of this graph's maps. */
+  placeOf(map: string): Around {
+    const index = this.#graph?.indexOf.get(map) ?? null;
+    const inOwn = index === null || this.#forest?.innermost[index] !== null;
+    return { checker: this, index, inLoop: inOwn || this.#around?.inLoop === true };
+  }
+
+  /** Keys by which runs are told apart before they start: only their input is known. */
+  #checkSettings(): void {
+    const { concurrency, rate_limit: rate } = this.#file.document.settings;
+    const variables = new Set(["input", "run"]);
+    const place: Omit<Place, "pointer"> = {
+      ...{ form: "template", variables, node: null, own: null },
+      ...{ reads: newReads(), target: "refs" },
+    };
+    const asIs = (pointer: string): string => pointer;
+    if (concurrency) this.#checkValue(concurrency.key, "/settings/concurrency/key", asIs, place);
+    if (rate) this.#checkValue(rate.key, "/settings/rate_limit/key", asIs, place);
   }
 
   #checkGraph(graph: Graph, forest: LoopForest): void {
@@ -110,14 +161,14 @@ export class ReferenceChecker {
   /** Edges are not numbered here: their conditions are checked by the name of their source. */
   #checkLoose(): void {
     const reads = newReads();
-    for (const node of this.#document.nodes) {
+    for (const node of this.#part.nodes) {
       this.#checkConfig({ id: node.id, pointer: node.pointer, source: node }, null, true, reads);
       const rules = node.branch?.rules.map((rule) => rule.condition) ?? [];
       for (const condition of [...rules, node.loop?.condition]) {
         if (condition) this.#checkCondition(condition, node.id, null, true, reads);
       }
     }
-    for (const { condition, from } of this.#document.edges) {
+    for (const { condition, from } of this.#part.edges) {
       if (condition) this.#checkCondition(condition, from.id, null, true, reads);
     }
   }
@@ -127,9 +178,11 @@ export class ReferenceChecker {
     if (!source?.type) return;
     const kind = kindOf(source.type);
     if (!kind.isSupported) return;
-    const variables = new Set<string>([...EVERYWHERE, "data", ...kind.variables]);
+    const variables = new Set<string>([...this.#everywhere, "data", ...kind.variables]);
     if (inLoop) variables.add("iteration");
+    this.#checkPolicies(source, { variables, node: index, own: null, reads, target: "refs" });
     for (const [key, value] of Object.entries(source.config.value)) {
+      if (kind.literals?.includes(key)) continue;
       const isBare = kind.expressions.includes(key) && typeof value === "string";
       this.#checkValue(value, joinPointer("", key), source.config.locate, {
         form: isBare ? "expression" : "template",
@@ -137,6 +190,27 @@ export class ReferenceChecker {
         ...{ node: index, own: null, reads, target: "refs" },
       });
     }
+  }
+
+  /** Expressions of a node that stand beside its config. */
+  #checkPolicies(node: DocumentNode, around: Omit<Place, "pointer" | "form">): void {
+    const asIs = (pointer: string): string => pointer;
+    const { retry, rateLimit, compensate } = node;
+    if (retry.condition !== undefined) {
+      const variables = new Set(["error", "attempt"]);
+      const pointer = `${node.retryPointer}/condition`;
+      this.#checkText(retry.condition, { ...around, form: "condition", variables, pointer });
+    }
+    if (rateLimit) {
+      const pointer = `${rateLimit.pointer}/key`;
+      this.#checkValue(rateLimit.value.key, pointer, asIs, { ...around, form: "template" });
+    }
+    const params = compensate?.value.params;
+    if (!compensate || params === undefined) return;
+    // Made when the node has completed, so its output is known.
+    const variables = new Set([...around.variables, "output"]);
+    const place = { ...around, variables, form: "template" as const };
+    this.#checkValue(params, `${compensate.pointer}/params`, asIs, place);
   }
 
   #checkCondition(
@@ -148,7 +222,7 @@ export class ReferenceChecker {
   ): void {
     if (this.#checked.has(condition)) return;
     this.#checked.add(condition);
-    const variables = new Set<string>([...EVERYWHERE, "output"]);
+    const variables = new Set<string>([...this.#everywhere, "output"]);
     if (inLoop) variables.add("iteration");
     const { pointer, source } = condition;
     const place: Place = {
@@ -215,50 +289,97 @@ export class ReferenceChecker {
 
   #checkReference(ref: Reference, place: Place, text: string): void {
     const [root = "", id] = ref.path;
-    if (root === "input") place.reads.usesInput = true;
     if (!place.variables.has(root)) return this.#reportUnknownHere(ref, root, place, text);
+    if (root === "input") this.#noteInput(place.reads);
     if (root !== "ctx" || id === undefined) return;
-    if (!this.#ids.has(id)) {
+    const home = this.#homeOf(id, place.node);
+    if (!home) return this.#reportNoSuchNode(ref, id, place, text);
+    const { checker, reader } = home;
+    this.#checkErrors(ref, checker.#nodes.get(id), place, text);
+    const index = checker.#graph?.indexOf.get(id);
+    if (index === undefined) return;
+    if (checker !== this) {
+      if (reader !== null) checker.reads[reader]?.outerRefs.add(index);
+    } else if (id === place.own) return;
+    else place.reads[place.target].add(index);
+    checker.#checkAvailable(id, ref.guarded, index, reader, (code, what) =>
+      this.#report(code, place, text, ref, what),
+    );
+  }
+
+  /** The input of the run is handed down through every map around. */
+  #noteInput(reads: NodeReads): void {
+    reads.usesInput = true;
+    if (!this.#around || this.#around.index === null) return;
+    const { checker, index } = this.#around;
+    const outer = checker.reads[index];
+    if (outer) checker.#noteInput(outer);
+  }
+
+  /** The graph, this one or one around it, that has a node, and who reads it there. */
+  #homeOf(
+    id: string,
+    node: number | null,
+  ): { checker: ReferenceChecker; reader: number | null } | undefined {
+    if (this.#nodes.has(id)) return { checker: this, reader: node };
+    return this.#around && this.#around.checker.#homeOf(id, this.#around.index);
+  }
+
+  #reportNoSuchNode(ref: Reference, id: string, place: Place, text: string): void {
+    const map = this.#file.homes.get(id)?.map;
+    if (map === null || map === undefined) {
       const message = `ctx refers to \`${id}\`, but there is no such node`;
       const at = text.slice(ref.start, ref.end).indexOf(id);
       const named = { start: ref.start + at, end: ref.start + at + id.length };
-      const range = at < 0 ? ref : named;
-      return this.#report("GV3004", place, text, range, {
-        message,
-        meant: { name: id, known: this.#ids },
-      });
+      const meant = { name: id, known: new Set(this.#nodes.keys()) };
+      return this.#report("GV3004", place, text, at < 0 ? ref : named, { message, meant });
     }
-    const index = this.#graph?.indexOf.get(id);
-    if (index === undefined || id === place.own) return;
-    place.reads[place.target].add(index);
-    this.#checkAvailable(ref, index, place, text);
+    const message = `\`${id}\` is in the body of map \`${map}\` and is seen only there`;
+    const hint = `read the list of what the elements gave: ${nodeName(map)}.output`;
+    this.#report("GV3010", place, text, ref, { message, hint });
   }
 
-  #checkAvailable(ref: Reference, index: number, place: Place, text: string): void {
+  /** \`errors\` is what a map has that goes on with failed elements. */
+  #checkErrors(ref: Reference, node: DocumentNode | undefined, place: Place, text: string): void {
+    const [, id = "", part] = ref.path;
+    if (part !== "errors" || !node || node.type === null) return;
+    const tolerated = node.config.value["tolerated_failures"];
+    if (node.type === "map" && typeof tolerated === "number" && tolerated > 0) return;
+    const message =
+      node.type === "map"
+        ? `the map \`${id}\` has no errors: it fails with its first failed element`
+        : `\`${id}\` has only an output; \`errors\` is for maps`;
+    const hint = node.type === "map" ? "set its config.tolerated_failures" : undefined;
+    this.#report("GV3011", place, text, ref, { message, hint });
+  }
+
+  /** \`reader\` null: the output of the run, or of an element. */
+  #checkAvailable(
+    id: string,
+    isGuarded: boolean,
+    index: number,
+    reader: number | null,
+    report: (code: DiagnosticCode, what: Pick<Report, "message" | "hint">) => void,
+  ): void {
     const certainty = this.#certainty;
-    const id = ref.path[1] ?? "";
     if (!certainty) return;
-    const reader = place.node === null ? null : (this.#graph?.nodes[place.node]?.id ?? "");
-    if (place.node !== null && !certainty.isUpstream(index, place.node)) {
+    const name = reader === null ? null : (this.#graph?.nodes[reader]?.id ?? "");
+    if (reader !== null && !certainty.isUpstream(index, reader)) {
       const message =
-        id === reader
+        id === name
           ? `\`${id}\` reads its own output before it has one`
-          : `\`${id}\` is not upstream of \`${reader}\`: it need not have run by then`;
-      const hint = `draw an edge, directly or over other nodes, from \`${id}\` to \`${reader}\``;
-      const shown = id === reader ? undefined : hint;
-      return this.#report("GV3005", place, text, ref, { message, hint: shown });
+          : `\`${id}\` is not upstream of \`${name}\`: it need not have run by then`;
+      const hint = `draw an edge, directly or over other nodes, from \`${id}\` to \`${name}\``;
+      return report("GV3005", { message, hint: id === name ? undefined : hint });
     }
-    if (ref.guarded) return;
+    if (isGuarded) return;
     const isThere =
-      place.node === null
-        ? certainty.isCertainAtEnd(index)
-        : certainty.isCertain(index, place.node);
+      reader === null ? certainty.isCertainAtEnd(index) : certainty.isCertain(index, reader);
     if (isThere) return;
-    const where = reader === null ? "the output of the run is made" : `\`${reader}\` runs`;
+    const end = this.#around ? "the output of an element is made" : "the output of the run is made";
+    const where = name === null ? end : `\`${name}\` runs`;
     const message = `\`${id}\` has an output only in some of the cases in which ${where}`;
-    const name = /^[A-Za-z_]\w*$/.test(id) ? `ctx.${id}` : `ctx["${id}"]`;
-    const hint = `guard it: has(${name}.output) ? … : …`;
-    this.#report("GV3006", place, text, ref, { message, hint });
+    report("GV3006", { message, hint: `guard it: has(${nodeName(id)}.output) ? … : …` });
   }
 
   #reportUnknownHere(ref: Reference, root: string, place: Place, text: string): void {
@@ -272,6 +393,10 @@ export class ReferenceChecker {
       const message = "`secrets` are known in the config of http, llm and emit nodes only";
       return this.#report("GV3008", place, text, ref, { message });
     }
+    if (root === "item" || (root === "index" && !this.#around)) {
+      const message = `\`${root}\` is known in the body of a map only`;
+      return this.#report("GV3009", place, text, ref, { message });
+    }
     const names = [...place.variables].toSorted().join(", ");
     const message = `\`${root}\` is not known here`;
     this.#report("GV3009", place, text, ref, { message, hint: `known here: ${names}` });
@@ -284,11 +409,11 @@ export class ReferenceChecker {
     { start, end }: { start: number; end: number },
     what: Pick<Report, "message" | "hint" | "fix" | "meant">,
   ): void {
-    const isAsWritten = valueAt(this.#original, place.pointer) === text;
+    const isAsWritten = valueAt(this.#file.original, place.pointer) === text;
     const part = isAsWritten ? { offset: start, length: end - start } : {};
     // A fix of something that was rewritten on reading has no place in the file.
     const fix = isAsWritten ? what.fix : null;
-    this.#reporter.report({ code, pointer: place.pointer, ...what, ...part, fix });
+    this.#file.reporter.report({ code, pointer: place.pointer, ...what, ...part, fix });
   }
 }
 
@@ -300,7 +425,12 @@ function partOf(
 }
 
 function newReads(): NodeReads {
-  return { refs: new Set(), edgeRefs: new Set(), usesInput: false };
+  return { refs: new Set(), edgeRefs: new Set(), outerRefs: new Set(), usesInput: false };
+}
+
+/** How an expression names a node. */
+function nodeName(id: string): string {
+  return /^[A-Za-z_]\w*$/.test(id) ? `ctx.${id}` : `ctx["${id}"]`;
 }
 
 function valueAt(root: Json, pointer: string): Json | undefined {

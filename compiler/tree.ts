@@ -2,7 +2,7 @@
  * Splitting what is too wide: no node keeps more than FAN_MAX in-edges or out-edges, and no run
  * starts more than FAN_MAX nodes, because one script call handles all of them at once.
  *
- *   many entries      `~entry:<k>`, each leading to some of them
+ *   many entries      `~entry:<k>` (in a body `~entry:<map>:<k>`), each leading to some of them
  *   many out-edges    `~fan:<node>:<k>`, which pass the node's output on and decide for it
  *   many in-edges     `~join:<node>:<k>`, which gather them (only joins of kind `all` can be split)
  *
@@ -26,9 +26,9 @@ export interface Split {
 /** Made nodes by id. */
 export type Splits = ReadonlyMap<string, Split>;
 
-/** The graph with wide places split, and what was made. The input is not changed. */
-export function splitFans(graph: Graph): { flat: FlatGraph; splits: Splits } {
-  const splitter = new Splitter(graph);
+/** The graph (the body of `map`) with wide places split, and what was made. `graph` stays as it is. */
+export function splitFans(graph: Graph, map: string | null): { flat: FlatGraph; splits: Splits } {
+  const splitter = new Splitter(graph, map);
   splitter.splitEntries();
   splitter.splitOut();
   splitter.splitIn();
@@ -44,11 +44,13 @@ export function isTooWide(graph: Graph): boolean {
 
 class Splitter {
   readonly splits = new Map<string, Split>();
+  readonly #entryName: string;
   readonly #nodes: FlatNode[];
   #edges: FlatEdge[];
   readonly #indexOf: Map<string, number>;
 
-  constructor(graph: Graph) {
+  constructor(graph: Graph, map: string | null) {
+    this.#entryName = map === null ? "~entry" : `~entry:${map}`;
     this.#nodes = [...graph.nodes];
     this.#edges = [...graph.edges];
     this.#indexOf = graph.indexOf;
@@ -63,7 +65,8 @@ class Splitter {
     const entries = incoming.flatMap((links, node) => (links.length === 0 ? [node] : []));
     if (entries.length <= FAN_MAX) return;
     for (const [k, chunk] of chunks(entries).entries()) {
-      const fan = this.#make(`~entry:${k}`, "", { of: null, routing: "each", onNoMatch: "error" });
+      const split: Split = { of: null, routing: "each", onNoMatch: "error" };
+      const fan = this.#make(`${this.#entryName}:${k}`, "", split);
       for (const to of chunk) this.#edges.push(link(fan, to));
     }
   }

@@ -68,7 +68,8 @@ function checkCtx(ref: FoundReference): ExpressionProblem | undefined {
       ...place,
     };
   }
-  if (part === undefined || part === "output") {
+  // Which nodes have `errors`, only the compiler knows.
+  if (part === undefined || part === "output" || part === "errors") {
     if (part !== undefined || !ref.isDynamic) return undefined;
   }
   const path = [asSelection("ctx", node), "output", ...(part === undefined ? [] : [part, ...rest])];

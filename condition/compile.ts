@@ -157,7 +157,7 @@ function buildExpression(source: string): Expression {
   return { source, references, evaluate };
 }
 
-const ROOTS = new Set(["input", "data", "output", "ctx", "item", "run", "secrets"]);
+const ROOTS = new Set(["input", "data", "output", "ctx", "item", "run", "secrets", "error"]);
 
 function isPlainPath(node: Node): boolean {
   if (node.op === "id") return ROOTS.has(node.args as string);

@@ -4,18 +4,21 @@ export type Json = null | boolean | number | string | Json[] | { [key: string]: 
 
 /**
  * What expressions see. A name that is absent is an unknown variable at run time. `ctx` maps node
- * ids to `{output}`; a skipped node has no entry.
+ * ids to `{output}`; a skipped node has no entry. A map that tolerates failures has `errors` too.
  */
 export interface Vars {
   input?: Json;
   data?: Json;
   output?: Json;
-  ctx?: { [node: string]: { output: Json } };
+  ctx?: { [node: string]: { output: Json; errors?: Json } };
   item?: Json;
   /** In `filter_expression`: the element; `index` is its position. */
   value?: Json;
   index?: number;
   iteration?: number;
+  /** In `retry.condition`: {code, message, details}, and the attempt that failed. */
+  error?: Json;
+  attempt?: number;
   run?: { [key: string]: Json };
   secrets?: { [name: string]: string };
 }

@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { compile, formatDiagnostic } from "../compiler/index.ts";
+import type { Ir, IrNode } from "../compiler/index.ts";
 import { FunctionRegistry, loadFunctions } from "../worker/registry.ts";
 
 const folder = import.meta.dirname;
@@ -10,6 +11,10 @@ const files = readdirSync(folder).filter((name) => /\.(json|yaml)$/.test(name));
 
 function compiled(file: string) {
   return compile({ file, text: readFileSync(join(folder, file), "utf8") });
+}
+
+function nodesOf(ir: Ir | null | undefined): IrNode[] {
+  return (ir?.nodes ?? []).flatMap((node) => [node, ...nodesOf(node.body)]);
 }
 
 describe("the examples", () => {
@@ -21,7 +26,7 @@ describe("the examples", () => {
     const module = join(folder, "pipeline", "functions.ts");
     const registry = new FunctionRegistry(await loadFunctions(module));
     for (const file of [...files, pipeline]) {
-      const names = (compiled(file).ir?.nodes ?? []).map((node) => node.config["function_name"]);
+      const names = nodesOf(compiled(file).ir).map((node) => node.config["function_name"]);
       const missing = names.filter((name) => typeof name === "string" && !registry.has(name));
       expect(missing, file).toEqual([]);
     }

@@ -34,6 +34,17 @@ edges:
   - { from: fetch, to: store }
 `;
 
+const mapped = (text: string, more: string): string => `
+name: prices
+nodes:
+  - id: each
+    type: map
+    config: { items: input.rows, ${more} do: { id: price, type: function, config: { function_name: f } } }
+  - { id: store, type: transform, config: { expression: { value: '${text}' } } }
+edges:
+  - { from: each, to: store }
+`;
+
 export const EXPRESSION_CODES = {
   GV3001: error({
     title: "expression does not parse",
@@ -122,5 +133,25 @@ nodes:
     why: "It would have no value.",
     wrong: read("${output.id}"),
     right: read("${data.id}"),
+  }),
+  GV3010: error({
+    title: "reference into the body of a map",
+    remedy: "read the output of the map",
+    meaning:
+      "`ctx.<id>` names a node in the body of a map, from outside of that body. Such a node runs " +
+      "once per element.",
+    why: "There is no single output that it could mean; the map puts the results into one list.",
+    wrong: mapped("${ctx.price.output.total}", ""),
+    right: mapped("${ctx.each.output[0].total}", ""),
+  }),
+  GV3011: error({
+    title: "errors of a node that has none",
+    remedy: "set tolerated_failures, or read the output",
+    meaning:
+      "`ctx.<id>.errors` is the list of failed elements of a map whose `tolerated_failures` is " +
+      "above 0. This node is no such map.",
+    why: "It would have no value: a map that tolerates nothing fails with its first failed element.",
+    wrong: mapped("${ctx.each.errors}", ""),
+    right: mapped("${ctx.each.errors}", "tolerated_failures: 1,"),
   }),
 } as const satisfies Record<string, CodeSpec>;

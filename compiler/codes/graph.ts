@@ -1,4 +1,5 @@
 /** GV2001–GV2007 and GV2020–GV2029: nodes and edges. Loops are in loops.ts. */
+import { MAP_DEPTH_MAX } from "../limits.ts";
 import { error, warning } from "./code.ts";
 import type { CodeSpec } from "./code.ts";
 
@@ -32,6 +33,14 @@ const WIDE_EDGES = Array.from({ length: 501 }, (_, i) => `  - { from: n${i}, to:
 );
 const wide = (join: string): string =>
   `name: wide\nnodes:\n  - { id: first, type: noop, join: ${join} }\n${WIDE_NODES}edges:\n${WIDE_EDGES}`;
+
+/** Maps inside one another, each the only node of the body around it. */
+function nestedMaps(depth: number): string {
+  const open = "{ type: map, config: { do: ".repeat(depth - 1);
+  const close = " } }".repeat(depth - 1);
+  const inner = `${open}{ type: noop }${close}`;
+  return `name: nested\nnodes:\n  - { id: m, type: map, config: { do: ${inner} } }\n`;
+}
 
 export const GRAPH_CODES = {
   GV2001: error({
@@ -191,5 +200,13 @@ edges:
     why: "One step of such a node would hold up all others of its partition.",
     wrong: wide("any"),
     right: wide("all"),
+  }),
+  GV2025: error({
+    title: "maps nested too deep",
+    remedy: "move inner maps into a workflow of their own",
+    meaning: `More than ${MAP_DEPTH_MAX} maps are inside one another.`,
+    why: "The place of a token has a part for each map around it, and travels with the token.",
+    wrong: nestedMaps(MAP_DEPTH_MAX + 1),
+    right: nestedMaps(MAP_DEPTH_MAX),
   }),
 } as const satisfies Record<string, CodeSpec>;

@@ -2,10 +2,10 @@
 import { error, warning } from "./code.ts";
 import type { CodeSpec } from "./code.ts";
 
-const node = (type: string, config: string): string => `
+const node = (type: string, config: string, more = ""): string => `
 name: one
 nodes:
-  - { id: step, type: ${type}, config: { ${config} } }
+  - { id: step, type: ${type}, config: { ${config} }${more === "" ? "" : `, ${more}`} }
 `;
 
 export const KIND_CODES = {
@@ -42,5 +42,26 @@ export const KIND_CODES = {
       "have no effect.",
     wrong: node("http", 'url: "https://example.com", metod: POST'),
     right: node("http", 'url: "https://example.com", method: POST'),
+  }),
+  GV4005: error({
+    title: "property without effect on this node",
+    remedy: "remove it, or put it where work is done",
+    meaning:
+      "`compensate`, `rate_limit`, `queue_timeout_ms` and the error rules of `retry` are for " +
+      "nodes that do work. Nodes of pure kinds are evaluated on the way; a map's work is done " +
+      "by the nodes of its body.",
+    why: "The file would promise something that never happens.",
+    wrong: node("transform", "transformation: trim", "compensate: undo"),
+    right: node("function", "function_name: f", "compensate: undo"),
+  }),
+  GV4006: error({
+    title: "retry of a whole map",
+    remedy: "put retry on the nodes of the body",
+    meaning:
+      "A map has `retry`, and its body is not one node that could take it over. Elements are " +
+      "tried again, not the list.",
+    why: "A second attempt of the whole map would repeat the elements that have succeeded.",
+    wrong: node("map", "do: { nodes: [{ id: a, type: noop }] }", "retry: { max_attempts: 3 }"),
+    right: node("map", "do: { type: noop }", "retry: { max_attempts: 3 }"),
   }),
 } as const satisfies Record<string, CodeSpec>;

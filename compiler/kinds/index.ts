@@ -3,10 +3,15 @@ import type { NodeType } from "../ir.ts";
 import { FLOW_KINDS } from "./flow.ts";
 import { DATA_KINDS } from "./data.ts";
 import type { Kind } from "./kind.ts";
+import { NESTED_KINDS } from "./nested.ts";
+import { PARKED_KINDS } from "./parked.ts";
 import { WORK_KINDS } from "./work.ts";
 
 const KINDS = new Map<NodeType, Kind>(
-  [...WORK_KINDS, ...DATA_KINDS, ...FLOW_KINDS].map((kind) => [kind.type, kind]),
+  [...WORK_KINDS, ...DATA_KINDS, ...FLOW_KINDS, ...NESTED_KINDS, ...PARKED_KINDS].map((kind) => [
+    kind.type,
+    kind,
+  ]),
 );
 
 /** The kind of a type. */

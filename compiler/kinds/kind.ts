@@ -20,6 +20,10 @@ export interface Kind {
   expressions: readonly string[];
   /** Names that expressions in the config may use besides the ones known everywhere. */
   variables: readonly string[];
+  /** Config keys whose strings are no templates, whatever they look like. */
+  literals?: readonly string[];
+  /** Those of them that hold a JSON Schema. */
+  schemas?: readonly string[];
 }
 
 /** A schema, or a string with an expression in it. */

@@ -102,8 +102,4 @@ export const WORK_KINDS: readonly Kind[] = [
   httpKind,
   ahead("llm", ["secrets"]),
   ahead("emit", ["secrets"]),
-  ahead("map"),
-  ahead("subworkflow"),
-  ahead("wait"),
-  ahead("human"),
 ];

@@ -1,0 +1,52 @@
+/** Kinds whose token is parked until somebody resumes it: `wait`, `human`. */
+import { inputOverride, nonEmptyText, orTemplate } from "./kind.ts";
+import type { Kind } from "./kind.ts";
+
+const jsonSchema = { type: ["object", "boolean"], "x-expect": "a JSON Schema" } as const;
+
+const wait: Kind = {
+  type: "wait",
+  isPure: false,
+  isSupported: true,
+  schema: {
+    type: "object",
+    properties: {
+      signal: {
+        type: "string",
+        pattern: "^[A-Za-z0-9_.:/-]+$",
+        maxLength: 200,
+        "x-expect": "the name of a signal (letters, digits and `_ . : / -`)",
+      },
+      schema: jsonSchema,
+      input: inputOverride,
+    },
+    required: ["signal"],
+  },
+  expressions: [],
+  variables: [],
+  literals: ["signal", "schema"],
+  schemas: ["schema"],
+};
+
+const human: Kind = {
+  type: "human",
+  isPure: false,
+  isSupported: true,
+  schema: {
+    type: "object",
+    properties: {
+      title: nonEmptyText,
+      description: { type: "string" },
+      assignees: orTemplate({ type: "array", items: nonEmptyText }, "a list of names"),
+      form: jsonSchema,
+      required: { type: "integer", minimum: 1, "x-expect": "an integer from 1" },
+      input: inputOverride,
+    },
+  },
+  expressions: [],
+  variables: [],
+  literals: ["form"],
+  schemas: ["form"],
+};
+
+export const PARKED_KINDS: readonly Kind[] = [wait, human];
