@@ -12,6 +12,7 @@ KEYS
   5  release   zset    gv:{p}:release     runs whose keys may go; writes
   6+ runs      hash    gv:{p}:run:<id>    one per distinct run of the batch; reads and writes
   .. queues    stream  gv:{p}:q:*         of the batch's workflows; appends, acknowledges
+  .. signals   hash    gv:{p}:run:<id>:signals  of runs with a token that is parked (W)
 ARGV
   1  epoch     partition epoch
   2  nonce     random, names this call's journal record
@@ -26,9 +27,9 @@ ARGV
          plain effects: count, then node, queue each; others: count, then
            type, node, depth, suffix, queue, position, need, arity each
      op      C completed, A completed and another round follows, F failed and handled, U failed
-             unhandled under `continue`, X failed unhandled: the run ends, R retry, P park, S spread
-             a skip
-     rest    delay_ms (A, R, P), else the closure "|join=effect;effect|": what follows when that join
+             unhandled under `continue`, X failed unhandled: the run ends, R retry, P park for a time,
+             W park until resumed (value: JSON of what it waits for), S spread a skip
+     rest    delay_ms (A, R, P), timeout_ms and more (W: see plan_wait), else the closure "|join=effect;effect|": what follows when that join
              is skipped; read only then
      effects plain: activate at top level. type: T activate, F the next result of this item, G next
              round, E loop ends, L D X arrival at a join (live, dead, failed)
@@ -48,6 +49,7 @@ COST      O(effects); a cascade over WORK_MAX arrivals goes on in a token of its
 --- @include "partition"
 --- @include "scope"
 --- @include "token"
+--- @include "waiters"
 --- @include "run_end"
 local k = { ev = KEYS[1], meta = KEYS[2], timers = KEYS[3], halted = KEYS[4], release = KEYS[5] }
 local nonce, consumer = ARGV[2], ARGV[3]

@@ -12,13 +12,14 @@ KEYS
   5  release   zset    gv:{p}:release     runs whose keys may go; writes
   6+ runs      hash    gv:{p}:run:<id>    of the members; reads and writes
   .. queues    stream  gv:{p}:q:*         of the members; appends
+  .. signals   hash    gv:{p}:run:<id>:signals  of waits that expire; reads and writes
 ARGV
   1  epoch     partition epoch
   2  nonce     random, names this call's journal record
-  3  members   number of members; each is: member, run key, queue key (0 none)
+  3  members   number of members; each is: member, run key, queue key (0 none), signals key (0 none)
      member    kind|run|epoch|node|scope|attempt|queue; kinds: emit (retry, next round),
-               resume (a parked delay is over), run (run timeout), finish (no worker has
-               evaluated the run's output)
+               resume (a parked delay is over), expire (a wait is over time), run (run timeout),
+               finish (no worker has evaluated the run's output)
 RETURNS array
   1  0, or -100 EPOCH
   2+ per member: 0 fired, 1 not due or gone, 2 removed without effect (the token moved on)
@@ -29,6 +30,8 @@ COST      O(members)
 --- @include "partition"
 --- @include "scope"
 --- @include "token"
+--- @include "waiters"
+--- @include "resume"
 --- @include "run_end"
 local k = { ev = KEYS[1], meta = KEYS[2], timers = KEYS[3], halted = KEYS[4], release = KEYS[5] }
 local nonce, member_count = ARGV[2], tonumber(ARGV[3])
@@ -40,28 +43,26 @@ end
 
 local FINAL = { completed = true, failed = true, cancelled = true }
 
--- A token that waited becomes ready: same record, state active, and its entry.
-local function release_token(run, t, queue, ir)
+-- A token that waited for its retry or its round becomes ready: same record, state active.
+local function emit_again(run, t, queue, ir)
   local record = redis.call("HGET", run, "n" .. t.node)
   if not record then
     return 2
   end
   local state, attempt, scope, arrivals = parse_record(record)
-  local waits = t.kind == "emit" and "r" or "w"
-  if state ~= waits or attempt ~= tonumber(t.attempt) or scope ~= t.scope or not scope_is_current(run, scope) then
+  if state ~= "r" or attempt ~= tonumber(t.attempt) or scope ~= t.scope or not scope_is_current(run, scope) then
     return 2
   end
-  local event = t.kind == "emit" and "node.activated" or "node.resumed"
-  journal('{"r":"' .. t.run_id .. '","e":"' .. event .. '","n":' .. t.node .. ',"s":"' .. scope
+  journal('{"r":"' .. t.run_id .. '","e":"node.activated","n":' .. t.node .. ',"s":"' .. scope
     .. '","a":' .. t.attempt .. "}")
   redis.call("HSET", run, "n" .. t.node, "a" .. t.attempt .. "|" .. scope .. "|" .. arrivals)
   redis.call("HDEL", run, "d" .. t.node)
   redis.call("XADD", queue, "*", "t", pack_entry(t.run_id, t.epoch, t.node, scope, t.attempt, ir,
-    t.kind == "emit" and "" or "r", arrivals, ""))
+    "", arrivals, ""))
   return 0
 end
 
-local function fire(member, run, queue)
+local function fire(member, run, queue, signals)
   local due = redis.call("ZSCORE", k.timers, member)
   if not due or tonumber(due) > now_ms then
     return 1
@@ -89,13 +90,18 @@ local function fire(member, run, queue)
   elseif have[1] ~= "running" then
     return 2
   end
-  return release_token(run, t, queue, have[3])
+  if t.kind == "emit" then
+    return emit_again(run, t, queue, have[3])
+  end
+  local value = t.kind == "expire" and '{"kind":"timeout"}' or nil
+  return resume(k.timers, run, signals, t, queue, have[3], value) and 0 or 2
 end
 
 local replies = { 0 }
 for i = 1, member_count do
-  local at = 4 + (i - 1) * 3
-  replies[i + 1] = fire(ARGV[at], KEYS[tonumber(ARGV[at + 1])], KEYS[tonumber(ARGV[at + 2])])
+  local at = 4 + (i - 1) * 4
+  local key = function(place) return KEYS[tonumber(ARGV[at + place])] end
+  replies[i + 1] = fire(ARGV[at], key(1), key(2), key(3))
 end
 close_partition(k.ev, k.meta, nonce)
 return replies

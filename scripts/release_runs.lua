@@ -10,6 +10,7 @@ KEYS
   3  release   zset    gv:{p}:release     removes
   4  tombs     zset    gv:{p}:tombs       writes
   5+ runs      hash    gv:{p}:run:<id>    one per run; removes
+  .. signals   hash    gv:{p}:run:<id>:signals  one per run, in the same order; removes
 ARGV
   1  epoch     partition epoch
   2  tomb_ms   how long a tombstone stays
@@ -30,12 +31,13 @@ end
 local FINAL = { completed = true, failed = true, cancelled = true }
 local removed = 0
 for i = 1, run_count do
-  local run_id, run = ARGV[3 + i], KEYS[4 + i]
+  local run_id, run, signals = ARGV[3 + i], KEYS[4 + i], KEYS[4 + run_count + i]
   local status = redis.call("HGET", run, "s")
   -- A run that lives again under a new epoch is not what was released.
   if not status or FINAL[status] then
     redis.call("ZADD", tombs, now_ms + tomb_ms, run_id)
     removed = removed + redis.call("UNLINK", run)
+    redis.call("UNLINK", signals)
     redis.call("ZREM", release, run_id)
   end
 end

@@ -10,6 +10,8 @@ export type EntryKind =
   | "run"
   /** Go on after a wait: the delay is over. */
   | "resumed"
+  /** Go on after a wait with what ended it: `answer`. */
+  | "answered"
   /** Spread the dead region of a join that was skipped (payload D or X). */
   | "skip"
   /** Evaluate the run's output: no worker did so in time. */
@@ -31,9 +33,17 @@ export interface ReadyToken {
   payload: string | null;
   /** For `skip`: the value to send on. */
   skipValue: "D" | "X" | null;
+  /** For `answered`: JSON text of a WaitAnswer. */
+  answer?: string;
 }
 
-const KINDS: { [code: string]: EntryKind } = { "": "run", r: "resumed", k: "skip", z: "finish" };
+const KINDS: { [code: string]: EntryKind } = {
+  "": "run",
+  r: "resumed",
+  v: "answered",
+  k: "skip",
+  z: "finish",
+};
 
 /** Reads one entry; null if it is not one of ours (it belongs in quarantine). */
 export function parseEntry(queueKey: string, entryId: string, fields: string[]): ReadyToken | null {
@@ -62,6 +72,7 @@ export function parseEntry(queueKey: string, entryId: string, fields: string[]):
     arrivals: parts[7] as string,
     payload: kind !== "skip" && rest.startsWith("=") ? rest.slice(1) : null,
     skipValue: kind === "skip" ? (rest === "X" ? "X" : "D") : null,
+    ...(kind === "answered" ? { answer: rest } : {}),
   };
 }
 
@@ -121,6 +132,7 @@ export interface EntryParts {
 const KIND_CODES: { [kind in EntryKind]: string } = {
   run: "",
   resumed: "r",
+  answered: "v",
   skip: "k",
   finish: "z",
 };
@@ -134,7 +146,7 @@ export function packEntry(e: EntryParts): string {
 
 /** The member of a timer, as scripts/include/token.lua writes it. */
 export function timerMember(t: {
-  kind: "emit" | "resume" | "run" | "finish";
+  kind: "emit" | "resume" | "expire" | "run" | "finish";
   runId: string;
   epoch: number;
   node?: number;

@@ -9,12 +9,20 @@ import type { Ir, Json } from "../compiler/ir.ts";
 import type { TokenRecord } from "./entry.ts";
 import type { Transition } from "./journal.ts";
 import { Planner, type EffectPlan } from "./plan.ts";
+import { HotSignals } from "./hot-signals.ts";
+import {
+  parseWaitToken,
+  waitOver,
+  type Decision,
+  type WaitAnswer,
+  type WaitInfo,
+} from "./waits.ts";
 import { entrySuffix, loopChain, scopeJoin, scopePrefix } from "./scope.ts";
 
 export interface HotTimer {
   /** Redis time, ms. */
   dueMs: number;
-  kind: "emit" | "resume";
+  kind: "emit" | "resume" | "expire";
 }
 
 export interface HotToken extends TokenRecord {
@@ -22,6 +30,10 @@ export interface HotToken extends TokenRecord {
   timer: HotTimer | null;
   /** Its delay is over: it goes on, it does not wait again. */
   isResumed: boolean;
+  /** What a parked token waits for, if not for a time only. */
+  wait?: WaitInfo;
+  /** What ended its wait. */
+  answer?: WaitAnswer;
 }
 
 export interface HotJoin {
@@ -43,6 +55,11 @@ export class HotState {
   readonly inputs = new Map<number, string>();
   /** Round by latch, `e…` after the loop ended. */
   readonly rounds = new Map<number, string>();
+  /** Answers to the last wait of a node: field `a<node>`. */
+  readonly answers = new Map<number, string>();
+  /** Waits that are over: field `w<node>`. */
+  readonly over = new Map<number, string>();
+  readonly signals = new HotSignals();
   status: "running" | "finishing" | "completed" | "failed" | "cancelled" = "running";
   hasFailed = false;
   startedMs = 0;
@@ -56,6 +73,7 @@ export class HotState {
   apply(t: Transition, tMs: number): void {
     const node = t.n ?? -1;
     const scope = t.s ?? "";
+    this.signals.apply(t);
     switch (t.e) {
       case "run.started":
         this.startedMs = tMs;
@@ -75,14 +93,19 @@ export class HotState {
         this.#wait(node, "r", (t.a ?? 1) + 1, { kind: "emit", dueMs: t.due ?? tMs });
         break;
       case "node.parked":
-        this.#wait(node, "w", t.a ?? 1, { kind: "resume", dueMs: t.due ?? tMs });
+        this.#park(t, node, tMs);
         break;
       case "node.activated":
+        this.#resume(node, false);
+        break;
       case "node.resumed":
-        this.#resume(node, t.e === "node.resumed");
+        this.#answered(t, node, scope);
+        break;
+      case "approval.decided":
+        this.#decision(node, t.v as Decision);
         break;
       case "node.skipped":
-        this.#set(node, scope, "s", 1, t.v ?? "D");
+        this.#set(node, scope, "s", 1, t.v === "X" ? "X" : "D");
         this.#effects(this.#planner.skip(node, t.v === "X" ? "X" : "D"), scope);
         break;
       case "join.decided":
@@ -148,7 +171,7 @@ export class HotState {
     this.tokens.set(node, { state, attempt, scope, rest, timer: null, isResumed: false });
   }
 
-  #wait(node: number, state: "r" | "w", attempt: number, timer: HotTimer): void {
+  #wait(node: number, state: "r" | "w", attempt: number, timer: HotTimer | null): void {
     const token = this.tokens.get(node);
     if (token !== undefined) {
       this.tokens.set(node, { ...token, state, attempt, timer });
@@ -160,6 +183,48 @@ export class HotState {
     if (token !== undefined) {
       this.tokens.set(node, { ...token, state: "a", timer: null, isResumed });
     }
+  }
+
+  #park(t: Transition, node: number, tMs: number): void {
+    const { due } = t;
+    if (typeof t.w !== "object") {
+      this.#wait(node, "w", t.a ?? 1, { kind: "resume", dueMs: due ?? tMs });
+      return;
+    }
+    this.#wait(node, "w", t.a ?? 1, due === undefined ? null : { kind: "expire", dueMs: due });
+    this.over.delete(node);
+    const token = this.tokens.get(node);
+    if (token !== undefined) {
+      token.wait = t.w;
+    }
+  }
+
+  #answered(t: Transition, node: number, scope: string): void {
+    const { wait } = this.tokens.get(node) ?? {};
+    const answer = t.v as WaitAnswer | undefined;
+    if (answer?.kind === "callback") {
+      this.#answer(node, wait, `${JSON.stringify(answer.id)}\x1ec\x1e`);
+    }
+    this.#resume(node, true);
+    this.over.set(node, waitOver(t.a ?? 1, scope));
+    const token = this.tokens.get(node);
+    if (token !== undefined && answer !== undefined) {
+      delete token.wait;
+      token.answer = answer;
+    }
+  }
+
+  #decision(node: number, decision: Decision): void {
+    const mode = decision.approved ? "1" : "0";
+    const text = `${JSON.stringify(decision.actor)}\x1e${mode}\x1e${JSON.stringify(decision)}`;
+    this.#answer(node, this.tokens.get(node)?.wait, text);
+  }
+
+  #answer(node: number, wait: WaitInfo | undefined, answer: string): void {
+    const secret = parseWaitToken(wait?.token ?? "")?.secret ?? "";
+    const before = this.answers.get(node);
+    const others = before?.startsWith(`${secret}\x1f`) === true ? before : secret;
+    this.answers.set(node, `${others}\x1f${answer}`);
   }
 
   #failed(t: Transition, node: number, scope: string): void {
@@ -287,6 +352,13 @@ export function hotFields(
   }
   for (const [latch, input] of state.inputs) {
     fields[`i${latch}`] = input;
+  }
+  // What a parked token waits for names its queue: whoever knows that writes field `w<node>`.
+  for (const [node, text] of state.over) {
+    fields[`w${node}`] = text;
+  }
+  for (const [node, text] of state.answers) {
+    fields[`a${node}`] = text;
   }
   if (state.hasFailed) {
     fields["nf"] = "1";

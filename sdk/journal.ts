@@ -7,6 +7,7 @@
  */
 import type { Json } from "../compiler/ir.ts";
 import type { RunError } from "./status.ts";
+import type { Decision, WaitAnswer, WaitInfo } from "./waits.ts";
 
 export type EventName =
   | "run.started"
@@ -23,6 +24,8 @@ export type EventName =
   | "node.retrying"
   | "node.parked"
   | "node.skipped"
+  | "signal.kept"
+  | "approval.decided"
   | "join.decided"
   | "loop.round";
 
@@ -42,8 +45,11 @@ export interface Transition {
   o?: Json;
   /** Error value. */
   err?: { error: RunError };
-  /** join.decided: fired, skipped, failed (skipped, sends failed). node.skipped: D or X. */
-  v?: "fired" | "skipped" | "failed" | "D" | "X";
+  /**
+   * join.decided: fired, skipped, failed (skipped, sends failed). node.skipped: D or X. node.resumed:
+   * what ended the wait, absent when a delay is over. signal.kept, approval.decided: what came.
+   */
+  v?: "fired" | "skipped" | "failed" | "D" | "X" | WaitAnswer | Decision;
   /** join.decided: arrivals, one character per in-edge. */
   in?: string;
   /** join.decided: 1 when a token of its own spreads the skip (node.skipped follows). */
@@ -52,8 +58,8 @@ export interface Transition {
   due?: number;
   /** How long the handler ran, ms. */
   ms?: number;
-  /** Worker that executed it. */
-  w?: string;
+  /** Worker that executed it. node.parked: what it waits for, absent for a delay. */
+  w?: string | WaitInfo;
   /** Evaluated in the step of the node before. */
   f?: number;
   /** 1: the token is in the dead letters. */

@@ -16,6 +16,7 @@ describe("keys", () => {
       globalKeys.irUse,
       ...[k.ev, k.meta, k.timers, k.halted, k.release, k.tombs, k.quarantine],
       k.run("<id>"),
+      k.signals("<id>"),
       k.queue("<queue>", "normal").replace(":normal", ":<priority>"),
     ].map((key) => key.replace("{7}", "{p}"));
     expect([...documented].sort()).toEqual([...built].sort());

@@ -37,6 +37,8 @@ export interface PartitionKeys {
   /** Entries that no worker could read. */
   quarantine: string;
   run(id: string): string;
+  /** Signals of a run (not of a map element): kept ones, accepted ids, who waits for which. */
+  signals(runId: string): string;
   queue(queue: string, priority: Priority): string;
 }
 
@@ -53,6 +55,7 @@ export function partitionKeys(p: number): PartitionKeys {
     tombs: `${tag}tombs`,
     quarantine: `${tag}quarantine`,
     run: (id) => `${tag}run:${id}`,
+    signals: (runId) => `${tag}run:${runId}:signals`,
     queue: (queue, priority) => `${tag}q:${queue}:${priority}`,
   };
 }

@@ -5,10 +5,9 @@
  * validator of its input. Patterns of input schemas come from users, so they run on a linear-time
  * engine: the usual one can be made to hang on a crafted pattern.
  */
-import addFormatsModule from "ajv-formats";
-import { Ajv2020, type ValidateFunction } from "ajv/dist/2020.js";
-import { RE2JS } from "re2js";
-import type { Ir, Json } from "../compiler/ir.ts";
+import type { ValidateFunction } from "ajv/dist/2020.js";
+import type { Ir, Json, NodeType } from "../compiler/ir.ts";
+import { compileSchema } from "../sdk/internal.ts";
 import { definitionsByHash, type Queryable } from "../sdk/postgres/index.ts";
 
 export interface StoredIr {
@@ -28,8 +27,9 @@ export interface InputProblem {
   path?: string;
 }
 
-const addFormats = addFormatsModule as unknown as (ajv: Ajv2020) => Ajv2020;
 const PROBLEMS_MAX = 20;
+/** Kinds whose tokens may wait for a time. */
+const WAITING: ReadonlySet<NodeType> = new Set(["delay", "wait", "human"]);
 
 export class IrStore {
   readonly #db: Queryable;
@@ -115,23 +115,6 @@ function describe(hash: string, ir: Ir, text: string): StoredIr {
   );
   const hasTimers =
     ir.loops.some((loop) => loop.delay_ms > 0) ||
-    ir.nodes.some((node) => node.retry.max_attempts > 1 || node.type === "delay");
+    ir.nodes.some((node) => node.retry.max_attempts > 1 || WAITING.has(node.type));
   return { hash, ir, text, terminals, hasTimers };
-}
-
-/** A validator, or why there is none. */
-function compileSchema(schema: Json): ValidateFunction | string {
-  const linear = (pattern: string): { test(text: string): boolean; toString(): string } => {
-    const compiled = RE2JS.compile(RE2JS.translateRegExp(pattern));
-    // ajv tells patterns apart by their text.
-    return { test: (text) => compiled.matcher(text).find(), toString: () => pattern };
-  };
-  linear.code = "linear";
-  try {
-    const options = { strict: false, allErrors: true, code: { regExp: linear as never } };
-    const ajv = addFormats(new Ajv2020(options));
-    return ajv.compile(schema as { [key: string]: Json });
-  } catch (error) {
-    return error instanceof Error ? error.message : String(error);
-  }
 }

@@ -18,6 +18,9 @@ local function apply_plan(keeps)
   if it.cancels then
     redis.call("ZREM", k.timers, it.cancels)
   end
+  if it.signals then
+    apply_signals()
+  end
   for i = 1, timer_count do
     redis.call("ZADD", k.timers, dues[i], members[i])
     redis.call("HSET", run, "d" .. timed[i], members[i])

@@ -39,6 +39,7 @@ local function arm(due, member, node)
 end
 
 --- @include "complete_arrivals"
+--- @include "complete_wait"
 
 -- The effects that begin at `at`; returns where they end.
 local function plan_effects(at, latch, token_scope, rest, value, payload)
@@ -79,6 +80,7 @@ end
 
 local EVENT = { C = "node.completed", A = "node.completed", F = "node.failed", U = "node.failed",
   X = "node.failed", R = "node.retrying", P = "node.parked", S = "node.skipped" }
+-- W is told by plan_wait.
 local STATE = { C = "c", A = "c", F = "f", U = "f", X = "f", R = "r", P = "w", S = "s" }
 
 -- Where the effects of the result at `at` end.
@@ -93,6 +95,10 @@ local function plan_result(at, attempt, arrivals)
   local node, scope, value = ARGV[at], ARGV[at + 1], ARGV[at + 4]
   local op, edges = string.sub(ARGV[at + 3], 1, 1), string.sub(ARGV[at + 3], 2)
   local more = ',"a":' .. ARGV[at + 2] .. ARGV[at + 5]
+  if op == "W" then
+    plan_wait(at, attempt, arrivals, more)
+    return after_result(at)
+  end
   if op == "R" or op == "P" then
     local due = now_ms + tonumber(ARGV[at + 6])
     local kind = op == "R" and "emit" or "resume"
@@ -153,6 +159,8 @@ local function refusal(have, at)
     return -4
   elseif scope ~= "" and not scope_is_current(it.run, scope) then
     return VOID
+  elseif (op == "W" or op == "P") and was_resumed(at) then
+    return VOID
   end
   it.attempt, it.arrivals = attempt, rest
   it.cancels = state == "r"
@@ -193,7 +201,7 @@ local function plan_item(at)
   end
   it.told = '{"r":"' .. it.run_id .. '","e":"'
   it.packed = it.run_id .. "\31" .. it.epoch .. "\31"
-  it.failed, it.ends, it.error = have[4] == "1", nil, nil
+  it.failed, it.ends, it.error, it.signals = have[4] == "1", nil, nil, nil
   field_count, entry_count, timer_count, event_count, delta, work = 0, 0, 0, 0, 0, 0
   if has_joins then
     joins, has_joins = {}, false

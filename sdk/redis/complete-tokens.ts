@@ -1,27 +1,31 @@
 /** Typed call of scripts/complete_tokens.lua. */
 import type { EffectPlan } from "../plan.ts";
 import type { RunProfile } from "../profile.ts";
+import { waitFacts, type WaitInfo } from "../waits.ts";
 import type { ScriptArg, ScriptRunner } from "./script-runner.ts";
 
 /**
  * C completed · A completed, another round after `delayMs` · F failed, an edge handles it · U failed
  * unhandled under `continue` · X failed unhandled, the run ends · R failed, retried after `delayMs`
- * · P parked for `delayMs` · S a skipped join's dead region is spread.
+ * · P parked for `delayMs` · W parked until resumed, `delayMs` at most · S a skipped join's dead region is spread.
  */
-export type CompletionOp = "C" | "A" | "F" | "U" | "X" | "R" | "P" | "S";
+export type CompletionOp = "C" | "A" | "F" | "U" | "X" | "R" | "P" | "W" | "S";
 
 export interface CompletionResult {
   node: number;
   scope: string;
   attempt: number;
   op: CompletionOp;
-  /** JSON text: output (C, A), error value `{"error":…}` (F, U, X, R); D or X (S); "" (P). */
+  /** JSON text: output (C, A), error value `{"error":…}` (F, U, X, R); D or X (S); "" (P, W). */
   value: string;
   /** Values of the out-edges, in the order of `IrNode.out`. */
   edges: string;
   /** More members for the journal's transition, as JSON text that begins with a comma, or "". */
   extra: string;
+  /** W: 0 waits for ever. */
   delayMs: number;
+  /** W: what it waits for. */
+  wait?: WaitInfo;
   plan: EffectPlan;
 }
 
@@ -100,6 +104,13 @@ export function encodeCompletion(
       }
     }
   }
+  const signals = new Map<string, number>();
+  const signalsOf = (unit: string): number => {
+    const key = k.signals(unit.split("!", 1)[0] as string);
+    const known = signals.get(key) ?? keys.push(key);
+    signals.set(key, known);
+    return known;
+  };
   const args: ScriptArg[] = [scripts.nonce(), consumer, bases.size];
   const places = new Map<string, number>();
   for (const { profile } of items) {
@@ -117,7 +128,14 @@ export function encodeCompletion(
     for (const r of item.results) {
       const { plain, args: others, closure } = r.plan;
       const rest = r.op === "R" || r.op === "P" || r.op === "A" ? r.delayMs : closure;
-      args.push(r.node, r.scope, r.attempt, r.op + r.edges, r.value, r.extra, rest);
+      args.push(r.node, r.scope, r.attempt, r.op + r.edges);
+      if (r.wait === undefined) {
+        args.push(r.value, r.extra, rest);
+      } else {
+        const place = r.wait.signal === undefined ? 0 : signalsOf(item.runId);
+        const facts = `${r.delayMs}\x1f${place}\x1f${waitFacts(r.wait)}`;
+        args.push(JSON.stringify(r.wait), r.extra, facts);
+      }
       args.push(plain.length / 2, ...plain, others.length / 8, ...others);
     }
   }

@@ -82,7 +82,9 @@ export async function fireTimers(scripts: ScriptRunner): Promise<FiredTimers> {
       const parts = member.split("|");
       const queue = parts.slice(6).join("|");
       const run = keys.push(k.run(parts[1] ?? ""));
-      args.push(member, run, queue === "" ? 0 : keys.push(queue));
+      const place = queue === "" ? 0 : keys.push(queue);
+      const runId = (parts[1] ?? "").split("!", 1)[0] as string;
+      args.push(member, run, place, parts[0] === "expire" ? keys.push(k.signals(runId)) : 0);
     }
     const reply = (await scripts.transition("fireTimers", keys, args)) as number[];
     fired = reply.slice(1).filter((code) => code === 0).length;
@@ -144,7 +146,8 @@ export async function releaseRuns(
   timers: readonly string[],
 ): Promise<number> {
   const k = scripts.keys;
-  const keys = [k.meta, k.timers, k.release, k.tombs, ...runIds.map((id) => k.run(id))];
+  const keys = [k.meta, k.timers, k.release, k.tombs];
+  keys.push(...runIds.map((id) => k.run(id)), ...runIds.map((id) => k.signals(id)));
   const args = [TOMBSTONE_MS, runIds.length, ...runIds, ...timers];
   return (await scripts.transition("releaseRuns", keys, args)) as number;
 }

@@ -1,0 +1,90 @@
+--[[
+signal_run -- a signal for a run: to the oldest token that waits for its name, else kept.
+
+Atomic because a signal serves one wait: between looking for a waiting token and waking it, a timer
+or another signal may be first.
+
+KEYS
+  1  ev        stream  gv:{p}:ev               journal, appends
+  2  meta      hash    gv:{p}:meta             epoch, tail; reads and writes
+  3  timers    zset    gv:{p}:timers           removes the wait's timeout
+  4  run       hash    gv:{p}:run:<id>         reads status, epoch
+  5  signals   hash    gv:{p}:run:<id>:signals accepted ids, kept signals, waiters; reads and writes
+  6  unit      hash    gv:{p}:run:<id>         where the oldest waiter lives: the run, or a map element
+  7  queue     stream  gv:{p}:q:*              of the oldest waiter; appends (any key when none waits)
+ARGV
+  1  epoch     partition epoch
+  2  nonce     random, names this call's journal record
+  3  run_id    run
+  4  id        of the signal: accepted once per run
+  5  name      what it is a signal of
+  6  value     {"kind":"signal","name":…,"id":…,"data":…}, opaque
+  7  waiter    the oldest waiter as the caller has read it, "" if there was none
+RETURNS integer
+  0 a waiting token goes on, 1 kept, 2 accepted before, -1 RUN_GONE, -2 RUN_ENDED, -3 FULL,
+  -4 TOO_LARGE, -5 AGAIN (another waiter is the oldest now: read it and call again), -6 SUSPECT (the
+  run is being repaired), -100 EPOCH
+EMITS     node.resumed signal.kept
+REPEAT    2, as long as the run remembers the id: its last IDS_MAX ones
+COST      O(waiters of the name)
+]]
+--- @include "partition"
+--- @include "scope"
+--- @include "token"
+--- @include "waiters"
+--- @include "resume"
+local ev, meta, timers, run, signals, unit, queue = unpack(KEYS)
+local nonce, run_id, id, name, value, waiter = unpack(ARGV, 2, 7)
+local KEPT_MAX, VALUE_BYTES_MAX, IDS_MAX = 64, 65536, 1000
+
+if not open_partition(meta, ARGV[1]) then
+  return -100
+end
+local have = redis.call("HMGET", run, "s", "e")
+local seen = redis.call("HMGET", signals, "i:" .. id, "n", "k", "w:" .. name, "q:" .. name)
+if not have[1] then
+  return -1
+elseif seen[1] then
+  return 2
+elseif have[1] ~= "running" and have[1] ~= "paused" then
+  return have[1] == "suspect" and -6 or -2
+elseif #value > VALUE_BYTES_MAX then
+  return -4
+elseif (string.match(seen[4] or "", "^[^\n]+") or "") ~= waiter then
+  return -5
+end
+
+-- Ids are remembered in a ring: a run that lives for years and is signalled each minute stays small.
+local count = (tonumber(seen[2]) or 0) + 1
+local place = "r" .. count % IDS_MAX
+local function remember()
+  local oldest = redis.call("HGET", signals, place)
+  if oldest then
+    redis.call("HDEL", signals, "i:" .. oldest)
+  end
+  redis.call("HSET", signals, "i:" .. id, count, place, id, "n", count)
+end
+
+if waiter ~= "" then
+  local t = { run_id = run_id }
+  local home
+  t.node, home, t.scope, t.attempt = string.match(waiter, "^(%d+)|([^|]*)|([^|]*)|(%d+)|")
+  local at = redis.call("HMGET", unit, "e", "ir")
+  t.run_id, t.epoch = home == "" and run_id or run_id .. "!" .. home, at[1]
+  if not at[1] or not resume(timers, unit, signals, t, queue, at[2], value) then
+    drop_waiter(signals, name, t.node, home) -- of a round or an element that is over
+    return -5
+  end
+  remember()
+  close_partition(ev, meta, nonce)
+  return 0
+end
+if (tonumber(seen[3]) or 0) >= KEPT_MAX then
+  return -3
+end
+journal('{"r":"' .. run_id .. '","e":"signal.kept","v":' .. value .. "}")
+remember()
+redis.call("HSET", signals, "p" .. count, value, "k", (tonumber(seen[3]) or 0) + 1,
+  "q:" .. name, seen[5] and seen[5] .. "," .. count or count)
+close_partition(ev, meta, nonce)
+return 1

@@ -1,0 +1,117 @@
+/**
+ * The signals of a run as its journal tells them: which ids were accepted, which signals are kept,
+ * which tokens wait for which. Folds to the run's signals hash (scripts/signal_run.lua).
+ */
+import type { Transition } from "./journal.ts";
+import { SIGNAL_IDS_MAX, type WaitAnswer, type WaitInfo } from "./waits.ts";
+
+interface HotWaiter {
+  name: string;
+  node: number;
+  /** Map element, "" the run itself. */
+  home: string;
+  scope: string;
+  attempt: number;
+}
+
+interface KeptSignal {
+  number: number;
+  name: string;
+  id: string;
+  value: string;
+}
+
+export class HotSignals {
+  /** Ids accepted, oldest first; their numbers end at `count`. */
+  #ids: string[] = [];
+  #count = 0;
+  #kept: KeptSignal[] = [];
+  #everKept = false;
+  #waiters: HotWaiter[] = [];
+
+  /** Takes in what a transition says about signals; `home` is the map element that it is about. */
+  apply(t: Transition, home = ""): void {
+    if (t.e === "signal.kept") {
+      const { name, id } = t.v as WaitAnswer & { kind: "signal" };
+      this.#accept(id);
+      this.#kept.push({ number: this.#count, name, id, value: JSON.stringify(t.v) });
+      this.#everKept = true;
+    } else if (t.e === "node.parked" && typeof t.w === "object" && t.w.signal !== undefined) {
+      this.#leave(t.n ?? -1, home);
+      this.#waiters.push(waiterOf(t, t.w, home));
+    } else if (t.e === "node.resumed") {
+      this.#leave(t.n ?? -1, home);
+      const answer = t.v as WaitAnswer | undefined;
+      if (answer?.kind === "signal") {
+        this.#use(answer.id);
+      }
+    }
+  }
+
+  /**
+   * The fields of the signals hash; none if the run has never had a signal nor waits for one.
+   * `queueOf` tells the queue of a token that is still parked, null of one that is not.
+   */
+  fields(queueOf: (node: number, home: string, scope: string) => string | null): {
+    [field: string]: string;
+  } {
+    const fields: { [field: string]: string } = {};
+    const first = this.#count - this.#ids.length + 1;
+    this.#ids.forEach((id, i) => {
+      fields[`i:${id}`] = String(first + i);
+      fields[`r${(first + i) % SIGNAL_IDS_MAX}`] = id;
+    });
+    if (this.#count > 0) {
+      fields["n"] = String(this.#count);
+    }
+    if (this.#everKept) {
+      fields["k"] = String(this.#kept.length);
+    }
+    for (const { name, number, value } of this.#kept) {
+      fields[`p${number}`] = value;
+      append(fields, `q:${name}`, ",", String(number));
+    }
+    for (const { name, node, home, scope, attempt } of this.#waiters) {
+      const queue = queueOf(node, home, scope);
+      if (queue !== null) {
+        append(fields, `w:${name}`, "\n", [node, home, scope, attempt, queue].join("|"));
+      }
+    }
+    return fields;
+  }
+
+  #accept(id: string): void {
+    this.#count += 1;
+    this.#ids.push(id);
+    this.#ids.splice(0, this.#ids.length - SIGNAL_IDS_MAX);
+  }
+
+  /** A signal has served a wait: a kept one, or one that has just come. */
+  #use(id: string): void {
+    const at = this.#kept.findIndex((signal) => signal.id === id);
+    if (at < 0) {
+      this.#accept(id);
+    } else {
+      this.#kept.splice(at, 1);
+    }
+  }
+
+  #leave(node: number, home: string): void {
+    this.#waiters = this.#waiters.filter((w) => w.node !== node || w.home !== home);
+  }
+}
+
+function waiterOf(t: Transition, wait: WaitInfo, home: string): HotWaiter {
+  const { n: node = -1, s: scope = "", a: attempt = 1 } = t;
+  return { name: wait.signal ?? "", node, home, scope, attempt };
+}
+
+function append(
+  fields: { [field: string]: string },
+  field: string,
+  separator: string,
+  item: string,
+): void {
+  const before = fields[field];
+  fields[field] = before === undefined ? item : before + separator + item;
+}

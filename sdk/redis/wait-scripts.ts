@@ -1,0 +1,151 @@
+/** Typed calls of the scripts that end waits: signals, callbacks, decisions. */
+import type { Json } from "../../compiler/ir.ts";
+import {
+  oldestWaiter,
+  parseWait,
+  type WaitAddress,
+  type WaitAnswer,
+  type WaitInfo,
+} from "../waits.ts";
+import type { ScriptRunner } from "./script-runner.ts";
+
+/** What became of a signal. */
+export type SignalOutcome =
+  /** A waiting token goes on with it. */
+  | "delivered"
+  /** Nobody waits for it yet: the next one who does takes it. */
+  | "kept"
+  /** The run has accepted this id before. */
+  | "repeated"
+  /** Not in Redis: not started, or over and released. */
+  | "gone"
+  | "ended"
+  /** As many signals are kept as may be. */
+  | "full"
+  | "too_large"
+  /** The run is being repaired: send it again. */
+  | "busy";
+
+const SIGNAL_OUTCOMES: { [code: string]: SignalOutcome } = {
+  0: "delivered",
+  1: "kept",
+  2: "repeated",
+  "-1": "gone",
+  "-2": "ended",
+  "-3": "full",
+  "-4": "too_large",
+  "-6": "busy",
+};
+const AGAIN = -5;
+
+export interface Signal {
+  runId: string;
+  /** Accepted once per run. */
+  id: string;
+  name: string;
+  data: Json;
+}
+
+/**
+ * Sends a signal. Whether the run waits for that name at all, and whether the payload fits, is for
+ * the caller to check: the script has no workflow.
+ */
+export async function signalRun(scripts: ScriptRunner, signal: Signal): Promise<SignalOutcome> {
+  const k = scripts.keys;
+  const { runId, id, name, data } = signal;
+  const run = k.run(runId);
+  const signals = k.signals(runId);
+  const answer: WaitAnswer = { kind: "signal", name, id, data };
+  const value = JSON.stringify(answer);
+  for (;;) {
+    // The script takes only keys that are named beforehand; it says so when another wait came first.
+    const waiter = oldestWaiter(await scripts.redis.hget(signals, `w:${name}`));
+    const home = waiter === null || waiter.home === "" ? "" : `!${waiter.home}`;
+    const keys = [k.ev, k.meta, k.timers, run, signals, k.run(runId + home)];
+    keys.push(waiter?.queueKey ?? run);
+    const args = [scripts.nonce(), runId, id, name, value, waiter?.text ?? ""];
+    const code = (await scripts.transition("signalRun", keys, args)) as number;
+    if (code !== AGAIN) {
+      return SIGNAL_OUTCOMES[String(code)] ?? "gone";
+    }
+  }
+}
+
+/** What became of a callback or a decision. */
+export type AnswerOutcome =
+  /** The token goes on. */
+  | "done"
+  /** Recorded; more approvals are needed. */
+  | "recorded"
+  /** Recorded before. */
+  | "repeated"
+  | "gone"
+  | "ended"
+  /** Used before, out of time, or answered in another way. */
+  | "over"
+  | "not_assigned"
+  /** This person has decided otherwise. */
+  | "decided"
+  | "busy"
+  /** A callback's token names an approval, or the other way round. */
+  | "other_kind"
+  | "too_large";
+
+const ANSWER_OUTCOMES: { [code: string]: AnswerOutcome } = {
+  0: "done",
+  1: "recorded",
+  2: "repeated",
+  "-1": "gone",
+  "-2": "ended",
+  "-3": "over",
+  "-4": "not_assigned",
+  "-5": "decided",
+  "-6": "busy",
+  "-7": "other_kind",
+  "-8": "too_large",
+};
+
+/** Answers a `wait` by its own address, once. `id` names the call: repeated, it is the same one. */
+export function callbackWait(
+  scripts: ScriptRunner,
+  at: WaitAddress,
+  call: { id: string; data: Json },
+): Promise<AnswerOutcome> {
+  const value: WaitAnswer = { kind: "callback", ...call };
+  return answer(scripts, at, "c", call.id, JSON.stringify(value));
+}
+
+/** One person's decision on an approval. */
+export function decideApproval(
+  scripts: ScriptRunner,
+  at: WaitAddress,
+  decision: { actor: string; approved: boolean; data: Json },
+): Promise<AnswerOutcome> {
+  const mode = decision.approved ? "1" : "0";
+  return answer(scripts, at, mode, decision.actor, JSON.stringify(decision.data));
+}
+
+async function answer(
+  scripts: ScriptRunner,
+  at: WaitAddress,
+  mode: "c" | "0" | "1",
+  who: string,
+  data: string,
+): Promise<AnswerOutcome> {
+  const k = scripts.keys;
+  const { unit, runId, node, secret } = at;
+  // Of a wait that is over the queue does not matter: the script will say so.
+  const open = parseWait(await scripts.redis.hget(k.run(unit), `w${node}`));
+  const keys = [k.ev, k.meta, k.timers, k.run(runId), k.run(unit), k.signals(runId)];
+  keys.push(open?.queueKey ?? k.run(unit));
+  const args = [scripts.nonce(), unit, node, secret, mode, JSON.stringify(who), data];
+  const code = (await scripts.transition("answerWait", keys, args)) as number;
+  return ANSWER_OUTCOMES[String(code)] ?? "gone";
+}
+
+/** What the token with this address waits for; null: it waits no more, or for something else. */
+export async function readWait(scripts: ScriptRunner, at: WaitAddress): Promise<WaitInfo | null> {
+  const field = await scripts.redis.hget(scripts.keys.run(at.unit), `w${at.node}`);
+  const open = parseWait(field);
+  return open !== null && open.secret === at.secret ? open.wait : null;
+}

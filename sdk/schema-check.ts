@@ -1,0 +1,62 @@
+/**
+ * Does data from outside (a run's input, a signal's payload, an approval's form) fit its JSON Schema?
+ * Asked where it comes in, so that the sender is told, and again by whoever uses it.
+ *
+ * Patterns are matched in linear time: schemas and data are strangers' texts.
+ */
+import addFormatsModule from "ajv-formats";
+import { Ajv2020, type ValidateFunction } from "ajv/dist/2020.js";
+import { RE2JS } from "re2js";
+import type { Json } from "../compiler/ir.ts";
+
+const addFormats = addFormatsModule as unknown as (ajv: Ajv2020) => Ajv2020;
+const COMPILED_MAX = 500;
+const PROBLEMS_MAX = 5;
+const compiled = new Map<string, ValidateFunction | string>();
+
+/** A validator, or why there is none. */
+export function compileSchema(schema: Json): ValidateFunction | string {
+  const linear = (pattern: string): { test(text: string): boolean; toString(): string } => {
+    const expression = RE2JS.compile(RE2JS.translateRegExp(pattern));
+    // ajv tells patterns apart by their text.
+    return { test: (text) => expression.matcher(text).find(), toString: () => pattern };
+  };
+  linear.code = "linear";
+  try {
+    const options = { strict: false, allErrors: true, code: { regExp: linear as never } };
+    const ajv = addFormats(new Ajv2020(options));
+    return ajv.compile(schema as { [key: string]: Json });
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+/** What is wrong with `value`, in one line; null if it fits, or if there is no schema. */
+export function misfit(schema: Json | undefined, value: Json): string | null {
+  if (schema === undefined || schema === null) {
+    return null;
+  }
+  const text = JSON.stringify(schema);
+  let validate = compiled.get(text);
+  if (validate === undefined) {
+    if (compiled.size >= COMPILED_MAX) {
+      compiled.clear();
+    }
+    validate = compileSchema(schema);
+    compiled.set(text, validate);
+  }
+  if (typeof validate === "string") {
+    return `its schema cannot be used: ${validate}`;
+  }
+  try {
+    if (validate(value)) {
+      return null;
+    }
+  } catch {
+    return "it is nested too deeply";
+  }
+  const problems = (validate.errors ?? []).slice(0, PROBLEMS_MAX);
+  return problems
+    .map(({ instancePath, message }) => `${instancePath || "it"} ${message ?? "does not fit"}`)
+    .join("; ");
+}

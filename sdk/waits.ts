@@ -1,0 +1,150 @@
+/**
+ * What a parked token waits for, how it is addressed, and what ends the wait.
+ *
+ * A wait has an address of its own, `<unit>.<node>-<secret>`: the callback token of a `wait`, the id
+ * of an approval. It is drawn anew for every token that is parked, so an address that was used, or
+ * whose wait has timed out, never reaches a later one.
+ */
+import type { Ir, Json } from "../compiler/ir.ts";
+
+/** Longest payload of a signal, callback or decision, in bytes; most signals kept for one run. */
+export const SIGNAL_BYTES_MAX = 65_536;
+export const SIGNALS_KEPT_MAX = 64;
+/** Ids of signals that a run remembers: a repeated one among them is accepted once. */
+export const SIGNAL_IDS_MAX = 1000;
+/** Longest id of a signal and name of an actor, in characters. */
+export const SIGNAL_ID_LENGTH_MAX = 128;
+
+/** `"w"` of node.parked. */
+export interface WaitInfo {
+  kind: "signal" | "approval" | "child";
+  /** Its address; not of children. */
+  token?: string;
+  /** signal: its name, and what its payload must fit. */
+  signal?: string;
+  schema?: Json;
+  /** approval: the node's id and what is asked, of whom (nobody named: anybody), how many must agree. */
+  node?: string;
+  title?: string;
+  description?: string;
+  assignees?: string[];
+  form?: Json;
+  required?: number;
+  /** child: its run id. */
+  run?: string;
+}
+
+/** One person's decision. */
+export interface Decision {
+  actor: string;
+  approved: boolean;
+  data: Json;
+  /** Redis time, ms. */
+  at: number;
+}
+
+/** Value that a token goes on with: payload of an entry of kind `v`, `"v"` of node.resumed. */
+export type WaitAnswer =
+  | { kind: "signal"; name: string; id: string; data: Json }
+  | { kind: "callback"; id: string; data: Json }
+  | { kind: "approval"; approved: boolean; decisions: Decision[] }
+  | { kind: "timeout"; of?: "queue" | "node" }
+  | { kind: "child"; run: string; status: string }
+  | { kind: "manual"; output?: Json };
+
+export interface WaitAddress {
+  /** Run, or `<run>!<home>` of a map element. */
+  unit: string;
+  runId: string;
+  node: number;
+  secret: string;
+}
+
+/** The address of a wait as it is given to people and programs. */
+export function waitToken(unit: string, node: number, secret: string): string {
+  return `${unit}.${node}-${secret}`;
+}
+
+const TOKEN = /^([^.!\s]+)(![^.\s]+)?\.(\d{1,6})-([\w-]{8,64})$/;
+
+/** Takes an address apart; null if it is none. */
+export function parseWaitToken(token: string): WaitAddress | null {
+  const match = TOKEN.exec(token);
+  if (match === null) {
+    return null;
+  }
+  const [, runId = "", home = "", node, secret = ""] = match;
+  return { unit: runId + home, runId, node: Number(node), secret };
+}
+
+/**
+ * What the run's field `w<node>` begins with while the token is parked: signal, secret, approvals
+ * needed, who may decide, each followed by 0x1F. The queue of the node and the JSON of the wait come
+ * after it (scripts/include/complete_wait.lua).
+ */
+export function waitFacts(wait: WaitInfo): string {
+  const secret = parseWaitToken(wait.token ?? "")?.secret ?? "";
+  const required = wait.kind === "approval" ? String(wait.required ?? 1) : "";
+  const names = (wait.assignees ?? []).map((name) => JSON.stringify(name));
+  const assignees = names.length === 0 ? "" : `\x1e${names.join("\x1e")}\x1e`;
+  return `${[wait.signal ?? "", secret, required, assignees].join("\x1f")}\x1f`;
+}
+
+/** The whole field. */
+export function packWait(wait: WaitInfo, queueKey: string): string {
+  return `${waitFacts(wait)}${queueKey}\x1f${JSON.stringify(wait)}`;
+}
+
+export interface ParkedToken {
+  wait: WaitInfo;
+  secret: string;
+  queueKey: string;
+}
+
+/** What a parked token waits for, from the field `w<node>`; null if it does not wait. */
+export function parseWait(field: string | null | undefined): ParkedToken | null {
+  const [, secret = "", , , queueKey = "", json] = field?.split("\x1f") ?? [];
+  return json === undefined ? null : { wait: JSON.parse(json) as WaitInfo, secret, queueKey };
+}
+
+/** The field `w<node>` after the wait: keeps a late worker from parking that attempt again. */
+export function waitOver(attempt: number, scope: string): string {
+  return `=${attempt}|${scope}`;
+}
+
+/** The oldest token that waits for a signal, from the field `w:<name>`. */
+export interface Waiter {
+  /** As the scripts compare it. */
+  text: string;
+  node: number;
+  home: string;
+  queueKey: string;
+}
+
+/** Null: nobody waits. */
+export function oldestWaiter(list: string | null): Waiter | null {
+  const text = list?.split("\n", 1)[0] ?? "";
+  if (text === "") {
+    return null;
+  }
+  const [node, home = "", , , ...queue] = text.split("|");
+  return { text, node: Number(node), home, queueKey: queue.join("|") };
+}
+
+/** Schemas of the waits for `signal` in a workflow, its maps' bodies included. Empty: none waits. */
+export function signalSchemas(ir: Ir, signal: string): (Json | undefined)[] {
+  return ir.nodes.flatMap((node) => {
+    const inside = node.body === undefined ? [] : signalSchemas(node.body, signal);
+    const own = node.type === "wait" && node.config["signal"] === signal;
+    return own ? [node.config["schema"], ...inside] : inside;
+  });
+}
+
+/** Names of the signals that a workflow waits for, sorted. */
+export function signalNames(ir: Ir): string[] {
+  const names = ir.nodes.flatMap((node) => [
+    ...(node.body === undefined ? [] : signalNames(node.body)),
+    ...(node.type === "wait" ? [String(node.config["signal"])] : []),
+  ]);
+  return [...new Set(names)].sort();
+}
