@@ -1,6 +1,6 @@
 /** What is told of a run: its row, and its nodes as folded from its journal. */
 import type { Ir, Json } from "../compiler/ir.ts";
-import { RunView } from "./fold.ts";
+import { RunView, type NodeWait } from "./fold.ts";
 import type { RunRow, ArchivedTransition } from "./postgres/index.ts";
 import type { NodeStatus, RunError, RunStatus } from "./status.ts";
 
@@ -12,6 +12,23 @@ export interface NodeReport {
   attempts: number;
   /** Of the last activation; null while there is none. */
   output: Json;
+  /** While it is `waiting`. */
+  wait?: WaitReport;
+}
+
+/** What a node waits for. */
+export interface WaitReport {
+  for: "delay" | "signal" | "approval" | "child";
+  /** ISO 8601; null: without end. */
+  until: string | null;
+  /** Name of the signal. */
+  signal?: string;
+  /** Of a `wait`: its callback token. Of an approval: its id. */
+  token?: string;
+  title?: string;
+  assignees?: string[];
+  /** Run id of the child. */
+  run?: string;
 }
 
 /** The document of `gavotte run --json`. */
@@ -56,7 +73,8 @@ export function reportOf(row: RunRow, view: RunView): RunReport {
     if (seen !== undefined && node.synthetic !== true) {
       const { status, activations, attempts, output = null } = seen;
       // Not an assignment: `__proto__` may be a node's id.
-      const value = { status, activations, attempts, output };
+      const wait = seen.wait === undefined ? {} : { wait: waitOf(seen.wait) };
+      const value = { status, activations, attempts, output, ...wait };
       Object.defineProperty(nodes, node.id, { value, enumerable: true });
     }
   }
@@ -69,6 +87,23 @@ export function reportOf(row: RunRow, view: RunView): RunReport {
     started_at: isoTime(row.startedAtMs),
     ended_at: isoTime(row.endedAtMs),
     nodes,
+  };
+}
+
+function waitOf({ for: what, untilMs }: NodeWait): WaitReport {
+  const until = isoTime(untilMs);
+  if (what === null) {
+    return { for: "delay", until };
+  }
+  const { kind, signal, token, title, assignees, run } = what;
+  return {
+    for: kind,
+    until,
+    ...(signal === undefined ? {} : { signal }),
+    ...(token === undefined ? {} : { token }),
+    ...(title === undefined ? {} : { title }),
+    ...(assignees === undefined ? {} : { assignees }),
+    ...(run === undefined ? {} : { run }),
   };
 }
 

@@ -9,6 +9,7 @@
 import type { Ir, IrNode, Json } from "../compiler/ir.ts";
 import type { Transition } from "./journal.ts";
 import { isTerminal, type NodeStatus, type RunError, type RunStatus } from "./status.ts";
+import type { WaitInfo } from "./waits.ts";
 
 export interface NodeView {
   status: NodeStatus;
@@ -22,6 +23,14 @@ export interface NodeView {
   /** Of the last activation. */
   output?: Json;
   error?: RunError;
+  /** While it is `waiting`: for whom or what, until when (Redis time, ms; null: for ever). */
+  wait?: NodeWait;
+}
+
+/** `for` is null for a delay. */
+export interface NodeWait {
+  for: WaitInfo | null;
+  untilMs: number | null;
 }
 
 const DECIDED: ReadonlySet<NodeStatus> = new Set(["completed", "failed", "skipped", "cancelled"]);
@@ -123,7 +132,10 @@ export class RunView {
         this.#set(node, { status: "retrying", attempts: t.a ?? 1, ...errorOf(t) });
         break;
       case "node.parked":
-        this.#set(node, { status: "waiting" });
+        this.#set(node, {
+          status: "waiting",
+          wait: { for: typeof t.w === "object" ? t.w : null, untilMs: t.due ?? null },
+        });
         break;
       case "node.activated":
       case "node.resumed":
@@ -200,6 +212,9 @@ export class RunView {
       // What an earlier round left is not the outcome of this one.
       delete view.output;
       delete view.error;
+    }
+    if (change.status !== undefined) {
+      delete view.wait;
     }
     Object.assign(view, change);
     this.#changed.add(node.id);

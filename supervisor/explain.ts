@@ -12,8 +12,10 @@ import {
   PRIORITIES,
   parseEntry,
   parseRecord,
+  parseWait,
   partitionKeys,
   type TokenRecord,
+  type WaitInfo,
 } from "../sdk/internal.ts";
 
 export type Reason = {
@@ -27,6 +29,7 @@ export type Reason = {
   | { kind: "ended"; status: string }
   | { kind: "finishing" }
   | { kind: "timer"; dueMs: number | null }
+  | { kind: "wait"; dueMs: number | null; wait: WaitInfo }
   | { kind: "retry"; dueMs: number | null; attempt: number }
   | { kind: "queued"; queue: string; ahead: number }
   | { kind: "no_worker"; queue: string }
@@ -142,12 +145,30 @@ async function explainToken(
     const member = hash[`d${token.index}`];
     const score = member === undefined ? null : await target.redis.zscore(timers, member);
     const dueMs = score === null ? null : Number(score);
+    const wait = parseWait(hash[`w${token.index}`])?.wait;
+    if (state === "w" && wait !== undefined) {
+      return { kind: "wait", node, scope, dueMs, wait, text: waitText(wait, dueMs) };
+    }
     const at = dueMs === null ? "no timer is armed" : new Date(dueMs).toISOString();
     return state === "r"
       ? { kind: "retry", node, scope, dueMs, attempt: record.attempt, text: `next attempt: ${at}` }
       : { kind: "timer", node, scope, dueMs, text: `waiting for timer until ${at}` };
   }
   return { node, scope, ...(await explainEntry(target, hash, token)) };
+}
+
+/** "waiting for approval by ann or bob until 2026-01-31T08:00:00.000Z" */
+function waitText(wait: WaitInfo, dueMs: number | null): string {
+  const names = wait.assignees ?? [];
+  const by = names.length === 0 ? "anybody" : names.join(" or ");
+  const count = (wait.required ?? 1) > 1 ? `${wait.required} approvals` : "approval";
+  const what = {
+    signal: `signal ${wait.signal} or its callback`,
+    approval: `${count} by ${by} (${wait.token})`,
+    child: `child run ${wait.run}`,
+  }[wait.kind];
+  const until = dueMs === null ? "" : ` until ${new Date(dueMs).toISOString()}`;
+  return `waiting for ${what}${until}`;
 }
 
 async function explainEntry(

@@ -14,6 +14,7 @@ import {
   hotFields,
   isTerminal,
   packEntry,
+  packWait,
   Profiles,
   timerMember,
   type HotToken,
@@ -66,7 +67,8 @@ export async function repairRuns(
   const open = rows.filter((row) => !isTerminal(row.status));
   const ended = rows.filter((row) => isTerminal(row.status));
   const keys = partitionKeys(partition);
-  await Promise.all(ended.map((row) => context.redis.unlink(keys.run(row.id))));
+  const gone = ended.flatMap((row) => [keys.run(row.id), keys.signals(row.id)]);
+  await Promise.all(gone.map((key) => context.redis.unlink(key)));
   const count = await rebuildRows(context, partition, open, new Profiles());
   context.logger.warn({ partition, runs: count }, "runs repaired from the journal");
 }
@@ -122,8 +124,15 @@ async function rebuildRun(
       emit.token(node, token, fields);
     }
   }
-  pipeline.del(keys.run(row.id));
+  pipeline.del(keys.run(row.id), keys.signals(row.id));
   pipeline.hset(keys.run(row.id), fields);
+  const signals = state.signals.fields((node, _home, scope) => {
+    const waits = state.tokens.get(node)?.state === "w" && state.isCurrent(scope);
+    return waits ? (profile.queueKeys[profile.ir.nodes[node]?.queue ?? 0] ?? null) : null;
+  });
+  if (Object.keys(signals).length > 0) {
+    pipeline.hset(keys.signals(row.id), signals);
+  }
   const timeoutMs = profile.ir.settings.timeout_ms;
   if (timeoutMs !== null) {
     const member = timerMember({ kind: "run", runId: row.id, epoch });
@@ -171,15 +180,28 @@ class Emitter {
       const member = timerMember({ kind: timer.kind, ...base, queue });
       fields[`d${node}`] = member;
       this.#pipeline.zadd(this.#keys.timers, timer.dueMs, member);
+    }
+    if (state === "w" && token.wait !== undefined) {
+      fields[`w${node}`] = packWait(token.wait, queue);
     } else if (state === "a" || state === "k") {
       const entry = packEntry({
         ...base,
         irHash: this.#profile.irHash,
-        kind: state === "k" ? "skip" : token.isResumed ? "resumed" : "run",
+        kind: state === "k" ? "skip" : kindAgain(token),
         arrivals: state === "a" ? token.rest : "",
-        payload: state === "k" ? token.rest : "",
+        payload: state === "k" ? token.rest : answerOf(token),
       });
       this.#pipeline.xadd(queue, "*", "t", entry);
     }
   }
+}
+
+/** As what an active token is emitted again. */
+export function kindAgain(token: HotToken): "run" | "resumed" | "answered" {
+  return !token.isResumed ? "run" : token.answer === undefined ? "resumed" : "answered";
+}
+
+/** What ended the token's wait, as its entry carries it; "" for one that did not wait. */
+export function answerOf(token: HotToken): string {
+  return kindAgain(token) === "answered" ? JSON.stringify(token.answer) : "";
 }

@@ -6,12 +6,13 @@
  * (21 A14). Putting back what was not lost is harmless: the token's record lets one result through.
  */
 import { setTimeout as delay } from "node:timers/promises";
-import { packEntry } from "../sdk/internal.ts";
+import { HotState, packEntry } from "../sdk/internal.ts";
 import type { RunRow } from "../sdk/postgres/index.ts";
-import { quietRuns } from "../sdk/postgres/index.ts";
+import { quietRuns, readJournal } from "../sdk/postgres/index.ts";
 import type { SupervisorContext } from "./context.ts";
 import { explainRun, type LostToken, type Reason } from "./explain.ts";
 import { Loop } from "./loop.ts";
+import { answerOf, kindAgain } from "./rebuild.ts";
 
 export interface StalledRun {
   runId: string;
@@ -82,19 +83,41 @@ export class StalledWatch extends Loop {
 
   /** Adds the token's entry anew, in place of the one that nobody holds. */
   async #putBack(token: LostToken, entryId: string | null): Promise<void> {
-    const { redis, irs, logger } = this.#context;
+    const { redis, logger } = this.#context;
     const { queueKey, runId, epoch, node, irHash, record } = token;
-    const type = (await irs.load([irHash])).get(irHash)?.ir.nodes[node]?.type;
     const skips = record.state === "k";
-    const kind = skips ? "skip" : type === "delay" ? "resumed" : "run";
+    const { kind, answer } = await this.#lastActivation(token);
     const arrivals = skips ? "" : record.rest;
     const { scope, attempt } = record;
-    const payload = skips ? record.rest : "";
+    const payload = skips ? record.rest : answer;
     const at = { runId, epoch: Number(epoch), node, scope, attempt, irHash };
-    const packed = packEntry({ ...at, kind, arrivals, payload });
+    const packed = packEntry({ ...at, kind: skips ? "skip" : kind, arrivals, payload });
     const multi = redis.multi().xadd(queueKey, "*", "t", packed);
     await (entryId === null ? multi : multi.xdel(queueKey, entryId)).exec();
     logger.warn({ run: runId, node, queueKey, entryId }, "a lost entry was put back");
+  }
+
+  /**
+   * As what the token was last emitted: one that waited goes on with what ended its wait, which only
+   * its entry and the journal hold.
+   */
+  async #lastActivation({ runId, node, irHash }: LostToken): Promise<{
+    kind: "run" | "resumed" | "answered";
+    answer: string;
+  }> {
+    const ir = (await this.#context.irs.load([irHash])).get(irHash)?.ir;
+    const waits = ["delay", "wait", "human", "subworkflow"].includes(ir?.nodes[node]?.type ?? "");
+    if (ir === undefined || !waits) {
+      return { kind: "run", answer: "" };
+    }
+    const state = new HotState(ir);
+    for (const { transition, t } of await readJournal(this.#context.db, runId)) {
+      state.apply(transition, t);
+    }
+    const hot = state.tokens.get(node);
+    return hot === undefined
+      ? { kind: "run", answer: "" }
+      : { kind: kindAgain(hot), answer: answerOf(hot) };
   }
 
   /** Logs what is new: a run, or another reason. */

@@ -5,15 +5,18 @@
  * Handlers that answer at once are settled without a promise in between; most engine time is spent
  * here, so the path of a plain success allocates little.
  */
+import { randomBytes } from "node:crypto";
 import type { Vars } from "../condition/index.ts";
 import type { IrNode, Json } from "../compiler/ir.ts";
 import {
   NO_EFFECTS,
   roundOf,
+  waitToken,
   type CompletionItem,
   type CompletionResult,
   type ReadyToken,
   type RunProfile,
+  type WaitAnswer,
 } from "../sdk/internal.ts";
 import { backoffMs } from "./backoff.ts";
 import { decideFailure, decideSuccess } from "./decide.ts";
@@ -21,6 +24,7 @@ import type { RunData } from "./run-data.ts";
 import { delayOf } from "./kinds/delay.ts";
 import { errorValue, ExecutionError, resolveInput, toExecutionError } from "./kinds/kind.ts";
 import { evaluatePure } from "./kinds/pure.ts";
+import { answered, isWaiting, waitOf } from "./kinds/wait.ts";
 
 export interface ExecuteOptions {
   /** Named in the journal. */
@@ -28,6 +32,8 @@ export interface ExecuteOptions {
   /** Secrets for http and the like, resolved at the moment of use. */
   secrets: () => { [name: string]: string };
   random: () => number;
+  /** Draws the secret of a wait's address: at least 8 characters of base64url. */
+  secret?: () => string;
   outputBytesMax: number;
 }
 
@@ -45,6 +51,7 @@ export interface Begun {
   settled: CompletionItem | null;
 }
 
+const SECRET_BYTES = 12;
 const FUSED_MAX = 64;
 const FUSED_BYTES_MAX = 256 * 1024;
 
@@ -70,14 +77,24 @@ export class Executor {
     const full = this.vars(p, token.node, node, data);
     const input = resolveInput(node, full, data);
     const vars = input === data ? full : { ...full, data: input };
-    if (node.type !== "delay") {
-      return { vars, input, settled: null };
+    return { vars, input, settled: this.#withoutWork(p, vars, input, nowMs) };
+  }
+
+  /** The item of a token that waits or has waited; null: the node is to be executed. */
+  #withoutWork(p: Prepared, vars: Vars, input: Json, nowMs: number): CompletionItem | null {
+    const { token, node } = p;
+    if (token.answer !== undefined) {
+      return this.answer(p, vars, JSON.parse(token.answer) as WaitAnswer);
     }
-    const settled =
-      token.kind === "run"
-        ? this.park(p, delayOf(node, vars, nowMs))
-        : this.succeed(p, vars, input, 0);
-    return { vars, input, settled };
+    if (isWaiting(node)) {
+      return this.await(p, vars);
+    }
+    if (node.type !== "delay") {
+      return null;
+    }
+    return token.kind === "run"
+      ? this.park(p, delayOf(node, vars, nowMs))
+      : this.succeed(p, vars, input, 0);
   }
 
   /** What the expressions of a node see before it runs. */
@@ -139,6 +156,28 @@ export class Executor {
     const item = this.item(p);
     item.results.push({ ...this.#base(p, p.token.node), op: "P", delayMs });
     return item;
+  }
+
+  /** An item that parks the token until it is answered, for the node's timeout at most. */
+  await(p: Prepared, vars: Vars): CompletionItem {
+    const { token, node } = p;
+    const secret = this.#options.secret?.() ?? randomBytes(SECRET_BYTES).toString("base64url");
+    const wait = waitOf(node, vars, waitToken(token.runId, token.node, secret));
+    const item = this.item(p);
+    const delayMs = node.timeout_ms ?? 0;
+    item.results.push({ ...this.#base(p, token.node), op: "W", delayMs, wait });
+    return item;
+  }
+
+  /** An item that settles a token whose wait is over. */
+  answer(p: Prepared, vars: Vars, answer: WaitAnswer): CompletionItem {
+    let output;
+    try {
+      output = answered(p.node, answer);
+    } catch (error) {
+      return this.fail(p, vars, toExecutionError(error), 0);
+    }
+    return this.succeed(p, vars, output, 0);
   }
 
   /** An item that spreads a skipped join's dead region. */

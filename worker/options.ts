@@ -50,4 +50,6 @@ export const QUEUED_KINDS = [
   "aggregate",
   "loop",
   "delay",
+  "wait",
+  "human",
 ] as const;

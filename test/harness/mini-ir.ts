@@ -8,6 +8,8 @@ export interface MiniOptions {
   failure?: "fail_fast" | "continue";
   output?: string;
   timeoutMs?: number;
+  /** What is different from an echo function, by node id. */
+  nodes?: { [id: string]: Partial<IrNode> };
 }
 
 /** Builds an IR of echo functions; `edges` are [from, to, more?]. */
@@ -101,5 +103,6 @@ function node(
     refs: [],
     edge_refs: [],
     uses_input: false,
+    ...options.nodes?.[id],
   };
 }
