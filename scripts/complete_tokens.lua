@@ -29,8 +29,8 @@ ARGV
      op      C completed, A completed and another round follows, F failed and handled, U failed
              unhandled under `continue`, X failed unhandled: the run ends, R retry, P park for a time,
              W park until resumed (value: JSON of what it waits for), S spread a skip
-     rest    delay_ms (A, R, P), timeout_ms and more (W: see plan_wait), else the closure "|join=effect;effect|": what follows when that join
-             is skipped; read only then
+     rest    delay_ms (A, R, P), timeout_ms and more (W: see plan_wait), else the closure
+             "|join=effect;effect|": what follows when that join is skipped; read only then
      effects plain: activate at top level. type: T activate, F the next result of this item, G next
              round, E loop ends, L D X arrival at a join (live, dead, failed)
 RETURNS array

@@ -7,7 +7,8 @@ import type { ScriptArg, ScriptRunner } from "./script-runner.ts";
 /**
  * C completed · A completed, another round after `delayMs` · F failed, an edge handles it · U failed
  * unhandled under `continue` · X failed unhandled, the run ends · R failed, retried after `delayMs`
- * · P parked for `delayMs` · W parked until resumed, `delayMs` at most · S a skipped join's dead region is spread.
+ * · P parked for `delayMs` · W parked until resumed, `delayMs` at most · S a skipped join's dead
+ * region is spread.
  */
 export type CompletionOp = "C" | "A" | "F" | "U" | "X" | "R" | "P" | "W" | "S";
 
