@@ -13,6 +13,7 @@ KEYS
   6+ runs      hash    gv:{p}:run:<id>    one per distinct run of the batch; reads and writes
   .. queues    stream  gv:{p}:q:*         of the batch's workflows; appends, acknowledges
   .. signals   hash    gv:{p}:run:<id>:signals  of runs with a token that is parked (W)
+  .. entries   stream  gv:{p}:q:*:new     where entry nodes' tokens stand; acknowledges
 ARGV
   1  epoch     partition epoch
   2  nonce     random, names this call's journal record
@@ -20,9 +21,10 @@ ARGV
   4  profiles  number of workflow profiles; each is: ir, flags (o output template, t timeout),
                queue_base (its queue q is KEYS[queue_base + q])
   .. items     number of items; each is
-       key, run, epoch, profile, own_queue, entry_id ("" none; "+" before it: a chain, the caller
-       goes on with the one token that this item activates, on the same entry), results; and per
-       result (the first is the token, the others pure nodes evaluated after it in the same step)
+       key, run, epoch, profile, own_queue (of the token's node), entry_stream (place in KEYS),
+       entry_id ("" none; "+" before it: a chain, the caller goes on with the one token that this
+       item activates, on the same entry), results; and per result (the first is the token, the
+       others pure nodes evaluated after it in the same step)
          node, scope, attempt, op and edges in one, value, extra, rest,
          plain effects: count, then node, queue each; others: count, then
            type, node, depth, suffix, queue, position, need, arity each
@@ -71,7 +73,7 @@ local function settle_item(at, entry_id, keeps)
     redis.log(redis.LOG_WARNING, "gavotte: item of run " .. it.run_id .. " not planned: " .. tostring(code))
     return -5, false
   elseif code == EMPTY or code == -3 or code == -4 then
-    local is_owner = entry_id ~= "" and owned_deliveries(own_queue(at), entry_id) ~= nil
+    local is_owner = entry_id ~= "" and owned_deliveries(entry_stream(at), entry_id) ~= nil
     if code == EMPTY then
       return 0, is_owner
     end
@@ -88,7 +90,7 @@ local function settle_item(at, entry_id, keeps)
     redis.log(redis.LOG_WARNING, "gavotte: run " .. it.run_id .. " is suspect: " .. tostring(reply))
     return -6, true
   elseif keeps then
-    return keep_entry(own_queue(at), entry_id) and 2 or 3, false
+    return keep_entry(entry_stream(at), entry_id) and 2 or 3, false
   end
   return reply, true
 end
@@ -97,7 +99,7 @@ local replies, acks, at = { 0 }, {}, 5 + 3 * tonumber(ARGV[4])
 local item_count = tonumber(ARGV[at])
 at = at + 1
 for i = 1, item_count do
-  local entry_id = ARGV[at + 5]
+  local entry_id = ARGV[at + 6]
   local keeps = string.byte(entry_id, 1) == PLUS
   if keeps then
     entry_id = string.sub(entry_id, 2)
@@ -105,7 +107,7 @@ for i = 1, item_count do
   local reply, is_settled = settle_item(at, entry_id, keeps)
   replies[i + 1] = reply
   if is_settled and entry_id ~= "" then
-    local queue = own_queue(at)
+    local queue = entry_stream(at)
     local ids = acks[queue] or {}
     acks[queue] = ids
     ids[#ids + 1] = entry_id

@@ -40,6 +40,8 @@ export interface PartitionKeys {
   /** Signals of a run (not of a map element): kept ones, accepted ids, who waits for which. */
   signals(runId: string): string;
   queue(queue: string, priority: Priority): string;
+  /** The same for tokens of entry nodes: runs that have begun go first. */
+  entryQueue(queue: string, priority: Priority): string;
 }
 
 /** The keys of partition `p`. */
@@ -57,6 +59,7 @@ export function partitionKeys(p: number): PartitionKeys {
     run: (id) => `${tag}run:${id}`,
     signals: (runId) => `${tag}run:${runId}:signals`,
     queue: (queue, priority) => `${tag}q:${queue}:${priority}`,
+    entryQueue: (queue, priority) => `${tag}q:${queue}:${priority}${ENTRY_SUFFIX}`,
   };
 }
 
@@ -69,7 +72,13 @@ export interface QueueKey {
   priority: Priority;
 }
 
-const QUEUE_KEY = /^gv:\{(\d+)\}:q:(ns:[^:]+:)?(.+):(high|normal|low)$/;
+const ENTRY_SUFFIX = ":new";
+const QUEUE_KEY = /^gv:\{(\d+)\}:q:(ns:[^:]+:)?(.+):(high|normal|low)(?::new)?$/;
+
+/** Whether a queue's key is that of the tokens of entry nodes. */
+export function isEntryQueue(key: string): boolean {
+  return key.endsWith(ENTRY_SUFFIX);
+}
 
 /** Takes a queue's key apart; null if it is not one. */
 export function parseQueueKey(key: string): QueueKey | null {

@@ -17,6 +17,8 @@ export interface RunProfile {
   priority: Priority;
   /** Queue keys, by `IrNode.queue`. */
   queueKeys: string[];
+  /** Where the tokens of entry nodes begin, by `IrNode.queue`. */
+  entryKeys: string[];
   planner: Planner;
   /** Script flags: o, the run has an output template; t, a timeout. */
   flags: string;
@@ -54,6 +56,7 @@ export class Profiles {
       ir,
       irHash,
       queueKeys: ir.queues.map((queue) => keys.queue(place.namespace + queue, place.priority)),
+      entryKeys: ir.queues.map((q) => keys.entryQueue(place.namespace + q, place.priority)),
       planner,
       flags: (ir.output === undefined ? "" : "o") + (ir.settings.timeout_ms === null ? "" : "t"),
     };

@@ -131,7 +131,7 @@ describe("archiver", () => {
     await startRuns(context, ir, "h-suspect", [id]);
     const place = { partition: 0, namespace: "", priority: "normal" } as const;
     // The successor's queue is of a wrong type: XADD fails after the run was written.
-    const queue = keys.queue(ir.queues[0] as string, "normal");
+    const queue = keys.entryQueue(ir.queues[0] as string, "normal");
     const [entry] = await stack.redis.xrange(queue, "-", "+");
     const token = parseEntry(queue, entry?.[0] ?? "", entry?.[1] ?? []);
     const profile = new Profiles().add(ir, "h-suspect", place);

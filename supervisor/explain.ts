@@ -8,6 +8,7 @@
 import type { Redis } from "ioredis";
 import type { Ir } from "../compiler/ir.ts";
 import {
+  chainReach,
   GROUP,
   PRIORITIES,
   parseEntry,
@@ -76,6 +77,8 @@ interface Token {
   record: TokenRecord;
   queue: string;
   queueKey: string;
+  /** The stream in which its entry stands if it is an entry node's, or a chain that began there. */
+  entryKey: string;
 }
 
 /** Explains one run. Costs some reads per open token. */
@@ -120,7 +123,8 @@ function openTokens(target: ExplainTarget, hash: { [f: string]: string }, ir: Ir
     const node = ir?.nodes[index];
     const queue = ir?.queues[node?.queue ?? -1] ?? "?";
     const queueKey = keys.queue(namespace + queue, level);
-    return [{ index, id: node?.id ?? String(index), record, queue, queueKey }];
+    const entryKey = keys.entryQueue(namespace + queue, level);
+    return [{ index, id: node?.id ?? String(index), record, queue, queueKey, entryKey }];
   });
 }
 
@@ -177,9 +181,15 @@ async function explainEntry(
   token: Token,
 ): Promise<Reason> {
   const { redis, runId } = target;
-  const { queue, queueKey, record } = token;
+  const { queue, record } = token;
+  const ir = await target.irOf(hash.ir ?? "");
+  const inEntries = await findEntry(target, token, token.entryKey, ir);
+  const queueKey = inEntries?.id == null ? token.queueKey : token.entryKey;
   const group = await readGroup(redis, queueKey);
-  const found = await findEntry(target, token);
+  const found =
+    inEntries?.id == null
+      ? ((await findEntry(target, token, token.queueKey, ir)) ?? inEntries)
+      : inEntries;
   if (found === null || (found.id !== null && group.delivered(found.id))) {
     const entryId = found?.id ?? null;
     const [pending] = entryId === null ? [] : await pendingOf(redis, queueKey, entryId);
@@ -221,23 +231,28 @@ async function readGroup(redis: Redis, queueKey: string): Promise<Group> {
 }
 
 /**
- * Looks for a token's entry in its queue. Null: it is not there. `id` null: not found within the
- * pages looked at, so it is behind at least `ahead` others.
+ * Looks for a token's entry in a stream: its own, or that of the chain which has come to it. Null:
+ * it is not there. `id` null: not found within the pages looked at, so it is behind at least
+ * `ahead` others.
  */
 async function findEntry(
   target: ExplainTarget,
   token: Token,
+  stream: string,
+  ir: Ir | null,
 ): Promise<{ id: string | null; ahead: number } | null> {
   let from = "-";
   let ahead = 0;
   for (let page = 0; page < PAGES_MAX; page++) {
-    const entries = await target.redis.xrange(token.queueKey, from, "+", "COUNT", PAGE);
+    const entries = await target.redis.xrange(stream, from, "+", "COUNT", PAGE);
     for (const [id, fields] of entries) {
-      const entry = parseEntry(token.queueKey, id, fields);
-      const same = entry?.runId === target.runId && entry.node === token.index;
+      const entry = parseEntry(stream, id, fields);
       const { scope, attempt } = token.record;
-      if (same && entry.scope === scope && entry.attempt === attempt) {
-        return { id, ahead };
+      if (entry?.runId === target.runId && entry.scope === scope) {
+        const isOwn = entry.node === token.index && entry.attempt === attempt;
+        if (isOwn || (ir !== null && chainReach(ir, entry.node).includes(token.index))) {
+          return { id, ahead };
+        }
       }
       ahead++;
     }

@@ -109,7 +109,7 @@ describe("intake", () => {
   });
 
   it("takes over what a dead intake had read, as the same run, started once", async () => {
-    const queue = keys.queue("fn:work", "normal");
+    const queue = keys.entryQueue("fn:work", "normal");
     const before = await stack.redis.xlen(queue);
     await stack.redis
       .xgroup("CREATE", globalKeys.submissions, INTAKE_GROUP, "0", "MKSTREAM")

@@ -56,9 +56,11 @@ export class Reaper extends Loop {
     for (let p = 0; p < deployment.partitions; p++) {
       for (const queue of queues) {
         for (const priority of PRIORITIES) {
-          const key = partitionKeys(p).queue(queue, priority);
-          for (const consumer of await silentConsumers(redis, key, GROUP)) {
-            await removeConsumer(scriptsOf(this.#context, p), key, consumer);
+          const keys = partitionKeys(p);
+          for (const key of [keys.queue(queue, priority), keys.entryQueue(queue, priority)]) {
+            for (const consumer of await silentConsumers(redis, key, GROUP)) {
+              await removeConsumer(scriptsOf(this.#context, p), key, consumer);
+            }
           }
         }
       }

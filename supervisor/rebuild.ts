@@ -116,7 +116,7 @@ async function rebuildRun(
   const fields = hotFields(state, { epoch, irHash, input, namespace, priority });
   const pipeline = context.redis.pipeline();
   const emit = new Emitter(pipeline, keys, profile, row.id, epoch);
-  for (const queue of profile.queueKeys) {
+  for (const queue of [...profile.queueKeys, ...profile.entryKeys]) {
     pipeline.xgroup("CREATE", queue, GROUP, "0", "MKSTREAM"); // BUSYGROUP where it is there
   }
   for (const [node, token] of state.tokens) {

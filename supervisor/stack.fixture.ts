@@ -14,6 +14,7 @@ import {
   completeTokens,
   connectRedis,
   GROUP,
+  isEntryQueue,
   parseEntry,
   Profiles,
   ScriptRunner,
@@ -214,23 +215,26 @@ export async function work(
   const scripts = new ScriptRunner({ redis: stack.redis, deployment: deployment.id, partition: 0 });
   const place = { partition: 0, namespace: "", priority: "normal" } as const;
   const profile = new Profiles().add(ir, irHash, place);
-  const queueKey = profile.queueKeys[0] as string;
-  await stack.redis.xgroup("CREATE", queueKey, GROUP, "0", "MKSTREAM").catch(() => undefined);
+  const streams = [profile.queueKeys[0] as string, profile.entryKeys[0] as string];
+  for (const key of streams) {
+    await stack.redis.xgroup("CREATE", key, GROUP, "0", "MKSTREAM").catch(() => undefined);
+  }
   for (let settled = 0; ;) {
     const group = ["GROUP", GROUP, "w1"] as const;
     const reply = (await stack.redis.xreadgroup(
       ...group,
-      ...(["COUNT", 100, "STREAMS", queueKey, ">"] as const),
+      ...(["COUNT", 100, "STREAMS", ...streams, ">", ">"] as const),
     )) as [string, [string, string[]][]][] | null;
-    const entries = reply?.[0]?.[1] ?? [];
-    if (entries.length === 0) {
+    if (reply === null) {
       return settled;
     }
-    const items = entries.flatMap(([id, fields]) => {
-      const token = parseEntry(queueKey, id, fields);
-      return token === null ? [] : [itemOf(profile, token, handle)];
-    });
-    await completeTokens(scripts, items);
+    const items = reply.flatMap(([queueKey, entries]) =>
+      entries.flatMap(([id, fields]) => {
+        const token = parseEntry(queueKey, id, fields);
+        return token === null ? [] : [itemOf(profile, token, handle)];
+      }),
+    );
+    await completeTokens(scripts, items, "w1");
     settled += items.length;
   }
 }
@@ -256,8 +260,9 @@ function itemOf(
     plan: profile.planner.end(token.node, ends ? (given.edges ?? edges) : "", false),
     ...given,
   };
-  const { runId, epoch, entryId } = token;
-  return { profile, runId, epoch, queue: node.queue, entryId, results: [result] };
+  const { runId, epoch, entryId, queueKey } = token;
+  const entry = isEntryQueue(queueKey) ? { entryId, entryKey: queueKey } : { entryId };
+  return { profile, runId, epoch, queue: node.queue, ...entry, results: [result] };
 }
 
 /** Admits and starts runs of a workflow, the way the intake does. */

@@ -12,7 +12,7 @@ import { TestClock, work, type Stack } from "./stack.fixture.ts";
 
 const keys = partitionKeys(0);
 const ir = chainIr(["a", "b"]);
-const queueKey = keys.queue("fn:work", "normal");
+const queueKey = keys.entryQueue("fn:work", "normal");
 const clock = new TestClock();
 let stack: Stack;
 let context: SupervisorContext & { close(): void };

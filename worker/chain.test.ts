@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { compile, type Ir } from "../compiler/index.ts";
-import { Profiles, type CompletionItem, type ReadyToken } from "../sdk/internal.ts";
-import { chainNext, chainReach, chainToken, nextToken } from "./chain.ts";
+import { chainReach, Profiles, type CompletionItem, type ReadyToken } from "../sdk/internal.ts";
+import { chainNext, chainToken, nextToken } from "./chain.ts";
 
 function irOf(nodes: object[], edges: object[], settings = {}): Ir {
   const { ir, diagnostics } = compile({ document: { name: "t", nodes, edges, settings } as never });

@@ -18,8 +18,6 @@ import {
 /** Fair to others: a chain goes back to the queue after so many nodes, or so long. */
 export const CHAIN_NODES_MAX = 64;
 export const CHAIN_MS_MAX = 250;
-/** Nodes behind the first among which a chain's active token is looked for. */
-const REACH_MAX = 256;
 const EFFECT_FIELDS = 8;
 
 /**
@@ -59,25 +57,6 @@ function isPlainEffect(args: readonly string[], scope: string): boolean {
 export function nextToken(token: ReadyToken, item: CompletionItem, node: number): ReadyToken {
   const payload = item.results.at(-1)?.value ?? "null";
   return { ...token, node, attempt: 1, kind: "run", arrivals: "", payload, skipValue: null };
-}
-
-/** Nodes that a chain which began at `start` may have come to, in topological order. */
-export function chainReach(ir: Ir, start: number): number[] {
-  const first = ir.nodes[start];
-  const found = new Set<number>();
-  const stack = [start];
-  for (let at = stack.pop(); at !== undefined && found.size < REACH_MAX; at = stack.pop()) {
-    for (const edge of ir.nodes[at]?.out ?? []) {
-      const to = ir.edges[edge]?.to ?? -1;
-      const node = ir.nodes[to];
-      const isHead = (node?.head_of.length ?? 0) > 0;
-      if (node?.in.length === 1 && node.loop === first?.loop && !isHead && !found.has(to)) {
-        found.add(to);
-        stack.push(to);
-      }
-    }
-  }
-  return [...found].sort((a, b) => a - b);
 }
 
 /**

@@ -9,6 +9,7 @@ import { randomBytes } from "node:crypto";
 import type { Vars } from "../condition/index.ts";
 import type { IrNode, Json } from "../compiler/ir.ts";
 import {
+  isEntryQueue,
   NO_EFFECTS,
   roundOf,
   waitToken,
@@ -197,6 +198,7 @@ export class Executor {
       epoch: p.token.epoch,
       queue: p.node.queue,
       entryId: p.token.entryId,
+      ...(isEntryQueue(p.token.queueKey) ? { entryKey: p.token.queueKey } : {}),
       results: [],
     };
   }

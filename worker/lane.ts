@@ -363,7 +363,10 @@ export class Lane {
   }
 
   #finish(profile: RunProfile, token: ReadyToken, entryId: string | null): void {
-    finish(this.#o.scripts, profile, token, entryId)
+    // The finish timer names the queue of the node, whose tokens may begin in another stream.
+    const queue = profile.ir.nodes[token.node]?.queue ?? 0;
+    const queueKey = entryId === null ? (profile.queueKeys[queue] as string) : token.queueKey;
+    finish(this.#o.scripts, profile, { ...token, queueKey }, entryId)
       .catch((error: unknown) => {
         this.#o.logger.error({ err: error, run: token.runId }, "run's output not settled");
       })

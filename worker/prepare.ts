@@ -8,13 +8,14 @@
 import type { Redis } from "ioredis";
 import type { IrNode } from "../compiler/ir.ts";
 import {
+  chainReach,
   parseRecord,
   partitionKeys,
   type PartitionKeys,
   type ReadyToken,
   type RunProfile,
 } from "../sdk/internal.ts";
-import { chainReach, chainToken } from "./chain.ts";
+import { chainToken } from "./chain.ts";
 import type { Prepared } from "./execute.ts";
 import { needsOf, outputFields } from "./needs.ts";
 import { RunData } from "./run-data.ts";

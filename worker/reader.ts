@@ -1,10 +1,12 @@
 /**
- * Reads ready tokens of one partition: every queue that this worker can execute, all priorities, in
- * one blocking call.
+ * Reads ready tokens of one partition: every queue that this worker can execute.
  *
- * Streams are named in order of priority, and what a call brings is executed in that order; since
- * every call asks every stream, the low ones are never starved. Groups are created at 0, so an
- * entry that was added before its group is delivered too (21 A14).
+ * The streams form levels: high before normal before low, and within a priority the tokens of runs
+ * that have begun before those of entry nodes. So a backlog of new runs does not make every run
+ * slow: those on their way end first, and fewer are in flight. A level that was full at the last
+ * look hides those below it; every FAIR-th look asks all of them, so each gets at least a share of
+ * 1/FAIR of the looks, however much stands above it. Groups are created at 0, so an entry that was
+ * added before its group is delivered too (21 A14).
  */
 import type { Redis } from "ioredis";
 import {
@@ -23,10 +25,19 @@ export interface ReadBatch {
 
 type StreamReply = [string, [string, string[] | null][]][] | null;
 
+/** Every so often all levels are asked, whatever stands in the upper ones. */
+const FAIR = 8;
+
 export class QueueReader {
   readonly queueKeys: readonly string[];
   readonly #redis: Redis;
   readonly #consumer: string;
+  /** Streams per level. */
+  readonly #width: number;
+  readonly #levelOf = new Map<string, number>();
+  /** Levels to ask: those down to the first that was full. */
+  #levels: number;
+  #looks = 0;
   /** Streams that brought something lately: how the room is shared among them. */
   #active = 1;
 
@@ -38,11 +49,17 @@ export class QueueReader {
     queues: readonly string[];
     consumer: string;
   }) {
+    const { keys, queues } = options;
     this.#redis = options.redis;
     this.#consumer = options.consumer;
-    this.queueKeys = PRIORITIES.flatMap((priority) =>
-      options.queues.map((queue) => options.keys.queue(queue, priority)),
-    );
+    const levels = PRIORITIES.flatMap((priority) => [
+      queues.map((queue) => keys.queue(queue, priority)),
+      queues.map((queue) => keys.entryQueue(queue, priority)),
+    ]);
+    levels.forEach((level, at) => level.forEach((key) => this.#levelOf.set(key, at)));
+    this.queueKeys = levels.flat();
+    this.#width = queues.length;
+    this.#levels = levels.length;
   }
 
   /** Creates streams and groups that are missing. */
@@ -60,8 +77,20 @@ export class QueueReader {
 
   /** Waits up to `blockMs` for tokens, about `room` of them at most. */
   async read(room: number, blockMs: number): Promise<ReadBatch> {
+    const all = this.queueKeys.length / Math.max(1, this.#width);
+    this.#looks += 1;
+    const levels = this.#looks % FAIR === 0 ? all : this.#levels;
+    let reply = await this.#ask(levels, room, levels < all ? null : blockMs);
+    if (reply === null && levels < all) {
+      reply = await this.#ask(all, room, blockMs);
+    }
+    return this.#take(reply);
+  }
+
+  async #ask(levels: number, room: number, blockMs: number | null): Promise<StreamReply> {
+    const streams = this.queueKeys.slice(0, levels * this.#width);
     const count = Math.max(1, Math.ceil(room / this.#active));
-    const streams = [...this.queueKeys, ...this.queueKeys.map(() => ">")];
+    const block = blockMs === null ? [] : ["BLOCK", blockMs];
     const reply = (await this.#redis.call(
       "XREADGROUP",
       "GROUP",
@@ -69,13 +98,20 @@ export class QueueReader {
       this.#consumer,
       "COUNT",
       count,
-      "BLOCK",
-      blockMs,
+      ...block,
       "STREAMS",
       ...streams,
+      ...streams.map(() => ">"),
     )) as StreamReply;
-    const batch: ReadBatch = { tokens: [], garbage: [] };
     this.#active = Math.max(1, reply?.length ?? 1);
+    const full = (reply ?? []).filter(([, entries]) => entries.length >= count);
+    const first = Math.min(...full.map(([key]) => this.#levelOf.get(key) ?? 0));
+    this.#levels = Number.isFinite(first) ? first + 1 : this.queueKeys.length / this.#width;
+    return reply;
+  }
+
+  #take(reply: StreamReply): ReadBatch {
+    const batch: ReadBatch = { tokens: [], garbage: [] };
     for (const [queueKey, entries] of reply ?? []) {
       for (const [entryId, fields] of entries) {
         const token = parseEntry(queueKey, entryId, fields ?? []);

@@ -5,7 +5,7 @@ Everything an item would write is collected in flat lists that are used again fo
 this code runs once per step, and a table per step is what it would spend most of its time on.
 ]]
 local ARGV, KEYS = ARGV, KEYS
-local ITEM_FIELDS, RESULT_FIELDS, EFFECT_FIELDS = 7, 7, 8
+local ITEM_FIELDS, RESULT_FIELDS, EFFECT_FIELDS = 8, 7, 8
 
 -- The item being planned, and what it would write.
 local it = {}
@@ -170,7 +170,7 @@ end
 
 -- Where the item after the one at `at` begins.
 local function next_item(at)
-  local results = tonumber(ARGV[at + 6])
+  local results = tonumber(ARGV[at + 7])
   at = at + ITEM_FIELDS
   for _ = 1, results do
     at = after_result(at)
@@ -178,21 +178,22 @@ local function next_item(at)
   return at
 end
 
--- The queue that an item's entry came from.
-local function own_queue(at)
-  return KEYS[ARGV[4 + 3 * ARGV[at + 3]] + ARGV[at + 4]]
+-- The stream that an item's entry stands in.
+local function entry_stream(at)
+  return KEYS[tonumber(ARGV[at + 5])]
 end
 
 -- Plans the item at `at`: 0 if its plan is to be applied, EMPTY if it has none, else a code.
 local function plan_item(at)
   it.run_id, it.epoch = ARGV[at + 1], ARGV[at + 2]
-  local results = tonumber(ARGV[at + 6])
+  local results = tonumber(ARGV[at + 7])
   if results == 0 then
     return EMPTY
   end
   local profile = 2 + 3 * ARGV[at + 3]
   it.run, it.ir, it.flags = KEYS[tonumber(ARGV[at])], ARGV[profile], ARGV[profile + 1]
-  it.queue_base, it.own_queue = tonumber(ARGV[profile + 2]), own_queue(at)
+  it.queue_base = tonumber(ARGV[profile + 2])
+  it.own_queue = KEYS[it.queue_base + ARGV[at + 4]]
   at = at + ITEM_FIELDS
   local have = redis.call("HMGET", it.run, "s", "e", "c", "nf", "n" .. ARGV[at])
   local code = refusal(have, at)

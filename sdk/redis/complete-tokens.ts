@@ -38,6 +38,8 @@ export interface CompletionItem {
   queue: number;
   /** Stream entry to acknowledge; null if the token has none. */
   entryId: string | null;
+  /** The stream that the entry stands in, if it is that of entry nodes; default the queue's. */
+  entryKey?: string;
   /**
    * The caller goes on with the one token that the item activates, on the same entry (21 A11): it
    * is not emitted, and the reply says whether the entry is still the caller's.
@@ -121,10 +123,17 @@ export function encodeCompletion(
     }
   }
   args.push(items.length);
+  const entryKeys = new Map<string, number>();
   for (const item of items) {
     args.push(runs.get(item.runId) as number, item.runId, item.epoch);
     const entry = item.keeps === true ? `+${item.entryId ?? ""}` : (item.entryId ?? "");
-    args.push(places.get(item.profile.key) as number, item.queue, entry);
+    const { profile, queue, entryKey } = item;
+    let stream = (bases.get(profile.key) as number) + queue;
+    if (entryKey !== undefined) {
+      stream = entryKeys.get(entryKey) ?? keys.push(entryKey);
+      entryKeys.set(entryKey, stream);
+    }
+    args.push(places.get(profile.key) as number, queue, stream, entry);
     args.push(item.results.length);
     for (const r of item.results) {
       const { plain, args: others, closure } = r.plan;

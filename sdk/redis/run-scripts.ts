@@ -37,7 +37,7 @@ export async function startRuns(
     if (base === undefined) {
       base = keys.length + 1;
       bases.set(profile.key, base);
-      keys.push(...profile.queueKeys);
+      keys.push(...profile.entryKeys);
     }
     const { ir } = profile;
     args.push(runKeys[i] as number, run.runId, run.epoch, profile.irHash, run.input);

@@ -145,7 +145,8 @@ export class Driver {
   async #read(): Promise<void> {
     const consumer = this.#pick(CONSUMERS);
     const count = 1 + Math.floor(this.#s.random() * 8);
-    const keys = this.#profile.queueKeys;
+    const { queueKeys, entryKeys } = this.#profile;
+    const keys = [...queueKeys, ...entryKeys];
     const reply = (await this.#p.redis.call(
       "XREADGROUP",
       ...["GROUP", GROUP, consumer, "COUNT", String(count), "STREAMS", ...keys],
@@ -161,7 +162,8 @@ export class Driver {
   /** Another consumer takes everything pending: of the dead and of the living. */
   async #steal(): Promise<boolean> {
     const consumer = this.#pick(CONSUMERS);
-    const tokens = await claimAll(this.#p.redis, this.#profile.queueKeys, consumer);
+    const { queueKeys, entryKeys } = this.#profile;
+    const tokens = await claimAll(this.#p.redis, [...queueKeys, ...entryKeys], consumer);
     this.#held.push(...tokens.map((token) => ({ token, consumer, again: true })));
     return tokens.length > 0;
   }

@@ -59,7 +59,7 @@ export async function testPartition(redis: Redis, partition = 0): Promise<TestPa
       await redis.set(globalKeys.ir(hash), JSON.stringify(ir));
       const place = { partition, namespace: "", priority: ir.settings.priority };
       const profile = profiles.add(ir, hash, place);
-      for (const key of profile.queueKeys) {
+      for (const key of [...profile.queueKeys, ...profile.entryKeys]) {
         await redis.xgroup("CREATE", key, GROUP, "0", "MKSTREAM").catch(() => undefined);
       }
       return profile;

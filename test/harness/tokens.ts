@@ -2,6 +2,7 @@
 import {
   completeTokens,
   GROUP,
+  isEntryQueue,
   NO_EFFECTS,
   parseEntry,
   redisTimeMs,
@@ -33,7 +34,7 @@ export class TokenPlayer {
 
   /** Everything that is ready, delivered to `consumer`. */
   async read(consumer = "c"): Promise<ReadyToken[]> {
-    const keys = this.profile.queueKeys;
+    const keys = [...this.profile.queueKeys, ...this.profile.entryKeys];
     const reply = (await this.p.redis.call(
       "XREADGROUP",
       ...["GROUP", GROUP, consumer, "COUNT", "1000", "STREAMS", ...keys],
@@ -76,7 +77,9 @@ export class TokenPlayer {
       ...more,
     };
     const { runId, epoch, entryId } = token;
-    return { profile: this.profile, runId, epoch, queue: 0, entryId, results: [result] };
+    const { queueKey } = token;
+    const entry = isEntryQueue(queueKey) ? { entryId, entryKey: queueKey } : { entryId };
+    return { profile: this.profile, runId, epoch, queue: 0, ...entry, results: [result] };
   }
 
   async settle(

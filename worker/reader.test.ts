@@ -1,0 +1,70 @@
+/** Levels of the queues: who goes first, and that nobody starves. */
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import type { Priority } from "../compiler/ir.ts";
+import { packEntry } from "../sdk/internal.ts";
+import { openTestPartition, type TestPartition } from "../test/harness/partition.ts";
+import { QueueReader } from "./reader.ts";
+
+let p: TestPartition;
+let reader: QueueReader;
+
+beforeAll(async () => {
+  p = await openTestPartition();
+});
+afterAll(() => p.close());
+beforeEach(async () => {
+  await p.reset();
+  const queues = ["kind:x"];
+  reader = new QueueReader({ redis: p.redis, keys: p.scripts.keys, queues, consumer: "c" });
+  await reader.createGroups(p.redis);
+});
+
+async function add(runs: string, priority: Priority, count: number, isNew = false): Promise<void> {
+  const { keys } = p.scripts;
+  const key = isNew ? keys.entryQueue("kind:x", priority) : keys.queue("kind:x", priority);
+  for (let i = 0; i < count; i++) {
+    const token = { runId: `${runs}-${i}`, epoch: 1, node: 0, scope: "", attempt: 1 };
+    const rest = { irHash: "h", kind: "run", arrivals: "", payload: "" } as const;
+    await p.redis.xadd(key, "*", "t", packEntry({ ...token, ...rest }));
+  }
+}
+
+/** The runs of `looks` reads of four tokens each. */
+async function read(looks: number): Promise<string[][]> {
+  const all: string[][] = [];
+  for (let i = 0; i < looks; i++) {
+    const { tokens } = await reader.read(4, 10);
+    all.push(tokens.map((token) => token.runId.split("-")[0] ?? ""));
+  }
+  return all;
+}
+
+describe("levels", () => {
+  it("runs on their way go before new ones, once both have piled up", async () => {
+    await add("new", "normal", 40, true);
+    await add("old", "normal", 20);
+    const looks = await read(4);
+    expect(looks.slice(1).flat()).not.toContain("new");
+  });
+
+  it("high overtakes low under a backlog, and low gets a share all the same", async () => {
+    await add("low", "low", 60);
+    await add("high", "high", 60);
+    const looks = await read(16);
+    const alone = looks.filter((runs) => !runs.includes("low")).length;
+    expect(alone).toBeGreaterThanOrEqual(12);
+    expect(looks.flat()).toContain("low");
+    expect(looks.slice(8).flat()).toContain("low");
+  });
+
+  it("what stands below an empty level is read at once", async () => {
+    await add("high", "high", 4);
+    expect((await read(1)).flat()).toEqual(["high", "high", "high", "high"]);
+    await add("low", "low", 1, true);
+    expect((await read(1)).flat()).toEqual(["low"]);
+  });
+
+  it("nothing anywhere is an empty batch after the wait", async () => {
+    expect(await reader.read(4, 1)).toEqual({ tokens: [], garbage: [] });
+  });
+});
