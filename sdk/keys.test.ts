@@ -18,6 +18,7 @@ describe("keys", () => {
       k.run("<id>"),
       k.signals("<id>"),
       k.queue("<queue>", "normal").replace(":normal", ":<priority>"),
+      k.entryQueue("<queue>", "normal").replace(":normal", ":<priority>"),
     ].map((key) => key.replace("{7}", "{p}"));
     expect([...documented].sort()).toEqual([...built].sort());
   });
