@@ -21,6 +21,7 @@
  */
 import { Reporter } from "./diagnostics.ts";
 import type { Diagnostic } from "./diagnostics.ts";
+import { asObject, own } from "./document.ts";
 import type { DocumentGraph } from "./document.ts";
 import { expandDocument } from "./expand.ts";
 import { checkReach } from "./cycles.ts";
@@ -52,6 +53,8 @@ export interface CompileResult {
   ir: Ir | null;
   /** SHA-256 of the IR, its identity. */
   hash: string | null;
+  /** `metadata.tags` of the file: names that references may use. They are no part of the identity. */
+  tags: string[];
   /** In the order of the file. */
   diagnostics: Diagnostic[];
   /** Diagnostics that were found beyond those that are kept, if any. */
@@ -62,13 +65,20 @@ export interface CompileResult {
 export function compile(source: WorkflowSource, options: CompileOptions = {}): CompileResult {
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   const read = readSource(source, limits);
-  if (read.value === undefined) return { ir: null, hash: null, diagnostics: read.diagnostics };
+  if (read.value === undefined)
+    return { ir: null, hash: null, tags: [], diagnostics: read.diagnostics };
   const reporter = new Reporter(read.map, source.file);
   const ir = compileValue(read.value, limits, reporter);
   const diagnostics = reporter.sorted();
   const more = reporter.more === 0 ? {} : { more: reporter.more };
   const identity = ir ? { ir, hash: hashIr(ir) } : { ir: null, hash: null };
-  return { ...identity, diagnostics, ...more };
+  return { ...identity, tags: tagsOf(read.value), diagnostics, ...more };
+}
+
+function tagsOf(value: Json): string[] {
+  const document = asObject(value) ?? {};
+  const tags = own(asObject(own(document, "metadata")) ?? {}, "tags") ?? own(document, "tags");
+  return Array.isArray(tags) ? tags.filter((tag) => typeof tag === "string") : [];
 }
 
 function compileValue(value: Json, limits: Limits, reporter: Reporter): Ir | undefined {

@@ -14,6 +14,7 @@ import {
 } from "../sdk/postgres/index.ts";
 import { partitionOf } from "../sdk/internal.ts";
 import type { SupervisorContext } from "./context.ts";
+import { Binder, type Bound } from "./bindings.ts";
 import type { StoredIr } from "./ir-store.ts";
 import type { Starter } from "./starter.ts";
 import {
@@ -42,8 +43,8 @@ export interface Answer {
 
 interface Prepared {
   submission: Submission;
-  stored: StoredIr;
-  definition: Definition | null;
+  /** Its own and those that it is bound to, as far as they came with this batch. */
+  definitions: Definition[];
   run: NewRun;
   raw: string;
 }
@@ -80,24 +81,46 @@ async function prepare(
   rejected: BadSubmission[],
 ): Promise<Prepared[]> {
   const resolved = await workflows.resolve(good);
-  return good.flatMap((submission, i) => {
+  const fresh = resolved.flatMap((one) => (isProblems(one) ? [] : (one.definition ?? [])));
+  const binder = new Binder(context, fresh);
+  const prepared: Prepared[] = [];
+  for (const [i, submission] of good.entries()) {
     const one = resolved[i] as (typeof resolved)[number];
-    const { entryId, runId, replyTo } = submission;
-    const { raw } = submission;
-    if (Array.isArray(one)) {
-      rejected.push(bad(entryId, runId, replyTo, one, raw));
-      return [];
+    const { entryId, runId, replyTo, raw } = submission;
+    const reject = (problems: SubmissionProblem[]): void =>
+      void rejected.push(bad(entryId, runId, replyTo, problems, raw));
+    if (isProblems(one)) {
+      reject(one);
+      continue;
     }
     const problems = context.irs.check(one.stored, submission.input);
-    if (problems.length > 0) {
-      rejected.push(bad(entryId, runId, replyTo, problems, raw));
-      return [];
+    const bound = problems.length > 0 ? problems : await binder.bind(one);
+    if (isProblems(bound)) {
+      reject(bound);
+      continue;
     }
-    return [{ ...one, submission, run: rowOf(context, submission, one.stored), raw }];
-  });
+    const own = one.definition === null ? [] : [one.definition];
+    const definitions = [...own, ...bound.definitions];
+    prepared.push({
+      submission,
+      definitions,
+      run: rowOf(context, submission, one.stored, bound),
+      raw,
+    });
+  }
+  return prepared;
 }
 
-function rowOf(context: SupervisorContext, submission: Submission, stored: StoredIr): NewRun {
+function isProblems<T extends object>(one: T | SubmissionProblem[]): one is SubmissionProblem[] {
+  return Array.isArray(one);
+}
+
+function rowOf(
+  context: SupervisorContext,
+  submission: Submission,
+  stored: StoredIr,
+  { bindings }: Bound,
+): NewRun {
   const { runId, tenant, namespace, inputText, idempotencyKey, requestHash } = submission;
   return {
     id: runId,
@@ -112,6 +135,7 @@ function rowOf(context: SupervisorContext, submission: Submission, stored: Store
     idempotencyKey,
     requestHash,
     createdAtMs: context.clock.nowMs(),
+    bindings,
   };
 }
 
@@ -125,8 +149,8 @@ async function admit(
   rejected: BadSubmission[],
 ): Promise<(Admission | null)[]> {
   const definitionsOf = (list: readonly Prepared[]): Definition[] => {
-    const byHash = new Map(list.map(({ definition: d }) => [d?.hash ?? "", d] as const));
-    return [...byHash.values()].filter((definition) => definition !== null);
+    const all = list.flatMap(({ definitions }) => definitions);
+    return [...new Map(all.map((definition) => [definition.hash, definition])).values()];
   };
   const together = (list: readonly Prepared[]): Promise<Admission[]> =>
     admitRuns(

@@ -19,6 +19,17 @@ export interface StoredIr {
   terminals: number[];
   /** A run of it can have timers armed when it ends. */
   hasTimers: boolean;
+  /** Workflows that its nodes run, those in bodies of maps too. */
+  references: WorkflowReference[];
+  /** Some node, in a map's body too, says what undoes it. */
+  compensates: boolean;
+}
+
+export interface WorkflowReference {
+  /** `name` or `name@x`, as the file has it. */
+  ref: string;
+  /** Id of the node. */
+  node: string;
 }
 
 export interface InputProblem {
@@ -42,8 +53,8 @@ export class IrStore {
     this.#max = max;
   }
 
-  /** Keeps an IR that was just compiled. */
-  put(hash: string, ir: Ir, text: string): StoredIr {
+  /** Keeps an IR that was just compiled, or read. */
+  put(hash: string, ir: Ir | (() => Ir), text: string): StoredIr {
     const known = this.#byHash.get(hash);
     if (known !== undefined) {
       return known;
@@ -52,7 +63,7 @@ export class IrStore {
       this.#byHash.clear();
       this.#validators.clear();
     }
-    const stored = describe(hash, ir, text);
+    const stored = describe(hash, typeof ir === "function" ? ir() : ir, text);
     this.#byHash.set(hash, stored);
     return stored;
   }
@@ -116,5 +127,24 @@ function describe(hash: string, ir: Ir, text: string): StoredIr {
   const hasTimers =
     ir.loops.some((loop) => loop.delay_ms > 0) ||
     ir.nodes.some((node) => node.retry.max_attempts > 1 || WAITING.has(node.type));
-  return { hash, ir, text, terminals, hasTimers };
+  const references = referencesOf(ir);
+  return { hash, ir, text, terminals, hasTimers, references, compensates: canCompensate(ir) };
+}
+
+function referencesOf(ir: Ir): WorkflowReference[] {
+  return ir.nodes.flatMap((node) => {
+    const ref = node.config["workflow"];
+    const own = node.type === "subworkflow" && typeof ref === "string";
+    return [
+      ...(own ? [{ ref, node: node.id }] : []),
+      ...(node.body === undefined ? [] : referencesOf(node.body)),
+    ];
+  });
+}
+
+function canCompensate(ir: Ir): boolean {
+  return ir.nodes.some(
+    ({ compensate, body }) =>
+      compensate !== undefined || (body !== undefined && canCompensate(body)),
+  );
 }

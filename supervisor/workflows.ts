@@ -6,7 +6,7 @@
  */
 import { canonicalJson } from "../compiler/index.ts";
 import type { Ir, Json } from "../compiler/ir.ts";
-import { definitionByRef, type Definition } from "../sdk/postgres/index.ts";
+import { definitionByRef, type Definition, type WorkflowRef } from "../sdk/postgres/index.ts";
 import type { SupervisorContext } from "./context.ts";
 import type { StoredIr } from "./ir-store.ts";
 import type { Submission, SubmissionProblem } from "./submission.ts";
@@ -24,20 +24,19 @@ export interface CompileDiagnostic {
 export type Compile = (source: { document: Json }) => {
   ir: Ir | null;
   hash: string | null;
+  tags?: readonly string[];
   diagnostics: readonly CompileDiagnostic[];
 };
 
 export type Resolved = { stored: StoredIr; definition: Definition | null } | SubmissionProblem[];
 
 const COMPILED_MAX = 500;
-const REF_KEPT_MS = 5000;
 const PROBLEMS_MAX = 20;
 
 export class Workflows {
   readonly #context: SupervisorContext;
   readonly #compile: Compile;
   readonly #compiled = new Map<string, Resolved>();
-  readonly #refs = new Map<string, { hash: string; atMs: number }>();
 
   constructor(context: SupervisorContext, compile: Compile) {
     this.#context = context;
@@ -51,11 +50,16 @@ export class Workflows {
     );
     const stored = await this.#context.irs.load(hashes);
     const resolved: Resolved[] = [];
+    // Looked up once per batch, and anew in the next: what was published counts at once.
+    const refs = new Map<string, Resolved>();
     for (const { workflow } of submissions) {
       if ("document" in workflow) {
         resolved.push(this.#compileOnce(workflow.document, workflow.key));
       } else if ("ref" in workflow) {
-        resolved.push(await this.#byRef(workflow.ref.name, workflow.ref.version));
+        const key = JSON.stringify(workflow.ref);
+        const found = refs.get(key) ?? (await this.#byRef(workflow.ref));
+        refs.set(key, found);
+        resolved.push(found);
       } else {
         const known = stored.get(workflow.hash);
         const missing = notFound(`no definition has the hash ${workflow.hash}`, "hash");
@@ -98,29 +102,20 @@ export class Workflows {
     const version = ir.workflow_version;
     const source = JSON.stringify(document);
     const createdAtMs = this.#context.clock.nowMs();
-    const definition = { hash, name: ir.name, version, ir: text, source, createdAtMs };
+    const { tags = [] } = result;
+    const definition = { hash, name: ir.name, version, ir: text, source, tags, createdAtMs };
     return { stored: this.#context.irs.put(hash, ir, text), definition };
   }
 
-  async #byRef(name: string, version: string | null): Promise<Resolved> {
-    const { db, clock, irs } = this.#context;
-    const ref = `${name}@${version ?? ""}`;
-    const known = this.#refs.get(ref);
-    const stored = known === undefined ? undefined : irs.peek(known.hash);
-    if (stored !== undefined && known !== undefined && clock.nowMs() - known.atMs < REF_KEPT_MS) {
-      return { stored, definition: null };
-    }
+  async #byRef({ name, version }: WorkflowRef): Promise<Resolved> {
+    const { db, irs } = this.#context;
     const found = await definitionByRef(db, name, version);
     if (found === null) {
       const what = version === null ? name : `${name}@${version}`;
       return notFound(`no workflow "${what}" is published`, "workflow_ref");
     }
-    if (this.#refs.size >= COMPILED_MAX) {
-      this.#refs.clear();
-    }
-    this.#refs.set(ref, { hash: found.hash, atMs: clock.nowMs() });
-    const ir = JSON.parse(found.ir) as Ir;
-    return { stored: irs.put(found.hash, ir, found.ir), definition: null };
+    const stored = irs.put(found.hash, () => JSON.parse(found.ir) as Ir, found.ir);
+    return { stored, definition: null };
   }
 }
 

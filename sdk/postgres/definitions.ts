@@ -10,16 +10,37 @@ export interface Definition {
   ir: string;
   /** The workflow as its author wrote it, null if unknown. */
   source: string | null;
+  /** Words that references may name it by, besides its version. */
+  tags?: readonly string[];
   createdAtMs: number;
 }
 
+/** A reference as it stands in a file: `name`, or `name@x`. */
+export interface WorkflowRef {
+  name: string;
+  /** A version, a tag, or `latest`; null: the newest. */
+  version: string | null;
+}
+
+/** Reads `name` or `name@x`. */
+export function parseWorkflowRef(text: string): WorkflowRef {
+  const at = text.lastIndexOf("@");
+  return at > 0
+    ? { name: text.slice(0, at), version: text.slice(at + 1) }
+    : { name: text, version: null };
+}
+
 type Row = Definition & { [column: string]: unknown };
-const COLUMNS = `hash, name, version, ir, source, created_at_ms AS "createdAtMs"`;
-const INSERT = {
-  name: "definitions_insert",
-  text: `INSERT INTO definitions (hash, name, version, ir, source, created_at_ms)
-    SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[])
-    ON CONFLICT DO NOTHING`,
+const COLUMNS = `hash, name, version, ir, source, tags, created_at_ms AS "createdAtMs"`;
+const INTO = `INSERT INTO definitions (hash, name, version, ir, source, created_at_ms, tags)
+    SELECT hash, name, version, ir, source, at, ARRAY(SELECT json_array_elements_text(tags::json))
+    FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[],
+      $7::text[]) AS u(hash, name, version, ir, source, at, tags)`;
+const INSERT = { name: "definitions_insert", text: `${INTO} ON CONFLICT DO NOTHING` };
+const PUBLISH = {
+  name: "definitions_publish",
+  text: `${INTO} ON CONFLICT (hash) DO UPDATE
+    SET created_at_ms = EXCLUDED.created_at_ms, tags = EXCLUDED.tags, source = EXCLUDED.source`,
 };
 const BY_HASH = {
   name: "definitions_by_hash",
@@ -27,8 +48,10 @@ const BY_HASH = {
 };
 const BY_REF = {
   name: "definitions_by_ref",
-  text: `SELECT ${COLUMNS} FROM definitions WHERE name = $1 AND ($2::text IS NULL OR version = $2)
-    ORDER BY created_at_ms DESC, hash LIMIT 1`,
+  text: `SELECT ${COLUMNS} FROM definitions WHERE name = $1
+      AND ($2::text IS NULL OR version = $2 OR $2 = ANY(tags) OR $2 = 'latest')
+    ORDER BY COALESCE(version = $2, false) DESC, COALESCE($2 = ANY(tags), false) DESC,
+      created_at_ms DESC, hash LIMIT 1`,
 };
 const LIST = {
   name: "definitions_list",
@@ -41,16 +64,33 @@ export async function insertDefinitions(
   db: Queryable,
   definitions: readonly Definition[],
 ): Promise<void> {
+  await store(db, INSERT, definitions);
+}
+
+/** Stores definitions as the newest of their names, also those that were there before. */
+export async function publishDefinitions(
+  db: Queryable,
+  definitions: readonly Definition[],
+): Promise<void> {
+  await store(db, PUBLISH, definitions);
+}
+
+async function store(
+  db: Queryable,
+  statement: { name: string; text: string },
+  definitions: readonly Definition[],
+): Promise<void> {
   // Sorted, so that two batches with the same new definitions lock them in the same order.
   const all = [...definitions].sort((a, b) => (a.hash < b.hash ? -1 : 1));
   if (all.length > 0) {
-    await db.query(INSERT, [
+    await db.query(statement, [
       textArray(all.map((d) => d.hash)),
       textArray(all.map((d) => d.name)),
       textArray(all.map((d) => d.version)),
       textArray(all.map((d) => d.ir)),
       textArray(all.map((d) => d.source)),
       bigintArray(all.map((d) => d.createdAtMs)),
+      textArray(all.map((d) => JSON.stringify(d.tags ?? []))),
     ]);
   }
 }
@@ -63,7 +103,11 @@ export async function definitionsByHash(
   return hashes.length === 0 ? [] : db.query<Row>(BY_HASH, [textArray(hashes)]);
 }
 
-/** The newest definition of this name, and version unless null; null if there is none. */
+/**
+ * The definition that a reference means: with a version that one, else the newest that carries it as
+ * a tag; `latest` or null: the newest of the name. Null if there is none. Of several definitions of
+ * one version it is the newest.
+ */
 export async function definitionByRef(
   db: Queryable,
   name: string,

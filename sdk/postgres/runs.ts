@@ -19,10 +19,23 @@ export interface NewRun {
   /** Identifies the payload: the same key with another one is a conflict. */
   requestHash: string;
   createdAtMs: number;
+  /** JSON text: workflow reference to IR hash, for the run's whole tree; null: it has none. */
+  bindings?: string | null;
+  /** The run that this one undoes. */
+  compensates?: string | null;
 }
 
 export interface RunRow extends NewRun {
   status: RunStatus;
+  bindings: string | null;
+  compensates: string | null;
+  /** How many runs stand above it. */
+  depth: number;
+  parentRunId: string | null;
+  /** Id of the node that waits for it. */
+  parentNode: string | null;
+  /** The token that waits for it, as field `up` of the hot hash. */
+  parent: string | null;
   /** JSON text, null while there is none. */
   output: string | null;
   error: string | null;
@@ -48,6 +61,8 @@ export interface RunFilter {
   tenant?: string;
   status?: RunStatus;
   workflow?: string;
+  /** Only children of this run. */
+  parent?: string;
   /** Only runs created before this time, for the next page. */
   beforeMs?: number;
   limit: number;
@@ -57,16 +72,19 @@ type Row = RunRow & { [column: string]: unknown };
 const COLUMNS = `id, tenant, workflow, version, ir_hash AS "irHash", partition, namespace, priority,
   status, input, output, error, idempotency_key AS "idempotencyKey",
   request_hash AS "requestHash", epoch, attempt, created_at_ms AS "createdAtMs",
-  started_at_ms AS "startedAtMs", ended_at_ms AS "endedAtMs", updated_at_ms AS "updatedAtMs"`;
+  started_at_ms AS "startedAtMs", ended_at_ms AS "endedAtMs", updated_at_ms AS "updatedAtMs",
+  bindings, compensates, depth, parent_run_id AS "parentRunId", parent_node AS "parentNode", parent`;
 const FINAL = "('COMPLETED', 'FAILED', 'CANCELLED')";
 const OPEN = "('QUEUED', 'RUNNING', 'PAUSED', 'FINISHING')";
 
 const INSERT = {
   name: "runs_insert",
   text: `INSERT INTO runs (id, tenant, workflow, version, ir_hash, partition, namespace, priority,
-      input, idempotency_key, request_hash, created_at_ms, status, updated_at_ms)
+      input, idempotency_key, request_hash, created_at_ms, bindings, compensates, status,
+      updated_at_ms)
     SELECT *, 'QUEUED', $12 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[],
-      $6::integer[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $13::bigint[])
+      $6::integer[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $13::bigint[],
+      $14::text[], $15::text[])
     ON CONFLICT DO NOTHING RETURNING id`,
 };
 const BY_ID = {
@@ -109,12 +127,15 @@ const LIST = {
   text: `SELECT ${COLUMNS} FROM runs WHERE ($1::text IS NULL OR tenant = $1)
       AND ($2::text IS NULL OR status = $2) AND ($3::text IS NULL OR workflow = $3)
       AND ($4::bigint IS NULL OR created_at_ms < $4)
+      AND ($6::text IS NULL OR parent_run_id = $6)
     ORDER BY created_at_ms DESC, id DESC LIMIT $5`,
 };
 const USED_HASHES = {
   name: "runs_used_hashes",
   text: `SELECT DISTINCT ir_hash AS hash FROM runs WHERE ir_hash = ANY($1::text[])
-    AND status IN ${OPEN}`,
+      AND status IN ${OPEN}
+    UNION SELECT DISTINCT bound.value FROM runs, json_each_text(bindings::json) AS bound
+    WHERE bindings IS NOT NULL AND status IN ${OPEN} AND bound.value = ANY($1::text[])`,
 };
 const CANCEL = {
   name: "runs_cancel",
@@ -144,6 +165,8 @@ export async function insertRuns(tx: Queryable, runs: readonly NewRun[]): Promis
     textArray(all.map((r) => r.requestHash)),
     Math.max(...all.map((r) => r.createdAtMs)),
     bigintArray(all.map((r) => r.createdAtMs)),
+    textArray(all.map((r) => r.bindings ?? null)),
+    textArray(all.map((r) => r.compensates ?? null)),
   ]);
   return new Set(rows.map((row) => row.id));
 }
@@ -209,10 +232,10 @@ export async function unfinishedRuns(
 /** Runs, newest first. */
 export async function listRuns(db: Queryable, filter: RunFilter): Promise<RunRow[]> {
   const { tenant = null, status = null, workflow = null, beforeMs = null, limit } = filter;
-  return db.query<Row>(LIST, [tenant, status, workflow, beforeMs, limit]);
+  return db.query<Row>(LIST, [tenant, status, workflow, beforeMs, limit, filter.parent ?? null]);
 }
 
-/** Those of `hashes` that an unfinished run uses. */
+/** Those of `hashes` that an unfinished run uses, itself or for its children. */
 export async function usedHashes(db: Queryable, hashes: readonly string[]): Promise<Set<string>> {
   const rows = await db.query<{ hash: string }>(USED_HASHES, [textArray(hashes)]);
   return new Set(rows.map((row) => row.hash));
