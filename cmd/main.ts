@@ -150,6 +150,13 @@ function addRunCommands(program: Command): void {
     .option("--priority <level>", "high, normal or low")
     .option("--tenant <name>", "on whose behalf")
     .option("--wait", "wait for the end and print the output");
+  define(
+    program,
+    "publish <files...>",
+    "store workflows under their names",
+    SERVICES,
+    async (c, files) => (await import("./commands/publish.ts")).publish(c, files),
+  );
   define(program, "status <run>", "what a run has done so far", SERVICES, async (c, [run], flags) =>
     (await import("./commands/status.ts")).status(c, run ?? "", flags),
   ).option("--why", "also say why it does not move");
@@ -163,6 +170,7 @@ function addRunCommands(program: Command): void {
     .option("--status <status>", "only runs in this status")
     .option("--workflow <name>", "only runs of this workflow")
     .option("--tenant <name>", "only runs of this tenant")
+    .option("--parent <run>", "only children of this run")
     .option("--limit <n>", "how many", "20");
   define(program, "cancel <run>", "end a run", SERVICES, async (c, [run], flags) =>
     (await import("./commands/cancel.ts")).cancel(c, run ?? "", flags),

@@ -108,7 +108,8 @@ async function execute(
   const { ir, hash, input, file } = prepared;
   const client = await stack.client();
   const text = canonicalJson(ir as unknown as Json);
-  const about = { name: ir.name, version: ir.workflow_version, createdAtMs: Date.now() };
+  const { tags } = file.result;
+  const about = { name: ir.name, version: ir.workflow_version, tags, createdAtMs: Date.now() };
   await insertDefinitions(stack.db, [{ ...about, hash, ir: text, source: file.text }]);
   const runId = uuidv7();
   const { signal } = stack;

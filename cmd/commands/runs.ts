@@ -15,7 +15,7 @@ const STATUSES: readonly RunStatus[] = [
 /** Lists runs. */
 export async function runs(
   context: Context,
-  flags: { status?: string; workflow?: string; tenant?: string; limit?: string },
+  flags: { status?: string; workflow?: string; tenant?: string; parent?: string; limit?: string },
 ): Promise<number> {
   const filter = filterOf(flags);
   return withClient(context, async (client) => {
@@ -37,7 +37,7 @@ export async function runs(
 }
 
 function filterOf(flags: { [flag: string]: string | undefined }): RunFilter {
-  const { status, workflow, tenant } = flags;
+  const { status, workflow, tenant, parent } = flags;
   if (workflow === "") {
     throw new GavotteError("GV_BAD_INPUT", "--workflow must be a workflow's name");
   }
@@ -48,5 +48,6 @@ function filterOf(flags: { [flag: string]: string | undefined }): RunFilter {
       : { status: readChoice("--status", status.toUpperCase(), STATUSES) }),
     ...(workflow === undefined ? {} : { workflow }),
     ...(tenant === undefined ? {} : { tenant }),
+    ...(parent === undefined ? {} : { parent }),
   };
 }

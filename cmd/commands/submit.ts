@@ -43,7 +43,7 @@ function refOf(ref: string): Prepare {
 /** A file is compiled here, so that its author gets lines and columns, and stored by its hash. */
 async function fileOf(context: Context, path: string): Promise<Prepare | null> {
   const { result, file, text } = await readWorkflow(context, path);
-  const { ir, hash, diagnostics } = result;
+  const { ir, hash, tags, diagnostics } = result;
   await tellDiagnostics(context, { text, result });
   if (ir === null || hash === null) {
     const error = { code: "GV_WORKFLOW_INVALID", message: `${file} has errors` };
@@ -51,7 +51,7 @@ async function fileOf(context: Context, path: string): Promise<Prepare | null> {
     return null;
   }
   return async (stack) => {
-    const about = { name: ir.name, version: ir.workflow_version, createdAtMs: Date.now() };
+    const about = { name: ir.name, version: ir.workflow_version, tags, createdAtMs: Date.now() };
     const definition = { ...about, hash, ir: canonicalJson(ir as unknown as Json), source: text };
     await insertDefinitions(stack.db, [definition]);
     return { hash };

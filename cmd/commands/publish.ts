@@ -1,0 +1,40 @@
+/** `gavotte publish FILE…`: stores workflows, so that runs and other workflows can name them. */
+import { canonicalJson, type Json } from "../../compiler/index.ts";
+import { publishDefinitions, type Definition } from "../../sdk/postgres/index.ts";
+import type { Context } from "../context.ts";
+import { EXIT } from "../exit.ts";
+import { readWorkflow, tellDiagnostics } from "../read-workflow.ts";
+import { withClient } from "../with-client.ts";
+
+/** Publishes all files, or none if one has errors; each becomes the newest of its name. */
+export async function publish(context: Context, files: readonly string[]): Promise<number> {
+  const definitions: Definition[] = [];
+  let invalid = false;
+  for (const path of files) {
+    const file = await readWorkflow(context, path);
+    await tellDiagnostics(context, file);
+    const { ir, hash, tags } = file.result;
+    if (ir === null || hash === null) {
+      invalid = true;
+      continue;
+    }
+    const about = { name: ir.name, version: ir.workflow_version, tags, createdAtMs: Date.now() };
+    const text = canonicalJson(ir as unknown as Json);
+    definitions.push({ ...about, hash, ir: text, source: file.text });
+  }
+  if (invalid) {
+    const message = "nothing was published: a file has errors";
+    context.output.document({ error: { code: "GV_WORKFLOW_INVALID", message } });
+    return EXIT.failed;
+  }
+  return withClient(context, async (_client, stack) => {
+    await publishDefinitions(stack.db, definitions);
+    const published = definitions.map(({ name, version, tags = [], hash }) => {
+      const marks = tags.length === 0 ? "" : ` (${tags.join(", ")})`;
+      context.output.line(`${name}${version === "" ? "" : `@${version}`}${marks} ${hash}`);
+      return { name, version, tags, hash };
+    });
+    context.output.document({ published });
+    return EXIT.done;
+  });
+}
