@@ -16,11 +16,14 @@ import type { Redis } from "ioredis";
 import { partitionKeys, type PartitionKeys } from "../sdk/internal.ts";
 import {
   advanceCursor,
+  changeApprovals,
   changeRuns,
   insertDeadLetters,
   insertSegments,
   readCursor,
   whileDatabaseAway,
+  type ApprovalChanges,
+  type ClosedApproval,
   type Cursor,
   type NewDeadLetter,
 } from "../sdk/postgres/index.ts";
@@ -225,6 +228,7 @@ export class Archiver extends Loop {
   async #commit(from: Cursor, block: Block, fold: BlockFold, done: Finalised): Promise<void> {
     const { context, partition } = this.#options;
     const letters = await this.#letters(fold);
+    const approvals = await this.#approvals(fold, done);
     await context.db.transaction(async (tx) => {
       if (!(await advanceCursor(tx, from, block.to))) {
         throw new CursorMoved();
@@ -232,7 +236,21 @@ export class Archiver extends Loop {
       await insertSegments(tx, segmentsOf(partition, fold));
       await changeRuns(tx, done.changes);
       await insertDeadLetters(tx, letters);
+      await changeApprovals(tx, approvals);
     });
+  }
+
+  /** What the block says about approvals, and that those of its ended runs are over. */
+  async #approvals(fold: BlockFold, done: Finalised): Promise<ApprovalChanges> {
+    const irs = await this.#finaliser.irsOf(fold, done.ended);
+    const closed: ClosedApproval[] = [...fold.approvals.closed];
+    for (const { runId } of done.ended) {
+      if (irs.get(runId)?.hasApprovals === true) {
+        const atMs = fold.runs.get(runId)?.endedAtMs ?? 0;
+        closed.push({ runId, token: null, state: "cancelled", atMs });
+      }
+    }
+    return { ...fold.approvals, closed };
   }
 
   async #letters(fold: BlockFold): Promise<NewDeadLetter[]> {

@@ -6,7 +6,8 @@
  * cost in Postgres grows with runs and blocks, not with nodes.
  */
 import type { RunError, RunStatus, Transition } from "../sdk/internal.ts";
-import type { Segment } from "../sdk/postgres/index.ts";
+import type { ApprovalChanges, Segment } from "../sdk/postgres/index.ts";
+import { foldApproval } from "./fold-approvals.ts";
 import { splitTransitions, type RawRecord } from "./records.ts";
 
 /** What a block says about one run. */
@@ -45,6 +46,7 @@ export interface DeadToken extends FailedNode {
 export interface BlockFold {
   runs: Map<string, RunFold>;
   dead: DeadToken[];
+  approvals: ApprovalChanges;
   /** Runs that a script could write only in part. */
   suspects: string[];
   /** When the next of the timers that the block armed is due. */
@@ -57,6 +59,7 @@ export function foldBlock(records: readonly RawRecord[]): BlockFold {
   const block: BlockFold = {
     runs: new Map(),
     dead: [],
+    approvals: { opened: [], decisions: [], closed: [] },
     suspects: [],
     dueMs: null,
     transitions: 0,
@@ -76,6 +79,8 @@ export function foldBlock(records: readonly RawRecord[]): BlockFold {
         foldFailure(block, run, transition, position, record.t);
       } else if (transition.e.startsWith("run.")) {
         foldRun(block, run, transition, text, record.t);
+      } else if (transition.w !== undefined || transition.v !== undefined) {
+        foldApproval(block.approvals, transition, "", position, record.t);
       }
     });
   }

@@ -19,6 +19,8 @@ export interface StoredIr {
   terminals: number[];
   /** A run of it can have timers armed when it ends. */
   hasTimers: boolean;
+  /** It asks people for approvals. */
+  hasApprovals: boolean;
   /** Workflows that its nodes run, those in bodies of maps too. */
   references: WorkflowReference[];
   /** Some node, in a map's body too, says what undoes it. */
@@ -128,7 +130,13 @@ function describe(hash: string, ir: Ir, text: string): StoredIr {
     ir.loops.some((loop) => loop.delay_ms > 0) ||
     ir.nodes.some((node) => node.retry.max_attempts > 1 || WAITING.has(node.type));
   const references = referencesOf(ir);
-  return { hash, ir, text, terminals, hasTimers, references, compensates: canCompensate(ir) };
+  const compensates = canCompensate(ir);
+  const hasApprovals = asks(ir);
+  return { hash, ir, text, terminals, hasTimers, hasApprovals, references, compensates };
+}
+
+function asks(ir: Ir): boolean {
+  return ir.nodes.some(({ type, body }) => type === "human" || (body !== undefined && asks(body)));
 }
 
 function referencesOf(ir: Ir): WorkflowReference[] {
