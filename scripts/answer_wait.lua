@@ -33,6 +33,7 @@ COST      O(answers to the wait)
 --- @include "scope"
 --- @include "token"
 --- @include "waiters"
+--- @include "held"
 --- @include "resume"
 local ev, meta, timers, run, unit, signals, queue = unpack(KEYS)
 local nonce, unit_id, node, secret, mode, who, data = unpack(ARGV, 2, 8)
@@ -72,7 +73,8 @@ elseif assignees ~= "" and mode ~= "c" and not string.find(assignees, "\30" .. w
   return -4
 end
 local state, attempt, scope = parse_record(have[1] or "s1||")
-local t = { run_id = unit_id, epoch = have[4], node = node, scope = scope, attempt = attempt }
+local t = { run_id = unit_id, epoch = have[4], node = node, scope = scope, attempt = attempt,
+  is_paused = status == "paused" }
 if state ~= "w" or not scope_is_current(unit, scope) then
   return -3
 end

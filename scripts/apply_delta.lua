@@ -37,7 +37,7 @@ if not open_partition(k.meta, ARGV[1]) then
   return { -100 }
 end
 local have = redis.call("HMGET", run, "s", "e", "c", "nf", "x" .. op)
-if have[1] ~= "running" then
+if have[1] ~= "running" and have[1] ~= "paused" then
   return { -1 }
 end
 local counter = tonumber(have[3])

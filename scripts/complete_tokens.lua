@@ -10,7 +10,8 @@ KEYS
   3  timers    zset    gv:{p}:timers      retries, delays; writes
   4  halted    zset    gv:{p}:halted      runs that ended badly; writes
   5  release   zset    gv:{p}:release     runs whose keys may go; writes
-  6+ runs      hash    gv:{p}:run:<id>    one per distinct run of the batch; reads and writes
+  6+ runs      hash    gv:{p}:run:<id>    one per distinct run of the batch; reads and writes;
+                                          of a paused one the list `held`, appends
   .. queues    stream  gv:{p}:q:*         of the batch's workflows; appends, acknowledges
   .. signals   hash    gv:{p}:run:<id>:signals  of runs with a token that is parked (W)
   .. entries   stream  gv:{p}:q:*:new     where entry nodes' tokens stand; acknowledges
@@ -23,7 +24,7 @@ ARGV
   .. items     number of items; each is
        key, run, epoch, profile, own_queue (of the token's node), entry_stream (place in KEYS),
        entry_id ("" none; "+" before it: a chain, the caller goes on with the one token that this
-       item activates, on the same entry), results; and per result (the first is the token, the
+       item activates, on the same entry, unless the run is paused), results; and per result (the first is the token, the
        others pure nodes evaluated after it in the same step)
          node, scope, attempt, op and edges in one, value, extra, rest,
          plain effects: count, then node, queue each; others: count, then
@@ -53,6 +54,7 @@ COST      O(effects); a cascade over WORK_MAX arrivals goes on in a token of its
 --- @include "token"
 --- @include "waiters"
 --- @include "run_end"
+--- @include "held"
 local k = { ev = KEYS[1], meta = KEYS[2], timers = KEYS[3], halted = KEYS[4], release = KEYS[5] }
 local nonce, consumer = ARGV[2], ARGV[3]
 local PLUS, EMPTY, VOID = 43, 9, -9
@@ -81,7 +83,7 @@ local function settle_item(at, entry_id, keeps)
   elseif code < 0 then
     return code == VOID and -3 or code, true
   end
-  keeps = keeps and entry_count == 1
+  keeps = keeps and entry_count == 1 and not it.is_paused
   local applied, reply = pcall(apply_plan, keeps)
   if not applied then
     -- Frozen: nothing is accepted for it until the supervisor has rebuilt it from the journal.

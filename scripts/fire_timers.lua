@@ -10,7 +10,8 @@ KEYS
   3  timers    zset    gv:{p}:timers      reads and writes
   4  halted    zset    gv:{p}:halted      runs that ended badly; writes
   5  release   zset    gv:{p}:release     runs whose keys may go; writes
-  6+ runs      hash    gv:{p}:run:<id>    of the members; reads and writes
+  6+ runs      hash    gv:{p}:run:<id>    of the members; reads and writes; of a paused one the
+                                          list `held`, appends
   .. queues    stream  gv:{p}:q:*         of the members; appends
   .. signals   hash    gv:{p}:run:<id>:signals  of waits that expire; reads and writes
 ARGV
@@ -31,6 +32,7 @@ COST      O(members)
 --- @include "scope"
 --- @include "token"
 --- @include "waiters"
+--- @include "held"
 --- @include "resume"
 --- @include "run_end"
 local k = { ev = KEYS[1], meta = KEYS[2], timers = KEYS[3], halted = KEYS[4], release = KEYS[5] }
@@ -57,7 +59,7 @@ local function emit_again(run, t, queue, ir)
     .. '","a":' .. t.attempt .. "}")
   redis.call("HSET", run, "n" .. t.node, "a" .. t.attempt .. "|" .. scope .. "|" .. arrivals)
   redis.call("HDEL", run, "d" .. t.node)
-  redis.call("XADD", queue, "*", "t", pack_entry(t.run_id, t.epoch, t.node, scope, t.attempt, ir,
+  dispatch(t.is_paused, run, queue, pack_entry(t.run_id, t.epoch, t.node, scope, t.attempt, ir,
     "", arrivals, ""))
   return 0
 end
@@ -87,9 +89,10 @@ local function fire(member, run, queue, signals)
     redis.call("ZADD", k.timers, now_ms + FINISH_GRACE_MS, member)
     redis.call("XADD", queue, "*", "t", pack_entry(t.run_id, t.epoch, 0, "", 1, have[3], "z", "", ""))
     return 0
-  elseif have[1] ~= "running" then
+  elseif have[1] ~= "running" and have[1] ~= "paused" then
     return 2
   end
+  t.is_paused = have[1] == "paused"
   if t.kind == "emit" then
     return emit_again(run, t, queue, have[3])
   end

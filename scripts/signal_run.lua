@@ -32,6 +32,7 @@ COST      O(waiters of the name)
 --- @include "scope"
 --- @include "token"
 --- @include "waiters"
+--- @include "held"
 --- @include "resume"
 local ev, meta, timers, run, signals, unit, queue = unpack(KEYS)
 local nonce, run_id, id, name, value, waiter = unpack(ARGV, 2, 7)
@@ -66,7 +67,7 @@ local function remember()
 end
 
 if waiter ~= "" then
-  local t = { run_id = run_id }
+  local t = { is_paused = have[1] == "paused" }
   local home
   t.node, home, t.scope, t.attempt = string.match(waiter, "^(%d+)|([^|]*)|([^|]*)|(%d+)|")
   local at = redis.call("HMGET", unit, "e", "ir")

@@ -9,25 +9,28 @@ KEYS
   2  meta      hash    gv:{p}:meta        epoch, tail; reads and writes
   3  timers    zset    gv:{p}:timers      run timeouts; writes
   4  tombs     zset    gv:{p}:tombs       runs that ended a while ago; reads
-  5+ runs      hash    gv:{p}:run:<id>    one per run; creates
+  5  paused    zset    gv:{p}:paused      runs that may have held entries; writes
+  6+ runs      hash    gv:{p}:run:<id>    one per run; creates
   .. queues    stream  gv:{p}:q:*         of the entry nodes; appends
 ARGV
   1  epoch     partition epoch
   2  nonce     random, names this call's journal record
   3  runs      number of runs; each is
        key, run, epoch, ir, input, meta (namespace|priority), not_after_ms, timeout_ms (0 none),
-       queue_base, entries; and per entry: node, suffix, queue
+       queue_base, pause (w: its workflow is paused, "" none), entries; and per entry: node,
+       suffix, queue
 RETURNS array
   1  0, or -100 EPOCH
   2+ per run: 0 started, -10 RUN_EXISTS, -11 RUN_ENDED (tombstone), -12 TOO_LATE (not_after)
-EMITS     run.started
+EMITS     run.started run.paused
 REPEAT    a second start of a run is refused: it exists, or its tombstone does
 COST      O(entries)
 ]]
 --- @include "partition"
 --- @include "scope"
 --- @include "token"
-local ev, meta, timers, tombs = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+--- @include "held"
+local ev, meta, timers, tombs, paused = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local nonce, run_count = ARGV[2], tonumber(ARGV[3])
 local PAYLOAD_INLINE_MAX = 4096
 
@@ -48,14 +51,21 @@ end
 
 local function start(run, at)
   local run_id, epoch, ir, input, profile = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5]
-  local timeout_ms, base, entries = tonumber(ARGV[at + 7]), tonumber(ARGV[at + 8]), tonumber(ARGV[at + 9])
+  local timeout_ms, base = tonumber(ARGV[at + 7]), tonumber(ARGV[at + 8])
+  local pause, entries = ARGV[at + 9], tonumber(ARGV[at + 10])
   journal('{"r":"' .. run_id .. '","e":"run.started","ir":"' .. ir .. '","ep":' .. epoch .. "}")
   local payload = #input <= PAYLOAD_INLINE_MAX and "=" .. input or ""
   local fields = { "s", "running", "e", epoch, "c", entries, "ir", ir, "in", input, "m", profile,
     "t0", string.format("%.0f", now_ms) }
+  if pause ~= "" then
+    journal('{"r":"' .. run_id .. '","e":"run.paused","ps":"' .. pause .. '"}')
+    fields[2] = "paused"
+    fields[#fields + 1], fields[#fields + 2] = "ps", pause
+    redis.call("ZADD", paused, now_ms, run_id)
+  end
   local emits = {}
   for i = 0, entries - 1 do
-    local node, suffix, queue = ARGV[at + 10 + i * 3], ARGV[at + 11 + i * 3], tonumber(ARGV[at + 12 + i * 3])
+    local node, suffix, queue = ARGV[at + 11 + i * 3], ARGV[at + 12 + i * 3], tonumber(ARGV[at + 13 + i * 3])
     scope_each(suffix, 1, function(latch, round)
       fields[#fields + 1], fields[#fields + 2] = "l" .. latch, round
     end)
@@ -66,7 +76,7 @@ local function start(run, at)
     redis.call("HSET", run, unpack(fields, from, math.min(from + 999, #fields)))
   end
   for i = 1, #emits do
-    redis.call("XADD", emits[i][1], "*", "t", emits[i][2])
+    dispatch(pause ~= "", run, emits[i][1], emits[i][2])
   end
   if timeout_ms > 0 then
     redis.call("ZADD", timers, now_ms + timeout_ms, timer_member("run", run_id, epoch, "", "", "", ""))
@@ -80,7 +90,7 @@ for i = 1, run_count do
   if replies[i + 1] == 0 then
     start(run, at)
   end
-  at = at + 10 + tonumber(ARGV[at + 9]) * 3
+  at = at + 11 + tonumber(ARGV[at + 10]) * 3
 end
 close_partition(ev, meta, nonce)
 return replies

@@ -144,6 +144,14 @@ export function packEntry(e: EntryParts): string {
   return parts.join("\x1f");
 }
 
+/** A token as the packed field of an entry that stands for it: the reverse of parseEntry. */
+export function repack(token: ReadyToken): string {
+  const { runId, epoch, node, scope, attempt, irHash, kind, arrivals, payload } = token;
+  const text = token.skipValue ?? token.answer ?? (payload === null ? "" : `=${payload}`);
+  const parts = [runId, epoch, node, scope, attempt, irHash, KIND_CODES[kind], arrivals, text];
+  return parts.join("\x1f");
+}
+
 /** The member of a timer, as scripts/include/token.lua writes it. */
 export function timerMember(t: {
   kind: "emit" | "resume" | "expire" | "run" | "finish";

@@ -94,6 +94,8 @@ export class RunView {
       this.ir.analysis.roots.forEach((root) => this.#ready(root, tMs));
     } else if (t.e === "run.finishing") {
       this.status = "FINISHING";
+    } else if (t.e === "run.paused" || t.e === "run.resumed") {
+      this.status = t.ps === "" ? "RUNNING" : "PAUSED";
     } else if (t.e !== "run.suspect") {
       this.#end(t, tMs);
     }

@@ -60,7 +60,9 @@ export class HotState {
   /** Waits that are over: field `w<node>`. */
   readonly over = new Map<number, string>();
   readonly signals = new HotSignals();
-  status: "running" | "finishing" | "completed" | "failed" | "cancelled" = "running";
+  status: "running" | "paused" | "finishing" | "completed" | "failed" | "cancelled" = "running";
+  /** Why it is paused: r its own pause, w its workflow's; "" it is not. */
+  pauseCauses = "";
   hasFailed = false;
   startedMs = 0;
   readonly #planner: Planner;
@@ -120,6 +122,11 @@ export class HotState {
   }
 
   #run(t: Transition): void {
+    if (t.e === "run.paused" || t.e === "run.resumed") {
+      this.pauseCauses = t.ps ?? "";
+      this.status = this.pauseCauses === "" ? "running" : "paused";
+      return;
+    }
     if (t.e === "run.finishing") {
       this.status = "finishing";
     } else if (t.e === "run.completed" || t.e === "run.failed" || t.e === "run.cancelled") {
@@ -359,6 +366,9 @@ export function hotFields(
   }
   for (const [node, text] of state.answers) {
     fields[`a${node}`] = text;
+  }
+  if (state.status === "paused") {
+    fields["ps"] = state.pauseCauses;
   }
   if (state.hasFailed) {
     fields["nf"] = "1";

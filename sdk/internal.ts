@@ -14,6 +14,7 @@ export * from "./redis/complete-tokens.ts";
 export type { Redis } from "ioredis";
 export * from "./redis/connect.ts";
 export * from "./redis/lease-scripts.ts";
+export * from "./redis/pause-scripts.ts";
 export * from "./redis/run-scripts.ts";
 export * from "./redis/script-runner.ts";
 export * from "./redis/scripts.gen.ts";

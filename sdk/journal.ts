@@ -16,6 +16,8 @@ export type EventName =
   | "run.failed"
   | "run.cancelled"
   | "run.suspect"
+  | "run.paused"
+  | "run.resumed"
   | "counter.adjusted"
   | "node.activated"
   | "node.resumed"
@@ -67,6 +69,11 @@ export interface Transition {
   /** run.started: IR hash and run epoch. */
   ir?: string;
   ep?: number;
+  /** run.paused, run.resumed: causes in force after it, r its own pause, w its workflow's. */
+  ps?: string;
+  /** Who did it and why, where somebody did. */
+  by?: string;
+  why?: string;
   /** counter.adjusted: delta and counter. */
   d?: number;
   c?: number;

@@ -34,11 +34,15 @@ export interface PartitionKeys {
   halted: string;
   release: string;
   tombs: string;
+  /** Runs that are paused, or resumed but not yet with all that was held for them. */
+  paused: string;
   /** Entries that no worker could read. */
   quarantine: string;
   run(id: string): string;
   /** Signals of a run (not of a map element): kept ones, accepted ids, who waits for which. */
   signals(runId: string): string;
+  /** Entries of a paused run. */
+  held(id: string): string;
   queue(queue: string, priority: Priority): string;
   /** The same for tokens of entry nodes: runs that have begun go first. */
   entryQueue(queue: string, priority: Priority): string;
@@ -55,9 +59,11 @@ export function partitionKeys(p: number): PartitionKeys {
     halted: `${tag}halted`,
     release: `${tag}release`,
     tombs: `${tag}tombs`,
+    paused: `${tag}paused`,
     quarantine: `${tag}quarantine`,
     run: (id) => `${tag}run:${id}`,
     signals: (runId) => `${tag}run:${runId}:signals`,
+    held: (id) => `${tag}run:${id}:held`,
     queue: (queue, priority) => `${tag}q:${queue}:${priority}`,
     entryQueue: (queue, priority) => `${tag}q:${queue}:${priority}${ENTRY_SUFFIX}`,
   };

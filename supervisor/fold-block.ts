@@ -131,6 +131,10 @@ function foldRun(block: BlockFold, run: RunFold, tr: Transition, text: string, t
     case "run.finishing":
       run.status = "FINISHING";
       break;
+    case "run.paused":
+    case "run.resumed":
+      run.status = tr.ps === "" ? "RUNNING" : "PAUSED";
+      break;
     case "run.completed":
       run.status = "COMPLETED";
       run.endedAtMs = t;

@@ -10,6 +10,7 @@
 import {
   globalKeys,
   GROUP,
+  heldItem,
   HotState,
   hotFields,
   isTerminal,
@@ -119,12 +120,16 @@ async function rebuildRun(
   for (const queue of [...profile.queueKeys, ...profile.entryKeys]) {
     pipeline.xgroup("CREATE", queue, GROUP, "0", "MKSTREAM"); // BUSYGROUP where it is there
   }
+  pipeline.del(keys.run(row.id), keys.signals(row.id), keys.held(row.id));
+  if (state.status === "paused") {
+    pipeline.zadd(keys.paused, context.clock.nowMs(), row.id);
+    emit.held = keys.held(row.id);
+  }
   for (const [node, token] of state.tokens) {
     if (state.isCurrent(token.scope)) {
       emit.token(node, token, fields);
     }
   }
-  pipeline.del(keys.run(row.id), keys.signals(row.id));
   pipeline.hset(keys.run(row.id), fields);
   const signals = state.signals.fields((node, _home, scope) => {
     const waits = state.tokens.get(node)?.state === "w" && state.isCurrent(scope);
@@ -152,6 +157,8 @@ async function rebuildRun(
 
 /** Emits what was in flight: a queue entry, or a timer and the field that names it. */
 class Emitter {
+  /** Where entries of a paused run wait; null: they are queued. */
+  held: string | null = null;
   readonly #pipeline: ReturnType<SupervisorContext["redis"]["pipeline"]>;
   readonly #keys: PartitionKeys;
   readonly #profile: RunProfile;
@@ -191,7 +198,11 @@ class Emitter {
         arrivals: state === "a" ? token.rest : "",
         payload: state === "k" ? token.rest : answerOf(token),
       });
-      this.#pipeline.xadd(queue, "*", "t", entry);
+      if (this.held === null) {
+        this.#pipeline.xadd(queue, "*", "t", entry);
+      } else {
+        this.#pipeline.rpush(this.held, heldItem(queue, entry));
+      }
     }
   }
 }

@@ -12,6 +12,7 @@ import {
   COMPLETION,
   GROUP,
   handBack,
+  holdTokens,
   removeConsumer,
   type Clock,
   type CompletionItem,
@@ -202,6 +203,8 @@ export class Lane {
       if (node !== undefined) {
         this.#send(this.#o.executor.item({ ...preparation, node }), token, held);
       }
+    } else if (preparation.kind === "hold") {
+      this.#putAside(preparation.token, held);
     } else if (poison && token.kind !== "skip" && token.kind !== "finish") {
       const message = `delivered ${this.#o.deliveriesMax} times without a result`;
       const error = new ExecutionError("POISON", message, { retryable: false });
@@ -209,6 +212,23 @@ export class Lane {
     } else {
       this.#buffer.push({ prepared: preparation.prepared, held });
     }
+  }
+
+  /** A token of a paused run waits with its run; if that goes on by now, it is looked at again. */
+  #putAside(token: ReadyToken, held: Held): void {
+    holdTokens(this.#o.scripts, [token]).then(
+      ([answer]) => {
+        if (answer === "not_paused") {
+          this.#lookUp(token, held, true);
+        } else {
+          this.#o.leases.drop(token);
+        }
+      },
+      (error: unknown) => {
+        this.#o.logger.warn({ err: error, run: token.runId }, "token not put aside: handed back");
+        void this.#giveBack([held]);
+      },
+    );
   }
 
   #pump(): void {

@@ -2,8 +2,8 @@
  * Before tokens are executed: is their run still running, and what must be read for them.
  *
  * One pipeline per batch. A token fresh from the queue that carries its input and reads nothing
- * else is only looked up in `halted`, the list of runs that ended badly within the last minute
- * (21 B1); everything else is checked against its record in the run.
+ * else is only looked up in `halted`, the list of runs that ended badly or were paused within the
+ * last minute (21 B1); everything else is checked against its record in the run.
  */
 import type { Redis } from "ioredis";
 import type { IrNode } from "../compiler/ir.ts";
@@ -21,10 +21,14 @@ import { needsOf, outputFields } from "./needs.ts";
 import { RunData } from "./run-data.ts";
 import type { Workflows } from "./workflows.ts";
 
-/** `drop`: the token is void, acknowledge its entry. `unknown`: its workflow cannot be read. */
+/**
+ * `drop`: the token is void, acknowledge its entry. `hold`: its run is paused, put it aside.
+ * `unknown`: its workflow cannot be read.
+ */
 export type Preparation =
   | { kind: "ready"; prepared: Prepared }
   | { kind: "drop"; token: ReadyToken; profile: RunProfile }
+  | { kind: "hold"; token: ReadyToken }
   | { kind: "unknown"; token: ReadyToken };
 
 /** `halted` keeps a minute; an entry older than this is checked by its record instead. */
@@ -75,14 +79,15 @@ export class Preparer {
       }
       const fields = fieldsOf[i] as string[];
       let read = values.get(i);
-      if (read === undefined && entryMs(token) < staleBefore) {
+      const isDoubtful = halted.has(token.runId) || entryMs(token) < staleBefore;
+      if (read === undefined && isDoubtful) {
         read = await this.#redis.hmget(this.#keys.run(token.runId), ...CHECKED, `n${token.node}`);
         fields.push(...CHECKED, `n${token.node}`);
       }
       const data = new Map(fields.map((field, at) => [field, read?.[at] ?? null]));
-      const isLive = !halted.has(token.runId) && (read === undefined || isActive(token, data));
+      const kind = read === undefined ? "ready" : kindOf(token, data);
       const node = profile.ir.nodes[token.node] as IrNode;
-      if (!isLive && redelivered && !halted.has(token.runId) && token.kind !== "finish") {
+      if (kind === "drop" && redelivered && token.kind !== "finish") {
         const moved = await this.#moved(token, profile);
         if (moved !== null) {
           result.push(...(await this.prepare([moved], true)));
@@ -90,12 +95,11 @@ export class Preparer {
         }
       }
       result.push(
-        isLive
-          ? {
-              kind: "ready",
-              prepared: { token, profile, node, data: new RunData(profile.ir, data) },
-            }
-          : { kind: "drop", token, profile },
+        kind === "ready"
+          ? { kind, prepared: { token, profile, node, data: new RunData(profile.ir, data) } }
+          : kind === "hold"
+            ? { kind, token }
+            : { kind, token, profile },
       );
     }
     return result;
@@ -110,7 +114,7 @@ export class Preparer {
     const fields = reach.map((node) => `n${node}`);
     const records = await this.#redis.hmget(this.#keys.run(token.runId), ...CHECKED, ...fields);
     const [status, epoch] = records;
-    return status === "running" && epoch === token.epoch
+    return (status === "running" || status === "paused") && epoch === token.epoch
       ? chainToken(profile.ir, token, reach, records.slice(CHECKED.length))
       : null;
   }
@@ -153,16 +157,27 @@ function entryMs(token: ReadyToken): number {
   return Number(token.entryId.slice(0, token.entryId.indexOf("-")));
 }
 
-function isActive(token: ReadyToken, data: ReadonlyMap<string, string | null>): boolean {
+/** What becomes of a token whose run was read. */
+function kindOf(
+  token: ReadyToken,
+  data: ReadonlyMap<string, string | null>,
+): "ready" | "hold" | "drop" {
+  const status = data.get("s");
   if (data.get("e") !== token.epoch) {
-    return false;
+    return "drop";
   }
   if (token.kind === "finish") {
-    return data.get("s") === "finishing";
+    return status === "finishing" ? "ready" : "drop";
   }
+  if ((status !== "running" && status !== "paused") || !isActive(token, data)) {
+    return "drop";
+  }
+  return status === "paused" ? "hold" : "ready";
+}
+
+function isActive(token: ReadyToken, data: ReadonlyMap<string, string | null>): boolean {
   const record = parseRecord(data.get(`n${token.node}`));
   return (
-    data.get("s") === "running" &&
     record?.state === (token.kind === "skip" ? "k" : "a") &&
     record.scope === token.scope &&
     record.attempt === token.attempt

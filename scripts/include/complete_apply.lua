@@ -26,7 +26,7 @@ local function apply_plan(keeps)
     redis.call("HSET", run, "d" .. timed[i], members[i])
   end
   for i = 1, keeps and 0 or entry_count do
-    redis.call("XADD", queues[i], "*", "t", entries[i])
+    dispatch(it.is_paused, run, queues[i], entries[i])
   end
   if ends == "finishing" then
     redis.call("HSET", run, "s", ends)

@@ -134,7 +134,8 @@ end
 
 -- Whether the record in the run lets this result in: 0, or the code to answer.
 local function refusal(have, at)
-  if have[1] ~= "running" then
+  it.is_paused = have[1] == "paused"
+  if have[1] ~= "running" and not it.is_paused then
     return -1
   elseif have[2] ~= it.epoch then
     return -2

@@ -6,7 +6,7 @@ The field w<node> holds what a parked token waits for (sdk/waits.ts); afterwards
 <scope>", which keeps a worker that comes late from parking the same attempt again.
 ]]
 
--- t: run_id (unit), epoch, node, scope, attempt. `signals` may be nil for what waits for no signal.
+-- t: run_id (unit), epoch, node, scope, attempt, is_paused. `signals` may be nil for what waits for no signal.
 -- `value` is JSON text, nil when a delay is over. False: the token is not parked any more.
 local function resume(timers, run, signals, t, queue, ir, value)
   local have = redis.call("HMGET", run, "n" .. t.node, "d" .. t.node, "w" .. t.node)
@@ -29,7 +29,7 @@ local function resume(timers, run, signals, t, queue, ir, value)
   if name and signals then
     drop_waiter(signals, name, t.node, home_of(t.run_id))
   end
-  redis.call("XADD", queue, "*", "t", pack_entry(t.run_id, t.epoch, t.node, scope, t.attempt, ir,
+  dispatch(t.is_paused, run, queue, pack_entry(t.run_id, t.epoch, t.node, scope, t.attempt, ir,
     value and "v" or "r", arrivals, value or ""))
   return true
 end

@@ -1,6 +1,7 @@
 /** Typed calls of the scripts that start, finish, cancel, time out and release runs. */
 import { entrySuffix } from "../scope.ts";
 import type { RunProfile } from "../profile.ts";
+import { PAUSE_CAUSES } from "./pause-scripts.ts";
 import type { ScriptArg, ScriptRunner } from "./script-runner.ts";
 
 /** Timers a script can fire in one call, and runs it can start or release. */
@@ -17,6 +18,8 @@ export interface RunStart {
   input: string;
   /** Redis time after which the start is refused: START_WINDOW_MS after the row was read. */
   notAfterMs: number;
+  /** Starts paused, because its workflow is. */
+  paused?: boolean;
 }
 
 export const START = { started: 0, exists: -10, ended: -11, tooLate: -12 } as const;
@@ -27,7 +30,7 @@ export async function startRuns(
   runs: readonly RunStart[],
 ): Promise<number[]> {
   const k = scripts.keys;
-  const keys = [k.ev, k.meta, k.timers, k.tombs];
+  const keys = [k.ev, k.meta, k.timers, k.tombs, k.paused];
   const runKeys = runs.map((run) => keys.push(k.run(run.runId)));
   const bases = new Map<string, number>();
   const args: ScriptArg[] = [scripts.nonce(), runs.length];
@@ -42,7 +45,8 @@ export async function startRuns(
     const { ir } = profile;
     args.push(runKeys[i] as number, run.runId, run.epoch, profile.irHash, run.input);
     args.push(`${profile.namespace}|${profile.priority}`, run.notAfterMs);
-    args.push(ir.settings.timeout_ms ?? 0, base, ir.analysis.roots.length);
+    args.push(ir.settings.timeout_ms ?? 0, base, run.paused === true ? PAUSE_CAUSES.workflow : "");
+    args.push(ir.analysis.roots.length);
     for (const root of ir.analysis.roots) {
       args.push(root, entrySuffix(ir, root), ir.nodes[root]?.queue ?? 0);
     }
@@ -146,7 +150,7 @@ export async function releaseRuns(
   timers: readonly string[],
 ): Promise<number> {
   const k = scripts.keys;
-  const keys = [k.meta, k.timers, k.release, k.tombs];
+  const keys = [k.meta, k.timers, k.release, k.tombs, k.paused];
   keys.push(...runIds.map((id) => k.run(id)), ...runIds.map((id) => k.signals(id)));
   const args = [TOMBSTONE_MS, runIds.length, ...runIds, ...timers];
   return (await scripts.transition("releaseRuns", keys, args)) as number;

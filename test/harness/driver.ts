@@ -9,6 +9,9 @@ import type { Json } from "../../compiler/ir.ts";
 import {
   claimAll,
   completeTokens,
+  holdTokens,
+  pauseRun,
+  resumeRun,
   COMPLETION,
   fireTimers,
   GROUP,
@@ -39,6 +42,8 @@ export interface Schedule {
   steal: number;
   duplicate: number;
   late: number;
+  /** Pauses the run, or resumes it when it is paused. */
+  pause?: number;
 }
 
 /** A token and the consumer that it was delivered to. */
@@ -102,6 +107,7 @@ export class Driver {
       throw new Error(`the run did not start: ${code}`);
     }
     for (let step = 1; step <= STEPS_MAX; step++) {
+      await this.#pauseOrResume(runId);
       await this.#step();
       const hash = await redis.hgetall(scripts.keys.run(runId));
       assertCounter(this.#profile.ir, hash);
@@ -114,6 +120,17 @@ export class Driver {
     }
     const stuck = await redis.hgetall(scripts.keys.run(runId));
     throw new Error(`the run does not end: ${JSON.stringify(stuck)}`);
+  }
+
+  /** Only with a schedule that pauses, so that the others draw as they always did. */
+  async #pauseOrResume(runId: string): Promise<void> {
+    const chance = this.#s.pause ?? 0;
+    if (chance > 0 && this.#s.random() < chance) {
+      const { kind } = await pauseRun(this.#p.scripts, runId, "run");
+      if (kind === "was_paused") {
+        await resumeRun(this.#p.scripts, runId, "run");
+      }
+    }
   }
 
   async #step(): Promise<void> {
@@ -205,6 +222,11 @@ export class Driver {
         const node = profile.ir.nodes[token.node];
         if (node !== undefined) {
           sent.push({ item: this.#executor.item({ token, profile, node }), held: one });
+        }
+      } else if (preparation.kind === "hold") {
+        // Sometimes the worker dies before it: the entry stays pending.
+        if (this.#s.random() >= this.#s.die) {
+          await holdTokens(this.#p.scripts, [preparation.token]);
         }
       } else if (preparation.prepared.token.kind === "finish") {
         const { token } = preparation.prepared;

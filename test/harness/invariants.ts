@@ -27,7 +27,7 @@ export function tokensInFlight(ir: Ir, hash: { [field: string]: string }): numbe
 /** Throws unless the counter of a running run equals its tokens in flight. */
 export function assertCounter(ir: Ir, hash: { [field: string]: string }): void {
   const counter = Number(hash["c"]);
-  if (hash["s"] === "running") {
+  if (hash["s"] === "running" || hash["s"] === "paused") {
     const live = tokensInFlight(ir, hash);
     if (counter !== live || counter < 1) {
       throw new Error(`counter ${counter}, tokens in flight ${live}: ${JSON.stringify(hash)}`);

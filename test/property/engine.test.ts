@@ -58,7 +58,7 @@ function attempts(ir: Ir, records: readonly JournalRecord[]): { node: string; sc
     .map((t) => ({ node: ir.nodes[t.n ?? -1]?.id ?? "", scope: t.s ?? "" }));
 }
 
-async function play(options: GenerateOptions, seed: number): Promise<void> {
+async function play(options: GenerateOptions, seed: number, pause = 0): Promise<void> {
   const document = generateWorkflow(seed, options);
   const { ir, hash, diagnostics } = compile({ document });
   if (ir === null || hash === null) {
@@ -66,7 +66,7 @@ async function play(options: GenerateOptions, seed: number): Promise<void> {
   }
   await p.reset();
   const random = seeded(seed);
-  const schedule = { random, die: 0.1, steal: 0.15, duplicate: 0.2, late: 0.15 };
+  const schedule = { random, die: 0.1, steal: 0.15, duplicate: 0.2, late: 0.15, pause };
   const profile = await p.publish(ir, hash);
   const runId = `run-${seed}`;
   const { records, hash: fields } = await new Driver(p, profile, schedule).run(runId, INPUT);
@@ -116,6 +116,20 @@ describe.each(Object.entries(KINDS))("engine and oracle: %s", (_, options) => {
     async () => {
       for (const seed of seeds()) {
         await play(options, seed).catch((error: unknown) => {
+          throw new Error(`GAVOTTE_SEED=${seed} fails`, { cause: error });
+        });
+      }
+    },
+    10 * 60_000,
+  );
+});
+
+describe.each(Object.entries(KINDS))("B5: paused and resumed at random: %s", (_, options) => {
+  it(
+    "a run comes to the end that it comes to without",
+    async () => {
+      for (const seed of seeds().slice(0, Math.ceil(CASES / 3))) {
+        await play(options, seed, 0.3).catch((error: unknown) => {
           throw new Error(`GAVOTTE_SEED=${seed} fails`, { cause: error });
         });
       }
