@@ -92,6 +92,7 @@ function buildProgram(): Command {
     .exitOverride();
   addFileCommands(program);
   addRunCommands(program);
+  addOperationCommands(program);
   addLetterCommands(program);
   addRoleCommands(program);
   return program;
@@ -175,6 +176,29 @@ function addRunCommands(program: Command): void {
   define(program, "cancel <run>", "end a run", SERVICES, async (c, [run], flags) =>
     (await import("./commands/cancel.ts")).cancel(c, run ?? "", flags),
   ).option("--reason <text>", "kept with the run");
+}
+
+function addOperationCommands(program: Command): void {
+  const load = () => import("./commands/pause.ts");
+  const target = (command: Command): Command =>
+    command
+      .option("--workflow <name>", "all runs of a workflow, name or name@version")
+      .option("--queue <name>", "a queue: no worker reads it")
+      .option("--as <who>", "who does it; kept with the run")
+      .option("--reason <text>", "why; kept with the run");
+  target(
+    define(program, "pause [run]", "stop dispatching", SERVICES, async (c, [run], flags) =>
+      (await load()).pause(c, run, flags),
+    ),
+  );
+  target(
+    define(program, "resume [run]", "let what is paused go on", SERVICES, async (c, [run], flags) =>
+      (await load()).resume(c, run, flags),
+    ),
+  );
+  define(program, "pauses", "workflows and queues that are paused", SERVICES, async (c) =>
+    (await load()).pauses(c),
+  );
 }
 
 function addLetterCommands(program: Command): void {

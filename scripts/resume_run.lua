@@ -8,7 +8,7 @@ KEYS
   1  ev        stream  gv:{p}:ev               journal, appends
   2  meta      hash    gv:{p}:meta             epoch, tail; reads and writes
   3  halted    zset    gv:{p}:halted           removes
-  4  paused    zset    gv:{p}:paused           removes, when nothing is held any more
+  4  paused    zset    gv:{p}:paused           score 0 while something is still held, then removes
   5  run       hash    gv:{p}:run:<id>         reads and writes
   6  held      list    gv:{p}:run:<id>:held    removes
   7+ queues    stream  gv:{p}:q:*              those named by the first entries held; appends
@@ -79,5 +79,7 @@ redis.call("LTRIM", held, count, -1)
 local left = redis.call("LLEN", held)
 if left == 0 then
   redis.call("ZREM", paused, run_id)
+else
+  redis.call("ZADD", paused, 0, run_id)
 end
 return { 0, left }

@@ -8,8 +8,9 @@ import { foldRun, reportOf, summaryOf, type RunReport, type RunSummary } from ".
 import { Submitter, type SubmissionRequest } from "./client-submit.ts";
 import { systemClock, type Clock } from "./clock.ts";
 import { GavotteError } from "./errors.ts";
+import { Operations } from "./operations.ts";
 import { comparePositions } from "./journal.ts";
-import { globalKeys, partitionOf } from "./keys.ts";
+import { globalKeys } from "./keys.ts";
 import {
   cancelRunRow,
   connectPostgres,
@@ -30,7 +31,6 @@ import {
 } from "./postgres/index.ts";
 import { connectRedis } from "./redis/connect.ts";
 import { cancelRun } from "./redis/run-scripts.ts";
-import { ScriptRunner } from "./redis/script-runner.ts";
 import { isTerminal } from "./status.ts";
 
 export type { SubmissionRequest } from "./client-submit.ts";
@@ -81,6 +81,8 @@ export async function createClient(options: ClientOptions): Promise<Client> {
 export class Client {
   readonly redis: Redis;
   readonly db: Database;
+  /** What can be done to runs, workflows and queues that are under way. */
+  readonly operations: Operations;
   readonly #ownsDb: boolean;
   readonly #clock: Clock;
   readonly #submitter: Submitter;
@@ -94,6 +96,9 @@ export class Client {
     this.#ownsDb = !("query" in database);
     this.db = "query" in database ? database : connectPostgres({ name: "client", ...database });
     this.#clock = options.clock ?? systemClock;
+    const { redis, db } = this;
+    const deployment = (): Promise<{ id: string; partitions: number }> => this.deployment();
+    this.operations = new Operations({ redis, db, clock: this.#clock, deployment });
     this.#submitter = new Submitter({
       commands,
       openReader: () => openRedis(redisUrl, "client:replies", submitTimeoutMs),
@@ -179,10 +184,7 @@ export class Client {
     if (isTerminal(row.status)) {
       throw ended(runId, row.status);
     }
-    const { id, partitions } = await this.deployment();
-    const partition = partitionOf(runId, partitions);
-    const scripts = new ScriptRunner({ redis: this.redis, deployment: id, partition });
-    const answer = await cancelRun(scripts, runId, reason);
+    const answer = await cancelRun(await this.operations.scripts(runId), runId, reason);
     if (answer === "gone") {
       const error = JSON.stringify({ code: "CANCELLED", message: reason });
       await cancelRunRow(this.db, runId, error, this.#clock.nowMs());

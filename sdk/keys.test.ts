@@ -14,9 +14,11 @@ describe("keys", () => {
       globalKeys.repliesOf("<client>"),
       globalKeys.ir("<hash>"),
       globalKeys.irUse,
-      ...[k.ev, k.meta, k.timers, k.halted, k.release, k.tombs, k.quarantine],
+      globalKeys.pausedQueues,
+      ...[k.ev, k.meta, k.timers, k.halted, k.release, k.tombs, k.quarantine, k.paused],
       k.run("<id>"),
       k.signals("<id>"),
+      k.held("<id>"),
       k.queue("<queue>", "normal").replace(":normal", ":<priority>"),
       k.entryQueue("<queue>", "normal").replace(":normal", ":<priority>"),
     ].map((key) => key.replace("{7}", "{p}"));

@@ -23,6 +23,8 @@ export const globalKeys = {
   ir: (hash: string): string => `gv:ir:${hash}`,
   /** IR hashes by time of last use, so that unused ones can be removed. */
   irUse: "gv:ir",
+  /** Queues that workers leave alone, namespace included; a copy of what Postgres has. */
+  pausedQueues: "gv:paused",
 } as const;
 
 export interface PartitionKeys {

@@ -29,6 +29,7 @@ export type Reason = {
   | { kind: "not_in_redis" }
   | { kind: "ended"; status: string }
   | { kind: "finishing" }
+  | { kind: "paused"; causes: string; held: number }
   | { kind: "timer"; dueMs: number | null }
   | { kind: "wait"; dueMs: number | null; wait: WaitInfo }
   | { kind: "retry"; dueMs: number | null; attempt: number }
@@ -94,6 +95,13 @@ export async function explainRun(target: ExplainTarget): Promise<Explanation> {
   if (status === "finishing") {
     const text = "waits for a worker to evaluate its output template";
     return { runId, status, reasons: [{ kind: "finishing", text }] };
+  }
+  if (status === "paused") {
+    const causes = hash.ps ?? "";
+    const held = await redis.llen(keys.held(runId));
+    const by = causes.includes("w") ? "with its workflow" : "by itself";
+    const text = `paused ${by}: ${held} token(s) wait until it is resumed`;
+    return { runId, status, reasons: [{ kind: "paused", causes, held, text }] };
   }
   if (status !== "running") {
     const text = `the run has ended (${status}) and waits to be archived and released`;

@@ -32,6 +32,7 @@ import { Intake } from "./intake.ts";
 import { IrStore } from "./ir-store.ts";
 import { createPartition } from "./partition.ts";
 import { Reaper } from "./reaper.ts";
+import { PauseWatch } from "./pauses.ts";
 import { rebuildRuns } from "./rebuild.ts";
 import { Roles } from "./roles.ts";
 import { StalledWatch, type StalledRun } from "./stalled.ts";
@@ -189,6 +190,7 @@ function servicesOf(
   const intake = new Intake({ context, compile, starter, ...limit });
   const stalled = new StalledWatch(context, stalledAfterMs);
   const sweep = new StartSweep(context, starter);
-  const services = [roles, ...timers, intake, sweep, new Reaper(context), stalled];
+  const pauses = new PauseWatch(context);
+  const services = [roles, ...timers, intake, sweep, pauses, new Reaper(context), stalled];
   return { services, roles, stalled };
 }

@@ -18,7 +18,7 @@ import {
   startRuns,
   type RunStart,
 } from "../sdk/internal.ts";
-import { queuedRuns } from "../sdk/postgres/index.ts";
+import { isPaused, listPauses, queuedRuns } from "../sdk/postgres/index.ts";
 import { scriptsOf, type SupervisorContext } from "./context.ts";
 import type { StoredIr } from "./ir-store.ts";
 import { Loop } from "./loop.ts";
@@ -55,6 +55,8 @@ export class Starter {
   async start(runs: readonly Startable[], notAfterMs: number): Promise<number> {
     const irs = await this.#context.irs.load(runs.map((run) => run.irHash));
     await this.#publish(irs);
+    // Read after the rows are committed: a pause that comes later finds them in Postgres.
+    const pauses = await listPauses(this.#context.db);
     const starts = new Map<number, RunStart[]>();
     for (const run of runs) {
       const stored = irs.get(run.irHash);
@@ -70,7 +72,8 @@ export class Starter {
       const { id: runId, epoch, input } = run;
       const list = starts.get(run.partition) ?? [];
       starts.set(run.partition, list);
-      list.push({ profile, runId, epoch, input, notAfterMs });
+      const paused = isPaused(pauses, stored.ir.name, stored.ir.workflow_version);
+      list.push({ profile, runId, epoch, input, notAfterMs, paused });
     }
     const counts = await Promise.all(
       [...starts].map(([partition, list]) => this.#startIn(partition, list)),

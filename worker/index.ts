@@ -5,6 +5,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import {
   connectRedis,
+  globalKeys,
   ScriptRunner,
   systemClock,
   type Redis,
@@ -32,6 +33,9 @@ export interface Worker extends Service {
   inFlight(): number;
 }
 
+/** Between two looks for paused queues. */
+const PAUSES_MS = 1000;
+
 /** Makes a worker; nothing is read before `start`. */
 export function createWorker(options: WorkerOptions): Worker {
   return new WorkerService(options);
@@ -47,6 +51,7 @@ class WorkerService implements Worker {
   #lanes: { lane: Lane; leases: Leases }[] = [];
   #reads: Promise<void>[] = [];
   #loops: Promise<void>[] = [];
+  #paused: ReadonlySet<string> = new Set();
 
   constructor(options: WorkerOptions) {
     this.#o = { ...WORKER_DEFAULTS, ...options } as WorkerOptions & typeof WORKER_DEFAULTS;
@@ -64,10 +69,12 @@ class WorkerService implements Worker {
     const redis = connectRedis(this.#o.redis, `worker:${this.#o.id}`);
     this.#commands = redis;
     await redis.connect();
+    this.#paused = new Set(await redis.smembers(globalKeys.pausedQueues));
     const workflows = new Workflows(redis);
     for (let partition = 0; partition < this.#o.partitions; partition++) {
       await this.#startLane(redis, workflows, partition);
     }
+    this.#loops.push(this.#every(PAUSES_MS, () => this.#readPauses(redis)));
   }
 
   async #startLane(redis: Redis, workflows: Workflows, partition: number): Promise<void> {
@@ -90,6 +97,7 @@ class WorkerService implements Worker {
       queues: this.queues,
       consumer: o.id,
     });
+    reader.pause(this.#paused);
     await reader.createGroups(redis);
     const nowMs = (): number => performance.now();
     const leases = new Leases({ scripts, consumer: o.id, leaseMs: o.leaseMs, nowMs });
@@ -124,6 +132,12 @@ class WorkerService implements Worker {
       this.#every(o.leaseMs / 6, () => leases.renew()),
       this.#every(o.leaseMs / 2, () => lane.takeOver()),
     );
+  }
+
+  /** Which queues are paused: one small set, asked for once a second by the whole process. */
+  async #readPauses(redis: Redis): Promise<void> {
+    this.#paused = new Set(await redis.smembers(globalKeys.pausedQueues));
+    this.#lanes.forEach(({ lane }) => lane.pause(this.#paused));
   }
 
   /** Finishes or hands back what it holds; resolves when nothing of it is left. */

@@ -120,7 +120,7 @@ export class Lane {
   /** One look for stale entries; each is executed alone. */
   async takeOver(): Promise<void> {
     const { redis, reader, leaseMs, consumer } = this.#o;
-    for (const entry of await findStale(redis, reader.queueKeys, leaseMs, BATCH_MAX)) {
+    for (const entry of await findStale(redis, reader.openKeys, leaseMs, BATCH_MAX)) {
       if (this.#quiet) {
         return;
       }
@@ -138,6 +138,11 @@ export class Lane {
         this.#wakeReader();
       }
     }
+  }
+
+  /** Reads these queues no more, or again; names with their namespace. */
+  pause(queues: ReadonlySet<string>): void {
+    this.#o.reader.pause(queues);
   }
 
   /** Takes no new work. */

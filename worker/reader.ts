@@ -8,10 +8,12 @@
  * 1/FAIR of the looks, however much stands above it. Groups are created at 0, so an entry that was
  * added before its group is delivered too (21 A14).
  */
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Redis } from "ioredis";
 import {
   GROUP,
   parseEntry,
+  parseQueueKey,
   PRIORITIES,
   type PartitionKeys,
   type ReadyToken,
@@ -38,6 +40,8 @@ export class QueueReader {
   /** Levels to ask: those down to the first that was full. */
   #levels: number;
   #looks = 0;
+  /** Streams of paused queues. */
+  #paused: ReadonlySet<string> = new Set();
   /** Streams that brought something lately: how the room is shared among them. */
   #active = 1;
 
@@ -60,6 +64,24 @@ export class QueueReader {
     this.queueKeys = levels.flat();
     this.#width = queues.length;
     this.#levels = levels.length;
+  }
+
+  /** Streams that it may read: all but those of paused queues. */
+  get openKeys(): readonly string[] {
+    return this.#open(this.queueKeys);
+  }
+
+  /** Leaves these queues alone from its next read on; names with their namespace. */
+  pause(queues: ReadonlySet<string>): void {
+    const paused = this.queueKeys.filter((key) => {
+      const parsed = queues.size === 0 ? null : parseQueueKey(key);
+      return parsed !== null && queues.has(parsed.namespace + parsed.queue);
+    });
+    this.#paused = new Set(paused);
+  }
+
+  #open(keys: readonly string[]): readonly string[] {
+    return this.#paused.size === 0 ? keys : keys.filter((key) => !this.#paused.has(key));
   }
 
   /** Creates streams and groups that are missing. */
@@ -88,8 +110,12 @@ export class QueueReader {
   }
 
   async #ask(levels: number, room: number, blockMs: number | null): Promise<StreamReply> {
-    const streams = this.queueKeys.slice(0, levels * this.#width);
+    const streams = this.#open(this.queueKeys.slice(0, levels * this.#width));
     const count = Math.max(1, Math.ceil(room / this.#active));
+    if (streams.length === 0) {
+      await sleep(blockMs ?? 0);
+      return null;
+    }
     const block = blockMs === null ? [] : ["BLOCK", blockMs];
     const reply = (await this.#redis.call(
       "XREADGROUP",

@@ -7,6 +7,7 @@ export * from "./definitions.ts";
 export * from "./deployment.ts";
 export * from "./journal.ts";
 export * from "./migrate.ts";
+export * from "./pauses.ts";
 export * from "./retry.ts";
 export * from "./runs.ts";
 export * from "./workers.ts";

@@ -130,6 +130,12 @@ const LIST = {
       AND ($6::text IS NULL OR parent_run_id = $6)
     ORDER BY created_at_ms DESC, id DESC LIMIT $5`,
 };
+const OF_WORKFLOW = {
+  name: "runs_of_workflow",
+  text: `SELECT ${COLUMNS} FROM runs WHERE workflow = $1 AND ($2 = '*' OR version = $2)
+      AND status = $3 AND status IN ${OPEN} AND id > $4
+    ORDER BY id LIMIT $5`,
+};
 const USED_HASHES = {
   name: "runs_used_hashes",
   text: `SELECT DISTINCT ir_hash AS hash FROM runs WHERE ir_hash = ANY($1::text[])
@@ -233,6 +239,15 @@ export async function unfinishedRuns(
 export async function listRuns(db: Queryable, filter: RunFilter): Promise<RunRow[]> {
   const { tenant = null, status = null, workflow = null, beforeMs = null, limit } = filter;
   return db.query<Row>(LIST, [tenant, status, workflow, beforeMs, limit, filter.parent ?? null]);
+}
+
+/** Unfinished runs of a workflow in a status by id, after `afterId`; version `*` is any. */
+export async function runsOfWorkflow(
+  db: Queryable,
+  of: { name: string; version: string; status: RunStatus; afterId: string; limit: number },
+): Promise<RunRow[]> {
+  const { name, version, status, afterId, limit } = of;
+  return db.query<Row>(OF_WORKFLOW, [name, version, status, afterId, limit]);
 }
 
 /** Those of `hashes` that an unfinished run uses, itself or for its children. */

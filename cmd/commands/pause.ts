@@ -1,0 +1,113 @@
+/** `gavotte pause|resume RUN | --workflow NAME | --queue NAME`, and `gavotte pauses`. */
+import { userInfo } from "node:os";
+import type { Client } from "../../sdk/client.ts";
+import { GavotteError } from "../../sdk/errors.ts";
+import type { Context } from "../context.ts";
+import { EXIT } from "../exit.ts";
+import { withClient } from "../with-client.ts";
+
+export interface PauseFlags {
+  workflow?: string;
+  queue?: string;
+  as?: string;
+  reason?: string;
+}
+
+type Target =
+  | { kind: "run"; id: string }
+  | { kind: "workflow"; name: string; version?: string }
+  | { kind: "queue"; name: string };
+
+/** Stops dispatching; what is executing ends. */
+export async function pause(
+  context: Context,
+  run: string | undefined,
+  flags: PauseFlags,
+): Promise<number> {
+  const target = targetOf(run, flags);
+  const note = noteOf(flags);
+  return change(context, target, "paused", ({ operations }) =>
+    target.kind === "run"
+      ? operations.pause(target.id, note)
+      : target.kind === "workflow"
+        ? operations.pauseWorkflow(target, note)
+        : operations.pauseQueue(target.name, note),
+  );
+}
+
+/** Lets it go on. */
+export async function resume(
+  context: Context,
+  run: string | undefined,
+  flags: PauseFlags,
+): Promise<number> {
+  const target = targetOf(run, flags);
+  const note = noteOf(flags);
+  return change(context, target, "resumed", ({ operations }) =>
+    target.kind === "run"
+      ? operations.resume(target.id, note)
+      : target.kind === "workflow"
+        ? operations.resumeWorkflow(target, note)
+        : operations.resumeQueue(target.name),
+  );
+}
+
+/** Workflows and queues that are paused. */
+export async function pauses(context: Context): Promise<number> {
+  return withClient(context, async (client) => {
+    const list = await client.operations.pauses();
+    const rows = list.map(({ kind, name, version, state, who, reason, changedAtMs }) => {
+      const what = version === "*" ? name : `${name}@${version}`;
+      return [kind, what, state, new Date(changedAtMs).toISOString(), who, reason];
+    });
+    if (rows.length > 0) {
+      context.output.table([["KIND", "NAME", "STATE", "SINCE", "BY", "REASON"], ...rows]);
+    } else if (!context.output.json) {
+      context.output.note("nothing is paused");
+    }
+    context.output.document({
+      pauses: list.map(({ changedAtMs, ...pause }) => ({
+        ...pause,
+        changed_at: new Date(changedAtMs).toISOString(),
+      })),
+    });
+    return EXIT.done;
+  });
+}
+
+/** Who acts: `--as`, else the user of this machine. */
+export function noteOf(flags: { as?: string; reason?: string }): { by: string; why?: string } {
+  return { by: flags.as ?? userInfo().username, ...(flags.reason && { why: flags.reason }) };
+}
+
+async function change(
+  context: Context,
+  target: Target,
+  state: "paused" | "resumed",
+  work: (client: Client) => Promise<void>,
+): Promise<number> {
+  return withClient(context, async (client) => {
+    await work(client);
+    const name = target.kind === "run" ? target.id : `${target.kind} ${target.name}`;
+    context.output.line(`${name} ${state}`);
+    const { kind, ...rest } = target;
+    context.output.document({ [kind]: "id" in rest ? rest.id : rest.name, state });
+    return EXIT.done;
+  });
+}
+
+function targetOf(run: string | undefined, { workflow, queue }: PauseFlags): Target {
+  const given = [run, workflow, queue].filter((one) => one !== undefined);
+  if (given.length !== 1) {
+    const message = "name one of: a run, --workflow NAME, --queue NAME";
+    throw new GavotteError("GV_BAD_INPUT", message);
+  }
+  if (run !== undefined) {
+    return { kind: "run", id: run };
+  }
+  if (queue !== undefined) {
+    return { kind: "queue", name: queue };
+  }
+  const [name = "", ...version] = (workflow ?? "").split("@");
+  return { kind: "workflow", name, ...(version.length > 0 && { version: version.join("@") }) };
+}

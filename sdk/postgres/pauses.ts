@@ -1,0 +1,84 @@
+/** Workflows and queues that are paused. */
+import type { Queryable } from "./connect.ts";
+
+export interface Pause {
+  kind: "workflow" | "queue";
+  name: string;
+  /** Of a workflow; `*` is every version. */
+  version: string;
+  /** `resuming`: taken back, its runs are being resumed. */
+  state: "paused" | "resuming";
+  who: string;
+  reason: string;
+  changedAtMs: number;
+}
+
+export const EVERY_VERSION = "*";
+
+type Row = Pause & { [column: string]: unknown };
+
+const LIST = {
+  name: "pauses_list",
+  text: `SELECT kind, name, version, state, who, reason, changed_at_ms AS "changedAtMs"
+    FROM pauses ORDER BY kind, name, version`,
+};
+const PUT = {
+  name: "pauses_put",
+  text: `INSERT INTO pauses (kind, name, version, who, reason, changed_at_ms)
+    VALUES ($1, $2, $3, $4, $5, $6)
+    ON CONFLICT (kind, name, version) DO UPDATE SET state = 'paused', who = EXCLUDED.who,
+      reason = EXCLUDED.reason, changed_at_ms = EXCLUDED.changed_at_ms
+    WHERE pauses.state <> 'paused'`,
+};
+const RESUME = {
+  name: "pauses_resume",
+  text: `UPDATE pauses SET state = 'resuming', who = $4, changed_at_ms = $5
+    WHERE kind = $1 AND name = $2 AND version = $3 AND state = 'paused' RETURNING name`,
+};
+const REMOVE = {
+  name: "pauses_remove",
+  text: `DELETE FROM pauses WHERE kind = $1 AND name = $2 AND version = $3
+    AND state = $4 AND changed_at_ms <= $5 RETURNING name`,
+};
+
+/** All of them: there are few. */
+export async function listPauses(db: Queryable): Promise<Pause[]> {
+  return db.query<Row>(LIST, []);
+}
+
+/** Puts a pause in force; one that is stays as it is. */
+export async function putPause(db: Queryable, pause: Omit<Pause, "state">): Promise<void> {
+  const { kind, name, version, who, reason, changedAtMs } = pause;
+  await db.query(PUT, [kind, name, version, who, reason, changedAtMs]);
+}
+
+/** Takes a workflow's pause back; false: it is not in force. */
+export async function resumePause(
+  db: Queryable,
+  pause: Pick<Pause, "kind" | "name" | "version" | "who" | "changedAtMs">,
+): Promise<boolean> {
+  const { kind, name, version, who, changedAtMs } = pause;
+  return (await db.query(RESUME, [kind, name, version, who, changedAtMs])).length === 1;
+}
+
+/** Removes a pause in this state that has not changed since; false: there is none. */
+export async function removePause(
+  db: Queryable,
+  pause: Pick<Pause, "kind" | "name" | "version" | "state">,
+  unchangedSinceMs: number,
+): Promise<boolean> {
+  const { kind, name, version, state } = pause;
+  const args = [kind, name, version, state, unchangedSinceMs];
+  return (await db.query(REMOVE, args)).length === 1;
+}
+
+/** Whether a workflow is paused by one of these. */
+export function isPaused(pauses: readonly Pause[], workflow: string, version: string): boolean {
+  return pauses.some(
+    (pause) =>
+      pause.kind === "workflow" &&
+      pause.state === "paused" &&
+      pause.name === workflow &&
+      (pause.version === EVERY_VERSION || pause.version === version),
+  );
+}

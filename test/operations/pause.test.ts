@@ -1,0 +1,110 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { createClient, type Client } from "../../sdk/client.ts";
+import { globalKeys } from "../../sdk/internal.ts";
+import { FunctionRegistry } from "../../worker/index.ts";
+import { startEngine, type Engine } from "../harness/engine.ts";
+import { waitFor } from "../support/index.ts";
+
+let engine: Engine;
+let client: Client;
+/** Executions by run, and gates that hold handlers. */
+const executed: { [run: string]: string[] } = {};
+let gate: Promise<void> = Promise.resolve();
+let open: () => void = () => undefined;
+
+const step = (id: string, function_name: string): object => ({
+  ...{ id, type: "function", config: { function_name } },
+});
+const chain = (name: string): object => ({
+  name,
+  nodes: [step("a", "step"), step("b", "step"), step("c", "step")],
+  edges: [
+    { from: "a", to: "b" },
+    { from: "b", to: "c" },
+  ],
+});
+
+beforeAll(async () => {
+  engine = await startEngine();
+  const registry = new FunctionRegistry();
+  registry.register("step", async ({ runId, node }) => {
+    (executed[runId] ??= []).push(node);
+    await gate;
+    return { at: node };
+  });
+  await engine.worker({ registry });
+  client = await createClient({ redisUrl: engine.redisUrl, database: engine.db });
+});
+afterAll(async () => {
+  open();
+  await client.close();
+  await engine.stop();
+});
+
+function shut(): void {
+  gate = new Promise((resolve) => (open = resolve));
+}
+
+const rowOf = async (id: string) => (await client.status(id)).status;
+
+describe("B5: an operator", () => {
+  it("pauses a run while its step executes: the result is kept, the next waits for resume", async () => {
+    shut();
+    const id = await client.submit({ workflow: chain("one") as never });
+    await waitFor(() => executed[id]?.length === 1, { describe: "not executed" });
+    await client.operations.pause(id, { by: "ann", why: "look" });
+    await waitFor(async () => (await rowOf(id)) === "PAUSED", { describe: "row not PAUSED" });
+    open();
+    await waitFor(async () => (await client.status(id)).nodes["a"]?.status === "completed");
+    expect(executed[id]).toEqual(["a"]);
+    expect((await client.status(id)).nodes["b"]?.status).toBe("ready");
+    await expect(client.operations.resume(`${id}x`)).rejects.toMatchObject({
+      code: "GV_RUN_NOT_FOUND",
+    });
+    await client.operations.resume(id);
+    expect(await engine.ended(id)).toMatchObject({ status: "COMPLETED" });
+    expect(executed[id]).toEqual(["a", "b", "c"]);
+    await expect(client.operations.pause(id)).rejects.toMatchObject({
+      code: "GV_RUN_STATUS_REFUSED",
+    });
+  });
+
+  it("pauses a workflow: runs stop, new ones start paused, others go on; resuming frees all", async () => {
+    shut();
+    const id = await client.submit({ workflow: chain("two") as never });
+    await waitFor(() => executed[id]?.length === 1, { describe: "not executed" });
+    await client.operations.pauseWorkflow({ name: "two" });
+    await waitFor(async () => (await rowOf(id)) === "PAUSED", { describe: "row not PAUSED" });
+    open();
+    const late = await client.submit({ workflow: chain("two") as never });
+    const other = await client.submit({ workflow: chain("three") as never });
+    expect(await engine.ended(other)).toMatchObject({ status: "COMPLETED" });
+    await waitFor(async () => (await rowOf(late)) === "PAUSED", { describe: "late not PAUSED" });
+    expect(executed[late]).toBeUndefined();
+    await expect(client.operations.resume(late)).rejects.toThrow(/workflow two/);
+    await client.operations.resumeWorkflow({ name: "two" });
+    expect(await engine.ended(id)).toMatchObject({ status: "COMPLETED" });
+    expect(await engine.ended(late)).toMatchObject({ status: "COMPLETED" });
+    expect(executed[late]).toEqual(["a", "b", "c"]);
+  });
+
+  it("pauses a queue: no worker reads it, though Redis forgets", async () => {
+    const queue = "fn:step";
+    await client.operations.pauseQueue(queue);
+    await engine.redis.del(globalKeys.pausedQueues);
+    const told = (): Promise<number> => engine.redis.sismember(globalKeys.pausedQueues, queue);
+    await waitFor(async () => (await told()) === 1, { describe: "not told again" });
+    const reads = async (): Promise<boolean> => {
+      const probe = await client.submit({ workflow: chain("probe") as never });
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      return executed[probe] !== undefined;
+    };
+    await waitFor(async () => !(await reads()), { describe: "still read" });
+    const id = await client.submit({ workflow: chain("four") as never });
+    await client.operations.resumeQueue(queue);
+    expect(await engine.ended(id)).toMatchObject({ status: "COMPLETED" });
+    await expect(client.operations.resumeQueue(queue)).rejects.toMatchObject({
+      code: "GV_NOT_PAUSED",
+    });
+  });
+});
