@@ -23,6 +23,7 @@ import { backoffMs } from "./backoff.ts";
 import { decideFailure, decideSuccess } from "./decide.ts";
 import type { RunData } from "./run-data.ts";
 import { delayOf } from "./kinds/delay.ts";
+import { finalError } from "./may-retry.ts";
 import { errorValue, ExecutionError, resolveInput, toExecutionError } from "./kinds/kind.ts";
 import { evaluatePure } from "./kinds/pure.ts";
 import { answered, isWaiting, waitOf } from "./kinds/wait.ts";
@@ -141,13 +142,14 @@ export class Executor {
     const item = this.item(p);
     const { retry } = p.node;
     const { attempt } = p.token;
-    if (error.retryable && attempt < retry.max_attempts) {
+    const final = finalError(retry, error, attempt);
+    if (final === null) {
       const delayMs = error.retryAfterMs ?? backoffMs(retry, attempt, this.#options.random());
       const value = JSON.stringify(errorValue(error, p.node.id, attempt));
       const base = { ...this.#base(p, p.token.node), extra: this.#extra(ms) };
       item.results.push({ ...base, op: "R", value, delayMs });
     } else {
-      this.#fail(p, item, p.token.node, p.token.attempt, vars, error, this.#extra(ms));
+      this.#fail(p, item, p.token.node, p.token.attempt, vars, final, this.#extra(ms));
     }
     return item;
   }

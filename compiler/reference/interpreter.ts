@@ -20,6 +20,7 @@ import { Frame as Frames } from "./frame.ts";
 import { decideJoin } from "./join.ts";
 import { firstCome } from "./order.ts";
 import { Record } from "./record.ts";
+import { isRetried } from "./retry.ts";
 import { runOutput } from "./run-output.ts";
 import { StepLimitError } from "./types.ts";
 import type {
@@ -126,7 +127,7 @@ class Interpreter {
     const result = this.#evaluate(token, node);
     if ("output" in result) {
       this.#succeed(token, node, asStored(result.output));
-    } else if (result.error.retryable !== false && token.attempt < node.retry.max_attempts) {
+    } else if (isRetried(node, result.error, token.attempt)) {
       this.#record.retried(token.index, token.scope, token.attempt, result.error);
       this.#ready.push({ ...token, attempt: token.attempt + 1 });
     } else {

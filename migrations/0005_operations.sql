@@ -1,5 +1,5 @@
 --! compatible
--- 0003_operations: what people do to runs - pause, repair by hand, redrive - and what became of it.
+-- 0005_operations: what people do to runs - pause, repair by hand, redrive - and what became of it.
 --
 -- Locks: new tables; two columns with constant defaults and an index over rows that hardly exist.
 

@@ -1,0 +1,19 @@
+/** Whether a failed attempt is followed by another. */
+import { compileCondition, EvaluationError } from "../../condition/index.ts";
+import type { IrNode } from "../ir.ts";
+import type { HandlerError } from "./types.ts";
+
+export function isRetried(node: IrNode, error: HandlerError, attempt: number): boolean {
+  const { max_attempts, on, not_on, condition } = node.retry;
+  if (error.retryable === false || attempt >= max_attempts) return false;
+  if (on !== undefined && !on.includes(error.code)) return false;
+  if (not_on !== undefined && not_on.includes(error.code)) return false;
+  if (condition === undefined) return true;
+  const { code, message, details = {} } = error;
+  try {
+    return compileCondition(condition).test({ error: { code, message, details }, attempt });
+  } catch (thrown) {
+    if (thrown instanceof EvaluationError) return false;
+    throw thrown;
+  }
+}
