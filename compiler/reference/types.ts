@@ -25,6 +25,8 @@ export interface HandlerError {
   timeout?: boolean;
   /** False: another attempt would fail in the same way. Default true. */
   retryable?: boolean;
+  /** What `retry.condition` sees as `error.details`. */
+  details?: { [key: string]: Json };
 }
 
 export type HandlerResult = { output: Json } | { error: HandlerError };
