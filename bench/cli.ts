@@ -15,7 +15,7 @@ import type { FigureRow } from "./rows.ts";
 import { median, round } from "./usage.ts";
 
 const execute = promisify(execFile);
-const BUILT = fileURLToPath(new URL("../dist/cmd/main.js", import.meta.url));
+const BUILT = fileURLToPath(new URL("../dist/cmd/bin.js", import.meta.url));
 const SOURCE = fileURLToPath(new URL("../cmd/main.ts", import.meta.url));
 
 /** Arguments of node that run the command line, and what kind of it that is. */

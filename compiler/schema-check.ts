@@ -5,11 +5,14 @@
  * `x-expect`, the words for what it wants: where an `anyOf` fails, ajv tells how each alternative
  * failed, and the reader only wants to know what would be right.
  */
-import { Ajv2020 } from "ajv/dist/2020.js";
 import type { AnySchema, ErrorObject, ValidateFunction } from "ajv/dist/2020.js";
+import { newAjv } from "./ajv.ts";
 import type { Json } from "./ir.ts";
 import { REPORTED_MAX } from "./diagnostics.ts";
+import { SCHEMA_KEYWORDS, SCHEMA_OPTIONS } from "./schema-options.ts";
+import { SCHEMAS } from "./schemas.ts";
 import { joinPointer } from "./source-map.ts";
+import { VALIDATORS } from "./validators.ts";
 
 export interface SchemaProblem {
   kind: "unknown" | "missing" | "wrong";
@@ -20,26 +23,28 @@ export interface SchemaProblem {
   meant?: { name: string; known: readonly string[] };
 }
 
-const ajv = new Ajv2020({
-  allErrors: true,
-  strict: true,
-  strictTypes: false,
-  strictRequired: false,
-  verbose: true,
-});
-ajv.addKeyword({ keyword: "x-expect", schemaType: "string" });
+const compiled = new WeakMap<object, ValidateFunction>();
 
-const compiled = new Map<AnySchema, ValidateFunction>();
-
-/** The problems of `value`; none if it fits. A schema object is compiled once. */
-export function checkSchema(schema: AnySchema, value: Json): SchemaProblem[] {
+/** The problems of `value`; none if it fits. A schema object is compiled once, if at all. */
+export function checkSchema(schema: object, value: Json): SchemaProblem[] {
   let validate = compiled.get(schema);
   if (!validate) {
-    validate = ajv.compile(schema);
+    validate = madeBefore(schema) ?? makeNow(schema);
     compiled.set(schema, validate);
   }
   if (validate(value)) return [];
   return describeErrors(validate.errors ?? []);
+}
+
+function madeBefore(schema: object): ValidateFunction | undefined {
+  const name = [...SCHEMAS].find(([, known]) => known === schema)?.[0];
+  return name === undefined ? undefined : VALIDATORS[name];
+}
+
+function makeNow(schema: object): ValidateFunction {
+  const ajv = newAjv(SCHEMA_OPTIONS);
+  for (const keyword of SCHEMA_KEYWORDS) ajv.addKeyword(keyword);
+  return ajv.compile(schema);
 }
 
 function describeErrors(errors: readonly ErrorObject[]): SchemaProblem[] {
@@ -114,7 +119,7 @@ export function findUserSchemaProblem(
   schema: Json,
 ): { pointer: string; message: string } | undefined {
   // An instance of its own: a user's `$id` must neither clash with another's nor stay in memory.
-  const checker = new Ajv2020({ strict: false, validateFormats: false, addUsedSchema: false });
+  const checker = newAjv({ strict: false, validateFormats: false, addUsedSchema: false });
   try {
     if (!checker.validateSchema(schema as AnySchema)) {
       const first = checker.errors?.[0];

@@ -7,12 +7,12 @@
  * reason anchors and duplicate keys are looked up here: the library compares each key with all
  * before it, and searches the whole document for each alias.
  */
-import { isAlias, isMap, isScalar, isSeq, parseDocument } from "yaml";
 import type { Alias, Document, Node, Pair, Scalar, YAMLMap } from "yaml";
 import { SyntaxProblem } from "./json-source.ts";
 import { joinPointer } from "./source-map.ts";
 import type { PlacedNode } from "./source-map.ts";
 import type { Json } from "./ir.ts";
+import { yamlLibrary } from "./yaml-library.ts";
 import { scalarTextAt } from "./yaml-text.ts";
 
 /** Values that aliases may add to a document. */
@@ -44,7 +44,7 @@ const OPTIONS = {
 export function readYaml(text: string, depthMax: number): ReadYaml {
   let document: Document.Parsed;
   try {
-    document = parseDocument(text, OPTIONS);
+    document = yamlLibrary().parseDocument(text, OPTIONS);
   } catch (error) {
     // The library's parser is recursive: very deep nesting ends it before our own check.
     if (!(error instanceof RangeError)) throw error;
@@ -92,11 +92,11 @@ class Converter {
       return this.#problem("GV1009", message, node, pointer);
     }
     if (node === null || node === undefined) return null;
-    if (isAlias(node)) return this.#alias(node, pointer, depth);
+    if (yamlLibrary().isAlias(node)) return this.#alias(node, pointer, depth);
     // Behind an alias the nodes have been visited: an anchor counts where it stands.
     const { anchor } = node as { anchor?: string };
     if (anchor !== undefined && !isAliased) this.#anchors.set(anchor, node);
-    if (isScalar(node)) return this.#scalar(node, pointer);
+    if (yamlLibrary().isScalar(node)) return this.#scalar(node, pointer);
     if (depth >= this.#depthMax) {
       return this.#problem("GV1007", `nested deeper than ${this.#depthMax} levels`, node, pointer);
     }
@@ -120,13 +120,13 @@ class Converter {
   }
 
   #collection(node: unknown, pointer: string, depth: number, isAliased: boolean): Json {
-    if (isSeq(node)) {
+    if (yamlLibrary().isSeq(node)) {
       return node.items.map((item, i) =>
         this.convert(item, joinPointer(pointer, i), depth + 1, isAliased),
       );
     }
     const object: { [key: string]: Json } = {};
-    if (!isMap(node)) return object;
+    if (!yamlLibrary().isMap(node)) return object;
     for (const pair of node.items) {
       const key = keyText(pair.key);
       if (key === undefined) {
@@ -165,7 +165,7 @@ class Converter {
 }
 
 function keyText(key: unknown): string | undefined {
-  if (!isScalar(key) || key.value === null) return undefined;
+  if (!yamlLibrary().isScalar(key) || key.value === null) return undefined;
   return typeof key.value === "string" ? key.value : String(key.source ?? key.value);
 }
 
@@ -185,7 +185,7 @@ class YamlNode implements PlacedNode {
   readonly #children = new Map<string, { key: PlacedNode; node: PlacedNode }>();
 
   constructor(node: unknown, targets: ReadonlyMap<unknown, unknown>, text: string) {
-    this.#node = isAlias(node) ? targets.get(node) : node;
+    this.#node = yamlLibrary().isAlias(node) ? targets.get(node) : node;
     this.#targets = targets;
     this.#text = text;
     const { start, end } = rangeOf(node);
@@ -194,19 +194,21 @@ class YamlNode implements PlacedNode {
   }
 
   get textLength(): number {
-    return isScalar(this.#node) && typeof this.#node.value === "string"
+    return yamlLibrary().isScalar(this.#node) && typeof this.#node.value === "string"
       ? this.#node.value.length
       : 0;
   }
 
   textAt(offset: number): number | undefined {
-    return isScalar(this.#node) ? scalarTextAt(this.#node, offset, this.#text) : undefined;
+    return yamlLibrary().isScalar(this.#node)
+      ? scalarTextAt(this.#node, offset, this.#text)
+      : undefined;
   }
 
   child(key: string): { key: PlacedNode; node: PlacedNode } | undefined {
     let found = this.#children.get(key);
     if (!found) {
-      found = isMap(this.#node) ? this.#member(this.#node, key) : this.#item(key);
+      found = yamlLibrary().isMap(this.#node) ? this.#member(this.#node, key) : this.#item(key);
       if (found) this.#children.set(key, found);
     }
     return found;
@@ -214,7 +216,9 @@ class YamlNode implements PlacedNode {
 
   #item(key: string): { key: PlacedNode; node: PlacedNode } | undefined {
     const item: unknown =
-      isSeq(this.#node) && /^\d+$/.test(key) ? this.#node.items[Number(key)] : undefined;
+      yamlLibrary().isSeq(this.#node) && /^\d+$/.test(key)
+        ? this.#node.items[Number(key)]
+        : undefined;
     if (item === undefined) return undefined;
     const node = new YamlNode(item, this.#targets, this.#text);
     return { key: node, node };

@@ -16,6 +16,20 @@ is_fresh() {
   [ -z "$newer" ]
 }
 
+# The commands that only read files, in few files themselves: see cmd/bin.ts. What they need now and
+# then stays outside.
+bundle() {
+  banner='import { createRequire as requireFrom__ } from "node:module";'
+  banner="$banner const require = requireFrom__(import.meta.url);"
+  others=$(find dist/cmd/commands -name '*.js' ! -name validate.js ! -name compile.js \
+    ! -name explain.js ! -name schema.js -exec basename {} \; | sed 's#^#--external:./commands/#')
+  # shellcheck disable=SC2086 # a list of options
+  npx --no-install esbuild dist/cmd/main.js --bundle --platform=node --format=esm --splitting \
+    --target=node20 --minify --legal-comments=linked --log-level=warning --outdir=dist/quick \
+    --external:ajv --external:yaml --external:jiti $others \
+    --banner:js="$banner"
+}
+
 if [ "${1:-}" = --if-stale ] && is_fresh; then exit 0; fi
 
 mkdir -p dist
@@ -23,9 +37,11 @@ rm -f dist/.built
 started=$(mktemp)
 trap 'rm -f "$started"' EXIT
 npx --no-install tsc -p tsconfig.build.json
+npx --no-install tsx scripts/dev/gen-validators.ts dist/compiler/validators.js
+bundle
 mkdir -p dist/migrations
 cp migrations/*.sql dist/migrations/
-chmod +x dist/cmd/main.js
+chmod +x dist/cmd/main.js dist/cmd/bin.js
 find dist -type f ! -newer "$started" -exec rm -f {} +
 find dist -type d -empty -delete
 touch -r "$started" dist/.built

@@ -7,16 +7,16 @@ import { NESTED_KINDS } from "./nested.ts";
 import { PARKED_KINDS } from "./parked.ts";
 import { WORK_KINDS } from "./work.ts";
 
-const KINDS = new Map<NodeType, Kind>(
-  [...WORK_KINDS, ...DATA_KINDS, ...FLOW_KINDS, ...NESTED_KINDS, ...PARKED_KINDS].map((kind) => [
-    kind.type,
-    kind,
-  ]),
-);
+export const KINDS: readonly Kind[] = [
+  ...[...WORK_KINDS, ...DATA_KINDS, ...FLOW_KINDS],
+  ...[...NESTED_KINDS, ...PARKED_KINDS],
+];
+
+const BY_TYPE = new Map<NodeType, Kind>(KINDS.map((kind) => [kind.type, kind]));
 
 /** The kind of a type. */
 export function kindOf(type: NodeType): Kind {
-  const kind = KINDS.get(type);
+  const kind = BY_TYPE.get(type);
   if (!kind) throw new Error(`no kind is registered for the node type ${type}`);
   return kind;
 }
