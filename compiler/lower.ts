@@ -2,7 +2,7 @@
  * From the checked graph to the IR. Everything here only writes down what is already decided; the
  * one judgement of its own is which nodes can be fused.
  */
-import { analyse } from "./analysis.ts";
+import { analyse } from "./analysis/summary.ts";
 import type { DocumentGraph, WorkflowDocument } from "./document.ts";
 import type { FlatNode } from "./expand.ts";
 import type { Graph } from "./graph.ts";

@@ -6,9 +6,9 @@
  * dominates both decides between them: every out-edge of it that leads to the one excludes every
  * out-edge that leads to the other.
  */
-import { buildDominators } from "./dominators.ts";
-import type { Dominators } from "./dominators.ts";
-import type { IrEdge, IrNode } from "./ir.ts";
+import { buildDominators } from "../dominators.ts";
+import type { Dominators } from "../dominators.ts";
+import type { IrEdge, IrNode } from "../ir.ts";
 
 /** Edges walked in all; a graph that needs more keeps the rest of its joins as convergence. */
 const STEPS_MAX = 2_000_000;

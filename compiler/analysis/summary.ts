@@ -1,6 +1,7 @@
 /** What people and planners want to know of a workflow before it runs. See `IrAnalysis`. */
 import { findConvergence } from "./convergence.ts";
-import type { IrAnalysis, IrEdge, IrNode } from "./ir.ts";
+import type { IrAnalysis, IrEdge, IrNode } from "../ir.ts";
+import { countPaths } from "./paths.ts";
 import { boundTokens } from "./tokens.ts";
 
 /** Analyse nodes and edges in topological order. */
@@ -46,17 +47,4 @@ function measureDepth(
     at = before[at] ?? null;
   }
   return { levels, criticalPath: criticalPath.reverse() };
-}
-
-/** Paths from entries to terminal nodes; two edges between the same nodes make two paths. */
-function countPaths(nodes: readonly IrNode[], edges: readonly IrEdge[]): bigint {
-  const ways: bigint[] = [];
-  let total = 0n;
-  nodes.forEach((node, index) => {
-    let count = node.is_entry ? 1n : 0n;
-    for (const edge of node.in) count += ways[edges[edge]?.from ?? 0] ?? 0n;
-    ways[index] = count;
-    if (node.is_terminal) total += count;
-  });
-  return total;
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { compile } from "./index.ts";
-import type { IrAnalysis } from "./index.ts";
+import { compile } from "../index.ts";
+import type { IrAnalysis } from "../index.ts";
 
 function analysisOf(
   edges: [string, string, string?][],
