@@ -7,7 +7,7 @@
  */
 import type { Vars } from "../../condition/index.ts";
 import type { Ir, IrNode, Json } from "../ir.ts";
-import type { Frame } from "./frame.ts";
+import type { Ended, Frame } from "./frame.ts";
 import type { EdgeValue } from "./types.ts";
 
 /** The loops around a node, outermost first. */
@@ -19,8 +19,8 @@ export function loopsAround(ir: Ir, node: IrNode): number[] {
   return chain;
 }
 
-/** The output of `node` as seen from `frame`; undefined if there is none. */
-export function outputSeen(ir: Ir, frame: Frame, node: number): Json | undefined {
+/** What `node` put out as seen from `frame`; undefined if it has not completed there. */
+function endSeen(ir: Ir, frame: Frame, node: number): Ended | undefined {
   const target = nodeAt(ir, node);
   const chain = loopsAround(ir, target);
   let seen: Frame | undefined = commonFrame(frame, chain);
@@ -28,7 +28,12 @@ export function outputSeen(ir: Ir, frame: Frame, node: number): Json | undefined
     seen = seen?.rounds.get(loop);
   }
   const ended = seen?.ended.get(node);
-  return ended?.status === "completed" ? ended.value : undefined;
+  return ended?.status === "completed" ? ended : undefined;
+}
+
+/** The output of `node` as seen from `frame`; undefined if there is none. */
+export function outputSeen(ir: Ir, frame: Frame, node: number): Json | undefined {
+  return endSeen(ir, frame, node)?.value;
 }
 
 /** `ctx` with those of `nodes` that have an output. Without a prototype: ids are data. */
@@ -39,8 +44,10 @@ export function contextSeen(
 ): NonNullable<Vars["ctx"]> {
   const ctx = Object.create(null) as NonNullable<Vars["ctx"]>;
   for (const node of nodes) {
-    const output = outputSeen(ir, frame, node);
-    if (output !== undefined) ctx[nodeAt(ir, node).id] = { output };
+    const ended = endSeen(ir, frame, node);
+    if (!ended) continue;
+    const errors = ended.errors === undefined ? {} : { errors: ended.errors };
+    ctx[nodeAt(ir, node).id] = { output: ended.value, ...errors };
   }
   return ctx;
 }

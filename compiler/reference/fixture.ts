@@ -13,12 +13,10 @@ import type {
 
 export type Work = (context: HandlerContext) => HandlerResult;
 
-export interface Play {
+export interface Play extends Omit<InterpretOptions, "handlers"> {
   input?: Json;
   /** What nodes do, by id; the others put out their input. */
   work?: { [node: string]: Work };
-  order?: Scheduler;
-  secrets?: { [name: string]: string };
 }
 
 type JsonObject = { [key: string]: Json };

@@ -13,6 +13,8 @@ export interface Ended {
   /** Only the output of a completed node can be read with `ctx`. */
   status: "completed" | "failed";
   value: Json;
+  /** Of a map that goes on with failed elements. */
+  errors?: Json;
 }
 
 export interface JoinState {
@@ -26,6 +28,8 @@ export class Frame {
   /** From 1; 0 at top level. */
   readonly round: number;
   readonly parent: Frame | null;
+  /** At the top of an element or a child run: the frame of the token that it belongs to. */
+  readonly #within: Frame | null;
   readonly scope: string;
   readonly ended = new Map<number, Ended>();
   readonly joins = new Map<number, JoinState>();
@@ -33,15 +37,23 @@ export class Frame {
   readonly rounds = new Map<number, Frame>();
   #isOver = false;
 
-  private constructor(loop: number | null, round: number, parent: Frame | null, scope: string) {
+  private constructor(
+    loop: number | null,
+    round: number,
+    parent: Frame | null,
+    scope: string,
+    within: Frame | null,
+  ) {
+    this.#within = within;
     this.loop = loop;
     this.round = round;
     this.parent = parent;
     this.scope = scope;
   }
 
-  static top(): Frame {
-    return new Frame(null, 0, null, "");
+  /** The top level of a graph; `within` is where the graph itself stands, if not on its own. */
+  static top(within: Frame | null): Frame {
+    return new Frame(null, 0, null, "", within);
   }
 
   /** Begin a round of a loop inside this frame; the round before it is over. */
@@ -51,7 +63,7 @@ export class Frame {
     const round = (before?.round ?? 0) + 1;
     const element = `${ir.loops[loop]?.latch ?? -1}:${round}`;
     const scope = this.scope === "" ? element : `${this.scope}/${element}`;
-    const frame = new Frame(loop, round, this, scope);
+    const frame = new Frame(loop, round, this, scope, null);
     this.rounds.set(loop, frame);
     return frame;
   }
@@ -62,7 +74,7 @@ export class Frame {
   }
 
   isAlive(): boolean {
-    return !this.#isOver && (this.parent?.isAlive() ?? true);
+    return !this.#isOver && ((this.parent ?? this.#within)?.isAlive() ?? true);
   }
 
   /** The frame of `loop` (null: the top level) that this one is, or is inside of. */

@@ -3,6 +3,7 @@ export { interpret } from "./interpreter.ts";
 export { firstCome, lastCome, recordedOrder, seededOrder } from "./order.ts";
 export { StepLimitError } from "./types.ts";
 export type {
+  Decision,
   EdgeValue,
   HandlerContext,
   HandlerError,
@@ -14,5 +15,6 @@ export type {
   ReadyToken,
   ReferenceError,
   Scheduler,
+  Signal,
   TraceStep,
 } from "./types.ts";

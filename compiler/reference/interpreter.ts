@@ -1,307 +1,255 @@
 /**
  * The reference interpreter: what a workflow means, without a queue, a counter or Redis.
  *
- * One process, one token at a time. A run is a set of ready tokens and a tree of frames (frame.ts);
- * executing a token gives every out-edge of its node a value, a value is carried to the join of its
- * target, and a join that is decided makes a token or passes its own value on. The run ends when no
- * token is left. Nothing here is shared with the engine's planning, so that each can find the
- * other's mistakes; and it is what `gavotte simulate` runs.
+ * One process, one token at a time. The world is a set of ready tokens; executing one gives a
+ * result, and its graph (graph-run.ts) makes of that the tokens that follow. Elements of maps
+ * (map-run.ts) and child runs are graphs inside a token, which goes on when they have ended.
+ * Nothing here is shared with the engine's planning, so that each can find the other's mistakes; and
+ * it is what `gavotte simulate` runs.
  *
- * Time does not exist: a retry or a delay makes its token ready again at once, and a timeout is a
- * failure that a handler reports.
+ * Work takes no time: a retry or a delay makes its token ready again at once, and a worker's time
+ * limit is a failure that a handler reports. Only waiting takes time, on a clock that moves when
+ * there is nothing else to do (agenda.ts).
  */
-import { compileTemplate, EvaluationError } from "../../condition/index.ts";
 import type { Vars } from "../../condition/index.ts";
 import type { Ir, IrNode, Json } from "../ir.ts";
-import { contextSeen, inputFromEdges, nodeAt } from "./data.ts";
-import { decideFailure, decideSuccess } from "./edges.ts";
-import type { Frame } from "./frame.ts";
-import { Frame as Frames } from "./frame.ts";
-import { decideJoin } from "./join.ts";
+import { Agenda } from "./agenda.ts";
+import { nodeAt } from "./data.ts";
+import { GraphRun } from "./graph-run.ts";
+import type { GraphPlace, Outcome, RunPlace, Token } from "./graph-run.ts";
+import { MapRun } from "./map-run.ts";
 import { firstCome } from "./order.ts";
-import { Record } from "./record.ts";
-import { isRetried } from "./retry.ts";
-import { runOutput } from "./run-output.ts";
+import { Parking } from "./parking.ts";
+import { badInput, fill, prepare } from "./prepare.ts";
+import { runResult } from "./result.ts";
 import { StepLimitError } from "./types.ts";
-import type {
-  EdgeValue,
-  HandlerError,
-  HandlerResult,
-  InterpretOptions,
-  InterpretResult,
-  ReadyToken,
-  ReferenceError,
-} from "./types.ts";
+import type { HandlerResult, InterpretOptions, InterpretResult } from "./types.ts";
 
 const STEPS_MAX = 100_000;
 const READS_SECRETS: ReadonlySet<string> = new Set(["http", "llm", "emit"]);
 
 /**
  * Run a workflow to its end. The input is taken as valid. Throws StepLimitError, and Error if the
- * IR is broken (an edge into a loop's body, a join that nothing decides).
+ * IR is broken (an edge into a loop's body, a join that nothing decides) or a workflow is missing.
  */
 export function interpret(ir: Ir, input: Json, options: InterpretOptions): InterpretResult {
-  return new Interpreter(ir, input, options).run();
-}
-
-interface Token extends ReadyToken {
-  index: number;
-  frame: Frame;
-  data: Json;
-}
-
-/** A value on its way to a node: over an edge, to the join that lives in `frame`. */
-interface Delivery {
-  edge: number;
-  frame: Frame;
-  value: EdgeValue;
+  return new Interpreter(options).run(ir, input);
 }
 
 class Interpreter {
-  readonly #ir: Ir;
-  readonly #input: Json;
   readonly #options: InterpretOptions;
-  readonly #top = Frames.top();
-  readonly #record: Record;
+  readonly #place: RunPlace;
+  readonly #agenda = new Agenda();
+  readonly #parking: Parking;
   #ready: Token[] = [];
-  #deliveries: Delivery[] = [];
-  /** The first unhandled failure under fail-fast. */
-  #fatal: ReferenceError | undefined;
+  /** Tokens that wait: for somebody, or for the graphs inside them. */
+  readonly #waiting = new Set<Token>();
+  /** Of the run itself, when it has one. */
+  #outcome: Outcome | undefined;
 
-  constructor(ir: Ir, input: Json, options: InterpretOptions) {
-    this.#ir = ir;
-    this.#input = input;
+  constructor(options: InterpretOptions) {
     this.#options = options;
-    this.#record = new Record(ir);
+    const id = options.runId ?? "simulated";
+    this.#place = { id, trace: [], elements: new Map() };
+    this.#parking = new Parking(id);
   }
 
-  run(): InterpretResult {
-    const order = this.#options.order ?? firstCome;
-    const stepsMax = this.#options.maxSteps ?? STEPS_MAX;
-    this.#ir.nodes.forEach((node, index) => {
-      if (node.is_entry) this.#activate(index, this.#top, this.#input);
+  run(ir: Ir, input: Json): InterpretResult {
+    const root = this.#graph(ir, {
+      ...{ run: this.#place, vars: runVars(ir, this.#place.id, input), home: "", within: null },
+      ended: (outcome) => (this.#outcome = outcome),
     });
-    for (let steps = 0; this.#ready.length > 0 && !this.#fatal; steps++) {
-      if (steps >= stepsMax) {
-        const message = `the run has not ended after ${stepsMax} executions of nodes`;
+    const resume = (token: Token, result: HandlerResult): void => this.#resume(token, result);
+    this.#parking.invite(this.#options, this.#agenda, resume);
+    this.#limitRun(root);
+    root.begin(input);
+    const isCancelled = this.#work();
+    return runResult(root, this.#outcome, isCancelled);
+  }
+
+  /** Execute tokens until the run has ended or waits for ever; true if it was cancelled before. */
+  #work(): boolean {
+    const { order = firstCome, maxSteps = STEPS_MAX, cancelAfter } = this.#options;
+    for (let steps = 0; !this.#outcome;) {
+      if (steps === cancelAfter) return true;
+      if (this.#ready.length === 0) {
+        if (this.#agenda.advance()) continue;
+        return false;
+      }
+      if (steps++ >= maxSteps) {
+        const message = `the run has not ended after ${maxSteps} executions of nodes`;
         throw new StepLimitError(`${message}; allow more with maxSteps, or look at its loops`);
       }
       const [token] = this.#ready.splice(order(this.#ready), 1);
       if (!token) throw new Error("the scheduler picked a token that there is not");
       this.#execute(token);
-      this.#spread();
-      this.#dropVoid();
     }
-    if (!this.#fatal) this.#record.assertDecided(this.#top);
-    return this.#finish();
+    return false;
   }
 
-  #finish(): InterpretResult {
-    const record = this.#record;
-    if (this.#fatal) return record.result("FAILED", null, this.#fatal);
-    const error = record.failuresError();
-    if (error) return record.result("FAILED", null, error);
-    const ended = runOutput(this.#ir, this.#top, this.#input, this.#runVars(), record.statusOf);
-    if ("error" in ended) return record.result("FAILED", null, ended.error);
-    return record.result("COMPLETED", ended.output);
-  }
-
-  /** Make a token for a node that is entered from outside; a head begins its loops. */
-  #activate(index: number, frame: Frame, data: Json): void {
-    const inner = nodeAt(this.#ir, index).head_of.reduce(
-      (place, loop) => place.enter(this.#ir, loop),
-      frame,
-    );
-    this.#makeReady(index, inner, data);
-  }
-
-  #makeReady(index: number, frame: Frame, data: Json): void {
-    const { scope } = frame;
-    const node = nodeAt(this.#ir, index).id;
-    this.#record.activated(index, scope);
-    this.#ready.push({ node, index, frame, scope, attempt: 1, data });
+  #graph(ir: Ir, place: Omit<GraphPlace, "ready">): GraphRun {
+    return new GraphRun(ir, { ...place, ready: (token) => this.#ready.push(token) });
   }
 
   #execute(token: Token): void {
-    const node = nodeAt(this.#ir, token.index);
-    const result = this.#evaluate(token, node);
-    if ("output" in result) {
-      this.#succeed(token, node, asStored(result.output));
-    } else if (isRetried(node, result.error, token.attempt)) {
-      this.#record.retried(token.index, token.scope, token.attempt, result.error);
-      this.#ready.push({ ...token, attempt: token.attempt + 1 });
-    } else {
-      this.#fail(token, node, result.error);
+    const node = nodeAt(token.graph.ir, token.index);
+    const { vars, problem } = prepare(token, node);
+    if (problem) return this.#conclude(token, problem);
+    switch (node.type) {
+      case "map":
+        return this.#expand(token, node, vars);
+      case "subworkflow":
+        return this.#runChild(token, node, vars);
+      case "wait":
+      case "human":
+        return this.#park(token, node);
+      default:
+        return this.#conclude(token, this.#evaluate(token, node, vars));
     }
   }
 
-  #evaluate(token: Token, node: IrNode): HandlerResult {
-    const { frame, attempt, scope } = token;
-    const common = this.#vars(frame, node.refs);
-    let data = token.data;
-    try {
-      const template = node.config["input"];
-      if (template !== undefined) data = compileTemplate(template).evaluate({ ...common, data });
-    } catch (error) {
-      if (!(error instanceof EvaluationError)) throw error;
-      const where = `node "${node.id}" (${node.type}): config.input${error.pointer ?? ""}`;
-      const message = `${where}: ${error.message}`;
-      return { error: { code: "BAD_INPUT", message, retryable: false } };
-    }
-    const vars: Vars = { ...common, data };
+  #evaluate(token: Token, node: IrNode, vars: Vars): HandlerResult {
+    const { scope, attempt, home } = token;
     if (READS_SECRETS.has(node.type)) vars.secrets = this.#options.secrets ?? {};
-    const iteration = frame.loop === null ? {} : { iteration: frame.round };
-    const context = { input: this.#input, data, vars, attempt, ...iteration, scope };
-    return this.#options.handlers.evaluate(node, context);
-  }
-
-  #vars(frame: Frame, refs: readonly number[]): Vars {
-    const ctx = contextSeen(this.#ir, frame, refs);
-    const vars: Vars = { input: this.#input, ctx, run: this.#runVars() };
-    if (frame.loop !== null) vars.iteration = frame.round;
-    return vars;
-  }
-
-  #runVars(): { [key: string]: Json } {
-    const { name, workflow_version: version } = this.#ir;
-    return { id: this.#options.runId ?? "simulated", workflow: name, version, attempt: 1 };
-  }
-
-  #succeed(token: Token, node: IrNode, output: Json): void {
-    const vars = { ...this.#vars(token.frame, node.edge_refs), output };
-    const next = decideSuccess(this.#ir, node, token.frame.round, vars);
-    if (next.kind === "fail") {
-      const kept = next.error.code === "CONDITION_FAILED" ? { output } : undefined;
-      return this.#fail(token, node, next.error, kept);
-    }
-    token.frame.ended.set(token.index, { status: "completed", value: output });
-    if (next.kind === "leave") {
-      this.#record.completed(token.index, token.scope, token.attempt, output, next.edges);
-      return this.#leave(token, node, next.edges);
-    }
-    this.#record.completed(token.index, token.scope, token.attempt, output, []);
-    this.#goRound(token.frame, output);
-  }
-
-  /** Another round: everything of the old one is void, its latch's output is the head's input. */
-  #goRound(old: Frame, output: Json): void {
-    const loop = old.loop ?? -1;
-    const head = this.#ir.loops[loop]?.head ?? -1;
-    const own = nodeAt(this.#ir, head).head_of;
-    const begun = own.slice(own.indexOf(loop));
-    const outside = old.parent ?? this.#top;
-    const inner = begun.reduce((place, each) => place.enter(this.#ir, each), outside);
-    this.#record.wentRound(head, inner.scope);
-    this.#makeReady(head, inner, output);
-  }
-
-  #fail(token: Token, node: IrNode, error: HandlerError, details?: { [key: string]: Json }): void {
-    const { attempt: attempts, frame, scope, index } = token;
-    const value = errorValue(error, node, attempts);
-    const vars = { ...this.#vars(frame, node.edge_refs), output: value };
-    const decision = decideFailure(this.#ir, node, error.timeout === true, vars);
-    const { code, message } = decision.error ?? error;
-    const shown: ReferenceError = { code, message, node: node.id, scope, attempts };
-    if (details && !decision.error) shown.details = details;
-    frame.ended.set(index, { status: "failed", value });
-    if (decision.edges) {
-      this.#record.failed(index, scope, attempts, shown, decision.edges, true);
-      return this.#leave(token, node, decision.edges);
-    }
-    const edges = node.out.map((): EdgeValue => "failed");
-    if (this.#ir.settings.failure === "continue") {
-      this.#record.failed(index, scope, attempts, shown, edges, false);
-      return this.#leave(token, node, edges);
-    }
-    this.#record.failed(index, scope, attempts, shown, [], false);
-    this.#fatal = shown;
-  }
-
-  /** Send values on the out-edges; a latch ends its loop by that. */
-  #leave(token: Token, node: IrNode, edges: readonly EdgeValue[]): void {
-    if (node.latch_of !== null) {
-      token.frame.end();
-      this.#record.loopEnded(token.index, token.scope);
-    }
-    this.#send(node, token.frame, (place) => edges[place] ?? "dead");
-  }
-
-  #send(node: IrNode, from: Frame, valueAt: (place: number) => EdgeValue): void {
-    node.out.forEach((edge, place) => {
-      const target = nodeAt(this.#ir, this.#ir.edges[edge]?.to ?? -1);
-      this.#deliveries.push({
-        edge,
-        frame: from.around(joinLoop(this.#ir, target)),
-        value: valueAt(place),
-      });
+    const { iteration } = vars;
+    return this.#options.handlers.evaluate(node, {
+      ...{ input: vars.input ?? null, data: vars.data ?? null, vars, attempt, scope, home },
+      ...(iteration === undefined ? {} : { iteration }),
     });
   }
 
-  /** Carry values until all have come to a join that waits, or have made a token. */
-  #spread(): void {
-    for (let at = this.#deliveries.shift(); at; at = this.#deliveries.shift()) this.#arrive(at);
+  #conclude(token: Token, result: HandlerResult, errors?: Json): void {
+    this.#waiting.delete(token);
+    token.graph.conclude(token, result, errors);
+    this.#dropVoid();
+    token.graph.settle();
+    this.#dropVoid();
   }
 
-  #arrive({ edge, frame, value }: Delivery): void {
-    const index = this.#ir.edges[edge]?.to ?? -1;
-    const node = nodeAt(this.#ir, index);
-    const join = frame.joinOf(index, node.in.length);
-    const place = node.in.indexOf(edge);
-    if (join.arrivals[place] !== null) {
-      throw new Error(`edge ${edge} brought a second value to "${node.id}" in "${frame.scope}"`);
+  /** Begin the elements of a map; without any it ends at once. */
+  #expand(token: Token, node: IrNode, vars: Vars): void {
+    const { graph, frame, index: map, scope } = token;
+    const template = node.config["items"];
+    const filled =
+      template === undefined ? { value: vars.data ?? null } : fill(node, "items", template, vars);
+    if ("problem" in filled) return this.#conclude(token, filled.problem);
+    const items = filled.value;
+    if (!Array.isArray(items)) {
+      return this.#conclude(token, badInput(node, "config.items", "is not a list"));
     }
-    join.arrivals[place] = value;
-    if (join.isDecided) return;
-    const decision = decideJoin(node.join, join.arrivals);
-    if (decision.kind === "wait") return;
-    join.isDecided = true;
-    if (node.in.length > 1) this.#record.joined(index, frame.scope, join.arrivals, decision);
-    if (decision.kind === "fire") {
-      this.#activate(index, frame, inputFromEdges(this.#ir, node, frame, join.arrivals));
-    } else {
-      this.#skip(index, node, frame, decision.value);
-    }
+    graph.record.expanded(map, scope, items.length);
+    const around = graph.varsFor(frame, node.outer_refs ?? []);
+    this.#wait(token, node);
+    new MapRun(node, items, {
+      begin: (body, index, item, ended) => {
+        const { run } = graph.place;
+        const home = homeOf(token, index);
+        const vars = { ...around, item, index };
+        const element = this.#graph(body, { run, vars, home, within: frame, ended });
+        run.elements.set(home, element);
+        token.inside.push(element);
+        element.begin(item);
+      },
+      ended: (result, errors) => this.#conclude(token, result, errors),
+    }).begin();
   }
 
-  /** A skipped head takes its whole loop with it; a skipped latch ends its loop. */
-  #skip(index: number, node: IrNode, frame: Frame, value: "dead" | "failed"): void {
-    const [outer] = node.head_of;
-    const loop = outer === undefined ? undefined : this.#ir.loops[outer];
-    if (loop) {
-      for (const inside of loop.body) this.#record.skipped(inside, frame.scope);
-      return this.#send(nodeAt(this.#ir, loop.latch), frame, () => value);
-    }
-    this.#record.skipped(index, frame.scope);
-    if (node.latch_of !== null) {
-      frame.end();
-      this.#record.loopEnded(index, frame.scope);
-    }
-    this.#send(node, frame, () => value);
+  #runChild(token: Token, node: IrNode, vars: Vars): void {
+    const { graph, frame } = token;
+    const ref = String(node.config["workflow"]);
+    const ir = this.#options.workflows?.[ref];
+    if (!ir) throw new Error(`node "${node.id}": there is no workflow "${ref}"`);
+    const id = `${graph.place.run.id}.${node.id}`;
+    // Who does not wait for the other run has nothing to do with it any more.
+    if (node.config["wait"] === false) return this.#conclude(token, { output: { run_id: id } });
+    const input = vars.data ?? null;
+    const child = this.#graph(ir, {
+      ...{ run: { id, trace: [], elements: new Map() }, home: "", within: frame },
+      vars: runVars(ir, id, input),
+      ended: (outcome) => this.#resume(token, asResult(outcome)),
+    });
+    token.inside.push(child);
+    graph.record.parked(token.index, token.scope);
+    this.#wait(token, node);
+    this.#limitRun(child);
+    child.begin(input);
   }
 
-  /** Tokens of rounds that are over are not executed. */
+  #park(token: Token, node: IrNode): void {
+    token.graph.record.parked(token.index, token.scope);
+    const result = this.#parking.park(token, node);
+    if (result) return this.#resume(token, result);
+    this.#wait(token, node);
+  }
+
+  #resume(token: Token, result: HandlerResult): void {
+    this.#parking.remove(token);
+    token.graph.record.resumed(token.index, token.scope);
+    this.#conclude(token, result);
+  }
+
+  /** The token waits from now on, as long as its node allows. */
+  #wait(token: Token, node: IrNode): void {
+    this.#waiting.add(token);
+    const { timeout_ms: limit } = node;
+    if (limit === null) return;
+    this.#agenda.enter({
+      at: this.#agenda.now + limit,
+      isLimit: true,
+      isDue: () => this.#waiting.has(token),
+      happen: () => {
+        const message = `it has waited longer than its timeout_ms (${limit})`;
+        this.#resume(token, { error: { code: "TIMEOUT", message, timeout: true } });
+      },
+    });
+  }
+
+  /** Arm the time limit of a run. */
+  #limitRun(graph: GraphRun): void {
+    const { timeout_ms: limit } = graph.ir.settings;
+    if (limit === null) return;
+    this.#agenda.enter({
+      at: this.#agenda.now + limit,
+      isLimit: true,
+      isDue: () => graph.top.isAlive(),
+      happen: () => {
+        const message = `the run took longer than settings.timeout_ms (${limit})`;
+        graph.finish({ error: { code: "RUN_TIMED_OUT", message } });
+        this.#dropVoid();
+      },
+    });
+  }
+
+  /** Tokens of rounds, elements and child runs that are over are not executed. */
   #dropVoid(): void {
-    if (this.#ready.every((token) => token.frame.isAlive())) return;
-    this.#ready = this.#ready.filter((token) => {
-      const isAlive = token.frame.isAlive();
-      if (!isAlive) this.#record.voided(token.index, token.scope, token.attempt);
-      return isAlive;
-    });
+    // What is left when the run itself has ended is not void: it is cancelled with it.
+    if (this.#outcome) return;
+    const isVoid = ({ frame }: Token): boolean => !frame.isAlive();
+    const gone = [...this.#ready, ...this.#waiting].filter(isVoid);
+    if (gone.length === 0) return;
+    this.#ready = this.#ready.filter((token) => !isVoid(token));
+    for (const token of gone) {
+      this.#waiting.delete(token);
+      this.#parking.remove(token);
+      token.graph.live--;
+      token.graph.record.voided(token.index, token.scope, token.attempt);
+    }
   }
 }
 
-/** The loop in whose frame a node's join lives: a head's join is outside of its loops. */
-function joinLoop(ir: Ir, node: IrNode): number | null {
-  const [outer] = node.head_of;
-  return outer === undefined ? node.loop : (ir.loops[outer]?.parent ?? null);
+function runVars(ir: Ir, id: string, input: Json): Vars {
+  const run = { id, workflow: ir.name, version: ir.workflow_version, attempt: 1 };
+  return { input, run };
 }
 
-/** What goes along error and timeout edges. */
-function errorValue({ code, message }: HandlerError, node: IrNode, attempts: number): Json {
-  return { error: { code, message, node: node.id, attempts } };
+/** The way down to an element: rounds of loops, then the map and the element's index. */
+function homeOf({ home, scope, index: map }: Token, index: number): string {
+  return [home, scope, `${map}#${index}`].filter((part) => part !== "").join("/");
 }
 
-/** As it comes back from where outputs are kept: JSON, shared with nobody. */
-function asStored(output: Json): Json {
-  return JSON.parse(JSON.stringify(output)) as Json;
+/** The end of a child run is its parent node's. */
+function asResult(outcome: Outcome): HandlerResult {
+  if ("output" in outcome) return outcome;
+  const { code, message, details } = outcome.error;
+  return { error: { code, message, ...(details === undefined ? {} : { details }) } };
 }

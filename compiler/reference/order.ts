@@ -20,11 +20,14 @@ export function seededOrder(seed: number): Scheduler {
  * The order in which another execution ended its tokens; one entry per attempt. Tokens that it does
  * not name (it dropped them, or never came to them) wait until nothing else is ready.
  */
-export function recordedOrder(ends: readonly { node: string; scope: string }[]): Scheduler {
+export function recordedOrder(
+  ends: readonly { node: string; scope: string; home?: string }[],
+): Scheduler {
   const left = [...ends];
   return (ready) => {
     for (let i = 0; i < left.length; i++) {
-      const at = ready.findIndex((t) => t.node === left[i]?.node && t.scope === left[i]?.scope);
+      const { node, scope, home = "" } = left[i] ?? {};
+      const at = ready.findIndex((t) => t.node === node && t.scope === scope && t.home === home);
       if (at < 0) continue;
       left.splice(i, 1);
       return at;

@@ -6,14 +6,7 @@ import type { Ir, Json } from "../ir.ts";
 import { nodeAt } from "./data.ts";
 import type { Frame } from "./frame.ts";
 import type { JoinDecision } from "./join.ts";
-import type {
-  EdgeValue,
-  HandlerError,
-  InterpretResult,
-  NodeResult,
-  ReferenceError,
-  TraceStep,
-} from "./types.ts";
+import type { EdgeValue, HandlerError, NodeResult, ReferenceError, TraceStep } from "./types.ts";
 
 type Open = Omit<NodeResult, "status"> & { status: NodeResult["status"] | "open" };
 
@@ -22,10 +15,14 @@ export class Record {
   readonly #nodes: Open[];
   /** The last error of each node that failed unhandled. */
   readonly #unhandled = new Map<number, ReferenceError>();
-  readonly #trace: TraceStep[] = [];
+  readonly #trace: TraceStep[];
+  readonly #home: string;
 
-  constructor(ir: Ir) {
+  /** Of the graph of a run, or of an element with its home; all write to one trace. */
+  constructor(ir: Ir, home: string, trace: TraceStep[]) {
     this.#ir = ir;
+    this.#home = home;
+    this.#trace = trace;
     this.#nodes = ir.nodes.map(() => ({ status: "pending", activations: 0, attempts: 0 }));
   }
 
@@ -45,6 +42,22 @@ export class Record {
     const error = { code, message, node: this.#id(index), scope, attempts: attempt };
     this.#at(index).attempts = attempt;
     this.#tell({ event: "node.retrying", ...this.#name(index, scope), attempt, error });
+  }
+
+  /** The node waits for somebody, or for the graph inside it. */
+  parked(index: number, scope: string): void {
+    this.#at(index).status = "waiting";
+    this.#tell({ event: "node.parked", ...this.#name(index, scope) });
+  }
+
+  resumed(index: number, scope: string): void {
+    this.#at(index).status = "open";
+    this.#tell({ event: "node.resumed", ...this.#name(index, scope) });
+  }
+
+  expanded(index: number, scope: string, count: number): void {
+    this.#at(index).status = "waiting";
+    this.#tell({ event: "map.expanded", ...this.#name(index, scope), count });
   }
 
   completed(
@@ -126,17 +139,21 @@ export class Record {
     for (const inner of frame.rounds.values()) this.assertDecided(inner);
   }
 
-  result(status: "COMPLETED" | "FAILED", output: Json, error?: ReferenceError): InterpretResult {
-    const failed = error === undefined ? {} : { error };
-    const event = status === "COMPLETED" ? "run.completed" : "run.failed";
-    this.#tell({ event, output, ...failed });
+  /** The nodes by id. What still waits is cancelled unless the run goes on waiting. */
+  nodes(isWaiting: boolean): { [id: string]: NodeResult } {
     const nodes: { [id: string]: NodeResult } = Object.create(null) as { [id: string]: NodeResult };
     this.#ir.nodes.forEach((node, index) => {
       if (node.synthetic === true) return;
-      nodes[node.id] = { ...this.#at(index), status: this.statusOf(index) };
+      const status = this.statusOf(index);
+      const isLeft = status === "waiting" && !isWaiting;
+      nodes[node.id] = { ...this.#at(index), status: isLeft ? "cancelled" : status };
     });
-    const failedNodes = this.#failures().map(([index]) => this.#id(index));
-    return { status, output, ...failed, failed_nodes: failedNodes, nodes, trace: this.#trace };
+    return nodes;
+  }
+
+  /** Ids of nodes whose failure no edge handled, in topological order. */
+  failedNodes(): string[] {
+    return this.#failures().map(([index]) => this.#id(index));
   }
 
   /** Failures that nothing handled, in topological order. */
@@ -151,8 +168,9 @@ export class Record {
     return { edges: edges.map((value, place) => ({ to: to(place), value })) };
   }
 
-  #name(index: number, scope: string): { node: string; scope: string } {
-    return { node: this.#id(index), scope };
+  #name(index: number, scope: string): { node: string; scope: string; home?: string } {
+    const home = this.#home === "" ? {} : { home: this.#home };
+    return { node: this.#id(index), scope, ...home };
   }
 
   #id(index: number): string {

@@ -3,6 +3,10 @@ import { compileCondition, EvaluationError } from "../../condition/index.ts";
 import type { IrNode } from "../ir.ts";
 import type { HandlerError } from "./types.ts";
 
+/**
+ * All that the node says about it must agree: how many, which codes, the condition. One that cannot
+ * be evaluated is no reason for another attempt.
+ */
 export function isRetried(node: IrNode, error: HandlerError, attempt: number): boolean {
   const { max_attempts, on, not_on, condition } = node.retry;
   if (error.retryable === false || attempt >= max_attempts) return false;

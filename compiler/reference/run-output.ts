@@ -1,22 +1,25 @@
 /** The output of a run: its template filled in, or what its terminal nodes have put out. */
 import { compileTemplate, EvaluationError } from "../../condition/index.ts";
+import type { Vars } from "../../condition/index.ts";
 import type { Ir, Json } from "../ir.ts";
 import { contextSeen, outputSeen } from "./data.ts";
 import type { Frame } from "./frame.ts";
 import type { NodeResult, ReferenceError } from "./types.ts";
 
-/** The output of a run that ended without an unhandled failure; OUTPUT_FAILED if it has none. */
+/**
+ * The output of a run or an element that ended without an unhandled failure; OUTPUT_FAILED if it
+ * has none. `vars` is what is seen besides the graph's own nodes.
+ */
 export function runOutput(
   ir: Ir,
   top: Frame,
-  input: Json,
-  run: { [key: string]: Json },
+  vars: Vars,
   statusOf: (node: number) => NodeResult["status"],
 ): { output: Json } | { error: ReferenceError } {
   if (ir.output === undefined) return { output: terminalOutput(ir, top, statusOf) };
-  const ctx = contextSeen(ir, top, ir.nodes.keys());
+  const ctx = { ...vars.ctx, ...contextSeen(ir, top, ir.nodes.keys()) };
   try {
-    const output = compileTemplate(ir.output).evaluate({ input, ctx, run });
+    const output = compileTemplate(ir.output).evaluate({ ...vars, ctx });
     return { output: JSON.parse(JSON.stringify(output)) as Json };
   } catch (error) {
     if (!(error instanceof EvaluationError)) throw error;

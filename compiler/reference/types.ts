@@ -1,6 +1,6 @@
 /** What goes into the reference interpreter and what comes out of it. */
 import type { Vars } from "../../condition/index.ts";
-import type { IrNode, Json } from "../ir.ts";
+import type { Ir, IrNode, Json } from "../ir.ts";
 
 /** What a node kind learns about the execution that it is asked for. */
 export interface HandlerContext {
@@ -16,6 +16,8 @@ export interface HandlerContext {
   iteration?: number;
   /** `<latch node index>:<round>` per loop around the node, joined by `/`; "" at top level. */
   scope: string;
+  /** The element that the node is in: scopes and `<map node index>#<index>`; "" in none. */
+  home: string;
 }
 
 export interface HandlerError {
@@ -31,7 +33,10 @@ export interface HandlerError {
 
 export type HandlerResult = { output: Json } | { error: HandlerError };
 
-/** The node kinds: everything that a node does by itself. Must not change what it is given. */
+/**
+ * The node kinds: everything that a node does by itself. Must not change what it is given. Not asked
+ * for `map`, `subworkflow`, `wait` and `human`: these are the interpreter's.
+ */
 export interface HandlerTable {
   evaluate(node: IrNode, context: HandlerContext): HandlerResult;
 }
@@ -41,6 +46,28 @@ export interface ReadyToken {
   readonly node: string;
   readonly scope: string;
   readonly attempt: number;
+  /** As in HandlerContext. */
+  readonly home: string;
+}
+
+/** A signal to the run: goes to the oldest token that waits for its name, or is kept. */
+export interface Signal {
+  name: string;
+  value: Json;
+  /** To a child run: the `run.id` that its expressions see. Default: the run itself. */
+  run?: string;
+  /** When it comes, see `InterpretOptions.signals`. */
+  at?: number;
+}
+
+/** What somebody says to an approval: to the oldest token of the node that waits, or nobody. */
+export interface Decision {
+  node: string;
+  by: string;
+  approved: boolean;
+  data?: Json;
+  run?: string;
+  at?: number;
 }
 
 /** Picks the next token: its index in `ready`, which is in order of readiness and never empty. */
@@ -54,6 +81,16 @@ export interface InterpretOptions {
   runId?: string;
   /** For the kinds whose config may read them (http, llm, emit). */
   secrets?: { [name: string]: string };
+  /**
+   * `at` is a time on a clock that stands still as long as anything can be executed: work takes no
+   * time, only waiting does. Default 0: before the run begins.
+   */
+  signals?: readonly Signal[];
+  decisions?: readonly Decision[];
+  /** What `subworkflow` nodes run, by their `config.workflow`. */
+  workflows?: { [ref: string]: Ir };
+  /** Executions after which the run is cancelled. */
+  cancelAfter?: number;
   /** Executions, retries included, after which StepLimitError is thrown. Default 100,000. */
   maxSteps?: number;
 }
@@ -69,7 +106,7 @@ export interface ReferenceError {
 
 /** Of the node's last activation; a node that the run never reached is `pending`. */
 export interface NodeResult {
-  status: "pending" | "completed" | "failed" | "skipped" | "cancelled";
+  status: "pending" | "waiting" | "completed" | "failed" | "skipped" | "cancelled";
   /** How often it was activated: rounds of a loop count, retries do not. */
   activations: number;
   /** Attempts of the last activation. */
@@ -87,16 +124,25 @@ export interface TraceStep {
     | "node.completed"
     | "node.failed"
     | "node.retrying"
+    | "node.parked"
+    | "node.resumed"
     | "node.skipped"
     | "node.voided"
     | "join.decided"
     | "loop.round"
     | "loop.ended"
+    | "map.expanded"
     | "run.completed"
-    | "run.failed";
+    | "run.failed"
+    | "run.cancelled"
+    | "run.waiting";
   node?: string;
   scope?: string;
+  /** In an element of a map. */
+  home?: string;
   attempt?: number;
+  /** Elements of a map. */
+  count?: number;
   /** What was sent on the out-edges, by target, in the order of the edges. */
   edges?: { to: string; value: EdgeValue }[];
   /** What the in-edges of a decided join had brought by then, in their order; null: nothing yet. */
@@ -107,13 +153,16 @@ export interface TraceStep {
 }
 
 export interface InterpretResult {
-  status: "COMPLETED" | "FAILED";
-  /** null if the run failed. */
+  /** WAITING: somebody has to answer who does not, and no time limit ends it. */
+  status: "COMPLETED" | "FAILED" | "CANCELLED" | "WAITING";
+  /** null unless the run completed. */
   output: Json;
   error?: ReferenceError;
   /** Nodes whose failure no edge handled, in topological order. */
   failed_nodes: string[];
   nodes: { [id: string]: NodeResult };
+  /** Nodes of the bodies of maps, by the home of each element that was begun. */
+  elements: { [home: string]: { [id: string]: NodeResult } };
   trace: TraceStep[];
 }
 

@@ -1,0 +1,286 @@
+/**
+ * One graph in progress: a run, or one element of a map.
+ *
+ * A token whose work is done is brought here. Every out-edge of its node gets a value, a value is
+ * carried to the join of its target, and a join that is decided makes a token or passes its own
+ * value on. The graph has ended when no token of it is left. Which token is next, and what it does,
+ * is not decided here (interpreter.ts).
+ */
+import type { Vars } from "../../condition/index.ts";
+import type { Ir, IrNode, Json } from "../ir.ts";
+import { contextSeen, inputFromEdges, nodeAt } from "./data.ts";
+import { decideFailure, decideSuccess } from "./edges.ts";
+import { Frame } from "./frame.ts";
+import { decideJoin } from "./join.ts";
+import { Record } from "./record.ts";
+import { isRetried } from "./retry.ts";
+import { runOutput } from "./run-output.ts";
+import type {
+  EdgeValue,
+  HandlerError,
+  HandlerResult,
+  ReadyToken,
+  ReferenceError,
+  TraceStep,
+} from "./types.ts";
+
+export interface Token extends ReadyToken {
+  graph: GraphRun;
+  index: number;
+  frame: Frame;
+  data: Json;
+  /** Graphs that run inside it: elements, a child run. */
+  inside: GraphRun[];
+}
+
+/** A value on its way to a node: over an edge, to the join that lives in `frame`. */
+interface Delivery {
+  edge: number;
+  frame: Frame;
+  value: EdgeValue;
+}
+
+export type Outcome = { output: Json } | { error: ReferenceError };
+
+/** What the graphs of one run share. */
+export interface RunPlace {
+  id: string;
+  trace: TraceStep[];
+  /** Elements that were begun, by their homes. */
+  elements: Map<string, GraphRun>;
+}
+
+export interface GraphPlace {
+  run: RunPlace;
+  /** What every expression of the graph sees: `input`, `run`, and in an element more. */
+  vars: Vars;
+  home: string;
+  within: Frame | null;
+  /** Takes a new token, or one for its next attempt. */
+  ready(token: Token): void;
+  /** Called once, when nothing is left to do. */
+  ended(outcome: Outcome): void;
+}
+
+export class GraphRun {
+  readonly ir: Ir;
+  readonly place: GraphPlace;
+  readonly top: Frame;
+  readonly record: Record;
+  /** Tokens that are not concluded yet. */
+  live = 0;
+  #deliveries: Delivery[] = [];
+  /** The first unhandled failure under fail-fast. */
+  #fatal: ReferenceError | undefined;
+  #isOver = false;
+
+  constructor(ir: Ir, place: GraphPlace) {
+    this.ir = ir;
+    this.place = place;
+    this.top = Frame.top(place.within);
+    this.record = new Record(ir, place.home, place.run.trace);
+  }
+
+  /** Make the entries ready, with `data` as their input. */
+  begin(data: Json): void {
+    this.ir.nodes.forEach((node, index) => {
+      if (node.is_entry) this.#activate(index, this.top, data);
+    });
+  }
+
+  /** What the expressions of a node see. */
+  varsFor(frame: Frame, refs: readonly number[]): Vars {
+    const { vars } = this.place;
+    const ctx = { ...vars.ctx, ...contextSeen(this.ir, frame, refs) };
+    return frame.loop === null ? { ...vars, ctx } : { ...vars, ctx, iteration: frame.round };
+  }
+
+  /** A token has done its work. `errors` is of a map that goes on with failed elements. */
+  conclude(token: Token, result: HandlerResult, errors?: Json): void {
+    const node = nodeAt(this.ir, token.index);
+    for (const inner of token.inside.splice(0)) inner.top.end();
+    if ("output" in result) {
+      this.live--;
+      this.#succeed(token, node, asStored(result.output), errors);
+      return this.#spread();
+    }
+    const { error } = result;
+    if (isRetried(node, error, token.attempt)) {
+      this.record.retried(token.index, token.scope, token.attempt, error);
+      return this.place.ready({ ...token, attempt: token.attempt + 1 });
+    }
+    this.live--;
+    this.#fail(token, node, error);
+    this.#spread();
+  }
+
+  /** Tell whoever began this graph, if nothing is left to do. */
+  settle(): void {
+    if (this.#isOver || !this.top.isAlive()) return;
+    if (!this.#fatal && this.live > 0) return;
+    this.finish(this.#outcome());
+  }
+
+  /** End with this outcome, whatever is in progress. */
+  finish(outcome: Outcome): void {
+    this.#isOver = true;
+    this.top.end();
+    this.place.ended(outcome);
+  }
+
+  #outcome(): Outcome {
+    if (this.#fatal) return { error: this.#fatal };
+    this.record.assertDecided(this.top);
+    const error = this.record.failuresError();
+    return error ? { error } : runOutput(this.ir, this.top, this.place.vars, this.record.statusOf);
+  }
+
+  /** Make a token for a node that is entered from outside; a head begins its loops. */
+  #activate(index: number, frame: Frame, data: Json): void {
+    const inner = nodeAt(this.ir, index).head_of.reduce(
+      (place, loop) => place.enter(this.ir, loop),
+      frame,
+    );
+    this.#makeReady(index, inner, data);
+  }
+
+  #makeReady(index: number, frame: Frame, data: Json): void {
+    const { scope } = frame;
+    this.record.activated(index, scope);
+    this.live++;
+    this.place.ready({
+      ...{ node: nodeAt(this.ir, index).id, scope, home: this.place.home, attempt: 1 },
+      ...{ graph: this, index, frame, data, inside: [] },
+    });
+  }
+
+  #succeed(token: Token, node: IrNode, output: Json, errors?: Json): void {
+    const { frame, index, attempt } = token;
+    const vars = { ...this.varsFor(frame, node.edge_refs), output };
+    const next = decideSuccess(this.ir, node, frame.round, vars);
+    if (next.kind === "fail") {
+      const kept = next.error.code === "CONDITION_FAILED" ? { output } : undefined;
+      return this.#fail(token, node, next.error, kept);
+    }
+    const more = errors === undefined ? {} : { errors };
+    frame.ended.set(index, { status: "completed", value: output, ...more });
+    if (next.kind === "leave") {
+      this.record.completed(index, frame.scope, attempt, output, next.edges);
+      return this.#leave(token, node, next.edges);
+    }
+    this.record.completed(index, frame.scope, attempt, output, []);
+    this.#goRound(frame, output);
+  }
+
+  /** Another round: everything of the old one is void, its latch's output is the head's input. */
+  #goRound(old: Frame, output: Json): void {
+    const loop = old.loop ?? -1;
+    const head = this.ir.loops[loop]?.head ?? -1;
+    const own = nodeAt(this.ir, head).head_of;
+    const begun = own.slice(own.indexOf(loop));
+    const outside = old.parent ?? this.top;
+    const inner = begun.reduce((place, each) => place.enter(this.ir, each), outside);
+    this.record.wentRound(head, inner.scope);
+    this.#makeReady(head, inner, output);
+  }
+
+  #fail(token: Token, node: IrNode, error: HandlerError, details?: { [key: string]: Json }): void {
+    const { attempt: attempts, frame, index } = token;
+    const value = errorValue(error, node, attempts);
+    const vars = { ...this.varsFor(frame, node.edge_refs), output: value };
+    const decision = decideFailure(this.ir, node, error.timeout === true, vars);
+    const { code, message } = decision.error ?? error;
+    const shown: ReferenceError = { code, message, node: node.id, scope: frame.scope, attempts };
+    if (details && !decision.error) shown.details = details;
+    frame.ended.set(index, { status: "failed", value });
+    if (decision.edges) {
+      this.record.failed(index, frame.scope, attempts, shown, decision.edges, true);
+      return this.#leave(token, node, decision.edges);
+    }
+    const edges = node.out.map((): EdgeValue => "failed");
+    if (this.ir.settings.failure === "continue") {
+      this.record.failed(index, frame.scope, attempts, shown, edges, false);
+      return this.#leave(token, node, edges);
+    }
+    this.record.failed(index, frame.scope, attempts, shown, [], false);
+    this.#fatal = shown;
+  }
+
+  /** Send values on the out-edges; a latch ends its loop by that. */
+  #leave(token: Token, node: IrNode, edges: readonly EdgeValue[]): void {
+    if (node.latch_of !== null) {
+      token.frame.end();
+      this.record.loopEnded(token.index, token.scope);
+    }
+    this.#send(node, token.frame, (place) => edges[place] ?? "dead");
+  }
+
+  #send(node: IrNode, from: Frame, valueAt: (place: number) => EdgeValue): void {
+    node.out.forEach((edge, place) => {
+      const target = nodeAt(this.ir, this.ir.edges[edge]?.to ?? -1);
+      this.#deliveries.push({
+        edge,
+        frame: from.around(joinLoop(this.ir, target)),
+        value: valueAt(place),
+      });
+    });
+  }
+
+  /** Carry values until all have come to a join that waits, or have made a token. */
+  #spread(): void {
+    for (let at = this.#deliveries.shift(); at; at = this.#deliveries.shift()) this.#arrive(at);
+  }
+
+  #arrive({ edge, frame, value }: Delivery): void {
+    const index = this.ir.edges[edge]?.to ?? -1;
+    const node = nodeAt(this.ir, index);
+    const join = frame.joinOf(index, node.in.length);
+    const place = node.in.indexOf(edge);
+    if (join.arrivals[place] !== null) {
+      throw new Error(`edge ${edge} brought a second value to "${node.id}" in "${frame.scope}"`);
+    }
+    join.arrivals[place] = value;
+    if (join.isDecided) return;
+    const decision = decideJoin(node.join, join.arrivals);
+    if (decision.kind === "wait") return;
+    join.isDecided = true;
+    if (node.in.length > 1) this.record.joined(index, frame.scope, join.arrivals, decision);
+    if (decision.kind === "fire") {
+      this.#activate(index, frame, inputFromEdges(this.ir, node, frame, join.arrivals));
+    } else {
+      this.#skip(index, node, frame, decision.value);
+    }
+  }
+
+  /** A skipped head takes its whole loop with it; a skipped latch ends its loop. */
+  #skip(index: number, node: IrNode, frame: Frame, value: "dead" | "failed"): void {
+    const [outer] = node.head_of;
+    const loop = outer === undefined ? undefined : this.ir.loops[outer];
+    if (loop) {
+      for (const inside of loop.body) this.record.skipped(inside, frame.scope);
+      return this.#send(nodeAt(this.ir, loop.latch), frame, () => value);
+    }
+    this.record.skipped(index, frame.scope);
+    if (node.latch_of !== null) {
+      frame.end();
+      this.record.loopEnded(index, frame.scope);
+    }
+    this.#send(node, frame, () => value);
+  }
+}
+
+/** The loop in whose frame a node's join lives: a head's join is outside of its loops. */
+function joinLoop(ir: Ir, node: IrNode): number | null {
+  const [outer] = node.head_of;
+  return outer === undefined ? node.loop : (ir.loops[outer]?.parent ?? null);
+}
+
+/** What goes along error and timeout edges. */
+function errorValue({ code, message }: HandlerError, node: IrNode, attempts: number): Json {
+  return { error: { code, message, node: node.id, attempts } };
+}
+
+/** As it comes back from where outputs are kept: JSON, shared with nobody. */
+function asStored(output: Json): Json {
+  return JSON.parse(JSON.stringify(output)) as Json;
+}
