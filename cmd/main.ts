@@ -93,6 +93,7 @@ function buildProgram(): Command {
   addFileCommands(program);
   addRunCommands(program);
   addOperationCommands(program);
+  addHandCommands(program);
   addLetterCommands(program);
   addRoleCommands(program);
   return program;
@@ -199,6 +200,35 @@ function addOperationCommands(program: Command): void {
   define(program, "pauses", "workflows and queues that are paused", SERVICES, async (c) =>
     (await load()).pauses(c),
   );
+}
+
+function addHandCommands(program: Command): void {
+  const node = program.command("node").description("settle a step of a live run by hand");
+  const load = () => import("./commands/node.ts");
+  const acts = {
+    complete: "end it with an output",
+    fail: "end it with an error",
+    skip: "go on as if it had not been reached",
+    retry: "try it again at once",
+  } as const;
+  for (const [action, about] of Object.entries(acts) as [keyof typeof acts, string][]) {
+    const usage = `${action} <run> <node>`;
+    const command = define(node, usage, about, SERVICES, async (c, [run, id], flags) =>
+      (await load()).settleNode(c, action, run ?? "", id ?? "", flags),
+    )
+      .option("--scope <scope>", "round of a loop, e.g. 4:2")
+      .option("--element <home>", "element of a map, e.g. 3:17")
+      .option("--as <who>", "who does it; kept in the audit")
+      .option("--reason <text>", "why; kept in the audit");
+    if (action === "complete") {
+      command.option("--output <json>", "JSON, @file, or - for standard input");
+    } else if (action === "fail") {
+      command.option("--code <code>", "the error's code", "FAILED_BY_HAND");
+    }
+  }
+  define(program, "audit [run]", "what was done by hand", SERVICES, async (c, [run], flags) =>
+    (await load()).audit(c, run, flags),
+  ).option("--limit <n>", "how many", "20");
 }
 
 function addLetterCommands(program: Command): void {

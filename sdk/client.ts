@@ -98,7 +98,8 @@ export class Client {
     this.#clock = options.clock ?? systemClock;
     const { redis, db } = this;
     const deployment = (): Promise<{ id: string; partitions: number }> => this.deployment();
-    this.operations = new Operations({ redis, db, clock: this.#clock, deployment });
+    const irOf = (hash: string): Promise<Ir> => this.irOf(hash);
+    this.operations = new Operations({ redis, db, clock: this.#clock, deployment, irOf });
     this.#submitter = new Submitter({
       commands,
       openReader: () => openRedis(redisUrl, "client:replies", submitTimeoutMs),

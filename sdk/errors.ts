@@ -14,6 +14,7 @@ export const ERRORS = {
   GV_RUN_NOT_FOUND: { retryable: false, exit: 1 },
   GV_RUN_ENDED: { retryable: false, exit: 1 },
   GV_RUN_STATUS_REFUSED: { retryable: false, exit: 1 },
+  GV_NODE_STATUS_REFUSED: { retryable: false, exit: 1 },
   GV_NOT_PAUSED: { retryable: false, exit: 1 },
   GV_DEAD_LETTER_NOT_FOUND: { retryable: false, exit: 1 },
   GV_REDIS_UNAVAILABLE: { retryable: true, exit: 3 },

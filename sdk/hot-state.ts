@@ -98,7 +98,7 @@ export class HotState {
         this.#park(t, node, tMs);
         break;
       case "node.activated":
-        this.#resume(node, false);
+        this.#resume(node, false, t.a);
         break;
       case "node.resumed":
         this.#answered(t, node, scope);
@@ -107,8 +107,8 @@ export class HotState {
         this.#decision(node, t.v as Decision);
         break;
       case "node.skipped":
-        this.#set(node, scope, "s", 1, t.v === "X" ? "X" : "D");
-        this.#effects(this.#planner.skip(node, t.v === "X" ? "X" : "D"), scope);
+        this.#set(node, scope, "s", t.a ?? 1, t.v === "X" ? "X" : "D");
+        this.#effects(this.#planner.spread(node, scope, t.v === "X" ? "X" : "D"), scope);
         break;
       case "join.decided":
         this.#decided(t, node, scope);
@@ -185,10 +185,11 @@ export class HotState {
     }
   }
 
-  #resume(node: number, isResumed: boolean): void {
+  #resume(node: number, isResumed: boolean, attempt?: number): void {
     const token = this.tokens.get(node);
     if (token !== undefined) {
-      this.tokens.set(node, { ...token, state: "a", timer: null, isResumed });
+      const tried = attempt ?? token.attempt;
+      this.tokens.set(node, { ...token, state: "a", attempt: tried, timer: null, isResumed });
     }
   }
 
@@ -212,12 +213,16 @@ export class HotState {
     if (answer?.kind === "callback") {
       this.#answer(node, wait, `${JSON.stringify(answer.id)}\x1ec\x1e`);
     }
-    this.#resume(node, true);
+    this.#resume(node, true, t.a);
     this.over.set(node, waitOver(t.a ?? 1, scope));
     const token = this.tokens.get(node);
     if (token !== undefined && answer !== undefined) {
       delete token.wait;
-      token.answer = answer;
+      if (answer.kind === "manual" && answer.action === "skip") {
+        this.#set(node, scope, "k", token.attempt, "D");
+      } else {
+        token.answer = answer;
+      }
     }
   }
 

@@ -13,6 +13,7 @@ export * from "./profile.ts";
 export * from "./redis/complete-tokens.ts";
 export type { Redis } from "ioredis";
 export * from "./redis/connect.ts";
+export * from "./redis/intervene.ts";
 export * from "./redis/lease-scripts.ts";
 export * from "./redis/pause-scripts.ts";
 export * from "./redis/run-scripts.ts";

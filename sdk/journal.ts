@@ -74,6 +74,8 @@ export interface Transition {
   /** Who did it and why, where somebody did. */
   by?: string;
   why?: string;
+  /** Of what was done by hand: the token's record before, state and attempt. */
+  was?: string;
   /** counter.adjusted: delta and counter. */
   d?: number;
   c?: number;

@@ -6,35 +6,56 @@
  * of paused queues (supervisor/pauses.ts).
  */
 import type { Redis } from "ioredis";
+import type { Ir, Json } from "../compiler/ir.ts";
 import type { Clock } from "./clock.ts";
 import { GavotteError } from "./errors.ts";
 import { globalKeys, partitionOf } from "./keys.ts";
 import {
   EVERY_VERSION,
   isPaused,
+  listAudit,
   listPauses,
   putPause,
   readRun,
   removePause,
   resumePause,
+  type AuditEntry,
   type Database,
   type Pause,
   type RunRow,
 } from "./postgres/index.ts";
+import { findNode, interveneToken } from "./redis/intervene.ts";
 import { pauseRun, resumeRun, type Note } from "./redis/pause-scripts.ts";
 import { ScriptRunner } from "./redis/script-runner.ts";
+import type { ManualAnswer } from "./waits.ts";
 
 export interface OperationsOptions {
   redis: Redis;
   db: Database;
   clock: Clock;
   deployment(): Promise<{ id: string; partitions: number }>;
+  irOf(hash: string): Promise<Ir>;
 }
 
 /** A workflow to pause: every version of it, unless one is named. */
 export interface WorkflowName {
   name: string;
   version?: string;
+}
+
+/** What is to become of a node's token. */
+export interface NodeOrder {
+  action: ManualAnswer["action"];
+  /** complete: the node's output, null without it. */
+  output?: Json;
+  /** fail: the node's error. */
+  error?: { code: string; message: string };
+  /** Which rounds of loops; without it, the active one. */
+  scope?: string;
+  /** Map element that the node is in, e.g. `3:17`. */
+  element?: string;
+  by: string;
+  why?: string;
 }
 
 export class Operations {
@@ -104,6 +125,45 @@ export class Operations {
     await this.#o.redis.srem(globalKeys.pausedQueues, queue);
   }
 
+  /**
+   * Settles a node's open token by hand - ready, executing, waiting or retrying - or tries it again at
+   * once; resolves with its attempt when a worker has been told. What a worker finishes first counts.
+   * Throws GV_RUN_NOT_FOUND, GV_BAD_INPUT, GV_RUN_STATUS_REFUSED, GV_NODE_STATUS_REFUSED.
+   */
+  async intervene(runId: string, nodeId: string, order: NodeOrder): Promise<number> {
+    const row = await this.#row(runId);
+    const root = await this.#o.irOf(row.irHash);
+    const found = findNode(root, nodeId, order.element ?? "");
+    if (found === null) {
+      const message = `workflow ${row.workflow} has no node "${nodeId}"`;
+      throw new GavotteError("GV_BAD_INPUT", message);
+    }
+    const scripts = await this.scripts(runId);
+    const queue = row.namespace + (found.ir.queues[found.node.queue] ?? "");
+    const { action, output, error, by, why, scope = null, element: home = "" } = order;
+    const answer = await interveneToken(scripts, {
+      ...{ runId, home, node: found.index, scope },
+      queueKey: scripts.keys.queue(queue, row.priority),
+      answer: {
+        ...{ kind: "manual", action, by },
+        ...(action === "complete" && { output: output ?? null }),
+        ...(action === "fail" && error !== undefined && { error }),
+        ...(why !== undefined && { why }),
+      },
+    });
+    if (answer.kind === "done") {
+      return answer.attempt;
+    }
+    throw answer.kind === "gone" || answer.kind === "run_refused"
+      ? refused(runId, "changed", "status" in answer ? answer.status : row.status)
+      : notOpen(nodeId, answer.kind, answer.state);
+  }
+
+  /** What was done by hand, newest first. */
+  audit(filter: { runId?: string; limit: number }): Promise<AuditEntry[]> {
+    return listAudit(this.#o.db, filter);
+  }
+
   /** Workflows and queues that are paused. */
   pauses(): Promise<Pause[]> {
     return listPauses(this.#o.db);
@@ -136,6 +196,21 @@ export class Operations {
 function refused(runId: string, what: string, status: string): GavotteError {
   const message = `run ${runId} is ${status.toUpperCase()} and cannot be ${what}`;
   return new GavotteError("GV_RUN_STATUS_REFUSED", message, { details: { status } });
+}
+
+const STATES: { [state: string]: string } = {
+  ...{ "": "not reached", c: "completed", f: "failed", s: "skipped", k: "being skipped" },
+  ...{ w: "waiting", a: "active in another scope", r: "retrying in another scope" },
+};
+
+function notOpen(node: string, kind: "not_open" | "not_retryable", state: string): GavotteError {
+  const is = STATES[state] ?? state;
+  const message =
+    kind === "not_retryable"
+      ? `node "${node}" is ${is} and not executing: complete, fail or skip it instead`
+      : `node "${node}" is ${is}: only a node that is ready, executing, waiting or retrying can be ` +
+        "settled by hand; a run that failed can be redriven";
+  return new GavotteError("GV_NODE_STATUS_REFUSED", message, { details: { status: is } });
 }
 
 function notPaused(what: string): GavotteError {

@@ -102,6 +102,20 @@ export class Planner {
     });
   }
 
+  /**
+   * Effects of a `skip` token in its scope: of a join that was skipped, or of a node that was active
+   * and is skipped by hand. They differ for the head of a loop: a join that is skipped was not
+   * entered, so its loop dies with it; an active head stands inside its round.
+   */
+  spread(node: number, scope: string, value: "D" | "X"): EffectPlan {
+    const { head_of, out, latch_of } = this.#node(node);
+    const depth = scope === "" ? 0 : scope.split("/").length;
+    const isInside = head_of.length > 0 && depth === this.#depths[node];
+    return isInside
+      ? this.end(node, value.repeat(out.length), latch_of !== null)
+      : this.skip(node, value);
+  }
+
   #memo(key: string, make: () => EffectPlan): EffectPlan {
     let plan = this.#plans.get(key);
     if (plan === undefined) {

@@ -50,7 +50,19 @@ export type WaitAnswer =
   | { kind: "approval"; approved: boolean; decisions: Decision[] }
   | { kind: "timeout"; of?: "queue" | "node" }
   | { kind: "child"; run: string; status: string }
-  | { kind: "manual"; output?: Json };
+  | ManualAnswer;
+
+/** What somebody decided about a token by hand, and who (scripts/intervene_token.lua). */
+export interface ManualAnswer {
+  kind: "manual";
+  action: "complete" | "fail" | "skip" | "retry";
+  /** complete: the node's output. */
+  output?: Json;
+  /** fail: the node's error. */
+  error?: { code: string; message: string };
+  by: string;
+  why?: string;
+}
 
 export interface WaitAddress {
   /** Run, or `<run>!<home>` of a map element. */

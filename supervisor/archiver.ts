@@ -18,6 +18,7 @@ import {
   advanceCursor,
   changeApprovals,
   changeRuns,
+  insertAudit,
   insertDeadLetters,
   insertSegments,
   readCursor,
@@ -30,6 +31,7 @@ import {
 import type { Certifier } from "./certify.ts";
 import type { SupervisorContext } from "./context.ts";
 import { Finaliser, type Finalised } from "./finalise.ts";
+import { auditEntries } from "./fold-audit.ts";
 import { foldBlock, segmentsOf, type BlockFold } from "./fold-block.ts";
 import { Loop } from "./loop.ts";
 import { readRecord, type RawRecord } from "./records.ts";
@@ -229,6 +231,11 @@ export class Archiver extends Loop {
     const { context, partition } = this.#options;
     const letters = await this.#letters(fold);
     const approvals = await this.#approvals(fold, done);
+    const audit = auditEntries(
+      partition,
+      fold.audit,
+      await this.#finaliser.irsOf(fold, fold.audit),
+    );
     await context.db.transaction(async (tx) => {
       if (!(await advanceCursor(tx, from, block.to))) {
         throw new CursorMoved();
@@ -237,6 +244,7 @@ export class Archiver extends Loop {
       await changeRuns(tx, done.changes);
       await insertDeadLetters(tx, letters);
       await changeApprovals(tx, approvals);
+      await insertAudit(tx, audit);
     });
   }
 

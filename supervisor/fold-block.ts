@@ -7,6 +7,7 @@
  */
 import type { RunError, RunStatus, Transition } from "../sdk/internal.ts";
 import type { ApprovalChanges, Segment } from "../sdk/postgres/index.ts";
+import { foldAudit, type AuditFold } from "./fold-audit.ts";
 import { foldApproval } from "./fold-approvals.ts";
 import { splitTransitions, type RawRecord } from "./records.ts";
 
@@ -47,6 +48,7 @@ export interface BlockFold {
   runs: Map<string, RunFold>;
   dead: DeadToken[];
   approvals: ApprovalChanges;
+  audit: AuditFold[];
   /** Runs that a script could write only in part. */
   suspects: string[];
   /** When the next of the timers that the block armed is due. */
@@ -60,6 +62,7 @@ export function foldBlock(records: readonly RawRecord[]): BlockFold {
     runs: new Map(),
     dead: [],
     approvals: { opened: [], decisions: [], closed: [] },
+    audit: [],
     suspects: [],
     dueMs: null,
     transitions: 0,
@@ -81,6 +84,10 @@ export function foldBlock(records: readonly RawRecord[]): BlockFold {
         foldRun(block, run, transition, text, record.t);
       } else if (transition.w !== undefined || transition.v !== undefined) {
         foldApproval(block.approvals, transition, "", position, record.t);
+      }
+      if (transition.by !== undefined || typeof transition.v === "object") {
+        const entry = foldAudit(transition, position, record.t);
+        block.audit.push(...(entry === null ? [] : [entry]));
       }
     });
   }

@@ -77,17 +77,18 @@ export class Executor {
     }
     const data = this.input(p, node);
     const full = this.vars(p, token.node, node, data);
-    const input = resolveInput(node, full, data);
+    const answer = token.answer === undefined ? null : (JSON.parse(token.answer) as WaitAnswer);
+    // What somebody decided by hand holds, also for a node whose config cannot be evaluated.
+    const input = answer?.kind === "manual" ? data : resolveInput(node, full, data);
     const vars = input === data ? full : { ...full, data: input };
-    return { vars, input, settled: this.#withoutWork(p, vars, input, nowMs) };
+    const settled =
+      answer === null ? this.#withoutWork(p, vars, input, nowMs) : this.answer(p, vars, answer);
+    return { vars, input, settled };
   }
 
   /** The item of a token that waits or has waited; null: the node is to be executed. */
   #withoutWork(p: Prepared, vars: Vars, input: Json, nowMs: number): CompletionItem | null {
     const { token, node } = p;
-    if (token.answer !== undefined) {
-      return this.answer(p, vars, JSON.parse(token.answer) as WaitAnswer);
-    }
     if (isWaiting(node)) {
       return this.await(p, vars);
     }
@@ -187,7 +188,7 @@ export class Executor {
   spread(p: Prepared): CompletionItem {
     const item = this.item(p);
     const value = p.token.skipValue ?? "D";
-    const plan = p.profile.planner.skip(p.token.node, value);
+    const plan = p.profile.planner.spread(p.token.node, p.token.scope, value);
     item.results.push({ ...this.#base(p, p.token.node), op: "S", value, plan });
     return item;
   }

@@ -1,6 +1,7 @@
 /** The face of what the engine asks of Postgres. The worker and its users do not load it. */
 export * from "./admission.ts";
 export * from "./approvals.ts";
+export * from "./audit.ts";
 export * from "./connect.ts";
 export * from "./dead-letters.ts";
 export * from "./definitions.ts";

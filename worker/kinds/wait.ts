@@ -5,7 +5,7 @@
 import type { IrNode, Json } from "../../compiler/ir.ts";
 import { compileTemplate } from "../../condition/index.ts";
 import type { Template, Vars } from "../../condition/index.ts";
-import { misfit, type WaitAnswer, type WaitInfo } from "../../sdk/internal.ts";
+import { misfit, type ManualAnswer, type WaitAnswer, type WaitInfo } from "../../sdk/internal.ts";
 import { badInput, ExecutionError, fill, perNode } from "./kind.ts";
 
 /** More names than this are a group: give the group a name. */
@@ -104,10 +104,22 @@ export function answered(node: IrNode, answer: WaitAnswer): Json {
     case "approval":
       return outcome(node, answer);
     case "manual":
-      return answer.output ?? null;
+      return byHand(answer);
     case "child":
       throw badInput(node, "a child run's end is no answer to this node");
   }
+}
+
+function byHand({ action, output, error, by, why }: ManualAnswer): Json {
+  if (action === "fail") {
+    const said = why === undefined ? "" : `: ${why}`;
+    const { code, message } = error ?? {
+      code: "FAILED_BY_HAND",
+      message: `failed by ${by}${said}`,
+    };
+    throw new ExecutionError(code, message, { retryable: false });
+  }
+  return output ?? null;
 }
 
 /** `by` and `data` are one person's where one decided, lists where several did. */

@@ -1,0 +1,86 @@
+--[[
+intervene_token -- somebody settles a token of a live run by hand: complete, fail, skip, retry.
+
+Atomic because the token's record, its timer and its entry belong together. Edges are decided by a
+worker: the token becomes a ready one that carries what is to become of it. A token that somebody
+is executing gets the next attempt, so that his failure does not count any more; whichever success
+comes first wins.
+
+KEYS
+  1  ev        stream  gv:{p}:ev                     journal, appends
+  2  meta      hash    gv:{p}:meta                   epoch, tail; reads and writes
+  3  timers    zset    gv:{p}:timers                 removes the token's
+  4  run       hash    gv:{p}:run:<id>               status; reads. Its list `held`, appends
+  5  unit      hash    gv:{p}:run:<unit>             the token's hash; reads and writes
+  6  signals   hash    gv:{p}:run:<id>:signals       takes the token off who waits
+  7  queue     stream  gv:{p}:q:*                    the node's queue; appends
+ARGV
+  1  epoch     partition epoch
+  2  nonce     random, names this call's journal record
+  3  unit_id   run, or <run>!<home>
+  4  node      index
+  5  scope     of the token, "*" whichever is active
+  6  action    complete, fail, skip, retry
+  7  answer    JSON {"kind":"manual","action":…}: payload of the entry, and `v` in the journal
+RETURNS array
+  {0, attempt} done, {-1} RUN_GONE, {-2, status} the run's status does not allow it,
+  {-3, record state} the node has no token that can be settled ("" none at all),
+  {-4, state} retry of a token that waits for somebody, {-100} EPOCH
+EMITS     node.resumed node.activated
+REPEAT    as a new order: a token that is still not settled gets one entry more
+COST      O(1)
+]]
+--- @include "partition"
+--- @include "scope"
+--- @include "token"
+--- @include "waiters"
+--- @include "held"
+local ev, meta, timers, run, unit, signals, queue = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
+local nonce, unit_id, node, wanted, action, answer = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
+
+if not open_partition(meta, ARGV[1]) then
+  return { -100 }
+end
+local status = redis.call("HGET", run, "s")
+if not status then
+  return { -1 }
+elseif status ~= "running" and status ~= "paused" then
+  return { -2, status }
+end
+local have = redis.call("HMGET", unit, "n" .. node, "d" .. node, "w" .. node, "e", "ir")
+if not have[1] then
+  return { -3, "" }
+end
+local state, attempt, scope, arrivals = parse_record(have[1])
+if not string.find("arwm", state, 1, true) or (wanted ~= "*" and wanted ~= scope)
+  or not scope_is_current(unit, scope) then
+  return { -3, state }
+elseif action == "retry" and state ~= "a" and state ~= "r" then
+  return { -4, state }
+end
+local was = state .. attempt
+attempt = state == "a" and attempt + 1 or attempt
+local kind, payload, becomes, event = "v", answer, "a", "node.resumed"
+if action == "retry" then
+  kind, payload, event = "", "", "node.activated"
+elseif action == "skip" then
+  kind, payload, becomes = "k", "D", "k"
+end
+journal('{"r":"' .. unit_id .. '","e":"' .. event .. '","n":' .. node .. ',"s":"' .. scope .. '","a":' .. attempt
+  .. ',"was":"' .. was .. '","v":' .. answer .. "}")
+redis.call("HSET", unit, "n" .. node, becomes .. attempt .. "|" .. scope .. "|" .. (becomes == "k" and "D" or arrivals))
+if action ~= "retry" then
+  redis.call("HSET", unit, "w" .. node, "=" .. attempt .. "|" .. scope)
+end
+if have[2] then
+  redis.call("HDEL", unit, "d" .. node)
+  redis.call("ZREM", timers, have[2])
+end
+local name = state == "w" and string.match(have[3] or "", "^([^\31]+)\31")
+if name then
+  drop_waiter(signals, name, node, home_of(unit_id))
+end
+dispatch(status == "paused", unit, queue,
+  pack_entry(unit_id, have[4], node, scope, attempt, have[5], kind, kind == "k" and "" or arrivals, payload))
+close_partition(ev, meta, nonce)
+return { 0, attempt }

@@ -1,0 +1,127 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { miniIr } from "../../test/harness/mini-ir.ts";
+import { openTestPartition, type TestPartition } from "../../test/harness/partition.ts";
+import { TokenPlayer } from "../../test/harness/tokens.ts";
+import type { Ir } from "../../compiler/ir.ts";
+import type { ReadyToken } from "../entry.ts";
+import { HotState, hotFields } from "../hot-state.ts";
+import { parseJournalRecord } from "../journal.ts";
+import type { ManualAnswer } from "../waits.ts";
+import { COMPLETION } from "./complete-tokens.ts";
+import { interveneToken, type InterventionAnswer } from "./intervene.ts";
+
+let p: TestPartition;
+let serial = 0;
+
+beforeAll(async () => {
+  p = await openTestPartition();
+});
+afterAll(() => p.close());
+beforeEach(() => p.reset());
+
+async function player(ir: Ir): Promise<TokenPlayer> {
+  serial += 1;
+  const play = new TokenPlayer(p, await p.publish(ir, `hash-${serial}`), `run-${serial}`);
+  expect(await play.start()).toBe(0);
+  return play;
+}
+
+function order(
+  run: TokenPlayer,
+  id: string,
+  action: ManualAnswer["action"],
+  scope: string | null = null,
+): Promise<InterventionAnswer> {
+  const node = run.profile.ir.nodes.findIndex((one) => one.id === id);
+  const answer: ManualAnswer = { kind: "manual", action, by: "ann" };
+  const queueKey = run.profile.queueKeys[0] as string;
+  return interveneToken(p.scripts, { runId: run.runId, home: "", node, scope, queueKey, answer });
+}
+
+/** The entry that an order has made. */
+async function ordered(run: TokenPlayer, kind: ReadyToken["kind"]): Promise<ReadyToken> {
+  const found = (await run.read()).find((token) => token.kind === kind);
+  return found as ReadyToken;
+}
+
+async function folded(run: TokenPlayer): Promise<{ [field: string]: string }> {
+  const state = new HotState(run.profile.ir);
+  const entries = await p.redis.xrange(p.scripts.keys.ev, "-", "+");
+  for (const [id, fields] of entries) {
+    const record = parseJournalRecord(id, fields);
+    record.transitions.forEach((t) => state.apply(t, record.t));
+  }
+  const more = { epoch: 1, irHash: "", input: {}, namespace: "", priority: "normal" };
+  return { ...hotFields(state, more), c: String(state.counter) };
+}
+
+const tokens = (of: { [field: string]: string }): [string, string][] =>
+  Object.entries(of)
+    .filter(([field]) => /^([nwjl]\d+|c|s)$/.test(field))
+    .sort(([a], [b]) => (a < b ? -1 : 1));
+
+const chain = miniIr(["a", "b"], [["a", "b"]]);
+const loop = miniIr(
+  ["h", "x", "l", "o"],
+  [
+    ["h", "x"],
+    ["x", "l"],
+    ["l", "o"],
+  ],
+  { loops: [{ head: 0, latch: 2, body: [0, 1, 2], parent: null }] },
+);
+
+describe("an order for an open token", () => {
+  it("gives one in execution the next attempt: the failure of the earlier one is stale", async () => {
+    const run = await player(chain);
+    const a = await run.take("a");
+    expect(await order(run, "a", "complete")).toEqual({ kind: "done", attempt: 2 });
+    const failure = { op: "X" as const, value: '{"error":{"code":"E"}}' };
+    expect(await run.settle(a, "", failure)).toBe(COMPLETION.attemptStale);
+    const told = await ordered(run, "answered");
+    expect(JSON.parse(told.answer ?? "")).toMatchObject({ action: "complete", by: "ann" });
+    expect(tokens(await folded(run))).toEqual(tokens(await run.hash()));
+    expect(await run.settle(told, "L")).toBe(COMPLETION.done);
+  });
+
+  it("takes the timer off one that waits for its retry", async () => {
+    const run = await player(chain);
+    const retry = { op: "R" as const, value: '{"error":{}}', delayMs: 60_000 };
+    await run.settle(await run.take("a"), "", retry);
+    expect(await order(run, "a", "retry")).toEqual({ kind: "done", attempt: 2 });
+    expect(await p.redis.zcard(p.scripts.keys.timers)).toBe(0);
+    expect(tokens(await folded(run))).toEqual(tokens(await run.hash()));
+    expect(await ordered(run, "run")).toMatchObject({ attempt: 2, node: 0 });
+  });
+
+  it.each(["h", "x", "l"])(
+    "skips %s inside a round: the loop ends and its unit is consumed",
+    async (id) => {
+      const run = await player(loop);
+      for (const before of ["h", "x"].slice(0, ["h", "x", "l"].indexOf(id))) {
+        await run.settle(await run.take(before), "L");
+      }
+      await run.take(id);
+      await order(run, id, "skip");
+      const skip = await ordered(run, "skip");
+      const plan = run.profile.planner.spread(skip.node, skip.scope, "D");
+      expect(tokens(await folded(run))).toEqual(tokens(await run.hash()));
+      expect(await run.settle(skip, "", { op: "S", value: "D", plan })).toBe(COMPLETION.done);
+      expect(await run.hash()).toMatchObject({ s: "completed", c: "0", l2: "e2:1" });
+      expect(tokens(await folded(run))).toEqual(tokens(await run.hash()));
+    },
+  );
+
+  it("is refused for another scope, a settled node, a run that is over or unknown", async () => {
+    const run = await player(chain);
+    const a = await run.take("a");
+    expect(await order(run, "a", "skip", "7:1")).toEqual({ kind: "not_open", state: "a" });
+    expect(await order(run, "b", "skip")).toEqual({ kind: "not_open", state: "" });
+    await run.settle(a, "L");
+    expect(await order(run, "a", "skip")).toEqual({ kind: "not_open", state: "c" });
+    await run.settle(await run.take("b"), "");
+    expect(await order(run, "b", "retry")).toEqual({ kind: "run_refused", status: "completed" });
+    await p.redis.del(p.scripts.keys.run(run.runId));
+    expect(await order(run, "b", "retry")).toEqual({ kind: "gone" });
+  });
+});

@@ -1,0 +1,71 @@
+/** Typed call of scripts/intervene_token.lua. */
+import type { Ir, IrNode, Json } from "../../compiler/ir.ts";
+import type { ManualAnswer } from "../waits.ts";
+import type { ScriptRunner } from "./script-runner.ts";
+
+export interface Intervention {
+  runId: string;
+  /** Home of the map element that the node is in, "" outside of maps. */
+  home: string;
+  node: number;
+  /** Null: whichever scope is active. */
+  scope: string | null;
+  queueKey: string;
+  answer: ManualAnswer;
+}
+
+/** `state`: of the token's record, "" if the node has none. */
+export type InterventionAnswer =
+  | { kind: "done"; attempt: number }
+  | { kind: "gone" }
+  | { kind: "run_refused"; status: string }
+  | { kind: "not_open" | "not_retryable"; state: string };
+
+/** Gives a token of a live run what is to become of it; a worker carries it out. */
+export async function interveneToken(
+  scripts: ScriptRunner,
+  order: Intervention,
+): Promise<InterventionAnswer> {
+  const { runId, home, node, scope, queueKey, answer } = order;
+  const k = scripts.keys;
+  const unit = home === "" ? runId : `${runId}!${home}`;
+  const keys = [k.ev, k.meta, k.timers, k.run(runId), k.run(unit), k.signals(runId), queueKey];
+  const args = [scripts.nonce(), unit, node, scope ?? "*", answer.action, JSON.stringify(answer)];
+  const reply = (await scripts.transition("interveneToken", keys, args)) as [number, never];
+  const [code, more] = reply;
+  switch (code) {
+    case 0:
+      return { kind: "done", attempt: more };
+    case -1:
+      return { kind: "gone" };
+    case -2:
+      return { kind: "run_refused", status: more };
+    default:
+      return { kind: code === -3 ? "not_open" : "not_retryable", state: more };
+  }
+}
+
+/** A node by its id: of the workflow, or of the body of the map that a home names. */
+export function findNode(
+  root: Ir,
+  id: string,
+  home: string,
+): { ir: Ir; index: number; node: IrNode } | null {
+  let ir = root;
+  for (const element of home === "" ? [] : home.split("/")) {
+    ir = ir.nodes[Number(element.split(":")[0])]?.body ?? ir;
+  }
+  const index = ir.nodes.findIndex((node) => node.id === id);
+  const node = ir.nodes[index];
+  return node === undefined ? null : { ir, index, node };
+}
+
+/** What a manual answer says, for the audit. */
+export function outcomeOf(answer: ManualAnswer): Json {
+  const { action, output, error } = answer;
+  return {
+    action,
+    ...(output === undefined ? {} : { output }),
+    ...(error === undefined ? {} : { error: { ...error } }),
+  };
+}
