@@ -118,6 +118,9 @@ function addFileCommands(program: Command): void {
   define(program, "explain [code]", "what a diagnostic code means", [], async (c, [code]) =>
     (await import("./commands/explain.ts")).explain(c, code),
   );
+  define(program, "schema", "the JSON Schema of workflow files", [], async (c, _args, flags) =>
+    (await import("./commands/schema.ts")).schema(c, flags),
+  ).option("--kind <type>", "of the config of this node type instead");
 }
 
 function addRunCommands(program: Command): void {

@@ -37,44 +37,59 @@ const retry = {
   type: "object",
   properties: {
     max_attempts: {
+      description: "Executions in all, the first one included. 1 without it.",
       type: "integer",
       minimum: 1,
       maximum: 100,
       "x-expect": "an integer from 1 to 100",
     },
-    backoff_ms: nonNegative,
-    backoff_multiplier: { type: "number", minimum: 1, "x-expect": "a number from 1" },
-    max_backoff_ms: nonNegative,
+    backoff_ms: { ...nonNegative, description: "Wait before the second attempt; 1000." },
+    backoff_multiplier: {
+      description: "Each further wait is this many times the one before; 2.",
+      type: "number",
+      minimum: 1,
+      "x-expect": "a number from 1",
+    },
+    max_backoff_ms: { ...nonNegative, description: "No wait is longer; 60000." },
     jitter: {
+      description: "Share of each wait that is random, so that not all try at once; 0.2.",
       type: ["number", "boolean"],
       minimum: 0,
       maximum: 1,
       "x-expect": "a share from 0 to 1, or a boolean",
     },
-    on: errorCodes,
-    not_on: errorCodes,
-    condition: { type: ["string", "boolean"], "x-expect": "a CEL expression" },
+    on: { ...errorCodes, description: "Error codes that are tried again; all without it." },
+    not_on: { ...errorCodes, description: "Error codes that are not tried again." },
+    condition: {
+      description: "CEL over `error`: whether to try again.",
+      type: ["string", "boolean"],
+      "x-expect": "a CEL expression",
+    },
   },
   additionalProperties: false,
 } as const;
+
+const branchCondition = { type: ["string", "boolean"], "x-expect": "a CEL expression" } as const;
+const remark = { ...text, description: "For readers; it has no effect." } as const;
 
 const branch = {
   type: "object",
   properties: {
     rules: {
+      description: "Tried in this order; the first whose condition holds is taken.",
       type: "array",
       items: {
         type: "object",
         properties: {
-          condition: { type: ["string", "boolean"], "x-expect": "a CEL expression" },
-          next_nodes: nodeIds,
-          description: text,
+          condition: { ...branchCondition, description: "CEL over the node's `output`." },
+          next_nodes: { ...nodeIds, description: "Where to go if it holds." },
+          description: remark,
         },
         required: ["condition", "next_nodes"],
         additionalProperties: false,
       },
     },
-    default: nodeIds,
+    default: { ...nodeIds, description: "Where to go if no rule holds." },
   },
   required: ["rules"],
   additionalProperties: false,
@@ -85,7 +100,7 @@ const join = {
     { enum: ["all", "any"] },
     {
       type: "object",
-      properties: { count: positive },
+      properties: { count: { ...positive, description: "Arrivals that are waited for." } },
       required: ["count"],
       additionalProperties: false,
     },
@@ -98,7 +113,7 @@ const cache = {
     { type: "boolean" },
     {
       type: "object",
-      properties: { ttl_ms: positive },
+      properties: { ttl_ms: { ...positive, description: "How long an output is reused." } },
       additionalProperties: false,
     },
   ],
@@ -110,12 +125,12 @@ const key = { type: "string", "x-expect": "a string, best with an expression in 
 const rateLimit = {
   type: "object",
   properties: {
-    key,
-    per_second: positive,
-    per_minute: positive,
-    per_hour: positive,
-    limit: positive,
-    per_ms: positive,
+    key: { ...key, description: "What is limited: one limit for each value." },
+    per_second: { ...positive, description: "How many in a second." },
+    per_minute: { ...positive, description: "How many in a minute." },
+    per_hour: { ...positive, description: "How many in an hour." },
+    limit: { ...positive, description: "How many in `per_ms`." },
+    per_ms: { ...positive, description: "The time for `limit`." },
   },
   oneOf: [
     { required: ["per_second"] },
@@ -131,9 +146,13 @@ const rateLimit = {
 const concurrency = {
   type: "object",
   properties: {
-    key,
-    limit: positive,
-    on_conflict: { enum: ["queue", "reject", "cancel_running"] },
+    key: { ...key, description: "Runs with the same value count together." },
+    limit: { ...positive, description: "Runs at one time; 1 without it." },
+    on_conflict: {
+      description:
+        "What happens to a run over the limit: it waits, is refused, or ends the others.",
+      enum: ["queue", "reject", "cancel_running"],
+    },
   },
   additionalProperties: false,
 } as const;
@@ -149,7 +168,11 @@ const queueName = {
 const compensate = {
   ...functionName,
   type: ["string", "object"],
-  properties: { function_name: functionName, params: true, queue: queueName },
+  properties: {
+    function_name: { ...functionName, description: "The function that undoes the node's work." },
+    params: { description: "Its parameters; templates are filled in." },
+    queue: { ...queueName, description: "Queue whose workers execute it." },
+  },
   required: ["function_name"],
   additionalProperties: false,
   "x-expect": "the name of a function, or an object with `function_name` and `params`",
@@ -158,22 +181,30 @@ const compensate = {
 const node = {
   type: "object",
   properties: {
-    id: nodeId,
-    type: { type: "string", "x-expect": `one of ${TYPE_NAMES.join(", ")}` },
-    config: { type: "object" },
-    timeout_ms: { ...positive, type: ["integer", "null"] },
-    retry,
-    queue: queueName,
-    queue_timeout_ms: positive,
-    rate_limit: rateLimit,
-    compensate,
-    join,
-    wait_for_all: { type: "boolean" },
+    id: { ...nodeId, description: "Unique in the workflow; edges and `ctx.<id>` name it." },
+    type: {
+      description: "What the node does; it decides what `config` holds.",
+      type: "string",
+      "x-expect": `one of ${TYPE_NAMES.join(", ")}`,
+    },
+    config: { type: "object", description: "What the node's type needs to know." },
+    timeout_ms: {
+      ...positive,
+      type: ["integer", "null"],
+      description: "How long one attempt may take.",
+    },
+    retry: { ...retry, description: "Whether and when a failed attempt is followed by another." },
+    queue: { ...queueName, description: "Queue whose workers execute the node." },
+    queue_timeout_ms: { ...positive, description: "How long it may wait for a worker." },
+    rate_limit: { ...rateLimit, description: "How often nodes of this key may start." },
+    compensate: { ...compensate, description: "What undoes the node's work if the run fails." },
+    join: { ...join, description: "How many in-edges it waits for: all, any, or a number." },
+    wait_for_all: { type: "boolean", description: "Older spelling of `join`: all or any." },
     // Its inside is checked with the kinds, where a missing limit has a code of its own.
-    loop: { type: "object" },
-    branch,
-    cache,
-    description: text,
+    loop: { type: "object", description: "After its own work, another round or on." },
+    branch: { ...branch, description: "Where to go from here, without edges." },
+    cache: { ...cache, description: "Reuse an earlier output for an equal input." },
+    description: remark,
   },
   required: ["id", "type"],
   additionalProperties: false,
@@ -182,17 +213,27 @@ const node = {
 const edge = {
   type: "object",
   properties: {
-    from: nodeId,
-    to: nodeId,
-    condition,
-    on: { enum: ["success", "error", "timeout", "always"] },
-    description: text,
+    from: { ...nodeId, description: "Id of the node it starts at." },
+    to: { ...nodeId, description: "Id of the node it leads to." },
+    condition: { ...condition, description: "CEL over `output` of `from`; taken if it holds." },
+    on: {
+      description: "After which end of `from`; success without it.",
+      enum: ["success", "error", "timeout", "always"],
+    },
+    description: remark,
   },
   required: ["from", "to"],
   additionalProperties: false,
 } as const;
 
+const edges = {
+  description: "What follows what.",
+  type: "array",
+  items: edge,
+} as const;
+
 const nodes = {
+  description: "The steps, in any order.",
   type: "array",
   items: node,
   minItems: 1,
@@ -205,9 +246,21 @@ export const BODY_NODE_SCHEMA = { ...node, required: ["type"] } as const;
 /** `do` of a map, written as a graph. */
 export const BODY_GRAPH_SCHEMA = {
   type: "object",
-  properties: { nodes, edges: { type: "array", items: edge }, output: true, description: text },
+  properties: {
+    nodes,
+    edges,
+    output: { description: "Template of an element's result; without it, outputs of the leaves." },
+    description: remark,
+  },
   required: ["nodes"],
   additionalProperties: false,
+} as const;
+
+const METADATA = {
+  name: { ...text, description: "What the workflow is called; runs are listed by it." },
+  version: { ...version, description: "Yours to choose; `name@version` finds it again." },
+  description: remark,
+  tags: { ...tags, description: "Words to find it by." },
 } as const;
 
 export const DOCUMENT_SCHEMA = {
@@ -215,28 +268,41 @@ export const DOCUMENT_SCHEMA = {
   title: "Gavotte workflow",
   type: "object",
   properties: {
-    $schema: text,
+    $schema: { ...text, description: "Where this schema lies, for editors." },
     metadata: {
+      description: "What is known of the workflow as a whole.",
       type: "object",
-      properties: { name: text, version, description: text, tags },
+      properties: METADATA,
     },
-    name: text,
-    version,
-    description: text,
-    tags,
-    input_schema: { type: ["object", "boolean", "null"], "x-expect": "a JSON Schema" },
+    ...METADATA,
+    input_schema: {
+      description: "JSON Schema of a run's input, checked when a run is submitted.",
+      type: ["object", "boolean", "null"],
+      "x-expect": "a JSON Schema",
+    },
     nodes,
-    edges: { type: "array", items: edge },
-    output: true,
+    edges,
+    output: { description: "Template of the run's output; without it, the outputs of the leaves." },
     settings: {
+      description: "What holds for the whole run.",
       type: "object",
       properties: {
-        timeout_ms: { ...positive, type: ["integer", "null"] },
-        priority: { enum: ["high", "normal", "low"] },
-        failure: { enum: ["fail_fast", "continue"] },
-        fusion: { type: "boolean" },
-        concurrency,
-        rate_limit: rateLimit,
+        timeout_ms: {
+          ...positive,
+          type: ["integer", "null"],
+          description: "How long a run may take.",
+        },
+        priority: { enum: ["high", "normal", "low"], description: "Whose steps go first." },
+        failure: {
+          description: "After a failure nobody handles: end at once, or do what does not need it.",
+          enum: ["fail_fast", "continue"],
+        },
+        fusion: {
+          description: "False: also pure nodes and chains go through a queue.",
+          type: "boolean",
+        },
+        concurrency: { ...concurrency, description: "How many runs there are at one time." },
+        rate_limit: { ...rateLimit, description: "How often runs may start." },
       },
       additionalProperties: false,
     },

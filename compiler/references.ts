@@ -65,7 +65,8 @@ export interface FileContext {
 }
 
 /**
- * Check all expressions of a graph: the workflow's, or the body of a map. Without `graph` (there is a cycle) only what can be said of
+ * Check all expressions of a graph: the workflow's, or the body of a map. Without `graph` (there is
+ * a cycle) only what can be said of
  * an expression by itself, and whether the nodes that it names exist.
  */
 export class ReferenceChecker {

@@ -1,13 +1,12 @@
 /** The YAML library, loaded when there is YAML: most files of programs are JSON, and it is large. */
 import { createRequire } from "node:module";
-
-type Library = typeof import("yaml");
+import type * as Yaml from "yaml";
 
 const require = createRequire(import.meta.url);
-let loaded: Library | undefined;
+let loaded: typeof Yaml | undefined;
 
 /** The library. */
-export function yamlLibrary(): Library {
-  loaded ??= require("yaml") as Library;
+export function yamlLibrary(): typeof Yaml {
+  loaded ??= require("yaml") as typeof Yaml;
   return loaded;
 }

@@ -9,8 +9,9 @@ const transform: Kind = {
   schema: {
     type: "object",
     properties: {
-      expression: true,
+      expression: { description: "A CEL expression, or a value with templates in it." },
       transformation: {
+        description: "What is done to the input, by name.",
         enum: [
           ...["identity", "uppercase", "lowercase", "trim", "normalize"],
           ...["flatten", "sort", "unique", "keys", "values"],
@@ -32,8 +33,17 @@ const filter: Kind = {
   schema: {
     type: "object",
     properties: {
-      filter_expression: { type: "string", minLength: 1, "x-expect": "a CEL expression" },
-      items: orTemplate({ type: "array" }, "a list or a template"),
+      filter_expression: {
+        description: "CEL over `value` and `index`: which elements are kept.",
+        type: "string",
+        minLength: 1,
+        "x-expect": "a CEL expression",
+      },
+      items: orTemplate(
+        { type: "array" },
+        "a list or a template",
+        "The list; without it, the input.",
+      ),
       input: inputOverride,
     },
     required: ["filter_expression"],
@@ -49,10 +59,25 @@ const aggregate: Kind = {
   schema: {
     type: "object",
     properties: {
-      strategy: { enum: ["merge", "union", "concat", "collect"] },
-      operation: { enum: ["sum", "avg", "min", "max", "count", "group_by"] },
-      field: { type: "string", minLength: 1, "x-expect": "the name of a field" },
-      items: orTemplate({ type: "array" }, "a list or a template"),
+      strategy: {
+        description: "How values become one: objects merged, lists united or joined, or a list.",
+        enum: ["merge", "union", "concat", "collect"],
+      },
+      operation: {
+        description: "What is computed of the elements.",
+        enum: ["sum", "avg", "min", "max", "count", "group_by"],
+      },
+      field: {
+        description: "The field of each element that counts.",
+        type: "string",
+        minLength: 1,
+        "x-expect": "the name of a field",
+      },
+      items: orTemplate(
+        { type: "array" },
+        "a list or a template",
+        "The list; without it, the input.",
+      ),
       input: inputOverride,
     },
     oneOf: [{ required: ["strategy"] }, { required: ["operation"] }],

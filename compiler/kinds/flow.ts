@@ -11,7 +11,10 @@ export const DURATION_PATTERN =
 const TIMESTAMP_PATTERN =
   "^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d(?::\\d\\d(?:\\.\\d+)?)?(?:Z|[+-]\\d\\d:\\d\\d)$";
 
-const onNoMatch = { enum: ["error", "skip"] } as const;
+const onNoMatch = {
+  description: "If no edge holds and there is no default: fail, or end there.",
+  enum: ["error", "skip"],
+} as const;
 
 const conditional: Kind = {
   type: "conditional",
@@ -20,7 +23,7 @@ const conditional: Kind = {
   schema: {
     type: "object",
     properties: {
-      mode: { enum: ["first", "all"] },
+      mode: { enum: ["first", "all"], description: "Take the first edge that holds, or all." },
       on_no_match: onNoMatch,
       input: inputOverride,
     },
@@ -47,8 +50,8 @@ const loop: Kind = {
     type: "object",
     properties: {
       ...LOOP_PROPERTIES,
-      function_name: functionName,
-      params: true,
+      function_name: { ...functionName, description: "What is done in each round." },
+      params: { description: "Parameters of the function; templates are filled in." },
       input: inputOverride,
     },
   },
@@ -63,14 +66,20 @@ const delay: Kind = {
   schema: {
     type: "object",
     properties: {
-      delay_ms: orTemplate({ type: "number", minimum: 0 }, "milliseconds from 0, or a template"),
+      delay_ms: orTemplate(
+        { type: "number", minimum: 0 },
+        "milliseconds from 0, or a template",
+        "How long.",
+      ),
       duration: orTemplate(
         { type: "string", pattern: DURATION_PATTERN },
         "an ISO 8601 duration without months and years, such as PT1H30M, or a template",
+        "How long, such as PT1H30M.",
       ),
       until: orTemplate(
         { type: "string", pattern: TIMESTAMP_PATTERN },
         "a timestamp with its zone, such as 2026-01-31T08:00:00Z, or a template",
+        "Until when, such as 2026-01-31T08:00:00Z.",
       ),
       input: inputOverride,
     },

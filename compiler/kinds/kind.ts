@@ -15,7 +15,7 @@ export interface Kind {
   /** False: its name is known, compiling it is refused. */
   isSupported: boolean;
   /** Schema of the config; keys that are not in `properties` are warned of. */
-  schema: Schema & { readonly properties: { readonly [key: string]: Schema | true } };
+  schema: Schema & { readonly properties: { readonly [key: string]: Schema } };
   /** Config keys that hold bare CEL instead of templates, if they hold strings. */
   expressions: readonly string[];
   /** Names that expressions in the config may use besides the ones known everywhere. */
@@ -27,8 +27,9 @@ export interface Kind {
 }
 
 /** A schema, or a string with an expression in it. */
-export function orTemplate(schema: Schema, expect: string): Schema {
+export function orTemplate(schema: Schema, expect: string, description?: string): Schema {
   return {
+    ...(description === undefined ? {} : { description }),
     anyOf: [schema, { type: "string", pattern: "\\$\\{|\\{\\{" }],
     "x-expect": expect,
   };
@@ -41,4 +42,6 @@ export const nonEmptyText = {
 } as const;
 
 /** `config.input`: what the node takes as its input instead of its predecessor's output. */
-export const inputOverride = true;
+export const inputOverride = {
+  description: "What the node takes as its input, instead of what the edges bring.",
+} as const;

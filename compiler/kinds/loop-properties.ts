@@ -11,12 +11,17 @@ const nodeIds = {
  * the schema takes any value there.
  */
 export const LOOP_PROPERTIES = {
-  loop_back_to: nodeId,
-  condition: true,
-  max_iterations: true,
-  break_path: nodeIds,
-  timeout_path: nodeIds,
-  delay_ms: { type: "integer", minimum: 0, "x-expect": "an integer from 0" },
+  loop_back_to: { ...nodeId, description: "Where a round begins: this node, or one before it." },
+  condition: { description: "CEL over `output`: whether another round is wanted. Required." },
+  max_iterations: { description: "Rounds at most, from 1. Required." },
+  break_path: { ...nodeIds, description: "Where to go when no further round is wanted." },
+  timeout_path: { ...nodeIds, description: "Where to go when all rounds are used up." },
+  delay_ms: {
+    description: "Wait between rounds.",
+    type: "integer",
+    minimum: 0,
+    "x-expect": "an integer from 0",
+  },
 } as const;
 
 /** The property `loop` of a node of another type. */

@@ -12,12 +12,13 @@ const wait: Kind = {
     type: "object",
     properties: {
       signal: {
+        description: "Name of the signal that is waited for.",
         type: "string",
         pattern: "^[A-Za-z0-9_.:/-]+$",
         maxLength: 200,
         "x-expect": "the name of a signal (letters, digits and `_ . : / -`)",
       },
-      schema: jsonSchema,
+      schema: { ...jsonSchema, description: "JSON Schema of what the signal brings." },
       input: inputOverride,
     },
     required: ["signal"],
@@ -35,11 +36,20 @@ const human: Kind = {
   schema: {
     type: "object",
     properties: {
-      title: nonEmptyText,
-      description: { type: "string" },
-      assignees: orTemplate({ type: "array", items: nonEmptyText }, "a list of names"),
-      form: jsonSchema,
-      required: { type: "integer", minimum: 1, "x-expect": "an integer from 1" },
+      title: { ...nonEmptyText, description: "What is to be decided." },
+      description: { type: "string", description: "More about it, for whoever decides." },
+      assignees: orTemplate(
+        { type: "array", items: nonEmptyText },
+        "a list of names",
+        "Who may decide.",
+      ),
+      form: { ...jsonSchema, description: "JSON Schema of what is asked for." },
+      required: {
+        description: "Approvals that are needed.",
+        type: "integer",
+        minimum: 1,
+        "x-expect": "an integer from 1",
+      },
       input: inputOverride,
     },
   },

@@ -33,3 +33,9 @@ export function resolveType(name: string): NodeType | undefined {
   if (type) return type;
   return Object.hasOwn(ALIASES, name) ? ALIASES[name as keyof typeof ALIASES] : undefined;
 }
+
+/** All names of a type, its own first. */
+export function namesOf(type: NodeType): string[] {
+  const others = Object.entries(ALIASES).filter(([, meant]) => meant === type);
+  return [type, ...others.map(([name]) => name)];
+}

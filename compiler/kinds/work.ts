@@ -20,19 +20,19 @@ const secretText = { type: "string" } as const;
 const auth = {
   type: "object",
   properties: {
-    type: { enum: ["basic", "bearer", "api_key", "oauth2"] },
-    username: secretText,
-    password: secretText,
-    token: secretText,
-    header: secretText,
-    name: secretText,
-    in: { enum: ["header", "query"] },
-    key: secretText,
-    value: secretText,
-    token_url: secretText,
-    client_id: secretText,
-    client_secret: secretText,
-    scope: secretText,
+    type: { enum: ["basic", "bearer", "api_key", "oauth2"], description: "In which way." },
+    username: { ...secretText, description: "For basic." },
+    password: { ...secretText, description: "For basic; best `${secrets.NAME}`." },
+    token: { ...secretText, description: "For bearer; best `${secrets.NAME}`." },
+    header: { ...secretText, description: "For api_key: the header field that carries it." },
+    name: { ...secretText, description: "For api_key: the name it has." },
+    in: { enum: ["header", "query"], description: "For api_key: where it goes." },
+    key: { ...secretText, description: "For api_key; best `${secrets.NAME}`." },
+    value: { ...secretText, description: "For api_key: the same as `key`." },
+    token_url: { ...secretText, description: "For oauth2: where a token is fetched." },
+    client_id: { ...secretText, description: "For oauth2." },
+    client_secret: { ...secretText, description: "For oauth2; best `${secrets.NAME}`." },
+    scope: { ...secretText, description: "For oauth2: what is asked for." },
   },
   required: ["type"],
 } as const;
@@ -45,7 +45,13 @@ const functionKind: Kind = {
   isSupported: true,
   schema: {
     type: "object",
-    properties: { function_name: functionName, params: true, input: inputOverride },
+    properties: {
+      function_name: { ...functionName, description: "The registered function that is called." },
+      params: {
+        description: "Its parameters, templates filled in; without it, the other keys of config.",
+      },
+      input: inputOverride,
+    },
     required: ["function_name"],
   },
   expressions: [],
@@ -60,15 +66,20 @@ const httpKind: Kind = {
     type: "object",
     properties: {
       method: {
+        description: "GET without it.",
         type: "string",
         pattern: "^[A-Za-z]+$|\\$\\{",
         "x-expect": "an HTTP method",
       },
-      url: nonEmptyText,
-      query: orTemplate(scalarMap, "an object"),
-      headers: orTemplate(scalarMap, "an object"),
-      body: true,
-      auth: orTemplate(auth, "an object with `type` basic, bearer, api_key or oauth2"),
+      url: { ...nonEmptyText, description: "Where the request goes; a template mostly." },
+      query: orTemplate(scalarMap, "an object", "Added to the URL."),
+      headers: orTemplate(scalarMap, "an object", "Header fields of the request."),
+      body: { description: "A string as it is; anything else as JSON." },
+      auth: orTemplate(
+        auth,
+        "an object with `type` basic, bearer, api_key or oauth2",
+        "How to sign in.",
+      ),
       expected_status: orTemplate(
         {
           anyOf: [
@@ -78,8 +89,12 @@ const httpKind: Kind = {
           ],
         },
         'a status, a list of them, or a class such as "2xx"',
+        "Which statuses are a success; 2xx without it.",
       ),
-      response: { enum: ["auto", "json", "text"] },
+      response: {
+        description: "How the body is read; auto goes by its type.",
+        enum: ["auto", "json", "text"],
+      },
       input: inputOverride,
     },
     required: ["url"],
