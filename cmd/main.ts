@@ -11,6 +11,7 @@ import type { Context } from "./context.ts";
 import { EXIT, exitCodeOf, Interrupted, leave, onInterrupt } from "./exit.ts";
 import { Output } from "./output.ts";
 import { packageVersion } from "./version.ts";
+import { addWaitCommands } from "./wait-commands.ts";
 
 const output = new Output(process);
 const abort = new AbortController();
@@ -94,6 +95,7 @@ function buildProgram(): Command {
   addRunCommands(program);
   addOperationCommands(program);
   addHandCommands(program);
+  addWaitCommands(program, SERVICES, define);
   addLetterCommands(program);
   addRoleCommands(program);
   return program;

@@ -1,4 +1,4 @@
-/** `--input`: JSON, `@file`, or `-` for standard input. */
+/** `--input`, `--data`: JSON, `@file`, or `-` for standard input. */
 import type { Json } from "../compiler/index.ts";
 import { GavotteError } from "../sdk/errors.ts";
 import type { Context } from "./context.ts";
@@ -6,20 +6,26 @@ import { readText } from "./read-workflow.ts";
 
 /** The run's input; `{}` if none is given. Throws GV_BAD_INPUT. */
 export async function readInput(context: Context, given: unknown): Promise<Json> {
-  if (typeof given !== "string") {
-    return {};
-  }
+  return typeof given === "string" ? readJson(context, given, "--input") : {};
+}
+
+/** A payload; null if none is given. Throws GV_BAD_INPUT. */
+export async function readData(context: Context, given: unknown): Promise<Json> {
+  return typeof given === "string" ? readJson(context, given, "--data") : null;
+}
+
+async function readJson(context: Context, given: string, flag: string): Promise<Json> {
   const [text, from] =
     given === "-"
       ? [await context.readStdin(), "standard input"]
       : given.startsWith("@")
         ? [await readText(context.cwd, given.slice(1)), given.slice(1)]
-        : [given, "--input"];
+        : [given, flag];
   try {
     return JSON.parse(text) as Json;
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    const message = `${from} is not JSON: ${reason}; text needs quotes: --input '"text"'`;
+    const message = `${from} is not JSON: ${reason}; text needs quotes: ${flag} '"text"'`;
     throw new GavotteError("GV_BAD_INPUT", message, { cause: error });
   }
 }

@@ -5,6 +5,17 @@
 import type { Redis } from "ioredis";
 import type { Ir, Json } from "../compiler/ir.ts";
 import { foldRun, reportOf, summaryOf, type RunReport, type RunSummary } from "./client-report.ts";
+import {
+  decide,
+  findApprovals,
+  sendCallback,
+  sendSignal,
+  type Approval,
+  type CallbackReceipt,
+  type DecisionReceipt,
+  type SignalReceipt,
+  type WaitClient,
+} from "./client-waits.ts";
 import { Submitter, type SubmissionRequest } from "./client-submit.ts";
 import { systemClock, type Clock } from "./clock.ts";
 import { GavotteError } from "./errors.ts";
@@ -21,6 +32,7 @@ import {
   readJournal,
   readRun,
   settleDeadLetter,
+  type ApprovalState,
   type ArchivedTransition,
   type Database,
   type DeadLetter,
@@ -69,6 +81,7 @@ const CONNECT_TIMEOUT_MS = 5000;
 const POLL_MS_MIN = 5;
 const POLL_MS_MAX = 250;
 const POLL_GROWTH = 1.5;
+const APPROVALS_LIMIT = 100;
 const DEPLOYMENT_POLL_MS = 50;
 
 /** Makes a client and connects it. Throws GV_REDIS_UNAVAILABLE. */
@@ -87,6 +100,7 @@ export class Client {
   readonly #clock: Clock;
   readonly #submitter: Submitter;
   readonly #irs = new Map<string, Ir>();
+  readonly #waits: WaitClient;
   #deployment: { id: string; partitions: number } | null = null;
 
   /** Use `createClient`. */
@@ -100,6 +114,14 @@ export class Client {
     const deployment = (): Promise<{ id: string; partitions: number }> => this.deployment();
     const irOf = (hash: string): Promise<Ir> => this.irOf(hash);
     this.operations = new Operations({ redis, db, clock: this.#clock, deployment, irOf });
+    this.#waits = {
+      db: this.db,
+      clock: this.#clock,
+      patienceMs: submitTimeoutMs,
+      scriptsOf: (runId) => this.operations.scripts(runId),
+      irOf,
+      pause: (ms) => pause(ms),
+    };
     this.#submitter = new Submitter({
       commands,
       openReader: () => openRedis(redisUrl, "client:replies", submitTimeoutMs),
@@ -192,6 +214,52 @@ export class Client {
     } else if (answer === "completed" || answer === "failed") {
       throw ended(runId, answer.toUpperCase());
     }
+  }
+
+  /**
+   * Sends a signal to a run: to the oldest node that waits for it, else it is kept for the next that
+   * does. `id` makes a repeated call the same signal; without it each call is a new one. Throws
+   * GV_RUN_NOT_FOUND, GV_RUN_ENDED, GV_RUN_NOT_READY, GV_SIGNAL_UNKNOWN, GV_SIGNALS_FULL,
+   * GV_SIGNAL_TOO_LARGE, GV_BAD_INPUT if the payload does not fit the schema of any such node.
+   */
+  signal(
+    runId: string,
+    name: string,
+    payload: Json = null,
+    options: { id?: string } = {},
+  ): Promise<SignalReceipt> {
+    return sendSignal(this.#waits, runId, name, payload, options.id);
+  }
+
+  /**
+   * Answers the one `wait` that this callback token belongs to, once; with the same `id` a repeated
+   * call is the same one. Throws GV_CALLBACK_UNKNOWN, GV_CALLBACK_USED, GV_RUN_ENDED, GV_BAD_INPUT.
+   */
+  callback(
+    token: string,
+    payload: Json = null,
+    options: { id?: string } = {},
+  ): Promise<CallbackReceipt> {
+    return sendCallback(this.#waits, token, payload, options.id);
+  }
+
+  /** What people are asked, newest first; `assignee`: only what this person may decide. */
+  approvals(
+    filter: { state?: ApprovalState; assignee?: string; runId?: string; limit?: number } = {},
+  ): Promise<Approval[]> {
+    return findApprovals(this.#waits, { limit: APPROVALS_LIMIT, ...filter });
+  }
+
+  /**
+   * One person's decision on an approval. Whether `actor` is who he says is for the caller to know.
+   * Throws GV_APPROVAL_NOT_FOUND, GV_APPROVAL_CLOSED, GV_APPROVAL_FORBIDDEN, GV_APPROVAL_DECIDED,
+   * GV_RUN_ENDED, GV_BAD_INPUT if the data does not fit the form.
+   */
+  decide(
+    approvalId: string,
+    decision: { approved: boolean; actor: string; data?: Json },
+  ): Promise<DecisionReceipt> {
+    return decide(this.#waits, approvalId, decision);
   }
 
   /** Dead letters, newest first. */

@@ -23,7 +23,8 @@ export {
   type WaitOptions,
 } from "./client.ts";
 export type { RetriedLetter } from "./client.ts";
-export type { NodeReport, RunReport, RunSummary } from "./client-report.ts";
+export type { NodeReport, RunReport, RunSummary, WaitReport } from "./client-report.ts";
+export type { Approval, CallbackReceipt, DecisionReceipt, SignalReceipt } from "./client-waits.ts";
 export type { SubmissionProblem, SubmissionRequest } from "./client-submit.ts";
 export { errorCode, ERRORS, GavotteError, type ErrorCode } from "./errors.ts";
 export type { NodeStatus, RunError, RunStatus } from "./status.ts";

@@ -1,5 +1,5 @@
 /** `gavotte status RUN`: what a run has done so far, and with `--why`, what it waits for. */
-import type { RunReport } from "../../sdk/client-report.ts";
+import type { RunReport, WaitReport } from "../../sdk/client-report.ts";
 import { isTerminal, partitionOf } from "../../sdk/internal.ts";
 import type { Client } from "../../sdk/client.ts";
 import type { Context } from "../context.ts";
@@ -30,7 +30,8 @@ function tell(context: Context, report: RunReport): void {
   const rows = Object.entries(report.nodes).map(([id, node]) => {
     const times = node.activations > 1 ? `${node.activations} activations` : "";
     const tries = node.attempts > 1 ? `attempt ${node.attempts}` : "";
-    return [`  ${id}`, node.status, [times, tries].filter((text) => text !== "").join(", ")];
+    const notes = [times, tries, node.wait === undefined ? "" : waitText(node.wait)];
+    return [`  ${id}`, node.status, notes.filter((text) => text !== "").join(", ")];
   });
   output.table(rows);
   if (report.error !== null) {
@@ -39,6 +40,21 @@ function tell(context: Context, report: RunReport): void {
   if (report.status === "COMPLETED") {
     output.line(`output ${JSON.stringify(report.output)}`);
   }
+}
+
+/** "for signal paid until 2026-01-31T08:00:00.000Z (callback 0198….3-kj8f)" */
+function waitText(wait: WaitReport): string {
+  const who = (wait.assignees ?? []).join(" or ") || "anybody";
+  const what = {
+    delay: "",
+    signal: `for signal ${wait.signal ?? ""}`,
+    approval: `for approval by ${who}`,
+    child: `for run ${wait.run ?? ""}`,
+  }[wait.for];
+  const address = wait.for === "signal" ? `(callback ${wait.token})` : `(${wait.token ?? ""})`;
+  const until = wait.until === null ? "" : `until ${wait.until}`;
+  const parts = [what, until, wait.token === undefined ? "" : address];
+  return parts.filter((part) => part !== "").join(" ");
 }
 
 /** What a run waits for, one line per open step. */
