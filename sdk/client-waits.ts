@@ -157,6 +157,7 @@ export async function sendCallback(
     case "repeated":
       return { run_id: at.runId, outcome: outcome === "done" ? "delivered" : "repeated" };
     case "other_kind":
+    case "unknown":
       throw unknownToken(token);
     case "too_large":
       throw tooLarge();
@@ -200,7 +201,14 @@ export async function decide(
     const state = await stateAfter(client, scripts, at, approved);
     return { approval_id: id, run_id: at.runId, state, repeated: outcome === "repeated" };
   }
-  throw await refusal(client, id, actor, outcome);
+  const row = await readApproval(client.db, id);
+  const before = row?.decisions.find((said) => said.actor === actor);
+  if ((outcome === "over" || outcome === "ended") && before?.approved === approved) {
+    // Redis has forgotten it: the run has gone on since.
+    const state = row?.state === "rejected" ? "rejected" : "approved";
+    return { approval_id: id, run_id: at.runId, state, repeated: true };
+  }
+  throw refusal(row, id, actor, outcome);
 }
 
 /** Still parked: more people have to agree. Else what is archived, if it is yet. */
@@ -218,12 +226,12 @@ async function stateAfter(
   return isKnown ? (row.state as "approved" | "rejected") : approved ? "approved" : "rejected";
 }
 
-async function refusal(
-  client: WaitClient,
+function refusal(
+  row: ApprovalRow | null,
   id: string,
   actor: string,
-  outcome: AnswerOutcome,
-): Promise<GavotteError> {
+  outcome: AnswerOutcome | "unknown",
+): GavotteError {
   switch (outcome) {
     case "not_assigned":
       return new GavotteError(
@@ -237,27 +245,25 @@ async function refusal(
       );
     case "too_large":
       return tooLarge();
-    default: {
-      const row = await readApproval(client.db, id);
+    default:
       return row === null
         ? noApproval(id)
         : new GavotteError(
             "GV_APPROVAL_CLOSED",
             `approval ${id} is over (${row.state === "open" ? "closing" : row.state})`,
           );
-    }
   }
 }
 
 /**
  * Calls until the run is there to answer: one that was accepted a moment ago is not in Redis yet, one
- * in repair soon will be. What is not there for good answers `ended`, `over` or throws.
+ * in repair soon will be.
  */
 async function patiently<T extends string>(
   client: WaitClient,
   runId: string,
   call: () => Promise<T>,
-): Promise<Exclude<T, "gone" | "busy"> | "ended"> {
+): Promise<Exclude<T, "gone" | "busy"> | "ended" | "unknown"> {
   const untilMs = client.clock.nowMs() + client.patienceMs;
   for (;;) {
     const outcome = await call();
@@ -265,11 +271,8 @@ async function patiently<T extends string>(
       return outcome as Exclude<T, "gone" | "busy">;
     }
     const row = await readRun(client.db, runId);
-    if (row === null) {
-      throw noRun(runId);
-    }
-    if (isTerminal(row.status)) {
-      return "ended";
+    if (row === null || isTerminal(row.status)) {
+      return row === null ? "unknown" : "ended";
     }
     if (client.clock.nowMs() >= untilMs) {
       const why = outcome === "gone" ? "has not started yet" : "is being repaired";

@@ -19,6 +19,7 @@ describe("parseEntry", () => {
       arrivals: "LD",
       payload: '"a\x1fb"',
       skipValue: null,
+      answer: null,
     });
   });
 

@@ -34,7 +34,7 @@ export interface ReadyToken {
   /** For `skip`: the value to send on. */
   skipValue: "D" | "X" | null;
   /** For `answered`: JSON text of a WaitAnswer. */
-  answer?: string;
+  answer: string | null;
 }
 
 const KINDS: { [code: string]: EntryKind } = {
@@ -72,7 +72,7 @@ export function parseEntry(queueKey: string, entryId: string, fields: string[]):
     arrivals: parts[7] as string,
     payload: kind !== "skip" && rest.startsWith("=") ? rest.slice(1) : null,
     skipValue: kind === "skip" ? (rest === "X" ? "X" : "D") : null,
-    ...(kind === "answered" ? { answer: rest } : {}),
+    answer: kind === "answered" ? rest : null,
   };
 }
 

@@ -56,7 +56,16 @@ function isPlainEffect(args: readonly string[], scope: string): boolean {
 /** The token that comes after this one; its input is the output of the item's last result. */
 export function nextToken(token: ReadyToken, item: CompletionItem, node: number): ReadyToken {
   const payload = item.results.at(-1)?.value ?? "null";
-  return { ...token, node, attempt: 1, kind: "run", arrivals: "", payload, skipValue: null };
+  return {
+    ...token,
+    node,
+    attempt: 1,
+    kind: "run",
+    arrivals: "",
+    payload,
+    skipValue: null,
+    answer: null,
+  };
 }
 
 /**
@@ -75,7 +84,8 @@ export function chainToken(
     const isActive = record?.state === "a" && record.scope === token.scope;
     if (record !== null && isActive && ir.nodes[node]?.queue === queue) {
       const { attempt } = record;
-      const fresh = { kind: "run", arrivals: "", payload: null, skipValue: null } as const;
+      const none = { arrivals: "", payload: null, skipValue: null, answer: null };
+      const fresh = { kind: "run", ...none } as const;
       return { ...token, ...fresh, node, attempt };
     }
   }

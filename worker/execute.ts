@@ -77,7 +77,7 @@ export class Executor {
     }
     const data = this.input(p, node);
     const full = this.vars(p, token.node, node, data);
-    const answer = token.answer === undefined ? null : (JSON.parse(token.answer) as WaitAnswer);
+    const answer = token.answer === null ? null : (JSON.parse(token.answer) as WaitAnswer);
     // What somebody decided by hand holds, also for a node whose config cannot be evaluated.
     const input = answer?.kind === "manual" ? data : resolveInput(node, full, data);
     const vars = input === data ? full : { ...full, data: input };

@@ -1,0 +1,285 @@
+/** Waits through a whole engine: signals, callbacks, approvals, timeouts, and Redis lost meanwhile. */
+import { readFileSync } from "node:fs";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { parse } from "yaml";
+import { createClient, type Approval, type Client, type Json } from "../sdk/index.ts";
+import { explainRun } from "../supervisor/index.ts";
+import { startEngine, type Engine } from "./harness/engine.ts";
+import { waitFor } from "./support/index.ts";
+
+let engine: Engine;
+let client: Client;
+
+beforeAll(async () => {
+  engine = await startEngine();
+  await engine.worker();
+  client = await createClient({ redisUrl: engine.redisUrl, database: engine.db });
+});
+afterAll(async () => {
+  await client.close();
+  await engine.stop();
+});
+
+function example(name: string): { [key: string]: Json } {
+  const text = readFileSync(new URL(`../test_data/${name}.yaml`, import.meta.url), "utf8");
+  return parse(text) as { [key: string]: Json };
+}
+
+const signalled = example("signal");
+const approval = example("approval");
+/** Two nodes that wait for the same signal, one after the other. */
+const twice = {
+  name: "twice",
+  nodes: [
+    { id: "a", type: "wait", config: { signal: "go" } },
+    { id: "b", type: "wait", config: { signal: "go" } },
+  ],
+  edges: [{ from: "a", to: "b" }],
+  output: { a: "${ctx.a.output}", b: "${ctx.b.output}" },
+};
+
+async function waiting(runId: string, node: string): Promise<string> {
+  const found = await waitFor(
+    async () => {
+      const report = await client.status(runId);
+      return report.nodes[node]?.wait;
+    },
+    { describe: `${node} of ${runId} does not wait` },
+  );
+  return found.token ?? "";
+}
+
+async function asked(runId: string, state: Approval["state"] = "open"): Promise<Approval> {
+  const list = async (): Promise<Approval | undefined> =>
+    (await client.approvals({ runId, state }))[0];
+  return waitFor(list, { describe: `no ${state} approval of ${runId}` });
+}
+
+async function outputOf(runId: string): Promise<unknown> {
+  const row = await client.wait(runId, { timeoutMs: 20_000 });
+  return row.status === "COMPLETED" ? JSON.parse(row.output ?? "null") : row.status;
+}
+
+describe("B7: signals", () => {
+  it("B7: a run goes on with the signal's payload; unknown names and misfits are refused", async () => {
+    const runId = await client.submit({ workflow: signalled });
+    await waiting(runId, "delivered");
+    await expect(client.signal(runId, "deliverd", {})).rejects.toMatchObject({
+      code: "GV_SIGNAL_UNKNOWN",
+      message: expect.stringContaining("delivered") as string,
+    });
+    await expect(client.signal(runId, "delivered", { at: 3 })).rejects.toMatchObject({
+      code: "GV_BAD_INPUT",
+    });
+    const big = { at: "x".repeat(70_000) };
+    await expect(client.signal(runId, "delivered", big)).rejects.toMatchObject({
+      code: "GV_SIGNAL_TOO_LARGE",
+    });
+    expect(await client.signal(runId, "delivered", { at: "noon" }, { id: "s1" })).toMatchObject({
+      outcome: "delivered",
+    });
+    expect(await outputOf(runId)).toEqual({ parcel: "P-1", status: "arrived noon" });
+    await expect(client.signal(runId, "delivered", { at: "later" })).rejects.toMatchObject({
+      code: "GV_RUN_ENDED",
+    });
+    await expect(client.signal("nobody", "x")).rejects.toMatchObject({ code: "GV_RUN_NOT_FOUND" });
+  });
+
+  it("B7: signals sent before anything waits are kept and served in order", async () => {
+    const runId = await client.submit({ workflow: twice });
+    const first = await client.signal(runId, "go", 1, { id: "one" });
+    await client.signal(runId, "go", 2, { id: "two" });
+    expect(["kept", "delivered"]).toContain(first.outcome);
+    expect(await outputOf(runId)).toEqual({ a: 1, b: 2 });
+  });
+
+  it("B7: a callback token reaches its node alone, and works once", async () => {
+    const runId = await client.submit({ workflow: twice });
+    const token = await waiting(runId, "a");
+    expect(await client.callback(token, "first", { id: "c" })).toMatchObject({
+      outcome: "delivered",
+    });
+    expect(await client.callback(token, "first", { id: "c" })).toMatchObject({
+      outcome: "repeated",
+    });
+    await expect(client.callback(token, "again")).rejects.toMatchObject({
+      code: "GV_CALLBACK_USED",
+    });
+    await expect(client.callback("what?")).rejects.toMatchObject({ code: "GV_CALLBACK_UNKNOWN" });
+    await waiting(runId, "b");
+    await client.signal(runId, "go", "second");
+    expect(await outputOf(runId)).toEqual({ a: "first", b: "second" });
+  });
+
+  it("a payload that does not fit fails the node, though a sender let it in", async () => {
+    const runId = await client.submit({ workflow: signalled });
+    const token = await waiting(runId, "delivered");
+    const { callbackWait, parseWaitToken, ScriptRunner } = await import("../sdk/internal.ts");
+    const { id } = await client.deployment();
+    const scripts = new ScriptRunner({ redis: engine.redis, deployment: id, partition: 0 });
+    const at = parseWaitToken(token) as NonNullable<ReturnType<typeof parseWaitToken>>;
+    await callbackWait(scripts, at, { id: "c", data: { at: 7 } });
+    const row = await client.wait(runId, { timeoutMs: 20_000 });
+    expect(JSON.parse(row.error ?? "{}")).toMatchObject({ code: "BAD_INPUT", node: "delivered" });
+  });
+});
+
+describe("approvals", () => {
+  it("who is named decides; the output says who, what and with which data", async () => {
+    const workflow = { ...approval, output: "${ctx.ask.output}" };
+    const runId = await client.submit({ workflow });
+    const open = await asked(runId);
+    expect(open).toMatchObject({ title: "Pay 1200?", assignees: ["ann", "bob"], required: 1 });
+    expect((await client.approvals({ assignee: "ann" })).map((a) => a.id)).toContain(open.id);
+    expect((await client.approvals({ assignee: "eve" })).map((a) => a.id)).not.toContain(open.id);
+    const decide = (actor: string, approved: boolean, data: Json = null) =>
+      client.decide(open.id, { actor, approved, data });
+    await expect(decide("eve", true, {})).rejects.toMatchObject({ code: "GV_APPROVAL_FORBIDDEN" });
+    await expect(decide("ann", true, { note: 3 })).rejects.toMatchObject({ code: "GV_BAD_INPUT" });
+    expect(await decide("ann", true, { note: "ok" })).toMatchObject({ state: "approved" });
+    expect(await outputOf(runId)).toEqual({ approved: true, by: "ann", data: { note: "ok" } });
+    expect(await decide("ann", true, { note: "ok" })).toMatchObject({ repeated: true });
+    const closed = await asked(runId, "approved");
+    expect(closed.decisions).toMatchObject([
+      { actor: "ann", approved: true, data: { note: "ok" } },
+    ]);
+    await expect(decide("bob", false)).rejects.toMatchObject({ code: "GV_APPROVAL_CLOSED" });
+    await expect(
+      client.decide(open.id.replace(/.$/, "_"), { actor: "ann", approved: true }),
+    ).rejects.toMatchObject({ code: "GV_APPROVAL_NOT_FOUND" });
+  });
+
+  it("two are needed where two are asked for, and a rejection takes the other branch", async () => {
+    const ask = { id: "ask", type: "human", config: { title: "Go?", required: 2 } };
+    const two = { name: "two", nodes: [ask], edges: [] };
+    const runId = await client.submit({ workflow: two });
+    const { id } = await asked(runId);
+    expect(await client.decide(id, { actor: "ann", approved: true })).toMatchObject({
+      state: "open",
+    });
+    await expect(client.decide(id, { actor: "ann", approved: false })).rejects.toMatchObject({
+      code: "GV_APPROVAL_DECIDED",
+    });
+    await client.decide(id, { actor: "bob", approved: true, data: 2 });
+    expect(await outputOf(runId)).toEqual({ approved: true, by: ["ann", "bob"], data: [null, 2] });
+
+    const refused = await client.submit({ workflow: approval });
+    const { id: second } = await asked(refused);
+    await client.decide(second, { actor: "bob", approved: false });
+    expect(await outputOf(refused)).toEqual({ status: "refused" });
+    expect((await asked(refused, "rejected")).decisions).toHaveLength(1);
+  });
+
+  it("B12: nobody decides in time: the timeout's branch, and the approval is expired", async () => {
+    const nodes = (approval["nodes"] as { id: string }[]).map((node) =>
+      node.id === "ask" ? { ...node, timeout_ms: 50 } : node,
+    );
+    const runId = await client.submit({ workflow: { ...approval, nodes } });
+    expect(await outputOf(runId)).toEqual({ status: "put off" });
+    const expired = await asked(runId, "expired");
+    await expect(client.decide(expired.id, { actor: "ann", approved: true })).rejects.toMatchObject(
+      {
+        code: "GV_APPROVAL_CLOSED",
+      },
+    );
+  });
+
+  it("a cancelled run's approvals are cancelled with it", async () => {
+    const runId = await client.submit({ workflow: approval });
+    const { id } = await asked(runId);
+    await client.cancel(runId);
+    await asked(runId, "cancelled");
+    await expect(client.decide(id, { actor: "ann", approved: true })).rejects.toMatchObject({
+      code: "GV_APPROVAL_CLOSED",
+    });
+  });
+});
+
+describe("B12: time-outs", () => {
+  it("B12: a wait without an edge for it fails its run with TIMEOUT", async () => {
+    const wait = { id: "w", type: "wait", timeout_ms: 30, config: { signal: "never" } };
+    const runId = await client.submit({ workflow: { name: "late", nodes: [wait], edges: [] } });
+    const row = await client.wait(runId, { timeoutMs: 20_000 });
+    expect(JSON.parse(row.error ?? "{}")).toMatchObject({ code: "TIMEOUT", node: "w" });
+  });
+
+  it("B12: a wait that is retried waits anew, under another callback token", async () => {
+    const retry = { max_attempts: 2, backoff_ms: 1 };
+    const wait = { id: "w", type: "wait", timeout_ms: 400, retry, config: { signal: "go" } };
+    const runId = await client.submit({ workflow: { name: "again", nodes: [wait], edges: [] } });
+    const first = await waiting(runId, "w");
+    const second = await waitFor(
+      async () => {
+        const token = (await client.status(runId)).nodes["w"]?.wait?.token;
+        return token === undefined || token === first ? undefined : token;
+      },
+      { describe: "the wait is not repeated" },
+    );
+    await expect(client.callback(first)).rejects.toMatchObject({ code: "GV_CALLBACK_USED" });
+    await client.callback(second, "in time");
+    expect(await outputOf(runId)).toBe("in time");
+  });
+});
+
+describe("why it does not move", () => {
+  it("a run that waits says for whom, and until when", async () => {
+    const runId = await client.submit({ workflow: approval });
+    const { id } = await asked(runId);
+    const { reasons } = await explainRun({
+      ...{ redis: engine.redis, partition: 0, runId },
+      irOf: (hash) => client.irOf(hash),
+    });
+    expect(reasons.map((reason) => reason.text)).toEqual([
+      expect.stringMatching(new RegExp(`^waiting for approval by ann or bob \\(${id}\\) until 20`)),
+    ]);
+    await client.cancel(runId);
+  });
+});
+
+describe("Redis lost", () => {
+  it("parked tokens, kept and accepted signals, decisions survive an emptied Redis", async () => {
+    const runId = await client.submit({ workflow: twice });
+    const token = await waiting(runId, "a");
+    const two = { id: "ask", type: "human", config: { required: 2 } };
+    const order = await client.submit({ workflow: { name: "two", nodes: [two], edges: [] } });
+    const { id } = await asked(order);
+    await client.decide(id, { actor: "ann", approved: true });
+    const early = await client.submit({
+      workflow: {
+        name: "early",
+        nodes: [
+          { id: "d", type: "delay", config: { delay_ms: 1500 } },
+          { id: "w", type: "wait", config: { signal: "go" } },
+        ],
+        edges: [{ from: "d", to: "w" }],
+      },
+    });
+    await waiting(early, "d");
+    expect(await client.signal(early, "go", 5, { id: "kept" })).toMatchObject({ outcome: "kept" });
+    const archived = async (): Promise<boolean> => {
+      const [tail] = await engine.redis.hmget("gv:{0}:meta", "seq");
+      const text = "SELECT seq FROM cursors WHERE partition = 0";
+      const [row] = await engine.db.query<{ seq: number }>({ name: "test_cursor", text });
+      return Number(row?.seq) === Number(tail);
+    };
+    await waitFor(archived, { describe: "the journal is not archived" });
+    await engine.redis.flushdb();
+
+    expect(await client.signal(early, "go", 6, { id: "kept" })).toMatchObject({
+      outcome: "repeated",
+    });
+    expect(await outputOf(early)).toBe(5);
+    expect(await client.callback(token, "back", { id: "c" })).toMatchObject({
+      outcome: "delivered",
+    });
+    await waiting(runId, "b");
+    await client.signal(runId, "go", "on");
+    expect(await outputOf(runId)).toEqual({ a: "back", b: "on" });
+    expect(await client.decide(id, { actor: "ann", approved: true })).toMatchObject({
+      repeated: true,
+      state: "open",
+    });
+    await client.decide(id, { actor: "bob", approved: true });
+    expect(await outputOf(order)).toMatchObject({ approved: true, by: ["ann", "bob"] });
+  }, 60_000);
+});
