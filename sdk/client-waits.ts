@@ -351,7 +351,7 @@ function badInput(message: string): GavotteError {
 }
 
 function tooLarge(): GavotteError {
-  const message = `the payload is too large: at most ${SIGNAL_BYTES_MAX} bytes of JSON; send a reference`;
+  const message = `the payload has more than ${SIGNAL_BYTES_MAX} bytes as JSON; send a reference`;
   return new GavotteError("GV_SIGNAL_TOO_LARGE", message);
 }
 
