@@ -2,6 +2,7 @@
  * The compiler's course: text, document, graph, proof, IR.
  *
  *   readSource       text to JSON value and places             source.ts
+ *   toNative         other dialects to a native document        dialects/
  *   readDocument     shape; one way to say each thing           read-document.ts, read-graph.ts
  *   expandDocument   whatever implies an edge becomes one       expand.ts
  *   checkReach       entries, reach, undeclared cycles          cycles.ts
@@ -19,7 +20,9 @@
  * A step runs if what it stands on is there, not only if nothing is wrong so far: so an author gets
  * all problems of a file in one go.
  */
-import { Reporter } from "./diagnostics.ts";
+import { Reporter, sortDiagnostics } from "./diagnostics.ts";
+import { toNative, withoutEchoes } from "./dialects/index.ts";
+import type { Dialect, NativeDocument } from "./dialects/index.ts";
 import type { Diagnostic } from "./diagnostics.ts";
 import { asObject, own } from "./document.ts";
 import type { DocumentGraph } from "./document.ts";
@@ -49,6 +52,8 @@ export interface CompileOptions {
 }
 
 export interface CompileResult {
+  /** The dialect that the source was read in. */
+  dialect: Dialect;
   /** Null if and only if a diagnostic is an error. */
   ir: Ir | null;
   /** SHA-256 of the IR, its identity. */
@@ -64,15 +69,30 @@ export interface CompileResult {
 /** Compile a workflow. Does not throw for anything that the source holds. */
 export function compile(source: WorkflowSource, options: CompileOptions = {}): CompileResult {
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
-  const read = readSource(source, limits);
-  if (read.value === undefined)
-    return { ir: null, hash: null, tags: [], diagnostics: read.diagnostics };
+  const read = readNative(source, limits);
+  const { dialect } = read;
+  const none = { dialect, ir: null, hash: null };
+  if (read.value === undefined) return { ...none, tags: [], diagnostics: read.diagnostics };
   const reporter = new Reporter(read.map, source.file);
   const ir = compileValue(read.value, limits, reporter);
-  const diagnostics = reporter.sorted();
-  const more = reporter.more === 0 ? {} : { more: reporter.more };
-  const identity = ir ? { ir, hash: hashIr(ir) } : { ir: null, hash: null };
+  const found = withoutEchoes(reporter.diagnostics, read.diagnostics);
+  const diagnostics = sortDiagnostics([...read.diagnostics, ...found]);
+  const count = reporter.more + read.more;
+  const more = count === 0 ? {} : { more: count };
+  const isRefused = !ir || read.diagnostics.some(({ severity }) => severity === "error");
+  const identity = isRefused ? none : { dialect, ir, hash: hashIr(ir) };
   return { ...identity, tags: tagsOf(read.value), diagnostics, ...more };
+}
+
+/** A source as a native document, whatever its dialect; `value` is undefined if it is no JSON. */
+export function readNative(
+  source: WorkflowSource,
+  limits: Limits = DEFAULT_LIMITS,
+): NativeDocument | { dialect: Dialect; value: undefined; diagnostics: Diagnostic[] } {
+  const { file, dialect } = source;
+  const read = readSource(source, limits);
+  if (read.value === undefined) return { dialect: dialect ?? "native", ...read };
+  return toNative(read.value, read.map, { file, dialect });
 }
 
 function tagsOf(value: Json): string[] {

@@ -131,7 +131,10 @@ function shortestCycle(
  * Strongly connected parts of more than one node (Tarjan's algorithm, with a stack of our own: a
  * chain of 10,000 nodes is deeper than the machine's).
  */
-export function cyclicParts(flat: FlatGraph, out: readonly number[][]): number[][] {
+export function cyclicParts(
+  flat: { nodes: readonly unknown[]; edges: readonly { to: number }[] },
+  out: readonly (readonly number[])[],
+): number[][] {
   const index = new Map<number, number>();
   const low = new Map<number, number>();
   const stack: number[] = [];

@@ -103,6 +103,7 @@ export class Reporter {
     const { offset, length = 0 } = report;
     const named = offset === undefined || !name ? name : { text: name, offset, length };
     const fix = this.#fix(pointer, atKey, report.fix === undefined ? named : report.fix);
+    const origin = (at: string): string => this.#map.origin?.(at) ?? at;
     const diagnostic: Diagnostic = {
       code,
       severity,
@@ -111,13 +112,13 @@ export class Reporter {
       ...(fix === undefined ? {} : { fix }),
       ...(this.#file === undefined ? {} : { file: this.#file }),
       ...this.#map.locate(pointer, { atKey, offset, length }),
-      pointer,
+      pointer: origin(pointer),
     };
     if (report.related) {
       diagnostic.related = report.related.map((r) => ({
         message: r.message,
         ...this.#map.locate(r.pointer),
-        pointer: r.pointer,
+        pointer: origin(r.pointer),
       }));
     }
     this.diagnostics.push(diagnostic);
@@ -125,10 +126,7 @@ export class Reporter {
 
   /** By place in the file; at one place in the order of the codes. */
   sorted(): Diagnostic[] {
-    return this.diagnostics.toSorted(
-      (a, b) =>
-        a.line - b.line || a.column - b.column || (a.code < b.code ? -1 : a.code > b.code ? 1 : 0),
-    );
+    return sortDiagnostics(this.diagnostics);
   }
 
   #fix(pointer: string, atKey: boolean, fix: Report["fix"]): Fix | undefined {
@@ -144,6 +142,14 @@ export class Reporter {
     this.#compared += names.length;
     return findMeant(name, names);
   }
+}
+
+/** By place in the file; at one place in the order of the codes. */
+export function sortDiagnostics(diagnostics: readonly Diagnostic[]): Diagnostic[] {
+  return diagnostics.toSorted(
+    (a, b) =>
+      a.line - b.line || a.column - b.column || (a.code < b.code ? -1 : a.code > b.code ? 1 : 0),
+  );
 }
 
 /** One diagnostic in short: `file:line:column severity code: message`, then hints. */

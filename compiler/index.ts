@@ -3,10 +3,12 @@
  *
  * The face of this module. Pure: no I/O, no clock.
  */
-export { compile } from "./compile.ts";
+export { compile, readNative } from "./compile.ts";
 export type { CompileOptions, CompileResult } from "./compile.ts";
 export { DIAGNOSTICS, formatDiagnostic } from "./diagnostics.ts";
 export type { Diagnostic, DiagnosticCode, RelatedPlace, Severity } from "./diagnostics.ts";
+export { DIALECT_NAMES } from "./dialects/index.ts";
+export type { Dialect, NativeDocument } from "./dialects/index.ts";
 export { DOCUMENT_SCHEMA } from "./document-schema.ts";
 export { canonicalJson, hashIr } from "./hash.ts";
 export { assertIr, IR_VERSION } from "./ir.ts";

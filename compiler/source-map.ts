@@ -29,6 +29,8 @@ export interface SourceMap {
    * letters can be put instead; undefined if there is none.
    */
   locateText(pointer: string, options?: LocateOptions): Range | undefined;
+  /** The pointer in the author's file, if the document was made of another one. */
+  origin?(pointer: string): string;
 }
 
 /** For documents that were handed over as objects: they have no text. */

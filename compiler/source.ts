@@ -6,6 +6,7 @@
  */
 import { Reporter } from "./diagnostics.ts";
 import type { Diagnostic, DiagnosticCode } from "./diagnostics.ts";
+import type { Dialect } from "./dialects/detect.ts";
 import { scanJson, SyntaxProblem } from "./json-source.ts";
 import type { DuplicateKey } from "./json-source.ts";
 import type { Json } from "./ir.ts";
@@ -16,8 +17,11 @@ import { readYaml } from "./yaml-source.ts";
 
 export type SourceFormat = "json" | "yaml";
 
-export type WorkflowSource =
-  { text: string; file?: string; format?: SourceFormat } | { document: unknown; file?: string };
+/** `dialect`: the one that the file is written in; without it, it is told by its shape. */
+export type WorkflowSource = ({ text: string; format?: SourceFormat } | { document: unknown }) & {
+  file?: string;
+  dialect?: Dialect;
+};
 
 export type ReadSource =
   | { value: Json; map: SourceMap; diagnostics: Diagnostic[] }

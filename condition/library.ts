@@ -11,6 +11,7 @@ import type { RegisteredFunctionHandler } from "@marcbachmann/cel-js";
 import type { Evaluator } from "./ast.ts";
 import { REPLACED_METHODS } from "./errors.ts";
 import { equalValues } from "./equality.ts";
+import { registerFunctions } from "./functions.ts";
 import { isPlainObject } from "./json.ts";
 import * as limits from "./limits.ts";
 import { LruCache } from "./lru.ts";
@@ -172,6 +173,7 @@ function buildRuntime(): Environment {
   registerOperators(env);
   registerDoublePositions(env);
   registerConveniences(env);
+  registerFunctions(env);
   readKindsByPrototype(env);
   return env;
 }

@@ -44,3 +44,6 @@ export const SCOPE_CACHE_MAX = 32;
  * cheap in memory, but not once it is written as JSON.
  */
 export const RESULT_SIZE_MAX = 8 * 1024 * 1024;
+
+/** Numbers that one `range` gives. */
+export const RANGE_MAX = 1000;

@@ -94,9 +94,10 @@ export function mapStrings(
   }
   const object = asObject(value);
   if (!object) return value;
-  const entries = Object.entries(object).map(
-    ([key, item]): [string, Json] => [key, mapStrings(item, joinPointer(pointer, key), change)],
-  );
+  const entries = Object.entries(object).map(([key, item]): [string, Json] => [
+    key,
+    mapStrings(item, joinPointer(pointer, key), change),
+  ]);
   return entries.some(([key, item]) => item !== own(object, key))
     ? Object.fromEntries(entries)
     : value;

@@ -8,7 +8,7 @@ import { asObject, own } from "../document.ts";
 import type { JsonObject } from "../document.ts";
 import type { Json } from "../ir.ts";
 import { joinPointer } from "../source-map.ts";
-import { copyKeys, mapStrings, readDuration, readList, reportAt, reportLoss } from "./front-end.ts";
+import { copyKeys, mapStrings, readList, reportAt, reportLoss } from "./front-end.ts";
 import type { FrontContext, FrontEnd } from "./front-end.ts";
 import { applyType, readCommon, reportTriggers } from "./steps.ts";
 
@@ -120,7 +120,7 @@ function readState(
 function readPrevious(text: string, at: string, before: number, context: FrontContext): string {
   const pattern = /\{\{\s*prev\.output((?:\.[A-Za-z_]\w*|\[\d+\])*)\s*\}\}/g;
   if (before === 1 || text.search(pattern) < 0) return text;
-  if (before > 1) return text.replace(pattern, "${data.map(k, data[k])[0]$1}");
+  if (before > 1) return text.replace(pattern, "${values(data)[0]$1}");
   const message = "`prev` is read in the first state: no state was before it";
   reportAt(context, "GV5003", at, message, "read the run's input with {{inputs.…}}");
   return text;

@@ -127,7 +127,10 @@ export function applyType(
   if (meaning.function_name === undefined) return;
   const config = asObject(own(node, "config")) ?? {};
   if (own(config, "function_name") !== undefined) return;
-  const named = context.draft.at({ function_name: meaning.function_name, ...config }, `${pointer}/config`);
+  const named = context.draft.at(
+    { function_name: meaning.function_name, ...config },
+    `${pointer}/config`,
+  );
   context.draft.key(named, "function_name", `${pointer}/type`);
   node["config"] = named;
 }

@@ -1,0 +1,44 @@
+/** Writing CEL: literals and selections. */
+import type { Json } from "../../ir.ts";
+import { asObject } from "../../document.ts";
+
+/** A string literal; JSON's escapes are CEL's too. */
+export function quote(text: string): string {
+  return JSON.stringify(text);
+}
+
+/** `left.name`, or `left["name"]` if the name needs it. */
+export function select(left: string, name: string): string {
+  const isName = /^[A-Za-z_]\w*$/.test(name) && !/^(?:in|true|false|null)$/.test(name);
+  return isName ? `${left}.${name}` : `${left}[${quote(name)}]`;
+}
+
+/** `left.?name`: absent instead of an error if there is no such field. */
+export function selectOptional(left: string, name: string): string {
+  const isName = /^[A-Za-z_]\w*$/.test(name) && !/^(?:in|true|false|null)$/.test(name);
+  return isName ? `${left}.?${name}` : `${left}[?${quote(name)}]`;
+}
+
+/** The output of a node. */
+export function outputOf(id: string): string {
+  return `${select("ctx", id)}.output`;
+}
+
+/** A JSON value as a literal. */
+export function literal(value: Json): string {
+  if (Array.isArray(value)) return `[${value.map(literal).join(", ")}]`;
+  const object = asObject(value);
+  if (!object) return JSON.stringify(value);
+  const members = Object.entries(object).map(([key, item]) => `${quote(key)}: ${literal(item)}`);
+  return `{${members.join(", ")}}`;
+}
+
+/** A string of a template that means itself, whatever marks it holds. */
+export function literalText(text: string): string {
+  return /\$\{|\{\{|\$nodes/.test(text) ? `\${${quote(text)}}` : text;
+}
+
+/** The value of a CEL expression, with its type, where a template stands. */
+export function template(cel: string): string {
+  return `\${${cel}}`;
+}
