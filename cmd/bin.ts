@@ -9,7 +9,7 @@
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
-const FILE_COMMANDS = new Set(["validate", "compile", "explain", "schema"]);
+const FILE_COMMANDS = new Set(["validate", "compile", "convert", "explain", "schema"]);
 
 const bundle = new URL("../quick/main.js", import.meta.url);
 const isQuick = FILE_COMMANDS.has(process.argv[2] ?? "") && existsSync(fileURLToPath(bundle));

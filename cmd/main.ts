@@ -25,6 +25,12 @@ let exitCode: number = EXIT.done;
 /** Options of the configuration that commands which reach services take. */
 const SERVICES: readonly OptionName[] = ["redis_url", "database_url", "data_dir", "log_level"];
 
+/** Of commands that read workflow files. */
+const DIALECT = [
+  "--dialect <name>",
+  "native, steps, states, graph or asl; told by the file's shape if left out",
+] as const;
+
 /** A command with `--json`, its configuration options, and what it does. */
 function define(
   parent: Command,
@@ -106,6 +112,7 @@ function addFileCommands(program: Command): void {
     (await import("./commands/validate.ts")).validate(c, args, flags),
   )
     .option("--strict", "warnings fail too")
+    .option(...DIALECT)
     .option("--format <form>", "human, short (one line each), json, or sarif on stdout");
   define(
     program,
@@ -116,7 +123,19 @@ function addFileCommands(program: Command): void {
       (await import("./commands/compile.ts")).compile(c, file ?? "", flags),
   )
     .option("--out <path>", "write it to a file instead")
+    .option(...DIALECT)
     .option("--explain", "describe it in words instead");
+  define(
+    program,
+    "convert <file>",
+    "write a workflow of any dialect as a native file",
+    [],
+    async (c, [file], flags) =>
+      (await import("./commands/convert.ts")).convert(c, file ?? "", flags),
+  )
+    .option("--to <form>", "native (JSON) or yaml", "native")
+    .option("--out <path>", "write it to a file instead")
+    .option(...DIALECT);
   define(program, "explain [code]", "what a diagnostic code means", [], async (c, [code]) =>
     (await import("./commands/explain.ts")).explain(c, code),
   );
@@ -141,6 +160,7 @@ function addRunCommands(program: Command): void {
     async (c, [file], flags) => (await import("./commands/run.ts")).run(c, file ?? "", flags),
   )
     .option("--input <json>", "the run's input: JSON, @file, or - for standard input")
+    .option(...DIALECT)
     .option("--stub", "let functions that are missing return their input");
   const submit = [...SERVICES, "submit_timeout_ms"] as const;
   define(
@@ -151,6 +171,7 @@ function addRunCommands(program: Command): void {
     async (c, [file], flags) => (await import("./commands/submit.ts")).submit(c, file ?? "", flags),
   )
     .option("--input <json>", "the run's input: JSON, @file, or - for standard input")
+    .option(...DIALECT)
     .option("--ref", "FILE is name@version of a workflow submitted before")
     .option("--idempotency-key <key>", "the same key and payload is the same run")
     .option("--run-id <uuid>", "the run's id")

@@ -5,8 +5,10 @@ import { resolve } from "node:path";
 import {
   compile,
   DEFAULT_LIMITS,
+  DIALECT_NAMES,
   formatDiagnostic,
   type CompileResult,
+  type Dialect,
 } from "../compiler/index.ts";
 import { GavotteError } from "../sdk/errors.ts";
 import type { Context } from "./context.ts";
@@ -17,14 +19,29 @@ export interface WorkflowFile {
   result: CompileResult;
 }
 
+/** `--dialect`, checked. Throws GV_BAD_INPUT. */
+export function readDialect(value: unknown): Dialect | undefined {
+  if (value === undefined) return undefined;
+  const found = DIALECT_NAMES.find((name) => name === value);
+  if (found) return found;
+  const message = `--dialect ${String(value)}: there is ${DIALECT_NAMES.join(", ")}`;
+  throw new GavotteError("GV_BAD_INPUT", message);
+}
+
 /** Reads and compiles a file, `-` for standard input. Throws GV_BAD_INPUT if it cannot be read. */
-export async function readWorkflow(context: Context, file: string): Promise<WorkflowFile> {
+export async function readWorkflow(
+  context: Context,
+  file: string,
+  flags: { dialect?: unknown } = {},
+): Promise<WorkflowFile> {
+  const dialect = readDialect(flags.dialect);
   const name = file === "-" ? "<stdin>" : file;
   const text =
     file === "-"
       ? await context.readStdin()
       : await readText(context.cwd, file, DEFAULT_LIMITS.bytes + 1);
-  return { file: name, text, result: compile({ text, file: name }) };
+  const source = { text, file: name, ...(dialect === undefined ? {} : { dialect }) };
+  return { file: name, text, result: compile(source) };
 }
 
 /**

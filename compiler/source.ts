@@ -34,7 +34,7 @@ export function readSource(source: WorkflowSource, limits: Limits): ReadSource {
   const text = source.text.startsWith("\uFEFF") ? source.text.slice(1) : source.text;
   const refused = refuseText(text, limits);
   if (refused) return failed({ ...refused, text, file: source.file });
-  const format = source.format ?? guessFormat(text, source.file);
+  const format = source.format ?? formatOf(text, source.file);
   try {
     return format === "json"
       ? readJson(text, source.file, limits)
@@ -47,7 +47,8 @@ export function readSource(source: WorkflowSource, limits: Limits): ReadSource {
   }
 }
 
-function guessFormat(text: string, file: string | undefined): SourceFormat {
+/** The format of a text whose file has this name. */
+export function formatOf(text: string, file: string | undefined): SourceFormat {
   if (file !== undefined && /\.ya?ml$/i.test(file)) return "yaml";
   if (file !== undefined && /\.json$/i.test(file)) return "json";
   return /^\s*[{[]/.test(text) ? "json" : "yaml";

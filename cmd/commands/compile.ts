@@ -11,6 +11,7 @@ import { readWorkflow, tellDiagnostics } from "../read-workflow.ts";
 export interface CompileCommandOptions {
   out?: string;
   explain?: boolean;
+  dialect?: string;
 }
 
 /** Writes the IR to stdout or to `out`; with `explain`, a description instead. */
@@ -20,7 +21,7 @@ export async function compile(
   options: CompileCommandOptions,
 ): Promise<number> {
   const { output } = context;
-  const read = await readWorkflow(context, file);
+  const read = await readWorkflow(context, file, options);
   await tellDiagnostics(context, read);
   const { ir, hash, diagnostics } = read.result;
   if (ir === null || hash === null) {

@@ -75,7 +75,7 @@ async function prepare(
   path: string,
   flags: { [flag: string]: unknown },
 ): Promise<Prepared | null> {
-  const file = await readWorkflow(context, path);
+  const file = await readWorkflow(context, path, flags);
   const { ir, hash, diagnostics } = file.result;
   await tellDiagnostics(context, file);
   if (ir === null || hash === null) {

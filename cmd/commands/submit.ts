@@ -14,7 +14,7 @@ type Flags = { [flag: string]: unknown };
 
 /** Prints the run's id once it is stored; with `wait` what came of it. */
 export async function submit(context: Context, file: string, flags: Flags): Promise<number> {
-  const prepare = flags.ref === true ? refOf(file) : await fileOf(context, file);
+  const prepare = flags.ref === true ? refOf(file) : await fileOf(context, file, flags);
   if (prepare === null) {
     return EXIT.failed;
   }
@@ -41,8 +41,8 @@ function refOf(ref: string): Prepare {
 }
 
 /** A file is compiled here, so that its author gets lines and columns, and stored by its hash. */
-async function fileOf(context: Context, path: string): Promise<Prepare | null> {
-  const { result, file, text } = await readWorkflow(context, path);
+async function fileOf(context: Context, path: string, flags: Flags): Promise<Prepare | null> {
+  const { result, file, text } = await readWorkflow(context, path, flags);
   const { ir, hash, tags, diagnostics } = result;
   await tellDiagnostics(context, { text, result });
   if (ir === null || hash === null) {

@@ -9,6 +9,7 @@ export interface ValidateOptions {
   /** Warnings fail too. */
   strict?: boolean;
   format?: string;
+  dialect?: string;
 }
 
 const FORMATS = ["human", "short", "json", "sarif"];
@@ -33,7 +34,9 @@ export async function validate(
   let failed = false;
   let unreadable = false;
   for (const file of files) {
-    const read = await readWorkflow(context, file).catch((error: unknown) => error as Error);
+    const read = await readWorkflow(context, file, options).catch(
+      (error: unknown) => error as Error,
+    );
     if (read instanceof Error) {
       // The other files are checked all the same.
       output.note(`error ${read.message}`);

@@ -7,7 +7,8 @@ export const DIALECT_CODES = {
     title: "not supported of this dialect",
     remedy: "write it in another way: the message names the part",
     meaning:
-      "The file uses a part of its dialect that this compiler cannot express. [dialects.md](dialects.md) lists what can be.",
+      "The file uses a part of its dialect that this compiler cannot express. " +
+      "[dialects.md](dialects.md) lists what can be.",
     why: "Left out, the workflow would do something else than its author wrote.",
     wrong: `
 { "StartAt": "Roll", "States": {
@@ -21,7 +22,8 @@ export const DIALECT_CODES = {
     title: "no equal here",
     remedy: "say it elsewhere, or remove it",
     meaning:
-      "The file says something that has no place in a workflow here, and that the steps do not depend on. It is left out.",
+      "The file says something that has no place in a workflow here, and that the steps " +
+      "do not depend on. It is left out.",
     why: "Nothing is left out in silence: its author may count on it.",
     wrong: `
 name: greet
@@ -39,7 +41,8 @@ states:
     title: "refers to what is not there",
     remedy: "name something that exists, or remove the reference",
     meaning:
-      "A `config_ref` without its config, `prev` in the first step, or a file that is not in the dialect that was named.",
+      "A `config_ref` without its config, `prev` in the first step, or a file that is not " +
+      "in the dialect that was named.",
     why: "There is nothing that could be put in its place.",
     wrong: `
 name: greet
@@ -56,7 +59,8 @@ steps:
     title: "cycle that is no loop",
     remedy: "give it a bound and one entry",
     meaning:
-      "States lead back to an earlier one without a bound, or the cycle can be entered at several of its states.",
+      "States lead back to an earlier one without a bound, or the cycle can be entered at " +
+      "several of its states.",
     why: "A run must end; and only a loop with one entry can tell one round from the next.",
     wrong: `
 { "StartAt": "Ask", "States": {

@@ -163,7 +163,8 @@ function readRetrier(entry: JsonObject, pointer: string, context: FrontContext):
   const names = readNames(own(entry, "ErrorEquals"), joinPointer(pointer, "ErrorEquals"), context);
   let attempts = number("MaxAttempts", 3, 0);
   if (attempts >= ATTEMPTS_MAX) {
-    const message = `more than ${ATTEMPTS_MAX - 1} retries: a node is tried ${ATTEMPTS_MAX} times at most`;
+    const most = `a node is tried ${ATTEMPTS_MAX} times at most`;
+    const message = `more than ${ATTEMPTS_MAX - 1} retries: ${most}`;
     context.reporter.report({ code: "GV5002", pointer: `${pointer}/MaxAttempts`, message });
     attempts = ATTEMPTS_MAX - 1;
   }
