@@ -51,7 +51,7 @@ end
 journal('{"r":"' .. run_id .. '","e":"counter.adjusted","d":' .. delta .. ',"c":' .. counter .. "}")
 redis.call("HSET", run, "c", counter, "x" .. op, delta)
 if counter == 0 then
-  local status = have[4] == "1" and "failed" or "completed"
+  local status = have[4] and "failed" or "completed"
   journal('{"r":"' .. run_id .. '","e":"run.' .. status .. '"}')
   end_run(k, run, run_id, have[2], status, true)
 end

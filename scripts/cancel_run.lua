@@ -45,6 +45,6 @@ if answer then
   return answer
 end
 journal('{"r":"' .. run_id .. '","e":"run.cancelled","err":' .. err .. "}")
-end_run(k, run, run_id, have[2], "cancelled", true)
+end_run(k, run, run_id, have[2], "cancelled", true, err)
 close_partition(k.ev, k.meta, nonce)
 return 0

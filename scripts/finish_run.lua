@@ -50,6 +50,6 @@ end
 journal('{"r":"' .. run_id .. '","e":"run.' .. status .. '",'
   .. (status == "completed" and '"o":' or '"err":') .. value .. "}")
 redis.call("ZREM", k.timers, member)
-end_run(k, run, run_id, run_epoch, status, true)
+end_run(k, run, run_id, run_epoch, status, true, value)
 close_partition(k.ev, k.meta, nonce)
 return 0

@@ -78,9 +78,9 @@ local function fire(member, run, queue, signals)
     return 2
   end
   if t.kind == "run" then
-    journal('{"r":"' .. t.run_id .. '","e":"run.failed","err":{"error":{"code":"RUN_TIMED_OUT",'
-      .. '"message":"the run took longer than settings.timeout_ms"}}}')
-    end_run(k, run, t.run_id, t.epoch, "failed", false)
+    local err = '{"error":{"code":"RUN_TIMED_OUT","message":"the run took longer than settings.timeout_ms"}}'
+    journal('{"r":"' .. t.run_id .. '","e":"run.failed","err":' .. err .. "}")
+    end_run(k, run, t.run_id, t.epoch, "failed", false, err)
     return 0
   elseif t.kind == "finish" then
     if have[1] ~= "finishing" then

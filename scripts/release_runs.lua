@@ -2,41 +2,60 @@
 release_runs -- remove what ended runs used, after their end is committed in Postgres.
 
 Atomic because the tombstone must be there before the hash is gone: between the two a late start
-would run the workflow again.
+would run the workflow again. A child is kept as long as the token that started it has not read how
+it ended; one that still waits although the child is over (a repair has put it back) is woken.
 
 KEYS
-  1  meta      hash    gv:{p}:meta        epoch; reads
-  2  timers    zset    gv:{p}:timers      removes
-  3  release   zset    gv:{p}:release     removes
-  4  tombs     zset    gv:{p}:tombs       writes
-  5  paused    zset    gv:{p}:paused      removes
-  6+ runs      hash    gv:{p}:run:<id>    one per run; removes, with its list `held`
+  1  ev        stream  gv:{p}:ev          journal, appends
+  2  meta      hash    gv:{p}:meta        epoch, tail; reads and writes
+  3  timers    zset    gv:{p}:timers      removes
+  4  release   zset    gv:{p}:release     removes, writes
+  5  tombs     zset    gv:{p}:tombs       writes
+  6  paused    zset    gv:{p}:paused      removes
+  7+ runs      hash    gv:{p}:run:<id>    one per run; removes, with its list `held`
   .. signals   hash    gv:{p}:run:<id>:signals  one per run, in the same order; removes
 ARGV
   1  epoch     partition epoch
-  2  tomb_ms   how long a tombstone stays
-  3  runs      number of runs, then their ids
+  2  nonce     random, names this call's journal record
+  3  tomb_ms   how long a tombstone stays
+  4  runs      number of runs, then their ids
   .. members   timers of these runs that are still armed
 RETURNS integer
   n >= 0 runs removed, -100 EPOCH
+EMITS     node.resumed
 REPEAT    a run that is gone is only taken off the list
 COST      O(runs); hashes are unlinked, their memory is freed elsewhere
 ]]
 --- @include "partition"
 --- @include "held"
-local meta, timers, release, tombs, paused = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local tomb_ms, run_count = tonumber(ARGV[2]), tonumber(ARGV[3])
+--- @include "parent"
+local ev, meta, timers, release, tombs, paused = unpack(KEYS, 1, 6)
+local nonce, tomb_ms, run_count = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local KEPT_MS = 3000
 
 if not open_partition(meta, ARGV[1]) then
   return -100
 end
 local FINAL = { completed = true, failed = true, cancelled = true }
 local removed = 0
+
+-- Whether the parent's token has yet to read how this child ended.
+local function is_wanted(run_id, run, up, status)
+  local state = waits_for_child(parent_of(run, run_id, up))
+  if state == "w" then
+    resume_parent(timers, run, run_id, up, status)
+  end
+  return state ~= nil
+end
+
 for i = 1, run_count do
-  local run_id, run, signals = ARGV[3 + i], KEYS[5 + i], KEYS[5 + run_count + i]
-  local status = redis.call("HGET", run, "s")
+  local run_id, run, signals = ARGV[4 + i], KEYS[6 + i], KEYS[6 + run_count + i]
+  local have = redis.call("HMGET", run, "s", "up")
+  local status, up = have[1], have[2]
   -- A run that lives again under a new epoch is not what was released.
-  if not status or FINAL[status] then
+  if FINAL[status] and up and is_wanted(run_id, run, up, status) then
+    redis.call("ZADD", release, now_ms + KEPT_MS, run_id)
+  elseif not status or FINAL[status] then
     redis.call("ZADD", tombs, now_ms + tomb_ms, run_id)
     if redis.call("ZREM", paused, run_id) == 1 then
       redis.call("UNLINK", held_key(run))
@@ -46,8 +65,9 @@ for i = 1, run_count do
     redis.call("ZREM", release, run_id)
   end
 end
-for i = 4 + run_count, #ARGV do
+for i = 5 + run_count, #ARGV do
   redis.call("ZREM", timers, ARGV[i])
 end
 redis.call("ZREMRANGEBYSCORE", tombs, "-inf", now_ms)
+close_partition(ev, meta, nonce)
 return removed

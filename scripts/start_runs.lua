@@ -17,8 +17,8 @@ ARGV
   2  nonce     random, names this call's journal record
   3  runs      number of runs; each is
        key, run, epoch, ir, input, meta (namespace|priority), not_after_ms, timeout_ms (0 none),
-       queue_base, pause (w: its workflow is paused, "" none), entries; and per entry: node,
-       suffix, queue
+       queue_base, pause (w: its workflow is paused, "" none), sub (JSON of the workflows that its
+       tree's references mean, "" none), entries; and per entry: node, suffix, queue
 RETURNS array
   1  0, or -100 EPOCH
   2+ per run: 0 started, -10 RUN_EXISTS, -11 RUN_ENDED (tombstone), -12 TOO_LATE (not_after)
@@ -30,9 +30,10 @@ COST      O(entries)
 --- @include "scope"
 --- @include "token"
 --- @include "held"
+local PAYLOAD_INLINE_MAX = 4096
+--- @include "run_start"
 local ev, meta, timers, tombs, paused = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local nonce, run_count = ARGV[2], tonumber(ARGV[3])
-local PAYLOAD_INLINE_MAX = 4096
 
 if not open_partition(meta, ARGV[1]) then
   return { -100 }
@@ -50,37 +51,24 @@ local function refusal(run, run_id, not_after_ms)
 end
 
 local function start(run, at)
-  local run_id, epoch, ir, input, profile = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5]
-  local timeout_ms, base = tonumber(ARGV[at + 7]), tonumber(ARGV[at + 8])
-  local pause, entries = ARGV[at + 9], tonumber(ARGV[at + 10])
+  local run_id, epoch, ir, base = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], tonumber(ARGV[at + 8])
+  local pause, sub, entries = ARGV[at + 9], ARGV[at + 10], tonumber(ARGV[at + 11])
+  local r = { key = run, id = run_id, epoch = epoch, ir = ir, input = ARGV[at + 4], meta = ARGV[at + 5],
+    timeout_ms = tonumber(ARGV[at + 7]), is_paused = pause ~= "", fields = {}, sent = {} }
   journal('{"r":"' .. run_id .. '","e":"run.started","ir":"' .. ir .. '","ep":' .. epoch .. "}")
-  local payload = #input <= PAYLOAD_INLINE_MAX and "=" .. input or ""
-  local fields = { "s", "running", "e", epoch, "c", entries, "ir", ir, "in", input, "m", profile,
-    "t0", string.format("%.0f", now_ms) }
-  if pause ~= "" then
+  if r.is_paused then
     journal('{"r":"' .. run_id .. '","e":"run.paused","ps":"' .. pause .. '"}')
-    fields[2] = "paused"
-    fields[#fields + 1], fields[#fields + 2] = "ps", pause
+    r.fields = { "ps", pause }
     redis.call("ZADD", paused, now_ms, run_id)
   end
-  local emits = {}
-  for i = 0, entries - 1 do
-    local node, suffix, queue = ARGV[at + 11 + i * 3], ARGV[at + 12 + i * 3], tonumber(ARGV[at + 13 + i * 3])
-    scope_each(suffix, 1, function(latch, round)
-      fields[#fields + 1], fields[#fields + 2] = "l" .. latch, round
-    end)
-    fields[#fields + 1], fields[#fields + 2] = "n" .. node, "a1|" .. suffix .. "|"
-    emits[#emits + 1] = { KEYS[base + queue], pack_entry(run_id, epoch, node, suffix, 1, ir, "", "", payload) }
+  if sub ~= "" then
+    r.fields[#r.fields + 1], r.fields[#r.fields + 2] = "sub", sub
   end
-  for from = 1, #fields, 1000 do
-    redis.call("HSET", run, unpack(fields, from, math.min(from + 999, #fields)))
+  for i = 1, entries do
+    local from = at + 9 + i * 3
+    r.sent[i] = { ARGV[from], ARGV[from + 1], KEYS[base + tonumber(ARGV[from + 2])] }
   end
-  for i = 1, #emits do
-    dispatch(pause ~= "", run, emits[i][1], emits[i][2])
-  end
-  if timeout_ms > 0 then
-    redis.call("ZADD", timers, now_ms + timeout_ms, timer_member("run", run_id, epoch, "", "", "", ""))
-  end
+  start_run(timers, r)
 end
 
 local replies, at = { 0 }, 4
@@ -90,7 +78,7 @@ for i = 1, run_count do
   if replies[i + 1] == 0 then
     start(run, at)
   end
-  at = at + 11 + tonumber(ARGV[at + 10]) * 3
+  at = at + 12 + tonumber(ARGV[at + 11]) * 3
 end
 close_partition(ev, meta, nonce)
 return replies

@@ -63,7 +63,8 @@ export class HotState {
   status: "running" | "paused" | "finishing" | "completed" | "failed" | "cancelled" = "running";
   /** Why it is paused: r its own pause, w its workflow's; "" it is not. */
   pauseCauses = "";
-  hasFailed = false;
+  /** Nodes that failed unhandled under `failure: continue`, in that order. */
+  readonly failed: number[] = [];
   startedMs = 0;
   readonly #planner: Planner;
 
@@ -102,6 +103,9 @@ export class HotState {
         break;
       case "node.resumed":
         this.#answered(t, node, scope);
+        break;
+      case "child.started":
+        this.over.set(node, waitOver(t.a ?? 1, scope));
         break;
       case "approval.decided":
         this.#decision(node, t.v as Decision);
@@ -247,7 +251,9 @@ export class HotState {
     if (!isHandled && isFatal) {
       return; // the run ends with it
     }
-    this.hasFailed ||= !isHandled;
+    if (!isHandled && !this.failed.includes(node)) {
+      this.failed.push(node);
+    }
     this.#effects(this.#planner.end(node, edges, this.#isLatch(node)), scope);
   }
 
@@ -375,8 +381,8 @@ export function hotFields(
   if (state.status === "paused") {
     fields["ps"] = state.pauseCauses;
   }
-  if (state.hasFailed) {
-    fields["nf"] = "1";
+  if (state.failed.length > 0) {
+    fields["nf"] = state.failed.join(",");
   }
   return fields;
 }

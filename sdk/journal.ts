@@ -26,6 +26,7 @@ export type EventName =
   | "node.retrying"
   | "node.parked"
   | "node.skipped"
+  | "child.started"
   | "signal.kept"
   | "approval.decided"
   | "join.decided"
@@ -69,6 +70,17 @@ export interface Transition {
   /** run.started: IR hash and run epoch. */
   ir?: string;
   ep?: number;
+  /**
+   * run.started of a child: namespace|priority, how many runs stand above it, its input, and, unless
+   * nobody waits for it, the token that does (scripts/include/parent.lua) and its node's id.
+   */
+  p?: string;
+  dep?: number;
+  inp?: Json;
+  up?: string;
+  un?: string;
+  /** child.started: id of a child that nobody waits for. */
+  ch?: string;
   /** run.paused, run.resumed: causes in force after it, r its own pause, w its workflow's. */
   ps?: string;
   /** Who did it and why, where somebody did. */

@@ -19,6 +19,7 @@ import {
   changeApprovals,
   changeRuns,
   insertAudit,
+  insertChildren,
   insertDeadLetters,
   insertSegments,
   readCursor,
@@ -26,9 +27,11 @@ import {
   type ApprovalChanges,
   type ClosedApproval,
   type Cursor,
+  type NewChild,
   type NewDeadLetter,
 } from "../sdk/postgres/index.ts";
 import type { Certifier } from "./certify.ts";
+import type { Children } from "./children.ts";
 import type { SupervisorContext } from "./context.ts";
 import { Finaliser, type Finalised } from "./finalise.ts";
 import { auditEntries } from "./fold-audit.ts";
@@ -59,6 +62,7 @@ export interface ArchiverOptions {
   partition: number;
   certifier: Certifier;
   releaser: Releaser;
+  children: Children;
   /** Told when a timer was armed that is due at this time (Redis' clock). */
   onDue?: (dueMs: number) => void;
 }
@@ -225,6 +229,15 @@ export class Archiver extends Loop {
       await repairRuns(context, partition, fold.suspects);
     }
     releaser.add(done.ended);
+    await this.#leaveChildren(fold);
+  }
+
+  /** Children that the block may have left behind are looked at. */
+  async #leaveChildren(fold: BlockFold): Promise<void> {
+    const runs = [...fold.runs.values()].filter((run) => run.leavesChildren);
+    const irs = await this.#finaliser.irsOf(fold, runs);
+    const parents = runs.filter(({ runId }) => (irs.get(runId)?.references.length ?? 0) > 0);
+    this.#options.children.look(parents.map(({ runId }) => runId));
   }
 
   async #commit(from: Cursor, block: Block, fold: BlockFold, done: Finalised): Promise<void> {
@@ -240,6 +253,7 @@ export class Archiver extends Loop {
       if (!(await advanceCursor(tx, from, block.to))) {
         throw new CursorMoved();
       }
+      await insertChildren(tx, childrenIn(partition, fold));
       await insertSegments(tx, segmentsOf(partition, fold));
       await changeRuns(tx, done.changes);
       await insertDeadLetters(tx, letters);
@@ -290,4 +304,10 @@ export class Archiver extends Loop {
       });
     }
   }
+}
+
+function childrenIn(partition: number, fold: BlockFold): NewChild[] {
+  return [...fold.runs.values()].flatMap(({ child }) =>
+    child === null ? [] : [{ ...child, partition }],
+  );
 }

@@ -110,7 +110,7 @@ export class Binder {
   }
 }
 
-/** How well a definition fits a reference: 3 by version, 2 by tag, 1 as any of its name, 0 not. */
+/** How well a definition fits a reference: 3 by version, 2 by tag, 1 by name, 0 not. */
 function rank(definition: Definition, ref: WorkflowRef): number {
   if (definition.name !== ref.name) {
     return 0;

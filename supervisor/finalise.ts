@@ -6,9 +6,10 @@
  * that this prepares. Should it be gone all the same, the archived journal has them too.
  */
 import {
-  parseRecord,
   partitionKeys,
   RunView,
+  terminalFields,
+  terminalOutput,
   type RunError,
   type Transition,
 } from "../sdk/internal.ts";
@@ -121,18 +122,12 @@ export class Finaliser {
       wanted.map(async (run) => {
         const ir = irs.get(run.runId);
         const terminals = ir?.terminals ?? [];
-        const fields = terminals.flatMap((node) => [`n${node}`, `l${node}`]);
+        const fields = terminalFields(terminals);
         const values = await this.#context.redis.hmget(keys.run(run.runId), "s", ...fields);
         if (values[0] === null) {
           gone.push(run);
         } else if (ir !== undefined) {
-          const records = terminals.map((_, i) => {
-            const record = parseRecord(values[1 + 2 * i]);
-            // A latch without out-edges counts if it completed in its loop's last round.
-            const isLast = record?.scope === "" || values[2 + 2 * i] === `e${record?.scope}`;
-            return record?.state === "c" && isLast ? record.rest : null;
-          });
-          outputs.set(run.runId, outputOf(ir, records));
+          outputs.set(run.runId, terminalOutput(ir.ir, terminals, values.slice(1)));
         }
       }),
     );
@@ -219,18 +214,6 @@ export async function armedTimers(
     }),
   );
   return timers;
-}
-
-/** 25-contracts, run output: of the only terminal node that completed, an object of several. */
-export function outputOf(stored: StoredIr, outputs: readonly (string | null)[]): string {
-  const done = stored.terminals.flatMap((node, i) => {
-    const output = outputs[i] ?? null;
-    return output === null ? [] : [{ id: stored.ir.nodes[node]?.id ?? String(node), output }];
-  });
-  if (done.length < 2) {
-    return done[0]?.output ?? "null";
-  }
-  return `{${done.map(({ id, output }) => `${JSON.stringify(id)}:${output}`).join(",")}}`;
 }
 
 /** The run as its whole journal tells it. */

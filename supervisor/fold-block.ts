@@ -6,7 +6,7 @@
  * cost in Postgres grows with runs and blocks, not with nodes.
  */
 import type { RunError, RunStatus, Transition } from "../sdk/internal.ts";
-import type { ApprovalChanges, Segment } from "../sdk/postgres/index.ts";
+import type { ApprovalChanges, NewChild, Segment } from "../sdk/postgres/index.ts";
 import { foldAudit, type AuditFold } from "./fold-audit.ts";
 import { foldApproval } from "./fold-approvals.ts";
 import { splitTransitions, type RawRecord } from "./records.ts";
@@ -24,6 +24,10 @@ export interface RunFold {
   error: RunError | null;
   /** Nodes that failed unhandled in this block. */
   failed: FailedNode[];
+  /** Set where the block starts it and another run did so. */
+  child: NewChild | null;
+  /** Something of it ended or went on that may have left children behind. */
+  leavesChildren: boolean;
   seqFrom: number;
   seqTo: number;
   tFrom: number;
@@ -75,6 +79,7 @@ export function foldBlock(records: readonly RawRecord[]): BlockFold {
       run.tTo = record.t;
       run.parts.push(`["${position}",${record.t},${text}]`);
       block.transitions++;
+      run.leavesChildren ||= mayLeaveChildren(transition);
       if (transition.due !== undefined) {
         block.dueMs = Math.min(block.dueMs ?? transition.due, transition.due);
       }
@@ -117,6 +122,8 @@ function runOf(block: BlockFold, runId: string, record: RawRecord): RunFold {
       output: null,
       error: null,
       failed: [],
+      child: null,
+      leavesChildren: false,
       seqFrom: record.seq,
       seqTo: record.seq,
       tFrom: record.t,
@@ -134,6 +141,7 @@ function foldRun(block: BlockFold, run: RunFold, tr: Transition, text: string, t
       run.status = "RUNNING";
       run.startedAtMs = t;
       run.irHash = tr.ir ?? null;
+      run.child = tr.dep === undefined ? null : childOf(tr, text, t);
       break;
     case "run.finishing":
       run.status = "FINISHING";
@@ -159,6 +167,32 @@ function foldRun(block: BlockFold, run: RunFold, tr: Transition, text: string, t
       break;
     default: // of nodes: they change no row
   }
+}
+
+/** Ends of runs, rounds and waits; what ends otherwise, a sweep finds. */
+function mayLeaveChildren({ e, v }: Transition): boolean {
+  const isEnd = e === "run.completed" || e === "run.failed" || e === "run.cancelled";
+  const isAnswer = e === "node.resumed" && typeof v === "object" && "kind" in v;
+  return isEnd || e === "loop.round" || (isAnswer && v.kind !== "child");
+}
+
+function childOf(tr: Transition, text: string, t: number): NewChild {
+  const [namespace = "", priority = "normal"] = (tr.p ?? "").split("|");
+  const { up } = tr;
+  const parent = up?.slice(0, up.indexOf("|")).split("!", 1)[0];
+  return {
+    id: tr.r,
+    irHash: tr.ir ?? "",
+    partition: 0,
+    namespace,
+    priority: priority as NewChild["priority"],
+    // The member stands last, and nothing before it can hold a quote of a user's.
+    input: text.slice(text.indexOf('"inp":') + '"inp":'.length, -1),
+    depth: tr.dep ?? 0,
+    parent:
+      up === undefined || parent === undefined ? null : { runId: parent, node: tr.un ?? "", up },
+    startedAtMs: t,
+  };
 }
 
 function foldFailure(

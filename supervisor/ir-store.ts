@@ -7,7 +7,7 @@
  */
 import type { ValidateFunction } from "ajv/dist/2020.js";
 import type { Ir, Json, NodeType } from "../compiler/ir.ts";
-import { compileSchema } from "../sdk/internal.ts";
+import { compileSchema, terminalNodes } from "../sdk/internal.ts";
 import { definitionsByHash, type Queryable } from "../sdk/postgres/index.ts";
 
 export interface StoredIr {
@@ -123,9 +123,7 @@ export class IrStore {
 }
 
 function describe(hash: string, ir: Ir, text: string): StoredIr {
-  const terminals = ir.nodes.flatMap((node, index) =>
-    node.is_terminal && node.synthetic !== true ? [index] : [],
-  );
+  const terminals = terminalNodes(ir);
   const hasTimers =
     ir.loops.some((loop) => loop.delay_ms > 0) ||
     ir.nodes.some((node) => node.retry.max_attempts > 1 || WAITING.has(node.type));

@@ -1,6 +1,7 @@
 /** What runs for a partition while this process holds its role. */
 import { startAll, stopAll, type Service } from "../sdk/internal.ts";
 import { Archiver } from "./archiver.ts";
+import { Children } from "./children.ts";
 import { Certifier } from "./certify.ts";
 import type { SupervisorContext } from "./context.ts";
 import { Releaser } from "./release.ts";
@@ -15,8 +16,9 @@ export function createPartition(
 ): Service {
   const certifier = new Certifier(context, partition);
   const releaser = new Releaser(context, partition);
-  const archiver = new Archiver({ context, partition, certifier, releaser, onDue });
-  const services = [certifier, releaser, archiver];
+  const children = new Children(context, partition);
+  const archiver = new Archiver({ context, partition, certifier, releaser, children, onDue });
+  const services = [certifier, releaser, children, archiver];
   return {
     name: `partition ${partition}`,
     start: () => startAll(services, UNWIND_MS),

@@ -32,6 +32,8 @@ import {
   type RunRow,
 } from "../sdk/postgres/index.ts";
 import type { Rollback, SupervisorContext } from "./context.ts";
+import { childrenAwaited, putBackEnded } from "./ended-children.ts";
+import { boundHashes } from "./starter.ts";
 
 const RUNS_BATCH = 200;
 const FINISH_GRACE_MS = 30_000;
@@ -70,6 +72,12 @@ export async function repairRuns(
   const keys = partitionKeys(partition);
   const gone = ended.flatMap((row) => [keys.run(row.id), keys.signals(row.id)]);
   await Promise.all(gone.map((key) => context.redis.unlink(key)));
+  // A child's end was to wake its parent: what is left of it does so when it is released.
+  await putBackEnded(
+    context,
+    partition,
+    ended.map((row) => row.id),
+  );
   const count = await rebuildRows(context, partition, open, new Profiles());
   context.logger.warn({ partition, runs: count }, "runs repaired from the journal");
 }
@@ -82,7 +90,11 @@ async function rebuildRows(
 ): Promise<number> {
   const ids = rows.map((row) => row.id);
   const journals = await readJournals(context.db, ids);
-  const irs = await context.irs.load(rows.map((row) => row.irHash));
+  const bound = new Set(rows.flatMap((row) => boundHashes(row.bindings)));
+  const irs = await context.irs.load([...rows.map((row) => row.irHash), ...bound]);
+  for (const { hash, text } of [...bound].flatMap((hash) => irs.get(hash) ?? [])) {
+    await context.redis.set(globalKeys.ir(hash), text);
+  }
   const started = rows.filter((row) => (journals.get(row.id)?.length ?? 0) > 0);
   await raiseRunEpochs(
     context.db,
@@ -110,11 +122,13 @@ async function rebuildRun(
 ): Promise<void> {
   const state = new HotState(profile.ir, profile.planner);
   journal.forEach(({ transition, t }) => state.apply(transition, t));
+  await putBackEnded(context, profile.partition, childrenAwaited(state));
   const epoch = row.epoch + 1;
   const keys = partitionKeys(profile.partition);
   const { namespace, priority, irHash } = row;
   const input = JSON.parse(row.input) as never;
   const fields = hotFields(state, { epoch, irHash, input, namespace, priority });
+  Object.assign(fields, treeFields(row));
   const pipeline = context.redis.pipeline();
   const emit = new Emitter(pipeline, keys, profile, row.id, epoch);
   for (const queue of [...profile.queueKeys, ...profile.entryKeys]) {
@@ -153,6 +167,15 @@ async function rebuildRun(
       throw error;
     }
   }
+}
+
+/** A run's place in its tree. */
+function treeFields(row: RunRow): { [field: string]: string } {
+  return {
+    ...(row.bindings === null ? {} : { sub: row.bindings }),
+    ...(row.depth === 0 ? {} : { dep: String(row.depth) }),
+    ...(row.parent === null ? {} : { up: row.parent }),
+  };
 }
 
 /** Emits what was in flight: a queue entry, or a timer and the field that names it. */

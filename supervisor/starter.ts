@@ -31,6 +31,8 @@ export interface Startable {
   priority: Priority;
   input: string;
   epoch: number;
+  /** JSON text: reference to hash of the workflows that its tree may run. */
+  bindings?: string | null;
 }
 
 const SWEEP_MS = 2000;
@@ -53,7 +55,8 @@ export class Starter {
 
   /** Starts what is not started yet; returns how many runs this call started. */
   async start(runs: readonly Startable[], notAfterMs: number): Promise<number> {
-    const irs = await this.#context.irs.load(runs.map((run) => run.irHash));
+    const bound = runs.flatMap(({ bindings }) => boundHashes(bindings));
+    const irs = await this.#context.irs.load([...runs.map((run) => run.irHash), ...bound]);
     await this.#publish(irs);
     // Read after the rows are committed: a pause that comes later finds them in Postgres.
     const pauses = await listPauses(this.#context.db);
@@ -69,11 +72,11 @@ export class Starter {
         namespace: run.namespace,
         priority: run.priority,
       });
-      const { id: runId, epoch, input } = run;
+      const { id: runId, epoch, input, bindings = null } = run;
       const list = starts.get(run.partition) ?? [];
       starts.set(run.partition, list);
       const paused = isPaused(pauses, stored.ir.name, stored.ir.workflow_version);
-      list.push({ profile, runId, epoch, input, notAfterMs, paused });
+      list.push({ profile, runId, epoch, input, notAfterMs, paused, bindings });
     }
     const counts = await Promise.all(
       [...starts].map(([partition, list]) => this.#startIn(partition, list)),
@@ -109,6 +112,13 @@ export class Starter {
       ...used.map(({ hash }) => redis.zadd(globalKeys.irUse, clock.nowMs(), hash)),
     ]);
   }
+}
+
+/** Hashes that the bindings of a run's row name. */
+export function boundHashes(bindings: string | null | undefined): string[] {
+  return bindings === null || bindings === undefined
+    ? []
+    : Object.values(JSON.parse(bindings) as { [ref: string]: string });
 }
 
 /** Starts rows that stayed QUEUED because whoever accepted them died before the start. */

@@ -81,8 +81,11 @@ export class Executor {
     // What somebody decided by hand holds, also for a node whose config cannot be evaluated.
     const input = answer?.kind === "manual" ? data : resolveInput(node, full, data);
     const vars = input === data ? full : { ...full, data: input };
-    const settled =
-      answer === null ? this.#withoutWork(p, vars, input, nowMs) : this.answer(p, vars, answer);
+    // How a child ended has yet to be read: see children.ts.
+    const isOpen = answer === null || answer.kind === "child";
+    const settled = isOpen
+      ? this.#withoutWork(p, vars, input, nowMs)
+      : this.answer(p, vars, answer);
     return { vars, input, settled };
   }
 

@@ -112,6 +112,7 @@ class WorkerService implements Worker {
       redis,
       scripts,
       reader,
+      workflows,
       preparer: new Preparer(redis, workflows, partition),
       executor,
       leases,

@@ -8,6 +8,8 @@
  */
 import type { Redis } from "ioredis";
 import type { Logger } from "pino";
+import type { Vars } from "../condition/index.ts";
+import type { Json } from "../compiler/ir.ts";
 import {
   COMPLETION,
   GROUP,
@@ -22,6 +24,7 @@ import {
 } from "../sdk/internal.ts";
 import { CompletionBatcher } from "./batcher.ts";
 import { CHAIN_MS_MAX, CHAIN_NODES_MAX, chainNext, nextToken } from "./chain.ts";
+import { stepChild, type ChildOptions } from "./children.ts";
 import type { Executor, Prepared } from "./execute.ts";
 import { finish } from "./finish.ts";
 import { ExecutionError, toExecutionError } from "./kinds/kind.ts";
@@ -35,7 +38,7 @@ import { RunData } from "./run-data.ts";
 import { runKind, type RunKindOptions } from "./run-kind.ts";
 import { claim, findStale } from "./takeover.ts";
 
-export interface LaneOptions extends RunKindOptions {
+export interface LaneOptions extends RunKindOptions, ChildOptions {
   redis: Redis;
   scripts: ScriptRunner;
   reader: QueueReader;
@@ -278,6 +281,10 @@ export class Lane {
         settle(() => settled);
         return;
       }
+      if (p.node.type === "subworkflow") {
+        this.#child(p, vars, begun.input, settle);
+        return;
+      }
       runKind(this.#o, p, vars, begun.input, held.abort, (outcome) => {
         const ms = Math.round(this.#o.nowMs() - startedMs);
         settle(() =>
@@ -289,6 +296,35 @@ export class Lane {
     } catch (error) {
       settle(() => executor.fail(p, vars, toExecutionError(error), 0));
     }
+  }
+
+  /** A token that starts a child run, or goes on after one; parked, it is not settled here. */
+  #child(p: Prepared, vars: Vars, input: Json, settle: (make: () => CompletionItem) => void): void {
+    const { executor } = this.#o;
+    stepChild(this.#o, p, input).then(
+      (step) => {
+        if (step.kind === "output") {
+          settle(() => executor.succeed(p, vars, step.output, 0));
+        } else if (step.kind === "void") {
+          settle(() => executor.item(p));
+        } else {
+          this.#running -= 1;
+          this.#o.leases.drop(p.token);
+          this.#pump();
+        }
+      },
+      (error: unknown) => {
+        if (error instanceof ExecutionError) {
+          settle(() => executor.fail(p, vars, error, 0));
+          return;
+        }
+        // Whether it was started is not known: whoever takes the entry over finds out.
+        this.#running -= 1;
+        this.#o.leases.drop(p.token);
+        this.#o.logger.warn({ err: error, run: p.token.runId }, "child not started or not read");
+        this.#pump();
+      },
+    );
   }
 
   #poison(p: Prepared, held: Held, error: ExecutionError): void {

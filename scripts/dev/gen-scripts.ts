@@ -17,7 +17,7 @@ export function generateScripts(): { [path: string]: string } {
     .sort();
   const entries = names.map((name) => {
     const camel = name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
-    return `  ${camel}: ${JSON.stringify(strip(load(name, [])))},\n`;
+    return `  ${camel}: ${JSON.stringify(strip(load(name, [], new Set())))},\n`;
   });
   const text =
     "// Generated from scripts/*.lua by scripts/dev/gen-scripts.ts (npm run gen). Do not edit.\n" +
@@ -26,14 +26,19 @@ export function generateScripts(): { [path: string]: string } {
   return { "sdk/redis/scripts.gen.ts": text };
 }
 
-function load(name: string, within: string[]): string {
+/** `seen`: includes that stand in the script already; each stands there once. */
+function load(name: string, within: string[], seen: Set<string>): string {
   if (within.includes(name)) {
     throw new Error(`include cycle: ${[...within, name].join(" -> ")}`);
   }
   const folder = within.length === 0 ? "" : "include/";
   const text = readFileSync(new URL(`${folder}${name}.lua`, root), "utf8");
   const body = text.replace(/^--\[\[[\s\S]*?\]\]\n/, "");
-  return body.replace(INCLUDE, (_, include: string) => load(include, [...within, name]).trimEnd());
+  return body.replace(INCLUDE, (_, include: string) => {
+    const isThere = seen.has(include);
+    seen.add(include);
+    return isThere ? "" : load(include, [...within, name], seen).trimEnd();
+  });
 }
 
 /** Comments and indentation cost bytes in Redis, nothing else: keep the code lines only. */

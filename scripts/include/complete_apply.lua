@@ -34,7 +34,8 @@ local function apply_plan(keeps)
       timer_member("finish", it.run_id, it.epoch, "", "", "", it.own_queue))
     return 1
   elseif ends then
-    end_run(k, run, it.run_id, it.epoch, ends, string.find(it.flags, "t", 1, true) ~= nil)
+    end_run(k, run, it.run_id, it.epoch, ends, string.find(it.flags, "t", 1, true) ~= nil,
+      it.error)
   end
   return 0
 end

@@ -122,8 +122,11 @@ local function plan_result(at, attempt, arrivals)
     it.ends, it.error = "failed", value
     return after_result(at)
   elseif op == "U" then
-    set("nf", "1")
-    it.failed = true
+    -- Which nodes: whoever waits for this run reads their errors.
+    if not string.find("," .. (it.failed or "") .. ",", "," .. node .. ",", 1, true) then
+      it.failed = it.failed and it.failed .. "," .. node or node
+      set("nf", it.failed)
+    end
   end
   if scope == "" then
     delta = delta - 1
@@ -203,7 +206,7 @@ local function plan_item(at)
   end
   it.told = '{"r":"' .. it.run_id .. '","e":"'
   it.packed = it.run_id .. "\31" .. it.epoch .. "\31"
-  it.failed, it.ends, it.error, it.signals = have[4] == "1", nil, nil, nil
+  it.failed, it.ends, it.error, it.signals = have[4], nil, nil, nil
   field_count, entry_count, timer_count, event_count, delta, work = 0, 0, 0, 0, 0, 0
   if has_joins then
     joins, has_joins = {}, false

@@ -5,6 +5,10 @@ signal, callback, decision, child, timer (21 A7). The caller has checked the run
 The field w<node> holds what a parked token waits for (sdk/waits.ts); afterwards it says "=<attempt>|
 <scope>", which keeps a worker that comes late from parking the same attempt again.
 ]]
+--- @include "scope"
+--- @include "token"
+--- @include "waiters"
+--- @include "held"
 
 -- t: run_id (unit), epoch, node, scope, attempt, is_paused. `signals` may be nil for what waits for no signal.
 -- `value` is JSON text, nil when a delay is over. False: the token is not parked any more.

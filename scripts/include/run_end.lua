@@ -2,11 +2,14 @@
 run_end -- a run reaches a terminal status: same writes whichever script gets there first.
 
 `release` tells the archiver what to remove once the journal is committed; `halted` tells workers
-which queued tokens not to execute (kept for a minute: older entries are checked one by one).
+which queued tokens not to execute (kept for a minute: older entries are checked one by one). A
+child's end wakes the token that waits for it; its output or error stays in the hash for it.
 ]]
+--- @include "parent"
 local HALTED_KEEP_MS = 60000
 
-local function end_run(k, run, run_id, epoch, status, has_timeout)
+-- `result`: JSON of the output or of {"error":…}, nil where it follows from the nodes' records.
+local function end_run(k, run, run_id, epoch, status, has_timeout, result)
   redis.call("HSET", run, "s", status)
   redis.call("ZADD", k.release, now_ms, run_id)
   if has_timeout then
@@ -15,5 +18,12 @@ local function end_run(k, run, run_id, epoch, status, has_timeout)
   if status ~= "completed" then
     redis.call("ZADD", k.halted, now_ms, run_id)
     redis.call("ZREMRANGEBYSCORE", k.halted, "-inf", "(" .. (now_ms - HALTED_KEEP_MS))
+  end
+  local up = redis.call("HGET", run, "up")
+  if up then
+    if result then
+      redis.call("HSET", run, "res", result)
+    end
+    resume_parent(k.timers, run, run_id, up, status)
   end
 end

@@ -18,6 +18,8 @@ export interface RunStart {
   input: string;
   /** Redis time after which the start is refused: START_WINDOW_MS after the row was read. */
   notAfterMs: number;
+  /** JSON text: which workflows the references of its tree mean; null: it has none. */
+  bindings?: string | null;
   /** Starts paused, because its workflow is. */
   paused?: boolean;
 }
@@ -46,7 +48,7 @@ export async function startRuns(
     args.push(runKeys[i] as number, run.runId, run.epoch, profile.irHash, run.input);
     args.push(`${profile.namespace}|${profile.priority}`, run.notAfterMs);
     args.push(ir.settings.timeout_ms ?? 0, base, run.paused === true ? PAUSE_CAUSES.workflow : "");
-    args.push(ir.analysis.roots.length);
+    args.push(run.bindings ?? "", ir.analysis.roots.length);
     for (const root of ir.analysis.roots) {
       args.push(root, entrySuffix(ir, root), ir.nodes[root]?.queue ?? 0);
     }
@@ -150,9 +152,9 @@ export async function releaseRuns(
   timers: readonly string[],
 ): Promise<number> {
   const k = scripts.keys;
-  const keys = [k.meta, k.timers, k.release, k.tombs, k.paused];
+  const keys = [k.ev, k.meta, k.timers, k.release, k.tombs, k.paused];
   keys.push(...runIds.map((id) => k.run(id)), ...runIds.map((id) => k.signals(id)));
-  const args = [TOMBSTONE_MS, runIds.length, ...runIds, ...timers];
+  const args = [scripts.nonce(), TOMBSTONE_MS, runIds.length, ...runIds, ...timers];
   return (await scripts.transition("releaseRuns", keys, args)) as number;
 }
 

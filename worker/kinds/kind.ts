@@ -118,7 +118,9 @@ function abortError(reason: unknown): ExecutionError {
 
 /** The value sent along error and timeout edges, and `output` in their conditions. */
 export function errorValue(error: ExecutionError, node: string, attempts: number): Json {
-  return { error: { code: error.code, message: error.message, node, attempts } };
+  const { code, message, details } = error;
+  const more = details === undefined ? {} : { details };
+  return { error: { code, message, node, attempts, ...more } };
 }
 
 /** Evaluate a piece of config; a failure names the node and the piece. */

@@ -1,0 +1,48 @@
+--[[
+parent -- the token that waits for a run: field `up` of a child, "<unit>|<node>|<scope>|<attempt>|
+<queue key>" (21 A7). The unit is the parent run, or an element of one of its maps.
+
+The parent's hash and queue are not among the KEYS of what ends runs: whoever ends one does not know
+that it is a child. They lie in the child's slot, since a child is in the partition of its root.
+]]
+--- @include "resume"
+
+local function parent_of(run, run_id, up)
+  local unit, node, scope, attempt, queue =
+    string.match(up, "^([^|]*)|([^|]*)|([^|]*)|([^|]*)|(.*)$")
+  local keys = string.sub(run, 1, #run - #run_id)
+  return { run_id = unit, node = node, scope = scope, attempt = tonumber(attempt), queue = queue,
+    key = keys .. unit, run = keys .. string.match(unit, "^[^!]*") }
+end
+
+-- Whether the parent's token still stands where it started this child: "w" parked, "a" active
+-- again; nil if not.
+local function waits_for_child(t)
+  local status = redis.call("HGET", t.run, "s")
+  local record = redis.call("HGET", t.key, "n" .. t.node)
+  if not record or (status ~= "running" and status ~= "paused") then
+    return nil
+  end
+  local state, attempt, scope = parse_record(record)
+  if (state ~= "w" and state ~= "a") or attempt ~= t.attempt or scope ~= t.scope
+    or not scope_is_current(t.key, scope) then
+    return nil
+  end
+  return state
+end
+
+-- The child has ended: its parent's token goes on, if it still waits.
+local function resume_parent(timers, run, run_id, up, status)
+  local t = parent_of(run, run_id, up)
+  local is = redis.call("HGET", t.run, "s")
+  if is ~= "running" and is ~= "paused" then
+    return false
+  end
+  local have = redis.call("HMGET", t.key, "e", "ir")
+  if not have[1] then
+    return false
+  end
+  t.epoch, t.is_paused = have[1], is == "paused"
+  return resume(timers, t.key, nil, t, t.queue, have[2],
+    '{"kind":"child","run":"' .. run_id .. '","status":"' .. status .. '"}')
+end

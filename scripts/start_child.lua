@@ -1,0 +1,155 @@
+--[[
+start_child -- a sub-workflow's token starts its child run, and is parked until that has ended.
+
+Atomic because a child that nobody waits for, or a token that waits for no child, would be the end
+of both. The child's id is derived from the token and the attempt, and the attempt is marked as
+started in the parent: a redelivered token starts nothing new (21 A7).
+
+KEYS
+  1  ev        stream  gv:{p}:ev          journal, appends
+  2  meta      hash    gv:{p}:meta        epoch, tail; reads and writes
+  3  timers    zset    gv:{p}:timers      the wait's and the child's timeouts; writes
+  4  halted    zset    gv:{p}:halted      runs that ended badly; writes
+  5  release   zset    gv:{p}:release     runs whose keys may go; writes
+  6  tombs     zset    gv:{p}:tombs       runs that ended a while ago; reads
+  7  run       hash    gv:{p}:run:<id>    the parent run; reads
+  8  unit      hash    gv:{p}:run:<id>    where the token lives: the run, or a map element; writes
+  9  child     hash    gv:{p}:run:<id>    creates
+ 10  former    hash    gv:{p}:run:<id>    child of the attempt before (or the child again); writes
+ 11  queue     stream  gv:{p}:q:*         of the token; acknowledges
+ 12+ queues    stream  gv:{p}:q:*         of the child's entry nodes; appends
+ARGV
+  1  epoch     partition epoch
+  2  nonce     random, names this call's journal record
+  3  unit_id   run, or run!home
+  4  run_epoch of the token
+  5  node      index
+  6  scope     of the token
+  7  attempt   of the token
+  8  entry_id  stream entry of the token
+  9  child_id  of the new run
+ 10  ir        hash of its workflow
+ 11  input     JSON
+ 12  meta      namespace|priority
+ 13  child_ms  timeout of the child, 0 none
+ 14  wait      1: the token is parked, 0: it is the caller's to complete, the child has no parent
+ 15  wait_ms   timeout of the wait, 0 none
+ 16  former_id child of the attempt before, "" none
+ 17  node_id   id of the token's node, as JSON
+ 18  entries   number of entry nodes of the child; each is: node, suffix, queue (12 is 0)
+RETURNS integer
+  0 started, 1 started before, 2 the token was parked or settled before (nothing to do),
+  -1 RUN_GONE, -2 RUN_EPOCH, -3 TOKEN_NOT_ACTIVE, -14 CHILD_EXISTS (or its tombstone does),
+  -15 TOO_DEEP, -6 APPLY_FAILED (both runs marked suspect in the journal), -100 EPOCH
+EMITS     run.started node.parked child.started run.cancelled
+REPEAT    1 or 2
+COST      O(entries)
+]]
+--- @include "partition"
+--- @include "scope"
+--- @include "token"
+--- @include "held"
+--- @include "waiters"
+--- @include "run_end"
+local PAYLOAD_INLINE_MAX, DEPTH_MAX, GROUP = 4096, 16, "workers"
+--- @include "run_start"
+local k = { ev = KEYS[1], meta = KEYS[2], timers = KEYS[3], halted = KEYS[4], release = KEYS[5] }
+local tombs, run, unit, child, former, queue = unpack(KEYS, 6, 11)
+local nonce, unit_id, run_epoch, node, scope, attempt, entry_id, child_id, ir, input, meta =
+  unpack(ARGV, 2, 12)
+local child_ms, waits, wait_ms, former_id, node_id, entries =
+  tonumber(ARGV[13]), ARGV[14] == "1", tonumber(ARGV[15]), ARGV[16], ARGV[17], tonumber(ARGV[18])
+
+if not open_partition(k.meta, ARGV[1]) then
+  return -100
+end
+local status = redis.call("HMGET", run, "s", "e", "sub", "dep")
+local have = redis.call("HMGET", unit, "n" .. node, "w" .. node)
+local depth = (tonumber(status[4]) or 0) + 1
+if status[1] ~= "running" and status[1] ~= "paused" then
+  return -1
+elseif status[2] ~= run_epoch then
+  return -2
+end
+local state, tried, at_scope, arrivals = parse_record(have[1] or "s1||")
+local mark = "=" .. attempt .. "|" .. scope
+if state ~= "a" or tried ~= tonumber(attempt) or at_scope ~= scope or not scope_is_current(unit, scope) then
+  return -3
+elseif have[2] == mark then
+  return waits and 2 or 1
+elseif depth > DEPTH_MAX then
+  return -15
+elseif redis.call("EXISTS", child) == 1 or redis.call("ZSCORE", tombs, child_id) then
+  return -14
+end
+
+-- A child of the attempt before that was given up (the wait was over time) ends before this begins.
+local function cancel_former()
+  local was = redis.call("HMGET", former, "s", "e")
+  if former_id == "" or not was[1] or was[1] == "completed" or was[1] == "failed" or was[1] == "cancelled" then
+    return
+  end
+  local err = '{"error":{"code":"CANCELLED","message":"its parent\'s node tries again"}}'
+  journal('{"r":"' .. former_id .. '","e":"run.cancelled","err":' .. err .. "}")
+  end_run(k, former, former_id, was[2], "cancelled", true, err)
+end
+
+local up = unit_id .. "|" .. node .. "|" .. scope .. "|" .. attempt .. "|" .. queue
+local function tell()
+  local token = ',"n":' .. node .. ',"s":"' .. scope .. '","a":' .. attempt
+  local parent = '{"r":"' .. unit_id .. '","e":"'
+  journal('{"r":"' .. child_id .. '","e":"run.started","ir":"' .. ir .. '","ep":1,"p":"' .. meta .. '","dep":'
+    .. depth .. (waits and ',"up":' .. cjson.encode(up) .. ',"un":' .. node_id or "") .. ',"inp":' .. input .. "}")
+  if waits then
+    journal(parent .. 'node.parked"' .. token
+      .. (wait_ms > 0 and ',"due":' .. string.format("%.0f", now_ms + wait_ms) or "")
+      .. ',"w":{"kind":"child","run":"' .. child_id .. '"}}')
+  else
+    journal(parent .. 'child.started"' .. token .. ',"ch":"' .. child_id .. '"}')
+  end
+end
+
+local function apply()
+  local r = { key = child, id = child_id, epoch = "1", ir = ir, input = input, meta = meta,
+    timeout_ms = child_ms, is_paused = false, sent = {}, fields = { "dep", depth } }
+  if status[3] then
+    r.fields[3], r.fields[4] = "sub", status[3]
+  end
+  if waits then
+    r.fields[#r.fields + 1], r.fields[#r.fields + 2] = "up", up
+  end
+  for i = 1, entries do
+    local from = 16 + i * 3
+    r.sent[i] = { ARGV[from], ARGV[from + 1], KEYS[12 + tonumber(ARGV[from + 2])] }
+  end
+  start_run(k.timers, r)
+  if not waits then
+    redis.call("HSET", unit, "w" .. node, mark)
+    return
+  end
+  redis.call("HSET", unit, "n" .. node, "w" .. attempt .. "|" .. scope .. "|" .. arrivals,
+    "w" .. node, "\31\31\31\31" .. queue .. '\31{"kind":"child","run":"' .. child_id .. '"}')
+  if wait_ms > 0 then
+    local member = timer_member("expire", unit_id, run_epoch, node, scope, attempt, queue)
+    redis.call("ZADD", k.timers, now_ms + wait_ms, member)
+    redis.call("HSET", unit, "d" .. node, member)
+  end
+end
+
+tell()
+local applied, problem = pcall(apply)
+if applied then
+  cancel_former()
+else
+  for id, key in pairs({ [string.match(unit_id, "^[^!]*")] = run, [child_id] = child }) do
+    pcall(redis.call, "HSET", key, "s", "suspect")
+    journal('{"r":"' .. id .. '","e":"run.suspect"}')
+  end
+  redis.log(redis.LOG_WARNING, "gavotte: child " .. child_id .. " is suspect: " .. tostring(problem))
+end
+close_partition(k.ev, k.meta, nonce)
+if waits and entry_id ~= "" then
+  redis.call("XACK", queue, GROUP, entry_id)
+  redis.call("XDEL", queue, entry_id)
+end
+return applied and 0 or -6

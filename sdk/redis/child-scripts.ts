@@ -1,0 +1,107 @@
+/** Typed calls of the scripts that start children and cancel those nobody waits for. */
+import { createHash } from "node:crypto";
+import type { RunProfile } from "../profile.ts";
+import { entrySuffix } from "../scope.ts";
+import type { ScriptArg, ScriptRunner } from "./script-runner.ts";
+
+/** Runs deep that a tree may be. */
+export const CHILD_DEPTH_MAX = 16;
+
+export interface ChildToken {
+  /** The parent run, or `<run>!<home>` of an element of its maps. */
+  unit: string;
+  epoch: string;
+  node: number;
+  /** Id of the node. */
+  nodeId: string;
+  scope: string;
+  attempt: number;
+  /** Queue of the token, and its entry. */
+  queueKey: string;
+  entryId: string;
+}
+
+export interface ChildStart {
+  token: ChildToken;
+  /** The child's workflow, in the place of its parent. */
+  profile: RunProfile;
+  /** JSON text. */
+  input: string;
+  /** False: the token is the caller's to complete, the child has no parent. */
+  waits: boolean;
+  /** How long the token waits at most; null: for ever. */
+  waitMs: number | null;
+}
+
+export type ChildStarted =
+  /** Now, or by an earlier call for this attempt. */
+  | "started"
+  /** Void, parked before, or settled: nothing to do but to acknowledge the entry. */
+  | "void"
+  /** A run of this id is or was there: it was cancelled before it began. */
+  | "exists"
+  | "too_deep"
+  /** A script failed half-way; the runs are repaired. */
+  | "suspect";
+
+const ANSWERS: { [code: string]: ChildStarted } = {
+  0: "started",
+  1: "started",
+  "-6": "suspect",
+  "-14": "exists",
+  "-15": "too_deep",
+};
+
+/** The run that a unit belongs to. */
+export function runOfUnit(unit: string): string {
+  return unit.split("!", 1)[0] as string;
+}
+
+/**
+ * Id of the child that an attempt of a token starts: `<root id>~<20 hex>` (25-contracts). A parent
+ * that was rebuilt or redriven starts its attempts anew, under its next epoch: others than before.
+ */
+export function childRunId(token: Omit<ChildToken, "nodeId" | "queueKey" | "entryId">): string {
+  const { unit, epoch, node, scope, attempt } = token;
+  const parent = epoch === "1" ? unit : `${unit}#${epoch}`;
+  const digest = createHash("sha256").update(JSON.stringify([parent, node, scope, attempt]));
+  const root = runOfUnit(unit).split("~", 1)[0] as string;
+  return `${root}~${digest.digest("hex").slice(0, 20)}`;
+}
+
+/** Starts a token's child, once per attempt. With `waits` the token is parked until it has ended. */
+export async function startChild(scripts: ScriptRunner, start: ChildStart): Promise<ChildStarted> {
+  const { token, profile, waits, waitMs, input } = start;
+  const { unit, epoch, node, scope, attempt, queueKey, entryId } = token;
+  const k = scripts.keys;
+  const childId = childRunId(token);
+  const former = attempt > 1 ? childRunId({ ...token, attempt: attempt - 1 }) : "";
+  const keys = [k.ev, k.meta, k.timers, k.halted, k.release, k.tombs];
+  keys.push(k.run(runOfUnit(unit)), k.run(unit), k.run(childId));
+  keys.push(k.run(former === "" ? childId : former), queueKey, ...profile.queueKeys);
+  const { ir, irHash, namespace, priority } = profile;
+  const args: ScriptArg[] = [scripts.nonce(), unit, epoch, node, scope, attempt, entryId];
+  args.push(childId, irHash, input, `${namespace}|${priority}`, ir.settings.timeout_ms ?? 0);
+  args.push(waits ? 1 : 0, waitMs ?? 0, former, JSON.stringify(token.nodeId));
+  args.push(ir.analysis.roots.length);
+  for (const root of ir.analysis.roots) {
+    args.push(root, entrySuffix(ir, root), ir.nodes[root]?.queue ?? 0);
+  }
+  const reply = await scripts.transition("startChild", keys, args);
+  return ANSWERS[String(reply)] ?? "void";
+}
+
+/** Cancels those of these children that nobody waits for; returns how many. */
+export async function cancelOrphans(
+  scripts: ScriptRunner,
+  children: readonly { id: string; isParentOver: boolean }[],
+): Promise<number> {
+  const k = scripts.keys;
+  const keys = [k.ev, k.meta, k.timers, k.halted, k.release];
+  const args: ScriptArg[] = [scripts.nonce()];
+  for (const { id, isParentOver } of children) {
+    keys.push(k.run(id));
+    args.push(id, isParentOver ? 1 : 0);
+  }
+  return (await scripts.transition("cancelOrphans", keys, args)) as number;
+}

@@ -1,0 +1,84 @@
+/**
+ * Children outlive nobody: what a parent's end, a void round, a map that failed or a wait that was
+ * over time leaves behind is cancelled here, and what those leave behind after them (21 B6).
+ *
+ * The archiver says of which runs the children are to be looked at; that hint is lost with the
+ * process, so a sweep goes round all open children, a page at a time. Whether one is waited for is
+ * decided by the script that cancels it, so looking too often does nothing.
+ */
+import { cancelOrphans } from "../sdk/internal.ts";
+import { openChildren, openChildrenOf, type OpenChild } from "../sdk/postgres/index.ts";
+import { scriptsOf, type SupervisorContext } from "./context.ts";
+import { Loop } from "./loop.ts";
+
+const PAGE = 200;
+const SWEEP_MS = 2000;
+const HINTS_MAX = 10_000;
+
+export class Children extends Loop {
+  readonly #context: SupervisorContext;
+  readonly #partition: number;
+  #parents = new Set<string>();
+  #after = "";
+  #sweepAtMs = 0;
+
+  constructor(context: SupervisorContext, partition: number) {
+    super({
+      name: `children ${partition}`,
+      logger: context.logger,
+      step: () => this.#step(),
+    });
+    this.#context = context;
+    this.#partition = partition;
+  }
+
+  /** The children of these runs may be nobody's now. Beyond a limit the sweep finds them later. */
+  look(parents: readonly string[]): void {
+    if (parents.length > 0 && this.#parents.size < HINTS_MAX) {
+      parents.forEach((id) => this.#parents.add(id));
+      this.wake();
+    }
+  }
+
+  async #step(): Promise<number> {
+    const parents = [...this.#parents].slice(0, PAGE);
+    if (parents.length > 0) {
+      await this.#lookAt(parents);
+      parents.forEach((id) => this.#parents.delete(id));
+      return 0;
+    }
+    const now = this.#context.clock.nowMs();
+    if (now >= this.#sweepAtMs) {
+      await this.#sweep();
+      this.#sweepAtMs = now + SWEEP_MS;
+    }
+    return this.#sweepAtMs - now;
+  }
+
+  async #lookAt(parents: readonly string[]): Promise<void> {
+    for (let after = ""; ;) {
+      const page = await openChildrenOf(this.#context.db, parents, after, PAGE);
+      await this.#cancel(page);
+      after = page.at(-1)?.id ?? "";
+      if (page.length < PAGE) {
+        return;
+      }
+    }
+  }
+
+  async #sweep(): Promise<void> {
+    const page = await openChildren(this.#context.db, this.#partition, this.#after, PAGE);
+    this.#after = page.length === PAGE ? (page.at(-1)?.id ?? "") : "";
+    await this.#cancel(page);
+  }
+
+  async #cancel(page: readonly OpenChild[]): Promise<void> {
+    if (page.length > 0) {
+      const count = await cancelOrphans(scriptsOf(this.#context, this.#partition), page);
+      if (count > 0) {
+        const { partition } = { partition: this.#partition };
+        this.#context.logger.info({ partition, count }, "children nobody waits for are cancelled");
+      }
+    }
+  }
+}

@@ -1,0 +1,160 @@
+/**
+ * `subworkflow`: a token that starts a run of another workflow, waits for its end, and goes on with
+ * what came of it. The wait is Redis' business (scripts/start_child.lua); no worker is held.
+ *
+ * Which definition a reference means was settled when the root run was accepted and stands in the
+ * run's hash, so a tree runs on the versions it began with whatever is published meanwhile.
+ */
+import type { Redis } from "ioredis";
+import type { Ir, IrNode, Json } from "../compiler/ir.ts";
+import {
+  CHILD_DEPTH_MAX,
+  childRunId,
+  failedNodesError,
+  misfit,
+  parseRecord,
+  runOfUnit,
+  startChild,
+  terminalFields,
+  terminalNodes,
+  terminalOutput,
+  type ReadyToken,
+  type RunError,
+  type RunProfile,
+  type ScriptRunner,
+  type WaitAnswer,
+} from "../sdk/internal.ts";
+import type { Prepared } from "./execute.ts";
+import { badInput, ExecutionError } from "./kinds/kind.ts";
+import { answered } from "./kinds/wait.ts";
+import type { Workflows } from "./workflows.ts";
+
+export interface ChildOptions {
+  scripts: ScriptRunner;
+  workflows: Workflows;
+}
+
+/** `parked`: the token waits, its entry is acknowledged. `void`: somebody else has settled it. */
+export type ChildStep = { kind: "parked" } | { kind: "void" } | { kind: "output"; output: Json };
+
+const INPUT_BYTES_MAX = 1024 * 1024;
+
+/** One step of a sub-workflow's token, whose input is `input`. Throws ExecutionError. */
+export async function stepChild(o: ChildOptions, p: Prepared, input: Json): Promise<ChildStep> {
+  if (p.token.answer === null) {
+    return start(o, p, input);
+  }
+  const answer = JSON.parse(p.token.answer) as WaitAnswer;
+  const output =
+    answer.kind === "child" ? await resultOf(o, p, answer.run) : answered(p.node, answer);
+  return { kind: "output", output };
+}
+
+async function start(o: ChildOptions, p: Prepared, input: Json): Promise<ChildStep> {
+  const { token, node } = p;
+  const profile = await boundProfile(o, token, node);
+  const text = JSON.stringify(input);
+  assertInput(node, profile.ir, input, text);
+  const { runId: unit, epoch, scope, attempt, queueKey, entryId } = token;
+  const waits = node.config["wait"] !== false;
+  const child = { unit, epoch, node: token.node, nodeId: node.id, scope, attempt };
+  const started = await startChild(o.scripts, {
+    token: { ...child, queueKey, entryId },
+    ...{ profile, input: text, waits, waitMs: node.timeout_ms },
+  });
+  switch (started) {
+    case "started":
+      return waits ? { kind: "parked" } : { kind: "output", output: { run_id: childRunId(child) } };
+    case "suspect":
+      return { kind: "parked" };
+    case "void":
+      return { kind: "void" };
+    case "exists":
+      throw new ExecutionError("CANCELLED", `run ${childRunId(child)} was cancelled`, {
+        retryable: false,
+        details: { run_id: childRunId(child) },
+      });
+    case "too_deep": {
+      const message = `a tree of runs may be ${CHILD_DEPTH_MAX} deep; does a workflow start itself?`;
+      throw new ExecutionError("TOO_DEEP", message, { retryable: false });
+    }
+  }
+}
+
+/** The workflow that the node's reference was bound to. */
+async function boundProfile(o: ChildOptions, token: ReadyToken, node: IrNode): Promise<RunProfile> {
+  const ref = String(node.config["workflow"]);
+  const { redis, keys } = o.scripts;
+  const sub = await redis.hget(keys.run(runOfUnit(token.runId)), "sub");
+  const hash = (JSON.parse(sub ?? "{}") as { [ref: string]: string })[ref];
+  const profile = hash === undefined ? null : await o.workflows.load(hash, token.queueKey);
+  if (profile === null) {
+    const message = `node "${node.id}": workflow "${ref}" was not bound when the run was accepted`;
+    throw new ExecutionError("WORKFLOW_NOT_FOUND", message, { retryable: false });
+  }
+  return profile;
+}
+
+function assertInput(node: IrNode, ir: Ir, input: Json, text: string): void {
+  if (text.length > INPUT_BYTES_MAX || Buffer.byteLength(text) > INPUT_BYTES_MAX) {
+    const message = `the input of a run may have ${INPUT_BYTES_MAX} bytes`;
+    throw new ExecutionError("TOO_LARGE", message, { retryable: false });
+  }
+  const wrong = misfit(ir.input_schema ?? undefined, input);
+  if (wrong !== null) {
+    throw badInput(node, `the input does not fit input_schema of workflow "${ir.name}": ${wrong}`);
+  }
+}
+
+/** Output of a child that has ended; throws its error as this node's. */
+async function resultOf(o: ChildOptions, p: Prepared, runId: string): Promise<Json> {
+  const { redis, keys } = o.scripts;
+  const key = keys.run(runId);
+  const [status, result, hash, failed] = await redis.hmget(key, "s", "res", "ir", "nf");
+  if (status === null || status === undefined) {
+    const message = `how run ${runId} ended is not in Redis any more`;
+    throw new ExecutionError("CHILD_LOST", message, { details: { run_id: runId } });
+  }
+  const ir = (await o.workflows.load(hash ?? "", p.token.queueKey))?.ir ?? null;
+  if (status === "completed") {
+    return JSON.parse(result ?? (await outputIn(redis, key, ir))) as Json;
+  }
+  const error =
+    result === null || result === undefined
+      ? await failureIn(redis, key, ir, failed ?? "")
+      : (JSON.parse(result) as { error: RunError }).error;
+  const { code, message, node } = error;
+  const isCancelled = status === "cancelled";
+  const name = String(p.node.config["workflow"]);
+  const what = isCancelled ? "was cancelled" : "failed";
+  throw new ExecutionError(code, `run ${runId} of workflow "${name}" ${what}: ${message}`, {
+    retryable: !isCancelled,
+    details: { run_id: runId, ...(node === undefined ? {} : { node }) },
+  });
+}
+
+async function outputIn(redis: Redis, key: string, ir: Ir | null): Promise<string> {
+  const terminals = ir === null ? [] : terminalNodes(ir);
+  if (ir === null || terminals.length === 0) {
+    return "null";
+  }
+  return terminalOutput(ir, terminals, await redis.hmget(key, ...terminalFields(terminals)));
+}
+
+/** The error of a run that failed under `continue`: its nodes have theirs. */
+async function failureIn(
+  redis: Redis,
+  key: string,
+  ir: Ir | null,
+  failed: string,
+): Promise<RunError> {
+  const nodes = failed.split(",").filter((node) => node !== "");
+  const records = nodes.length === 0 ? [] : await redis.hmget(key, ...nodes.map((n) => `n${n}`));
+  return failedNodesError(
+    nodes.map((node, i) => {
+      const record = parseRecord(records[i]);
+      const value = record?.state === "f" ? (JSON.parse(record.rest) as { error: RunError }) : null;
+      return { id: ir?.nodes[Number(node)]?.id ?? node, error: value?.error ?? null };
+    }),
+  );
+}
