@@ -36,11 +36,21 @@ interface DraftEdge {
   condition: string | null;
 }
 
+/** Numbers for the nodes of a workflow, those in bodies of maps too. */
+export interface Numbers {
+  next: number;
+}
+
 export class Draft {
+  readonly #numbers: Numbers;
   readonly nodes: DraftNode[] = [];
   readonly #edges: DraftEdge[] = [];
   /** Nodes whose success edges are written as their `branch`. */
   readonly #byRules = new Set<string>();
+
+  constructor(numbers: Numbers) {
+    this.#numbers = numbers;
+  }
 
   /** Add a node behind `ports`: an entry if there are none, a join if there are several. */
   add(
@@ -48,7 +58,7 @@ export class Draft {
     ports: readonly Port[],
     join: JoinPlan,
   ): DraftNode {
-    const at = this.nodes.length;
+    const at = this.#numbers.next++;
     const id = at % 7 === 3 ? `n-${at}` : `n${at}`;
     const drawn: DraftNode = { id, ...node };
     this.nodes.push(drawn);
@@ -83,9 +93,13 @@ export class Draft {
 
   /** The document, its edges in the order in which they were drawn. */
   document(settings: JsonObject, output: Json | undefined): JsonObject {
+    return { metadata: { name: "generated", version: "1" }, ...this.graph(output), settings };
+  }
+
+  /** Nodes and edges, as in a document or in the body of a map. */
+  graph(output: Json | undefined): JsonObject {
     const edges = this.#edges.filter((edge) => !this.#isRule(edge));
     return {
-      metadata: { name: "generated", version: "1" },
       nodes: this.nodes.map((node) => this.#withBranch(node)),
       edges: edges.map(({ from, to, on, condition }) => ({
         ...{ from, to },
@@ -93,7 +107,6 @@ export class Draft {
         ...(condition === null ? {} : { condition }),
       })),
       ...(output === undefined ? {} : { output }),
-      settings,
     };
   }
 

@@ -19,6 +19,11 @@ export interface GenerateOptions {
   loops?: boolean;
   /** `settings.failure: "continue"`. */
   continue?: boolean;
+  /**
+   * Maps, in one another and in loops, with loops in their bodies. With `failures` also elements
+   * that fail: as many as are tolerated, or one at a time, so that there is no race.
+   */
+  maps?: boolean;
   /** Nodes that take time: `builtin.sleep` and delays of some milliseconds. */
   waits?: boolean;
   /** Nodes, more or less. Default 40. */
@@ -66,7 +71,8 @@ export type Block =
   | FanPlan
   | BranchPlan
   | TryPlan
-  | LoopPlan;
+  | LoopPlan
+  | MapPlan;
 
 export interface FanPlan {
   kind: "fan";
@@ -114,6 +120,25 @@ export interface LoopPlan {
   guard: CondPlan | null;
 }
 
+export interface MapPlan {
+  kind: "map";
+  /** `data`: what comes over its in-edges, if that is small. */
+  items: "input" | "literal" | "data" | "none";
+  k: number;
+  /** Null: the body is one node. */
+  body: Block | null;
+  /** Begins with the body, unless elements fail: one that has failed has nothing else in progress. */
+  beside: Block | null;
+  task: TaskPlan;
+  /** 0: no limit. */
+  window: number;
+  /** Elements that fail: none, some that are tolerated, some of which one is too many. */
+  fails: "no" | "tolerated" | "too many";
+  /** What becomes of the map's failure. */
+  handler: Block | null;
+  hasOutput: boolean;
+}
+
 export interface WorkflowPlan {
   entries: Block[];
   /** Where all entries come together; null: they stay apart. */
@@ -144,6 +169,7 @@ function blockArbitrary(block: fc.Arbitrary<Block>, options: GenerateOptions): f
   ];
   if (options.failures) inner.push({ weight: 2, arbitrary: tryArbitrary(block, task) });
   if (options.loops) inner.push({ weight: 3, arbitrary: loopArbitrary(block, task) });
+  if (options.maps) inner.push({ weight: 3, arbitrary: mapArbitrary(block, task, options) });
   const [first, ...others] = inner;
   if (!first) return leaf;
   return fc.oneof({ maxDepth: 4, depthSize: "medium", withCrossShrink: true }, first, ...others);
@@ -213,6 +239,28 @@ function loopArbitrary(
     exhausted: fc.option(fc.record({ block: fc.option(block) })),
     drawn: fc.boolean(),
     guard: guard(),
+  });
+}
+
+function mapArbitrary(
+  block: fc.Arbitrary<Block>,
+  task: fc.Arbitrary<TaskPlan>,
+  options: GenerateOptions,
+): fc.Arbitrary<MapPlan> {
+  const fails = options.failures
+    ? fc.constantFrom("no" as const, "tolerated" as const, "too many" as const)
+    : fc.constant("no" as const);
+  return fc.record({
+    kind: fc.constant("map" as const),
+    items: fc.constantFrom("input", "input", "literal", "data", "none"),
+    k: fc.nat(6),
+    body: fc.option(block),
+    beside: fc.option(block, { freq: 3 }),
+    task,
+    window: fc.nat(3),
+    fails,
+    handler: fc.option(block),
+    hasOutput: fc.boolean(),
   });
 }
 

@@ -7,7 +7,8 @@
  */
 import type { Json } from "../../compiler/ir.ts";
 import { conditionOf, ctxOf, Draft, pickFrom } from "./draft.ts";
-import type { DraftNode, JsonObject, Port } from "./draft.ts";
+import type { DraftNode, JsonObject, Numbers, Port } from "./draft.ts";
+import { bodyOutput, ELEMENTS_MAX, failingEntry, mapConfig, mapWrap } from "./maps.ts";
 import type {
   Block,
   BranchPlan,
@@ -16,18 +17,21 @@ import type {
   GenerateOptions,
   JoinPlan,
   LoopPlan,
+  MapPlan,
   TaskPlan,
   TryPlan,
   WorkflowPlan,
 } from "./plan.ts";
 import { call, failure, retry, taskNode } from "./tasks.ts";
-import type { TaskNode } from "./tasks.ts";
+import type { TaskNode, TaskPlace } from "./tasks.ts";
 
 const NODES_DEFAULT = 40;
 /** Values larger than this are not handed on: joins of joins would grow without bound. */
 const COST_MAX = 40;
 /** A value from outside of a loop counts at least so much inside of it. */
 const LOOP_INPUT_COST = 10;
+/** Values larger than this do not become elements of a map. */
+const ITEM_COST_MAX = 5;
 const ALL: JoinPlan = { kind: "all", pick: 0 };
 
 /** Draw a workflow. */
@@ -36,9 +40,14 @@ export function renderWorkflow(plan: WorkflowPlan, options: GenerateOptions): Js
 }
 
 class Renderer {
-  readonly #draft = new Draft();
+  readonly #numbers: Numbers = { next: 0 };
+  #draft = new Draft(this.#numbers);
   readonly #options: GenerateOptions;
-  readonly #canFailRun: boolean;
+  /** Not in the body of a map: which of several failures comes first would be a race. */
+  #canFailRun: boolean;
+  /** In the body of a map: nodes outside that it can read. */
+  #outside: ReadonlySet<string> = new Set();
+  #mapDepth = 0;
   #loopDepth = 0;
   /** Where the innermost loop's head is drawn: it gets more than what comes over its in-edges. */
   #headAt = -1;
@@ -51,10 +60,15 @@ class Renderer {
   render(plan: WorkflowPlan): JsonObject {
     let ports = plan.entries.flatMap((entry) => this.#block(entry, []));
     if (plan.tail) ports = this.#block(plan.tail, ports);
-    const required = ports.filter((port) => port.isRequired);
-    if (required.length > 0) this.#add({ type: "parallel", config: {} }, required, ALL);
+    this.#close(ports);
     const failure = this.#options.continue ? "continue" : "fail_fast";
     return this.#draft.document({ failure }, this.#output(plan));
+  }
+
+  /** Lead the ports on that must lead somewhere. */
+  #close(ports: readonly Port[]): void {
+    const required = ports.filter((port) => port.isRequired);
+    if (required.length > 0) this.#add({ type: "parallel", config: {} }, required, ALL);
   }
 
   #output({ output }: WorkflowPlan): Json | undefined {
@@ -68,7 +82,7 @@ class Renderer {
   }
 
   #block(block: Block | null, ports: readonly Port[]): Port[] {
-    const isFull = this.#draft.nodes.length >= (this.#options.maxNodes ?? NODES_DEFAULT);
+    const isFull = this.#numbers.next >= (this.#options.maxNodes ?? NODES_DEFAULT);
     if (block === null || (isFull && ports.length > 0)) return [...ports];
     switch (block.kind) {
       case "task":
@@ -85,6 +99,8 @@ class Renderer {
         return this.#try(block, ports);
       case "loop":
         return this.#loop(block, ports);
+      case "map":
+        return this.#map(block, ports);
     }
   }
 
@@ -188,8 +204,54 @@ class Renderer {
     return exits;
   }
 
+  #map(plan: MapPlan, ports: readonly Port[]): Port[] {
+    const isHead = this.#draft.nodes.length === this.#headAt;
+    const isSmall = costOf(ports) <= ITEM_COST_MAX && !isHead;
+    const node = this.#add(
+      { type: "map", config: mapConfig(plan, isSmall) },
+      ports,
+      plan.task.join,
+    );
+    const { body, cost } = this.#body(plan, this.#place(ports).upstream);
+    node.config["do"] = body;
+    const made = { ...this.#behind(node, ports, false), cost };
+    const upstream = new Set([...made.upstream].filter((id) => id !== node.id));
+    const wrap = this.#add(mapWrap(node), [{ ...made, upstream }], ALL);
+    const success: Port = { ...this.#behind(wrap, [{ ...made, upstream }], true), cost };
+    if (plan.fails !== "too many") return [success];
+    const failed: Port = { ...made, on: "error", isRequired: true, cost: 1 };
+    return [success, ...this.#block(plan.handler, [failed])];
+  }
+
+  /** A graph of its own; its nodes may read those outside that are upstream of the map. */
+  #body(plan: MapPlan, upstream: ReadonlySet<string>): { body: JsonObject; cost: number } {
+    const around = [this.#draft, this.#headAt, this.#canFailRun, this.#outside] as const;
+    this.#draft = new Draft(this.#numbers);
+    [this.#headAt, this.#canFailRun, this.#outside] = [-1, false, upstream];
+    this.#mapDepth++;
+    const first = plan.fails === "no" ? [] : [this.#failing(plan)];
+    const main =
+      plan.body === null ? [this.#task(plan.task, first)] : this.#block(plan.body, first);
+    const second = first.length === 0 && plan.beside ? this.#block(plan.beside, []) : [];
+    const ends = [...main, ...second];
+    this.#close(ends);
+    const all = ELEMENTS_MAX * Math.max(1, costOf(ends));
+    const ids = this.#draft.nodes.map(({ id }) => id);
+    const isCut = plan.hasOutput || all > COST_MAX;
+    const graph = this.#draft.graph(isCut ? bodyOutput(ids, plan.k) : undefined);
+    const [only, ...others] = this.#draft.nodes;
+    const isSingle = only !== undefined && others.length === 0 && !isCut && plan.k % 2 === 0;
+    this.#mapDepth--;
+    [this.#draft, this.#headAt, this.#canFailRun, this.#outside] = around;
+    return { body: isSingle ? only : graph, cost: isCut ? ELEMENTS_MAX : all };
+  }
+
+  #failing(plan: MapPlan): Port {
+    return this.#behind(this.#add(failingEntry(plan), [], ALL), [], true);
+  }
+
   /** What a latch puts out is its head's input: it must not grow from round to round. */
-  #latchTask(plan: TaskPlan, place: Place, inside: readonly Port[]): TaskNode {
+  #latchTask(plan: TaskPlan, place: TaskPlace, inside: readonly Port[]): TaskNode {
     const isCompound = plan.shape === "list" || plan.shape === "aggregate";
     const task = taskNode({ ...plan, shape: isCompound ? "params" : plan.shape }, place);
     const mayGrow = task.passesOn && (inside.length === 0 || costOf(inside) >= LOOP_INPUT_COST);
@@ -265,9 +327,9 @@ class Renderer {
     return { from: node.id, on: "success", condition: null, upstream, cost };
   }
 
-  #place(ports: readonly Port[]): Place {
-    const upstream = new Set(ports.flatMap((port) => [...port.upstream]));
-    return { upstream, inLoop: this.#loopDepth > 0 };
+  #place(ports: readonly Port[]): TaskPlace {
+    const upstream = new Set([...this.#outside, ...ports.flatMap((port) => [...port.upstream])]);
+    return { upstream, inLoop: this.#loopDepth > 0, inMap: this.#mapDepth > 0 };
   }
 
   #guarded(port: Port, cond: CondPlan | null): Port {
@@ -275,11 +337,6 @@ class Renderer {
     const others = new Set([...port.upstream].filter((id) => id !== port.from));
     return { ...port, condition: conditionOf(cond, others, this.#loopDepth > 0) };
   }
-}
-
-interface Place {
-  upstream: ReadonlySet<string>;
-  inLoop: boolean;
 }
 
 /** In-edges that these ports make: of ports that are the same only one becomes an edge. */

@@ -12,6 +12,8 @@ import type { TaskPlan } from "./plan.ts";
 export interface TaskPlace {
   upstream: ReadonlySet<string>;
   inLoop: boolean;
+  /** In the body of a map: `item` (an object) and `index` are there. */
+  inMap: boolean;
 }
 
 export interface TaskNode {
@@ -63,8 +65,9 @@ export function taskNode(task: TaskPlan, place: TaskPlace): TaskNode {
     case "retry":
       return retrying(task);
     case "fail":
-      // Nothing handles it, and under fail-fast nothing comes after it: seldom.
-      if (k > 1) break;
+      // Nothing handles it, and under fail-fast nothing comes after it: seldom. In the body of a
+      // map never: which element fails first would be a race.
+      if (k > 1 || place.inMap) break;
       return small("function", call("builtin.fail", failure(task, place)));
     default:
       break;
@@ -106,7 +109,7 @@ export function call(name: string, params?: Json): JsonObject {
 }
 
 /** Parameters that depend on the run, on other nodes and on the round. */
-function reads({ k, pick }: TaskPlan, { upstream, inLoop }: TaskPlace): JsonObject {
+function reads({ k, pick }: TaskPlan, { upstream, inLoop, inMap }: TaskPlace): JsonObject {
   const source = pickFrom(upstream, pick);
   const node = source === undefined ? undefined : `${ctxOf(source)}.output`;
   const seen =
@@ -116,6 +119,7 @@ function reads({ k, pick }: TaskPlan, { upstream, inLoop }: TaskPlace): JsonObje
   return {
     ...{ tag: `t${k}`, seen, fields: "${size(data)}" },
     ...(inLoop ? { round: "${iteration}" } : {}),
+    ...(inMap ? { at: "${index}", of: "${size(item)}" } : {}),
     ...(k > 3 ? { text: "${input.name}/${input.n}" } : {}),
   };
 }

@@ -6,7 +6,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { compile } from "../../compiler/index.ts";
-import type { Ir, Json } from "../../compiler/index.ts";
+import type { Ir, IrNode, Json } from "../../compiler/index.ts";
 import { interpret, lastCome, seededOrder } from "../../compiler/reference/index.ts";
 import type { InterpretResult, Scheduler } from "../../compiler/reference/index.ts";
 import { oracleHandlers } from "./builtins.ts";
@@ -18,8 +18,15 @@ const KINDS: [string, GenerateOptions][] = [
   ["with loops and waits", { loops: true, waits: true }],
   ["with failures that are handled", { loops: true, failures: true, handledOnly: true }],
   ["that go on after failures", { loops: true, failures: true, continue: true }],
+  ["with maps", { loops: true, waits: true, maps: true }],
+  [
+    "with maps and failures that are handled",
+    { loops: true, failures: true, handledOnly: true, maps: true },
+  ],
+  ["with maps, that go on", { loops: true, failures: true, continue: true, maps: true }],
   ["with any and count joins", { loops: true, anyJoins: true }],
   ["with everything", { loops: true, anyJoins: true, failures: true }],
+  ["with everything and maps", { loops: true, anyJoins: true, failures: true, maps: true }],
   ["with everything, that go on", { loops: true, anyJoins: true, failures: true, continue: true }],
 ];
 const RUNS = Number(process.env["GAVOTTE_CASES"] ?? 100);
@@ -38,8 +45,8 @@ function run(ir: Ir, input: Json, order?: Scheduler): InterpretResult {
   return interpret(ir, input, order ? { handlers, order } : { handlers });
 }
 
-function outcome({ status, output, error, failed_nodes, nodes }: InterpretResult): object {
-  return { status, output, error, failed_nodes, nodes };
+function outcome({ trace: _, ...rest }: InterpretResult): object {
+  return rest;
 }
 
 describe("generated workflows", () => {
@@ -49,8 +56,9 @@ describe("generated workflows", () => {
       const workflows = workflowArbitrary(options);
       fc.assert(
         fc.property(workflows, inputArbitrary(), fc.integer(), (document, input, seed) => {
-          const { nodes } = run(compiled(document), input, seededOrder(seed));
-          const codes = Object.values(nodes).map(({ error }) => error?.code);
+          const { nodes, elements } = run(compiled(document), input, seededOrder(seed));
+          const all = [nodes, ...Object.values(elements)].flatMap((some) => Object.values(some));
+          const codes = all.map(({ error }) => error?.code);
           expect(codes).not.toContain("BAD_INPUT");
         }),
         { numRuns: RUNS, seed: SEED },
@@ -59,7 +67,7 @@ describe("generated workflows", () => {
     60_000,
   );
 
-  it.each(KINDS.slice(0, 4))(
+  it.each(KINDS.slice(0, 7))(
     "%s have one outcome whatever the order",
     (_, options) => {
       const workflows = workflowArbitrary(options);
@@ -133,6 +141,56 @@ describe("among two hundred generated workflows", () => {
     expect(some(holds)).toBe(true);
   });
 });
+
+describe("among two hundred generated workflows with maps", () => {
+  const options = { loops: true, failures: true, continue: true, maps: true };
+  const all = Array.from({ length: 200 }, (_, i) => {
+    const ir = compiled(generateWorkflow(i + 1, options));
+    return { ir, result: run(ir, INPUT, seededOrder(i)) };
+  });
+  const maps = (ir: Ir): IrNode[] =>
+    ir.nodes.flatMap((node) => (node.body ? [node, ...maps(node.body)] : []));
+  const someMap = (holds: (map: IrNode, body: Ir) => boolean) => (ir: Ir) =>
+    maps(ir).some((map) => map.body !== undefined && holds(map, map.body));
+  const wanted: [string, (ir: Ir, result: InterpretResult) => boolean][] = [
+    ["a map in a map", someMap((_, body) => maps(body).length > 0)],
+    ["a map in a loop", someMap((map) => map.loop !== null)],
+    ["a map that is the head of a loop", someMap((map) => map.head_of.length > 0)],
+    ["a loop in a body", someMap((_, body) => body.loops.length > 0)],
+    ["a join in a body", someMap((_, body) => body.nodes.some((n) => n.join.arity > 1))],
+    ["a body with several entries", someMap((_, body) => body.analysis.roots.length > 1)],
+    ["a body of one node", someMap((_, body) => body.nodes.length === 1)],
+    ["a body that reads what is outside", someMap((map) => map.outer_refs?.length !== 0)],
+    ["a body with an output of its own", someMap((_, body) => body.output !== undefined)],
+    ["a map with no elements", (_, r) => r.trace.some((step) => step.count === 0)],
+    ["elements that run at the same time", (_, r) => isInterleaved(r)],
+    ["a retry in an element", (_, r) => inElement(r, "node.retrying")],
+    ["a failed map", (ir, r) => maps(ir).some(({ id }) => r.nodes[id]?.error !== undefined)],
+    ["a map that goes on with failures", (ir, r) => maps(ir).some(({ id }) => hasNull(r, id))],
+  ];
+  it.each(wanted)("there is %s", (_, holds) => {
+    expect(all.some(({ ir, result }) => holds(ir, result))).toBe(true);
+  });
+
+  it("no body keeps a run from its end", () => {
+    expect(all.map(({ result }) => result.status)).not.toContain("WAITING");
+  });
+});
+
+function inElement(result: InterpretResult, event: string): boolean {
+  return result.trace.some((step) => step.event === event && step.home !== undefined);
+}
+
+/** Something of one element happens between two things of another one. */
+function isInterleaved(result: InterpretResult): boolean {
+  const homes = result.trace.flatMap(({ home }) => home ?? []);
+  return homes.some((home, i) => homes[i - 1] !== home && homes.indexOf(home) < i - 1);
+}
+
+function hasNull(result: InterpretResult, map: string): boolean {
+  const output = result.nodes[map]?.output;
+  return Array.isArray(output) && output.includes(null);
+}
 
 function arity(ir: Ir, node: number): number {
   return ir.nodes[node]?.join.arity ?? 0;
