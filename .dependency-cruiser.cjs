@@ -82,7 +82,7 @@ module.exports = {
         "^sdk/",
         "^compiler/",
       ),
-      to: { path: "^compiler/", pathNot: "^compiler/ir\\.ts$" },
+      to: { path: "^compiler/", pathNot: "^compiler/(ir|workflow-file\\.gen)\\.ts$" },
     },
     {
       ...forbid(
@@ -118,7 +118,7 @@ module.exports = {
       "^(worker|supervisor|cmd)/",
     ),
     face("condition", ["index.ts", "types.ts", "suggest.ts"]),
-    face("compiler", ["index.ts", "ir.ts", "report.ts"]),
+    face("compiler", ["index.ts", "ir.ts", "report.ts", "workflow-file.gen.ts"]),
     // Several faces, so that nobody loads what they do not use: internal.ts is the engine's, the
     // client's is of those who submit runs, Postgres comes with its driver, and the errors are
     // vocabulary that also the quickest command needs.

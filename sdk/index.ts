@@ -16,6 +16,12 @@ export {
   type JsonObject,
 } from "./define-function.ts";
 export {
+  defineWorkflow,
+  type WorkflowEdge,
+  type WorkflowFile,
+  type WorkflowNode,
+} from "./define-workflow.ts";
+export {
   Client,
   createClient,
   type ClientOptions,

@@ -8,12 +8,13 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { generateDocs } from "./gen-docs.ts";
 import { generateScripts } from "./gen-scripts.ts";
+import { generateTypes } from "./gen-types.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 
 /** Every generated file by its path from the root of the repository. */
 export function generateAll(): { [path: string]: string } {
-  return { ...generateScripts(), ...generateDocs() };
+  return { ...generateScripts(), ...generateDocs(), ...generateTypes() };
 }
 
 /** Paths of the generated files that are not what they would be now. */
