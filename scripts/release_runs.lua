@@ -50,6 +50,7 @@ end
 
 for i = 1, run_count do
   local run_id, run, signals = ARGV[4 + i], KEYS[6 + i], KEYS[6 + run_count + i]
+  local blobs = KEYS[6 + 2 * run_count + i]
   local have = redis.call("HMGET", run, "s", "up")
   local status, up = have[1], have[2]
   -- A run that lives again under a new epoch is not what was released.
@@ -61,7 +62,7 @@ for i = 1, run_count do
       redis.call("UNLINK", held_key(run))
     end
     removed = removed + redis.call("UNLINK", run)
-    redis.call("UNLINK", signals)
+    redis.call("UNLINK", signals, blobs)
     redis.call("ZREM", release, run_id)
   end
 end

@@ -4,7 +4,6 @@
  */
 import type { Redis } from "ioredis";
 import type { Ir, Json } from "../compiler/ir.ts";
-import { foldRun, reportOf, summaryOf, type RunReport, type RunSummary } from "./client-report.ts";
 import {
   decide,
   findApprovals,
@@ -16,6 +15,14 @@ import {
   type SignalReceipt,
   type WaitClient,
 } from "./client-waits.ts";
+import {
+  foldRun,
+  reportOf,
+  resolveOutputs,
+  summaryOf,
+  type RunReport,
+  type RunSummary,
+} from "./client-report.ts";
 import { Submitter, type SubmissionRequest } from "./client-submit.ts";
 import { systemClock, type Clock } from "./clock.ts";
 import { GavotteError } from "./errors.ts";
@@ -187,7 +194,9 @@ export class Client {
   async status(runId: string): Promise<RunReport> {
     const row = await this.#row(runId);
     const ir = await this.irOf(row.irHash);
-    return reportOf(row, foldRun(ir, await readJournal(this.db, runId)));
+    const view = foldRun(ir, await readJournal(this.db, runId));
+    await resolveOutputs(this.db, view);
+    return reportOf(row, view);
   }
 
   /** Runs, newest first. */

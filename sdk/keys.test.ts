@@ -17,6 +17,7 @@ describe("keys", () => {
       globalKeys.pausedQueues,
       ...[k.ev, k.meta, k.timers, k.halted, k.release, k.tombs, k.quarantine, k.paused],
       k.run("<id>"),
+      k.blobs("<id>"),
       k.signals("<id>"),
       k.held("<id>"),
       k.queue("<queue>", "normal").replace(":normal", ":<priority>"),

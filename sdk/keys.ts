@@ -41,6 +41,8 @@ export interface PartitionKeys {
   /** Entries that no worker could read. */
   quarantine: string;
   run(id: string): string;
+  /** Outputs of a run that are too large to stand in its hash. */
+  blobs(id: string): string;
   /** Signals of a run (not of a map element): kept ones, accepted ids, who waits for which. */
   signals(runId: string): string;
   /** Entries of a paused run. */
@@ -64,6 +66,7 @@ export function partitionKeys(p: number): PartitionKeys {
     paused: `${tag}paused`,
     quarantine: `${tag}quarantine`,
     run: (id) => `${tag}run:${id}`,
+    blobs: (id) => `${tag}run:${id}:blobs`,
     signals: (runId) => `${tag}run:${runId}:signals`,
     held: (id) => `${tag}run:${id}:held`,
     queue: (queue, priority) => `${tag}q:${queue}:${priority}`,

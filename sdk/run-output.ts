@@ -21,20 +21,24 @@ export function terminalFields(terminals: readonly number[]): string[] {
 
 /**
  * Output as JSON text from the values of those fields: of the only terminal node that completed, an
- * object of several by node id, `null` of none.
+ * object of several by node id, `null` of none. `resolve` gives what a node's text stands for: a
+ * large one is a reference (blobs.ts).
  */
-export function terminalOutput(
+export async function terminalOutput(
   ir: Ir,
   terminals: readonly number[],
   values: readonly (string | null | undefined)[],
-): string {
-  const done = terminals.flatMap((node, i) => {
+  resolve: (text: string) => Promise<string>,
+): Promise<string> {
+  const done: { id: string; output: string }[] = [];
+  for (const [i, node] of terminals.entries()) {
     const record = parseRecord(values[2 * i]);
     // A latch without out-edges counts if it completed in its loop's last round.
     const isLast = record?.scope === "" || values[2 * i + 1] === `e${record?.scope}`;
-    const id = ir.nodes[node]?.id ?? String(node);
-    return record?.state === "c" && isLast ? [{ id, output: record.rest }] : [];
-  });
+    if (record?.state === "c" && isLast) {
+      done.push({ id: ir.nodes[node]?.id ?? String(node), output: await resolve(record.rest) });
+    }
+  }
   if (done.length < 2) {
     return done[0]?.output ?? "null";
   }

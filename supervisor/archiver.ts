@@ -20,6 +20,7 @@ import {
   changeRuns,
   insertAudit,
   insertChildren,
+  insertBlobs,
   insertDeadLetters,
   insertSegments,
   readCursor,
@@ -30,6 +31,7 @@ import {
   type NewChild,
   type NewDeadLetter,
 } from "../sdk/postgres/index.ts";
+import { blobsToArchive } from "./blobs.ts";
 import type { Certifier } from "./certify.ts";
 import type { Children } from "./children.ts";
 import type { SupervisorContext } from "./context.ts";
@@ -249,6 +251,7 @@ export class Archiver extends Loop {
       fold.audit,
       await this.#finaliser.irsOf(fold, fold.audit),
     );
+    const blobs = await blobsToArchive(context.redis, partition, fold.blobs);
     await context.db.transaction(async (tx) => {
       if (!(await advanceCursor(tx, from, block.to))) {
         throw new CursorMoved();
@@ -256,6 +259,7 @@ export class Archiver extends Loop {
       await insertChildren(tx, childrenIn(partition, fold));
       await insertSegments(tx, segmentsOf(partition, fold));
       await changeRuns(tx, done.changes);
+      await insertBlobs(tx, blobs, context.clock.nowMs());
       await insertDeadLetters(tx, letters);
       await changeApprovals(tx, approvals);
       await insertAudit(tx, audit);

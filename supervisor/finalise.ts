@@ -6,6 +6,7 @@
  * that this prepares. Should it be gone all the same, the archived journal has them too.
  */
 import {
+  BlobError,
   partitionKeys,
   RunView,
   terminalFields,
@@ -14,6 +15,7 @@ import {
   type Transition,
 } from "../sdk/internal.ts";
 import { readJournals, runsById, type RunChange } from "../sdk/postgres/index.ts";
+import { resolveOutput } from "./blobs.ts";
 import type { SupervisorContext } from "./context.ts";
 import type { BlockFold, RunFold } from "./fold-block.ts";
 import type { StoredIr } from "./ir-store.ts";
@@ -52,6 +54,7 @@ export class Finaliser {
       this.#timers(ended, irs),
     ]);
     const errors = await this.#errors(ended, irs);
+    const written = await this.#written(changed);
     const changes = changed.map((run): RunChange => {
       const error = errors.get(run.runId) ?? null;
       return {
@@ -59,7 +62,7 @@ export class Finaliser {
         status: run.status as RunChange["status"],
         startedAtMs: run.startedAtMs,
         endedAtMs: run.endedAtMs,
-        output: run.output ?? outputs.get(run.runId) ?? null,
+        output: written.get(run.runId) ?? outputs.get(run.runId) ?? null,
         error: error === null ? null : JSON.stringify(error),
         atMs: run.tTo,
       };
@@ -110,6 +113,30 @@ export class Finaliser {
     this.#hashes.set(runId, hash);
   }
 
+  /** Outputs that the journal brings, large ones in full. */
+  async #written(runs: readonly RunFold[]): Promise<Map<string, string>> {
+    const written = new Map<string, string>();
+    for (const { runId, output } of runs) {
+      if (output !== null) {
+        written.set(runId, await this.#resolve(runId, output));
+      }
+    }
+    return written;
+  }
+
+  /** A blob that is gone or damaged leaves its reference: the run has ended all the same. */
+  async #resolve(runId: string, text: string): Promise<string> {
+    try {
+      return await resolveOutput(this.#context, this.#partition, runId, text);
+    } catch (error) {
+      if (!(error instanceof BlobError)) {
+        throw error;
+      }
+      this.#context.logger.error({ err: error, run: runId }, "the run's output is not complete");
+      return text;
+    }
+  }
+
   async #outputs(
     ended: readonly RunFold[],
     irs: ReadonlyMap<string, StoredIr>,
@@ -127,7 +154,9 @@ export class Finaliser {
         if (values[0] === null) {
           gone.push(run);
         } else if (ir !== undefined) {
-          outputs.set(run.runId, terminalOutput(ir.ir, terminals, values.slice(1)));
+          const resolve = (text: string): Promise<string> => this.#resolve(run.runId, text);
+          const read = values.slice(1);
+          outputs.set(run.runId, await terminalOutput(ir.ir, terminals, read, resolve));
         }
       }),
     );

@@ -8,6 +8,7 @@
 import type { RunError, RunStatus, Transition } from "../sdk/internal.ts";
 import type { ApprovalChanges, NewChild, Segment } from "../sdk/postgres/index.ts";
 import { foldAudit, type AuditFold } from "./fold-audit.ts";
+import { blobOf, type BlobUse } from "./blobs.ts";
 import { foldApproval } from "./fold-approvals.ts";
 import { splitTransitions, type RawRecord } from "./records.ts";
 
@@ -53,6 +54,8 @@ export interface BlockFold {
   dead: DeadToken[];
   approvals: ApprovalChanges;
   audit: AuditFold[];
+  /** Large outputs that the block refers to. */
+  blobs: BlobUse[];
   /** Runs that a script could write only in part. */
   suspects: string[];
   /** When the next of the timers that the block armed is due. */
@@ -67,6 +70,7 @@ export function foldBlock(records: readonly RawRecord[]): BlockFold {
     dead: [],
     approvals: { opened: [], decisions: [], closed: [] },
     audit: [],
+    blobs: [],
     suspects: [],
     dueMs: null,
     transitions: 0,
@@ -82,6 +86,10 @@ export function foldBlock(records: readonly RawRecord[]): BlockFold {
       run.leavesChildren ||= mayLeaveChildren(transition);
       if (transition.due !== undefined) {
         block.dueMs = Math.min(block.dueMs ?? transition.due, transition.due);
+      }
+      const blob = blobOf(transition);
+      if (blob !== null) {
+        block.blobs.push(blob);
       }
       if (transition.e === "node.failed") {
         foldFailure(block, run, transition, position, record.t);

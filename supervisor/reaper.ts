@@ -11,7 +11,7 @@ import {
   PRIORITIES,
   removeConsumer,
 } from "../sdk/internal.ts";
-import { removeDeadWorkers, usedHashes } from "../sdk/postgres/index.ts";
+import { collectBlobs, removeDeadWorkers, usedHashes } from "../sdk/postgres/index.ts";
 import { scriptsOf, type SupervisorContext } from "./context.ts";
 import { Loop } from "./loop.ts";
 
@@ -21,6 +21,8 @@ const IR_UNUSED_MS = 3_600_000;
 const IR_LEFT_SECONDS = 3600;
 const IR_BATCH = 200;
 const REPLIES_MAX = 10_000;
+const BLOB_UNUSED_MS = 3_600_000;
+const BLOB_BATCH = 500;
 
 export class Reaper extends Loop {
   readonly #context: SupervisorContext;
@@ -43,6 +45,7 @@ export class Reaper extends Loop {
     await this.#removeConsumers();
     await removeDeadWorkers(db, clock.nowMs() - DEAD_AFTER_MS);
     await this.#removeIrs();
+    await collectBlobs(db, clock.nowMs() - BLOB_UNUSED_MS, BLOB_BATCH);
     await redis.xtrim(globalKeys.replies, "MAXLEN", "~", REPLIES_MAX);
   }
 

@@ -31,6 +31,7 @@ import {
   type ArchivedTransition,
   type RunRow,
 } from "../sdk/postgres/index.ts";
+import { restoreBlobs } from "./blobs.ts";
 import type { Rollback, SupervisorContext } from "./context.ts";
 import { childrenAwaited, putBackEnded } from "./ended-children.ts";
 import { boundHashes } from "./starter.ts";
@@ -107,6 +108,7 @@ async function rebuildRows(
       await context.redis.set(globalKeys.ir(row.irHash), stored.text);
       const place = { partition, namespace: row.namespace, priority: row.priority };
       const profile = profiles.add(stored.ir, row.irHash, place);
+      await restoreBlobs(context, partition, row.id);
       await rebuildRun(context, profile, row, journals.get(row.id) ?? []);
       count += 1;
     }

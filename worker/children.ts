@@ -17,6 +17,7 @@ import {
   startChild,
   terminalFields,
   terminalNodes,
+  readBlob,
   terminalOutput,
   type ReadyToken,
   type RunError,
@@ -117,7 +118,9 @@ async function resultOf(o: ChildOptions, p: Prepared, runId: string): Promise<Js
   }
   const ir = (await o.workflows.load(hash ?? "", p.token.queueKey))?.ir ?? null;
   if (status === "completed") {
-    return JSON.parse(result ?? (await outputIn(redis, key, ir))) as Json;
+    const resolve = (text: string): Promise<string> => readBlob(redis, keys.blobs(runId), text);
+    const output = result === null || result === undefined ? null : await resolve(result);
+    return JSON.parse(output ?? (await outputIn(redis, key, ir, resolve))) as Json;
   }
   const error =
     result === null || result === undefined
@@ -133,12 +136,18 @@ async function resultOf(o: ChildOptions, p: Prepared, runId: string): Promise<Js
   });
 }
 
-async function outputIn(redis: Redis, key: string, ir: Ir | null): Promise<string> {
+async function outputIn(
+  redis: Redis,
+  key: string,
+  ir: Ir | null,
+  resolve: (text: string) => Promise<string>,
+): Promise<string> {
   const terminals = ir === null ? [] : terminalNodes(ir);
   if (ir === null || terminals.length === 0) {
     return "null";
   }
-  return terminalOutput(ir, terminals, await redis.hmget(key, ...terminalFields(terminals)));
+  const values = await redis.hmget(key, ...terminalFields(terminals));
+  return terminalOutput(ir, terminals, values, resolve);
 }
 
 /** The error of a run that failed under `continue`: its nodes have theirs. */

@@ -9,6 +9,9 @@ import { randomBytes } from "node:crypto";
 import type { Vars } from "../condition/index.ts";
 import type { IrNode, Json } from "../compiler/ir.ts";
 import {
+  blobRefOf,
+  blobText,
+  isBlobSized,
   isEntryQueue,
   NO_EFFECTS,
   roundOf,
@@ -130,7 +133,7 @@ export class Executor {
   input(p: Prepared, node: IrNode): Json {
     const { token } = p;
     return token.payload !== null
-      ? (JSON.parse(token.payload) as Json)
+      ? p.data.value(token.payload)
       : p.data.ownInput(node, token.scope, token.arrivals);
   }
 
@@ -249,7 +252,8 @@ export class Executor {
       this.#fail(p, item, index, attempt, vars, toExecutionError(error), extra);
       return;
     }
-    const base = { ...this.#base(p, index), attempt, value: text, extra };
+    const value = this.#kept(item, text);
+    const base = { ...this.#base(p, index), attempt, value, extra };
     if (decision.again) {
       const delayMs = ir.loops[node.latch_of as number]?.delay_ms ?? 0;
       item.results.push({ ...base, op: "A", delayMs, plan: planner.again(index, scope) });
@@ -354,6 +358,17 @@ export class Executor {
       after.ctx = p.data.context(index, p.token.scope, node.edge_refs);
     }
     return after;
+  }
+
+  /** What stands for an output in the run: itself, or the reference to what is kept beside it. */
+  #kept(item: CompletionItem, text: string): string {
+    if (!isBlobSized(text)) {
+      return text;
+    }
+    const ref = blobRefOf(text);
+    const { runId, epoch } = item;
+    item.blobs = [...(item.blobs ?? []), { runId, epoch, sha256: ref.sha256, text }];
+    return blobText(ref);
   }
 
   #text(output: Json): string {

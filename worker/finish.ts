@@ -4,7 +4,16 @@
  */
 import { compileTemplate, type Template } from "../condition/index.ts";
 import type { Ir } from "../compiler/ir.ts";
-import { finishRun, type ReadyToken, type RunProfile, type ScriptRunner } from "../sdk/internal.ts";
+import {
+  blobRefOf,
+  blobText,
+  finishRun,
+  isBlobSized,
+  putBlobs,
+  type ReadyToken,
+  type RunProfile,
+  type ScriptRunner,
+} from "../sdk/internal.ts";
 import { outputFields } from "./needs.ts";
 import { RunData } from "./run-data.ts";
 
@@ -42,6 +51,11 @@ export async function finish(
   const fields = [...outputFields(ir, refs), "in"];
   const values = await scripts.redis.hmget(scripts.keys.run(token.runId), ...fields);
   const data = new RunData(ir, new Map(fields.map((field, i) => [field, values[i] ?? null])));
+  const hashes = data.blobRefs(null).map((ref) => ref.sha256);
+  if (hashes.length > 0) {
+    const texts = await scripts.redis.hmget(scripts.keys.blobs(token.runId), ...hashes);
+    data.resolve(new Map(hashes.map((hash, i) => [hash, texts[i] ?? null])));
+  }
   let status: "completed" | "failed" = "completed";
   let value: string;
   try {
@@ -61,6 +75,23 @@ export async function finish(
     const message = error instanceof Error ? error.message : String(error);
     value = JSON.stringify({ error: { code: "OUTPUT_FAILED", message } });
   }
+  if (status === "completed") {
+    value = await kept(scripts, token, value);
+  }
   const { runId, epoch, queueKey } = token;
   await finishRun(scripts, { runId, epoch, status, value, queueKey, entryId });
+}
+
+/** An output too large to stand in the journal is kept beside it. */
+async function kept(
+  scripts: ScriptRunner,
+  { runId, epoch }: Pick<ReadyToken, "runId" | "epoch">,
+  text: string,
+): Promise<string> {
+  if (!isBlobSized(text)) {
+    return text;
+  }
+  const ref = blobRefOf(text);
+  await putBlobs(scripts, [{ runId, epoch, sha256: ref.sha256, text }]);
+  return blobText(ref);
 }

@@ -14,6 +14,7 @@ import {
   COMPLETION,
   GROUP,
   handBack,
+  isBlobText,
   holdTokens,
   removeConsumer,
   type Clock,
@@ -397,7 +398,7 @@ export class Lane {
     held.abort = new LazyAbort();
     if (this.#quiet) {
       void this.#giveBack([held]);
-    } else if (needsOf(ir, token.node).context.length > 0) {
+    } else if (needsOf(ir, token.node).context.length > 0 || isBlobText(token.payload)) {
       this.#lookUp(token, held, false);
     } else {
       const node = ir.nodes[token.node] as Prepared["node"];

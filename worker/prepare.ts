@@ -18,6 +18,7 @@ import {
 import { chainToken } from "./chain.ts";
 import type { Prepared } from "./execute.ts";
 import { needsOf, outputFields } from "./needs.ts";
+import { resolveBlobs } from "./resolve-blobs.ts";
 import { RunData } from "./run-data.ts";
 import type { Workflows } from "./workflows.ts";
 
@@ -102,6 +103,7 @@ export class Preparer {
             : { kind, token, profile },
       );
     }
+    await resolveBlobs(this.#redis, this.#keys, result);
     return result;
   }
 

@@ -8,11 +8,21 @@
  */
 import type { Vars } from "../condition/index.ts";
 import type { Ir, IrNode, Json } from "../compiler/ir.ts";
-import { loopChain, parseRecord, roundOf, scopePrefix } from "../sdk/internal.ts";
+import {
+  checkBlob,
+  loopChain,
+  parseBlobText,
+  parseRecord,
+  roundOf,
+  scopePrefix,
+  type BlobRef,
+} from "../sdk/internal.ts";
 
 export type Fields = ReadonlyMap<string, string | null>;
 
 const NOTHING: Fields = new Map();
+/** In every text that holds a reference to a blob, and in few others. */
+const BLOB_MARK = '{"$gv:blob":';
 
 export class RunData {
   readonly #ir: Ir;
@@ -20,10 +30,36 @@ export class RunData {
   /** Outputs of nodes that ended in this very step, by index. */
   readonly #local = new Map<number, Json>();
   #input: Json | undefined;
+  /** Large outputs that the fields refer to, by hash. */
+  #blobs: ReadonlyMap<string, string | null> = NOTHING;
 
   constructor(ir: Ir, fields: Fields = NOTHING) {
     this.#ir = ir;
     this.#fields = fields;
+  }
+
+  /** Large outputs that the fields, or this text, refer to. */
+  blobRefs(text: string | null): BlobRef[] {
+    const refs = text === null ? null : parseBlobText(text);
+    const found = refs === null ? [] : [refs];
+    for (const [field, value] of this.#fields) {
+      if (value?.includes(BLOB_MARK) === true) {
+        const ref = parseBlobText(field[0] === "n" ? (parseRecord(value)?.rest ?? "") : value);
+        found.push(...(ref === null ? [] : [ref]));
+      }
+    }
+    return found;
+  }
+
+  /** What has been read for blobRefs(), by hash; null: not there. */
+  resolve(blobs: ReadonlyMap<string, string | null>): void {
+    this.#blobs = blobs;
+  }
+
+  /** An output's text as a value. Throws BlobError for one that is gone or damaged. */
+  value(text: string): Json {
+    const ref = parseBlobText(text);
+    return JSON.parse(ref === null ? text : checkBlob(ref, this.#blobs.get(ref.sha256))) as Json;
   }
 
   /** The run's input. */
@@ -55,7 +91,7 @@ export class RunData {
     if (record?.state !== "c" || record.scope !== this.#scopeSeen(node, reader, scope)) {
       return undefined;
     }
-    return JSON.parse(record.rest) as Json;
+    return this.value(record.rest);
   }
 
   #scopeSeen(node: number, reader: number, scope: string): string | null {
@@ -78,7 +114,7 @@ export class RunData {
   ownInput(node: IrNode, scope: string, arrivals: string): Json {
     const latch = this.#latchBefore(node, scope);
     if (latch !== null) {
-      return JSON.parse(this.#fields.get(`i${latch}`) ?? "null") as Json;
+      return this.value(this.#fields.get(`i${latch}`) ?? "null");
     }
     if (node.is_entry) {
       return this.input();
@@ -132,6 +168,6 @@ export class RunData {
       const id = this.#ir.nodes[node]?.id ?? String(node);
       throw new Error(`the output of node "${id}" is missing in Redis`);
     }
-    return JSON.parse(record.rest) as Json;
+    return this.value(record.rest);
   }
 }

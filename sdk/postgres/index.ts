@@ -3,6 +3,7 @@ export * from "./admission.ts";
 export * from "./approvals.ts";
 export * from "./audit.ts";
 export * from "./children.ts";
+export * from "./blobs.ts";
 export * from "./connect.ts";
 export * from "./dead-letters.ts";
 export * from "./definitions.ts";

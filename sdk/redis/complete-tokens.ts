@@ -1,4 +1,5 @@
 /** Typed call of scripts/complete_tokens.lua. */
+import { putBlobs, type NewBlob } from "../blobs.ts";
 import type { EffectPlan } from "../plan.ts";
 import type { RunProfile } from "../profile.ts";
 import { waitFacts, type WaitInfo } from "../waits.ts";
@@ -45,6 +46,8 @@ export interface CompletionItem {
    * is not emitted, and the reply says whether the entry is still the caller's.
    */
   keeps?: boolean;
+  /** Large outputs among the results, which refer to them: kept before the item is sent. */
+  blobs?: NewBlob[];
   /** The token, then the pure nodes evaluated after it. Empty: only acknowledge. */
   results: CompletionResult[];
 }
@@ -79,6 +82,12 @@ export async function completeTokens(
   items: readonly CompletionItem[],
   consumer = "",
 ): Promise<number[]> {
+  if (items.some((item) => item.blobs !== undefined)) {
+    await putBlobs(
+      scripts,
+      items.flatMap((item) => item.blobs ?? []),
+    );
+  }
   const { keys, args } = encodeCompletion(scripts, items, consumer);
   const reply = (await scripts.transition("completeTokens", keys, args)) as number[];
   return reply.slice(1);

@@ -154,6 +154,7 @@ export async function releaseRuns(
   const k = scripts.keys;
   const keys = [k.ev, k.meta, k.timers, k.release, k.tombs, k.paused];
   keys.push(...runIds.map((id) => k.run(id)), ...runIds.map((id) => k.signals(id)));
+  keys.push(...runIds.map((id) => k.blobs(id)));
   const args = [scripts.nonce(), TOMBSTONE_MS, runIds.length, ...runIds, ...timers];
   return (await scripts.transition("releaseRuns", keys, args)) as number;
 }

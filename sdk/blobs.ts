@@ -1,0 +1,130 @@
+/**
+ * Large outputs: kept once per run by their content's hash, and named by a reference wherever an
+ * output would stand - in the token's record, in the journal, in what travels with a token.
+ *
+ * A reference is JSON like any output, so nobody on the way needs to know: scripts, folds and
+ * archives pass it on. Only who needs the inside resolves it, and checks it against its hash. An
+ * output that looks like a reference by itself is made a blob, whatever its size: so every
+ * reference that is read is one of ours.
+ *
+ * The blobs of a run are one hash, and go with the run. A worker writes them before it settles the
+ * token, and only while the run lives (scripts/put_blobs.lua); the archiver copies them into
+ * Postgres in the transaction that archives the reference.
+ */
+import { createHash } from "node:crypto";
+import type { Redis } from "ioredis";
+import type { Json } from "../compiler/ir.ts";
+import type { ScriptRunner } from "./redis/script-runner.ts";
+
+/** Outputs up to this many bytes of JSON stand where they are. */
+export const OUTPUT_INLINE_BYTES_MAX = 16 * 1024;
+
+export interface BlobRef {
+  sha256: string;
+  bytes: number;
+}
+
+const KEY = "$gv:blob";
+const PREFIX = `{"${KEY}":`;
+const REF_TEXT = /^\{"\$gv:blob":"([0-9a-f]{64}):(\d+)"\}$/;
+
+/** A blob is gone, or is not what its hash says. `code` is that of the node that needed it. */
+export class BlobError extends Error {
+  override readonly name = "BlobError";
+  readonly code: "BLOB_MISSING" | "BLOB_DAMAGED";
+  readonly retryable: boolean;
+
+  constructor(code: BlobError["code"], ref: BlobRef) {
+    const what = code === "BLOB_MISSING" ? "is not there" : "is not what its hash says";
+    super(`a stored output of ${ref.bytes} bytes (sha256 ${ref.sha256}) ${what}`);
+    this.code = code;
+    this.retryable = code === "BLOB_MISSING";
+  }
+}
+
+/** Whether this JSON text has to become a blob. */
+export function isBlobSized(text: string): boolean {
+  return (
+    text.startsWith(PREFIX) ||
+    text.length > OUTPUT_INLINE_BYTES_MAX ||
+    (text.length * 3 > OUTPUT_INLINE_BYTES_MAX && Buffer.byteLength(text) > OUTPUT_INLINE_BYTES_MAX)
+  );
+}
+
+/** The reference of a JSON text, by its content. */
+export function blobRefOf(text: string): BlobRef {
+  const sha256 = createHash("sha256").update(text).digest("hex");
+  return { sha256, bytes: Buffer.byteLength(text) };
+}
+
+/** A reference as it stands in place of an output. */
+export function blobText({ sha256, bytes }: BlobRef): string {
+  return `${PREFIX}"${sha256}:${bytes}"}`;
+}
+
+/** The reference that this JSON text is, or null if it is an output. */
+export function parseBlobText(text: string): BlobRef | null {
+  const match = text.startsWith(PREFIX) ? REF_TEXT.exec(text) : null;
+  return match === null ? null : { sha256: match[1] as string, bytes: Number(match[2]) };
+}
+
+/** Whether this text is a reference. */
+export function isBlobText(text: string | null): boolean {
+  return text !== null && parseBlobText(text) !== null;
+}
+
+/** The reference that this value is, or null. */
+export function blobOfValue(value: Json | undefined): BlobRef | null {
+  const isObject = typeof value === "object" && value !== null && !Array.isArray(value);
+  return isObject && Object.hasOwn(value, KEY) ? parseBlobText(JSON.stringify(value)) : null;
+}
+
+/** `text` if it is what the reference says. Throws BlobError. */
+export function checkBlob(ref: BlobRef, text: string | null | undefined): string {
+  if (text === null || text === undefined) {
+    throw new BlobError("BLOB_MISSING", ref);
+  }
+  if (blobRefOf(text).sha256 !== ref.sha256) {
+    throw new BlobError("BLOB_DAMAGED", ref);
+  }
+  return text;
+}
+
+/** A JSON text as a value; a reference that nobody resolved is an error. */
+export function parseOutput(text: string): Json {
+  const ref = parseBlobText(text);
+  if (ref !== null) {
+    throw new BlobError("BLOB_MISSING", ref);
+  }
+  return JSON.parse(text) as Json;
+}
+
+/** What an output's text stands for, from the run's blobs. Throws BlobError. */
+export async function readBlob(redis: Redis, blobsKey: string, text: string): Promise<string> {
+  const ref = parseBlobText(text);
+  return ref === null ? text : checkBlob(ref, await redis.hget(blobsKey, ref.sha256));
+}
+
+export interface NewBlob {
+  runId: string;
+  epoch: string;
+  sha256: string;
+  text: string;
+}
+
+/**
+ * Keeps blobs with their runs, which are of this partition. One of a run that has ended is not kept:
+ * what would refer to it is refused as well.
+ */
+export async function putBlobs(scripts: ScriptRunner, blobs: readonly NewBlob[]): Promise<void> {
+  const byRun = new Map<string, NewBlob[]>();
+  for (const blob of blobs) {
+    byRun.set(blob.runId, [...(byRun.get(blob.runId) ?? []), blob]);
+  }
+  for (const [runId, own] of byRun) {
+    const { keys } = scripts;
+    const pairs = own.flatMap(({ sha256, text }) => [sha256, text]);
+    const args = [own[0]?.epoch ?? "", ...pairs];
+    await scripts.transition("putBlobs", [keys.meta, keys.run(runId), keys.blobs(runId)], args);
+  }
+}

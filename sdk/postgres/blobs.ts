@@ -1,0 +1,89 @@
+/** Large outputs in the archive: by content, and who refers to them. */
+import { textArray } from "./arrays.ts";
+import type { Queryable } from "./connect.ts";
+
+export interface ArchivedBlob {
+  runId: string;
+  sha256: string;
+  /** JSON text; null: it was not found, the reference is archived without it. */
+  text: string | null;
+}
+
+const INSERT = {
+  name: "blobs_insert",
+  text: `INSERT INTO blobs (sha256, data, created_at_ms)
+    SELECT sha256, data, $3 FROM unnest($1::text[], $2::text[]) AS b(sha256, data)
+    ORDER BY sha256 ON CONFLICT (sha256) DO UPDATE SET created_at_ms = EXCLUDED.created_at_ms`,
+};
+const REFER = {
+  name: "blobs_refer",
+  text: `INSERT INTO run_blobs (run_id, sha256)
+    SELECT r.id, b.sha256 FROM unnest($1::text[], $2::text[]) AS u(run_id, sha256)
+      JOIN runs r ON r.id = u.run_id JOIN blobs b ON b.sha256 = u.sha256
+    ON CONFLICT DO NOTHING`,
+};
+const READ = {
+  name: "blobs_read",
+  text: "SELECT sha256, data FROM blobs WHERE sha256 = ANY($1::text[])",
+};
+const OF_RUN = {
+  name: "blobs_of_run",
+  text: "SELECT sha256 FROM run_blobs WHERE run_id = $1 ORDER BY sha256",
+};
+const COLLECT = {
+  name: "blobs_collect",
+  text: `DELETE FROM blobs WHERE sha256 IN (
+      SELECT b.sha256 FROM blobs b WHERE b.created_at_ms < $1
+        AND NOT EXISTS (SELECT 1 FROM run_blobs r WHERE r.sha256 = b.sha256)
+      ORDER BY b.created_at_ms LIMIT $2 FOR UPDATE SKIP LOCKED)
+    RETURNING sha256`,
+};
+
+/** Adds blobs and who refers to them. Repeating it changes nothing. */
+export async function insertBlobs(
+  tx: Queryable,
+  blobs: readonly ArchivedBlob[],
+  atMs: number,
+): Promise<void> {
+  if (blobs.length === 0) {
+    return;
+  }
+  const texts = new Map(blobs.flatMap((b) => (b.text === null ? [] : [[b.sha256, b.text]])));
+  if (texts.size > 0) {
+    await tx.query(INSERT, [textArray([...texts.keys()]), textArray([...texts.values()]), atMs]);
+  }
+  await tx.query(REFER, [
+    textArray(blobs.map((b) => b.runId)),
+    textArray(blobs.map((b) => b.sha256)),
+  ]);
+}
+
+/** JSON texts by hash; what is not archived is absent. */
+export async function readBlobs(
+  db: Queryable,
+  hashes: readonly string[],
+): Promise<Map<string, string>> {
+  if (hashes.length === 0) {
+    return new Map();
+  }
+  const rows = await db.query<{ sha256: string; data: string }>(READ, [textArray(hashes)]);
+  return new Map(rows.map((row) => [row.sha256, row.data]));
+}
+
+/** Hashes of everything that a run refers to. */
+export async function blobsOfRun(db: Queryable, runId: string): Promise<string[]> {
+  const rows = await db.query<{ sha256: string }>(OF_RUN, [runId]);
+  return rows.map((row) => row.sha256);
+}
+
+/**
+ * Removes blobs that no run refers to and that were last written before `beforeMs`; returns how
+ * many. The age keeps one that is being archived from being taken from under its reference.
+ */
+export async function collectBlobs(
+  db: Queryable,
+  beforeMs: number,
+  limit: number,
+): Promise<number> {
+  return (await db.query(COLLECT, [beforeMs, limit])).length;
+}

@@ -1,0 +1,71 @@
+/**
+ * Large outputs on their way into the archive and back: read from the run in Redis, or, where that
+ * is gone, from Postgres.
+ */
+import type { Redis } from "ioredis";
+import { blobOfValue, checkBlob, parseBlobText, partitionKeys } from "../sdk/internal.ts";
+import type { BlobRef, Transition } from "../sdk/internal.ts";
+import { blobsOfRun, readBlobs, type ArchivedBlob, type Database } from "../sdk/postgres/index.ts";
+
+export interface BlobUse {
+  runId: string;
+  ref: BlobRef;
+}
+
+export interface BlobStores {
+  redis: Redis;
+  db: Database;
+}
+
+/** The large output that a transition refers to, if its output is one. */
+export function blobOf(transition: Transition): BlobUse | null {
+  const ref = blobOfValue(transition.o);
+  return ref === null ? null : { runId: transition.r, ref };
+}
+
+/**
+ * These references with their texts, as the archive wants them. One that is nowhere is archived
+ * without: the journal must not stop at it.
+ */
+export async function blobsToArchive(
+  redis: Redis,
+  partition: number,
+  uses: readonly BlobUse[],
+): Promise<ArchivedBlob[]> {
+  const keys = partitionKeys(partition);
+  return Promise.all(
+    uses.map(async ({ runId, ref: { sha256 } }) => {
+      const text = await redis.hget(keys.blobs(runId), sha256);
+      return { runId, sha256, text };
+    }),
+  );
+}
+
+/** The JSON text that an output's text stands for. Throws BlobError. */
+export async function resolveOutput(
+  { redis, db }: BlobStores,
+  partition: number,
+  runId: string,
+  text: string,
+): Promise<string> {
+  const ref = parseBlobText(text);
+  if (ref === null) {
+    return text;
+  }
+  const hot = await redis.hget(partitionKeys(partition).blobs(runId), ref.sha256);
+  return checkBlob(ref, hot ?? (await readBlobs(db, [ref.sha256])).get(ref.sha256));
+}
+
+/** Puts back what a run refers to, into a Redis that has lost it. */
+export async function restoreBlobs(
+  { redis, db }: BlobStores,
+  partition: number,
+  runId: string,
+): Promise<void> {
+  for (const sha256 of await blobsOfRun(db, runId)) {
+    const text = (await readBlobs(db, [sha256])).get(sha256);
+    if (text !== undefined) {
+      await redis.hset(partitionKeys(partition).blobs(runId), sha256, text);
+    }
+  }
+}

@@ -1,0 +1,127 @@
+/** Large outputs through a whole engine: by reference in Redis and journal, whole for everybody else. */
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { partitionKeys } from "../../sdk/internal.ts";
+import { startEngine, type Engine } from "../harness/engine.ts";
+import { waitFor } from "../support/index.ts";
+
+let engine: Engine;
+const keys = partitionKeys(0);
+
+beforeAll(async () => {
+  engine = await startEngine();
+});
+afterAll(() => engine.stop());
+
+const big = "0123456789".repeat(10_000);
+const echo = (id: string, params: object): object => ({
+  ...{ id, type: "function", config: { function_name: "builtin.echo", params } },
+});
+
+/** `make` puts out 100 kB; the others read it as input, by reference, through a join and a loop. */
+const workflow = {
+  name: "large",
+  nodes: [
+    echo("make", { text: "${input.text}", n: 1 }),
+    { id: "plain", type: "function", config: { function_name: "builtin.echo" } },
+    echo("named", { size: "${size(ctx.make.output.text)}" }),
+    echo("joined", { left: "${data.plain.n}", right: "${data.named.size}" }),
+    { id: "slow", type: "delay", config: { delay_ms: 50 } },
+    echo("last", { again: "${ctx.make.output}" }),
+  ],
+  edges: [
+    { from: "make", to: "plain", condition: "size(output.text) > 1000" },
+    { from: "make", to: "named" },
+    { from: "plain", to: "joined" },
+    { from: "named", to: "joined" },
+    { from: "joined", to: "slow" },
+    { from: "slow", to: "last" },
+  ],
+};
+
+describe("outputs over the inline limit", () => {
+  it("reach every reader whole, and leave nothing behind", async () => {
+    await engine.worker();
+    const id = await engine.submit({ workflow, input: { text: big } });
+    const row = await engine.ended(id);
+    expect(row).toMatchObject({ status: "COMPLETED" });
+    expect(JSON.parse(row.output ?? "null")).toEqual({ again: { text: big, n: 1 } });
+    const segments = await engine.db.query<{ length: number; blobs: number }>(
+      {
+        name: "test_sizes",
+        text: `SELECT sum(length(transitions))::int AS length,
+        (SELECT count(*)::int FROM run_blobs WHERE run_id = $1) AS blobs
+        FROM journal WHERE run_id = $1`,
+      },
+      [id],
+    );
+    expect(segments[0]?.length).toBeLessThan(10_000);
+    // `make` and `plain` put out the same, `last` something else.
+    expect(segments[0]?.blobs).toBe(2);
+    await waitFor(async () => (await engine.redis.exists(keys.run(id), keys.blobs(id))) === 0);
+  });
+
+  it("one that is an impostor's reference is data like any other", async () => {
+    const fake = { "$gv:blob": `${"a".repeat(64)}:5` };
+    const one = { name: "fake", nodes: [echo("a", { v: 1 }), echo("b", { v: "${data}" })] };
+    const nodes = [{ ...echo("a", {}), config: { function_name: "builtin.echo", params: fake } }];
+    const document = { ...one, nodes: [...nodes, one.nodes[1]], edges: [{ from: "a", to: "b" }] };
+    const row = await engine.ended(await engine.submit({ workflow: document }));
+    expect(JSON.parse(row.output ?? "null")).toEqual({ v: fake });
+  });
+
+  it("one that was tampered with fails the node that reads it, and says so", async () => {
+    const waits = {
+      name: "tampered",
+      nodes: [
+        echo("make", { text: "${input.text}" }),
+        { id: "slow", type: "delay", config: { delay_ms: 600 } },
+        echo("last", { size: "${size(ctx.make.output.text)}" }),
+      ],
+      edges: [
+        { from: "make", to: "slow" },
+        { from: "slow", to: "last" },
+      ],
+    };
+    const id = await engine.submit({ workflow: waits, input: { text: big } });
+    const hashes = await waitFor(async () => {
+      const found = await engine.redis.hkeys(keys.blobs(id));
+      return found.length > 0 ? found : undefined;
+    });
+    await engine.redis.hset(keys.blobs(id), hashes[0] as string, '{"text":"forged"}');
+    const row = await engine.ended(id);
+    expect(row.status).toBe("FAILED");
+    expect(JSON.parse(row.error ?? "{}")).toMatchObject({ code: "BLOB_DAMAGED" });
+  });
+
+  it("survive a Redis that has lost everything", async () => {
+    const waits = {
+      ...workflow,
+      name: "lost",
+      nodes: workflow.nodes.map((node) =>
+        (node as { id: string }).id === "slow"
+          ? { id: "slow", type: "delay", config: { delay_ms: 3000 } }
+          : node,
+      ),
+    };
+    const id = await engine.submit({ workflow: waits, input: { text: big } });
+    await waitFor(async () => {
+      const rows = await engine.db.query<{ n: number }>(
+        {
+          name: "test_parked",
+          text: `SELECT count(*)::int AS n FROM journal
+          WHERE run_id = $1 AND transitions LIKE '%node.parked%'`,
+        },
+        [id],
+      );
+      return rows[0]?.n === 1;
+    });
+    const epoch = await engine.redis.hget(keys.meta, "epoch");
+    await engine.redis.flushall();
+    await waitFor(async () => {
+      const now = await engine.redis.hget(keys.meta, "epoch");
+      return now !== null && now !== epoch;
+    });
+    const row = await engine.ended(id);
+    expect(JSON.parse(row.output ?? "null")).toEqual({ again: { text: big, n: 1 } });
+  });
+});
