@@ -192,12 +192,12 @@ async function explainEntry(
   const { queue, record } = token;
   const ir = await target.irOf(hash.ir ?? "");
   const inEntries = await findEntry(target, token, token.entryKey, ir);
-  const queueKey = inEntries?.id == null ? token.queueKey : token.entryKey;
+  const isThere = typeof inEntries?.id === "string";
+  const queueKey = isThere ? token.entryKey : token.queueKey;
   const group = await readGroup(redis, queueKey);
-  const found =
-    inEntries?.id == null
-      ? ((await findEntry(target, token, token.queueKey, ir)) ?? inEntries)
-      : inEntries;
+  const found = isThere
+    ? inEntries
+    : ((await findEntry(target, token, token.queueKey, ir)) ?? inEntries);
   if (found === null || (found.id !== null && group.delivered(found.id))) {
     const entryId = found?.id ?? null;
     const [pending] = entryId === null ? [] : await pendingOf(redis, queueKey, entryId);
