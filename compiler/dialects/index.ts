@@ -81,17 +81,17 @@ function baseName(file: string | undefined): string | undefined {
 
 /**
  * The compiler's own diagnostics without those that only repeat a front end's: what was reported is
- * left out of the document or replaced, and the compiler may stumble at the same place.
+ * left out of the document or replaced, and the compiler may stumble over that.
  */
 export function withoutEchoes(
-  own: readonly Diagnostic[],
+  found: readonly Diagnostic[],
   front: readonly Diagnostic[],
 ): Diagnostic[] {
   const errors = front.filter(({ severity }) => severity === "error");
-  if (errors.length === 0) return [...own];
-  return own.filter(
-    ({ severity, pointer }) =>
-      severity === "error" &&
-      !errors.some((e) => e.pointer === pointer || pointer.startsWith(`${e.pointer}/`)),
-  );
+  if (errors.length === 0) return [...found];
+  const isGraphWrong = errors.some(({ code }) => /^GV(?:2|5004)/.test(code));
+  return found.filter(({ code, severity, pointer }) => {
+    if (severity !== "error" || (isGraphWrong && code.startsWith("GV2"))) return false;
+    return !errors.some((e) => e.pointer === pointer || pointer.startsWith(`${e.pointer}/`));
+  });
 }

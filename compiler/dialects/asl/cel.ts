@@ -2,9 +2,12 @@
 import type { Json } from "../../ir.ts";
 import { asObject } from "../../document.ts";
 
-/** A string literal; JSON's escapes are CEL's too. */
+/**
+ * A string literal; JSON's escapes are CEL's too. Without `${`, by which a transform tells templates
+ * from CEL.
+ */
 export function quote(text: string): string {
-  return JSON.stringify(text);
+  return JSON.stringify(text).replaceAll("${", "\\u0024{");
 }
 
 /** `left.name`, or `left["name"]` if the name needs it. */
@@ -28,7 +31,7 @@ export function outputOf(id: string): string {
 export function literal(value: Json): string {
   if (Array.isArray(value)) return `[${value.map(literal).join(", ")}]`;
   const object = asObject(value);
-  if (!object) return JSON.stringify(value);
+  if (!object) return typeof value === "string" ? quote(value) : JSON.stringify(value);
   const members = Object.entries(object).map(([key, item]) => `${quote(key)}: ${literal(item)}`);
   return `{${members.join(", ")}}`;
 }

@@ -126,7 +126,7 @@ export function hasAll(root: string, steps: readonly Step[]): string {
   const path = steps.reduce((left, step) => {
     if (step.kind === "field") return selectOptional(left, step.name);
     if (step.kind === "index" && step.index >= 0) return `${left}[?${step.index}]`;
-    throw new PathProblem("this path can only name fields and elements");
+    throw new PathProblem("this part of the path can only name fields and elements");
   }, root);
   return steps.length === 0 ? "true" : `${path}.hasValue()`;
 }
