@@ -11,7 +11,8 @@ import type { Ir, IrEdge, IrJoin, IrLoop, IrNode, IrSettings, Json } from "./ir.
 import type { LoopForest } from "./loops.ts";
 import { isPureNode } from "./policies.ts";
 import { RETRY_DEFAULTS } from "./read-policy.ts";
-import type { NodeReads, ReferenceChecker } from "./references.ts";
+import type { ReferenceChecker } from "./references.ts";
+import type { NodeReads } from "./visible-nodes.ts";
 import type { Splits } from "./tree.ts";
 
 export interface LowerInput {

@@ -62,7 +62,7 @@ export class MapRun {
         const error = { code, message: `element ${index}: ${message}`, retryable: false };
         return this.#hooks.ended({ error });
       }
-      this.#errors.push({ index, code, message, ...(node === undefined ? {} : { node }) });
+      this.#errors.push({ index, code, message, node: node ?? null });
     }
     if (this.#done === this.#items.length) return this.#complete();
     if (this.#next < this.#items.length) this.#beginNext();

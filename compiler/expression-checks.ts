@@ -1,0 +1,180 @@
+/**
+ * Checking one expression or template at the place where it stands: its language, the names that it
+ * uses, the nodes that it reads.
+ */
+import type { Reference } from "../condition/index.ts";
+import type { DiagnosticCode, Report, Reporter } from "./diagnostics.ts";
+import type { DocumentNode, NodeHome, WorkflowDocument } from "./document.ts";
+import { ALL_VARIABLES, ExpressionReader } from "./expressions.ts";
+import type { ExpressionForm } from "./expressions.ts";
+import type { Json } from "./ir.ts";
+import { looksLikeJavaScript, suggestCel } from "./javascript.ts";
+import { parsePointer } from "./source-map.ts";
+import { asName } from "./visible-nodes.ts";
+import type { NodeReads, VisibleNodes } from "./visible-nodes.ts";
+
+/** A place where an expression stands. */
+export interface Place {
+  pointer: string;
+  form: ExpressionForm;
+  variables: ReadonlySet<string>;
+  /** The node whose expression it is; null for the output of the workflow. */
+  node: number | null;
+  /** In conditions of a node its own output may be read. */
+  own: string | null;
+  reads: NodeReads;
+  target: "refs" | "edgeRefs";
+}
+
+/** What the checks of all graphs of a file share. */
+export interface FileContext {
+  document: WorkflowDocument;
+  /** The document as it was written, to tell whether offsets into a text are offsets in the file. */
+  original: Json;
+  homes: ReadonlyMap<string, NodeHome>;
+  reporter: Reporter;
+}
+
+/** Checks the expressions of one graph. */
+export class TextChecker {
+  readonly #file: FileContext;
+  readonly #nodes: VisibleNodes;
+  readonly #reader = new ExpressionReader();
+
+  constructor(file: FileContext, nodes: VisibleNodes) {
+    this.#file = file;
+    this.#nodes = nodes;
+  }
+
+  /** Check a text and note what it reads; its references, none if something is wrong. */
+  check(text: string, place: Place): readonly Reference[] {
+    // `.length` may be a field, so it says something only where code is expected.
+    const isTransform = place.form === "expression";
+    if (place.form !== "template" && looksLikeJavaScript(text, isTransform)) {
+      this.#reportJavaScript(text, text, place);
+      return [];
+    }
+    const { problems, references } = this.#reader.read(text, place.form);
+    if (problems.some(({ kind }) => kind === "parse") && looksLikeJavaScript(text, false)) {
+      this.#reportJavaScript(text, /^\$\{([^]*)\}$/.exec(text)?.[1] ?? "", place);
+      return [];
+    }
+    for (const problem of problems) {
+      const code = problem.kind === "parse" ? "GV3001" : "GV3002";
+      const { message, hint, fix } = problem;
+      const part = fix === undefined ? undefined : partOf(problem, fix);
+      this.#report(code, place, text, problem, { message, hint, fix: part });
+    }
+    for (const ref of references) this.#checkReference(ref, place, text);
+    return references;
+  }
+
+  #reportJavaScript(text: string, source: string, place: Place): void {
+    const cel = suggestCel(source, place.variables);
+    const hint =
+      cel === undefined
+        ? "expressions are CEL; for more than CEL can say use a function node"
+        : `in CEL: ${cel}`;
+    const message = "this is JavaScript; expressions are CEL";
+    // Inside a template it is the expression that is replaced, not the text around it.
+    const start = text.lastIndexOf(source);
+    const fix = cel === undefined ? undefined : partOf({ start, end: start + source.length }, cel);
+    this.#report("GV3003", place, text, { start: 0, end: text.length }, { message, hint, fix });
+  }
+
+  #checkReference(ref: Reference, place: Place, text: string): void {
+    const [root = "", id] = ref.path;
+    if (!place.variables.has(root)) return this.#reportUnknownHere(ref, root, place, text);
+    if (root === "input") this.#nodes.noteInput(place.reads);
+    if (root !== "ctx" || id === undefined) return;
+    const found = this.#nodes.find(id, place.node);
+    if (!found) return this.#reportNoSuchNode(ref, id, place, text);
+    const { home, node, index, reader } = found;
+    this.#checkErrors(ref, node, place, text);
+    if (index === null) return;
+    if (home !== this.#nodes) home.noteOuter(reader, index);
+    else if (id === place.own) return;
+    else place.reads[place.target].add(index);
+    const problem = home.unavailable(index, reader, ref.guarded);
+    if (problem) this.#report(problem.code, place, text, ref, problem);
+  }
+
+  #reportNoSuchNode(ref: Reference, id: string, place: Place, text: string): void {
+    const map = this.#file.homes.get(id)?.map;
+    if (map === null || map === undefined) {
+      const message = `ctx refers to \`${id}\`, but there is no such node`;
+      const at = text.slice(ref.start, ref.end).indexOf(id);
+      const named = { start: ref.start + at, end: ref.start + at + id.length };
+      const meant = { name: id, known: this.#nodes.ids() };
+      return this.#report("GV3004", place, text, at < 0 ? ref : named, { message, meant });
+    }
+    const message = `\`${id}\` is in the body of map \`${map}\` and is seen only there`;
+    const hint = `read the list of what the elements gave: ${asName(map)}.output`;
+    this.#report("GV3010", place, text, ref, { message, hint });
+  }
+
+  /** `errors` is what a map has that goes on with failed elements. */
+  #checkErrors(ref: Reference, node: DocumentNode, place: Place, text: string): void {
+    const [, id = "", part] = ref.path;
+    if (part !== "errors" || node.type === null) return;
+    const tolerated = node.config.value["tolerated_failures"];
+    if (node.type === "map" && typeof tolerated === "number" && tolerated > 0) return;
+    const message =
+      node.type === "map"
+        ? `the map \`${id}\` has no errors: it fails with its first failed element`
+        : `\`${id}\` has only an output; \`errors\` is for maps`;
+    const hint = node.type === "map" ? "set its config.tolerated_failures" : undefined;
+    this.#report("GV3011", place, text, ref, { message, hint });
+  }
+
+  #reportUnknownHere(ref: Reference, root: string, place: Place, text: string): void {
+    // A name outside the language altogether has been reported as a problem of the expression.
+    if (!ALL_VARIABLES.has(root)) return;
+    if (root === "iteration") {
+      const message = "`iteration` is known in the body of a loop only";
+      return this.#report("GV3007", place, text, ref, { message });
+    }
+    if (root === "secrets") {
+      const message = "`secrets` are known in the config of http, llm and emit nodes only";
+      return this.#report("GV3008", place, text, ref, { message });
+    }
+    if (root === "item" || (root === "index" && !this.#nodes.around)) {
+      const message = `\`${root}\` is known in the body of a map only`;
+      return this.#report("GV3009", place, text, ref, { message });
+    }
+    const names = [...place.variables].toSorted().join(", ");
+    const message = `\`${root}\` is not known here`;
+    this.#report("GV3009", place, text, ref, { message, hint: `known here: ${names}` });
+  }
+
+  #report(
+    code: DiagnosticCode,
+    place: Place,
+    text: string,
+    { start, end }: { start: number; end: number },
+    what: Pick<Report, "message" | "hint" | "fix" | "meant">,
+  ): void {
+    const isAsWritten = valueAt(this.#file.original, place.pointer) === text;
+    const part = isAsWritten ? { offset: start, length: end - start } : {};
+    // A fix of something that was rewritten on reading has no place in the file.
+    const fix = isAsWritten ? what.fix : null;
+    this.#file.reporter.report({ code, pointer: place.pointer, ...what, ...part, fix });
+  }
+}
+
+function partOf(
+  { start, end }: { start: number; end: number },
+  text: string,
+): { text: string; offset: number; length: number } {
+  return { text, offset: start, length: end - start };
+}
+
+function valueAt(root: Json, pointer: string): Json | undefined {
+  let value: Json | undefined = root;
+  for (const part of parsePointer(pointer)) {
+    if (typeof value !== "object" || value === null || !Object.hasOwn(value, part))
+      return undefined;
+    value = (value as { [key: string]: Json })[part];
+  }
+  return value;
+}
