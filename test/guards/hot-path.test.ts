@@ -1,0 +1,236 @@
+/**
+ * What a step costs, counted and not timed: Redis commands (those inside scripts too), script
+ * calls, bytes on the wire, bytes of journal, rows in the archive. A slower
+ * hot path fails here without a clock, on any machine.
+ *
+ * The figures are exact expectations of today's protocol with a few percent of tolerance. Lower is
+ * better: whoever lowers one writes the new figure down here; whoever raises one says why, too.
+ * Batches are 64 tokens, read, prepared, executed and settled by the worker's own code.
+ */
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { compile } from "../../compiler/index.ts";
+import {
+  completeTokens,
+  COMPLETION,
+  connectRedis,
+  GROUP,
+  parseEntry,
+  redisTimeMs,
+  startRuns,
+  type Redis,
+  type RunProfile,
+} from "../../sdk/internal.ts";
+import { foldBlock } from "../../supervisor/fold-block.ts";
+import { readRecord } from "../../supervisor/records.ts";
+import { chainNext, nextToken } from "../../worker/chain.ts";
+import { Executor, type Prepared } from "../../worker/execute.ts";
+import { Preparer } from "../../worker/prepare.ts";
+import { RunData } from "../../worker/run-data.ts";
+import { Workflows } from "../../worker/workflows.ts";
+import { testPartition, type TestPartition } from "../harness/partition.ts";
+import { runSync } from "../harness/run-sync.ts";
+import { startLocalRedis } from "../support/servers.ts";
+
+const RUNS = 64;
+const BATCH = 64;
+const OUTPUT = { status: "done", value: "0123456789abcdefghij" };
+
+interface Shape {
+  steps: number;
+  edges: [number, number][];
+  fusion?: false;
+}
+
+const line = (n: number): [number, number][] => Array.from({ length: n - 1 }, (_, i) => [i, i + 1]);
+const fan = (n: number): Shape => ({
+  steps: n + 2,
+  edges: Array.from({ length: n }, (_, i) => i + 1).flatMap((i): [number, number][] => [
+    [0, i],
+    [i, n + 1],
+  ]),
+});
+
+interface Cost {
+  /** Commands that Redis executes per step, those of scripts included. */
+  commands: number;
+  /** Per 1,000 steps, starts included. */
+  scriptCalls: number;
+  /** Per step, between worker and Redis, both ways together. */
+  wireBytes: number;
+  /** Per step, as archived. */
+  journalBytes: number;
+}
+
+const CASES: [name: string, shape: Shape, cost: Cost][] = [
+  [
+    "chain of 10",
+    { steps: 10, edges: line(10), fusion: false },
+    { commands: 3.79, scriptCalls: 17.2, wireBytes: 582, journalBytes: 197 },
+  ],
+  [
+    "chain of 10, straight",
+    { steps: 10, edges: line(10) },
+    { commands: 3.72, scriptCalls: 17.2, wireBytes: 394, journalBytes: 197 },
+  ],
+  ["diamond", fan(2), { commands: 5.46, scriptCalls: 19.5, wireBytes: 699, journalBytes: 253 }],
+  ["fan of 50", fan(50), { commands: 4.27, scriptCalls: 15.9, wireBytes: 632, journalBytes: 185 }],
+];
+
+let server: Awaited<ReturnType<typeof startLocalRedis>>;
+let redis: Redis;
+let p: TestPartition;
+
+beforeAll(async () => {
+  server = await startLocalRedis();
+  redis = connectRedis({ url: server.url }, "guard");
+  await redis.connect();
+  p = await testPartition(redis);
+});
+afterAll(async () => {
+  await p.close();
+  await server.stop();
+});
+
+async function publish(name: string, shape: Shape): Promise<RunProfile> {
+  const nodes = Array.from({ length: shape.steps }, (_, i) => ({
+    ...{ id: `s${i}`, type: "function" },
+    config: { function_name: "builtin.echo", params: OUTPUT },
+  }));
+  const edges = shape.edges.map(([from, to]) => ({ from: `s${from}`, to: `s${to}` }));
+  const settings = shape.fusion === false ? { fusion: false } : {};
+  const { ir, hash } = compile({ document: { name, nodes, edges, settings } });
+  if (ir === null || hash === null) {
+    throw new Error(`${name} does not compile`);
+  }
+  return p.publish(ir, hash);
+}
+
+async function start(profile: RunProfile): Promise<void> {
+  const notAfterMs = (await redisTimeMs(p.scripts)) + 30_000;
+  const runs = Array.from({ length: RUNS }, (_, i) => {
+    // As long as a real one.
+    const runId = `0199aaaa-0000-7000-8000-${String(i).padStart(12, "0")}`;
+    return { profile, runId, epoch: 1, input: JSON.stringify(OUTPUT), notAfterMs };
+  });
+  await startRuns(p.scripts, runs);
+}
+
+/** Runs everything that is ready to its end, batch by batch, the way a lane does. */
+async function work(profile: RunProfile): Promise<void> {
+  const preparer = new Preparer(redis, new Workflows(redis), 0);
+  const options = { workerId: "host-1234-abcdef", secrets: () => ({}), random: () => 0.5 };
+  const executor = new Executor({ ...options, outputBytesMax: 1024 * 1024 });
+  const streams = [...profile.queueKeys, ...profile.entryKeys];
+  let going: Prepared[] = [];
+  for (;;) {
+    const batch = going.splice(0, BATCH);
+    if (batch.length < BATCH) {
+      const group = ["GROUP", GROUP, "c", "COUNT", BATCH - batch.length] as const;
+      const reply = (await redis.call(
+        "XREADGROUP",
+        ...group,
+        ...["STREAMS", ...streams, ...streams.map(() => ">")],
+      )) as [string, [string, string[]][]][] | null;
+      const tokens = (reply ?? []).flatMap(([key, entries]) =>
+        entries.flatMap(([id, fields]) => parseEntry(key, id, fields) ?? []),
+      );
+      for (const one of tokens.length > 0 ? await preparer.prepare(tokens, false) : []) {
+        if (one.kind === "ready") {
+          batch.push(one.prepared);
+        }
+      }
+    }
+    if (batch.length === 0) {
+      return;
+    }
+    const items = batch.map((one) => {
+      const { vars, input } = executor.begin(one, 0);
+      const item = executor.succeed(one, vars, runSync(one, vars, input), 0);
+      item.keeps = chainNext(item, one.token.scope) !== null;
+      return item;
+    });
+    const codes = await completeTokens(p.scripts, items, "c");
+    const next = codes.flatMap((code, i): Prepared[] => {
+      const [one, item] = [batch[i] as Prepared, items[i] as (typeof items)[number]];
+      if (code !== COMPLETION.goOn) {
+        return [];
+      }
+      const to = chainNext(item, one.token.scope) as number;
+      const token = nextToken(one.token, item, to);
+      const { ir } = one.profile;
+      return [{ ...one, token, node: ir.nodes[to] as Prepared["node"], data: new RunData(ir) }];
+    });
+    going = [...next, ...going];
+  }
+}
+
+async function info(section: string): Promise<Map<string, string>> {
+  const lines = (await redis.info(section)).split("\r\n");
+  return new Map(lines.map((text) => text.split(":", 2) as [string, string]));
+}
+
+/** Commands since the last reset, by name. */
+async function commands(): Promise<Map<string, number>> {
+  const counted = new Map<string, number>();
+  for (const [name, value] of await info("commandstats")) {
+    const calls = Number(/calls=(\d+)/.exec(value)?.[1] ?? 0);
+    const command = name.replace("cmdstat_", "");
+    if (calls > 0 && !/^(config|info|ping|client)/.test(command)) {
+      counted.set(command, calls);
+    }
+  }
+  return counted;
+}
+
+async function wireBytes(): Promise<number> {
+  const stats = await info("stats");
+  const bytes = (name: string): number => Number(stats.get(name) ?? 0);
+  return bytes("total_net_input_bytes") + bytes("total_net_output_bytes");
+}
+
+async function measure(name: string, shape: Shape): Promise<Cost> {
+  await p.reset();
+  const profile = await publish(name, shape);
+  await redis.config("RESETSTAT");
+  const bytesBefore = await wireBytes();
+  await start(profile);
+  await work(profile);
+  const bytes = (await wireBytes()) - bytesBefore;
+  const counted = await commands();
+  const steps = RUNS * shape.steps;
+  const entries = await redis.xrange(p.scripts.keys.ev, "-", "+");
+  const records = entries.flatMap(([id, fields]) => readRecord(id, fields) ?? []);
+  const fold = foldBlock(records);
+  const ended = [...fold.runs.values()].filter((run) => run.status === "COMPLETED");
+  expect(ended.length).toBe(RUNS);
+  const total = [...counted.values()].reduce((sum, calls) => sum + calls, 0);
+  const text = records.reduce((sum, record) => sum + record.body.length, 0);
+  return {
+    commands: total / steps,
+    scriptCalls: ((counted.get("evalsha") ?? 0) / steps) * 1000,
+    wireBytes: bytes / steps,
+    journalBytes: text / steps,
+  };
+}
+
+/** Within 4 %, either way: what got cheaper is written down too. */
+function expectAbout(found: Cost, wanted: Cost): void {
+  const off = (Object.keys(wanted) as (keyof Cost)[]).flatMap((key) => {
+    const [is, was] = [found[key], wanted[key]];
+    return Math.abs(is - was) <= 0.04 * was ? [] : [`${key}: ${is.toFixed(2)}, was ${was}`];
+  });
+  expect(off).toEqual([]);
+}
+
+describe("a step costs", () => {
+  it.each(CASES)("%s", async (name, shape, cost) => {
+    expectAbout(await measure(name, shape), cost);
+  });
+
+  it("one row per run in the archive for everything that a run does in a block", async () => {
+    await measure("rows", { steps: 10, edges: line(10) });
+    const entries = await redis.xrange(p.scripts.keys.ev, "-", "+");
+    const records = entries.flatMap(([id, fields]) => readRecord(id, fields) ?? []);
+    expect(foldBlock(records).runs.size).toBe(RUNS);
+  });
+});
