@@ -55,7 +55,13 @@ function reportConfig(
   reporter: Reporter,
 ): void {
   const base = `${owner.pointer}/config`;
-  for (const problem of checkSchema(kind.schema, config)) {
+  const misfits = checkSchema(kind.schema, config);
+  for (const { key, message } of misfits.length === 0 ? (kind.check?.(config) ?? []) : []) {
+    const pointer = joinPointer(base, key);
+    const whole = `${kind.type} \`${owner.id}\`: ${message}`;
+    reporter.report({ code: "GV4003", pointer, message: whole });
+  }
+  for (const problem of misfits) {
     reporter.report({
       code: "GV4003",
       pointer: base + problem.pointer,

@@ -4,7 +4,7 @@
  * Config values may be templates, and what a template gives is known only in a run; so a schema
  * wraps whatever is not a string anyway in `orTemplate`.
  */
-import type { NodeType } from "../ir.ts";
+import type { Json, NodeType } from "../ir.ts";
 
 type Schema = { readonly [key: string]: unknown };
 
@@ -24,6 +24,16 @@ export interface Kind {
   literals?: readonly string[];
   /** Those of them that hold a JSON Schema. */
   schemas?: readonly string[];
+  /** What the schema cannot say, for a config that fits it. */
+  check?: (config: JsonObject) => ConfigProblem[];
+}
+
+export type JsonObject = { [key: string]: Json };
+
+/** What is wrong with the value of a key. */
+export interface ConfigProblem {
+  key: string;
+  message: string;
 }
 
 /** A schema, or a string with an expression in it. */

@@ -1,6 +1,6 @@
 /** Kinds whose token is parked until somebody resumes it: `wait`, `human`. */
 import { inputOverride, nonEmptyText, orTemplate } from "./kind.ts";
-import type { Kind } from "./kind.ts";
+import type { ConfigProblem, JsonObject, Kind } from "./kind.ts";
 
 const jsonSchema = { type: ["object", "boolean"], "x-expect": "a JSON Schema" } as const;
 
@@ -57,6 +57,19 @@ const human: Kind = {
   variables: [],
   literals: ["form"],
   schemas: ["form"],
+  check: tooFewAssignees,
 };
+
+/** Approvals that nobody could give are waited for until they expire. */
+function tooFewAssignees(config: JsonObject): ConfigProblem[] {
+  const { assignees, required } = config;
+  if (!Array.isArray(assignees) || typeof required !== "number") return [];
+  // A template may give any name, once more than a list.
+  if (assignees.some((name) => typeof name === "string" && name.includes("${"))) return [];
+  const people = new Set(assignees).size;
+  if (people === 0 || people >= required) return [];
+  const message = `${required} approvals are required, but only ${people} may give one`;
+  return [{ key: "required", message }];
+}
 
 export const PARKED_KINDS: readonly Kind[] = [wait, human];
