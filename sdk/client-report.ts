@@ -44,6 +44,48 @@ export interface RunReport {
   started_at: string | null;
   ended_at: string | null;
   nodes: { [id: string]: NodeReport };
+  /** The run that has started it and waits for it. */
+  parent?: { run_id: string; node: string };
+  /** Runs that its nodes have started and wait for, oldest first; at most 100. */
+  children?: ChildReport[];
+  /** The run that undoes it. */
+  compensation?: { run_id: string; status: RunStatus };
+  /** The run that it undoes. */
+  compensates?: string;
+}
+
+export interface ChildReport {
+  run_id: string;
+  node: string;
+  workflow: string;
+  version: string;
+  status: RunStatus;
+}
+
+/** What is told of a run's place among others. */
+export interface Relatives {
+  children: readonly RunRow[];
+  compensation: { id: string; status: RunStatus } | null;
+}
+
+/** Members of a report; those that say nothing are left out. */
+export function relativesOf(
+  row: RunRow,
+  { children, compensation }: Relatives,
+): Partial<RunReport> {
+  const { parentRunId, parentNode, compensates } = row;
+  return {
+    ...(parentRunId === null ? {} : { parent: { run_id: parentRunId, node: parentNode ?? "" } }),
+    ...(children.length === 0 ? {} : { children: [...children].reverse().map(childOf) }),
+    ...(compensation === null
+      ? {}
+      : { compensation: { run_id: compensation.id, status: compensation.status } }),
+    ...(compensates === null ? {} : { compensates }),
+  };
+}
+
+function childOf({ id, parentNode, workflow, version, status }: RunRow): ChildReport {
+  return { run_id: id, node: parentNode ?? "", workflow, version, status };
 }
 
 export interface RunSummary {

@@ -17,6 +17,7 @@ import {
 } from "./client-waits.ts";
 import {
   foldRun,
+  relativesOf,
   reportOf,
   resolveOutputs,
   summaryOf,
@@ -31,6 +32,7 @@ import { comparePositions } from "./journal.ts";
 import { globalKeys } from "./keys.ts";
 import {
   cancelRunRow,
+  compensationOf,
   connectPostgres,
   definitionsByHash,
   listDeadLetters,
@@ -85,6 +87,8 @@ export interface RetriedLetter {
 
 const SUBMIT_TIMEOUT_MS = 10_000;
 const CONNECT_TIMEOUT_MS = 5000;
+/** Children named in one report; `runs --parent` has them all. */
+const CHILDREN_TOLD_MAX = 100;
 const POLL_MS_MIN = 5;
 const POLL_MS_MAX = 250;
 const POLL_GROWTH = 1.5;
@@ -196,7 +200,9 @@ export class Client {
     const ir = await this.irOf(row.irHash);
     const view = foldRun(ir, await readJournal(this.db, runId));
     await resolveOutputs(this.db, view);
-    return reportOf(row, view);
+    const children = await listRuns(this.db, { parent: runId, limit: CHILDREN_TOLD_MAX });
+    const compensation = await compensationOf(this.db, runId);
+    return { ...reportOf(row, view), ...relativesOf(row, { children, compensation }) };
   }
 
   /** Runs, newest first. */

@@ -34,6 +34,12 @@ import {
 import { blobsToArchive } from "./blobs.ts";
 import type { Certifier } from "./certify.ts";
 import type { Children } from "./children.ts";
+import {
+  insertCompensations,
+  planCompensations,
+  toCompensate,
+  type Compensation,
+} from "./compensation.ts";
 import type { SupervisorContext } from "./context.ts";
 import { Finaliser, type Finalised } from "./finalise.ts";
 import { auditEntries } from "./fold-audit.ts";
@@ -42,6 +48,7 @@ import { Loop } from "./loop.ts";
 import { readRecord, type RawRecord } from "./records.ts";
 import { repairRuns } from "./rebuild.ts";
 import type { Releaser } from "./release.ts";
+import type { Starter } from "./starter.ts";
 
 const BLOCK_RECORDS_MAX = 500;
 const BLOCK_RECORDS_FIRST = 100;
@@ -65,6 +72,7 @@ export interface ArchiverOptions {
   certifier: Certifier;
   releaser: Releaser;
   children: Children;
+  starter: Starter;
   /** Told when a timer was armed that is due at this time (Redis' clock). */
   onDue?: (dueMs: number) => void;
 }
@@ -208,7 +216,7 @@ export class Archiver extends Loop {
   }
 
   async #archive(cursor: Cursor, block: Block, signal: AbortSignal): Promise<void> {
-    const { context, partition, releaser, onDue } = this.#options;
+    const { context, partition, releaser, children, onDue } = this.#options;
     const fold = foldBlock(block.records);
     if (fold.dueMs !== null) {
       onDue?.(fold.dueMs);
@@ -221,8 +229,10 @@ export class Archiver extends Loop {
     const done = await whileDatabaseAway(
       async () => {
         const finalised = await this.#finaliser.finalise(fold);
-        await this.#commit(cursor, block, fold, finalised);
-        return finalised;
+        const compensations = await this.#compensations(fold);
+        const parents = await this.#parents(fold);
+        await this.#commit(cursor, block, fold, finalised, compensations);
+        return { ...finalised, compensations, parents };
       },
       { signal, onWait },
     );
@@ -231,18 +241,47 @@ export class Archiver extends Loop {
       await repairRuns(context, partition, fold.suspects);
     }
     releaser.add(done.ended);
-    await this.#leaveChildren(fold);
+    children.look(done.parents);
+    await this.#startCompensations(done.compensations);
   }
 
-  /** Children that the block may have left behind are looked at. */
-  async #leaveChildren(fold: BlockFold): Promise<void> {
+  /** Runs whose children the block may have left behind. */
+  async #parents(fold: BlockFold): Promise<string[]> {
     const runs = [...fold.runs.values()].filter((run) => run.leavesChildren);
     const irs = await this.#finaliser.irsOf(fold, runs);
-    const parents = runs.filter(({ runId }) => (irs.get(runId)?.references.length ?? 0) > 0);
-    this.#options.children.look(parents.map(({ runId }) => runId));
+    return runs.flatMap(({ runId }) =>
+      (irs.get(runId)?.references.length ?? 0) > 0 ? [runId] : [],
+    );
   }
 
-  async #commit(from: Cursor, block: Block, fold: BlockFold, done: Finalised): Promise<void> {
+  async #compensations(fold: BlockFold): Promise<Compensation[]> {
+    const { context, partition } = this.#options;
+    const ended = [...fold.runs.values()].filter((run) => run.endedAtMs !== null);
+    const irs = await this.#finaliser.irsOf(fold, ended);
+    const runs = toCompensate(ended, irs);
+    const history = await this.#finaliser.history(runs);
+    return planCompensations(context, partition, runs, irs, history);
+  }
+
+  /** What fails here, the sweep over queued runs does later. */
+  async #startCompensations(planned: readonly Compensation[]): Promise<void> {
+    const { starter, context } = this.#options;
+    if (planned.length > 0) {
+      const runs = planned.map(({ run }) => ({ ...run, epoch: 1 }));
+      await starter
+        .notAfterMs()
+        .then((notAfterMs) => starter.start(runs, notAfterMs))
+        .catch((error: unknown) => context.logger.warn({ err: error }, "compensation not started"));
+    }
+  }
+
+  async #commit(
+    from: Cursor,
+    block: Block,
+    fold: BlockFold,
+    done: Finalised,
+    compensations: readonly Compensation[],
+  ): Promise<void> {
     const { context, partition } = this.#options;
     const letters = await this.#letters(fold);
     const approvals = await this.#approvals(fold, done);
@@ -260,6 +299,7 @@ export class Archiver extends Loop {
       await insertSegments(tx, segmentsOf(partition, fold));
       await changeRuns(tx, done.changes);
       await insertBlobs(tx, blobs, context.clock.nowMs());
+      await insertCompensations(tx, compensations);
       await insertDeadLetters(tx, letters);
       await changeApprovals(tx, approvals);
       await insertAudit(tx, audit);

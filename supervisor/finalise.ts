@@ -160,7 +160,7 @@ export class Finaliser {
         }
       }),
     );
-    for (const [runId, transitions] of await this.#history(gone)) {
+    for (const [runId, transitions] of await this.history(gone)) {
       const ir = irs.get(runId);
       if (ir !== undefined) {
         outputs.set(runId, JSON.stringify(fold(ir, transitions).output));
@@ -182,7 +182,7 @@ export class Finaliser {
         unnamed.push(run);
       }
     }
-    for (const [runId, transitions] of await this.#history(unnamed)) {
+    for (const [runId, transitions] of await this.history(unnamed)) {
       const ir = irs.get(runId);
       const error = ir === undefined ? null : fold(ir, transitions).error;
       errors.set(runId, error ?? { code: "HANDLER_ERROR", message: "a node failed" });
@@ -191,7 +191,7 @@ export class Finaliser {
   }
 
   /** All transitions of runs: those archived and those of the block at hand. */
-  async #history(runs: readonly RunFold[]): Promise<Map<string, Transition[]>> {
+  async history(runs: readonly RunFold[]): Promise<Map<string, Transition[]>> {
     const all = new Map<string, Transition[]>();
     if (runs.length === 0) {
       return all;

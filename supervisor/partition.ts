@@ -5,6 +5,7 @@ import { Children } from "./children.ts";
 import { Certifier } from "./certify.ts";
 import type { SupervisorContext } from "./context.ts";
 import { Releaser } from "./release.ts";
+import { Starter } from "./starter.ts";
 
 const UNWIND_MS = 5000;
 
@@ -17,7 +18,9 @@ export function createPartition(
   const certifier = new Certifier(context, partition);
   const releaser = new Releaser(context, partition);
   const children = new Children(context, partition);
-  const archiver = new Archiver({ context, partition, certifier, releaser, children, onDue });
+  const starter = new Starter(context);
+  const own = { certifier, releaser, children, starter, onDue };
+  const archiver = new Archiver({ context, partition, ...own });
   const services = [certifier, releaser, children, archiver];
   return {
     name: `partition ${partition}`,

@@ -128,11 +128,13 @@ async function resultOf(o: ChildOptions, p: Prepared, runId: string): Promise<Js
       : (JSON.parse(result) as { error: RunError }).error;
   const { code, message, node } = error;
   const isCancelled = status === "cancelled";
-  const name = String(p.node.config["workflow"]);
-  const what = isCancelled ? "was cancelled" : "failed";
-  throw new ExecutionError(code, `run ${runId} of workflow "${name}" ${what}: ${message}`, {
+  throw new ExecutionError(code, message, {
     retryable: !isCancelled,
-    details: { run_id: runId, ...(node === undefined ? {} : { node }) },
+    details: {
+      run_id: runId,
+      workflow: String(p.node.config["workflow"]),
+      ...(node === undefined ? {} : { node }),
+    },
   });
 }
 
@@ -158,6 +160,7 @@ async function failureIn(
   failed: string,
 ): Promise<RunError> {
   const nodes = failed.split(",").filter((node) => node !== "");
+  nodes.sort((a, b) => Number(a) - Number(b));
   const records = nodes.length === 0 ? [] : await redis.hmget(key, ...nodes.map((n) => `n${n}`));
   return failedNodesError(
     nodes.map((node, i) => {

@@ -34,6 +34,7 @@ function tell(context: Context, report: RunReport): void {
     return [`  ${id}`, node.status, notes.filter((text) => text !== "").join(", ")];
   });
   output.table(rows);
+  tellRelatives(context, report);
   if (report.error !== null) {
     output.line(`error ${report.error.code}: ${report.error.message}`);
   }
@@ -55,6 +56,25 @@ function waitText(wait: WaitReport): string {
   const until = wait.until === null ? "" : `until ${wait.until}`;
   const parts = [what, until, wait.token === undefined ? "" : address];
   return parts.filter((part) => part !== "").join(" ");
+}
+
+function tellRelatives({ output }: Context, report: RunReport): void {
+  const { parent, children = [], compensation, compensates } = report;
+  if (parent !== undefined) {
+    output.line(`started by ${parent.run_id}, node ${parent.node}`);
+  }
+  output.table(
+    children.map(({ run_id, node, workflow, version, status }) => {
+      const name = version === "" ? workflow : `${workflow}@${version}`;
+      return [`  child of ${node}`, name, run_id, status];
+    }),
+  );
+  if (compensation !== undefined) {
+    output.line(`undone by ${compensation.run_id} ${compensation.status}`);
+  }
+  if (compensates !== undefined) {
+    output.line(`undoes ${compensates}`);
+  }
 }
 
 /** What a run waits for, one line per open step. */

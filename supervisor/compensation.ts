@@ -1,0 +1,203 @@
+/**
+ * Undoing what a run did that failed or was cancelled: a run of its own, whose workflow is the chain
+ * of its nodes' compensations, last completed first.
+ *
+ * Its row is inserted in the transaction that archives the run's end, under an id that follows from
+ * the run's: so there is one, whoever dies in between. The chain's functions are the workflow, their
+ * parameters the run's input; runs that fail at the same place share a definition. A compensation
+ * that fails for good stops the chain, since what was done before may be undone only after it: the
+ * step is in the dead letters, and the run can be redriven.
+ */
+import { createHash } from "node:crypto";
+import { canonicalJson, compile, type Ir, type Json } from "../compiler/index.ts";
+import { BlobError, blobOfValue, type Transition } from "../sdk/internal.ts";
+import {
+  insertDefinitions,
+  insertRuns,
+  runsById,
+  type Definition,
+  type NewRun,
+  type Queryable,
+} from "../sdk/postgres/index.ts";
+import { resolveOutput } from "./blobs.ts";
+import { compensationSteps, type CompensationStep } from "./compensation-steps.ts";
+import type { SupervisorContext } from "./context.ts";
+import type { RunFold } from "./fold-block.ts";
+import type { StoredIr } from "./ir-store.ts";
+
+export interface Compensation {
+  run: NewRun;
+  definition: Definition;
+}
+
+/** Steps that one compensation may have. */
+const STEPS_MAX = 10_000;
+const MAX_ATTEMPTS = 5;
+
+/** Id of the run that undoes a run; it lies in the same partition. */
+export function compensationId(runId: string): string {
+  const digest = createHash("sha256")
+    .update(JSON.stringify(["compensate", runId]))
+    .digest("hex");
+  return `${runId.split("~", 1)[0]}~${digest.slice(0, 20)}`;
+}
+
+/** Those of a block's ended runs that leave something to undo, with what is known of them. */
+export function toCompensate(
+  ended: readonly RunFold[],
+  irs: ReadonlyMap<string, StoredIr>,
+): RunFold[] {
+  return ended.filter(
+    ({ runId, status }) =>
+      (status === "FAILED" || status === "CANCELLED") && irs.get(runId)?.compensates === true,
+  );
+}
+
+/** The compensations of these runs; `history` holds all their transitions. Reads only. */
+export async function planCompensations(
+  context: SupervisorContext,
+  partition: number,
+  runs: readonly RunFold[],
+  irs: ReadonlyMap<string, StoredIr>,
+  history: ReadonlyMap<string, readonly Transition[]>,
+): Promise<Compensation[]> {
+  if (runs.length === 0) {
+    return [];
+  }
+  const roots = runs.map(({ runId }) => runId.split("~", 1)[0] as string);
+  const rows = await runsById(context.db, [...runs.map(({ runId }) => runId), ...roots]);
+  const rowOf = new Map(rows.map((row) => [row.id, row]));
+  const planned: Compensation[] = [];
+  for (const [i, fold] of runs.entries()) {
+    const stored = irs.get(fold.runId);
+    // The row of a child that started in this very block is not there yet; its tenant is its root's.
+    const own = rowOf.get(fold.runId) ?? fold.child;
+    const root = rowOf.get(roots[i] as string);
+    if (stored === undefined || own === null) {
+      continue;
+    }
+    const { namespace, priority, input } = own;
+    const about = { id: fold.runId, workflow: stored.ir.name, version: stored.ir.workflow_version };
+    const run = { ...about, input: JSON.parse(input) as Json };
+    const told = await inFull(context, partition, fold.runId, history.get(fold.runId) ?? []);
+    const steps = compensationSteps(stored.ir, run, told).reverse();
+    const workflow = steps.length === 0 ? null : chainOf(context, stored.ir, fold.runId, steps);
+    if (workflow !== null) {
+      const text = JSON.stringify(inputOf(run, steps));
+      planned.push({
+        definition: workflow,
+        run: {
+          ...{ id: compensationId(fold.runId), tenant: root?.tenant ?? "", partition },
+          ...{ workflow: workflow.name, version: workflow.version, irHash: workflow.hash },
+          ...{ namespace, priority, input: text, idempotencyKey: null, requestHash: "" },
+          ...{ createdAtMs: context.clock.nowMs(), compensates: fold.runId },
+        },
+      });
+    }
+  }
+  return planned;
+}
+
+/** Transitions with the outputs themselves where they refer to large ones. */
+async function inFull(
+  context: SupervisorContext,
+  partition: number,
+  runId: string,
+  transitions: readonly Transition[],
+): Promise<Transition[]> {
+  const full: Transition[] = [];
+  for (const t of transitions) {
+    if (blobOfValue(t.o) === null) {
+      full.push(t);
+      continue;
+    }
+    try {
+      const text = await resolveOutput(context, partition, runId, JSON.stringify(t.o));
+      full.push({ ...t, o: JSON.parse(text) as Json });
+    } catch (error) {
+      if (!(error instanceof BlobError)) {
+        throw error;
+      }
+      // What is lost must not keep the rest from being undone, nor the archive from going on.
+      context.logger.error({ err: error, run: runId }, "an output to be undone is not complete");
+      full.push(t);
+    }
+  }
+  return full;
+}
+
+/** Inserts them; those already there stay as they are. */
+export async function insertCompensations(
+  tx: Queryable,
+  planned: readonly Compensation[],
+): Promise<void> {
+  if (planned.length > 0) {
+    const definitions = new Map(planned.map(({ definition }) => [definition.hash, definition]));
+    await insertDefinitions(tx, [...definitions.values()]);
+    await insertRuns(
+      tx,
+      planned.map(({ run }) => run),
+    );
+  }
+}
+
+function inputOf(
+  run: { id: string; workflow: string },
+  steps: readonly CompensationStep[],
+): { [key: string]: Json } {
+  return {
+    run_id: run.id,
+    workflow: run.workflow,
+    steps: steps.map(({ node, scope, home, output, params }) => ({
+      ...{ node, scope },
+      ...(home === "" ? {} : { home }),
+      ...(params === undefined ? { output } : { params }),
+    })),
+  };
+}
+
+/** The workflow that undoes steps one after the other; null if it cannot be made (and says so). */
+function chainOf(
+  context: SupervisorContext,
+  ir: Ir,
+  runId: string,
+  steps: readonly CompensationStep[],
+): Definition | null {
+  if (steps.length > STEPS_MAX) {
+    const facts = { run: runId, steps: steps.length, max: STEPS_MAX };
+    context.logger.error(facts, "a run leaves more to undo than one compensation may");
+    return null;
+  }
+  const ids = steps.map(({ node }, i) => `undo-${i + 1}-${node}`);
+  const document: Json = {
+    metadata: { name: `${ir.name}:compensation`, version: ir.workflow_version },
+    nodes: steps.map((step, i) => nodeOf(step, ids[i] as string, i)),
+    edges: ids.slice(1).map((to, i) => ({ from: ids[i] as string, to })),
+    settings: { priority: ir.settings.priority },
+  };
+  const { ir: chain, hash, diagnostics } = compile({ document }, { limits: { bytes: 2 ** 30 } });
+  if (chain === null || hash === null) {
+    context.logger.error({ run: runId, diagnostics }, "no compensation can be made for a run");
+    return null;
+  }
+  const { name, workflow_version: version } = chain;
+  const text = canonicalJson(chain);
+  return { hash, name, version, ir: text, source: null, createdAtMs: context.clock.nowMs() };
+}
+
+function nodeOf(step: CompensationStep, id: string, place: number): Json {
+  if (step.problem !== undefined) {
+    const params = { code: "BAD_INPUT", message: step.problem.replaceAll("${", "$ {") };
+    return { id, type: "function", config: { function_name: "builtin.fail", params } };
+  }
+  const at = `input.steps[${place}]`;
+  return {
+    ...{ id, type: "function", queue: step.queue, retry: { max_attempts: MAX_ATTEMPTS } },
+    config: {
+      function_name: step.functionName,
+      ...(step.params === undefined
+        ? { input: `\${${at}.output}` }
+        : { input: null, params: `\${${at}.params}` }),
+    },
+  };
+}

@@ -1,0 +1,174 @@
+/** Compensation through a whole engine. */
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { cancelRun, defineFunction, globalKeys, ScriptRunner } from "../../sdk/internal.ts";
+import { compensationOf, insertRuns, readRun, type RunRow } from "../../sdk/postgres/index.ts";
+import { compensationId } from "../../supervisor/compensation.ts";
+import { FunctionRegistry } from "../../worker/index.ts";
+import { startEngine, type Engine } from "../harness/engine.ts";
+import { waitFor } from "../support/index.ts";
+
+let engine: Engine;
+/** What was undone, in order, by run that was undone. */
+const undone: unknown[] = [];
+let failuresLeft = 0;
+const undo = defineFunction("undo", ({ params, input }) => {
+  if (failuresLeft > 0) {
+    failuresLeft -= 1;
+    throw new Error("not now");
+  }
+  undone.push(Object.keys(params).length === 0 ? { input } : params);
+  return null;
+});
+beforeAll(async () => {
+  engine = await startEngine();
+  await engine.worker({ registry: new FunctionRegistry([undo]) });
+});
+afterAll(() => engine.stop());
+
+const step = (id: string, n: number, params?: object): object => ({
+  ...{ id, type: "function", config: { function_name: "builtin.echo", params: { n } } },
+  compensate: { function_name: "undo", ...(params === undefined ? {} : { params }) },
+});
+const boom = { id: "boom", type: "function", config: { function_name: "builtin.fail" } };
+
+async function undoing(runId: string): Promise<RunRow> {
+  const found = await waitFor(async () => (await compensationOf(engine.db, runId)) ?? undefined);
+  return engine.ended(found.id);
+}
+
+describe("compensation", () => {
+  it("undoes what completed, last first, with parameters as they stood", async () => {
+    undone.length = 0;
+    const workflow = {
+      name: "trip",
+      nodes: [
+        step("flight", 1, { was: "${output.n}", who: "${input.who}" }),
+        step("hotel", 2, {
+          was: "${output.n}",
+          before: "${ctx.flight.output.n}",
+          got: "${data.n}",
+        }),
+        step("never", 3),
+        boom,
+      ],
+      edges: [
+        { from: "flight", to: "hotel" },
+        { from: "hotel", to: "boom" },
+        { from: "boom", to: "never" },
+      ],
+    };
+    const runId = await engine.submit({ workflow, input: { who: "ann" } });
+    expect((await engine.ended(runId)).status).toBe("FAILED");
+    const row = await undoing(runId);
+    expect([row.id, row.status, row.compensates]).toEqual([
+      compensationId(runId),
+      "COMPLETED",
+      runId,
+    ]);
+    expect(undone).toEqual([
+      { was: 2, before: 1, got: 1 },
+      { was: 1, who: "ann" },
+    ]);
+  });
+
+  it("counts every round of a loop, and without params the output is the input", async () => {
+    undone.length = 0;
+    const workflow = {
+      name: "rounds",
+      nodes: [
+        {
+          ...{ id: "c", type: "function", config: { function_name: "builtin.counter" } },
+          compensate: { function_name: "undo" },
+        },
+        {
+          ...{ id: "again", type: "loop" },
+          config: { loop_back_to: "c", condition: "output.count < 3", max_iterations: 5 },
+        },
+        boom,
+      ],
+      edges: [
+        { from: "c", to: "again" },
+        { from: "again", to: "boom" },
+      ],
+    };
+    const runId = await engine.submit({ workflow, input: {} });
+    await engine.ended(runId);
+    expect((await undoing(runId)).status).toBe("COMPLETED");
+    expect(undone).toEqual([3, 2, 1].map((count) => ({ input: { count } })));
+  });
+
+  it("follows a cancel too, and a failure under continue; a handled failure undoes nothing", async () => {
+    undone.length = 0;
+    const gate = { id: "gate", type: "wait", config: { signal: "go" } };
+    const waits = {
+      name: "waits",
+      nodes: [step("a", 1, { a: true }), gate],
+      edges: [{ from: "a", to: "gate" }],
+    };
+    const cancelled = await engine.submit({ workflow: waits });
+    const deployment = (await engine.redis.hget(globalKeys.deployment, "id")) as string;
+    const scripts = new ScriptRunner({ redis: engine.redis, deployment, partition: 0 });
+    await waitFor(async () => {
+      const record = await engine.redis.hget(scripts.keys.run(cancelled), "n1");
+      return record?.startsWith("w") === true;
+    });
+    await cancelRun(scripts, cancelled, "enough");
+    expect((await undoing(cancelled)).status).toBe("COMPLETED");
+    expect(undone).toEqual([{ a: true }]);
+
+    const goesOn = {
+      ...{ name: "goes_on", settings: { failure: "continue" } },
+      ...{ nodes: [step("b", 1, { b: true }), boom], edges: [] },
+    };
+    const failed = await engine.submit({ workflow: goesOn });
+    expect((await engine.ended(failed)).status).toBe("FAILED");
+    expect((await undoing(failed)).status).toBe("COMPLETED");
+    expect(undone).toEqual([{ a: true }, { b: true }]);
+
+    const caught = { id: "caught", type: "parallel" };
+    const handled = {
+      name: "handled",
+      nodes: [step("c", 1, { c: true }), boom, caught],
+      edges: [
+        { from: "c", to: "boom" },
+        { from: "boom", to: "caught", on: "error" },
+      ],
+    };
+    const fine = await engine.submit({ workflow: handled });
+    expect((await engine.ended(fine)).status).toBe("COMPLETED");
+    expect(await compensationOf(engine.db, fine)).toBe(null);
+  });
+
+  it("is tried again, and a parameter that cannot be had fails its step by name", async () => {
+    undone.length = 0;
+    failuresLeft = 1;
+    const once = { name: "once", nodes: [step("a", 1), boom], edges: [{ from: "a", to: "boom" }] };
+    const runId = await engine.submit({ workflow: once });
+    const row = await undoing(runId);
+    expect(row.status).toBe("COMPLETED");
+    expect(undone.length).toBe(1);
+
+    const wrong = {
+      name: "wrong",
+      nodes: [step("a", 1, { x: "${output.missing}" }), boom],
+      edges: [{ from: "a", to: "boom" }],
+    };
+    const bad = await undoing(await engine.submit({ workflow: wrong }));
+    expect(bad.status).toBe("FAILED");
+    expect(bad.error).toContain('compensate.params of node \\"a\\"');
+  });
+
+  it("is started once, whoever repeats the step", async () => {
+    const workflow = {
+      name: "twice",
+      nodes: [step("a", 1), boom],
+      edges: [{ from: "a", to: "boom" }],
+    };
+    const runId = await engine.submit({ workflow });
+    const row = await undoing(runId);
+    expect(await insertRuns(engine.db, [{ ...row, createdAtMs: 1 }])).toEqual(new Set());
+    const other = { ...row, id: `${runId}~other`, createdAtMs: 1 };
+    expect(await insertRuns(engine.db, [other])).toEqual(new Set());
+    expect(await readRun(engine.db, other.id)).toBe(null);
+  });
+});
