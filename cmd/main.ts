@@ -252,6 +252,16 @@ function addHandCommands(program: Command): void {
       command.option("--code <code>", "the error's code", "FAILED_BY_HAND");
     }
   }
+  define(program, "redrive <run>", "let a failed run go on", SERVICES, async (c, [run], flags) =>
+    (await import("./commands/redrive.ts")).redrive(c, run ?? "", flags),
+  )
+    .option("--from <node...>", "also run these again and all behind them; NODE or NODE@SCOPE")
+    .option("--set <node=json...>", "give a node this output instead of running it")
+    .option("--node-input <node=json...>", "run a node again with this input")
+    .option("--input <json>", "the run's input from now on: JSON, @file, or -")
+    .option("--dry-run", "only say what would run again")
+    .option("--as <who>", "who does it; kept in the audit")
+    .option("--reason <text>", "why; kept in the audit");
   define(program, "audit [run]", "what was done by hand", SERVICES, async (c, [run], flags) =>
     (await load()).audit(c, run, flags),
   ).option("--limit <n>", "how many", "20");

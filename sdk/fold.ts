@@ -94,10 +94,33 @@ export class RunView {
       this.ir.analysis.roots.forEach((root) => this.#ready(root, tMs));
     } else if (t.e === "run.finishing") {
       this.status = "FINISHING";
+    } else if (t.e === "run.redriven") {
+      this.#redriven(t.rd?.nv ?? {}, tMs);
     } else if (t.e === "run.paused" || t.e === "run.resumed") {
       this.status = t.ps === "" ? "RUNNING" : "PAUSED";
     } else if (t.e !== "run.suspect") {
       this.#end(t, tMs);
+    }
+  }
+
+  /** The run goes on: what is undone is as if it had not been reached, or ready again. */
+  #redriven(statuses: { [node: number]: NodeStatus }, tMs: number): void {
+    Object.assign(this, { status: "RUNNING", error: null, output: null, endedAt: null });
+    this.#progress = 0;
+    for (const [index, status] of Object.entries(statuses)) {
+      const node = this.#node(Number(index));
+      const { activations } = this.#view(node);
+      this.#unhandled.delete(Number(index));
+      if (status === "completed" || status === "skipped" || status === "failed") {
+        this.#set(node, { status });
+      } else if (status === "pending") {
+        this.#set(node, { status: "ready", activations: 0, attempts: 0, started_at: null });
+        this.#set(node, { status, ended_at: null });
+      } else {
+        const begun = { activations: Math.max(1, activations), attempts: 1, started_at: tMs };
+        this.#set(node, { status: "ready", ...begun, ended_at: null });
+        this.#set(node, { status });
+      }
     }
   }
 

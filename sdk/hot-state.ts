@@ -7,7 +7,8 @@
  */
 import type { Ir, Json } from "../compiler/ir.ts";
 import type { TokenRecord } from "./entry.ts";
-import type { Transition } from "./journal.ts";
+import { restore } from "./hot-restore.ts";
+import type { Redriven, Transition } from "./journal.ts";
 import { Planner, type EffectPlan } from "./plan.ts";
 import { HotSignals } from "./hot-signals.ts";
 import {
@@ -59,6 +60,8 @@ export class HotState {
   readonly answers = new Map<number, string>();
   /** Waits that are over: field `w<node>`. */
   readonly over = new Map<number, string>();
+  /** Inputs given by hand: field `o<node>`. */
+  readonly edited = new Map<number, string>();
   readonly signals = new HotSignals();
   status: "running" | "paused" | "finishing" | "completed" | "failed" | "cancelled" = "running";
   /** Why it is paused: r its own pause, w its workflow's; "" it is not. */
@@ -119,6 +122,12 @@ export class HotState {
         break;
       case "loop.round":
         this.#round(t, node, scope, tMs);
+        break;
+      case "run.redriven":
+        this.status = "running";
+        this.pauseCauses = "";
+        this.startedMs = tMs;
+        restore(this, t.rd as Redriven);
         break;
       default:
         this.#run(t);
@@ -377,6 +386,9 @@ export function hotFields(
   }
   for (const [node, text] of state.answers) {
     fields[`a${node}`] = text;
+  }
+  for (const [node, text] of state.edited) {
+    fields[`o${node}`] = text;
   }
   if (state.status === "paused") {
     fields["ps"] = state.pauseCauses;

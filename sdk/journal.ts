@@ -6,8 +6,8 @@
  * a node with one in-edge from a live value, a skipped region from its frontier. sdk/fold.ts knows.
  */
 import type { Json } from "../compiler/ir.ts";
-import type { RunError } from "./status.ts";
-import type { Decision, WaitAnswer, WaitInfo } from "./waits.ts";
+import type { NodeStatus, RunError } from "./status.ts";
+import type { Decision, ManualAnswer, WaitAnswer, WaitInfo } from "./waits.ts";
 
 export type EventName =
   | "run.started"
@@ -18,6 +18,7 @@ export type EventName =
   | "run.suspect"
   | "run.paused"
   | "run.resumed"
+  | "run.redriven"
   | "counter.adjusted"
   | "node.activated"
   | "node.resumed"
@@ -67,7 +68,7 @@ export interface Transition {
   f?: number;
   /** 1: the token is in the dead letters. */
   dl?: number;
-  /** run.started: IR hash and run epoch. */
+  /** run.started: IR hash and run epoch. run.redriven: the new epoch. */
   ir?: string;
   ep?: number;
   /**
@@ -88,9 +89,26 @@ export interface Transition {
   why?: string;
   /** Of what was done by hand: the token's record before, state and attempt. */
   was?: string;
+  /** run.redriven: the run's attempt from now on, and what has changed. */
+  at?: number;
+  rd?: Redriven;
   /** counter.adjusted: delta and counter. */
   d?: number;
   c?: number;
+}
+
+/** What a redrive has changed: all that folding needs to go on. */
+export interface Redriven {
+  /** Tokens whose ends are undone, `<node>|<scope>`. */
+  u: string[];
+  /** Fields of the run hash that have another value; null: gone. */
+  f: { [field: string]: string | null };
+  /** Statuses of nodes that are others now, by index. */
+  nv: { [node: number]: NodeStatus };
+  /** Outputs given by hand, by node. */
+  set?: { [node: number]: ManualAnswer };
+  /** The run's new input. */
+  in?: Json;
 }
 
 export interface JournalRecord {

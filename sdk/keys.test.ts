@@ -20,6 +20,7 @@ describe("keys", () => {
       k.blobs("<id>"),
       k.signals("<id>"),
       k.held("<id>"),
+      k.redriven("<id>"),
       k.queue("<queue>", "normal").replace(":normal", ":<priority>"),
       k.entryQueue("<queue>", "normal").replace(":normal", ":<priority>"),
     ].map((key) => key.replace("{7}", "{p}"));

@@ -45,6 +45,8 @@ export interface PartitionKeys {
   blobs(id: string): string;
   /** Signals of a run (not of a map element): kept ones, accepted ids, who waits for which. */
   signals(runId: string): string;
+  /** Epoch of the run's last redrive, for as long as another may come late. */
+  redriven(id: string): string;
   /** Entries of a paused run. */
   held(id: string): string;
   queue(queue: string, priority: Priority): string;
@@ -68,6 +70,7 @@ export function partitionKeys(p: number): PartitionKeys {
     run: (id) => `${tag}run:${id}`,
     blobs: (id) => `${tag}run:${id}:blobs`,
     signals: (runId) => `${tag}run:${runId}:signals`,
+    redriven: (id) => `${tag}run:${id}:redriven`,
     held: (id) => `${tag}run:${id}:held`,
     queue: (queue, priority) => `${tag}q:${queue}:${priority}`,
     entryQueue: (queue, priority) => `${tag}q:${queue}:${priority}${ENTRY_SUFFIX}`,

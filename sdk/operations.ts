@@ -24,6 +24,8 @@ import {
   type Pause,
   type RunRow,
 } from "./postgres/index.ts";
+import type { RedriveWish } from "./redrive.ts";
+import { previewRedrive, redrive, type RedriveContext, type RedriveResult } from "./redrive-run.ts";
 import { findNode, interveneToken } from "./redis/intervene.ts";
 import { pauseRun, resumeRun, type Note } from "./redis/pause-scripts.ts";
 import { ScriptRunner } from "./redis/script-runner.ts";
@@ -34,7 +36,7 @@ export interface OperationsOptions {
   db: Database;
   clock: Clock;
   deployment(): Promise<{ id: string; partitions: number }>;
-  irOf(hash: string): Promise<Ir>;
+  irOf: (hash: string) => Promise<Ir>;
 }
 
 /** A workflow to pause: every version of it, unless one is named. */
@@ -159,6 +161,19 @@ export class Operations {
       : notOpen(nodeId, answer.kind, answer.state);
   }
 
+  /** What redriving a failed run would do. Throws as `redrive` does. */
+  previewRedrive(runId: string, wish: RedriveWish): Promise<RedriveResult> {
+    return previewRedrive(this.#redriveContext(), runId, wish);
+  }
+
+  /**
+   * Runs a failed run on from where it failed, results kept; resolves when that is archived. Throws
+   * GV_RUN_NOT_FOUND, GV_RUN_STATUS_REFUSED, GV_BAD_INPUT.
+   */
+  redrive(runId: string, wish: RedriveWish): Promise<RedriveResult> {
+    return redrive(this.#redriveContext(), runId, wish);
+  }
+
   /** What was done by hand, newest first. */
   audit(filter: { runId?: string; limit: number }): Promise<AuditEntry[]> {
     return listAudit(this.#o.db, filter);
@@ -174,6 +189,10 @@ export class Operations {
     const { id, partitions } = await this.#o.deployment();
     const partition = partitionOf(runId, partitions);
     return new ScriptRunner({ redis: this.#o.redis, deployment: id, partition });
+  }
+
+  #redriveContext(): RedriveContext {
+    return { ...this.#o, scripts: (id) => this.scripts(id) };
   }
 
   #pause(kind: Pause["kind"], name: string, version: string | undefined, note: Note): Pause {

@@ -29,7 +29,9 @@ import {
   type ClosedApproval,
   type Cursor,
   type NewChild,
+  redriveRuns,
   type NewDeadLetter,
+  type RunRedriven,
 } from "../sdk/postgres/index.ts";
 import { blobsToArchive } from "./blobs.ts";
 import type { Certifier } from "./certify.ts";
@@ -291,12 +293,14 @@ export class Archiver extends Loop {
       await this.#finaliser.irsOf(fold, fold.audit),
     );
     const blobs = await blobsToArchive(context.redis, partition, fold.blobs);
+    const redriven = await this.#redriven(fold);
     await context.db.transaction(async (tx) => {
       if (!(await advanceCursor(tx, from, block.to))) {
         throw new CursorMoved();
       }
       await insertChildren(tx, childrenIn(partition, fold));
       await insertSegments(tx, segmentsOf(partition, fold));
+      await redriveRuns(tx, redriven);
       await changeRuns(tx, done.changes);
       await insertBlobs(tx, blobs, context.clock.nowMs());
       await insertCompensations(tx, compensations);
@@ -317,6 +321,18 @@ export class Archiver extends Loop {
       }
     }
     return { ...fold.approvals, closed };
+  }
+
+  async #redriven(fold: BlockFold): Promise<RunRedriven[]> {
+    const runs = [...fold.runs.values()].flatMap(({ redriven }) => redriven ?? []);
+    const irs = await this.#finaliser.irsOf(
+      fold,
+      runs.map(({ id: runId }) => ({ runId })),
+    );
+    return runs.map(({ undone, ...run }) => {
+      const nodes = irs.get(run.id)?.ir.nodes ?? [];
+      return { ...run, nodes: undone.flatMap((index) => nodes[index]?.id ?? []) };
+    });
   }
 
   async #letters(fold: BlockFold): Promise<NewDeadLetter[]> {

@@ -6,7 +6,7 @@
  * cost in Postgres grows with runs and blocks, not with nodes.
  */
 import type { RunError, RunStatus, Transition } from "../sdk/internal.ts";
-import type { ApprovalChanges, NewChild, Segment } from "../sdk/postgres/index.ts";
+import type { ApprovalChanges, NewChild, RunRedriven, Segment } from "../sdk/postgres/index.ts";
 import { foldAudit, type AuditFold } from "./fold-audit.ts";
 import { blobOf, type BlobUse } from "./blobs.ts";
 import { foldApproval } from "./fold-approvals.ts";
@@ -20,6 +20,8 @@ export interface RunFold {
   irHash: string | null;
   startedAtMs: number | null;
   endedAtMs: number | null;
+  /** Set when it was redriven in this block. */
+  redriven: (Omit<RunRedriven, "nodes"> & { undone: readonly number[] }) | null;
   /** JSON text; null: none was given. */
   output: string | null;
   error: RunError | null;
@@ -125,6 +127,7 @@ function runOf(block: BlockFold, runId: string, record: RawRecord): RunFold {
       runId,
       status: null,
       irHash: null,
+      redriven: null,
       startedAtMs: null,
       endedAtMs: null,
       output: null,
@@ -153,6 +156,10 @@ function foldRun(block: BlockFold, run: RunFold, tr: Transition, text: string, t
       break;
     case "run.finishing":
       run.status = "FINISHING";
+      break;
+    case "run.redriven":
+      run.status = "RUNNING";
+      run.redriven = redrivenOf(tr, t);
       break;
     case "run.paused":
     case "run.resumed":
@@ -201,6 +208,13 @@ function childOf(tr: Transition, text: string, t: number): NewChild {
       up === undefined || parent === undefined ? null : { runId: parent, node: tr.un ?? "", up },
     startedAtMs: t,
   };
+}
+
+function redrivenOf(tr: Transition, t: number): NonNullable<RunFold["redriven"]> {
+  const { rd, ep = 0, at = 0 } = tr;
+  const input = rd?.in === undefined ? null : JSON.stringify(rd.in);
+  const undone = (rd?.u ?? []).map((key) => Number.parseInt(key, 10));
+  return { id: tr.r, epoch: ep, attempt: at, input, atMs: t, undone };
 }
 
 function foldFailure(

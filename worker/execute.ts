@@ -134,7 +134,8 @@ export class Executor {
     const { token } = p;
     return token.payload !== null
       ? p.data.value(token.payload)
-      : p.data.ownInput(node, token.scope, token.arrivals);
+      : (p.data.editedInput(token.node, token.scope) ??
+          p.data.ownInput(node, token.scope, token.arrivals));
   }
 
   /** An item that settles a success, with the pure nodes after it. */

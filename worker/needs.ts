@@ -24,7 +24,7 @@ export function needsOf(ir: Ir, index: number): Needs {
   const node = ir.nodes[index] as IrNode;
   let needs = cache.get(node);
   if (needs === undefined) {
-    needs = { context: contextFields(ir, index), own: ownFields(ir, node) };
+    needs = { context: contextFields(ir, index), own: ownFields(ir, index) };
     cache.set(node, needs);
   }
   return needs;
@@ -69,8 +69,10 @@ function fusedAfter(ir: Ir, index: number): number[] {
   return found;
 }
 
-function ownFields(ir: Ir, node: IrNode): string[] {
+function ownFields(ir: Ir, index: number): string[] {
+  const node = ir.nodes[index] as IrNode;
   const fields = node.in.map((edge) => `n${ir.edges[edge]?.from ?? -1}`);
+  fields.push(`o${index}`);
   if (node.is_entry) {
     fields.push("in");
   }

@@ -13,6 +13,7 @@ import {
   loopChain,
   parseBlobText,
   parseRecord,
+  readEditedInput,
   roundOf,
   scopePrefix,
   type BlobRef,
@@ -108,6 +109,12 @@ export class RunData {
       seen = round;
     }
     return seen;
+  }
+
+  /** Input that was given by hand to a node's token; undefined: none was. */
+  editedInput(node: number, scope: string): Json | undefined {
+    const text = readEditedInput(this.#fields.get(`o${node}`), scope);
+    return text === null ? undefined : (JSON.parse(text) as Json);
   }
 
   /** Input of a node whose token does not carry it. `arrivals` is the join's, "" without one. */

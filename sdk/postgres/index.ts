@@ -11,6 +11,7 @@ export * from "./deployment.ts";
 export * from "./journal.ts";
 export * from "./migrate.ts";
 export * from "./pauses.ts";
+export * from "./redrives.ts";
 export * from "./retry.ts";
 export * from "./runs.ts";
 export * from "./workers.ts";

@@ -11,6 +11,9 @@ import {
   completeTokens,
   holdTokens,
   pauseRun,
+  planRedrive,
+  redriveRun,
+  releaseRuns,
   resumeRun,
   COMPLETION,
   fireTimers,
@@ -22,6 +25,7 @@ import {
   type CompletionItem,
   type JournalRecord,
   type ReadyToken,
+  type RedriveWish,
   type RunProfile,
 } from "./imports.ts";
 import { Executor, type Prepared } from "../../worker/execute.ts";
@@ -76,6 +80,7 @@ export class Driver {
   readonly #preparer: Preparer;
   readonly #executor: Executor;
   #held: Held[] = [];
+  #epoch = 1;
   #late: Sent[] = [];
 
   constructor(partition: TestPartition, profile: RunProfile, schedule: Schedule) {
@@ -93,7 +98,7 @@ export class Driver {
 
   /** Runs one run to its end. Throws if it hangs or breaks an invariant. */
   async run(runId: string, input: Json): Promise<DriveResult> {
-    const { scripts, redis } = this.#p;
+    const { scripts } = this.#p;
     const notAfterMs = (await redisTimeMs(scripts)) + 30_000;
     const start = {
       profile: this.#profile,
@@ -106,6 +111,38 @@ export class Driver {
     if (code !== 0) {
       throw new Error(`the run did not start: ${code}`);
     }
+    return this.#drive(runId);
+  }
+
+  /** Redrives a run that has failed and drives it to its next end. */
+  async redrive(runId: string, input: Json, wish: RedriveWish): Promise<DriveResult> {
+    const { scripts } = this.#p;
+    const journal = (await this.#records()).flatMap((record) =>
+      record.transitions.map((transition) => ({ transition, t: record.t })),
+    );
+    const { state, redriven } = planRedrive(this.#profile.ir, journal, wish);
+    await releaseRuns(scripts, [runId], []);
+    this.#epoch += 1;
+    const told = { r: runId, e: "run.redriven", ep: this.#epoch, at: this.#epoch } as const;
+    const answer = await redriveRun(scripts, {
+      ...{ runId, epoch: this.#epoch, profile: this.#profile, state, fields: {} },
+      notAfterMs: (await redisTimeMs(scripts)) + 30_000,
+      input: JSON.stringify(input),
+      told: { ...told, rd: redriven },
+    });
+    if (answer.kind !== "redriven") {
+      throw new Error(`the run was not redriven: ${answer.kind}`);
+    }
+    return this.#drive(runId);
+  }
+
+  async #records(): Promise<JournalRecord[]> {
+    const entries = await this.#p.redis.xrange(this.#p.scripts.keys.ev, "-", "+");
+    return entries.map(([id, fields]) => parseJournalRecord(id, fields));
+  }
+
+  async #drive(runId: string): Promise<DriveResult> {
+    const { scripts, redis } = this.#p;
     for (let step = 1; step <= STEPS_MAX; step++) {
       await this.#pauseOrResume(runId);
       await this.#step();
@@ -113,8 +150,7 @@ export class Driver {
       assertCounter(this.#profile.ir, hash);
       if (["completed", "failed", "cancelled"].includes(hash["s"] ?? "")) {
         await this.#settleRest();
-        const entries = await redis.xrange(scripts.keys.ev, "-", "+");
-        const records = entries.map(([id, fields]) => parseJournalRecord(id, fields));
+        const records = await this.#records();
         return { records, hash: await redis.hgetall(scripts.keys.run(runId)), steps: step };
       }
     }

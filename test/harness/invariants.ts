@@ -46,6 +46,7 @@ export function foldChain(ir: Ir, runId: string, records: readonly JournalRecord
     }
     prev = record;
     for (const t of record.transitions.filter((transition) => transition.r === runId)) {
+      ends = t.e === "run.redriven" ? 0 : ends;
       if (ends > 0) {
         throw new Error(`transition ${t.e} after the run's end`);
       }

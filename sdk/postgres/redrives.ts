@@ -1,0 +1,89 @@
+/** Rows of runs that are redriven: who may, what became of the attempt before. */
+import { bigintArray, integerArray, textArray } from "./arrays.ts";
+import type { Queryable } from "./connect.ts";
+
+/** What the journal says about a redriven run's row. */
+export interface RunRedriven {
+  id: string;
+  epoch: number;
+  attempt: number;
+  /** JSON text of its new input, null: as it was. */
+  input: string | null;
+  atMs: number;
+  /** Ids of the nodes whose ends are undone. */
+  nodes: readonly string[];
+}
+
+const CLAIM = {
+  name: "runs_claim_redrive",
+  text: `UPDATE runs SET epoch = epoch + 1
+    WHERE id = $1 AND status = 'FAILED' AND attempt = $2 RETURNING epoch`,
+};
+const OPEN_CHILDREN = {
+  name: "runs_open_in_tree",
+  text: `SELECT id FROM runs WHERE id LIKE $1 || '~%' AND status IN
+    ('QUEUED', 'RUNNING', 'PAUSED', 'FINISHING') LIMIT $2`,
+};
+const KEEP = {
+  name: "run_attempts_keep",
+  text: `INSERT INTO run_attempts
+      (run_id, attempt, status, output, error, started_at_ms, ended_at_ms)
+    SELECT r.id, r.attempt, r.status, r.output, r.error, r.started_at_ms, r.ended_at_ms
+    FROM runs r JOIN unnest($1::text[], $2::integer[]) AS u(id, attempt) ON u.id = r.id
+    WHERE r.attempt < u.attempt ON CONFLICT DO NOTHING`,
+};
+const REDRIVE = {
+  name: "runs_redrive",
+  text: `UPDATE runs r SET status = 'RUNNING', attempt = u.attempt,
+      epoch = GREATEST(r.epoch, u.epoch), input = COALESCE(u.input, r.input), output = NULL,
+      error = NULL, started_at_ms = u.at, ended_at_ms = NULL, updated_at_ms = u.at
+    FROM unnest($1::text[], $2::integer[], $3::bigint[], $4::text[], $5::bigint[])
+      AS u(id, attempt, epoch, input, at)
+    WHERE r.id = u.id AND r.attempt < u.attempt`,
+};
+const SETTLE_LETTERS = {
+  name: "dead_letters_redriven",
+  text: `UPDATE dead_letters d SET state = 'retried', settled_at_ms = u.at,
+      outcome = 'run again in attempt ' || u.attempt || ' of its run'
+    FROM unnest($1::text[], $2::text[], $3::integer[], $4::bigint[]) AS u(run_id, node, attempt, at)
+    WHERE d.run_id = u.run_id AND d.node = u.node AND d.state = 'open'`,
+};
+
+/** Takes the next epoch of a failed run for a redrive; null: it is not failed (any more). */
+export async function claimRedrive(
+  db: Queryable,
+  id: string,
+  attempt: number,
+): Promise<number | null> {
+  const rows = await db.query<{ epoch: string | number }>(CLAIM, [id, attempt]);
+  return rows[0] === undefined ? null : Number(rows[0].epoch);
+}
+
+/** Ids of unfinished runs of the tree under this root, at most `limit`. */
+export async function openInTree(db: Queryable, id: string, limit: number): Promise<string[]> {
+  const rows = await db.query<{ id: string }>(OPEN_CHILDREN, [id, limit]);
+  return rows.map((row) => row.id);
+}
+
+/** Rows live again: the end of the attempt before is kept, its dead letters are settled. */
+export async function redriveRuns(tx: Queryable, runs: readonly RunRedriven[]): Promise<void> {
+  if (runs.length === 0) {
+    return;
+  }
+  const ids = textArray(runs.map((r) => r.id));
+  const attempts = integerArray(runs.map((r) => r.attempt));
+  await tx.query(KEEP, [ids, attempts]);
+  await tx.query(REDRIVE, [
+    ...[ids, attempts],
+    bigintArray(runs.map((r) => r.epoch)),
+    textArray(runs.map((r) => r.input)),
+    bigintArray(runs.map((r) => r.atMs)),
+  ]);
+  const undone = runs.flatMap((run) => run.nodes.map((node) => ({ run, node })));
+  await tx.query(SETTLE_LETTERS, [
+    textArray(undone.map(({ run }) => run.id)),
+    textArray(undone.map(({ node }) => node)),
+    integerArray(undone.map(({ run }) => run.attempt)),
+    bigintArray(undone.map(({ run }) => run.atMs)),
+  ]);
+}

@@ -1,0 +1,106 @@
+/** Typed call of scripts/redrive_run.lua. */
+import { packEntry, timerMember } from "../entry.ts";
+import { hotFields, type HotState, type HotToken } from "../hot-state.ts";
+import type { Transition } from "../journal.ts";
+import type { RunProfile } from "../profile.ts";
+import { packWait } from "../waits.ts";
+import { PAUSE_CAUSES } from "./pause-scripts.ts";
+import type { ScriptArg, ScriptRunner } from "./script-runner.ts";
+import { TOMBSTONE_MS } from "./run-scripts.ts";
+
+export interface RunRedrive {
+  runId: string;
+  /** Given to this redrive alone by Postgres. */
+  epoch: number;
+  /** Redis time after which it is refused, read before the epoch was asked for. */
+  notAfterMs: number;
+  profile: RunProfile;
+  state: HotState;
+  /** The run's input, JSON text. */
+  input: string;
+  /** Further fields of the run hash. */
+  fields: { [field: string]: string };
+  told: Transition;
+  /** It goes on paused, because its workflow is. */
+  paused?: boolean;
+}
+
+/** `exists`: not released yet, or alive. `superseded`, `late`: it must be planned anew. */
+export type RedriveAnswer =
+  { kind: "redriven" | "superseded" | "late" } | { kind: "exists"; status: string };
+
+/** Puts the run into Redis as the plan has it. Throws when the partition's epoch has changed. */
+export async function redriveRun(
+  scripts: ScriptRunner,
+  redrive: RunRedrive,
+): Promise<RedriveAnswer> {
+  const { runId, epoch, profile, state, told } = redrive;
+  const k = scripts.keys;
+  const keys = [k.ev, k.meta, k.timers, k.release, k.redriven(runId), k.run(runId)];
+  keys.push(k.signals(runId), k.paused, k.blobs(runId));
+  const base = keys.length + 1;
+  keys.push(...profile.queueKeys);
+  const place = { namespace: profile.namespace, priority: profile.priority };
+  const fields = hotFields(state, { epoch, irHash: profile.irHash, input: null, ...place });
+  Object.assign(fields, redrive.fields, { in: redrive.input });
+  const { timers, entries } = emissions(redrive, fields, base);
+  const signals = state.signals.fields(() => null);
+  const args: ScriptArg[] = [scripts.nonce(), runId, epoch, redrive.notAfterMs, TOMBSTONE_MS];
+  args.push(profile.ir.settings.timeout_ms ?? 0, JSON.stringify(told));
+  args.push(redrive.paused === true ? PAUSE_CAUSES.workflow : "");
+  for (const list of [Object.entries(fields).flat(), Object.entries(signals).flat()]) {
+    args.push(list.length, ...list);
+  }
+  args.push(timers.length, ...timers, entries.length, ...entries);
+  const options = { sameEpoch: true };
+  const reply = (await scripts.transition("redriveRun", keys, args, options)) as [number, string];
+  const [code, status] = reply;
+  if (code === -10) {
+    return { kind: "exists", status };
+  }
+  return { kind: code === 0 ? "redriven" : code === -11 ? "superseded" : "late" };
+}
+
+/** Timers to arm and entries to add for tokens that are open. */
+function emissions(
+  { runId, epoch, profile, state }: RunRedrive,
+  fields: { [field: string]: string },
+  base: number,
+): { timers: ScriptArg[]; entries: ScriptArg[] } {
+  const timers: ScriptArg[] = [];
+  const entries: ScriptArg[] = [];
+  for (const [node, token] of state.tokens) {
+    const queue = profile.ir.nodes[node]?.queue ?? 0;
+    const queueKey = profile.queueKeys[queue] as string;
+    const at = { runId, epoch, node, scope: token.scope, attempt: token.attempt };
+    if (!state.isCurrent(token.scope)) {
+      continue;
+    }
+    if (token.timer !== null) {
+      const member = timerMember({ kind: token.timer.kind, ...at, queue: queueKey });
+      fields[`d${node}`] = member;
+      timers.push(token.timer.dueMs, member);
+    }
+    if (token.state === "w" && token.wait !== undefined) {
+      fields[`w${node}`] = packWait(token.wait, queueKey);
+    } else if (token.state === "a" || token.state === "k") {
+      const packed = packEntry({ ...at, irHash: profile.irHash, ...contentOf(token) });
+      entries.push(base + queue, packed);
+    }
+  }
+  return { timers, entries };
+}
+
+function contentOf(token: HotToken): {
+  kind: "run" | "answered" | "skip";
+  arrivals: string;
+  payload: string;
+} {
+  if (token.state === "k") {
+    return { kind: "skip", arrivals: "", payload: token.rest };
+  }
+  const { answer, rest } = token;
+  return answer === undefined
+    ? { kind: "run", arrivals: rest, payload: "" }
+    : { kind: "answered", arrivals: rest, payload: JSON.stringify(answer) };
+}

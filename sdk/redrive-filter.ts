@@ -1,0 +1,125 @@
+/**
+ * What of a run's journal still holds when the ends of some tokens are undone (21 B8).
+ *
+ * The journal is replayed into a fresh state. A transition is kept if what it rests on is there: its
+ * token is open, its join has the arrivals that decided it, its latch went round. So everything
+ * that followed from what is undone drops out by itself, and nothing else. A join that was decided
+ * by what is gone, and that what is left can decide, is decided anew at the end.
+ */
+import type { Ir } from "../compiler/ir.ts";
+import { HotState, type HotJoin } from "./hot-state.ts";
+import type { Transition } from "./journal.ts";
+
+/** A transition and when it was made, Redis time in ms. */
+export interface Placed {
+  transition: Transition;
+  t: number;
+}
+
+export interface Filtered {
+  kept: Placed[];
+  /** What settled or moved a token and does not hold any more. */
+  dropped: Placed[];
+  state: HotState;
+}
+
+/** Names a token: node index and scope. */
+export function tokenKey(node: number, scope: string): string {
+  return `${node}|${scope}`;
+}
+
+const OPEN = "arwkm";
+/** Of the run as a whole only its start says what the state is. */
+const RUN_KEPT: ReadonlySet<string> = new Set(["run.started", "signal.kept", "counter.adjusted"]);
+
+/** Replays a journal without the ends of the tokens in `undone` (see tokenKey). */
+export function withoutUndone(
+  ir: Ir,
+  journal: readonly Placed[],
+  undone: ReadonlySet<string>,
+): Filtered {
+  const filtered: Filtered = { kept: [], dropped: [], state: new HotState(ir) };
+  const { state, kept, dropped } = filtered;
+  let held = false;
+  for (const { transition, t } of journal) {
+    if (transition.e.startsWith("run.") && !RUN_KEPT.has(transition.e)) {
+      continue;
+    }
+    const holds = stillHolds(state, transition, undone, held);
+    if (holds === null) {
+      dropped.push({ transition, t });
+    } else {
+      state.apply(holds, t);
+      kept.push({ transition: holds, t });
+    }
+    held = holds !== null;
+  }
+  decideAnew(filtered, journal.at(-1)?.t ?? 0);
+  return filtered;
+}
+
+/** The transition as it holds in this state; null: it does not. */
+function stillHolds(
+  state: HotState,
+  t: Transition,
+  undone: ReadonlySet<string>,
+  previousHeld: boolean,
+): Transition | null {
+  if (RUN_KEPT.has(t.e)) {
+    return t;
+  }
+  if (t.e === "join.decided") {
+    return decisionLeft(state, t);
+  }
+  if (t.e === "loop.round") {
+    return previousHeld ? t : null; // told right after the completion that went round
+  }
+  const node = t.n ?? -1;
+  const scope = t.s ?? "";
+  const token = state.tokens.get(node);
+  const isOpen = token?.scope === scope && OPEN.includes(token.state) && state.isCurrent(scope);
+  return isOpen && !undone.has(tokenKey(node, scope)) ? t : null;
+}
+
+/** A join's decision by those of its arrivals that are left; null: they do not decide it so. */
+function decisionLeft(state: HotState, t: Transition): Transition | null {
+  const node = t.n ?? -1;
+  const join = state.joins.get(node);
+  if (join === undefined || join.scope !== (t.s ?? "") || join.live < 0) {
+    return null;
+  }
+  const arrivals = [...(t.in ?? "")]
+    .map((value, i) => (join.arrivals[i] === value ? value : "."))
+    .join("");
+  return outcomeOf(state.ir, node, arrivals) === t.v ? { ...t, in: arrivals } : null;
+}
+
+function outcomeOf(ir: Ir, node: number, arrivals: string): Transition["v"] | null {
+  const { need, arity } = ir.nodes[node]?.join ?? { need: 0, arity: 0 };
+  const count = (value: string): number => arrivals.split(value).length - 1;
+  const isComplete = count(".") === 0 && arrivals.length === arity;
+  const isFull = need > 0 ? count("L") >= need : isComplete && count("L") > 0 && count("X") === 0;
+  if (isFull) {
+    return "fired";
+  }
+  return isComplete ? (count("X") > 0 ? "failed" : "skipped") : null;
+}
+
+/** Joins that what is left can decide, and what follows from that. */
+function decideAnew({ state, kept }: Filtered, t: number): void {
+  const r = kept[0]?.transition.r ?? "";
+  const decidable = (): [number, HotJoin] | undefined =>
+    [...state.joins].find(
+      ([node, join]) =>
+        join.live >= 0 &&
+        state.isCurrent(join.scope) &&
+        outcomeOf(state.ir, node, join.arrivals) !== null,
+    );
+  for (let next = decidable(); next !== undefined; next = decidable()) {
+    const [n, { scope: s, arrivals }] = next;
+    const v = outcomeOf(state.ir, n, arrivals) as "fired" | "skipped" | "failed";
+    const transition: Transition = { r, e: "join.decided", n, s, v, in: arrivals };
+    state.apply(transition, t);
+    kept.push({ transition, t });
+  }
+}

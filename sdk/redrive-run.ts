@@ -1,0 +1,201 @@
+/**
+ * Carrying out a redrive: the plan is made from the archived journal, Postgres gives it an epoch of
+ * its own, one script puts the run back. What was in Redis of the attempt before is waited for to be
+ * released, so that nothing of it can be taken for the new one's.
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import type { Redis } from "ioredis";
+import type { Ir, Json } from "../compiler/ir.ts";
+import type { Clock } from "./clock.ts";
+import { GavotteError } from "./errors.ts";
+import { globalKeys } from "./keys.ts";
+import {
+  blobsOfRun,
+  claimRedrive,
+  definitionsByHash,
+  isPaused,
+  listPauses,
+  openInTree,
+  readBlobs,
+  readJournal,
+  readRun,
+  type Database,
+  type RunRow,
+} from "./postgres/index.ts";
+import { Profiles } from "./profile.ts";
+import { planRedrive, type RedrivePlan, type RedrivePreview, type RedriveWish } from "./redrive.ts";
+import { redriveRun } from "./redis/redrive-script.ts";
+import { redisTimeMs, START_WINDOW_MS } from "./redis/run-scripts.ts";
+import type { ScriptRunner } from "./redis/script-runner.ts";
+
+export interface RedriveContext {
+  redis: Redis;
+  db: Database;
+  clock: Clock;
+  irOf: (hash: string) => Promise<Ir>;
+  scripts(runId: string): Promise<ScriptRunner>;
+}
+
+export interface RedriveResult extends RedrivePreview {
+  /** The attempt of the run that this is, or would be. */
+  attempt: number;
+}
+
+const RELEASE_WAIT_MS = 20_000;
+const ARCHIVE_WAIT_MS = 10_000;
+const POLL_MS = 50;
+/** Longer than the window in which a redrive is accepted. */
+const BLOBS_KEPT_MS = 120_000;
+
+/** What a redrive would do. Throws as `redrive` does. */
+export async function previewRedrive(
+  context: RedriveContext,
+  runId: string,
+  wish: RedriveWish,
+): Promise<RedriveResult> {
+  const row = await failedRun(context, runId);
+  const { preview } = await planOf(context, row, wish);
+  return { ...preview, attempt: row.attempt + 1 };
+}
+
+/**
+ * Redrives a failed run; resolves when that is archived. Throws GV_RUN_NOT_FOUND,
+ * GV_RUN_STATUS_REFUSED (it has not failed, is a child, or children of it run), GV_BAD_INPUT.
+ */
+export async function redrive(
+  context: RedriveContext,
+  runId: string,
+  wish: RedriveWish,
+): Promise<RedriveResult> {
+  const scripts = await context.scripts(runId);
+  const until = performance.now() + RELEASE_WAIT_MS;
+  for (;;) {
+    // The clock first: an epoch that is asked for later than the deadline assumes is refused.
+    const notAfterMs = (await redisTimeMs(scripts)) + START_WINDOW_MS;
+    const row = await failedRun(context, runId);
+    const plan = await planOf(context, row, wish);
+    await whenReleased(scripts, row, until);
+    const epoch = await claimRedrive(context.db, runId, row.attempt);
+    if (epoch !== null) {
+      const answer = await put(context, scripts, { row, plan, wish, epoch, notAfterMs });
+      if (answer.kind === "redriven") {
+        const attempt = row.attempt + 1;
+        await whenArchived(context.db, runId, attempt);
+        return { ...plan.preview, attempt };
+      }
+    }
+    if (performance.now() > until) {
+      throw refused(runId, "it changes while it is to be redriven: try again");
+    }
+    await delay(POLL_MS);
+  }
+}
+
+async function put(
+  context: RedriveContext,
+  scripts: ScriptRunner,
+  of: {
+    row: RunRow;
+    plan: RedrivePlan;
+    wish: RedriveWish;
+    epoch: number;
+    notAfterMs: number;
+  },
+): ReturnType<typeof redriveRun> {
+  const { row, plan, wish, epoch, notAfterMs } = of;
+  const ir = await context.irOf(row.irHash);
+  const { partition } = scripts;
+  const { id: runId, irHash, namespace, priority } = row;
+  const profile = new Profiles().add(ir, irHash, { partition, namespace, priority });
+  await publish(context, row);
+  await restoreBlobs(context, scripts, runId);
+  const paused = isPaused(await listPauses(context.db), row.workflow, row.version);
+  return redriveRun(scripts, {
+    ...{ runId, epoch, notAfterMs, profile, state: plan.state, paused },
+    fields: {
+      ...(row.bindings !== null && { sub: row.bindings }),
+      ...(row.depth > 0 && { dep: String(row.depth) }),
+    },
+    input: wish.input === undefined ? row.input : JSON.stringify(wish.input),
+    told: {
+      ...{ r: runId, e: "run.redriven", ep: epoch, at: row.attempt + 1, rd: plan.redriven },
+      by: wish.by,
+      ...(wish.why !== undefined && { why: wish.why }),
+    },
+  });
+}
+
+/** Puts the run's workflows where workers look for them: they may have gone with its last run. */
+async function publish({ db, redis, clock }: RedriveContext, row: RunRow): Promise<void> {
+  const bound = JSON.parse(row.bindings ?? "{}") as { [reference: string]: string };
+  for (const { hash, ir } of await definitionsByHash(db, [row.irHash, ...Object.values(bound)])) {
+    await redis.set(globalKeys.ir(hash), ir);
+    await redis.zadd(globalKeys.irUse, clock.nowMs(), hash);
+  }
+}
+
+/** Puts back the run's large outputs, for a while: the script keeps them if it lets the run live. */
+async function restoreBlobs(
+  { db }: RedriveContext,
+  scripts: ScriptRunner,
+  id: string,
+): Promise<void> {
+  const key = scripts.keys.blobs(id);
+  for (const sha256 of await blobsOfRun(db, id)) {
+    const text = (await readBlobs(db, [sha256])).get(sha256);
+    if (text !== undefined) {
+      await scripts.redis.multi().hset(key, sha256, text).pexpire(key, BLOBS_KEPT_MS).exec();
+    }
+  }
+}
+
+async function planOf(
+  { db, irOf }: RedriveContext,
+  row: RunRow,
+  wish: RedriveWish,
+): Promise<RedrivePlan> {
+  return planRedrive(await irOf(row.irHash), await readJournal(db, row.id), wish);
+}
+
+async function failedRun({ db }: RedriveContext, runId: string): Promise<RunRow> {
+  const row = await readRun(db, runId);
+  if (row === null) {
+    const message = `there is no run ${runId}; "gavotte runs" shows those there are`;
+    throw new GavotteError("GV_RUN_NOT_FOUND", message);
+  }
+  if (row.status !== "FAILED") {
+    throw refused(runId, `it is ${row.status}: only a run that failed can be redriven`, row.status);
+  }
+  const [root, child] = runId.split("~");
+  if (child !== undefined) {
+    throw refused(runId, `it is a child run: redrive ${root}, the run that it belongs to`);
+  }
+  const [open] = await openInTree(db, runId, 1);
+  if (open !== undefined) {
+    throw refused(runId, `its child ${open} still runs: wait for its end or cancel it`);
+  }
+  return row;
+}
+
+/** Waits until nothing is left in Redis of the attempt that failed. */
+async function whenReleased(scripts: ScriptRunner, row: RunRow, until: number): Promise<void> {
+  const key = scripts.keys.run(row.id);
+  while ((await scripts.redis.hget(key, "s")) === "failed") {
+    if (performance.now() > until) {
+      throw refused(row.id, "its keys are not released yet: does a supervisor run?");
+    }
+    await delay(POLL_MS);
+  }
+}
+
+async function whenArchived(db: Database, runId: string, attempt: number): Promise<void> {
+  const until = performance.now() + ARCHIVE_WAIT_MS;
+  while (((await readRun(db, runId))?.attempt ?? 0) < attempt && performance.now() < until) {
+    await delay(POLL_MS);
+  }
+}
+
+function refused(runId: string, why: string, status?: Json): GavotteError {
+  const details = status === undefined ? {} : { details: { status } };
+  return new GavotteError("GV_RUN_STATUS_REFUSED", `run ${runId} is not redriven: ${why}`, details);
+}

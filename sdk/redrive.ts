@@ -1,0 +1,267 @@
+/**
+ * Redriving a failed run (21 B8): which tokens run again, what is kept, and what the journal must say
+ * so that folding it gives the same. Pure: the same journal and the same wish give the same plan.
+ *
+ * Undone are the failures that nobody handled, tokens that were open when the run failed, and what
+ * the caller names; with them goes everything that followed from them (redrive-filter.ts). What was
+ * undone starts with attempt 1. Not a child run: its attempt is part of its id, so it goes on
+ * counting. A delay that has begun goes on.
+ */
+import type { Ir, IrNode, Json } from "../compiler/ir.ts";
+import { GavotteError } from "./errors.ts";
+import { RunView } from "./fold.ts";
+import { editedInput } from "./hot-restore.ts";
+import { HotState, hotFields, type HotToken } from "./hot-state.ts";
+import type { Redriven, Transition } from "./journal.ts";
+import { tokenKey, withoutUndone, type Filtered, type Placed } from "./redrive-filter.ts";
+
+export interface RedriveWish {
+  /** Nodes that run again with everything behind them: `id`, or `id@scope` for a round of a loop. */
+  from?: readonly string[];
+  /** Of the unhandled failures only these: `id` or `id@scope`. */
+  only?: readonly string[];
+  /** Nodes that get this output instead of running. */
+  set?: { [node: string]: Json };
+  /** Nodes that run again with this input instead of their own. */
+  inputs?: { [node: string]: Json };
+  /** The run's input from now on. */
+  input?: Json;
+  by: string;
+  why?: string;
+}
+
+export interface RedrivePreview {
+  /** Nodes that start at once. */
+  starts: string[];
+  /** Nodes that had ended and run again when they are reached. */
+  again: string[];
+  /** Nodes whose results are kept. */
+  kept: string[];
+  /** Nodes with effects outside of the engine that were executed before and are so again. */
+  effects: string[];
+}
+
+export interface RedrivePlan {
+  preview: RedrivePreview;
+  /** The state that the run goes on from. */
+  state: HotState;
+  redriven: Redriven;
+}
+
+/** Kinds whose execution may have been noticed outside of the engine. */
+const EFFECTS: ReadonlySet<string> = new Set(["function", "http", "llm", "emit", "subworkflow"]);
+
+/** Plans a redrive of a run that has failed. Throws GV_BAD_INPUT when there is nothing to do. */
+export function planRedrive(ir: Ir, journal: readonly Placed[], wish: RedriveWish): RedrivePlan {
+  const effective = effectiveJournal(ir, journal);
+  const undone = undoneBy(ir, effective, wish);
+  const filtered = withoutUndone(ir, effective, undone);
+  const { state } = filtered;
+  countOn(ir, state, effective);
+  const set = answersOf(ir, state, wish);
+  for (const [name, input] of Object.entries(wish.inputs ?? {})) {
+    const [node, token] = startOf(ir, state, name);
+    state.edited.set(node, editedInput(token.scope, input));
+  }
+  const isOpen = [...state.tokens.values()].some(
+    (token) => "arwk".includes(token.state) && state.isCurrent(token.scope),
+  );
+  if (!isOpen) {
+    throw new GavotteError(
+      "GV_BAD_INPUT",
+      "nothing of this run is undone, so it would end as it did: name the nodes to run again (--from)",
+    );
+  }
+  const redriven: Redriven = {
+    u: [...undone],
+    f: changedFields(ir, journal, state),
+    nv: changedViews(ir, journal, filtered.kept),
+    ...(Object.keys(set).length > 0 && { set }),
+    ...(wish.input !== undefined && { in: wish.input }),
+  };
+  return { preview: previewOf(ir, filtered), state, redriven };
+}
+
+/** The journal as earlier redrives have left it. */
+function effectiveJournal(ir: Ir, journal: readonly Placed[]): Placed[] {
+  let list: Placed[] = [];
+  for (const placed of journal) {
+    const { e, rd } = placed.transition;
+    if (e === "run.redriven" && rd !== undefined) {
+      list = withoutUndone(ir, list, new Set(rd.u)).kept;
+    } else {
+      list.push(placed);
+    }
+  }
+  return list;
+}
+
+function undoneBy(ir: Ir, effective: readonly Placed[], wish: RedriveWish): Set<string> {
+  const undone = new Set<string>();
+  const only = wish.only?.map((name) => placeOf(ir, effective, name));
+  for (const { transition } of effective) {
+    if (isUnhandled(transition)) {
+      const key = keyOf(transition);
+      const isWanted = only === undefined || only.includes(key) || endsRun(ir, transition);
+      undone.delete(key);
+      if (isWanted) {
+        undone.add(key);
+      }
+    }
+  }
+  const named = [
+    ...(wish.from ?? []),
+    ...Object.keys(wish.set ?? {}),
+    ...Object.keys(wish.inputs ?? {}),
+  ];
+  named.forEach((name) => undone.add(placeOf(ir, effective, name)));
+  openTokens(ir, effective).forEach((key) => undone.add(key));
+  return undone;
+}
+
+/** Tokens that were under way, beyond a first attempt that has just been made ready. */
+function openTokens(ir: Ir, effective: readonly Placed[]): string[] {
+  const { state } = withoutUndone(ir, effective, new Set());
+  return [...state.tokens].flatMap(([node, token]) => {
+    const isFresh = token.attempt === 1 && (token.state === "a" || token.state === "r");
+    const isDelay = token.state === "w" && token.timer?.kind === "resume";
+    const isUnderWay = "arwm".includes(token.state) && (!isFresh || token.isResumed) && !isDelay;
+    return isUnderWay && state.isCurrent(token.scope) ? [tokenKey(node, token.scope)] : [];
+  });
+}
+
+function isUnhandled({ e, x = "" }: Transition): boolean {
+  return e === "node.failed" && !x.includes("L");
+}
+
+/** Failures whose out-edges were never decided: without them undone, the run could not go on. */
+function endsRun(ir: Ir, { n = -1, x = "" }: Transition): boolean {
+  const hasEdges = (ir.nodes[n]?.out.length ?? 0) > 0;
+  return ir.settings.failure === "fail_fast" || (x === "" && hasEdges);
+}
+
+function keyOf({ n = -1, s = "" }: Transition): string {
+  return tokenKey(n, s);
+}
+
+function indexOf(ir: Ir, name: string): number {
+  const id = name.split("@", 1)[0] ?? name;
+  const index = ir.nodes.findIndex((node) => node.id === id);
+  if (index < 0) {
+    throw new GavotteError("GV_BAD_INPUT", `the workflow has no node "${id}"`);
+  }
+  return index;
+}
+
+/** The token that a name means: of a node in a loop the last, unless its scope is named. */
+function placeOf(ir: Ir, effective: readonly Placed[], name: string): string {
+  const index = indexOf(ir, name);
+  const wanted = name.includes("@") ? name.slice(name.indexOf("@") + 1) : null;
+  const last = effective.findLast(({ transition: { n, s, e } }) => {
+    const isToken = n === index && e.startsWith("node.") && e !== "node.skipped";
+    return isToken && (wanted === null || s === wanted);
+  });
+  if (last !== undefined) {
+    return keyOf(last.transition);
+  }
+  const open = withoutUndone(ir, effective, new Set()).state.tokens.get(index);
+  if (open?.state === "a" && (wanted === null || open.scope === wanted)) {
+    return tokenKey(index, open.scope);
+  }
+  const message = `node "${name}" was not executed in this run: there is nothing to undo`;
+  throw new GavotteError("GV_BAD_INPUT", message);
+}
+
+/** Attempts of child runs go on counting. */
+function countOn(ir: Ir, state: HotState, effective: readonly Placed[]): void {
+  for (const [node, token] of state.tokens) {
+    if (ir.nodes[node]?.type === "subworkflow" && token.state === "a") {
+      const tried = effective
+        .filter(({ transition }) => keyOf(transition) === tokenKey(node, token.scope))
+        .map(({ transition }) => transition.a ?? 0);
+      token.attempt = Math.max(0, ...tried) + 1;
+    }
+  }
+}
+
+/** Outputs given by hand; a worker hands them on, because edges need CEL. */
+function answersOf(ir: Ir, state: HotState, wish: RedriveWish): NonNullable<Redriven["set"]> {
+  const answers: NonNullable<Redriven["set"]> = {};
+  for (const [name, output] of Object.entries(wish.set ?? {})) {
+    const [node, token] = startOf(ir, state, name);
+    const { by, why } = wish;
+    const more = why === undefined ? {} : { why };
+    token.answer = { kind: "manual", action: "complete", output, by, ...more };
+    token.isResumed = true;
+    answers[node] = token.answer;
+  }
+  return answers;
+}
+
+/** The token of a node that starts at once. Throws GV_BAD_INPUT if it does not. */
+function startOf(ir: Ir, state: HotState, name: string): [number, HotToken] {
+  const node = indexOf(ir, name);
+  const token = state.tokens.get(node);
+  if (token?.state !== "a") {
+    const message = `node "${name}" stands behind another one that runs again: it does not start yet`;
+    throw new GavotteError("GV_BAD_INPUT", message);
+  }
+  return [node, token];
+}
+
+const STATE_FIELD = /^([njlio]\d+|nf)$/;
+
+/** Fields of the run hash that are others than those the journal so far gives; null: gone. */
+function changedFields(ir: Ir, journal: readonly Placed[], after: HotState): Redriven["f"] {
+  const before = new HotState(ir);
+  journal.forEach(({ transition, t }) => before.apply(transition, t));
+  const more = { epoch: 0, irHash: "", input: null, namespace: "", priority: "" };
+  const old = hotFields(before, more);
+  const now = hotFields(after, more);
+  const changed: Redriven["f"] = {};
+  for (const field of new Set([...Object.keys(old), ...Object.keys(now)])) {
+    if (STATE_FIELD.test(field) && old[field] !== now[field]) {
+      changed[field] = now[field] ?? null;
+    }
+  }
+  return changed;
+}
+
+function changedViews(ir: Ir, journal: readonly Placed[], kept: readonly Placed[]): Redriven["nv"] {
+  const before = new RunView(ir);
+  journal.forEach(({ transition, t }) => before.apply(transition, t));
+  const after = new RunView(ir);
+  kept.forEach(({ transition, t }) => after.apply(transition, t));
+  const changed: Redriven["nv"] = {};
+  ir.nodes.forEach(({ id }, index) => {
+    const status = after.nodes[id]?.status;
+    if (status !== undefined && status !== before.nodes[id]?.status) {
+      changed[index] = status;
+    }
+  });
+  return changed;
+}
+
+function previewOf(ir: Ir, { kept, dropped, state }: Filtered): RedrivePreview {
+  const ids = (indexes: Iterable<number>): string[] =>
+    [...new Set(indexes)]
+      .map((index) => ir.nodes[index] as IrNode | undefined)
+      .flatMap((node) => (node === undefined || node.synthetic === true ? [] : [node.id]));
+  const open = [...state.tokens].filter(
+    ([, token]) => "arwk".includes(token.state) && state.isCurrent(token.scope),
+  );
+  const starts = open.map(([node]) => node);
+  const ends = new Set(["node.completed", "node.failed", "node.retrying", "node.parked"]);
+  const executed = dropped.filter(({ transition }) => ends.has(transition.e));
+  const again = executed.map(({ transition }) => transition.n ?? -1);
+  const results = kept.filter(({ transition: { e } }) => e === "node.completed");
+  const isStarted = new Set(starts);
+  return {
+    starts: ids(starts),
+    again: ids(again.filter((node) => !isStarted.has(node))),
+    kept: ids(results.map(({ transition }) => transition.n ?? -1)).filter(
+      (id) => !ids(again).includes(id),
+    ),
+    effects: ids(again.filter((node) => EFFECTS.has(ir.nodes[node]?.type ?? ""))),
+  };
+}

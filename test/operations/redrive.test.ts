@@ -1,0 +1,194 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { createClient, type Client } from "../../sdk/client.ts";
+import { partitionKeys } from "../../sdk/internal.ts";
+import { FunctionRegistry } from "../../worker/index.ts";
+import { startEngine, type Engine } from "../harness/engine.ts";
+import { waitFor } from "../support/index.ts";
+
+let engine: Engine;
+let client: Client;
+const executed: { [run: string]: string[] } = {};
+/** Runs whose flaky step works by now. */
+const healed = new Set<string>();
+const hanging: (() => void)[] = [];
+
+const step = (id: string, function_name = "step", more: object = {}): object => ({
+  ...{ id, type: "function", config: { function_name } },
+  ...more,
+});
+const edges = (...pairs: string[]): object[] =>
+  pairs.map((pair) => ({ from: pair.split(">")[0], to: pair.split(">")[1] }));
+
+beforeAll(async () => {
+  engine = await startEngine();
+  const registry = new FunctionRegistry();
+  const told = (runId: string, node: string): void => void (executed[runId] ??= []).push(node);
+  registry.register("step", ({ runId, node, input }) => {
+    told(runId, node);
+    return { node, input } as never;
+  });
+  registry.register("flaky", ({ runId, node, input }) => {
+    told(runId, node);
+    if (!healed.has(runId)) {
+      throw new Error("no luck");
+    }
+    return { node, input } as never;
+  });
+  registry.register("hang", async ({ runId, node }) => {
+    told(runId, node);
+    await new Promise<void>((resolve) => hanging.push(resolve));
+    return node;
+  });
+  await engine.worker({ registry });
+  client = await createClient({ redisUrl: engine.redisUrl, database: engine.db });
+});
+afterAll(async () => {
+  hanging.forEach((end) => end());
+  await client.close();
+  await engine.stop();
+});
+
+const WISH = { by: "ann", why: "the service is back" };
+/** a, then b and flaky x side by side, then their join z. */
+const diamond = (more: object = {}): object => ({
+  ...{ name: "redriven", ...more },
+  nodes: [step("a"), step("b"), step("x", "flaky"), step("z"), step("y")],
+  edges: edges("a>b", "a>x", "b>z", "x>z", "x>y"),
+});
+
+async function failed(workflow: object): Promise<string> {
+  const id = await client.submit({ workflow: workflow as never });
+  expect(await engine.ended(id)).toMatchObject({ status: "FAILED" });
+  return id;
+}
+
+const again = async (id: string): Promise<string[]> => {
+  await engine.ended(id);
+  return executed[id] ?? [];
+};
+
+describe("B8: a redrive", () => {
+  it("keeps results, undoes the failure and what was skipped because of it", async () => {
+    const id = await failed(diamond({ settings: { failure: "continue" } }));
+    expect((await client.status(id)).nodes).toMatchObject({
+      ...{ b: { status: "completed" }, z: { status: "skipped" }, y: { status: "skipped" } },
+    });
+    const wish = { starts: ["x"], again: [], kept: ["a", "b"], effects: ["x"], attempt: 2 };
+    expect(await client.operations.previewRedrive(id, WISH)).toEqual(wish);
+    const before = [...(executed[id] ?? [])];
+    healed.add(id);
+    expect(await client.operations.redrive(id, WISH)).toEqual(wish);
+    const after = (await again(id)).slice(before.length);
+    expect(after[0]).toBe("x");
+    expect([...after].sort()).toEqual(["x", "y", "z"]);
+    const row = await engine.ended(id);
+    expect(row).toMatchObject({ status: "COMPLETED", attempt: 2, error: null });
+    expect(await client.operations.audit({ runId: id, limit: 9 })).toMatchObject([
+      { who: "ann", action: "run.redrive", reason: "the service is back" },
+    ]);
+    const [letter] = await client.deadLetters({ state: "retried", runId: id, limit: 9 });
+    expect(letter).toMatchObject({ node: "x", state: "retried" });
+  });
+
+  it("finalises each attempt once", async () => {
+    const id = await failed(diamond());
+    await client.operations.redrive(id, WISH);
+    await again(id);
+    await client.operations.redrive(id, WISH);
+    healed.add(id);
+    await client.operations.redrive(id, WISH).catch(() => undefined);
+    await again(id);
+    const rows = await engine.db.query<{ attempt: number; status: string }>(
+      { name: "t", text: "SELECT attempt, status FROM run_attempts WHERE run_id = $1 ORDER BY 1" },
+      [id],
+    );
+    const attempts = rows.map((row) => row.attempt);
+    expect(attempts).toEqual(attempts.map((_, i) => i + 1));
+    expect(rows.every((row) => row.status === "FAILED")).toBe(true);
+    expect((await engine.ended(id)).attempt).toBe(attempts.length + 1);
+  });
+
+  it("by two at once is one redrive", async () => {
+    const id = await failed(diamond());
+    healed.add(id);
+    const both = [client.operations.redrive(id, WISH), client.operations.redrive(id, WISH)];
+    const answers = await Promise.allSettled(both);
+    expect(answers.map(({ status }) => status).sort()).toEqual(["fulfilled", "rejected"]);
+    expect(await engine.ended(id)).toMatchObject({ status: "COMPLETED", attempt: 2 });
+    expect(executed[id]?.filter((node) => node === "x")).toHaveLength(2);
+  });
+
+  it("runs named nodes and everything behind them again, takes outputs and inputs by hand", async () => {
+    const id = await failed(diamond({ settings: { failure: "continue" } }));
+    const preview = await client.operations.previewRedrive(id, { ...WISH, from: ["a"] });
+    expect(preview).toMatchObject({ starts: ["a"], again: ["b", "x"], kept: [] });
+    await expect(client.operations.redrive(id, { ...WISH, from: ["z"] })).rejects.toMatchObject({
+      code: "GV_BAD_INPUT",
+    });
+    const wish = { ...WISH, set: { x: { by: "hand" } }, inputs: { b: "edited" } };
+    await client.operations.redrive(id, wish);
+    await again(id);
+    const { nodes } = await client.status(id);
+    expect(nodes).toMatchObject({
+      x: { status: "completed", output: { by: "hand" } },
+      b: { output: { node: "b", input: "edited" } },
+      z: { output: { input: { x: { by: "hand" } } } },
+    });
+    expect(executed[id]?.filter((node) => node === "x")).toHaveLength(1);
+  });
+
+  it("gives the run another input", async () => {
+    const id = await failed({ name: "input", nodes: [step("x", "flaky")] });
+    healed.add(id);
+    await client.operations.redrive(id, { ...WISH, input: { n: 2 } });
+    const row = await engine.ended(id);
+    expect(JSON.parse(row.output ?? "")).toEqual({ node: "x", input: { n: 2 } });
+    expect(row.input).toBe('{"n":2}');
+  });
+
+  it("is refused for runs that have not failed", async () => {
+    const id = await client.submit({ workflow: { name: "ok", nodes: [step("a")] } as never });
+    await engine.ended(id);
+    await expect(client.operations.redrive(id, WISH)).rejects.toMatchObject({
+      ...{ code: "GV_RUN_STATUS_REFUSED", details: { status: "COMPLETED" } },
+    });
+    await expect(client.operations.redrive("nobody", WISH)).rejects.toMatchObject({
+      code: "GV_RUN_NOT_FOUND",
+    });
+  });
+
+  it("starts what was open when the run failed again; late results of before are refused", async () => {
+    const id = await client.submit({
+      workflow: {
+        ...{ name: "open", edges: edges("s>h", "s>x", "h>z") },
+        nodes: [step("s"), step("h", "hang"), step("x", "flaky"), step("z")],
+      } as never,
+    });
+    expect(await engine.ended(id)).toMatchObject({ status: "FAILED" });
+    healed.add(id);
+    const preview = await client.operations.redrive(id, WISH);
+    expect([...preview.starts].sort()).toEqual(["h", "x"]);
+    await waitFor(() => hanging.length >= 2, { describe: "h did not run again" });
+    hanging.splice(0).forEach((end) => end());
+    await again(id);
+    expect((await client.status(id)).nodes["z"]).toMatchObject({ output: { input: "h" } });
+    expect(executed[id]?.filter((node) => node === "z")).toHaveLength(1);
+  });
+
+  it("works when Redis has lost everything, and survives it", async () => {
+    const id = await failed(diamond());
+    await engine.redis.flushall();
+    healed.add(id);
+    await client.operations.pauseWorkflow({ name: "redriven" });
+    await client.operations.redrive(id, WISH);
+    await waitFor(async () => (await client.status(id)).status === "PAUSED");
+    await engine.redis.flushall();
+    await waitFor(async () => {
+      const hash = await engine.redis.hmget(partitionKeys(0).run(id), "s", "ps");
+      return hash[0] === "paused" && hash[1] === "w";
+    });
+    await client.operations.resumeWorkflow({ name: "redriven" });
+    expect(await engine.ended(id)).toMatchObject({ status: "COMPLETED", attempt: 2 });
+    expect(executed[id]?.filter((node) => node === "a")).toHaveLength(1);
+  });
+});
