@@ -15,7 +15,8 @@ import type { Json, NodeType } from "./ir.ts";
 import { kindOf } from "./kinds/index.ts";
 import type { Kind } from "./kinds/kind.ts";
 import { LOOP_PROPERTIES } from "./kinds/loop-properties.ts";
-import { checkSchema, findUserSchemaProblem } from "./schema-check.ts";
+import { checkSchema } from "./schema-check.ts";
+import { findUserSchemaProblem } from "./user-schema.ts";
 import { joinPointer } from "./source-map.ts";
 
 export interface ConfigOwner {

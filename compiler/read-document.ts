@@ -14,7 +14,8 @@ import { GraphReader, scanBodies } from "./read-graph.ts";
 import type { BodyScan } from "./read-graph.ts";
 import { readConcurrency, readRateLimit } from "./read-policy.ts";
 import { reportShape } from "./report-shape.ts";
-import { checkSchema, findUserSchemaProblem } from "./schema-check.ts";
+import { checkSchema } from "./schema-check.ts";
+import { findUserSchemaProblem } from "./user-schema.ts";
 import { joinPointer } from "./source-map.ts";
 
 /** The document in `value`; undefined if it is none, or so large that it is not looked into. */

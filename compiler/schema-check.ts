@@ -5,7 +5,7 @@
  * `x-expect`, the words for what it wants: where an `anyOf` fails, ajv tells how each alternative
  * failed, and the reader only wants to know what would be right.
  */
-import type { AnySchema, ErrorObject, ValidateFunction } from "ajv/dist/2020.js";
+import type { ErrorObject, ValidateFunction } from "ajv/dist/2020.js";
 import { newAjv } from "./ajv.ts";
 import type { Json } from "./ir.ts";
 import { REPORTED_MAX } from "./diagnostics.ts";
@@ -112,24 +112,4 @@ export function describeValue(value: Json): string {
   if (typeof value === "object" && value !== null) return "an object";
   const text = JSON.stringify(value);
   return text.length > 60 ? `${text.slice(0, 57)}…` : text;
-}
-
-/** What is wrong with a JSON Schema that a user wrote, or undefined. */
-export function findUserSchemaProblem(
-  schema: Json,
-): { pointer: string; message: string } | undefined {
-  // An instance of its own: a user's `$id` must neither clash with another's nor stay in memory.
-  const checker = newAjv({ strict: false, validateFormats: false, addUsedSchema: false });
-  try {
-    if (!checker.validateSchema(schema as AnySchema)) {
-      const first = checker.errors?.[0];
-      const message = `is no JSON Schema: ${first?.message ?? "it is wrong"}`;
-      return { pointer: first?.instancePath ?? "", message };
-    }
-    checker.compile(schema as AnySchema);
-    return undefined;
-  } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    return { pointer: "", message: `cannot be used: ${message}` };
-  }
 }

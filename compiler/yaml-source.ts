@@ -12,11 +12,14 @@ import { SyntaxProblem } from "./json-source.ts";
 import { joinPointer } from "./source-map.ts";
 import type { PlacedNode } from "./source-map.ts";
 import type { Json } from "./ir.ts";
+import { findExcess } from "./yaml-depth.ts";
 import { yamlLibrary } from "./yaml-library.ts";
 import { scalarTextAt } from "./yaml-text.ts";
 
 /** Values that aliases may add to a document. */
 export const ALIAS_VALUES_MAX = 10_000;
+
+const TOO_MANY_ALIASED = `aliases stand for more than ${ALIAS_VALUES_MAX} values`;
 
 export interface YamlProblem {
   code: "GV1003" | "GV1004" | "GV1007" | "GV1009" | "GV1010";
@@ -42,12 +45,26 @@ const OPTIONS = {
 
 /** Read a YAML text. Problems come back as a list; `value` is of use only if there are none. */
 export function readYaml(text: string, depthMax: number): ReadYaml {
+  const excess = findExcess(text, depthMax, ALIAS_VALUES_MAX);
+  if (excess?.what === "depth") {
+    const message = `nested deeper than ${depthMax} levels`;
+    throw new SyntaxProblem(message, excess.offset, { isDepth: true });
+  }
+  if (excess) {
+    const { offset } = excess;
+    const message = TOO_MANY_ALIASED;
+    const problem = { code: "GV1009", message, offset, end: offset + 1, pointer: "" } as const;
+    return { value: null, root: undefined, problems: [problem] };
+  }
   let document: Document.Parsed;
   try {
     document = yamlLibrary().parseDocument(text, OPTIONS);
   } catch (error) {
     // The library's parser is recursive: very deep nesting ends it before our own check.
     if (!(error instanceof RangeError)) throw error;
+    throw new SyntaxProblem(`nested deeper than ${depthMax} levels`, 0, { isDepth: true });
+  }
+  if (document.errors.some((e) => e.message.includes("call stack"))) {
     throw new SyntaxProblem(`nested deeper than ${depthMax} levels`, 0, { isDepth: true });
   }
   const converter = new Converter(depthMax);
@@ -88,8 +105,7 @@ class Converter {
   convert(node: unknown, pointer: string, depth: number, isAliased: boolean): Json {
     if (this.#aliased > ALIAS_VALUES_MAX) return null;
     if (isAliased && ++this.#aliased > ALIAS_VALUES_MAX) {
-      const message = `aliases stand for more than ${ALIAS_VALUES_MAX} values`;
-      return this.#problem("GV1009", message, node, pointer);
+      return this.#problem("GV1009", TOO_MANY_ALIASED, node, pointer);
     }
     if (node === null || node === undefined) return null;
     if (yamlLibrary().isAlias(node)) return this.#alias(node, pointer, depth);

@@ -11,7 +11,7 @@
  * String literals of CEL are left alone, and so is everything that is none of these forms.
  */
 import { asSelection } from "./check.ts";
-import { scanTemplate, skipOpaque } from "./scan.ts";
+import { findClosingBrace, skipOpaque } from "./scan.ts";
 
 const STEP = String.raw`(?:\.[A-Za-z_][A-Za-z0-9_]*|\[\d+\])`;
 const NODE_REFERENCE = new RegExp(String.raw`^\$nodes\.([A-Za-z0-9_-]+)(${STEP}*)`);
@@ -102,13 +102,15 @@ function rewriteText(text: string): string {
       at += 3;
       continue;
     }
-    const [part] = rest.startsWith("${") ? scanTemplate(rest) : [];
-    if (part?.kind === "expression") {
-      result += `\${${rewriteCel(part.source, false)}}`;
-      at += part.end + 1;
+    if (rest.startsWith("${")) {
+      const end = findClosingBrace(text, at + 2);
+      // Never closed: what follows is no text either, and will be reported.
+      if (end === undefined) return result + rest;
+      result += `\${${rewriteCel(text.slice(at + 2, end), false)}}`;
+      at = end + 1;
       continue;
     }
-    const match = part ? undefined : (matchMustache(rest) ?? matchNodeReference(rest));
+    const match = matchMustache(rest) ?? matchNodeReference(rest);
     result += match ? `\${${match.cel}}` : (text[at] ?? "");
     at += match ? match.length : 1;
   }

@@ -25,6 +25,16 @@ export function patternProblem(pattern: string): string | undefined {
   }
 }
 
+/** What is wrong with a pattern of a JSON Schema, which is spelt as JavaScript does it. */
+export function schemaPatternProblem(pattern: string): string | undefined {
+  try {
+    RE2JS.compile(RE2JS.translateRegExp(pattern));
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
 function compilePattern(pattern: string): RE2JS {
   if (pattern.length > PATTERN_LENGTH_MAX) {
     throw new Error(`the pattern is longer than ${PATTERN_LENGTH_MAX} characters`);

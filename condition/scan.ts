@@ -60,7 +60,7 @@ export function scanTemplate(text: string): TemplatePart[] {
 }
 
 /** The offset of the `}` that closes an expression starting at `start`, or undefined. */
-function findClosingBrace(text: string, start: number): number | undefined {
+export function findClosingBrace(text: string, start: number): number | undefined {
   let depth = 0;
   for (let at = start; at < text.length;) {
     const skipped = skipOpaque(text, at);
