@@ -2,7 +2,9 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { compile, formatDiagnostic } from "../compiler/index.ts";
-import type { Ir, IrNode } from "../compiler/index.ts";
+import type { Ir, IrNode, Json } from "../compiler/index.ts";
+import { interpret } from "../compiler/reference/index.ts";
+import { oracleHandlers } from "../test/generate/builtins.ts";
 import { FunctionRegistry, loadFunctions } from "../worker/registry.ts";
 
 const folder = import.meta.dirname;
@@ -15,6 +17,15 @@ function compiled(file: string) {
 
 function nodesOf(ir: Ir | null | undefined): IrNode[] {
   return (ir?.nodes ?? []).flatMap((node) => [node, ...nodesOf(node.body)]);
+}
+
+/** Each command line of the README that its output follows. */
+function shown(): { file: string; input: Json; output: Json }[] {
+  const readme = readFileSync(join(folder, "README.md"), "utf8");
+  const line = /^ {4}npx gavotte run test_data\/(\S+)(?: --input '(.*)')?\n {4}(\{.*\})$/gm;
+  return [...readme.matchAll(line)].map(([, file = "", input = "{}", output = ""]) => ({
+    ...{ file, input: JSON.parse(input) as Json, output: JSON.parse(output) as Json },
+  }));
 }
 
 describe("the examples", () => {
@@ -30,6 +41,16 @@ describe("the examples", () => {
       const missing = names.filter((name) => typeof name === "string" && !registry.has(name));
       expect(missing, file).toEqual([]);
     }
+  });
+
+  it.each(shown())("$file gives what the README says: $output", ({ file, input, output }) => {
+    const { ir } = compiled(file);
+    const diamond = compiled("diamond.json").ir;
+    if (!ir || !diamond) throw new Error(`${file} does not compile`);
+    const workflows = { diamond, "diamond@1.0.0": diamond };
+    const result = interpret(ir, input, { handlers: oracleHandlers(), workflows });
+    expect(result.error).toBeUndefined();
+    expect(result.output).toEqual(output);
   });
 
   it("are all in the README", () => {
