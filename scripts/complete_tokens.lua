@@ -19,7 +19,8 @@ ARGV
   1  epoch     partition epoch
   2  nonce     random, names this call's journal record
   3  consumer  who calls: the owner of the items' entries, unless they were taken over
-  4  profiles  number of workflow profiles; each is: ir, flags (o output template, t timeout),
+  4  profiles  number of workflow profiles; each is: ir, flags (o output template, t timeout,
+               then queue timeouts, see include/late.lua),
                queue_base (its queue q is KEYS[queue_base + q])
   .. items     number of items; each is
        key, run, epoch, profile, own_queue (of the token's node), entry_stream (place in KEYS),
@@ -53,6 +54,7 @@ COST      O(effects); a cascade over WORK_MAX arrivals goes on in a token of its
 --- @include "scope"
 --- @include "token"
 --- @include "waiters"
+--- @include "late"
 --- @include "run_end"
 --- @include "held"
 local k = { ev = KEYS[1], meta = KEYS[2], timers = KEYS[3], halted = KEYS[4], release = KEYS[5] }

@@ -19,7 +19,8 @@ ARGV
   2  nonce     random, names this call's journal record
   3  members   number of members; each is: member, run key, queue key (0 none), signals key (0 none)
      member    kind|run|epoch|node|scope|attempt|queue; kinds: emit (retry, next round),
-               resume (a parked delay is over), expire (a wait is over time), run (run timeout),
+               resume (a parked delay is over), expire (a wait is over time), late (too long in its
+               queue), dead (a node is over time and its worker silent), run (run timeout),
                finish (no worker has evaluated the run's output)
 RETURNS array
   1  0, or -100 EPOCH
@@ -34,6 +35,7 @@ COST      O(members)
 --- @include "waiters"
 --- @include "held"
 --- @include "resume"
+--- @include "late"
 --- @include "run_end"
 local k = { ev = KEYS[1], meta = KEYS[2], timers = KEYS[3], halted = KEYS[4], release = KEYS[5] }
 local nonce, member_count = ARGV[2], tonumber(ARGV[3])
@@ -47,11 +49,11 @@ local FINAL = { completed = true, failed = true, cancelled = true }
 
 -- A token that waited for its retry or its round becomes ready: same record, state active.
 local function emit_again(run, t, queue, ir)
-  local record = redis.call("HGET", run, "n" .. t.node)
-  if not record then
+  local have = redis.call("HMGET", run, "n" .. t.node, "qt")
+  if not have[1] then
     return 2
   end
-  local state, attempt, scope, arrivals = parse_record(record)
+  local state, attempt, scope, arrivals = parse_record(have[1])
   if state ~= "r" or attempt ~= tonumber(t.attempt) or scope ~= t.scope or not scope_is_current(run, scope) then
     return 2
   end
@@ -61,6 +63,26 @@ local function emit_again(run, t, queue, ir)
   redis.call("HDEL", run, "d" .. t.node)
   dispatch(t.is_paused, run, queue, pack_entry(t.run_id, t.epoch, t.node, scope, t.attempt, ir,
     "", arrivals, ""))
+  local ms = not t.is_paused and late_ms(have[2], t.node)
+  if ms then
+    arm_late(k.timers, run, ms, late_member(t.run_id, t.epoch, t.node, scope, attempt, queue), t.node)
+  end
+  return 0
+end
+
+-- An active token is over time: whoever reads this entry fails it. Its own entry stays where it is and
+-- is dropped by the record: what is settled first counts.
+local function time_out(run, t, queue, ir)
+  local record = redis.call("HGET", run, "n" .. t.node)
+  if not record or t.is_paused then
+    return 2 -- after a pause the queue counts anew: the worker that begins the token looks
+  end
+  local state, attempt, scope, arrivals = parse_record(record)
+  if state ~= "a" or attempt ~= tonumber(t.attempt) or scope ~= t.scope or not scope_is_current(run, scope) then
+    return 2
+  end
+  redis.call("XADD", queue, "*", "t", pack_entry(t.run_id, t.epoch, t.node, scope, t.attempt, ir, "v",
+    arrivals, '{"kind":"timeout","of":"' .. (t.kind == "late" and "queue" or "node") .. '"}'))
   return 0
 end
 
@@ -95,6 +117,9 @@ local function fire(member, run, queue, signals)
   t.is_paused = have[1] == "paused"
   if t.kind == "emit" then
     return emit_again(run, t, queue, have[3])
+  end
+  if t.kind == "late" or t.kind == "dead" then
+    return time_out(run, t, queue, have[3])
   end
   local value = t.kind == "expire" and '{"kind":"timeout"}' or nil
   return resume(k.timers, run, signals, t, queue, have[3], value) and 0 or 2

@@ -31,7 +31,7 @@ ARGV
  10  ir        hash of its workflow
  11  input     JSON
  12  meta      namespace|priority
- 13  child_ms  timeout of the child, 0 none
+ 13  timeouts  timeout of the child in ms, 0 none; after it queue timeouts, see include/late.lua
  14  wait      1: the token is parked, 0: it is the caller's to complete, the child has no parent
  15  wait_ms   timeout of the wait, 0 none
  16  former_id child of the attempt before, "" none
@@ -52,13 +52,14 @@ COST      O(entries)
 --- @include "waiters"
 --- @include "run_end"
 local PAYLOAD_INLINE_MAX, DEPTH_MAX, GROUP = 4096, 16, "workers"
+--- @include "late"
 --- @include "run_start"
 local k = { ev = KEYS[1], meta = KEYS[2], timers = KEYS[3], halted = KEYS[4], release = KEYS[5] }
 local tombs, run, unit, child, former, queue = unpack(KEYS, 6, 11)
 local nonce, unit_id, run_epoch, node, scope, attempt, entry_id, child_id, ir, input, meta =
   unpack(ARGV, 2, 12)
-local child_ms, waits, wait_ms, former_id, node_id, entries =
-  tonumber(ARGV[13]), ARGV[14] == "1", tonumber(ARGV[15]), ARGV[16], ARGV[17], tonumber(ARGV[18])
+local child_timeouts, waits, wait_ms, former_id, node_id, entries =
+  ARGV[13], ARGV[14] == "1", tonumber(ARGV[15]), ARGV[16], ARGV[17], tonumber(ARGV[18])
 
 if not open_partition(k.meta, ARGV[1]) then
   return -100
@@ -111,7 +112,7 @@ end
 
 local function apply()
   local r = { key = child, id = child_id, epoch = "1", ir = ir, input = input, meta = meta,
-    timeout_ms = child_ms, is_paused = false, sent = {}, fields = { "dep", depth } }
+    timeouts = child_timeouts, is_paused = false, sent = {}, fields = { "dep", depth } }
   if status[3] then
     r.fields[3], r.fields[4] = "sub", status[3]
   end

@@ -16,7 +16,8 @@ ARGV
   1  epoch     partition epoch
   2  nonce     random, names this call's journal record
   3  runs      number of runs; each is
-       key, run, epoch, ir, input, meta (namespace|priority), not_after_ms, timeout_ms (0 none),
+       key, run, epoch, ir, input, meta (namespace|priority), not_after_ms, timeout_ms (0 none; after
+       it queue timeouts, see include/late.lua),
        queue_base, pause (w: its workflow is paused, "" none), sub (JSON of the workflows that its
        tree's references mean, "" none), entries; and per entry: node, suffix, queue
 RETURNS array
@@ -31,6 +32,7 @@ COST      O(entries)
 --- @include "token"
 --- @include "held"
 local PAYLOAD_INLINE_MAX = 4096
+--- @include "late"
 --- @include "run_start"
 local ev, meta, timers, tombs, paused = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local nonce, run_count = ARGV[2], tonumber(ARGV[3])
@@ -54,7 +56,7 @@ local function start(run, at)
   local run_id, epoch, ir, base = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], tonumber(ARGV[at + 8])
   local pause, sub, entries = ARGV[at + 9], ARGV[at + 10], tonumber(ARGV[at + 11])
   local r = { key = run, id = run_id, epoch = epoch, ir = ir, input = ARGV[at + 4], meta = ARGV[at + 5],
-    timeout_ms = tonumber(ARGV[at + 7]), is_paused = pause ~= "", fields = {}, sent = {} }
+    timeouts = ARGV[at + 7], is_paused = pause ~= "", fields = {}, sent = {} }
   journal('{"r":"' .. run_id .. '","e":"run.started","ir":"' .. ir .. '","ep":' .. epoch .. "}")
   if r.is_paused then
     journal('{"r":"' .. run_id .. '","e":"run.paused","ps":"' .. pause .. '"}')

@@ -154,7 +154,7 @@ export function repack(token: ReadyToken): string {
 
 /** The member of a timer, as scripts/include/token.lua writes it. */
 export function timerMember(t: {
-  kind: "emit" | "resume" | "expire" | "run" | "finish";
+  kind: "emit" | "resume" | "expire" | "late" | "dead" | "run" | "finish";
   runId: string;
   epoch: number;
   node?: number;

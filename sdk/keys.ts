@@ -94,6 +94,19 @@ export function isEntryQueue(key: string): boolean {
   return key.endsWith(ENTRY_SUFFIX);
 }
 
+/**
+ * A queue that every worker reads, of the same partition, namespace and priority: for what needs any
+ * living worker. scripts/include/late.lua makes the same of a key.
+ */
+export function commonQueueKey(queueKey: string): string {
+  const place = parseQueueKey(queueKey);
+  if (place === null) {
+    return queueKey;
+  }
+  const { partition, namespace, priority } = place;
+  return partitionKeys(partition).queue(`${namespace}kind:parallel`, priority);
+}
+
 /** Takes a queue's key apart; null if it is not one. */
 export function parseQueueKey(key: string): QueueKey | null {
   const match = QUEUE_KEY.exec(key);

@@ -20,7 +20,7 @@ export interface RunProfile {
   /** Where the tokens of entry nodes begin, by `IrNode.queue`. */
   entryKeys: string[];
   planner: Planner;
-  /** Script flags: o, the run has an output template; t, a timeout. */
+  /** Script flags: o, the run has an output template; t, a timeout; then its queue timeouts. */
   flags: string;
 }
 
@@ -58,7 +58,10 @@ export class Profiles {
       queueKeys: ir.queues.map((queue) => keys.queue(place.namespace + queue, place.priority)),
       entryKeys: ir.queues.map((q) => keys.entryQueue(place.namespace + q, place.priority)),
       planner,
-      flags: (ir.output === undefined ? "" : "o") + (ir.settings.timeout_ms === null ? "" : "t"),
+      flags:
+        (ir.output === undefined ? "" : "o") +
+        (ir.settings.timeout_ms === null ? "" : "t") +
+        queueLimits(ir),
     };
     this.#byKey.set(profile.key, profile);
     return profile;
@@ -78,4 +81,16 @@ function profileKey(irHash: string, place: ProfilePlace): string {
 /** The queue key of a node's tokens. */
 export function queueKeyOf(profile: RunProfile, node: IrNode): string {
   return profile.queueKeys[node.queue] as string;
+}
+
+/** `;<node>=<ms>` for each node whose tokens may not stand in their queue for longer; "" for none. */
+export function queueLimits(ir: Ir): string {
+  return ir.nodes
+    .map(({ queue_timeout_ms: ms }, index) => (ms === undefined ? "" : `;${index}=${ms}`))
+    .join("");
+}
+
+/** A run's timeout in ms (0: none) and its queue timeouts, as the scripts that start runs take them. */
+export function timeoutsOf(ir: Ir): string {
+  return `${ir.settings.timeout_ms ?? 0}${queueLimits(ir)}`;
 }

@@ -126,7 +126,12 @@ function describe(hash: string, ir: Ir, text: string): StoredIr {
   const terminals = terminalNodes(ir);
   const hasTimers =
     ir.loops.some((loop) => loop.delay_ms > 0) ||
-    ir.nodes.some((node) => node.retry.max_attempts > 1 || WAITING.has(node.type));
+    ir.nodes.some(
+      (node) =>
+        node.retry.max_attempts > 1 ||
+        node.queue_timeout_ms !== undefined ||
+        WAITING.has(node.type),
+    );
   const references = referencesOf(ir);
   const compensates = canCompensate(ir);
   const hasApprovals = asks(ir);

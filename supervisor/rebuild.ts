@@ -14,8 +14,10 @@ import {
   HotState,
   hotFields,
   isTerminal,
+  commonQueueKey,
   packEntry,
   packWait,
+  queueLimits,
   Profiles,
   timerMember,
   type HotToken,
@@ -133,8 +135,13 @@ async function rebuildRun(
   Object.assign(fields, treeFields(row));
   const pipeline = context.redis.pipeline();
   const emit = new Emitter(pipeline, keys, profile, row.id, epoch);
+  emit.nowMs = context.clock.nowMs();
   for (const queue of [...profile.queueKeys, ...profile.entryKeys]) {
     pipeline.xgroup("CREATE", queue, GROUP, "0", "MKSTREAM"); // BUSYGROUP where it is there
+  }
+  const limits = queueLimits(profile.ir);
+  if (limits !== "") {
+    fields["qt"] = limits;
   }
   pipeline.del(keys.run(row.id), keys.signals(row.id), keys.held(row.id));
   if (state.status === "paused") {
@@ -184,6 +191,7 @@ function treeFields(row: RunRow): { [field: string]: string } {
 class Emitter {
   /** Where entries of a paused run wait; null: they are queued. */
   held: string | null = null;
+  nowMs = 0;
   readonly #pipeline: ReturnType<SupervisorContext["redis"]["pipeline"]>;
   readonly #keys: PartitionKeys;
   readonly #profile: RunProfile;
@@ -202,6 +210,18 @@ class Emitter {
     this.#profile = profile;
     this.#runId = runId;
     this.#epoch = epoch;
+  }
+
+  /** Its time in the queue begins anew. */
+  #late(node: number, token: HotToken, queue: string, fields: { [field: string]: string }): void {
+    const max = this.#profile.ir.nodes[node]?.queue_timeout_ms;
+    if (max !== undefined && token.state === "a" && !token.isResumed) {
+      const { scope, attempt } = token;
+      const at = { runId: this.#runId, epoch: this.#epoch, node, scope, attempt };
+      const member = timerMember({ kind: "late", ...at, queue: commonQueueKey(queue) });
+      fields[`d${node}`] = member;
+      this.#pipeline.zadd(this.#keys.timers, this.nowMs + max, member);
+    }
   }
 
   token(node: number, token: HotToken, fields: { [field: string]: string }): void {
@@ -225,6 +245,7 @@ class Emitter {
       });
       if (this.held === null) {
         this.#pipeline.xadd(queue, "*", "t", entry);
+        this.#late(node, token, queue, fields);
       } else {
         this.#pipeline.rpush(this.held, heldItem(queue, entry));
       }

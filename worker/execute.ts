@@ -12,7 +12,6 @@ import {
   blobRefOf,
   blobText,
   isBlobSized,
-  isEntryQueue,
   NO_EFFECTS,
   roundOf,
   waitToken,
@@ -202,13 +201,14 @@ export class Executor {
 
   /** An item without results: only the entry is acknowledged. */
   item(p: Pick<Prepared, "token" | "profile" | "node">): CompletionItem {
+    const isOwn = p.token.queueKey === p.profile.queueKeys[p.node.queue];
     return {
       profile: p.profile,
       runId: p.token.runId,
       epoch: p.token.epoch,
       queue: p.node.queue,
       entryId: p.token.entryId,
-      ...(isEntryQueue(p.token.queueKey) ? { entryKey: p.token.queueKey } : {}),
+      ...(isOwn ? {} : { entryKey: p.token.queueKey }),
       results: [],
     };
   }

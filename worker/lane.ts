@@ -26,14 +26,16 @@ import {
 import { CompletionBatcher } from "./batcher.ts";
 import { CHAIN_MS_MAX, CHAIN_NODES_MAX, chainNext, nextToken } from "./chain.ts";
 import { stepChild, type ChildOptions } from "./children.ts";
+import { Deadlines } from "./deadlines.ts";
 import type { Executor, Prepared } from "./execute.ts";
 import { finish } from "./finish.ts";
 import { ExecutionError, toExecutionError } from "./kinds/kind.ts";
+import { timedOut } from "./kinds/wait.ts";
 import type { Held, Leases } from "./leases.ts";
 import { BATCH_MAX } from "./options.ts";
 import { LazyAbort } from "./lazy-abort.ts";
 import { needsOf } from "./needs.ts";
-import type { Preparation, Preparer } from "./prepare.ts";
+import { isElsewhere, type Preparation, type Preparer } from "./prepare.ts";
 import type { QueueReader } from "./reader.ts";
 import { RunData } from "./run-data.ts";
 import { runKind, type RunKindOptions } from "./run-kind.ts";
@@ -66,6 +68,7 @@ export class Lane {
   readonly #o: LaneOptions;
   readonly #batcher: CompletionBatcher;
   readonly #buffer: { prepared: Prepared; held: Held }[] = [];
+  readonly #deadlines: Deadlines;
   #running = 0;
   #quiet = false;
   /** A redelivered token is being executed: nothing new is read. */
@@ -74,6 +77,13 @@ export class Lane {
 
   constructor(options: LaneOptions) {
     this.#o = options;
+    this.#deadlines = new Deadlines({
+      redis: options.redis,
+      keys: options.scripts.keys,
+      logger: options.logger,
+      graceMs: options.leaseMs,
+      redisNowMs: () => options.preparer.redisNowMs(),
+    });
     this.#batcher = new CompletionBatcher({
       scripts: options.scripts,
       consumer: options.consumer,
@@ -190,7 +200,7 @@ export class Lane {
     const held = tokens.map((token) => this.#o.leases.hold(token));
     let preparations;
     try {
-      preparations = await this.#o.preparer.prepare(tokens, redelivered);
+      preparations = await this.#o.preparer.prepare(tokens, redelivered, !redelivered);
     } catch (error) {
       await this.#giveBack(held);
       throw error;
@@ -214,6 +224,9 @@ export class Lane {
       }
     } else if (preparation.kind === "hold") {
       this.#putAside(preparation.token, held);
+    } else if (preparation.kind === "late") {
+      const { prepared } = preparation;
+      this.#poison(prepared, held, timedOut(prepared.node, { kind: "timeout", of: "queue" }));
     } else if (poison && token.kind !== "skip" && token.kind !== "finish") {
       const message = `delivered ${this.#o.deliveriesMax} times without a result`;
       const error = new ExecutionError("POISON", message, { retryable: false });
@@ -267,9 +280,13 @@ export class Lane {
     const startedMs = this.#o.nowMs();
     this.#running += 1;
     let vars = {};
+    let isOver = false;
+    let watched: string | null = null;
     const settle = (make: () => CompletionItem): void => {
       this.#running -= 1;
+      isOver = true;
       if (this.#o.leases.has(token)) {
+        this.#deadlines.unwatch(watched);
         this.#settle(p, held, this.#made(p, make));
       }
       this.#pump();
@@ -294,6 +311,7 @@ export class Lane {
             : executor.fail(p, vars, outcome.error, ms),
         );
       });
+      watched = isOver ? null : this.#deadlines.watch(p);
     } catch (error) {
       settle(() => executor.fail(p, vars, toExecutionError(error), 0));
     }
@@ -349,7 +367,8 @@ export class Lane {
   #settle(p: Prepared, held: Held, item: CompletionItem): void {
     const isOver =
       this.#quiet || held.nodes >= CHAIN_NODES_MAX || this.#o.nowMs() - held.sinceMs > CHAIN_MS_MAX;
-    const next = isOver ? null : chainNext(item, p.token.scope);
+    const isBound = isOver || isElsewhere(p.token, p.profile);
+    const next = isBound ? null : chainNext(item, p.token.scope);
     if (next === null) {
       this.#send(item, p.token, held);
       return;

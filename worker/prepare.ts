@@ -9,8 +9,10 @@ import type { Redis } from "ioredis";
 import type { IrNode } from "../compiler/ir.ts";
 import {
   chainReach,
+  commonQueueKey,
   parseRecord,
   partitionKeys,
+  timerMember,
   type PartitionKeys,
   type ReadyToken,
   type RunProfile,
@@ -23,11 +25,12 @@ import { RunData } from "./run-data.ts";
 import type { Workflows } from "./workflows.ts";
 
 /**
- * `drop`: the token is void, acknowledge its entry. `hold`: its run is paused, put it aside.
- * `unknown`: its workflow cannot be read.
+ * `late`: it stood in its queue for too long. `drop`: the token is void, acknowledge its entry.
+ * `hold`: its run is paused, put it aside. `unknown`: its workflow cannot be read.
  */
 export type Preparation =
   | { kind: "ready"; prepared: Prepared }
+  | { kind: "late"; prepared: Prepared }
   | { kind: "drop"; token: ReadyToken; profile: RunProfile }
   | { kind: "hold"; token: ReadyToken }
   | { kind: "unknown"; token: ReadyToken };
@@ -39,6 +42,8 @@ export class Preparer {
   readonly #redis: Redis;
   readonly #workflows: Workflows;
   readonly #keys: PartitionKeys;
+  /** Redis' clock before this process's monotonic one, ms. */
+  #aheadMs = 0;
 
   constructor(redis: Redis, workflows: Workflows, partition: number) {
     this.#redis = redis;
@@ -46,8 +51,20 @@ export class Preparer {
     this.#keys = partitionKeys(partition);
   }
 
-  /** Prepares a batch. `redelivered` tokens are always checked. */
-  async prepare(tokens: readonly ReadyToken[], redelivered: boolean): Promise<Preparation[]> {
+  /** Redis' time now, in ms, as of the last batch. */
+  redisNowMs(): number {
+    return performance.now() + this.#aheadMs;
+  }
+
+  /**
+   * Prepares a batch. `redelivered` tokens are always checked; those that have just come out of
+   * their queue for the first time (`queued`) may have stood there for too long.
+   */
+  async prepare(
+    tokens: readonly ReadyToken[],
+    redelivered: boolean,
+    queued = false,
+  ): Promise<Preparation[]> {
     const profiles = await this.#profiles(tokens);
     const pipeline = this.#redis.pipeline();
     const oldest = Math.min(...tokens.map((token) => entryMs(token)));
@@ -61,13 +78,13 @@ export class Preparer {
         pipeline.hmget(this.#keys.run((tokens[i] as ReadyToken).runId), ...fields);
       }
     });
-    const replies = ((await pipeline.exec()) ?? []).map(([error, value]) => {
-      if (error !== null) {
-        throw error;
-      }
-      return value;
-    });
-    const [seconds] = replies[0] as [string, string];
+    if (queued) {
+      tokens.forEach((token, i) => this.#begin(pipeline, token, profiles[i]));
+    }
+    const replies = await valuesOf(pipeline);
+    const [seconds, micros] = replies[0] as [string, string];
+    const redisMs = Number(seconds) * 1000 + Number(micros) / 1000;
+    this.#aheadMs = redisMs - performance.now();
     const halted = new Set(replies[1] as string[]);
     const values = new Map(asked.map((i, at) => [i, replies[2 + at] as (string | null)[]]));
     const staleBefore = Number(seconds) * 1000 - FRESH_MS;
@@ -88,16 +105,21 @@ export class Preparer {
       const data = new Map(fields.map((field, at) => [field, read?.[at] ?? null]));
       const kind = read === undefined ? "ready" : kindOf(token, data);
       const node = profile.ir.nodes[token.node] as IrNode;
-      if (kind === "drop" && redelivered && token.kind !== "finish") {
+      const mayHaveMoved = redelivered && !isElsewhere(token, profile);
+      if (kind === "drop" && mayHaveMoved && token.kind !== "finish") {
         const moved = await this.#moved(token, profile);
         if (moved !== null) {
           result.push(...(await this.prepare([moved], true)));
           continue;
         }
       }
+      const isLate = queued && isOverdue(token, node, redisMs);
       result.push(
         kind === "ready"
-          ? { kind, prepared: { token, profile, node, data: new RunData(profile.ir, data) } }
+          ? {
+              kind: isLate ? "late" : kind,
+              prepared: { token, profile, node, data: new RunData(profile.ir, data) },
+            }
           : kind === "hold"
             ? { kind, token }
             : { kind, token, profile },
@@ -105,6 +127,20 @@ export class Preparer {
     }
     await resolveBlobs(this.#redis, this.#keys, result);
     return result;
+  }
+
+  /** A token that begins stands in its queue no more: its timer comes off. */
+  #begin(
+    pipeline: ReturnType<Redis["pipeline"]>,
+    token: ReadyToken,
+    profile: RunProfile | undefined,
+  ): void {
+    const { runId, node, scope, attempt, queueKey } = token;
+    if (profile?.ir.nodes[node]?.queue_timeout_ms !== undefined) {
+      const at = { runId, epoch: Number(token.epoch), node, scope, attempt };
+      const queue = commonQueueKey(queueKey);
+      pipeline.zrem(this.#keys.timers, timerMember({ kind: "late", ...at, queue }));
+    }
   }
 
   /** Where the chain of a redelivered entry stands by now; null if none of its tokens is active. */
@@ -154,9 +190,32 @@ export class Preparer {
 
 const CHECKED = ["s", "e"];
 
+/** The replies of a pipeline; throws the first error among them. */
+async function valuesOf(pipeline: ReturnType<Redis["pipeline"]>): Promise<unknown[]> {
+  return ((await pipeline.exec()) ?? []).map(([error, value]) => {
+    if (error !== null) {
+      throw error;
+    }
+    return value;
+  });
+}
+
 /** When the entry was added, Redis time in ms. */
 function entryMs(token: ReadyToken): number {
   return Number(token.entryId.slice(0, token.entryId.indexOf("-")));
+}
+
+/** Whether a token has stood in its queue for longer than its node allows. */
+function isOverdue(token: ReadyToken, node: IrNode, redisMs: number): boolean {
+  const max = node.queue_timeout_ms;
+  return max !== undefined && token.kind === "run" && redisMs - entryMs(token) > max;
+}
+
+/** Whether a token's entry stands in a queue that is not its node's: every worker may read it. */
+export function isElsewhere(token: ReadyToken, profile: RunProfile): boolean {
+  const queue = profile.ir.nodes[token.node]?.queue ?? 0;
+  const { queueKey } = token;
+  return queueKey !== profile.queueKeys[queue] && queueKey !== profile.entryKeys[queue];
 }
 
 /** What becomes of a token whose run was read. */

@@ -13,7 +13,7 @@ export async function resolveBlobs(
   preparations: readonly Preparation[],
 ): Promise<void> {
   const needy = preparations.flatMap((one) => {
-    if (one.kind !== "ready") {
+    if (one.kind !== "ready" && one.kind !== "late") {
       return [];
     }
     const { token, data } = one.prepared;

@@ -15,6 +15,8 @@ local dues, members, timed, timer_count = {}, {}, {}, 0
 local events, event_count = {}, 0
 local joins, has_joins = {}, false
 local delta, work = 0, 0
+-- Emitted tokens that may not stand in their queue for long: node, ms, timer; three places each.
+local late, late_count = {}, 0
 
 local function set(field, value)
   fields[field_count + 1], fields[field_count + 2] = field, value
@@ -31,6 +33,12 @@ local function emit(queue, node, scope, kind, arrivals, payload)
   queues[entry_count] = queue
   entries[entry_count] = it.packed .. node .. "\31" .. scope .. "\0311\31" .. it.ir .. "\31" .. kind
     .. "\31" .. arrivals .. "\31" .. payload
+  local ms = it.limits and kind == "" and late_ms(it.limits, node)
+  if ms then
+    late[late_count + 1], late[late_count + 2] = node, ms
+    late[late_count + 3] = late_member(it.run_id, it.epoch, node, scope, 1, queue)
+    late_count = late_count + 3
+  end
 end
 
 local function arm(due, member, node)
@@ -208,6 +216,8 @@ local function plan_item(at)
   it.packed = it.run_id .. "\31" .. it.epoch .. "\31"
   it.failed, it.ends, it.error, it.signals = have[4], nil, nil, nil
   field_count, entry_count, timer_count, event_count, delta, work = 0, 0, 0, 0, 0, 0
+  late_count = 0
+  it.limits = string.match(it.flags, ";.*")
   if has_joins then
     joins, has_joins = {}, false
   end

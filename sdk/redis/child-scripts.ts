@@ -1,6 +1,6 @@
 /** Typed calls of the scripts that start children and cancel those nobody waits for. */
 import { createHash } from "node:crypto";
-import type { RunProfile } from "../profile.ts";
+import { timeoutsOf, type RunProfile } from "../profile.ts";
 import { entrySuffix } from "../scope.ts";
 import type { ScriptArg, ScriptRunner } from "./script-runner.ts";
 
@@ -81,7 +81,7 @@ export async function startChild(scripts: ScriptRunner, start: ChildStart): Prom
   keys.push(k.run(former === "" ? childId : former), queueKey, ...profile.queueKeys);
   const { ir, irHash, namespace, priority } = profile;
   const args: ScriptArg[] = [scripts.nonce(), unit, epoch, node, scope, attempt, entryId];
-  args.push(childId, irHash, input, `${namespace}|${priority}`, ir.settings.timeout_ms ?? 0);
+  args.push(childId, irHash, input, `${namespace}|${priority}`, timeoutsOf(ir));
   args.push(waits ? 1 : 0, waitMs ?? 0, former, JSON.stringify(token.nodeId));
   args.push(ir.analysis.roots.length);
   for (const root of ir.analysis.roots) {

@@ -1,6 +1,6 @@
 /** Typed calls of the scripts that start, finish, cancel, time out and release runs. */
 import { entrySuffix } from "../scope.ts";
-import type { RunProfile } from "../profile.ts";
+import { timeoutsOf, type RunProfile } from "../profile.ts";
 import { PAUSE_CAUSES } from "./pause-scripts.ts";
 import type { ScriptArg, ScriptRunner } from "./script-runner.ts";
 
@@ -47,7 +47,7 @@ export async function startRuns(
     const { ir } = profile;
     args.push(runKeys[i] as number, run.runId, run.epoch, profile.irHash, run.input);
     args.push(`${profile.namespace}|${profile.priority}`, run.notAfterMs);
-    args.push(ir.settings.timeout_ms ?? 0, base, run.paused === true ? PAUSE_CAUSES.workflow : "");
+    args.push(timeoutsOf(ir), base, run.paused === true ? PAUSE_CAUSES.workflow : "");
     args.push(run.bindings ?? "", ir.analysis.roots.length);
     for (const root of ir.analysis.roots) {
       args.push(root, entrySuffix(ir, root), ir.nodes[root]?.queue ?? 0);

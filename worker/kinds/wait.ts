@@ -144,7 +144,8 @@ function assertFits(node: IrNode, key: "schema" | "form", data: Json): void {
   }
 }
 
-function timedOut(node: IrNode, { of }: WaitAnswer & { kind: "timeout" }): ExecutionError {
+/** Why a node that is over time fails. One that was never begun is not tried again. */
+export function timedOut(node: IrNode, { of }: WaitAnswer & { kind: "timeout" }): ExecutionError {
   if (of === "queue") {
     const message = `no worker began the node within its queue_timeout_ms (${node.queue_timeout_ms})`;
     return new ExecutionError("TIMEOUT", message, { retryable: false });

@@ -1,0 +1,119 @@
+/** B12: a node that is begun too late, or whose worker is gone, fails though nobody executes it. */
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { createClient, type Client } from "../sdk/index.ts";
+import { defineFunction } from "../sdk/define-function.ts";
+import { commonQueueKey, partitionKeys, timerMember } from "../sdk/internal.ts";
+import { FunctionRegistry } from "../worker/index.ts";
+import { startEngine, type Engine } from "./harness/engine.ts";
+import { waitFor } from "./support/index.ts";
+
+let engine: Engine;
+let client: Client;
+const keys = partitionKeys(0);
+const going: (() => void)[] = [];
+
+beforeAll(async () => {
+  engine = await startEngine();
+  const hang = defineFunction(
+    "hang",
+    () => new Promise<string>((done) => going.push(() => done("late"))),
+  );
+  await engine.worker({ registry: new FunctionRegistry([hang]) });
+  client = await createClient({ redisUrl: engine.redisUrl, database: engine.db });
+});
+afterEach(() => going.splice(0).forEach((go) => go()));
+afterAll(async () => {
+  await client.close();
+  await engine.stop();
+});
+
+const call = (id: string, function_name: string, more: object = {}): object => ({
+  id,
+  type: "function",
+  config: { function_name },
+  ...more,
+});
+const echo = call("echo", "builtin.echo");
+const gaveUp = call("gave_up", "builtin.echo");
+
+async function outputOf(workflow: object): Promise<unknown> {
+  const runId = await client.submit({ workflow: workflow as never });
+  const row = await client.wait(runId, { timeoutMs: 20_000 });
+  return row.status === "COMPLETED"
+    ? JSON.parse(row.output ?? "null")
+    : JSON.parse(row.error ?? "{}");
+}
+
+function timers(runId: string): Promise<string[]> {
+  return engine.redis
+    .zrange(keys.timers, 0, -1)
+    .then((members) => members.filter((member) => member.includes(runId)));
+}
+
+describe("queue_timeout_ms", () => {
+  const late = call("late", "nobody.has.this", { queue_timeout_ms: 100 });
+  const timeout = { code: "TIMEOUT", node: "late" };
+
+  it("B12: a token that no worker begins fails with TIMEOUT and takes the timeout edge", async () => {
+    const edges = [
+      { from: "echo", to: "late" },
+      { from: "late", to: "gave_up", on: "timeout" },
+    ];
+    const nodes = [echo, late, gaveUp];
+    const output = await outputOf({ name: "inner", nodes, edges });
+    expect(output).toMatchObject({ error: timeout });
+  });
+
+  it("B12: an entry node too, without an edge for it its run fails", async () => {
+    expect(await outputOf({ name: "entry", nodes: [late], edges: [] })).toMatchObject(timeout);
+  });
+
+  it("B12: a token that was begun in time is not failed by its queue's timer", async () => {
+    const slow = call("slow", "hang", { queue_timeout_ms: 150 });
+    const workflow = { name: "slow", nodes: [slow], edges: [] };
+    const runId = await client.submit({ workflow: workflow as never });
+    await waitFor(() => going.length === 1, { describe: "the handler is not called" });
+    expect(await timers(runId)).toEqual([]);
+    const [go] = going.splice(0);
+    go?.();
+    expect((await client.wait(runId, { timeoutMs: 20_000 })).output).toBe('"late"');
+  });
+});
+
+describe("timeout_ms beside the worker", () => {
+  const slow = call("slow", "hang", { timeout_ms: 60_000 });
+  const workflow = {
+    name: "slow",
+    nodes: [slow, gaveUp],
+    edges: [{ from: "slow", to: "gave_up", on: "timeout" }],
+  };
+
+  it("B12: while a node with a timeout is executed, a timer stands beside its worker", async () => {
+    const runId = await client.submit({ workflow: workflow as never });
+    await waitFor(() => going.length === 1, { describe: "the handler is not called" });
+    const armed = await waitFor(async () => (await timers(runId))[0], {
+      describe: "no timer is armed",
+    });
+    expect(armed.split("|").slice(0, 2)).toEqual(["dead", runId]);
+    const [go] = going.splice(0);
+    go?.();
+    await client.wait(runId, { timeoutMs: 20_000 });
+    await waitFor(async () => (await timers(runId)).length === 0, { describe: "the timer stays" });
+  });
+
+  it("B12: a worker that hangs past it loses the node; its late result changes nothing", async () => {
+    const runId = await client.submit({ workflow: workflow as never });
+    await waitFor(() => going.length === 1, { describe: "the handler is not called" });
+    const at = { runId, epoch: 1, node: 0, scope: "", attempt: 1 };
+    const queue = commonQueueKey(keys.queue("fn:hang", "normal"));
+    // As if its time were over: the timer of the worker itself is far away.
+    await engine.redis.zadd(keys.timers, 1, timerMember({ kind: "dead", ...at, queue }));
+    const row = await client.wait(runId, { timeoutMs: 20_000 });
+    expect(JSON.parse(row.output ?? "null")).toMatchObject({
+      error: { code: "TIMEOUT", node: "slow" },
+    });
+    going.splice(0).forEach((go) => go());
+    const { nodes } = await client.status(runId);
+    expect(nodes["slow"]?.status).toBe("failed");
+  });
+});
