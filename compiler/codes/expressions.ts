@@ -39,7 +39,8 @@ name: prices
 nodes:
   - id: each
     type: map
-    config: { items: input.rows, ${more} do: { id: price, type: function, config: { function_name: f } } }
+    config:
+      { items: input.rows, ${more} do: { id: price, type: function, config: { function_name: f } } }
   - { id: store, type: transform, config: { expression: { value: '${text}' } } }
 edges:
   - { from: each, to: store }
