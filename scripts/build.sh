@@ -21,8 +21,9 @@ is_fresh() {
 bundle() {
   banner='import { createRequire as requireFrom__ } from "node:module";'
   banner="$banner const require = requireFrom__(import.meta.url);"
-  others=$(find dist/cmd/commands -name '*.js' ! -name validate.js ! -name compile.js ! -name convert.js \
-    ! -name explain.js ! -name schema.js -exec basename {} \; | sed 's#^#--external:./commands/#')
+  others=$(find dist/cmd/commands -name "*.js" ! -name validate.js ! -name compile.js \
+    ! -name explain.js ! -name schema.js -exec basename {} \; |
+    sed 's#^#--external:./commands/#')
   # shellcheck disable=SC2086 # a list of options
   npx --no-install esbuild dist/cmd/main.js --bundle --platform=node --format=esm --splitting \
     --target=node20 --minify --legal-comments=linked --log-level=warning --outdir=dist/quick \
