@@ -92,6 +92,12 @@ export function withoutEchoes(
   const isGraphWrong = errors.some(({ code }) => /^GV(?:2|5004)/.test(code));
   return found.filter(({ code, severity, pointer }) => {
     if (severity !== "error" || (isGraphWrong && code.startsWith("GV2"))) return false;
-    return !errors.some((e) => e.pointer === pointer || pointer.startsWith(`${e.pointer}/`));
+    const isMissing = code === "GV1012" || code === "GV4003";
+    return !errors.some(
+      (e) =>
+        e.pointer === pointer ||
+        pointer.startsWith(`${e.pointer}/`) ||
+        (isMissing && e.pointer.startsWith(`${pointer}/`)),
+    );
   });
 }

@@ -152,7 +152,11 @@ function readAction(
     // Without a prompt there is nothing to ask a model: the function of that name does the work.
     context.draft.set(node, "type", "function", `${pointer}/type`);
   }
-  if (own(config, "function_name") !== undefined) return;
+  const named = own(config, "function_name");
+  if (named !== undefined && named !== action) {
+    const message = "`action` and `config.function_name` name different functions";
+    return context.reporter.report({ code: "GV1016", pointer: at, atKey: true, message });
+  }
   setConfig(node, "function_name", action, at, context);
 }
 

@@ -27,12 +27,19 @@ export function outputOf(id: string): string {
   return `${select("ctx", id)}.output`;
 }
 
+/** Members of a literal, in an order of their own: that of the file means nothing. */
+export function byKey<T>(members: readonly (readonly [string, T])[]): (readonly [string, T])[] {
+  return members.toSorted(([a], [b]) => (a < b ? -1 : 1));
+}
+
 /** A JSON value as a literal. */
 export function literal(value: Json): string {
   if (Array.isArray(value)) return `[${value.map(literal).join(", ")}]`;
   const object = asObject(value);
   if (!object) return typeof value === "string" ? quote(value) : JSON.stringify(value);
-  const members = Object.entries(object).map(([key, item]) => `${quote(key)}: ${literal(item)}`);
+  const members = byKey(Object.entries(object)).map(
+    ([key, item]) => `${quote(key)}: ${literal(item)}`,
+  );
   return `{${members.join(", ")}}`;
 }
 

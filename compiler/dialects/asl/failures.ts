@@ -49,7 +49,7 @@ function matchCondition({ codes, isAll, isTaskFailed }: Names): string {
   const others = isTaskFailed ? codes.filter((code) => code === "TIMEOUT") : codes;
   if (others.length === 1) parts.push(`output.error.code == ${quote(others[0] ?? "")}`);
   if (others.length > 1) parts.push(`output.error.code in [${others.map(quote).join(", ")}]`);
-  return parts.join(" || ");
+  return parts.length === 0 ? "false" : parts.join(" || ");
 }
 
 export interface Catcher {

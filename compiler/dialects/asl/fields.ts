@@ -42,6 +42,11 @@ const FAILURES: Fields = {
   Catch: yes("`error` edges, first match first"),
 };
 
+const WHOLE: Fields = {
+  ...FAILURES,
+  Retry: no("what has states inside is not tried again as a whole: put Retry on those states"),
+};
+
 export const MACHINE_FIELDS: Fields = {
   Comment: yes("`metadata.description`"),
   StartAt: yes("the entry"),
@@ -95,15 +100,15 @@ export const STATE_FIELDS = {
     ...NEXT,
     ...PATHS,
     ...RESULT,
-    ...FAILURES,
-    Branches: yes("a fan-out and a join; with Retry or Catch the body of a map over one element"),
+    ...WHOLE,
+    Branches: yes("a fan-out and a join; with Catch the body of a map over one element"),
   },
   Map: {
     ...COMMON,
     ...NEXT,
     ...PATHS,
     ...RESULT,
-    ...FAILURES,
+    ...WHOLE,
     Parameters: yes("the older name of ItemSelector"),
     ItemsPath: yes("`items`"),
     ItemSelector: yes("a transform at the beginning of the body"),

@@ -120,12 +120,13 @@ class Machine {
   /** `max_iterations: n` in the Comment of a state of the cycle, not of one inside it. */
   #boundOf(cycle: Cycle, cycles: readonly Cycle[]): number {
     const inner = cycles.filter(({ parent }) => parent === cycle);
-    for (const name of cycle.states) {
-      if (inner.some(({ states }) => states.has(name))) continue;
+    const bounds = [...cycle.states].flatMap((name) => {
+      if (inner.some(({ states }) => states.has(name))) return [];
       const comment = own(this.#states.get(name)?.state ?? {}, "Comment");
       const match = typeof comment === "string" ? BOUND.exec(comment) : null;
-      if (match && Number(match[1]) >= 1) return Number(match[1]);
-    }
+      return match && Number(match[1]) >= 1 ? [Number(match[1])] : [];
+    });
+    if (bounds.length > 0) return Math.min(...bounds);
     const shown = [...cycle.states].join(" -> ");
     const message = `the cycle ${shown} -> ${cycle.head} has no bound: nothing would end it`;
     const hint =
@@ -207,7 +208,10 @@ class Machine {
     const { builder, ids } = this.scope;
     const head = this.#firsts.get(loop.cycle.head);
     if (head) this.#enterLoop(loop, head);
-    const exits = [...loop.markers].filter(([target]) => target !== loop.cycle.head);
+    // In an order that does not depend on the file's.
+    const exits = [...loop.markers]
+      .filter(([target]) => target !== loop.cycle.head)
+      .toSorted(([, a], [, b]) => (a.id < b.id ? -1 : 1));
     if (!loop.latch || exits.length === 0) return;
     const [only] = exits;
     if (only && exits.length === 1) {

@@ -1,7 +1,7 @@
 /**
  * States with machines inside them.
  *
- * A Parallel is a fan-out to its branches and a join. If its failure can be retried or caught, it
+ * A Parallel is a fan-out to its branches and a join. If its failure can be caught, it
  * must fail as one: then it is the body of a map over one element. A Map is a map.
  */
 import { asObject, own } from "../../document.ts";
@@ -17,12 +17,12 @@ import { INNER_FIELDS } from "./fields.ts";
 import { toTemplate } from "./payload.ts";
 import type { MachineScope, Place } from "./scope.ts";
 import { checkFields } from "./validate.ts";
-import { endWork, keepsInput, policies, startWork } from "./work.ts";
+import { endWork, keepsInput, startWork } from "./work.ts";
 
 /** Emit a Parallel; gives its first node. */
 export function emitParallel(place: Place): Handle {
   const { state, scope, flow, id, pointer } = place;
-  const isOne = own(state, "Retry") !== undefined || own(state, "Catch") !== undefined;
+  const isOne = own(state, "Catch") !== undefined;
   if (!isOne) {
     const started = startWork(place, keepsInput(place), (raw) => {
       const input = flow.payload(raw, "Parameters");
@@ -38,11 +38,10 @@ export function emitParallel(place: Place): Handle {
   const fork = builder.node(scope.ids.take(`${id}_fork`), pointer, () => ({ type: "parallel" }));
   emitBranches(place, inside, fork, `${id}_join`);
   const body = builder.finish();
-  const more = policies(place);
   const started = startWork(place, keepsInput(place), (raw) => {
     const input = flow.payload(raw, "Parameters");
     const config = { items: "[data]", do: body, ...(input === undefined ? {} : { input }) };
-    return { type: "map", config: config as JsonObject, ...more };
+    return { type: "map", config: config as JsonObject };
   });
   endWork(place, started, { cel: "data[0]" });
   return started.first;
@@ -100,7 +99,6 @@ export function emitMap(place: Place): Handle {
   const { state, flow } = place;
   const selector = own(state, "ItemSelector") !== undefined ? "ItemSelector" : "Parameters";
   const hasSelector = own(state, selector) !== undefined;
-  const more = policies(place);
   let itemRoot = "";
   const started = startWork(place, hasSelector || keepsInput(place), (raw) => {
     const input = flow.input(raw);
@@ -111,7 +109,7 @@ export function emitMap(place: Place): Handle {
       ...limits(place),
       ...(input === "data" ? {} : { input: `\${${input}}` }),
     };
-    return { type: "map", config, ...more };
+    return { type: "map", config };
   });
   itemRoot = flow.input(started.raw);
   endWork(place, started, { cel: "data" });

@@ -8,7 +8,7 @@ import { asObject } from "../../document.ts";
 import type { JsonObject } from "../../document.ts";
 import type { Json } from "../../ir.ts";
 import { joinPointer } from "../../source-map.ts";
-import { literal, literalText, quote, template } from "./cel.ts";
+import { byKey, literal, literalText, quote, template } from "./cel.ts";
 import { expressionToCel } from "./intrinsics.ts";
 import { PathProblem } from "./paths.ts";
 import type { Scope } from "./paths.ts";
@@ -58,7 +58,9 @@ export function toCel(value: Json, scope: Scope, pointer: string, complain: Comp
     expression: (cel) => cel,
     part: (part, at) => toCel(part, scope, at, complain),
   });
-  const written = Object.entries(members).map(([key, cel]) => `${quote(key)}: ${String(cel)}`);
+  const written = byKey(Object.entries(members)).map(
+    ([key, cel]) => `${quote(key)}: ${String(cel)}`,
+  );
   return `{${written.join(", ")}}`;
 }
 

@@ -24,7 +24,12 @@ export function checkMachine(
     if (!state || !type) continue;
     checkFields(state, STATE_FIELDS[type], at, `a ${type} state`, context);
     checkNext(state, type, at, context);
-    states.set(name, { name, id: scope.ids.take(name), type, state, pointer: at });
+    states.set(name, { name, id: "", type, state, pointer: at });
+  }
+  // Names that differ only in what ids cannot have are told apart in an order of their own.
+  for (const name of [...states.keys()].toSorted()) {
+    const found = states.get(name);
+    if (found) found.id = scope.ids.take(name);
   }
   checkTargets(source, pointer, states, context);
   return states;
