@@ -343,6 +343,10 @@ export interface HttpConfig {
   expected_status?: number | string | (number | string)[] | string;
   /** How the body is read; auto goes by its type. */
   response?: "auto" | "json" | "text";
+  /** Sent urlencoded instead of a body. */
+  form?: { [key: string]: Json } | string;
+  /** The body, or {status, headers, body}; the body without it. */
+  output?: "body" | "response";
   /** What the node takes as its input, instead of what the edges bring. */
   input?: Json;
 }

@@ -95,6 +95,11 @@ const httpKind: Kind = {
         description: "How the body is read; auto goes by its type.",
         enum: ["auto", "json", "text"],
       },
+      form: orTemplate(scalarMap, "an object", "Sent urlencoded instead of a body."),
+      output: {
+        description: "The body, or {status, headers, body}; the body without it.",
+        enum: ["body", "response"],
+      },
       input: inputOverride,
     },
     required: ["url"],
