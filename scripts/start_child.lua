@@ -16,8 +16,9 @@ KEYS
   8  unit      hash    gv:{p}:run:<id>    where the token lives: the run, or a map element; writes
   9  child     hash    gv:{p}:run:<id>    creates
  10  former    hash    gv:{p}:run:<id>    child of the attempt before (or the child again); writes
- 11  queue     stream  gv:{p}:q:*         of the token; acknowledges
- 12+ queues    stream  gv:{p}:q:*         of the child's entry nodes; appends
+ 11  queue     stream  gv:{p}:q:*         of the token's node: there it goes on
+ 12  stream    stream  gv:{p}:q:*         of the token's entry; acknowledges
+ 13+ queues    stream  gv:{p}:q:*         of the child's workflow; appends
 ARGV
   1  epoch     partition epoch
   2  nonce     random, names this call's journal record
@@ -36,7 +37,7 @@ ARGV
  15  wait_ms   timeout of the wait, 0 none
  16  former_id child of the attempt before, "" none
  17  node_id   id of the token's node, as JSON
- 18  entries   number of entry nodes of the child; each is: node, suffix, queue (12 is 0)
+ 18  entries   number of entry nodes of the child; each is: node, suffix, queue (13 is 0)
 RETURNS integer
   0 started, 1 started before, 2 the token was parked or settled before (nothing to do),
   -1 RUN_GONE, -2 RUN_EPOCH, -3 TOKEN_NOT_ACTIVE, -14 CHILD_EXISTS (or its tombstone does),
@@ -55,7 +56,7 @@ local PAYLOAD_INLINE_MAX, DEPTH_MAX, GROUP = 4096, 16, "workers"
 --- @include "late"
 --- @include "run_start"
 local k = { ev = KEYS[1], meta = KEYS[2], timers = KEYS[3], halted = KEYS[4], release = KEYS[5] }
-local tombs, run, unit, child, former, queue = unpack(KEYS, 6, 11)
+local tombs, run, unit, child, former, queue, stream = unpack(KEYS, 6, 12)
 local nonce, unit_id, run_epoch, node, scope, attempt, entry_id, child_id, ir, input, meta =
   unpack(ARGV, 2, 12)
 local child_timeouts, waits, wait_ms, former_id, node_id, entries =
@@ -121,7 +122,7 @@ local function apply()
   end
   for i = 1, entries do
     local from = 16 + i * 3
-    r.sent[i] = { ARGV[from], ARGV[from + 1], KEYS[12 + tonumber(ARGV[from + 2])] }
+    r.sent[i] = { ARGV[from], ARGV[from + 1], KEYS[13 + tonumber(ARGV[from + 2])] }
   end
   start_run(k.timers, r)
   if not waits then
@@ -150,7 +151,7 @@ else
 end
 close_partition(k.ev, k.meta, nonce)
 if waits and entry_id ~= "" then
-  redis.call("XACK", queue, GROUP, entry_id)
-  redis.call("XDEL", queue, entry_id)
+  redis.call("XACK", stream, GROUP, entry_id)
+  redis.call("XDEL", stream, entry_id)
 end
 return applied and 0 or -6

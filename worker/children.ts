@@ -13,6 +13,7 @@ import {
   failedNodesError,
   misfit,
   parseRecord,
+  queueKeyOf,
   runOfUnit,
   startChild,
   terminalFields,
@@ -56,11 +57,12 @@ async function start(o: ChildOptions, p: Prepared, input: Json): Promise<ChildSt
   const profile = await boundProfile(o, token, node);
   const text = JSON.stringify(input);
   assertInput(node, profile.ir, input, text);
-  const { runId: unit, epoch, scope, attempt, queueKey, entryId } = token;
+  const { runId: unit, epoch, scope, attempt, queueKey: streamKey, entryId } = token;
+  const queueKey = queueKeyOf(p.profile, node);
   const waits = node.config["wait"] !== false;
   const child = { unit, epoch, node: token.node, nodeId: node.id, scope, attempt };
   const started = await startChild(o.scripts, {
-    token: { ...child, queueKey, entryId },
+    token: { ...child, queueKey, streamKey, entryId },
     ...{ profile, input: text, waits, waitMs: node.timeout_ms },
   });
   switch (started) {

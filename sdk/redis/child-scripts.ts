@@ -16,8 +16,9 @@ export interface ChildToken {
   nodeId: string;
   scope: string;
   attempt: number;
-  /** Queue of the token, and its entry. */
+  /** Queue of the node, and the stream and id of the token's entry. */
   queueKey: string;
+  streamKey: string;
   entryId: string;
 }
 
@@ -61,7 +62,9 @@ export function runOfUnit(unit: string): string {
  * Id of the child that an attempt of a token starts: `<root id>~<20 hex>` (25-contracts). A parent
  * that was rebuilt or redriven starts its attempts anew, under its next epoch: others than before.
  */
-export function childRunId(token: Omit<ChildToken, "nodeId" | "queueKey" | "entryId">): string {
+export function childRunId(
+  token: Omit<ChildToken, "nodeId" | "queueKey" | "streamKey" | "entryId">,
+): string {
   const { unit, epoch, node, scope, attempt } = token;
   const parent = epoch === "1" ? unit : `${unit}#${epoch}`;
   const digest = createHash("sha256").update(JSON.stringify([parent, node, scope, attempt]));
@@ -72,13 +75,14 @@ export function childRunId(token: Omit<ChildToken, "nodeId" | "queueKey" | "entr
 /** Starts a token's child, once per attempt. With `waits` the token is parked until it has ended. */
 export async function startChild(scripts: ScriptRunner, start: ChildStart): Promise<ChildStarted> {
   const { token, profile, waits, waitMs, input } = start;
-  const { unit, epoch, node, scope, attempt, queueKey, entryId } = token;
+  const { unit, epoch, node, scope, attempt, queueKey, streamKey, entryId } = token;
   const k = scripts.keys;
   const childId = childRunId(token);
   const former = attempt > 1 ? childRunId({ ...token, attempt: attempt - 1 }) : "";
   const keys = [k.ev, k.meta, k.timers, k.halted, k.release, k.tombs];
   keys.push(k.run(runOfUnit(unit)), k.run(unit), k.run(childId));
-  keys.push(k.run(former === "" ? childId : former), queueKey, ...profile.queueKeys);
+  keys.push(k.run(former === "" ? childId : former), queueKey, streamKey);
+  keys.push(...profile.queueKeys);
   const { ir, irHash, namespace, priority } = profile;
   const args: ScriptArg[] = [scripts.nonce(), unit, epoch, node, scope, attempt, entryId];
   args.push(childId, irHash, input, `${namespace}|${priority}`, timeoutsOf(ir));
