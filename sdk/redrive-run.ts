@@ -10,6 +10,7 @@ import type { Clock } from "./clock.ts";
 import { GavotteError } from "./errors.ts";
 import { globalKeys } from "./keys.ts";
 import {
+  compensationOf,
   blobsOfRun,
   claimRedrive,
   definitionsByHash,
@@ -166,9 +167,13 @@ async function failedRun({ db }: RedriveContext, runId: string): Promise<RunRow>
   if (row.status !== "FAILED") {
     throw refused(runId, `it is ${row.status}: only a run that failed can be redriven`, row.status);
   }
-  const [root, child] = runId.split("~");
-  if (child !== undefined) {
-    throw refused(runId, `it is a child run: redrive ${root}, the run that it belongs to`);
+  const { parentRunId } = row;
+  if (parentRunId !== null) {
+    throw refused(runId, `it is a child run: redrive ${parentRunId}, the run that it belongs to`);
+  }
+  const undone = await compensationOf(db, runId);
+  if (undone !== null) {
+    throw refused(runId, `what it did was undone by run ${undone.id}: submit it anew`);
   }
   const [open] = await openInTree(db, runId, 1);
   if (open !== undefined) {
