@@ -136,6 +136,27 @@ function addFileCommands(program: Command): void {
     .option("--to <form>", "native (JSON) or yaml", "native")
     .option("--out <path>", "write it to a file instead")
     .option(...DIALECT);
+  define(
+    program,
+    "graph [file]",
+    "draw a workflow, or how a run of it went",
+    SERVICES,
+    async (c, [file], flags) => (await import("./commands/graph.ts")).graph(c, file, flags),
+  )
+    .option("--format <form>", "text, mermaid, dot or svg", "text")
+    .option("--run <run>", "the workflow of this run, with states and durations")
+    .option("--out <path>", "write it to a file instead")
+    .option(...DIALECT);
+  define(
+    program,
+    "diff <old> <new>",
+    "what a new version of a workflow changes",
+    [],
+    async (c, [before, after], flags) =>
+      (await import("./commands/diff.ts")).diff(c, before ?? "", after ?? "", flags),
+  )
+    .option("--format <form>", "text, svg, mermaid or dot", "text")
+    .option("--out <path>", "write it to a file instead");
   define(program, "explain [code]", "what a diagnostic code means", [], async (c, [code]) =>
     (await import("./commands/explain.ts")).explain(c, code),
   );

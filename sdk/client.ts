@@ -29,6 +29,7 @@ import { systemClock, type Clock } from "./clock.ts";
 import { GavotteError } from "./errors.ts";
 import { Operations } from "./operations.ts";
 import { comparePositions } from "./journal.ts";
+import type { RunView } from "./fold.ts";
 import { globalKeys } from "./keys.ts";
 import {
   cancelRunRow,
@@ -192,6 +193,13 @@ export class Client {
       await pause(pauseMs, ends);
       pauseMs = Math.min(pauseMs * POLL_GROWTH, POLL_MS_MAX);
     }
+  }
+
+  /** A run's nodes with their times, as of what is archived. Throws GV_RUN_NOT_FOUND. */
+  async view(runId: string): Promise<RunView> {
+    const row = await this.#row(runId);
+    const ir = await this.irOf(row.irHash);
+    return foldRun(ir, await readJournal(this.db, runId));
   }
 
   /** All that is known of a run, as of what is archived. Throws GV_RUN_NOT_FOUND. */
