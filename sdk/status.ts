@@ -20,6 +20,54 @@ export function isTerminal(status: RunStatus): boolean {
   return TERMINAL.has(status);
 }
 
+/** A run in Redis: the status in its hash; `absent`: no hash, `suspect`: frozen until repaired. */
+export type HotRunStatus =
+  "absent" | "running" | "paused" | "finishing" | "completed" | "failed" | "cancelled" | "suspect";
+
+export type RunAction =
+  | "start"
+  | "pause"
+  | "resume"
+  | "settle"
+  | "complete"
+  | "drain"
+  | "fail"
+  | "finish"
+  | "time_out"
+  | "cancel"
+  | "intervene"
+  | "release"
+  | "redrive";
+
+/**
+ * What a run's status allows, and what becomes of it; an action that is missing for a status is
+ * refused, and changes nothing. The scripts obey it (status.test.ts tries every one of them).
+ *
+ * settle: a token that leaves others. complete, drain, fail: the last token without an output
+ * template, with one, and a failure that nobody handles. `suspect` is left by a repair alone, which
+ * is no script; a redrive needs a row that is FAILED besides.
+ */
+export const RUN_TRANSITIONS: {
+  readonly [action in RunAction]: { readonly [from in HotRunStatus]?: HotRunStatus };
+} = {
+  start: { absent: "running" },
+  pause: { running: "paused", paused: "paused" },
+  resume: { paused: "running" },
+  settle: { running: "running", paused: "paused" },
+  complete: { running: "completed", paused: "completed" },
+  drain: { running: "finishing", paused: "finishing" },
+  fail: { running: "failed", paused: "failed" },
+  finish: { finishing: "completed" },
+  time_out: { running: "failed", paused: "failed", finishing: "failed", suspect: "failed" },
+  cancel: {
+    ...{ running: "cancelled", paused: "cancelled", finishing: "cancelled", suspect: "cancelled" },
+    cancelled: "cancelled",
+  },
+  intervene: { running: "running", paused: "paused" },
+  release: { completed: "absent", failed: "absent", cancelled: "absent", absent: "absent" },
+  redrive: { absent: "running" },
+};
+
 /** Why an execution failed. `code` is one of 25 §Error, or the code that the handler threw. */
 export interface RunError {
   code: string;

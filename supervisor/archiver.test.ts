@@ -8,9 +8,11 @@ import {
 } from "../sdk/internal.ts";
 import {
   listDeadLetters,
+  markSuspects,
   readCursor,
   readJournal,
   readRun,
+  suspectRuns,
   type RunRow,
 } from "../sdk/postgres/index.ts";
 import { waitFor } from "../test/support/index.ts";
@@ -147,6 +149,20 @@ describe("archiver", () => {
     await stack.redis.xdel(queue, token?.entryId ?? "");
     await waitFor(async () => (await stack.redis.hget(keys.run(id), "e")) === "2");
     await work(stack, ir, "h-suspect", () => ({ op: "C", value: "2" }));
+    expect(await ended(id)).toMatchObject({ status: "COMPLETED", output: "2" });
+  });
+
+  it("finds a run whose repair was cut off, and repairs it", async () => {
+    const id = newId();
+    await startRuns(context, ir, "h-cut", [id]);
+    await waitFor(async () => (await readRun(stack.db, id))?.status === "RUNNING");
+    // As a supervisor that died after the commit and before the repair has left it.
+    await stack.redis.hset(keys.run(id), "s", "suspect");
+    await markSuspects(stack.db, [id]);
+    await restart();
+    await waitFor(async () => (await stack.redis.hget(keys.run(id), "e")) === "2");
+    await waitFor(async () => (await suspectRuns(stack.db, 0, 9)).length === 0);
+    await work(stack, ir, "h-cut", () => ({ op: "C", value: "2" }));
     expect(await ended(id)).toMatchObject({ status: "COMPLETED", output: "2" });
   });
 

@@ -23,6 +23,7 @@ import {
   insertBlobs,
   insertDeadLetters,
   insertSegments,
+  markSuspects,
   readCursor,
   whileDatabaseAway,
   type ApprovalChanges,
@@ -48,7 +49,7 @@ import { auditEntries } from "./fold-audit.ts";
 import { foldBlock, segmentsOf, type BlockFold } from "./fold-block.ts";
 import { Loop } from "./loop.ts";
 import { readRecord, type RawRecord } from "./records.ts";
-import { repairRuns } from "./rebuild.ts";
+import { repairRuns, repairSuspects } from "./rebuild.ts";
 import type { Releaser } from "./release.ts";
 import type { Starter } from "./starter.ts";
 
@@ -67,6 +68,8 @@ const LOAD_CHARS = 30_000;
 const CERTIFICATE_WAIT_MS = 50;
 /** Records kept in the stream behind the cursor. */
 const TAIL_RECORDS = 1000;
+/** Between two looks for runs whose repair was cut off. */
+const SUSPECTS_MS = 30_000;
 
 export interface ArchiverOptions {
   context: SupervisorContext;
@@ -96,6 +99,7 @@ export class Archiver extends Loop {
   readonly #finaliser: Finaliser;
   readonly #redis: Redis;
   #count = BLOCK_RECORDS_FIRST;
+  #sweepAtMs = 0;
   /** Blocks behind the cursor: where each began. */
   #tail: { seq: number; streamId: string }[] = [];
 
@@ -124,6 +128,7 @@ export class Archiver extends Loop {
       return CERTIFICATE_WAIT_MS;
     }
     try {
+      await this.#sweepSuspects();
       await this.#session(cursor, signal);
     } catch (error) {
       if (error instanceof ChainBreak) {
@@ -144,6 +149,7 @@ export class Archiver extends Loop {
       const block = await next;
       if (block === null) {
         await this.#compareTail(cursor);
+        await this.#sweepSuspects();
         next = this.#readAhead(cursor);
         continue;
       }
@@ -152,6 +158,16 @@ export class Archiver extends Loop {
       await this.#archive(cursor, block, signal);
       cursor = block.to;
       this.#trim(block);
+    }
+  }
+
+  /** Between two blocks, now and then: runs whose repair was cut off. */
+  async #sweepSuspects(): Promise<void> {
+    const { context, partition } = this.#options;
+    const now = context.clock.nowMs();
+    if (now >= this.#sweepAtMs) {
+      await repairSuspects(context, partition);
+      this.#sweepAtMs = now + SUSPECTS_MS;
     }
   }
 
@@ -302,6 +318,7 @@ export class Archiver extends Loop {
       await insertSegments(tx, segmentsOf(partition, fold));
       await redriveRuns(tx, redriven);
       await changeRuns(tx, done.changes);
+      await markSuspects(tx, fold.suspects);
       await insertBlobs(tx, blobs, context.clock.nowMs());
       await insertCompensations(tx, compensations);
       await insertDeadLetters(tx, letters);

@@ -26,9 +26,11 @@ import {
   type RunProfile,
 } from "../sdk/internal.ts";
 import {
+  clearSuspects,
   raiseRunEpochs,
   readJournals,
   runsById,
+  suspectRuns,
   unfinishedRuns,
   type ArchivedTransition,
   type RunRow,
@@ -82,7 +84,26 @@ export async function repairRuns(
     ended.map((row) => row.id),
   );
   const count = await rebuildRows(context, partition, open, new Profiles());
+  await clearSuspects(context.db, runIds);
   context.logger.warn({ partition, runs: count }, "runs repaired from the journal");
+}
+
+/**
+ * Repairs what is marked as suspect in Postgres: runs whose repair was cut off, by the death of
+ * whoever was at it or by Redis being away. Only for the one who archives the partition, and not
+ * while it archives: a repair must not race with another one of the same run.
+ */
+export async function repairSuspects(context: SupervisorContext, partition: number): Promise<void> {
+  const ids = await suspectRuns(context.db, partition, RUNS_BATCH);
+  const keys = partitionKeys(partition);
+  for (const id of ids) {
+    const status = await context.redis.hget(keys.run(id), "s");
+    if (status === "suspect" || status === null) {
+      await repairRuns(context, partition, [id]);
+    } else {
+      await clearSuspects(context.db, [id]); // it was repaired, but not marked so
+    }
+  }
 }
 
 async function rebuildRows(

@@ -266,6 +266,35 @@ export async function cancelRunRow(
   return (await db.query(CANCEL, [id, error, atMs])).length === 1;
 }
 
+const MARK_SUSPECTS = {
+  name: "runs_mark_suspects",
+  text: "UPDATE runs SET suspect = $2 WHERE id = ANY($1::text[])",
+};
+const SUSPECTS = {
+  name: "runs_suspects",
+  text: "SELECT id FROM runs WHERE partition = $1 AND suspect ORDER BY id LIMIT $2",
+};
+
+/** Marks runs in which a script failed half-way: they stand still until they are repaired. */
+export async function markSuspects(tx: Queryable, ids: readonly string[]): Promise<void> {
+  await (ids.length === 0 ? undefined : tx.query(MARK_SUSPECTS, [textArray(ids), true]));
+}
+
+/** Takes the mark off runs that are repaired. */
+export async function clearSuspects(db: Queryable, ids: readonly string[]): Promise<void> {
+  await (ids.length === 0 ? undefined : db.query(MARK_SUSPECTS, [textArray(ids), false]));
+}
+
+/** Ids of a partition's runs that are marked. */
+export async function suspectRuns(
+  db: Queryable,
+  partition: number,
+  limit: number,
+): Promise<string[]> {
+  const rows = await db.query<{ id: string }>(SUSPECTS, [partition, limit]);
+  return rows.map((row) => row.id);
+}
+
 const RAISE_EPOCHS = {
   name: "runs_raise_epochs",
   text: "UPDATE runs SET epoch = epoch + 1 WHERE id = ANY($1::text[])",
