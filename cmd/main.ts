@@ -11,6 +11,7 @@ import type { Context } from "./context.ts";
 import { EXIT, exitCodeOf, Interrupted, leave, onInterrupt } from "./exit.ts";
 import { Output } from "./output.ts";
 import { packageVersion } from "./version.ts";
+import { addHandCommands, addLetterCommands, addOperationCommands } from "./operation-commands.ts";
 import { addWaitCommands } from "./wait-commands.ts";
 
 const output = new Output(process);
@@ -99,10 +100,10 @@ function buildProgram(): Command {
     .exitOverride();
   addFileCommands(program);
   addRunCommands(program);
-  addOperationCommands(program);
-  addHandCommands(program);
+  addOperationCommands(program, SERVICES, define);
+  addHandCommands(program, SERVICES, define);
   addWaitCommands(program, SERVICES, define);
-  addLetterCommands(program);
+  addLetterCommands(program, SERVICES, define);
   addRoleCommands(program);
   return program;
 }
@@ -224,88 +225,6 @@ function addRunCommands(program: Command): void {
   define(program, "cancel <run>", "end a run", SERVICES, async (c, [run], flags) =>
     (await import("./commands/cancel.ts")).cancel(c, run ?? "", flags),
   ).option("--reason <text>", "kept with the run");
-}
-
-function addOperationCommands(program: Command): void {
-  const load = () => import("./commands/pause.ts");
-  const target = (command: Command): Command =>
-    command
-      .option("--workflow <name>", "all runs of a workflow, name or name@version")
-      .option("--queue <name>", "a queue: no worker reads it")
-      .option("--as <who>", "who does it; kept with the run")
-      .option("--reason <text>", "why; kept with the run");
-  target(
-    define(program, "pause [run]", "stop dispatching", SERVICES, async (c, [run], flags) =>
-      (await load()).pause(c, run, flags),
-    ),
-  );
-  target(
-    define(program, "resume [run]", "let what is paused go on", SERVICES, async (c, [run], flags) =>
-      (await load()).resume(c, run, flags),
-    ),
-  );
-  define(program, "pauses", "workflows and queues that are paused", SERVICES, async (c) =>
-    (await load()).pauses(c),
-  );
-}
-
-function addHandCommands(program: Command): void {
-  const node = program.command("node").description("settle a step of a live run by hand");
-  const load = () => import("./commands/node.ts");
-  const acts = {
-    complete: "end it with an output",
-    fail: "end it with an error",
-    skip: "go on as if it had not been reached",
-    retry: "try it again at once",
-  } as const;
-  for (const [action, about] of Object.entries(acts) as [keyof typeof acts, string][]) {
-    const usage = `${action} <run> <node>`;
-    const command = define(node, usage, about, SERVICES, async (c, [run, id], flags) =>
-      (await load()).settleNode(c, action, run ?? "", id ?? "", flags),
-    )
-      .option("--scope <scope>", "round of a loop, e.g. 4:2")
-      .option("--element <home>", "element of a map, e.g. 3:17")
-      .option("--as <who>", "who does it; kept in the audit")
-      .option("--reason <text>", "why; kept in the audit");
-    if (action === "complete") {
-      command.option("--output <json>", "JSON, @file, or - for standard input");
-    } else if (action === "fail") {
-      command.option("--code <code>", "the error's code", "FAILED_BY_HAND");
-    }
-  }
-  define(program, "redrive <run>", "let a failed run go on", SERVICES, async (c, [run], flags) =>
-    (await import("./commands/redrive.ts")).redrive(c, run ?? "", flags),
-  )
-    .option("--from <node...>", "also run these again and all behind them; NODE or NODE@SCOPE")
-    .option("--set <node=json...>", "give a node this output instead of running it")
-    .option("--node-input <node=json...>", "run a node again with this input")
-    .option("--input <json>", "the run's input from now on: JSON, @file, or -")
-    .option("--dry-run", "only say what would run again")
-    .option("--as <who>", "who does it; kept in the audit")
-    .option("--reason <text>", "why; kept in the audit");
-  define(program, "audit [run]", "what was done by hand", SERVICES, async (c, [run], flags) =>
-    (await load()).audit(c, run, flags),
-  ).option("--limit <n>", "how many", "20");
-}
-
-function addLetterCommands(program: Command): void {
-  const dlq = program.command("dlq").description("dead letters: what could not be done");
-  const load = () => import("./commands/dlq.ts");
-  define(dlq, "list", "list dead letters, newest first", SERVICES, async (c, _args, flags) =>
-    (await load()).list(c, flags),
-  )
-    .option("--state <state>", "open, retried, dropped or all", "open")
-    .option("--run <id>", "only those of a run")
-    .option("--limit <n>", "how many", "20");
-  define(dlq, "show <id>", "all about a letter", SERVICES, async (c, [id]) =>
-    (await load()).show(c, id ?? ""),
-  );
-  define(dlq, "retry <id>", "try it again", SERVICES, async (c, [id]) =>
-    (await load()).retry(c, id ?? ""),
-  );
-  define(dlq, "drop <id>", "mark it as dropped", SERVICES, async (c, [id]) =>
-    (await load()).drop(c, id ?? ""),
-  );
 }
 
 function addRoleCommands(program: Command): void {

@@ -21,6 +21,7 @@ const call = (function_name: string, params?: JsonObject): JsonObject => {
   const config = params === undefined ? { function_name } : { function_name, params };
   return { name: "one", nodes: [{ id: "a", type: "function", config }] };
 };
+const BY = { by: "ann" };
 const parked = call("nobody.has.this");
 
 describe("submit", () => {
@@ -120,29 +121,59 @@ describe("a dead letter", () => {
     await expect(client.submit(bad)).rejects.toMatchObject({ code: "GV_WORKFLOW_NOT_FOUND" });
     const [letter] = await client.deadLetters({ state: "open", limit: 1 });
     const id = letter?.id ?? "";
-    await expect(client.retryDeadLetter(id)).rejects.toMatchObject({
+    await expect(client.letters.retry(id, BY)).rejects.toMatchObject({
       code: "GV_WORKFLOW_NOT_FOUND",
     });
     await client.submit({ workflow: { ...call("builtin.echo"), name: "later" } });
-    const { runId, kind } = await client.retryDeadLetter(id);
+    const { runId, kind } = await client.letters.retry(id, BY);
     expect(kind).toBe("submission");
-    expect((await client.wait(runId, { timeoutMs: 20_000 })).output).toBe('{"n":1}');
-    expect(await client.deadLetter(id)).toMatchObject({ state: "retried" });
-    await expect(client.dropDeadLetter(id)).rejects.toMatchObject({
+    expect((await client.wait(runId ?? "", { timeoutMs: 20_000 })).output).toBe('{"n":1}');
+    expect(await client.deadLetter(id)).toMatchObject({
+      ...{ state: "retried", outcome: `submitted again as run ${runId}` },
+    });
+    await expect(client.letters.drop(id, BY)).rejects.toMatchObject({
       code: "GV_DEAD_LETTER_NOT_FOUND",
     });
   });
 
-  it("of a step becomes a new run of the same workflow and input", async () => {
+  it("of a step is retried in its run, with another input if one is given", async () => {
     const workflow = call("builtin.fail", { code: "BAD_LUCK" });
     const first = await client.submit({ workflow, input: { n: 2 } });
     expect((await client.wait(first, { timeoutMs: 20_000 })).status).toBe("FAILED");
-    const letters = await client.deadLetters({ runId: first, limit: 10 });
-    expect(letters).toMatchObject([{ kind: "token", node: "a", attempts: 1 }]);
-    const { runId, kind } = await client.retryDeadLetter(letters[0]?.id ?? "");
-    expect([kind, runId === first]).toEqual(["token", false]);
-    const again = await client.wait(runId, { timeoutMs: 20_000 });
-    expect(again).toMatchObject({ input: '{"n":2}', status: "FAILED" });
+    const [letter] = await client.deadLetters({ runId: first, limit: 10 });
+    expect(letter).toMatchObject({ kind: "token", node: "a", attempts: 1, state: "open" });
+    const edit = { input: { n: 3 } };
+    const settled = await client.letters.retry(letter?.id ?? "", BY, edit);
+    expect(settled).toMatchObject({ runId: first, outcome: "run again in attempt 2 of its run" });
+    expect(await client.wait(first, { timeoutMs: 20_000 })).toMatchObject({
+      ...{ status: "FAILED", attempt: 2 },
+    });
+    const [again, before] = await client.deadLetters({ runId: first, limit: 10 });
+    expect(again).toMatchObject({ state: "open" });
+    expect(before).toMatchObject({ id: letter?.id, state: "retried", outcome: settled.outcome });
+  });
+
+  it("is found by workflow, node and code; all that fit are retried or dropped", async () => {
+    const workflow = { ...call("builtin.fail", { code: "BULK" }), name: "bulk" };
+    const runs = await Promise.all([1, 2, 3].map(() => client.submit({ workflow })));
+    for (const run of runs) {
+      await client.wait(run, { timeoutMs: 20_000 });
+    }
+    const fits = { workflow: "bulk", node: "a", code: "BULK", limit: 10 };
+    const open = { ...fits, state: "open" } as const;
+    expect(await client.deadLetters(open)).toHaveLength(3);
+    expect(await client.deadLetters({ ...open, code: "OTHER" })).toEqual([]);
+    expect(await client.deadLetters({ ...open, workflow: "other" })).toEqual([]);
+    const retried = await client.letters.retryAll({ ...fits, limit: 2 }, BY);
+    expect(retried.map(({ error }) => error)).toEqual([undefined, undefined]);
+    for (const run of runs) {
+      await client.wait(run, { timeoutMs: 20_000 });
+    }
+    expect(await client.deadLetters({ ...fits, state: "retried" })).toHaveLength(2);
+    expect(await client.letters.dropAll(fits, { by: "ann", why: "old" })).toHaveLength(3);
+    expect(await client.deadLetters(open)).toEqual([]);
+    const [dropped] = await client.deadLetters({ ...fits, state: "dropped" });
+    expect(dropped).toMatchObject({ outcome: "dropped by ann: old" });
   });
 
   it("that nobody knows is told as such", async () => {

@@ -27,6 +27,7 @@ import {
 import { Submitter, type SubmissionRequest } from "./client-submit.ts";
 import { systemClock, type Clock } from "./clock.ts";
 import { GavotteError } from "./errors.ts";
+import { DeadLetters } from "./dead-letters.ts";
 import { Operations } from "./operations.ts";
 import { comparePositions } from "./journal.ts";
 import type { RunView } from "./fold.ts";
@@ -38,15 +39,13 @@ import {
   definitionsByHash,
   listDeadLetters,
   listRuns,
-  readDeadLetter,
   readJournal,
   readRun,
-  settleDeadLetter,
   type ApprovalState,
   type ArchivedTransition,
   type Database,
   type DeadLetter,
-  type DeadLetterState,
+  type DeadLetterFilter,
   type PostgresTarget,
   type RunFilter,
   type RunRow,
@@ -81,11 +80,6 @@ export interface FollowOptions extends WaitOptions {
   after?: string;
 }
 
-export interface RetriedLetter {
-  runId: string;
-  kind: DeadLetter["kind"];
-}
-
 const SUBMIT_TIMEOUT_MS = 10_000;
 const CONNECT_TIMEOUT_MS = 5000;
 /** Children named in one report; `runs --parent` has them all. */
@@ -108,6 +102,8 @@ export class Client {
   readonly db: Database;
   /** What can be done to runs, workflows and queues that are under way. */
   readonly operations: Operations;
+  /** What is done about dead letters. */
+  readonly letters: DeadLetters;
   readonly #ownsDb: boolean;
   readonly #clock: Clock;
   readonly #submitter: Submitter;
@@ -134,6 +130,8 @@ export class Client {
       irOf,
       pause: (ms) => pause(ms),
     };
+    const submit = (request: SubmissionRequest): Promise<string> => this.submit(request);
+    this.letters = new DeadLetters({ db, clock: this.#clock, submit, operations: this.operations });
     this.#submitter = new Submitter({
       commands,
       openReader: () => openRedis(redisUrl, "client:replies", submitTimeoutMs),
@@ -286,44 +284,13 @@ export class Client {
   }
 
   /** Dead letters, newest first. */
-  deadLetters(filter: {
-    state?: DeadLetterState;
-    runId?: string;
-    limit: number;
-  }): Promise<DeadLetter[]> {
+  deadLetters(filter: DeadLetterFilter): Promise<DeadLetter[]> {
     return listDeadLetters(this.db, filter);
   }
 
   /** One letter. Throws GV_DEAD_LETTER_NOT_FOUND. */
-  async deadLetter(id: string): Promise<DeadLetter> {
-    const letter = await readDeadLetter(this.db, id);
-    if (letter === null) {
-      const message = `there is no dead letter ${id}; "gavotte dlq list" shows those there are`;
-      throw new GavotteError("GV_DEAD_LETTER_NOT_FOUND", message);
-    }
-    return letter;
-  }
-
-  /**
-   * Tries a letter again and marks it: a submission is submitted again; for a token a new run of
-   * the same workflow with the same input is made, because the run it belonged to has gone on.
-   * The letter's id is the idempotency key: repeated, it is the same new run.
-   */
-  async retryDeadLetter(id: string): Promise<RetriedLetter> {
-    const letter = await this.deadLetter(id);
-    assertOpen(letter);
-    const request =
-      letter.kind === "submission" ? againOf(letter) : await this.#runAgain(letter.runId ?? "");
-    const idempotency_key = request.idempotency_key ?? `dead-letter:${id}`;
-    const runId = await this.submit({ ...request, idempotency_key });
-    await settleDeadLetter(this.db, id, "retried");
-    return { runId, kind: letter.kind };
-  }
-
-  /** Marks a letter as dropped. Throws GV_DEAD_LETTER_NOT_FOUND. */
-  async dropDeadLetter(id: string): Promise<void> {
-    assertOpen(await this.deadLetter(id));
-    await settleDeadLetter(this.db, id, "dropped");
+  deadLetter(id: string): Promise<DeadLetter> {
+    return this.letters.read(id);
   }
 
   /**
@@ -379,11 +346,6 @@ export class Client {
     }
     return row;
   }
-
-  async #runAgain(runId: string): Promise<SubmissionRequest> {
-    const { irHash, input, tenant, priority } = await this.#row(runId);
-    return { hash: irHash, input: JSON.parse(input) as Json, tenant, priority };
-  }
 }
 
 /** Opens a connection, with an end to the waiting. Throws GV_REDIS_UNAVAILABLE. */
@@ -403,25 +365,6 @@ export async function openRedis(url: string, name: string, timeoutMs: number): P
   }
   redis.off("error", heard);
   return redis;
-}
-
-/** The submission of a letter, as it came. Throws GV_BAD_SUBMISSION if it cannot be sent again. */
-function againOf(letter: DeadLetter): SubmissionRequest {
-  try {
-    const payload = JSON.parse(letter.payload ?? "") as SubmissionRequest & { reply_to?: string };
-    const { reply_to: _, run_id: __, ...request } = payload;
-    return request;
-  } catch (cause) {
-    const message = `dead letter ${letter.id} is no JSON and can never be accepted; drop it`;
-    throw new GavotteError("GV_BAD_SUBMISSION", message, { cause });
-  }
-}
-
-function assertOpen(letter: DeadLetter): void {
-  if (letter.state !== "open") {
-    const message = `dead letter ${letter.id} is ${letter.state} already`;
-    throw new GavotteError("GV_DEAD_LETTER_NOT_FOUND", message);
-  }
 }
 
 function notFound(runId: string): GavotteError {

@@ -28,7 +28,9 @@ export {
   type FollowOptions,
   type WaitOptions,
 } from "./client.ts";
-export type { RetriedLetter } from "./client.ts";
+export type { SettledLetter } from "./dead-letters.ts";
+export type { NodeOrder } from "./operations.ts";
+export type { RedriveWish } from "./redrive.ts";
 export type { NodeReport, RunReport, RunSummary, WaitReport } from "./client-report.ts";
 export type { Approval, CallbackReceipt, DecisionReceipt, SignalReceipt } from "./client-waits.ts";
 export type { SubmissionProblem, SubmissionRequest } from "./client-submit.ts";

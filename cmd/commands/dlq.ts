@@ -1,11 +1,16 @@
 /** `gavotte dlq …`: tokens and submissions that could not be done, and what to do about them. */
-import type { RunError } from "../../sdk/internal.ts";
+import type { Client } from "../../sdk/client.ts";
+import type { BulkFilter, SettledLetter } from "../../sdk/dead-letters.ts";
+import { GavotteError } from "../../sdk/errors.ts";
+import { systemClock, type RunError } from "../../sdk/internal.ts";
 import { errorIn } from "../../sdk/client-report.ts";
 import type { DeadLetter } from "../../sdk/postgres/index.ts";
 import type { Context } from "../context.ts";
 import { EXIT } from "../exit.ts";
+import { readInput } from "../read-input.ts";
 import { readChoice, readLimit } from "../read-option.ts";
 import { withClient } from "../with-client.ts";
+import { noteOf } from "./pause.ts";
 
 const STATES = ["open", "retried", "dropped", "all"] as const;
 
@@ -19,20 +24,26 @@ interface Shown {
   attempts: number | null;
   error: RunError | null;
   created_at: string;
+  /** What became of it. */
+  outcome: string | null;
+}
+
+export interface LetterFlags {
+  run?: string;
+  workflow?: string;
+  node?: string;
+  code?: string;
+  olderThan?: string;
+  limit?: string;
 }
 
 /** Letters, newest first. */
 export async function list(
   context: Context,
-  flags: { state?: string; run?: string; limit?: string },
+  flags: LetterFlags & { state?: string },
 ): Promise<number> {
-  const limit = readLimit(flags.limit);
   const state = readChoice("--state", flags.state ?? "open", STATES);
-  const filter = {
-    limit,
-    ...(state === "all" ? {} : { state }),
-    ...(flags.run === undefined ? {} : { runId: flags.run }),
-  };
+  const filter = { ...filterOf(flags), ...(state === "all" ? {} : { state }) };
   return withClient(context, async (client) => {
     const letters = (await client.deadLetters(filter)).map(shown);
     const rows = letters.map((letter) => {
@@ -63,33 +74,97 @@ export async function show(context: Context, id: string): Promise<number> {
   });
 }
 
-/** Tries a letter again, as Client.retryDeadLetter says. */
-export async function retry(context: Context, id: string): Promise<number> {
+export interface SettleFlags extends LetterFlags {
+  all?: boolean;
+  input?: string;
+  as?: string;
+  reason?: string;
+}
+
+/** Tries a letter again, or all that fit, as DeadLetters says. */
+export async function retry(
+  context: Context,
+  id: string | undefined,
+  flags: SettleFlags,
+): Promise<number> {
+  const isBulk = assertTarget(id, flags);
+  const edit = flags.input === undefined ? {} : { input: await readInput(context, flags.input) };
+  return settle(context, ({ letters }) =>
+    isBulk
+      ? letters.retryAll(filterOf(flags), noteOf(flags))
+      : letters.retry(id ?? "", noteOf(flags), edit).then((one) => [one]),
+  );
+}
+
+/** Marks a letter, or all that fit, as dropped. */
+export async function drop(
+  context: Context,
+  id: string | undefined,
+  flags: SettleFlags,
+): Promise<number> {
+  const isBulk = assertTarget(id, flags);
+  return settle(context, ({ letters }) =>
+    isBulk
+      ? letters.dropAll(filterOf(flags), noteOf(flags))
+      : letters.drop(id ?? "", noteOf(flags)).then((one) => [one]),
+  );
+}
+
+async function settle(
+  context: Context,
+  work: (client: Client) => Promise<SettledLetter[]>,
+): Promise<number> {
   return withClient(context, async (client) => {
-    const { runId, kind } = await client.retryDeadLetter(id);
-    context.output.note(
-      kind === "token"
-        ? "its run has gone on without it, so this is a new run of the same workflow and input"
-        : "submitted again",
-    );
-    context.output.line(runId);
-    context.output.document({ dead_letter: id, kind, run_id: runId });
-    return EXIT.done;
+    const settled = await work(client);
+    for (const { id, outcome, error } of settled) {
+      context.output.line(`${id} ${outcome}`);
+      if (error !== undefined) {
+        context.output.note(`${id}: ${error.code}: ${error.message}`);
+      }
+    }
+    const shownLetters = settled.map(({ runId: run_id, ...letter }) => ({ ...letter, run_id }));
+    context.output.document({ dead_letters: shownLetters });
+    return settled.some(({ error }) => error !== undefined) ? EXIT.failed : EXIT.done;
   });
 }
 
-/** Marks a letter as dropped. */
-export async function drop(context: Context, id: string): Promise<number> {
-  return withClient(context, async (client) => {
-    await client.dropDeadLetter(id);
-    context.output.line(`${id} dropped`);
-    context.output.document({ dead_letter: id, state: "dropped" });
-    return EXIT.done;
-  });
+/** Whether all that fit are meant. Throws GV_BAD_INPUT unless either they or one letter are named. */
+function assertTarget(id: string | undefined, flags: SettleFlags): boolean {
+  const { all, run, workflow, node, code, olderThan } = flags;
+  const isBulk = all === true || [run, workflow, node, code, olderThan].some(Boolean);
+  if (isBulk === (id !== undefined)) {
+    const message =
+      "name one letter, or which: --all, --run, --workflow, --node, --code, --older-than";
+    throw new GavotteError("GV_BAD_INPUT", message);
+  }
+  if (isBulk && flags.input !== undefined) {
+    throw new GavotteError("GV_BAD_INPUT", "--input is the input of one letter: name it");
+  }
+  return isBulk;
+}
+
+const UNITS_MS: { [unit: string]: number } = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+function filterOf(flags: LetterFlags): BulkFilter {
+  const { run, workflow, node, code, olderThan } = flags;
+  const age = /^(\d+)([smhd])$/.exec(olderThan ?? "0s");
+  if (age === null) {
+    const message = `--older-than takes a number and s, m, h or d, like 2h, not "${olderThan}"`;
+    throw new GavotteError("GV_BAD_INPUT", message);
+  }
+  const ageMs = Number(age[1]) * (UNITS_MS[age[2] ?? "s"] ?? 0);
+  return {
+    limit: readLimit(flags.limit),
+    ...(run !== undefined && { runId: run }),
+    ...(workflow !== undefined && { workflow }),
+    ...(node !== undefined && { node }),
+    ...(code !== undefined && { code }),
+    ...(olderThan !== undefined && { beforeMs: systemClock.nowMs() - ageMs }),
+  };
 }
 
 function shown(letter: DeadLetter): Shown {
-  const { id, kind, state, runId: run_id, node, scope, attempts, createdAtMs } = letter;
+  const { id, kind, state, runId: run_id, node, scope, attempts, createdAtMs, outcome } = letter;
   const created_at = new Date(createdAtMs).toISOString();
   return {
     id,
@@ -101,5 +176,6 @@ function shown(letter: DeadLetter): Shown {
     attempts,
     error: errorIn(letter.error),
     created_at,
+    outcome,
   };
 }

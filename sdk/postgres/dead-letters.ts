@@ -21,11 +21,25 @@ export type DeadLetterState = "open" | "retried" | "dropped";
 
 export interface DeadLetter extends NewDeadLetter {
   state: DeadLetterState;
+  /** What became of it, and when; null while it is open. */
+  outcome: string | null;
+  settledAtMs: number | null;
+}
+
+export interface DeadLetterFilter {
+  state?: DeadLetterState;
+  runId?: string;
+  workflow?: string;
+  node?: string;
+  /** Of its error. */
+  code?: string;
+  beforeMs?: number;
+  limit: number;
 }
 
 type Row = DeadLetter & { [column: string]: unknown };
 const COLUMNS = `id, kind, run_id AS "runId", node, scope, attempts, error, payload, state,
-  created_at_ms AS "createdAtMs"`;
+  created_at_ms AS "createdAtMs", outcome, settled_at_ms AS "settledAtMs"`;
 const INSERT = {
   name: "dead_letters_insert",
   text: `INSERT INTO dead_letters (id, kind, run_id, node, scope, attempts, error, payload,
@@ -36,8 +50,12 @@ const INSERT = {
 };
 const LIST = {
   name: "dead_letters_list",
-  text: `SELECT ${COLUMNS} FROM dead_letters WHERE ($1::text IS NULL OR state = $1)
+  text: `SELECT ${COLUMNS} FROM dead_letters d WHERE ($1::text IS NULL OR state = $1)
       AND ($2::text IS NULL OR run_id = $2) AND ($3::bigint IS NULL OR created_at_ms < $3)
+      AND ($5::text IS NULL OR node = $5)
+      AND ($6::text IS NULL OR gv_json(error) ->> 'code' = $6)
+      AND ($7::text IS NULL OR
+        EXISTS (SELECT 1 FROM runs r WHERE r.id = d.run_id AND r.workflow = $7))
     ORDER BY created_at_ms DESC, id DESC LIMIT $4`,
 };
 const READ = {
@@ -46,7 +64,8 @@ const READ = {
 };
 const SETTLE = {
   name: "dead_letters_settle",
-  text: "UPDATE dead_letters SET state = $2 WHERE id = $1 AND state = 'open' RETURNING id",
+  text: `UPDATE dead_letters SET state = $2, outcome = $3, settled_at_ms = $4
+    WHERE id = $1 AND state = 'open' RETURNING id`,
 };
 
 /** Adds letters; those already there stay as they are. */
@@ -72,10 +91,11 @@ export async function insertDeadLetters(
 /** Letters, newest first. */
 export async function listDeadLetters(
   db: Queryable,
-  filter: { state?: DeadLetterState; runId?: string; beforeMs?: number; limit: number },
+  filter: DeadLetterFilter,
 ): Promise<DeadLetter[]> {
   const { state = null, runId = null, beforeMs = null, limit } = filter;
-  return db.query<Row>(LIST, [state, runId, beforeMs, limit]);
+  const { node = null, code = null, workflow = null } = filter;
+  return db.query<Row>(LIST, [state, runId, beforeMs, limit, node, code, workflow]);
 }
 
 /** One letter, null if there is none. */
@@ -83,11 +103,13 @@ export async function readDeadLetter(db: Queryable, id: string): Promise<DeadLet
   return (await db.query<Row>(READ, [id]))[0] ?? null;
 }
 
-/** Marks an open letter as retried or dropped; false if it is not open. */
+/** Marks an open letter as retried or dropped, and why; false if it is not open. */
 export async function settleDeadLetter(
   db: Queryable,
   id: string,
   state: "retried" | "dropped",
+  outcome: string,
+  atMs: number,
 ): Promise<boolean> {
-  return (await db.query(SETTLE, [id, state])).length === 1;
+  return (await db.query(SETTLE, [id, state, outcome, atMs])).length === 1;
 }

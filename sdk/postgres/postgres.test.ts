@@ -169,8 +169,8 @@ describe.each(Object.entries(servers))("on %s", (_, open) => {
     await insertDeadLetters(db, [{ ...letter, kind: "submission" }]);
     await insertDeadLetters(db, [{ ...letter, kind: "submission" }]);
     expect(await listDeadLetters(db, { state: "open", limit: 9 })).toHaveLength(1);
-    expect(await settleDeadLetter(db, "l1", "dropped")).toBe(true);
-    expect(await settleDeadLetter(db, "l1", "retried")).toBe(false);
+    expect(await settleDeadLetter(db, "l1", "dropped", "by ann", 7)).toBe(true);
+    expect(await settleDeadLetter(db, "l1", "retried", "", 8)).toBe(false);
   });
 
   it("forgets workers that were not heard of", async () => {
