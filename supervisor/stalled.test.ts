@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { GROUP, partitionKeys, type Service } from "../sdk/internal.ts";
-import { readRun } from "../sdk/postgres/index.ts";
+import { GROUP, parseEntry, partitionKeys, signalRun, type Service } from "../sdk/internal.ts";
+import { readJournal, readRun } from "../sdk/postgres/index.ts";
 import { waitFor } from "../test/support/index.ts";
-import type { SupervisorContext } from "./context.ts";
+import { scriptsOf, type SupervisorContext } from "./context.ts";
 import { explainRun, type Reason } from "./explain.ts";
 import { createPartition } from "./partition.ts";
 import { Reaper } from "./reaper.ts";
@@ -87,6 +87,34 @@ describe("stalled watch", () => {
     expect(await explain("run-4")).toMatchObject([{ kind: "queued" }]);
     expect(await work(stack, ir, "h-ab")).toBeGreaterThanOrEqual(2);
     await waitFor(async () => (await readRun(stack.db, "run-4"))?.status === "COMPLETED");
+  });
+
+  it("puts back a token that was answered together with its answer", async () => {
+    const waiting = chainIr(["w"]);
+    Object.assign(waiting.nodes[0] as object, { type: "wait", config: { signal: "go" } });
+    await startRuns(context, waiting, "h-w", ["run-w"]);
+    const wait = { kind: "signal", signal: "go", token: "run-w.0-secret-0" } as const;
+    await work(stack, waiting, "h-w", () => ({ op: "W", value: "", extra: "", wait }));
+    const scripts = scriptsOf(context, 0);
+    await signalRun(scripts, { runId: "run-w", id: "s1", name: "go", data: 7 });
+    const own = keys.queue("fn:work", "normal");
+    const entries = await stack.redis.xrange(own, "-", "+");
+    const [lost] = entries.find(([, fields]) => fields[1]?.startsWith("run-w")) ?? [];
+    await stack.redis.xdel(own, lost as string);
+    await waitFor(async () => {
+      const journal = await readJournal(stack.db, "run-w");
+      return journal.some(({ transition }) => transition.e === "node.resumed");
+    });
+    clock.offsetMs = 600_000;
+    await new StalledWatch(context).look(new AbortController().signal);
+    clock.offsetMs = 0;
+    const streams = [own, keys.entryQueue("fn:work", "normal")];
+    const back = (await Promise.all(streams.map((key) => stack.redis.xrange(key, "-", "+"))))
+      .flat()
+      .map(([id, fields]) => parseEntry(own, id, fields))
+      .find((token) => token?.runId === "run-w");
+    expect(back).toMatchObject({ kind: "answered", attempt: 1 });
+    expect(JSON.parse(back?.answer ?? "null")).toMatchObject({ kind: "signal", data: 7 });
   });
 
   it("puts back a token whose entry is nowhere", async () => {

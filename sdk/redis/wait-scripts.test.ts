@@ -410,6 +410,15 @@ describe("decisions", () => {
 });
 
 describe("what a parked run costs", () => {
+  it("no worker: its entry is acknowledged and gone, whoever held it", async () => {
+    const run = await started();
+    const token = await run.take("a");
+    await park(run, token);
+    expect(await p.redis.xlen(token.queueKey)).toBe(0);
+    const [pending] = await p.redis.xpending(token.queueKey, "workers");
+    expect(pending).toBe(0);
+  });
+
   it("the keys of a run that waits take less than 1.5 KB", async () => {
     const run = await started();
     await park(run, await run.take("a"), {}, 3_600_000);
