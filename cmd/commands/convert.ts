@@ -43,8 +43,10 @@ export async function convert(
   if (again.hash !== result.hash) {
     throw new Error(`${path}: the converted file would be another workflow`);
   }
-  const losses = [...result.diagnostics.filter(isLoss), ...written.losses];
-  const diagnostics = [...result.diagnostics, ...written.losses];
+  const diagnostics = [...result.diagnostics, ...written.losses].toSorted(
+    (a, b) => a.line - b.line || a.column - b.column,
+  );
+  const losses = diagnostics.filter(isLoss);
   await tellDiagnostics(context, { ...read, result: { ...result, diagnostics } });
   if (options.out === undefined) output.line(written.text.trimEnd());
   else await save(context, options.out, written.text);

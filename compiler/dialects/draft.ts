@@ -41,7 +41,13 @@ export class Draft {
 
   /** Set a key and where it comes from. */
   set(part: JsonObject, key: string, value: Json, pointer: string): void {
-    part[key] = value;
+    // A key such as `__proto__` is data and must not reach a setter.
+    Object.defineProperty(part, key, {
+      value,
+      enumerable: true,
+      writable: true,
+      configurable: true,
+    });
     this.key(part, key, pointer);
   }
 

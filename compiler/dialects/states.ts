@@ -223,17 +223,24 @@ function checkReached(
     const message = `the run begins at \`${initial}\`, but there is no such state`;
     return reportAt(context, "GV2001", `/${said}`, message);
   }
+  if (hasOwnPaths(states)) return;
+  const leads = new Map<string, string[]>();
+  for (const { from, to } of edges) {
+    const known = leads.get(from);
+    if (known) known.push(to);
+    else leads.set(from, [to]);
+  }
   const reached = new Set([initial]);
   const open = [initial];
   for (let at = open.pop(); at !== undefined; at = open.pop()) {
-    for (const edge of edges) {
-      if (edge.from !== at || reached.has(edge.to)) continue;
-      reached.add(edge.to);
-      open.push(edge.to);
+    for (const to of leads.get(at) ?? []) {
+      if (reached.has(to)) continue;
+      reached.add(to);
+      open.push(to);
     }
   }
   for (const { id, pointer, item } of states) {
-    if (typeof id !== "string" || reached.has(id) || hasOwnPaths(states)) continue;
+    if (typeof id !== "string" || reached.has(id)) continue;
     const at = own(item, "id") === undefined ? `${pointer}/name` : `${pointer}/id`;
     const message = `\`${id}\` cannot be reached: no state leads to it from \`${initial}\``;
     reportAt(context, "GV2005", at, message);

@@ -6,6 +6,7 @@
  * no loop at all.
  */
 import { cyclicParts } from "../../cycles.ts";
+import { LOOP_DEPTH_MAX } from "../../limits.ts";
 
 export interface Cycle {
   head: string;
@@ -18,6 +19,8 @@ export interface Found {
   cycles: Cycle[];
   /** Cycles that can be entered at several states, which are named. */
   tangles: { states: string[]; entries: string[] }[];
+  /** The head of a cycle in too many others, which was not looked into. */
+  tooDeep: string | undefined;
 }
 
 /** The cycles of the states that `successors` tells; `start` is where the machine begins. */
@@ -26,7 +29,7 @@ export function findCycles(
   successors: (name: string) => readonly string[],
   start: string,
 ): Found {
-  const found: Found = { cycles: [], tangles: [] };
+  const found: Found = { cycles: [], tangles: [], tooDeep: undefined };
   search(names, successors, start, null, found);
   return found;
 }
@@ -51,8 +54,15 @@ function search(
     }
     const cycle: Cycle = { head, states, parent };
     found.cycles.push(cycle);
-    search([...states], successors, head, cycle, found);
+    if (depthOf(cycle) > LOOP_DEPTH_MAX) found.tooDeep = head;
+    else search([...states], successors, head, cycle, found);
   }
+}
+
+function depthOf(cycle: Cycle): number {
+  let depth = 0;
+  for (let at: Cycle | null = cycle; at; at = at.parent) depth++;
+  return depth;
 }
 
 /** States of a part that are reached from outside of it. */

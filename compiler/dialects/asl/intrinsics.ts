@@ -80,10 +80,14 @@ export function expressionToCel(text: string, scope: Scope): string {
   return cel;
 }
 
+/** Calls in one expression, which bounds how deep they are in one another. */
+const CALLS_MAX = 100;
+
 class Reader {
   readonly #text: string;
   readonly #scope: Scope;
   #at = 0;
+  #calls = 0;
 
   constructor(text: string, scope: Scope) {
     this.#text = text;
@@ -113,13 +117,14 @@ class Reader {
     const name = this.#match(/States\.[A-Za-z0-9]+/y);
     if (name) return { cel: this.#readCall(name[0]) };
     const path = this.#match(
-      /\$\$?(?:\[(?:'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|[^\]])*\]|[^,()\s[])*/y,
+      /\$\$?(?:\[(?:'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|[^\]'"])*\]|[^,()\s[])*/y,
     );
     if (path) return { cel: pathToCel(path[0], this.#scope) };
     return this.#fail();
   }
 
   #readCall(name: string): string {
+    if (++this.#calls > CALLS_MAX) throw new PathProblem("too many calls in one expression");
     const intrinsic = Object.hasOwn(INTRINSICS, name) ? INTRINSICS[name] : undefined;
     if (!intrinsic) throw new PathProblem(`there is no intrinsic function ${name}`);
     this.#skipBlanks();

@@ -7,6 +7,7 @@
  * round if the way back was taken, and a node behind it leads on by the marker that was reached.
  */
 import { own } from "../../document.ts";
+import { LOOP_DEPTH_MAX } from "../../limits.ts";
 import type { JsonObject } from "../../document.ts";
 import { joinPointer } from "../../source-map.ts";
 import { reportAt } from "../front-end.ts";
@@ -98,7 +99,11 @@ class Machine {
       if (!source) return [];
       return readTargets(source.state, source.pointer).map(({ target }) => target);
     };
-    const { cycles, tangles } = findCycles(names, successors, this.#start);
+    const { cycles, tangles, tooDeep } = findCycles(names, successors, this.#start);
+    if (tooDeep !== undefined) {
+      const message = `more than ${LOOP_DEPTH_MAX} cycles inside one another`;
+      reportAt(this.scope.context, "GV2017", this.#pointerOf(tooDeep), message);
+    }
     for (const { states, entries } of tangles) {
       const shown = entries.map((name) => `\`${name}\``).join(" and ");
       const message = `the cycle of ${states.join(", ")} is entered at ${shown}: a loop has one entry`;

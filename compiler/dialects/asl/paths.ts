@@ -44,10 +44,16 @@ export interface Scope {
   place: ContextPlace;
 }
 
+/** What is longer would be refused as CEL. */
+const PATH_LENGTH_MAX = 4096;
+
 const END = 9_007_199_254_740_991;
 
 /** The steps of a path behind its `$`. Throws PathProblem. */
 export function parsePath(path: string): Step[] {
+  if (path.length > PATH_LENGTH_MAX) {
+    throw new PathProblem(`a path has ${PATH_LENGTH_MAX} characters at most`);
+  }
   const steps: Step[] = [];
   let rest = path;
   while (rest !== "") {

@@ -111,7 +111,7 @@ function checkTargets(
   states: ReadonlyMap<string, StateSource>,
   context: FrontContext,
 ): void {
-  const names = Object.keys(asObject(own(source, "States")) ?? {});
+  const names = new Set(Object.keys(asObject(own(source, "States")) ?? {}));
   const start = own(source, "StartAt");
   const report = (target: string, at: string): void => {
     const message = `there is no state \`${target}\``;
@@ -121,7 +121,7 @@ function checkTargets(
   if (typeof start !== "string") {
     return reportAt(context, "GV1012", pointer, "`StartAt` is missing: it names the first state");
   }
-  if (!names.includes(start)) return report(start, joinPointer(pointer, "StartAt"));
+  if (!names.has(start)) return report(start, joinPointer(pointer, "StartAt"));
   const reached = new Set([start]);
   const open = [start];
   for (let name = open.pop(); name !== undefined; name = open.pop()) {
@@ -134,7 +134,7 @@ function checkTargets(
   }
   for (const { name, state, pointer: at } of states.values()) {
     for (const { target, pointer: place } of readTargets(state, at)) {
-      if (!names.includes(target)) report(target, place);
+      if (!names.has(target)) report(target, place);
     }
     if (reached.has(name)) continue;
     const message = `\`${name}\` cannot be reached: no state leads to it from \`${start}\``;
