@@ -41,7 +41,8 @@ export function endText(runId: string, view: RunView, position: string): string 
 /**
  * Applies a transition to the view and returns what to send: one update per node that it changed,
  * derived changes (a node became ready, nodes were skipped) included, all with its position; an
- * update of the run if it changed no node; `end` after the run's end.
+ * update of the run if it changed no node; `end` after the run's end. What happens inside a map shows
+ * as that node's `elements`.
  */
 export function advance(
   runId: string,
@@ -51,6 +52,9 @@ export function advance(
   position: string,
 ): FeedMessage[] {
   const changed = view.apply(t, tMs);
+  if (t.m !== undefined || (t.e === "map.element" && changed.length === 0)) {
+    return [];
+  }
   const common = {
     type: "status_update",
     run_id: runId,
@@ -63,9 +67,12 @@ export function advance(
   };
   const subject = t.n === undefined ? null : (view.ir.nodes[t.n]?.id ?? null);
   const messages: FeedMessage[] = changed.map((id) => {
-    const { status, attempts } = view.nodes[id] as RunView["nodes"][string];
+    const { status, attempts, elements } = view.nodes[id] as RunView["nodes"][string];
     const isSubject = id === subject;
-    const update = { ...common, node: id, scope: t.s ?? "", attempt: attempts, status };
+    const update = {
+      ...{ ...common, node: id, scope: t.s ?? "", attempt: attempts, status },
+      ...(elements === undefined ? {} : { elements }),
+    };
     const text = JSON.stringify(update);
     const hasOutput = isSubject && t.o !== undefined;
     const withOutput = hasOutput ? JSON.stringify({ ...update, output: t.o }) : text;

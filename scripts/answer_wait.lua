@@ -34,6 +34,7 @@ COST      O(answers to the wait)
 --- @include "token"
 --- @include "waiters"
 --- @include "held"
+--- @include "unit"
 --- @include "resume"
 local ev, meta, timers, run, unit, signals, queue = unpack(KEYS)
 local nonce, unit_id, node, secret, mode, who, data = unpack(ARGV, 2, 8)
@@ -75,7 +76,8 @@ end
 local state, attempt, scope = parse_record(have[1] or "s1||")
 local t = { run_id = unit_id, epoch = have[4], node = node, scope = scope, attempt = attempt,
   is_paused = status == "paused" }
-if state ~= "w" or not scope_is_current(unit, scope) then
+if state ~= "w" or not scope_is_current(unit, scope)
+  or (is_element(unit) and not element_run(element_place(unit))) then
   return -3
 end
 
@@ -86,7 +88,7 @@ if mode ~= "c" then
     .. ',"data":' .. data .. ',"at":' .. at .. "}"
   decisions[#decisions + 1] = decision
   approvals = mode == "1" and approvals + 1 or approvals
-  journal('{"r":"' .. unit_id .. '","e":"approval.decided","n":' .. node .. ',"s":"' .. scope
+  journal(told_of(unit_id) .. ',"e":"approval.decided","n":' .. node .. ',"s":"' .. scope
     .. '","a":' .. attempt .. ',"v":' .. decision .. "}")
   value = '{"kind":"approval","approved":' .. (mode == "1" and "true" or "false")
     .. ',"decisions":[' .. table.concat(decisions, ",") .. "]}"

@@ -10,8 +10,11 @@ KEYS
   3  timers    zset    gv:{p}:timers      retries, delays; writes
   4  halted    zset    gv:{p}:halted      runs that ended badly; writes
   5  release   zset    gv:{p}:release     runs whose keys may go; writes
-  6+ runs      hash    gv:{p}:run:<id>    one per distinct run of the batch; reads and writes;
-                                          of a paused one the list `held`, appends
+  6+ runs      hash    gv:{p}:run:<id>    one per distinct run of the batch; reads and writes; of a
+                                          paused one the list `held`, appends; for elements of maps
+                                          also what is around them, up to the run. The next
+                                          element's key, and the queue of the map's node, follow
+                                          from these (include/unit.lua)
   .. queues    stream  gv:{p}:q:*         of the batch's workflows; appends, acknowledges
   .. signals   hash    gv:{p}:run:<id>:signals  of runs with a token that is parked (W)
   .. entries   stream  gv:{p}:q:*:new     where entry nodes' tokens stand; acknowledges
@@ -23,32 +26,37 @@ ARGV
                then queue timeouts, see include/late.lua),
                queue_base (its queue q is KEYS[queue_base + q])
   .. items     number of items; each is
-       key, run, epoch, profile, own_queue (of the token's node), entry_stream (place in KEYS),
-       entry_id ("" none; "+" before it: a chain, the caller goes on with the one token that this
-       item activates, on the same entry, unless the run is paused), results; and per result (the first is the token, the
-       others pure nodes evaluated after it in the same step)
+       key (negative: of an element), run (unit), epoch, profile, own_queue (of the token's node),
+       entry_stream (place in KEYS), entry_id ("" none; "+" before it: a chain, the caller goes on
+       with the one token that this item activates, on the same entry, unless the run is paused),
+       results; and per result (the first is the token, the others pure nodes evaluated after it in
+       the same step)
          node, scope, attempt, op and edges in one, value, extra, rest,
          plain effects: count, then node, queue each; others: count, then
            type, node, depth, suffix, queue, position, need, arity each
      op      C completed, A completed and another round follows, F failed and handled, U failed
-             unhandled under `continue`, X failed unhandled: the run ends, R retry, P park for a time,
-             W park until resumed (value: JSON of what it waits for), S spread a skip
+             unhandled under `continue`, X failed unhandled: the run or the element ends, R retry, P
+             park for a time, W park until resumed (value: JSON of what it waits for), S spread a
+             skip; the same in lower case: of a map that has its results. Z the evaluated output of an
+             element (edges L), or why there is none (X)
      rest    delay_ms (A, R, P), timeout_ms and more (W: see plan_wait), else the closure
              "|join=effect;effect|": what follows when that join is skipped; read only then
      effects plain: activate at top level. type: T activate, F the next result of this item, G next
              round, E loop ends, L D X arrival at a join (live, dead, failed)
 RETURNS array
   1  0, or -100 EPOCH
-  2+ per item: 0 done, 1 done and the run waits for finish_run, 2 done and the chain goes on, 3 done
+  2+ per item: 0 done, 1 done and the run waits for finish_run (an element: for Z), 2 done and the chain goes on, 3 done
      and somebody else goes on with the chain (he has the entry), -1 RUN_GONE, -2 RUN_EPOCH,
      -3 TOKEN_NOT_ACTIVE, -4 ATTEMPT_STALE, -5 PLAN_FAILED (unchanged, not acknowledged),
      -6 APPLY_FAILED (run marked suspect in the journal), -7 ENTRY_YOURS (refused like -3 and -4,
      but the entry is the caller's: it may stand for a later token of a chain by now)
 EMITS     node.* join.decided loop.round run.completed run.failed run.finishing
+          element.finishing map.element map.gather
 REPEAT    a repeated item is refused by the token's record (-3). A refused or empty item
           acknowledges only what the caller owns, or what is of a run that is over: the entry may
           stand for a token that its new owner is at (21 A11)
-COST      O(effects); a cascade over WORK_MAX arrivals goes on in a token of its own
+COST      O(effects); a cascade over WORK_MAX arrivals goes on in a token of its own. An element's
+          end: O(entries of the body), and O(its fields) if it armed timers
 ]]
 --- @include "partition"
 --- @include "scope"
@@ -57,15 +65,18 @@ COST      O(effects); a cascade over WORK_MAX arrivals goes on in a token of its
 --- @include "late"
 --- @include "run_end"
 --- @include "held"
+--- @include "unit"
 local k = { ev = KEYS[1], meta = KEYS[2], timers = KEYS[3], halted = KEYS[4], release = KEYS[5] }
 local nonce, consumer = ARGV[2], ARGV[3]
-local PLUS, EMPTY, VOID = 43, 9, -9
+local PLUS, OUTPUT, EMPTY, VOID = 43, 90, 9, -9
 local GROUP, WORK_MAX, PAYLOAD_INLINE_MAX, FINISH_GRACE_MS = "workers", 1000, 4096, 30000
 
 if not open_partition(k.meta, ARGV[1]) then
   return { -100 }
 end
 
+--- @include "map_gather"
+--- @include "element_start"
 --- @include "complete_plan"
 --- @include "complete_apply"
 --- @include "entry_owner"
@@ -85,12 +96,12 @@ local function settle_item(at, entry_id, keeps)
   elseif code < 0 then
     return code == VOID and -3 or code, true
   end
-  keeps = keeps and entry_count == 1 and not it.is_paused
+  keeps = keeps and entry_count == 1 and not it.is_paused and not it.ends
   local applied, reply = pcall(apply_plan, keeps)
   if not applied then
     -- Frozen: nothing is accepted for it until the supervisor has rebuilt it from the journal.
-    pcall(redis.call, "HSET", it.run, "s", "suspect")
-    journal('{"r":"' .. it.run_id .. '","e":"run.suspect"}')
+    pcall(redis.call, "HSET", string.match(it.run, "^[^!]*"), "s", "suspect")
+    journal('{"r":"' .. string.match(it.run_id, "^[^!]*") .. '","e":"run.suspect"}')
     redis.log(redis.LOG_WARNING, "gavotte: run " .. it.run_id .. " is suspect: " .. tostring(reply))
     return -6, true
   elseif keeps then

@@ -10,8 +10,9 @@ KEYS
   3  timers    zset    gv:{p}:timers      reads and writes
   4  halted    zset    gv:{p}:halted      runs that ended badly; writes
   5  release   zset    gv:{p}:release     runs whose keys may go; writes
-  6+ runs      hash    gv:{p}:run:<id>    of the members; reads and writes; of a paused one the
-                                          list `held`, appends
+  6+ runs      hash    gv:{p}:run:<id>    of the members, and around elements of maps up to their
+                                          run; reads and writes; of a paused one the list `held`,
+                                          appends
   .. queues    stream  gv:{p}:q:*         of the members; appends
   .. signals   hash    gv:{p}:run:<id>:signals  of waits that expire; reads and writes
 ARGV
@@ -20,12 +21,13 @@ ARGV
   3  members   number of members; each is: member, run key, queue key (0 none), signals key (0 none)
      member    kind|run|epoch|node|scope|attempt|queue; kinds: emit (retry, next round),
                resume (a parked delay is over), expire (a wait is over time), late (too long in its
-               queue), dead (a node is over time and its worker silent), run (run timeout),
-               finish (no worker has evaluated the run's output)
+               queue), dead (a node is over time and its worker silent), run (run timeout), finish
+               (no worker has evaluated the output of the run or element), map (a map is over its
+               time)
 RETURNS array
   1  0, or -100 EPOCH
   2+ per member: 0 fired, 1 not due or gone, 2 removed without effect (the token moved on)
-EMITS     node.activated node.resumed run.failed
+EMITS     node.activated node.resumed run.failed map.gather
 REPEAT    a member that is gone changes nothing
 COST      O(members)
 ]]
@@ -34,9 +36,11 @@ COST      O(members)
 --- @include "token"
 --- @include "waiters"
 --- @include "held"
+--- @include "unit"
 --- @include "resume"
 --- @include "late"
 --- @include "run_end"
+--- @include "map_gather"
 local k = { ev = KEYS[1], meta = KEYS[2], timers = KEYS[3], halted = KEYS[4], release = KEYS[5] }
 local nonce, member_count = ARGV[2], tonumber(ARGV[3])
 local FINISH_GRACE_MS = 30000
@@ -57,7 +61,7 @@ local function emit_again(run, t, queue, ir)
   if state ~= "r" or attempt ~= tonumber(t.attempt) or scope ~= t.scope or not scope_is_current(run, scope) then
     return 2
   end
-  journal('{"r":"' .. t.run_id .. '","e":"node.activated","n":' .. t.node .. ',"s":"' .. scope
+  journal(told_of(t.run_id) .. ',"e":"node.activated","n":' .. t.node .. ',"s":"' .. scope
     .. '","a":' .. t.attempt .. "}")
   redis.call("HSET", run, "n" .. t.node, "a" .. t.attempt .. "|" .. scope .. "|" .. arrivals)
   redis.call("HDEL", run, "d" .. t.node)
@@ -86,6 +90,36 @@ local function time_out(run, t, queue, ir)
   return 0
 end
 
+-- Status, epoch, IR of a unit. An element is as its run is, unless it is void or waits to be finished.
+local function look(run)
+  local have = redis.call("HMGET", run, "s", "e", "ir")
+  if have[1] and is_element(run) then
+    local status, epoch = element_run(element_place(run))
+    have[2] = epoch
+    have[1] = status and (have[1] == "finishing" and not FINAL[status] and have[1] or status)
+  end
+  return have
+end
+
+-- A map over its time fails; what is in flight of it is void.
+local function expire_map(run, t, queue, ir)
+  local record = redis.call("HGET", run, "n" .. t.node)
+  if not record then
+    return 2
+  end
+  local state, attempt, scope, arrivals = parse_record(record)
+  if state ~= "m" or attempt ~= tonumber(t.attempt) or scope ~= t.scope or not scope_is_current(run, scope) then
+    return 2
+  end
+  local m = { map = map_of(run, scope, t.node), map_unit = map_of(t.run_id, scope, t.node), parent = run,
+    parent_unit = t.run_id, node = t.node, scope = scope, attempt = attempt, arrivals = arrivals,
+    epoch = t.epoch, ir = ir, queue = queue, is_paused = t.is_paused }
+  local failure = '{"value":{"error":{"code":"TIMEOUT","message":"the map ran longer than its timeout_ms"}}}'
+  tell_gather(m, failure)
+  gather_map(k, m, failure)
+  return 0
+end
+
 local function fire(member, run, queue, signals)
   local due = redis.call("ZSCORE", k.timers, member)
   if not due or tonumber(due) > now_ms then
@@ -95,7 +129,7 @@ local function fire(member, run, queue, signals)
   local t = {}
   t.kind, t.run_id, t.epoch, t.node, t.scope, t.attempt =
     string.match(member, "^(%a+)|([^|]*)|([^|]*)|([^|]*)|([^|]*)|([^|]*)|")
-  local have = redis.call("HMGET", run, "s", "e", "ir")
+  local have = look(run)
   if not have[1] or have[2] ~= t.epoch or FINAL[have[1]] then
     return 2
   end
@@ -117,6 +151,8 @@ local function fire(member, run, queue, signals)
   t.is_paused = have[1] == "paused"
   if t.kind == "emit" then
     return emit_again(run, t, queue, have[3])
+  elseif t.kind == "map" then
+    return expire_map(run, t, queue, have[3])
   end
   if t.kind == "late" or t.kind == "dead" then
     return time_out(run, t, queue, have[3])

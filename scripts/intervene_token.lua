@@ -35,6 +35,7 @@ COST      O(1)
 --- @include "token"
 --- @include "waiters"
 --- @include "held"
+--- @include "unit"
 local ev, meta, timers, run, unit, signals, queue = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
 local nonce, unit_id, node, wanted, action, answer = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 
@@ -49,6 +50,9 @@ elseif status ~= "running" and status ~= "paused" then
 end
 local have = redis.call("HMGET", unit, "n" .. node, "d" .. node, "w" .. node, "e", "ir")
 if not have[1] then
+  return { -3, "" }
+end
+if is_element(unit) and not element_run(element_place(unit)) then
   return { -3, "" }
 end
 local state, attempt, scope, arrivals = parse_record(have[1])
@@ -66,7 +70,7 @@ if action == "retry" then
 elseif action == "skip" then
   kind, payload, becomes = "k", "D", "k"
 end
-journal('{"r":"' .. unit_id .. '","e":"' .. event .. '","n":' .. node .. ',"s":"' .. scope .. '","a":' .. attempt
+journal(told_of(unit_id) .. ',"e":"' .. event .. '","n":' .. node .. ',"s":"' .. scope .. '","a":' .. attempt
   .. ',"was":"' .. was .. '","v":' .. answer .. "}")
 redis.call("HSET", unit, "n" .. node, becomes .. attempt .. "|" .. scope .. "|" .. (becomes == "k" and "D" or arrivals))
 if action ~= "retry" then

@@ -33,6 +33,7 @@ COST      O(waiters of the name)
 --- @include "token"
 --- @include "waiters"
 --- @include "held"
+--- @include "unit"
 --- @include "resume"
 local ev, meta, timers, run, signals, unit, queue = unpack(KEYS)
 local nonce, run_id, id, name, value, waiter = unpack(ARGV, 2, 7)

@@ -73,6 +73,9 @@ if status[1] ~= "running" and status[1] ~= "paused" then
 elseif status[2] ~= run_epoch then
   return -2
 end
+if is_element(unit) and not element_run(element_place(unit)) then
+  return -3
+end
 local state, tried, at_scope, arrivals = parse_record(have[1] or "s1||")
 local mark = "=" .. attempt .. "|" .. scope
 if state ~= "a" or tried ~= tonumber(attempt) or at_scope ~= scope or not scope_is_current(unit, scope) then
@@ -99,7 +102,7 @@ end
 local up = unit_id .. "|" .. node .. "|" .. scope .. "|" .. attempt .. "|" .. queue
 local function tell()
   local token = ',"n":' .. node .. ',"s":"' .. scope .. '","a":' .. attempt
-  local parent = '{"r":"' .. unit_id .. '","e":"'
+  local parent = told_of(unit_id) .. ',"e":"'
   journal('{"r":"' .. child_id .. '","e":"run.started","ir":"' .. ir .. '","ep":1,"p":"' .. meta .. '","dep":'
     .. depth .. (waits and ',"up":' .. cjson.encode(up) .. ',"un":' .. node_id or "") .. ',"inp":' .. input .. "}")
   if waits then
@@ -134,7 +137,7 @@ local function apply()
   if wait_ms > 0 then
     local member = timer_member("expire", unit_id, run_epoch, node, scope, attempt, queue)
     redis.call("ZADD", k.timers, now_ms + wait_ms, member)
-    redis.call("HSET", unit, "d" .. node, member)
+    redis.call("HSET", unit, "d" .. node, member, "x", 1)
   end
 end
 

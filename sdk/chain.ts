@@ -17,6 +17,10 @@ export function chainReach(ir: Ir, start: number): number[] {
       const to = ir.edges[edge]?.to ?? -1;
       const node = ir.nodes[to];
       const isHead = (node?.head_of.length ?? 0) > 0;
+      // A map has an entry of its own: it is acknowledged when its elements run.
+      if (node?.type === "map") {
+        continue;
+      }
       if (node?.in.length === 1 && node.loop === first?.loop && !isHead && !found.has(to)) {
         found.add(to);
         stack.push(to);

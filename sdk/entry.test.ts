@@ -10,6 +10,7 @@ describe("parseEntry", () => {
       queueKey: "q",
       entryId: "5-0",
       runId: "run",
+      unit: "run",
       epoch: "1",
       node: 4,
       scope: "9:2",

@@ -4,6 +4,8 @@
  * nearly doubled the rate of the bare protocol.
  */
 
+import { parseUnit } from "./unit.ts";
+
 /** What a ready token is for. */
 export type EntryKind =
   /** Execute the node. */
@@ -14,13 +16,18 @@ export type EntryKind =
   | "answered"
   /** Spread the dead region of a join that was skipped (payload D or X). */
   | "skip"
-  /** Evaluate the run's output: no worker did so in time. */
-  | "finish";
+  /** Evaluate the output of the run or the element: no worker did so in time. */
+  | "finish"
+  /** The elements of a map have ended: collect their results, or fail with the payload. */
+  | "gather";
 
 export interface ReadyToken {
   queueKey: string;
   entryId: string;
+  /** The run, whatever map the token is in. */
   runId: string;
+  /** What the token belongs to: the run, or an element of a map (sdk/unit.ts). */
+  unit: string;
   epoch: string;
   node: number;
   scope: string;
@@ -43,6 +50,7 @@ const KINDS: { [code: string]: EntryKind } = {
   v: "answered",
   k: "skip",
   z: "finish",
+  g: "gather",
 };
 
 /** Reads one entry; null if it is not one of ours (it belongs in quarantine). */
@@ -62,7 +70,8 @@ export function parseEntry(queueKey: string, entryId: string, fields: string[]):
   return {
     queueKey,
     entryId,
-    runId: parts[0] as string,
+    runId: parseUnit(parts[0] as string).runId,
+    unit: parts[0] as string,
     epoch: parts[1] as string,
     node,
     scope: parts[3] as string,
@@ -94,10 +103,10 @@ function splitFirst(text: string, count: number): string[] {
 
 /** A token's record in the run hash, field `n<node>` (scripts/include/token.lua). */
 export interface TokenRecord {
-  state: "a" | "r" | "w" | "k" | "c" | "f" | "s";
+  state: "a" | "r" | "w" | "k" | "m" | "g" | "c" | "f" | "s";
   attempt: number;
   scope: string;
-  /** Output (c), error value (f), arrivals (a, r, w), value to send (k). */
+  /** Output (c), error value (f), arrivals (a, r, w, m, g), value to send (k). */
   rest: string;
 }
 
@@ -118,6 +127,7 @@ export function parseRecord(record: string | null | undefined): TokenRecord | nu
 
 /** What packEntry writes; `payload` as it stands in the entry. */
 export interface EntryParts {
+  /** The token's unit. */
   runId: string;
   epoch: number;
   node: number;
@@ -135,6 +145,7 @@ const KIND_CODES: { [kind in EntryKind]: string } = {
   answered: "v",
   skip: "k",
   finish: "z",
+  gather: "g",
 };
 
 /** The packed field of an entry, as scripts/include/token.lua writes it. */
@@ -146,15 +157,15 @@ export function packEntry(e: EntryParts): string {
 
 /** A token as the packed field of an entry that stands for it: the reverse of parseEntry. */
 export function repack(token: ReadyToken): string {
-  const { runId, epoch, node, scope, attempt, irHash, kind, arrivals, payload } = token;
+  const { unit, epoch, node, scope, attempt, irHash, kind, arrivals, payload } = token;
   const text = token.skipValue ?? token.answer ?? (payload === null ? "" : `=${payload}`);
-  const parts = [runId, epoch, node, scope, attempt, irHash, KIND_CODES[kind], arrivals, text];
+  const parts = [unit, epoch, node, scope, attempt, irHash, KIND_CODES[kind], arrivals, text];
   return parts.join("\x1f");
 }
 
 /** The member of a timer, as scripts/include/token.lua writes it. */
 export function timerMember(t: {
-  kind: "emit" | "resume" | "expire" | "late" | "dead" | "run" | "finish";
+  kind: "emit" | "resume" | "expire" | "late" | "dead" | "run" | "finish" | "map";
   runId: string;
   epoch: number;
   node?: number;

@@ -25,6 +25,10 @@ export interface NodeView {
   error?: RunError;
   /** While it is `waiting`: for whom or what, until when (Redis time, ms; null: for ever). */
   wait?: NodeWait;
+  /** Of a map: its elements. */
+  elements?: { total: number; done: number; failed: number };
+  /** Of a map that tolerates failures: those that it did. */
+  errors?: Json;
 }
 
 /** `for` is null for a delay. */
@@ -81,6 +85,10 @@ export class RunView {
     this.#changed = new Set();
     if (t.e.startsWith("run.")) {
       this.#run(t, tMs);
+    } else if (t.m !== undefined) {
+      // Inside an element of a map: of that, people see how many have ended.
+    } else if (t.e.startsWith("map.")) {
+      this.#map(t, this.#node(t.n ?? -1));
     } else if (t.n !== undefined) {
       this.#nodeEvent(t, this.#node(t.n), tMs);
     }
@@ -139,11 +147,34 @@ export class RunView {
     }
   }
 
+  #map(t: Transition, node: IrNode): void {
+    const { elements = { total: 0, done: 0, failed: 0 } } = this.#view(node);
+    if (t.e === "map.expanded") {
+      if ((t.from ?? 0) === 0) {
+        this.#set(node, { elements: { total: t.c ?? 0, done: 0, failed: 0 } });
+      }
+    } else if (t.e === "map.started") {
+      this.#set(node, { status: "running" });
+    } else if (t.e === "map.element") {
+      const failed = elements.failed + (t.v === "failed" ? 1 : 0);
+      const next = { ...elements, done: elements.done + 1, failed };
+      const isStep = percent(next) > percent(elements) || failed > elements.failed;
+      if (isStep) {
+        this.#set(node, { elements: next });
+      } else {
+        this.#view(node).elements = next; // of a large map people are told every hundredth
+      }
+    }
+  }
+
   #nodeEvent(t: Transition, node: IrNode, tMs: number): void {
     const ended = { ended_at: tMs, attempts: t.a ?? this.#view(node).attempts };
     switch (t.e) {
       case "node.completed":
-        this.#set(node, { status: "completed", ...ended, output: t.o ?? null });
+        this.#set(node, {
+          ...{ status: "completed", ...ended, output: t.o ?? null },
+          ...(t.errs === undefined ? {} : { errors: t.errs as unknown as Json }),
+        });
         this.#follow(node, t.x ?? "", tMs);
         break;
       case "node.failed":
@@ -237,6 +268,8 @@ export class RunView {
       // What an earlier round left is not the outcome of this one.
       delete view.output;
       delete view.error;
+      delete view.elements;
+      delete view.errors;
     }
     if (change.status !== undefined) {
       delete view.wait;
@@ -271,6 +304,10 @@ export class RunView {
       .filter((node) => this.#view(node).status === "completed");
     return runOutput(ended.map((node) => [node.id, this.#view(node).output ?? null]));
   }
+}
+
+function percent({ total, done }: { total: number; done: number }): number {
+  return Math.floor((100 * done) / Math.max(total, 1));
 }
 
 function errorOf(t: Transition): { error?: RunError } {

@@ -40,6 +40,12 @@ function restoreField(state: HotState, field: string, text: string | null): void
     case "i":
       put(state.inputs);
       break;
+    case "m":
+      put(state.mapScopes);
+      break;
+    case "e":
+      put(state.mapErrors);
+      break;
     default:
       put(state.edited);
   }
@@ -50,6 +56,7 @@ function indexes(text: string): number[] {
 }
 
 function restoreToken(state: HotState, node: number, text: string | null): void {
+  state.maps.delete(node); // a map that was under way begins anew
   const record = parseRecord(text);
   if (record === null) {
     state.tokens.delete(node);

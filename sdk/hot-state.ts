@@ -7,6 +7,7 @@
  */
 import type { Ir, Json } from "../compiler/ir.ts";
 import type { TokenRecord } from "./entry.ts";
+import { HotMap } from "./hot-map.ts";
 import { restore } from "./hot-restore.ts";
 import type { Redriven, Transition } from "./journal.ts";
 import { Planner, type EffectPlan } from "./plan.ts";
@@ -23,7 +24,7 @@ import { entrySuffix, loopChain, scopeJoin, scopePrefix } from "./scope.ts";
 export interface HotTimer {
   /** Redis time, ms. */
   dueMs: number;
-  kind: "emit" | "resume" | "expire";
+  kind: "emit" | "resume" | "expire" | "map";
 }
 
 export interface HotToken extends TokenRecord {
@@ -63,6 +64,14 @@ export class HotState {
   /** Inputs given by hand: field `o<node>`. */
   readonly edited = new Map<number, string>();
   readonly signals = new HotSignals();
+  /** Of map nodes: what is there until their results are collected. */
+  readonly maps = new Map<number, HotMap>();
+  /** Tolerated failures of completed maps: "<scope>|<JSON>". */
+  readonly mapErrors = new Map<number, string>();
+  /** Scope of the map's last token, by map. */
+  readonly mapScopes = new Map<number, string>();
+  /** In an element of a map: JSON text. */
+  item: string | null = null;
   status: "running" | "paused" | "finishing" | "completed" | "failed" | "cancelled" = "running";
   /** Why it is paused: r its own pause, w its workflow's; "" it is not. */
   pauseCauses = "";
@@ -77,16 +86,23 @@ export class HotState {
   }
 
   apply(t: Transition, tMs: number): void {
+    if (t.m !== undefined) {
+      const { m, ...own } = t;
+      this.element(m)?.apply(own, tMs);
+      return;
+    }
     const node = t.n ?? -1;
     const scope = t.s ?? "";
     this.signals.apply(t);
     switch (t.e) {
       case "run.started":
-        this.startedMs = tMs;
-        this.ir.analysis.roots.forEach((root) => this.#enter(root, "", entrySuffix(this.ir, root)));
+        this.start(tMs);
         break;
       case "node.completed":
         this.#set(node, scope, "c", t.a ?? 1, JSON.stringify(t.o ?? null));
+        if (t.errs !== undefined) {
+          this.mapErrors.set(node, `${scope}|${JSON.stringify(t.errs)}`);
+        }
         if (t.x !== undefined && !(t.x === "" && this.#isAgain(node))) {
           this.#effects(this.#planner.end(node, t.x, this.#isLatch(node)), scope);
         }
@@ -129,8 +145,57 @@ export class HotState {
         this.startedMs = tMs;
         restore(this, t.rd as Redriven);
         break;
+      case "map.expanded":
+      case "map.started":
+      case "map.element":
+      case "map.gather":
+        this.#map(t, node);
+        break;
       default:
         this.#run(t);
+    }
+  }
+
+  /** The state of an element by its home; undefined if none of that name is in flight. */
+  element(home: string): HotState | undefined {
+    const [, before = "", node = "", index = "", , rest] =
+      /^(.*?)(\d+)#(\d+)(\/(.*))?$/.exec(home) ?? [];
+    const map = this.maps.get(Number(node));
+    if (map?.scope !== before.replace(/\/$/, "")) {
+      return undefined;
+    }
+    const element = map.elements.get(Number(index));
+    return rest === undefined ? element : element?.element(rest);
+  }
+
+  #map(t: Transition, node: number): void {
+    if (t.e === "map.expanded" && (t.from ?? 0) === 0) {
+      const body = this.ir.nodes[node]?.body as Ir;
+      this.maps.set(node, new HotMap(t, body, (item) => startedElement(body, item)));
+      this.mapScopes.set(node, t.s ?? "");
+    }
+    const map = this.maps.get(node);
+    if (t.e === "map.expanded") {
+      map?.add(t);
+    } else if (t.e === "map.started") {
+      map?.start(t.to ?? 0);
+      const timer = t.due === undefined ? {} : { timer: { kind: "map" as const, dueMs: t.due } };
+      this.#change(node, { state: "m", ...timer });
+    } else if (t.e === "map.element") {
+      map?.end(t);
+    } else {
+      this.#change(node, { state: "g", timer: null });
+      if (map !== undefined) {
+        map.failure = t.fail ?? null;
+        map.elements.clear();
+      }
+    }
+  }
+
+  #change(node: number, change: Partial<HotToken>): void {
+    const token = this.tokens.get(node);
+    if (token !== undefined) {
+      this.tokens.set(node, { ...token, ...change });
     }
   }
 
@@ -140,18 +205,24 @@ export class HotState {
       this.status = this.pauseCauses === "" ? "running" : "paused";
       return;
     }
-    if (t.e === "run.finishing") {
+    if (t.e === "run.finishing" || t.e === "element.finishing") {
       this.status = "finishing";
     } else if (t.e === "run.completed" || t.e === "run.failed" || t.e === "run.cancelled") {
       this.status = t.e.slice("run.".length) as "completed" | "failed" | "cancelled";
     }
   }
 
-  /** Tokens in flight at top level: what the counter of the run is. */
+  /** Activates the entry nodes. */
+  start(tMs: number): void {
+    this.startedMs = tMs;
+    this.ir.analysis.roots.forEach((root) => this.#enter(root, "", entrySuffix(this.ir, root)));
+  }
+
+  /** Tokens in flight at top level: what the counter of the run, or the element, is. */
   get counter(): number {
     let count = 0;
     for (const token of this.tokens.values()) {
-      count += token.scope === "" && "arwk".includes(token.state) ? 1 : 0;
+      count += token.scope === "" && "arwkmg".includes(token.state) ? 1 : 0;
     }
     for (const join of this.joins.values()) {
       count += join.scope === "" && join.live > 0 ? join.live : 0;
@@ -189,6 +260,9 @@ export class HotState {
     rest: string,
   ): void {
     this.tokens.set(node, { state, attempt, scope, rest, timer: null, isResumed: false });
+    if ("cf".includes(state)) {
+      this.maps.delete(node);
+    }
   }
 
   #wait(node: number, state: "r" | "w", attempt: number, timer: HotTimer | null): void {
@@ -200,6 +274,7 @@ export class HotState {
 
   #resume(node: number, isResumed: boolean, attempt?: number): void {
     const token = this.tokens.get(node);
+    this.maps.delete(node); // settled by hand: its elements are void
     if (token !== undefined) {
       const tried = attempt ?? token.attempt;
       this.tokens.set(node, { ...token, state: "a", attempt: tried, timer: null, isResumed });
@@ -353,20 +428,50 @@ export class HotState {
   }
 }
 
+/** Planners of map bodies: what one has worked out serves all elements. */
+const planners = new WeakMap<Ir, Planner>();
+
+function startedElement(body: Ir, item: string): HotState {
+  const planner = planners.get(body) ?? new Planner(body);
+  planners.set(body, planner);
+  const element = new HotState(body, planner);
+  element.item = item;
+  element.start(0);
+  return element;
+}
+
 /** The fields of the run hash that this state stands for; `more` brings what the journal has not. */
 export function hotFields(
   state: HotState,
   more: { epoch: number; irHash: string; input: Json; namespace: string; priority: string },
 ): { [field: string]: string } {
-  const fields: { [field: string]: string } = {
-    s: state.status,
-    e: String(more.epoch),
-    c: String(state.counter),
-    ir: more.irHash,
+  return {
+    ...unitFields(state, more.epoch, more.irHash),
     in: JSON.stringify(more.input),
     m: `${more.namespace}|${more.priority}`,
     t0: String(state.startedMs),
   };
+}
+
+/** The fields that a run and an element of a map have in common. */
+export function unitFields(
+  state: HotState,
+  epoch: number,
+  irHash: string,
+): { [field: string]: string } {
+  const fields: { [field: string]: string } = {
+    s: state.status,
+    e: String(epoch),
+    c: String(state.counter),
+    ir: irHash,
+    ...(state.item === null ? {} : { it: state.item }),
+  };
+  for (const [map, scope] of state.mapScopes) {
+    fields[`m${map}`] = scope;
+  }
+  for (const [map, errors] of state.mapErrors) {
+    fields[`e${map}`] = errors;
+  }
   for (const [node, token] of state.tokens) {
     fields[`n${node}`] = `${token.state}${token.attempt}|${token.scope}|${token.rest}`;
   }

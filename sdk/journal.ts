@@ -31,12 +31,19 @@ export type EventName =
   | "signal.kept"
   | "approval.decided"
   | "join.decided"
-  | "loop.round";
+  | "loop.round"
+  | "map.expanded"
+  | "map.started"
+  | "map.element"
+  | "map.gather"
+  | "element.finishing";
 
 /** One accepted transition. Members are present as the event needs them. */
 export interface Transition {
   /** Run id. */
   r: string;
+  /** Of a token in a map: the home of its element (sdk/unit.ts). */
+  m?: string;
   e: EventName;
   /** Node index and scope. */
   n?: number;
@@ -52,8 +59,9 @@ export interface Transition {
   /**
    * join.decided: fired, skipped, failed (skipped, sends failed). node.skipped: D or X. node.resumed:
    * what ended the wait, absent when a delay is over. signal.kept, approval.decided: what came.
+   * map.element: done or failed.
    */
-  v?: "fired" | "skipped" | "failed" | "D" | "X" | WaitAnswer | Decision;
+  v?: "fired" | "skipped" | "failed" | "D" | "X" | "done" | WaitAnswer | Decision;
   /** join.decided: arrivals, one character per in-edge. */
   in?: string;
   /** join.decided: 1 when a token of its own spreads the skip (node.skipped follows). */
@@ -92,9 +100,35 @@ export interface Transition {
   /** run.redriven: the run's attempt from now on, and what has changed. */
   at?: number;
   rd?: Redriven;
-  /** counter.adjusted: delta and counter. */
+  /** counter.adjusted: delta and counter. map.expanded with the first items: number of elements. */
   d?: number;
   c?: number;
+  /** map.expanded: items from this index on; with the first ones window, tolerated failures, names. */
+  from?: number;
+  items?: Json[];
+  win?: number;
+  tol?: number;
+  vars?: Json;
+  /** map.started: elements before this index have begun. */
+  to?: number;
+  /** map.element: its index. */
+  i?: number;
+  /** map.gather: why the map fails; absent when all its elements have ended. */
+  fail?: MapFailure;
+  /** node.completed of a map: elements that failed and were tolerated. */
+  errs?: MapError[];
+}
+
+/** `value` is the error value of the element that was one too many, or of the map's timeout. */
+export interface MapFailure {
+  index?: number;
+  failed?: number;
+  value: { error: RunError };
+}
+
+export interface MapError {
+  index: number;
+  error: RunError;
 }
 
 /** What a redrive has changed: all that folding needs to go on. */

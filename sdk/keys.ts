@@ -40,9 +40,12 @@ export interface PartitionKeys {
   paused: string;
   /** Entries that no worker could read. */
   quarantine: string;
-  run(id: string): string;
+  /** A run; an element of a map or a map, by their names (sdk/unit.ts). */
+  run(unit: string): string;
   /** Outputs of a run that are too large to stand in its hash. */
   blobs(id: string): string;
+  /** Names of the maps of a run that have keys. */
+  maps(runId: string): string;
   /** Signals of a run (not of a map element): kept ones, accepted ids, who waits for which. */
   signals(runId: string): string;
   /** Epoch of the run's last redrive, for as long as another may come late. */
@@ -67,8 +70,9 @@ export function partitionKeys(p: number): PartitionKeys {
     tombs: `${tag}tombs`,
     paused: `${tag}paused`,
     quarantine: `${tag}quarantine`,
-    run: (id) => `${tag}run:${id}`,
+    run: (unit) => `${tag}run:${unit}`,
     blobs: (id) => `${tag}run:${id}:blobs`,
+    maps: (runId) => `${tag}run:${runId}:maps`,
     signals: (runId) => `${tag}run:${runId}:signals`,
     redriven: (id) => `${tag}run:${id}:redriven`,
     held: (id) => `${tag}run:${id}:held`,

@@ -11,6 +11,8 @@ export interface RunProfile {
   key: string;
   ir: Ir;
   irHash: string;
+  /** The workflow's own IR: other than `ir` in the body of a map. */
+  root: Ir;
   partition: number;
   /** "" or `ns:<id>:`. */
   namespace: string;
@@ -20,7 +22,7 @@ export interface RunProfile {
   /** Where the tokens of entry nodes begin, by `IrNode.queue`. */
   entryKeys: string[];
   planner: Planner;
-  /** Script flags: o, the run has an output template; t, a timeout; then its queue timeouts. */
+  /** Script flags: o, the run or element has an output template; t, a timeout; then its queue timeouts. */
   flags: string;
 }
 
@@ -38,7 +40,8 @@ export class Profiles {
     return this.#byKey.get(profileKey(irHash, place));
   }
 
-  add(ir: Ir, irHash: string, place: ProfilePlace): RunProfile {
+  /** `root` is the workflow's IR when `ir` is the body of a map in it. */
+  add(ir: Ir, irHash: string, place: ProfilePlace, root = ir): RunProfile {
     const known = this.get(irHash, place);
     if (known !== undefined) {
       return known;
@@ -55,6 +58,7 @@ export class Profiles {
       key: profileKey(irHash, place),
       ir,
       irHash,
+      root,
       queueKeys: ir.queues.map((queue) => keys.queue(place.namespace + queue, place.priority)),
       entryKeys: ir.queues.map((q) => keys.entryQueue(place.namespace + q, place.priority)),
       planner,

@@ -28,7 +28,15 @@ export function tokenKey(node: number, scope: string): string {
   return `${node}|${scope}`;
 }
 
-const OPEN = "arwkm";
+/** The token of the run that a transition is about: of one inside a map, the outermost map's. */
+export function ownerOf({ n = -1, s = "", m }: Transition): { node: number; scope: string } {
+  const [, before = "", node = ""] = /^(.*?)(\d+)#/.exec(m ?? "") ?? [];
+  return m === undefined
+    ? { node: n, scope: s }
+    : { node: Number(node), scope: before.replace(/\/$/, "") };
+}
+
+const OPEN = "arwkmg";
 /** Of the run as a whole only its start says what the state is. */
 const RUN_KEPT: ReadonlySet<string> = new Set(["run.started", "signal.kept", "counter.adjusted"]);
 
@@ -68,14 +76,13 @@ function stillHolds(
   if (RUN_KEPT.has(t.e)) {
     return t;
   }
-  if (t.e === "join.decided") {
+  if (t.e === "join.decided" && t.m === undefined) {
     return decisionLeft(state, t);
   }
-  if (t.e === "loop.round") {
+  if (t.e === "loop.round" && t.m === undefined) {
     return previousHeld ? t : null; // told right after the completion that went round
   }
-  const node = t.n ?? -1;
-  const scope = t.s ?? "";
+  const { node, scope } = ownerOf(t);
   const token = state.tokens.get(node);
   const isOpen = token?.scope === scope && OPEN.includes(token.state) && state.isCurrent(scope);
   return isOpen && !undone.has(tokenKey(node, scope)) ? t : null;

@@ -13,7 +13,7 @@ import { RunView } from "./fold.ts";
 import { editedInput } from "./hot-restore.ts";
 import { HotState, hotFields, type HotToken } from "./hot-state.ts";
 import type { Redriven, Transition } from "./journal.ts";
-import { tokenKey, withoutUndone, type Filtered, type Placed } from "./redrive-filter.ts";
+import { ownerOf, tokenKey, withoutUndone, type Filtered, type Placed } from "./redrive-filter.ts";
 
 export interface RedriveWish {
   /** Nodes that run again with everything behind them: `id`, or `id@scope` for a round of a loop. */
@@ -49,7 +49,14 @@ export interface RedrivePlan {
 }
 
 /** Kinds whose execution may have been noticed outside of the engine. */
-const EFFECTS: ReadonlySet<string> = new Set(["function", "http", "llm", "emit", "subworkflow"]);
+const EFFECTS: ReadonlySet<string> = new Set([
+  "function",
+  "http",
+  "llm",
+  "emit",
+  "subworkflow",
+  "map",
+]);
 
 /** Plans a redrive of a run that has failed. Throws GV_BAD_INPUT when there is nothing to do. */
 export function planRedrive(ir: Ir, journal: readonly Placed[], wish: RedriveWish): RedrivePlan {
@@ -125,13 +132,14 @@ function openTokens(ir: Ir, effective: readonly Placed[]): string[] {
   return [...state.tokens].flatMap(([node, token]) => {
     const isFresh = token.attempt === 1 && (token.state === "a" || token.state === "r");
     const isDelay = token.state === "w" && token.timer?.kind === "resume";
-    const isUnderWay = "arwm".includes(token.state) && (!isFresh || token.isResumed) && !isDelay;
+    const isUnderWay = "arwmg".includes(token.state) && (!isFresh || token.isResumed) && !isDelay;
     return isUnderWay && state.isCurrent(token.scope) ? [tokenKey(node, token.scope)] : [];
   });
 }
 
-function isUnhandled({ e, x = "" }: Transition): boolean {
-  return e === "node.failed" && !x.includes("L");
+/** In a map it is the element's failure. */
+function isUnhandled({ e, x = "", m }: Transition): boolean {
+  return e === "node.failed" && m === undefined && !x.includes("L");
 }
 
 /** Failures whose out-edges were never decided: without them undone, the run could not go on. */
@@ -157,8 +165,8 @@ function indexOf(ir: Ir, name: string): number {
 function placeOf(ir: Ir, effective: readonly Placed[], name: string): string {
   const index = indexOf(ir, name);
   const wanted = name.includes("@") ? name.slice(name.indexOf("@") + 1) : null;
-  const last = effective.findLast(({ transition: { n, s, e } }) => {
-    const isToken = n === index && e.startsWith("node.") && e !== "node.skipped";
+  const last = effective.findLast(({ transition: { n, s, e, m } }) => {
+    const isToken = n === index && m === undefined && e.startsWith("node.") && e !== "node.skipped";
     return isToken && (wanted === null || s === wanted);
   });
   if (last !== undefined) {
@@ -209,7 +217,7 @@ function startOf(ir: Ir, state: HotState, name: string): [number, HotToken] {
   return [node, token];
 }
 
-const STATE_FIELD = /^([njlio]\d+|nf)$/;
+const STATE_FIELD = /^([njlioem]\d+|nf)$/;
 
 /** Fields of the run hash that are others than those the journal so far gives; null: gone. */
 function changedFields(ir: Ir, journal: readonly Placed[], after: HotState): Redriven["f"] {
@@ -253,8 +261,8 @@ function previewOf(ir: Ir, { kept, dropped, state }: Filtered): RedrivePreview {
   const starts = open.map(([node]) => node);
   const ends = new Set(["node.completed", "node.failed", "node.retrying", "node.parked"]);
   const executed = dropped.filter(({ transition }) => ends.has(transition.e));
-  const again = executed.map(({ transition }) => transition.n ?? -1);
-  const results = kept.filter(({ transition: { e } }) => e === "node.completed");
+  const again = executed.map(({ transition }) => ownerOf(transition).node);
+  const results = kept.filter(({ transition: { e, m } }) => e === "node.completed" && !m);
   const isStarted = new Set(starts);
   return {
     starts: ids(starts),

@@ -13,7 +13,7 @@
  */
 import { setTimeout as pause } from "node:timers/promises";
 import type { Redis } from "ioredis";
-import { partitionKeys, type PartitionKeys } from "../sdk/internal.ts";
+import { nodeAt, partitionKeys, scopeJoin, type PartitionKeys } from "../sdk/internal.ts";
 import {
   advanceCursor,
   changeApprovals,
@@ -46,7 +46,7 @@ import {
 import type { SupervisorContext } from "./context.ts";
 import { Finaliser, type Finalised } from "./finalise.ts";
 import { auditEntries } from "./fold-audit.ts";
-import { foldBlock, segmentsOf, type BlockFold } from "./fold-block.ts";
+import { foldBlock, segmentsOf, type BlockFold, type DeadToken } from "./fold-block.ts";
 import { Loop } from "./loop.ts";
 import { readRecord, type RawRecord } from "./records.ts";
 import { repairRuns, repairSuspects } from "./rebuild.ts";
@@ -354,12 +354,16 @@ export class Archiver extends Loop {
 
   async #letters(fold: BlockFold): Promise<NewDeadLetter[]> {
     const irs = await this.#finaliser.irsOf(fold, fold.dead);
+    const nameOf = ({ runId, home, node }: DeadToken): string => {
+      const ir = irs.get(runId)?.ir;
+      return (ir && nodeAt(ir, home, node)?.id) ?? String(node);
+    };
     return fold.dead.map((token) => ({
       id: `${this.#options.partition}-${token.position}`,
       kind: "token",
       runId: token.runId,
-      node: irs.get(token.runId)?.ir.nodes[token.node]?.id ?? String(token.node),
-      scope: token.scope,
+      node: nameOf(token),
+      scope: scopeJoin(token.home, token.scope),
       attempts: token.attempts,
       error: JSON.stringify(token.error),
       payload: null,

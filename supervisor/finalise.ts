@@ -29,6 +29,8 @@ export interface EndedRun {
   runId: string;
   /** Timer members that may still be armed. */
   timers: string[];
+  /** It may have keys of maps. */
+  hasMaps: boolean;
 }
 
 /** Hashes of running runs, so that a run's end need not look it up. */
@@ -67,7 +69,11 @@ export class Finaliser {
         atMs: run.tTo,
       };
     });
-    const release = ended.map(({ runId }) => ({ runId, timers: timers.get(runId) ?? [] }));
+    const release = ended.map(({ runId }) => ({
+      runId,
+      timers: timers.get(runId) ?? [],
+      hasMaps: irs.get(runId)?.hasMaps ?? true,
+    }));
     return { changes, ended: release };
   }
 

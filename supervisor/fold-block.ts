@@ -45,6 +45,8 @@ export interface FailedNode {
 
 export interface DeadToken extends FailedNode {
   runId: string;
+  /** Of its element, in a map; else "". */
+  home: string;
   position: string;
   attempts: number | null;
   error: RunError;
@@ -98,7 +100,7 @@ export function foldBlock(records: readonly RawRecord[]): BlockFold {
       } else if (transition.e.startsWith("run.")) {
         foldRun(block, run, transition, text, record.t);
       } else if (transition.w !== undefined || transition.v !== undefined) {
-        foldApproval(block.approvals, transition, "", position, record.t);
+        foldApproval(block.approvals, transition, transition.m ?? "", position, record.t);
       }
       if (transition.by !== undefined || typeof transition.v === "object") {
         const entry = foldAudit(transition, position, record.t);
@@ -225,13 +227,15 @@ function foldFailure(
   atMs: number,
 ): void {
   const place = { node: tr.n ?? -1, scope: tr.s ?? "" };
-  if (isUnhandled(tr)) {
+  // In a map it is the element's failure, and its map's to answer for.
+  if (isUnhandled(tr) && tr.m === undefined) {
     run.failed.push(place);
   }
   if (tr.dl === 1) {
     const error = tr.err?.error ?? { code: "HANDLER_ERROR", message: "no error was given" };
     const attempts = tr.a ?? null;
-    block.dead.push({ ...place, runId: tr.r, position, attempts, error, atMs });
+    const home = tr.m ?? "";
+    block.dead.push({ ...place, home, runId: tr.r, position, attempts, error, atMs });
   }
 }
 

@@ -19,6 +19,8 @@ export interface StoredIr {
   terminals: number[];
   /** A run of it can have timers armed when it ends. */
   hasTimers: boolean;
+  /** A run of it can have maps. */
+  hasMaps: boolean;
   /** It asks people for approvals. */
   hasApprovals: boolean;
   /** Workflows that its nodes run, those in bodies of maps too. */
@@ -130,12 +132,15 @@ function describe(hash: string, ir: Ir, text: string): StoredIr {
       (node) =>
         node.retry.max_attempts > 1 ||
         node.queue_timeout_ms !== undefined ||
+        // A map's timeout is a timer of the run; those of its elements are released with the map.
+        (node.type === "map" && node.timeout_ms !== null) ||
         WAITING.has(node.type),
     );
+  const hasMaps = ir.nodes.some((node) => node.type === "map");
   const references = referencesOf(ir);
   const compensates = canCompensate(ir);
   const hasApprovals = asks(ir);
-  return { hash, ir, text, terminals, hasTimers, hasApprovals, references, compensates };
+  return { hash, ir, text, terminals, hasTimers, hasMaps, hasApprovals, references, compensates };
 }
 
 function asks(ir: Ir): boolean {

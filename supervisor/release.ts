@@ -9,6 +9,7 @@ import { runsById } from "../sdk/postgres/index.ts";
 import { scriptsOf, type SupervisorContext } from "./context.ts";
 import { armedTimers, type EndedRun } from "./finalise.ts";
 import { Loop } from "./loop.ts";
+import { releaseMaps, releaseMapsOf } from "./release-maps.ts";
 
 const SWEEP_MS = 3000;
 const QUEUE_MAX = 20_000;
@@ -55,6 +56,9 @@ export class Releaser extends Loop {
   async #release(batch: readonly EndedRun[]): Promise<void> {
     const timers = batch.flatMap((run) => run.timers);
     const scripts = scriptsOf(this.#context, this.#partition);
+    const withMaps = batch.filter((run) => run.hasMaps).map((run) => run.runId);
+    // Before the run: its hash and the list of its maps are what they are found by.
+    await releaseMapsOf(this.#context.redis, scripts.keys, withMaps);
     await releaseRuns(
       scripts,
       batch.map((run) => run.runId),
@@ -69,13 +73,18 @@ export class Releaser extends Loop {
     if (ids.length === 0) {
       return false;
     }
-    const rows = await runsById(this.#context.db, ids);
+    const maps = ids.filter((id) => id.includes("!"));
+    await releaseMaps(this.#context.redis, keys, maps);
+    const runIds = ids.filter((id) => !id.includes("!"));
+    const rows = await runsById(this.#context.db, runIds);
     const committed = rows.filter((row) => isTerminal(row.status)).map((row) => row.id);
     if (committed.length === 0) {
       return false;
     }
     const timers = await armedTimers(this.#context, this.#partition, committed);
-    await this.#release(committed.map((runId) => ({ runId, timers: timers.get(runId) ?? [] })));
+    await this.#release(
+      committed.map((runId) => ({ runId, timers: timers.get(runId) ?? [], hasMaps: true })),
+    );
     return ids.length === SCRIPT_BATCH_MAX;
   }
 }

@@ -42,7 +42,10 @@ export function chainNext(item: CompletionItem, scope: string): number | null {
   }
   const { ir } = item.profile;
   const index = Number(next ?? "-1");
-  const isWanted = ir.nodes[index]?.queue === item.queue && ir.settings.fusion !== false;
+  const node = ir.nodes[index];
+  // A map has an entry of its own: it is acknowledged when its elements run.
+  const isWanted =
+    node?.queue === item.queue && node.type !== "map" && ir.settings.fusion !== false;
   return isWanted ? index : null;
 }
 

@@ -14,7 +14,6 @@ import {
   misfit,
   parseRecord,
   queueKeyOf,
-  runOfUnit,
   startChild,
   terminalFields,
   terminalNodes,
@@ -57,7 +56,7 @@ async function start(o: ChildOptions, p: Prepared, input: Json): Promise<ChildSt
   const profile = await boundProfile(o, token, node);
   const text = JSON.stringify(input);
   assertInput(node, profile.ir, input, text);
-  const { runId: unit, epoch, scope, attempt, queueKey: streamKey, entryId } = token;
+  const { unit, epoch, scope, attempt, queueKey: streamKey, entryId } = token;
   const queueKey = queueKeyOf(p.profile, node);
   const waits = node.config["wait"] !== false;
   const child = { unit, epoch, node: token.node, nodeId: node.id, scope, attempt };
@@ -88,7 +87,7 @@ async function start(o: ChildOptions, p: Prepared, input: Json): Promise<ChildSt
 async function boundProfile(o: ChildOptions, token: ReadyToken, node: IrNode): Promise<RunProfile> {
   const ref = String(node.config["workflow"]);
   const { redis, keys } = o.scripts;
-  const sub = await redis.hget(keys.run(runOfUnit(token.runId)), "sub");
+  const sub = await redis.hget(keys.run(token.runId), "sub");
   const hash = (JSON.parse(sub ?? "{}") as { [ref: string]: string })[ref];
   const profile = hash === undefined ? null : await o.workflows.load(hash, token.queueKey);
   if (profile === null) {

@@ -12,6 +12,7 @@ import {
   blobRefOf,
   blobText,
   isBlobSized,
+  parseUnit,
   NO_EFFECTS,
   roundOf,
   waitToken,
@@ -23,6 +24,7 @@ import {
 } from "../sdk/internal.ts";
 import { backoffMs } from "./backoff.ts";
 import { decideFailure, decideSuccess } from "./decide.ts";
+import type { MapResults } from "./maps.ts";
 import type { RunData } from "./run-data.ts";
 import { delayOf } from "./kinds/delay.ts";
 import { finalError } from "./may-retry.ts";
@@ -107,23 +109,28 @@ export class Executor {
 
   /** What the expressions of a node see before it runs. */
   vars(p: Prepared, nodeIndex: number, node: IrNode, input: Json): Vars {
-    const { ir } = p.profile;
+    const { root } = p.profile;
+    const { outside } = p.data;
     const vars: Vars = {
       data: input,
       ctx: p.data.context(nodeIndex, p.token.scope, node.refs),
       run: {
         id: p.token.runId,
-        workflow: ir.name,
-        version: ir.workflow_version,
+        workflow: root.name,
+        version: root.workflow_version,
         attempt: Number(p.token.epoch),
       },
     };
     if (node.uses_input) {
       vars.input = p.data.input();
     }
-    const iteration = roundOf(p.token.scope);
+    const iteration = roundOf(p.token.scope) ?? outside?.vars.iteration;
     if (iteration !== undefined) {
       vars.iteration = iteration;
+    }
+    if (outside !== null) {
+      vars.item = p.data.item();
+      vars.index = outside.index;
     }
     return vars;
   }
@@ -131,7 +138,7 @@ export class Executor {
   /** The node's own input, `config.input` applied. */
   input(p: Prepared, node: IrNode): Json {
     const { token } = p;
-    return token.payload !== null
+    return token.payload !== null && token.kind !== "gather"
       ? p.data.value(token.payload)
       : (p.data.editedInput(token.node, token.scope) ??
           p.data.ownInput(node, token.scope, token.arrivals));
@@ -141,6 +148,19 @@ export class Executor {
   succeed(p: Prepared, vars: Vars, output: Json, ms: number): CompletionItem {
     const item = this.item(p);
     this.#succeed(p, item, p.token.node, p.token.attempt, vars, output, this.#extra(ms));
+    return item;
+  }
+
+  /** An item that settles a map whose elements have ended. */
+  collected(p: Prepared, vars: Vars, results: MapResults, ms: number): CompletionItem {
+    const { output, errors } = results;
+    const item = this.item(p);
+    const { node, attempt } = p.token;
+    const errs = errors === undefined ? "" : `,"errs":${JSON.stringify(errors)}`;
+    if (errors !== undefined) {
+      p.data.keep(node, output, errors as unknown as Json);
+    }
+    this.#succeed(p, item, node, attempt, vars, output, this.#extra(ms) + errs);
     return item;
   }
 
@@ -201,10 +221,11 @@ export class Executor {
 
   /** An item without results: only the entry is acknowledged. */
   item(p: Pick<Prepared, "token" | "profile" | "node">): CompletionItem {
+    // Not so an entry node's, and one that asks for an output, which names no node of its own.
     const isOwn = p.token.queueKey === p.profile.queueKeys[p.node.queue];
     return {
       profile: p.profile,
-      runId: p.token.runId,
+      runId: p.token.unit,
       epoch: p.token.epoch,
       queue: p.node.queue,
       entryId: p.token.entryId,
@@ -224,6 +245,7 @@ export class Executor {
       extra: "",
       delayMs: 0,
       plan: NO_EFFECTS,
+      ...(p.token.kind === "gather" && node === p.token.node ? { gathered: true as const } : {}),
     };
   }
 
@@ -367,7 +389,8 @@ export class Executor {
       return text;
     }
     const ref = blobRefOf(text);
-    const { runId, epoch } = item;
+    const { runId } = parseUnit(item.runId);
+    const { epoch } = item;
     item.blobs = [...(item.blobs ?? []), { runId, epoch, sha256: ref.sha256, text }];
     return blobText(ref);
   }

@@ -11,10 +11,12 @@ import {
   type Redis,
   type Service,
 } from "../sdk/internal.ts";
+import { Elements } from "./elements.ts";
 import { Executor } from "./execute.ts";
 import { createHttpClient } from "./kinds/http-client.ts";
 import { Lane } from "./lane.ts";
 import { Leases } from "./leases.ts";
+import { Maps } from "./maps.ts";
 import { QUEUED_KINDS, WORKER_DEFAULTS, type WorkerOptions } from "./options.ts";
 import { Preparer } from "./prepare.ts";
 import { QueueReader } from "./reader.ts";
@@ -108,7 +110,10 @@ class WorkerService implements Worker {
       random: Math.random,
       outputBytesMax: o.outputBytesMax,
     });
+    const elements = new Elements(redis, scripts.keys);
     const lane = new Lane({
+      elements,
+      maps: new Maps(scripts, workflows),
       redis,
       scripts,
       reader,

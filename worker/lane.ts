@@ -27,17 +27,18 @@ import { CompletionBatcher } from "./batcher.ts";
 import { CHAIN_MS_MAX, CHAIN_NODES_MAX, chainNext, nextToken } from "./chain.ts";
 import { stepChild, type ChildOptions } from "./children.ts";
 import { Deadlines } from "./deadlines.ts";
-import type { Executor, Prepared } from "./execute.ts";
+import { finishElement, type Elements } from "./elements.ts";
+import type { Begun, Executor, Prepared } from "./execute.ts";
 import { finish } from "./finish.ts";
 import { ExecutionError, toExecutionError } from "./kinds/kind.ts";
 import { timedOut } from "./kinds/wait.ts";
 import type { Held, Leases } from "./leases.ts";
+import { noResults, planMap, type Maps } from "./maps.ts";
 import { BATCH_MAX } from "./options.ts";
 import { LazyAbort } from "./lazy-abort.ts";
 import { needsOf } from "./needs.ts";
 import { isElsewhere, type Preparation, type Preparer } from "./prepare.ts";
 import type { QueueReader } from "./reader.ts";
-import { RunData } from "./run-data.ts";
 import { runKind, type RunKindOptions } from "./run-kind.ts";
 import { claim, findStale } from "./takeover.ts";
 
@@ -47,6 +48,8 @@ export interface LaneOptions extends RunKindOptions, ChildOptions {
   reader: QueueReader;
   preparer: Preparer;
   executor: Executor;
+  elements: Elements;
+  maps: Maps;
   leases: Leases;
   consumer: string;
   logger: Logger;
@@ -282,10 +285,10 @@ export class Lane {
     let vars = {};
     let isOver = false;
     let watched: string | null = null;
-    const settle = (make: () => CompletionItem): void => {
+    const settle = (make: (() => CompletionItem) | null): void => {
       this.#running -= 1;
       isOver = true;
-      if (this.#o.leases.has(token)) {
+      if (make !== null && this.#o.leases.has(token)) {
         this.#deadlines.unwatch(watched);
         this.#settle(p, held, this.#made(p, make));
       }
@@ -297,6 +300,10 @@ export class Lane {
       const { settled } = begun;
       if (settled !== null) {
         settle(() => settled);
+        return;
+      }
+      if (p.node.type === "map") {
+        this.#map(p, held, begun, settle);
         return;
       }
       if (p.node.type === "subworkflow") {
@@ -344,6 +351,38 @@ export class Lane {
         this.#pump();
       },
     );
+  }
+
+  /** A map: its items are written, then its elements run by themselves; or they have. */
+  #map(
+    p: Prepared,
+    held: Held,
+    { vars, input }: Begun,
+    settle: (make: (() => CompletionItem) | null) => void,
+  ): void {
+    const { executor, maps } = this.#o;
+    const failed = (error: unknown): void => {
+      if (error instanceof ExecutionError) {
+        settle(() => executor.fail(p, vars, error, 0));
+        return;
+      }
+      this.#o.logger.warn({ err: error, run: p.token.runId }, "map not moved on: handed back");
+      void this.#giveBack([held]);
+      settle(null);
+    };
+    if (p.token.kind === "gather") {
+      maps.collect(p).then((all) => settle(() => executor.collected(p, vars, all, 0)), failed);
+      return;
+    }
+    const plan = planMap(p, vars, input);
+    if (plan.items.length === 0) {
+      settle(() => executor.collected(p, vars, noResults(p.node), 0));
+      return;
+    }
+    maps.expand(p, plan).then(() => {
+      this.#o.leases.drop(p.token);
+      settle(null);
+    }, failed);
   }
 
   #poison(p: Prepared, held: Held, error: ExecutionError): void {
@@ -421,7 +460,7 @@ export class Lane {
       this.#lookUp(token, held, false);
     } else {
       const node = ir.nodes[token.node] as Prepared["node"];
-      this.#buffer.unshift({ prepared: { token, profile, node, data: new RunData(ir) }, held });
+      this.#buffer.unshift({ prepared: { token, profile, node, data: p.data.next() }, held });
     }
   }
 
@@ -447,7 +486,13 @@ export class Lane {
     // The finish timer names the queue of the node, whose tokens may begin in another stream.
     const queue = profile.ir.nodes[token.node]?.queue ?? 0;
     const queueKey = entryId === null ? (profile.queueKeys[queue] as string) : token.queueKey;
-    finish(this.#o.scripts, profile, { ...token, queueKey }, entryId)
+    const { scripts, elements } = this.#o;
+    const at = { ...token, queueKey };
+    const ended =
+      token.unit === token.runId
+        ? finish(scripts, profile, at, entryId)
+        : finishElement(scripts, elements, profile, at, entryId);
+    ended
       .catch((error: unknown) => {
         this.#o.logger.error({ err: error, run: token.runId }, "run's output not settled");
       })

@@ -35,6 +35,9 @@ export function outputFields(ir: Ir, nodes: Iterable<number>): Set<string> {
   const fields = new Set<string>();
   for (const node of nodes) {
     fields.add(`n${node}`);
+    if (ir.nodes[node]?.type === "map") {
+      fields.add(`e${node}`);
+    }
     for (const loop of loopChain(ir, node)) {
       fields.add(`l${ir.loops[loop]?.latch ?? -1}`);
     }
@@ -46,13 +49,30 @@ function contextFields(ir: Ir, index: number): string[] {
   const chain = fusedAfter(ir, index);
   const refs = chain.flatMap((n) => {
     const node = ir.nodes[n] as IrNode;
-    return [...node.refs, ...node.edge_refs];
+    return [...node.refs, ...node.edge_refs, ...(node.outer_refs ?? [])];
   });
   const fields = outputFields(ir, refs);
-  if (chain.some((n) => ir.nodes[n]?.uses_input === true)) {
+  if (chain.some((n) => ir.nodes[n]?.uses_input === true || readsInput(ir.nodes[n]?.body))) {
     fields.add("in");
   }
   return [...fields];
+}
+
+const inputReaders = new WeakMap<Ir, boolean>();
+
+/** Whether any expression in the body of a map, or in a body inside it, reads the run's input. */
+export function readsInput(ir: Ir | undefined): boolean {
+  if (ir === undefined) {
+    return false;
+  }
+  let reads = inputReaders.get(ir);
+  if (reads === undefined) {
+    // An output template is not taken apart: it may.
+    reads =
+      ir.output !== undefined || ir.nodes.some((node) => node.uses_input || readsInput(node.body));
+    inputReaders.set(ir, reads);
+  }
+  return reads;
 }
 
 /** The node and the pure nodes that can follow it in the same step. */

@@ -50,6 +50,7 @@ export const QUEUED_KINDS = [
   "aggregate",
   "loop",
   "delay",
+  "map",
   "subworkflow",
   "wait",
   "human",

@@ -11,6 +11,7 @@ import {
   chainReach,
   commonQueueKey,
   parseRecord,
+  type EntryKind,
   partitionKeys,
   timerMember,
   type PartitionKeys,
@@ -18,6 +19,7 @@ import {
   type RunProfile,
 } from "../sdk/internal.ts";
 import { chainToken } from "./chain.ts";
+import { Elements, type Surroundings } from "./elements.ts";
 import type { Prepared } from "./execute.ts";
 import { needsOf, outputFields } from "./needs.ts";
 import { resolveBlobs } from "./resolve-blobs.ts";
@@ -42,6 +44,7 @@ export class Preparer {
   readonly #redis: Redis;
   readonly #workflows: Workflows;
   readonly #keys: PartitionKeys;
+  readonly #elements: Elements;
   /** Redis' clock before this process's monotonic one, ms. */
   #aheadMs = 0;
 
@@ -49,6 +52,7 @@ export class Preparer {
     this.#redis = redis;
     this.#workflows = workflows;
     this.#keys = partitionKeys(partition);
+    this.#elements = new Elements(redis, this.#keys);
   }
 
   /** Redis' time now, in ms, as of the last batch. */
@@ -75,13 +79,14 @@ export class Preparer {
     fieldsOf.forEach((fields, i) => {
       if (fields.length > 0) {
         asked.push(i);
-        pipeline.hmget(this.#keys.run((tokens[i] as ReadyToken).runId), ...fields);
+        pipeline.hmget(this.#keys.run((tokens[i] as ReadyToken).unit), ...fields);
       }
     });
+    const inMaps = tokens.filter((token) => token.unit !== token.runId);
     if (queued) {
       tokens.forEach((token, i) => this.#begin(pipeline, token, profiles[i]));
     }
-    const replies = await valuesOf(pipeline);
+    const [replies, around] = await Promise.all([valuesOf(pipeline), this.#elements.look(inMaps)]);
     const [seconds, micros] = replies[0] as [string, string];
     const redisMs = Number(seconds) * 1000 + Number(micros) / 1000;
     this.#aheadMs = redisMs - performance.now();
@@ -99,10 +104,14 @@ export class Preparer {
       let read = values.get(i);
       const isDoubtful = halted.has(token.runId) || entryMs(token) < staleBefore;
       if (read === undefined && isDoubtful) {
-        read = await this.#redis.hmget(this.#keys.run(token.runId), ...CHECKED, `n${token.node}`);
+        read = await this.#redis.hmget(this.#keys.run(token.unit), ...CHECKED, `n${token.node}`);
         fields.push(...CHECKED, `n${token.node}`);
       }
       const data = new Map(fields.map((field, at) => [field, read?.[at] ?? null]));
+      const outside = around.get(token.unit) ?? null;
+      if (outside !== null) {
+        asItsRun(data, outside.run);
+      }
       const kind = read === undefined ? "ready" : kindOf(token, data);
       const node = profile.ir.nodes[token.node] as IrNode;
       const mayHaveMoved = redelivered && !isElsewhere(token, profile);
@@ -118,7 +127,10 @@ export class Preparer {
         kind === "ready"
           ? {
               kind: isLate ? "late" : kind,
-              prepared: { token, profile, node, data: new RunData(profile.ir, data) },
+              prepared: {
+                ...{ token, profile, node },
+                data: new RunData(profile.ir, data, outside?.outside),
+              },
             }
           : kind === "hold"
             ? { kind, token }
@@ -150,7 +162,7 @@ export class Preparer {
       return null;
     }
     const fields = reach.map((node) => `n${node}`);
-    const records = await this.#redis.hmget(this.#keys.run(token.runId), ...CHECKED, ...fields);
+    const records = await this.#redis.hmget(this.#keys.run(token.unit), ...CHECKED, ...fields);
     const [status, epoch] = records;
     return (status === "running" || status === "paused") && epoch === token.epoch
       ? chainToken(profile.ir, token, reach, records.slice(CHECKED.length))
@@ -180,7 +192,11 @@ export class Preparer {
       return [...CHECKED, "in", ...terminal];
     }
     const needs = needsOf(profile.ir, token.node);
-    const own = token.payload === null && token.kind !== "skip" ? needs.own : [];
+    const reads = token.payload === null ? token.kind !== "skip" : token.kind === "gather";
+    const own = reads ? needs.own : [];
+    if (token.unit !== token.runId) {
+      return [...new Set([...CHECKED, `n${token.node}`, "it", ...needs.context, ...own])];
+    }
     if (!redelivered && own.length === 0 && (needs.context.length === 0 || token.kind === "skip")) {
       return [];
     }
@@ -189,6 +205,17 @@ export class Preparer {
 }
 
 const CHECKED = ["s", "e"];
+
+/** State of the record for which an entry stands. A map's entry stays until all of it runs. */
+const STATES: { [kind in EntryKind]?: string } = { run: "am", skip: "k", gather: "g" };
+
+/** An element is as its run is: its own status counts only while the run runs (include/unit.lua). */
+function asItsRun(data: Map<string, string | null>, run: Surroundings["run"]): void {
+  const own = data.get("s");
+  const isOpen = run?.status === "running" || run?.status === "paused";
+  data.set("s", own === "running" ? (run?.status ?? null) : isOpen ? (own ?? null) : null);
+  data.set("e", run?.epoch ?? null);
+}
 
 /** The replies of a pipeline; throws the first error among them. */
 async function valuesOf(pipeline: ReturnType<Redis["pipeline"]>): Promise<unknown[]> {
@@ -239,7 +266,8 @@ function kindOf(
 function isActive(token: ReadyToken, data: ReadonlyMap<string, string | null>): boolean {
   const record = parseRecord(data.get(`n${token.node}`));
   return (
-    record?.state === (token.kind === "skip" ? "k" : "a") &&
+    record !== null &&
+    (STATES[token.kind] ?? "a").includes(record.state) &&
     record.scope === token.scope &&
     record.attempt === token.attempt
   );

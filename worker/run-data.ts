@@ -21,6 +21,13 @@ import {
 
 export type Fields = ReadonlyMap<string, string | null>;
 
+/** What an element of a map sees of the place where the map stands. */
+export interface Outside {
+  /** `ctx`, `input`, `iteration` as they were when the map began. */
+  vars: Vars;
+  index: number;
+}
+
 const NOTHING: Fields = new Map();
 /** In every text that holds a reference to a blob, and in few others. */
 const BLOB_MARK = '{"$gv:blob":';
@@ -30,13 +37,26 @@ export class RunData {
   readonly #fields: Fields;
   /** Outputs of nodes that ended in this very step, by index. */
   readonly #local = new Map<number, Json>();
+  readonly #errors = new Map<number, Json>();
+  /** Set in an element of a map. */
+  readonly outside: Outside | null;
   #input: Json | undefined;
   /** Large outputs that the fields refer to, by hash. */
   #blobs: ReadonlyMap<string, string | null> = NOTHING;
+  #item: Json | undefined;
 
-  constructor(ir: Ir, fields: Fields = NOTHING) {
+  constructor(ir: Ir, fields: Fields = NOTHING, outside: Outside | null = null) {
     this.#ir = ir;
     this.#fields = fields;
+    this.outside = outside;
+  }
+
+  /** For the next token of a chain in the same unit, which has read nothing of its own. */
+  next(): RunData {
+    if (this.outside === null) {
+      return new RunData(this.#ir);
+    }
+    return new RunData(this.#ir, new Map([["it", this.#fields.get("it") ?? null]]), this.outside);
   }
 
   /** Large outputs that the fields, or this text, refer to. */
@@ -65,25 +85,54 @@ export class RunData {
 
   /** The run's input. */
   input(): Json {
+    if (this.outside !== null) {
+      return this.outside.vars.input ?? null;
+    }
     this.#input ??= JSON.parse(this.#fields.get("in") ?? "null") as Json;
     return this.#input;
   }
 
-  /** Keeps the output of a node that has just ended, for the nodes evaluated after it. */
-  keep(node: number, output: Json): void {
+  /** In a map: the element. */
+  item(): Json {
+    this.#item ??= JSON.parse(this.#fields.get("it") ?? "null") as Json;
+    return this.#item;
+  }
+
+  /** Keeps what a node that has just ended leaves, for the nodes evaluated after it. */
+  keep(node: number, output: Json, errors?: Json): void {
     this.#local.set(node, output);
+    if (errors !== undefined) {
+      this.#errors.set(node, errors);
+    }
   }
 
   /** `ctx` for a reader in `scope`: the referenced nodes that have completed there. */
   context(reader: number, scope: string, refs: readonly number[]): NonNullable<Vars["ctx"]> {
     const ctx: NonNullable<Vars["ctx"]> = Object.create(null) as NonNullable<Vars["ctx"]>;
+    if (this.outside !== null) {
+      Object.assign(ctx, this.outside.vars.ctx);
+    }
     for (const ref of refs) {
+      const node = this.#ir.nodes[ref] as IrNode;
       const output = this.#local.has(ref) ? this.#local.get(ref) : this.#output(ref, reader, scope);
       if (output !== undefined) {
-        ctx[(this.#ir.nodes[ref] as IrNode).id] = { output };
+        const errors = node.type === "map" ? this.#errorsOf(ref, node, reader, scope) : undefined;
+        ctx[node.id] = errors === undefined ? { output } : { output, errors };
       }
     }
     return ctx;
+  }
+
+  /** The tolerated failures of a map that tolerates any. */
+  #errorsOf(node: number, map: IrNode, reader: number, scope: string): Json | undefined {
+    const local = this.#errors.get(node);
+    if (local !== undefined || !Number(map.config["tolerated_failures"])) {
+      return local;
+    }
+    const kept = this.#fields.get(`e${node}`) ?? "";
+    const bar = kept.indexOf("|");
+    const isSeen = bar >= 0 && kept.slice(0, bar) === this.#scopeSeen(node, reader, scope);
+    return isSeen ? (JSON.parse(kept.slice(bar + 1)) as Json) : [];
   }
 
   /** Output of `node` as seen from `reader`; undefined if it has none there. */
@@ -124,7 +173,7 @@ export class RunData {
       return this.value(this.#fields.get(`i${latch}`) ?? "null");
     }
     if (node.is_entry) {
-      return this.input();
+      return this.outside === null ? this.input() : this.item();
     }
     if (node.in.length === 1) {
       return this.#ended(this.#from(node.in[0] as number));

@@ -5,7 +5,7 @@
 import type { Logger } from "pino";
 import type { Vars } from "../condition/index.ts";
 import type { Json } from "../compiler/ir.ts";
-import { roundOf } from "../sdk/internal.ts";
+import { parseUnit, scopeJoin } from "../sdk/internal.ts";
 import type { Prepared } from "./execute.ts";
 import { ExecutionError, toExecutionError, type KindContext } from "./kinds/kind.ts";
 import type { HttpClient } from "./kinds/http-client.ts";
@@ -35,12 +35,12 @@ export function runKind(
   done: (outcome: Outcome) => void,
 ): void {
   const { node, token } = p;
-  const iteration = roundOf(token.scope);
+  const { iteration } = vars;
   const context: KindContext = {
     vars,
     data,
     runId: token.runId,
-    scope: token.scope,
+    scope: scopeJoin(parseUnit(token.unit).home, token.scope),
     attempt: token.attempt,
     ...(iteration === undefined ? {} : { iteration }),
     get signal() {

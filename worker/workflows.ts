@@ -1,7 +1,7 @@
 /** Compiled workflows by hash, read from Redis once and kept, with their profiles. */
 import type { Redis } from "ioredis";
 import { assertIr, type Ir } from "../compiler/ir.ts";
-import { globalKeys, parseQueueKey, Profiles, type RunProfile } from "../sdk/internal.ts";
+import { bodyAt, globalKeys, parseQueueKey, Profiles, type RunProfile } from "../sdk/internal.ts";
 
 /** Workflows kept per worker; the least recently read ones are dropped all at once. */
 const WORKFLOWS_MAX = 1000;
@@ -29,26 +29,32 @@ export class Workflows {
     if (known !== undefined) {
       return known;
     }
-    const text = await this.#redis.get(globalKeys.ir(irHash));
+    const root = rootHash(irHash);
+    const text = await this.#redis.get(globalKeys.ir(root));
     if (text === null) {
       return null;
     }
     if (this.#irs.size >= WORKFLOWS_MAX) {
       this.#irs.clear();
     }
-    this.#irs.set(irHash, assertIr(JSON.parse(text)));
+    this.#irs.set(root, assertIr(JSON.parse(text)));
     return this.#add(irHash, queueKey) ?? null;
   }
 
   #add(irHash: string, queueKey: string): RunProfile | undefined {
-    const ir = this.#irs.get(irHash);
+    const root = this.#irs.get(rootHash(irHash));
+    const ir = root === undefined ? null : bodyAt(root, irHash);
     const place = parseQueueKey(queueKey);
-    return ir === undefined || place === null
-      ? undefined
-      : this.#profiles.add(ir, irHash, {
-          partition: place.partition,
-          namespace: place.namespace,
-          priority: place.priority,
-        });
+    if (ir === null || place === null) {
+      return undefined;
+    }
+    const { partition, namespace, priority } = place;
+    return this.#profiles.add(ir, irHash, { partition, namespace, priority }, root);
   }
+}
+
+/** The workflow's own hash, of that of a map's body in it. */
+function rootHash(irHash: string): string {
+  const slash = irHash.indexOf("/");
+  return slash < 0 ? irHash : irHash.slice(0, slash);
 }

@@ -9,7 +9,13 @@ local function apply_plan(keeps)
   for i = 1, event_count do
     journal(events[i])
   end
-  if ends then
+  if it.element and ends then
+    if ends ~= "finishing" then
+      tell_element_end()
+      return apply_element_end()
+    end
+    journal(it.told .. 'element.finishing"}')
+  elseif ends then
     journal(it.told .. "run." .. ends .. '"' .. (it.error and ',"err":' .. it.error or "") .. "}")
   end
   for from = 1, field_count, HSET_MAX do
@@ -20,6 +26,9 @@ local function apply_plan(keeps)
   end
   if it.signals then
     apply_signals()
+  end
+  if it.gathered then
+    apply_gathered()
   end
   for i = 1, timer_count do
     redis.call("ZADD", k.timers, dues[i], members[i])

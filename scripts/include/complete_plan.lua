@@ -44,10 +44,14 @@ end
 local function arm(due, member, node)
   timer_count = timer_count + 1
   dues[timer_count], members[timer_count], timed[timer_count] = due, member, node
+  if it.element then
+    set("x", 1) -- whoever ends the element has a timer to take off
+  end
 end
 
 --- @include "complete_arrivals"
 --- @include "complete_wait"
+--- @include "complete_element"
 
 -- The effects that begin at `at`; returns where they end.
 local function plan_effects(at, latch, token_scope, rest, value, payload)
@@ -91,6 +95,11 @@ local EVENT = { C = "node.completed", A = "node.completed", F = "node.failed", U
 -- W is told by plan_wait.
 local STATE = { C = "c", A = "c", F = "f", U = "f", X = "f", R = "r", P = "w", S = "s" }
 
+-- States of the record in which a result is accepted. Lower case: of a map whose results are collected.
+local EXPECTS = { C = "ar", A = "ar", F = "a", U = "a", X = "a", R = "a", P = "a", W = "a",
+  S = "k", c = "g", a = "g", f = "g", u = "g", x = "g", r = "g" }
+local SUCCEEDS = { C = true, A = true, c = true, a = true }
+
 -- Where the effects of the result at `at` end.
 local function after_result(at)
   at = at + RESULT_FIELDS
@@ -102,6 +111,9 @@ end
 local function plan_result(at, attempt, arrivals)
   local node, scope, value = ARGV[at], ARGV[at + 1], ARGV[at + 4]
   local op, edges = string.sub(ARGV[at + 3], 1, 1), string.sub(ARGV[at + 3], 2)
+  if EXPECTS[op] == "g" then
+    op = plan_gathered(op, node, scope, ARGV[at + 5])
+  end
   local more = ',"a":' .. ARGV[at + 2] .. ARGV[at + 5]
   if op == "W" then
     plan_wait(at, attempt, arrivals, more)
@@ -158,14 +170,8 @@ local function refusal(have, at)
     state, attempt, scope, rest = parse_record(have[5])
   end
   local op, tried = string.sub(ARGV[at + 3], 1, 1), tonumber(ARGV[at + 2])
-  local is_success = op == "C" or op == "A"
-  local expected
-  if is_success then
-    expected = state == "a" or state == "r"
-  else
-    expected = state == (op == "S" and "k" or "a")
-  end
-  if not expected or scope ~= ARGV[at + 1] then
+  local is_success = SUCCEEDS[op]
+  if not string.find(EXPECTS[op], state, 1, true) or scope ~= ARGV[at + 1] then
     return -3
   elseif tried > attempt or (not is_success and attempt ~= tried) then
     return -4
@@ -203,16 +209,28 @@ local function plan_item(at)
     return EMPTY
   end
   local profile = 2 + 3 * ARGV[at + 3]
-  it.run, it.ir, it.flags = KEYS[tonumber(ARGV[at])], ARGV[profile], ARGV[profile + 1]
+  local key = tonumber(ARGV[at])
+  it.element, it.gathered = key < 0 and element_place(KEYS[-key]), nil
+  it.run, it.ir, it.flags = KEYS[it.element and -key or key], ARGV[profile], ARGV[profile + 1]
   it.queue_base = tonumber(ARGV[profile + 2])
   it.own_queue = KEYS[it.queue_base + ARGV[at + 4]]
   at = at + ITEM_FIELDS
-  local have = redis.call("HMGET", it.run, "s", "e", "c", "nf", "n" .. ARGV[at])
+  local have
+  if it.element then
+    have = redis.call("HMGET", it.run, "s", "e", "c", "nf", "n" .. ARGV[at], "x")
+    local own, status = accept_element(have)
+    if string.byte(ARGV[at + 3]) == OUTPUT then
+      return plan_element_output(own, status, have[2], at)
+    end
+    it.told = told_of(it.run_id) .. ',"e":"'
+  else
+    have = redis.call("HMGET", it.run, "s", "e", "c", "nf", "n" .. ARGV[at])
+    it.told = '{"r":"' .. it.run_id .. '","e":"'
+  end
   local code = refusal(have, at)
   if code ~= 0 then
     return code
   end
-  it.told = '{"r":"' .. it.run_id .. '","e":"'
   it.packed = it.run_id .. "\31" .. it.epoch .. "\31"
   it.failed, it.ends, it.error, it.signals = have[4], nil, nil, nil
   field_count, entry_count, timer_count, event_count, delta, work = 0, 0, 0, 0, 0, 0
@@ -236,6 +254,9 @@ local function plan_item(at)
     if counter == 0 and not it.ends then
       it.ends = it.failed and "failed" or (string.find(it.flags, "o", 1, true) and "finishing" or "completed")
     end
+  end
+  if it.element and it.ends and it.ends ~= "finishing" then
+    plan_element_end(nil)
   end
   return 0
 end

@@ -20,7 +20,8 @@ end
 local function waits_for_child(t)
   local status = redis.call("HGET", t.run, "s")
   local record = redis.call("HGET", t.key, "n" .. t.node)
-  if not record or (status ~= "running" and status ~= "paused") then
+  if not record or (status ~= "running" and status ~= "paused")
+    or (is_element(t.key) and not element_run(element_place(t.key))) then
     return nil
   end
   local state, attempt, scope = parse_record(record)

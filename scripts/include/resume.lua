@@ -9,12 +9,13 @@ The field w<node> holds what a parked token waits for (sdk/waits.ts); afterwards
 --- @include "token"
 --- @include "waiters"
 --- @include "held"
+--- @include "unit"
 
 -- t: run_id (unit), epoch, node, scope, attempt, is_paused. `signals` may be nil for what waits for no signal.
 -- `value` is JSON text, nil when a delay is over. False: the token is not parked any more.
 local function resume(timers, run, signals, t, queue, ir, value)
   local have = redis.call("HMGET", run, "n" .. t.node, "d" .. t.node, "w" .. t.node)
-  if not have[1] then
+  if not have[1] or (is_element(run) and not element_run(element_place(run))) then
     return false
   end
   local state, attempt, scope, arrivals = parse_record(have[1])
@@ -22,7 +23,7 @@ local function resume(timers, run, signals, t, queue, ir, value)
     return false
   end
   local name = string.match(have[3] or "", "^([^\31]+)\31")
-  journal('{"r":"' .. t.run_id .. '","e":"node.resumed","n":' .. t.node .. ',"s":"' .. scope
+  journal(told_of(t.run_id) .. ',"e":"node.resumed","n":' .. t.node .. ',"s":"' .. scope
     .. '","a":' .. t.attempt .. (value and ',"v":' .. value or "") .. "}")
   redis.call("HSET", run, "n" .. t.node, "a" .. t.attempt .. "|" .. scope .. "|" .. arrivals,
     "w" .. t.node, "=" .. t.attempt .. "|" .. scope)

@@ -4,6 +4,7 @@ token -- the positive record of a token (field n<node>) and its stream entry.
 record  <state><attempt>|<scope>|<rest>
         a active    r waits for its retry or for its round's delay    w parked
         k a skipped join whose dead region a worker still has to spread
+        m a map whose elements run    g a map whose results are to be collected
         c completed, rest = output    f failed, rest = error value    s skipped
 entry   run, epoch, node, scope, attempt, ir, kind, arrivals, payload, separated by 0x1F
 ]]

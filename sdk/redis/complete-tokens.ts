@@ -1,17 +1,21 @@
 /** Typed call of scripts/complete_tokens.lua. */
 import { putBlobs, type NewBlob } from "../blobs.ts";
+import type { PartitionKeys } from "../keys.ts";
 import type { EffectPlan } from "../plan.ts";
 import type { RunProfile } from "../profile.ts";
+import { unitsAround } from "../unit.ts";
 import { waitFacts, type WaitInfo } from "../waits.ts";
 import type { ScriptArg, ScriptRunner } from "./script-runner.ts";
 
 /**
+ * What became of a token:
  * C completed · A completed, another round after `delayMs` · F failed, an edge handles it · U failed
  * unhandled under `continue` · X failed unhandled, the run ends · R failed, retried after `delayMs`
  * · P parked for `delayMs` · W parked until resumed, `delayMs` at most · S a skipped join's dead
- * region is spread.
+ * region is spread · Z the output of an element, evaluated (edges L, value is the output) or not
+ * (edges X, value is the error value).
  */
-export type CompletionOp = "C" | "A" | "F" | "U" | "X" | "R" | "P" | "W" | "S";
+export type CompletionOp = "C" | "A" | "F" | "U" | "X" | "R" | "P" | "W" | "S" | "Z";
 
 export interface CompletionResult {
   node: number;
@@ -29,10 +33,13 @@ export interface CompletionResult {
   /** W: what it waits for. */
   wait?: WaitInfo;
   plan: EffectPlan;
+  /** Of a map that has its results: accepted only while it waits to be collected. */
+  gathered?: true;
 }
 
 export interface CompletionItem {
   profile: RunProfile;
+  /** The unit of the tokens: a run, or an element of a map. */
   runId: string;
   epoch: string;
   /** Queue (index into the IR's) of the first result's node; its timers name it. */
@@ -105,7 +112,7 @@ export function encodeCompletion(
   const bases = new Map<string, number>();
   for (const item of items) {
     if (!runs.has(item.runId)) {
-      runs.set(item.runId, keys.push(k.run(item.runId)));
+      declare(item.runId, keys, runs, k);
     }
   }
   for (const { profile } of items) {
@@ -134,7 +141,9 @@ export function encodeCompletion(
   args.push(items.length);
   const entryKeys = new Map<string, number>();
   for (const item of items) {
-    args.push(runs.get(item.runId) as number, item.runId, item.epoch);
+    const isElement = item.runId.includes("!");
+    const key = runs.get(item.runId) as number;
+    args.push(isElement ? -key : key, item.runId, item.epoch);
     const entry = item.keeps === true ? `+${item.entryId ?? ""}` : (item.entryId ?? "");
     const { profile, queue, entryKey } = item;
     let stream = (bases.get(profile.key) as number) + queue;
@@ -147,7 +156,8 @@ export function encodeCompletion(
     for (const r of item.results) {
       const { plain, args: others, closure } = r.plan;
       const rest = r.op === "R" || r.op === "P" || r.op === "A" ? r.delayMs : closure;
-      args.push(r.node, r.scope, r.attempt, r.op + r.edges);
+      const op = r.gathered === true ? r.op.toLowerCase() : r.op;
+      args.push(r.node, r.scope, r.attempt, op + r.edges);
       if (r.wait === undefined) {
         args.push(r.value, r.extra, rest);
       } else {
@@ -159,4 +169,13 @@ export function encodeCompletion(
     }
   }
   return { keys, args };
+}
+
+/** Adds the unit's key and, for an element, those of what is around it up to its run. */
+function declare(unit: string, keys: string[], at: Map<string, number>, k: PartitionKeys): void {
+  for (const name of unitsAround(unit)) {
+    if (!at.has(name)) {
+      at.set(name, keys.push(k.run(name)));
+    }
+  }
 }

@@ -1,6 +1,7 @@
 /** Typed call of scripts/intervene_token.lua. */
 import type { Ir, IrNode, Json } from "../../compiler/ir.ts";
 import type { ManualAnswer } from "../waits.ts";
+import { irAt } from "../unit.ts";
 import type { ScriptRunner } from "./script-runner.ts";
 
 export interface Intervention {
@@ -51,10 +52,7 @@ export function findNode(
   id: string,
   home: string,
 ): { ir: Ir; index: number; node: IrNode } | null {
-  let ir = root;
-  for (const element of home === "" ? [] : home.split("/")) {
-    ir = ir.nodes[Number(element.split(":")[0])]?.body ?? ir;
-  }
+  const ir = irAt(root, home) ?? root;
   const index = ir.nodes.findIndex((node) => node.id === id);
   const node = ir.nodes[index];
   return node === undefined ? null : { ir, index, node };

@@ -1,6 +1,7 @@
 /** Typed calls of the scripts that start, finish, cancel, time out and release runs. */
 import { entrySuffix } from "../scope.ts";
 import { timeoutsOf, type RunProfile } from "../profile.ts";
+import { unitsAround } from "../unit.ts";
 import { PAUSE_CAUSES } from "./pause-scripts.ts";
 import type { ScriptArg, ScriptRunner } from "./script-runner.ts";
 
@@ -87,7 +88,9 @@ export async function fireTimers(scripts: ScriptRunner): Promise<FiredTimers> {
     for (const member of members) {
       const parts = member.split("|");
       const queue = parts.slice(6).join("|");
-      const run = keys.push(k.run(parts[1] ?? ""));
+      const [unit, ...around] = unitsAround(parts[1] ?? "");
+      const run = keys.push(k.run(unit ?? ""));
+      keys.push(...around.map((name) => k.run(name)));
       const place = queue === "" ? 0 : keys.push(queue);
       const runId = (parts[1] ?? "").split("!", 1)[0] as string;
       args.push(member, run, place, parts[0] === "expire" ? keys.push(k.signals(runId)) : 0);

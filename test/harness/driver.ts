@@ -27,16 +27,20 @@ import {
   type ReadyToken,
   type RedriveWish,
   type RunProfile,
+  type ScriptRunner,
 } from "./imports.ts";
+import type { Vars } from "../../condition/index.ts";
+import { Elements, finishElement } from "../../worker/elements.ts";
 import { Executor, type Prepared } from "../../worker/execute.ts";
 import { chainNext, nextToken } from "../../worker/chain.ts";
 import { finish } from "../../worker/finish.ts";
 import { toExecutionError } from "../../worker/kinds/kind.ts";
+import { Maps, noResults, planMap } from "../../worker/maps.ts";
 import { Preparer } from "../../worker/prepare.ts";
 import { Workflows } from "../../worker/workflows.ts";
+import { queueKeysOf, type TestPartition } from "./partition.ts";
 import { assertCounter } from "./invariants.ts";
 import { runSync } from "./run-sync.ts";
-import type { TestPartition } from "./partition.ts";
 
 export interface Schedule {
   /** Uniform in [0, 1). */
@@ -70,6 +74,12 @@ export interface DriveResult {
   steps: number;
 }
 
+/** What happens to a worker in the middle of expanding a map. */
+class Died extends Error {}
+
+/** Items of one call when a map is expanded: small, so that small maps take several calls. */
+const CHUNK = 2;
+
 const STEPS_MAX = 20_000;
 const CONSUMERS = ["c0", "c1", "c2"];
 
@@ -79,15 +89,32 @@ export class Driver {
   readonly #s: Schedule;
   readonly #preparer: Preparer;
   readonly #executor: Executor;
+  readonly #elements: Elements;
+  readonly #maps: Maps;
+  readonly #queueKeys: readonly string[];
+  /** Asked after every step. */
+  readonly #look: (runId: string) => Promise<void>;
+  /** Expansions of maps by workers that are slow. */
+  #lateMaps: (() => Promise<void>)[] = [];
   #held: Held[] = [];
   #epoch = 1;
   #late: Sent[] = [];
 
-  constructor(partition: TestPartition, profile: RunProfile, schedule: Schedule) {
+  constructor(
+    partition: TestPartition,
+    profile: RunProfile,
+    schedule: Schedule,
+    look: (runId: string) => Promise<void> = () => Promise.resolve(),
+  ) {
     this.#p = partition;
     this.#profile = profile;
     this.#s = schedule;
-    this.#preparer = new Preparer(partition.redis, new Workflows(partition.redis), 0);
+    this.#look = look;
+    const workflows = new Workflows(partition.redis);
+    this.#preparer = new Preparer(partition.redis, workflows, 0);
+    this.#elements = new Elements(partition.redis, partition.scripts.keys);
+    this.#maps = new Maps(this.#dying(), workflows, CHUNK);
+    this.#queueKeys = queueKeysOf(profile);
     this.#executor = new Executor({
       workerId: "t",
       secrets: () => ({}),
@@ -148,6 +175,7 @@ export class Driver {
       await this.#step();
       const hash = await redis.hgetall(scripts.keys.run(runId));
       assertCounter(this.#profile.ir, hash);
+      await this.#look(runId);
       if (["completed", "failed", "cancelled"].includes(hash["s"] ?? "")) {
         await this.#settleRest();
         const records = await this.#records();
@@ -185,6 +213,7 @@ export class Driver {
       await this.#send(this.#late.splice(0));
       return;
     }
+    await this.#lateMaps.shift()?.();
     // Nothing to read: what is pending belongs to the dead, what remains waits for a timer.
     if (!(await this.#steal())) {
       const fired = await fireTimers(this.#p.scripts);
@@ -198,8 +227,7 @@ export class Driver {
   async #read(): Promise<void> {
     const consumer = this.#pick(CONSUMERS);
     const count = 1 + Math.floor(this.#s.random() * 8);
-    const { queueKeys, entryKeys } = this.#profile;
-    const keys = [...queueKeys, ...entryKeys];
+    const keys = this.#queueKeys;
     const reply = (await this.#p.redis.call(
       "XREADGROUP",
       ...["GROUP", GROUP, consumer, "COUNT", String(count), "STREAMS", ...keys],
@@ -215,8 +243,7 @@ export class Driver {
   /** Another consumer takes everything pending: of the dead and of the living. */
   async #steal(): Promise<boolean> {
     const consumer = this.#pick(CONSUMERS);
-    const { queueKeys, entryKeys } = this.#profile;
-    const tokens = await claimAll(this.#p.redis, [...queueKeys, ...entryKeys], consumer);
+    const tokens = await claimAll(this.#p.redis, this.#queueKeys, consumer);
     this.#held.push(...tokens.map((token) => ({ token, consumer, again: true })));
     return tokens.length > 0;
   }
@@ -265,11 +292,14 @@ export class Driver {
           await holdTokens(this.#p.scripts, [preparation.token]);
         }
       } else if (preparation.prepared.token.kind === "finish") {
-        const { token } = preparation.prepared;
-        await finish(this.#p.scripts, this.#profile, token, token.entryId);
+        const { token, profile } = preparation.prepared;
+        await this.#finish(profile, token, token.entryId);
       } else {
         const { token } = preparation.prepared;
-        const item = this.#execute(preparation.prepared);
+        const item = await this.#execute(preparation.prepared);
+        if (item === null) {
+          continue; // a map: its elements run by themselves, or the worker died
+        }
         item.keeps = chainNext(item, token.scope) !== null && this.#s.random() < 0.7;
         sent.push({ item, held: { ...one, token } });
       }
@@ -277,12 +307,69 @@ export class Driver {
     return sent;
   }
 
-  #execute(p: Prepared): CompletionItem {
+  async #finish(
+    profile: RunProfile,
+    token: Pick<ReadyToken, "runId" | "unit" | "epoch" | "queueKey">,
+    entryId: string | null,
+  ): Promise<void> {
+    const { scripts } = this.#p;
+    if (token.unit === token.runId) {
+      await finish(scripts, profile, token, entryId);
+    } else {
+      await finishElement(scripts, this.#elements, profile, token, entryId);
+    }
+  }
+
+  /** The scripts of a worker that may die before any call. */
+  #dying(): ScriptRunner {
+    const { scripts } = this.#p;
+    const dying = {
+      redis: scripts.redis,
+      keys: scripts.keys,
+      nonce: () => scripts.nonce(),
+      transition: async (...call: Parameters<ScriptRunner["transition"]>) => {
+        if (this.#s.random() < this.#s.die) {
+          throw new Died();
+        }
+        return scripts.transition(...call);
+      },
+    };
+    return dying as unknown as ScriptRunner;
+  }
+
+  /** Null: there is nothing to send. */
+  async #map(p: Prepared, vars: Vars, input: Json): Promise<CompletionItem | null> {
+    if (p.token.kind === "gather") {
+      return this.#executor.collected(p, vars, await this.#maps.collect(p), 0);
+    }
+    const plan = planMap(p, vars, input);
+    if (plan.items.length === 0) {
+      return this.#executor.collected(p, vars, noResults(p.node), 0);
+    }
+    const expand = async (): Promise<void> => {
+      await this.#maps.expand(p, plan).catch((error: unknown) => {
+        if (!(error instanceof Died)) {
+          throw error;
+        }
+      });
+    };
+    if (this.#s.random() < this.#s.late) {
+      this.#lateMaps.push(expand);
+    } else {
+      await expand();
+    }
+    return null;
+  }
+
+  async #execute(p: Prepared): Promise<CompletionItem | null> {
     const executor = this.#executor;
     let vars = {};
     try {
       const begun = executor.begin(p, 0);
       vars = begun.vars;
+      if (p.node.type === "map" && begun.settled === null) {
+        return await this.#map(p, vars, begun.input);
+      }
       const output = begun.settled === null ? runSync(p, vars, begun.input) : null;
       return begun.settled ?? executor.succeed(p, vars, output, 0);
     } catch (error) {
@@ -313,7 +400,7 @@ export class Driver {
       }
       if (code === COMPLETION.finish) {
         const queueKey = item.profile.queueKeys[item.queue] as string;
-        await finish(this.#p.scripts, item.profile, { ...item, queueKey }, null);
+        await this.#finish(item.profile, { ...held.token, queueKey }, null);
       } else if (code === COMPLETION.goOn) {
         const node = chainNext(item, held.token.scope) as number;
         this.#held.push({ token: nextToken(held.token, item, node), consumer });
@@ -326,6 +413,9 @@ export class Driver {
   /** After the end: whatever is still around must be refused and acknowledged. */
   async #settleRest(): Promise<void> {
     await this.#send(this.#late.splice(0));
+    for (const expand of this.#lateMaps.splice(0)) {
+      await expand();
+    }
     for (;;) {
       await this.#read();
       await this.#steal();

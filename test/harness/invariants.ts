@@ -12,7 +12,7 @@ export function tokensInFlight(ir: Ir, hash: { [field: string]: string }): numbe
     const index = Number(field.slice(1));
     if (/^n\d+$/.test(field)) {
       const record = parseRecord(value);
-      count += record?.scope === "" && "arwk".includes(record.state) ? 1 : 0;
+      count += record?.scope === "" && "arwkmg".includes(record.state) ? 1 : 0;
     } else if (/^j\d+$/.test(field)) {
       const [scope, live] = value.split("|");
       count += scope === "" && Number(live) > 0 ? Number(live) : 0;

@@ -4,6 +4,7 @@ import {
   connectRedis,
   globalKeys,
   GROUP,
+  partitionKeys,
   Profiles,
   SCRIPTS,
   ScriptRunner,
@@ -24,6 +25,19 @@ export interface TestPartition {
   /** Empties the database and certifies it again. */
   reset(): Promise<void>;
   close(): Promise<void>;
+}
+
+/** The queues of a workflow and of the bodies of its maps. */
+export function queueKeysOf(profile: RunProfile): string[] {
+  const names = new Set<string>();
+  const add = (ir: Ir): void => {
+    ir.queues.forEach((queue) => names.add(queue));
+    ir.nodes.forEach((node) => node.body && add(node.body));
+  };
+  add(profile.ir);
+  const keys = partitionKeys(profile.partition);
+  const queues = [...names].map((name) => keys.queue(profile.namespace + name, profile.priority));
+  return [...queues, ...profile.entryKeys];
 }
 
 /** A partition on the test's own Redis database. */
@@ -59,7 +73,7 @@ export async function testPartition(redis: Redis, partition = 0): Promise<TestPa
       await redis.set(globalKeys.ir(hash), JSON.stringify(ir));
       const place = { partition, namespace: "", priority: ir.settings.priority };
       const profile = profiles.add(ir, hash, place);
-      for (const key of [...profile.queueKeys, ...profile.entryKeys]) {
+      for (const key of queueKeysOf(profile)) {
         await redis.xgroup("CREATE", key, GROUP, "0", "MKSTREAM").catch(() => undefined);
       }
       return profile;

@@ -1,0 +1,102 @@
+/**
+ * Maps through the real scripts on a real Redis, under random schedules: elements in flight while
+ * workers die, steal and come late. GAVOTTE_SEED replays one case, GAVOTTE_CASES sets how many.
+ */
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { compile } from "../../compiler/index.ts";
+import { releaseRuns } from "../../sdk/internal.ts";
+import { parseJournalRecord } from "../../sdk/journal.ts";
+import { releaseMapsOf } from "../../supervisor/release-maps.ts";
+import { documentOf, MAP_SCENARIOS, type MapScenario } from "../generate/map-scenarios.ts";
+import { Driver } from "../harness/driver.ts";
+import { foldChain } from "../harness/invariants.ts";
+import { openTestPartition, type TestPartition } from "../harness/partition.ts";
+import { seeded } from "../harness/random.ts";
+import {
+  aliveElements,
+  assertUnits,
+  foldedUnits,
+  foldHot,
+  livingUnits,
+  readUnits,
+} from "../harness/units.ts";
+
+const CASES = Number(process.env["GAVOTTE_CASES"] ?? 12);
+const SEED = process.env["GAVOTTE_SEED"];
+const seeds = SEED === undefined ? Array.from({ length: CASES }, (_, i) => i + 1) : [Number(SEED)];
+
+let p: TestPartition;
+beforeAll(async () => {
+  p = await openTestPartition();
+});
+afterAll(() => p.close());
+
+async function play(scenario: MapScenario, seed: number): Promise<void> {
+  const { ir, hash, diagnostics } = compile({ document: documentOf(scenario) });
+  if (ir === null || hash === null) {
+    throw new Error(`not valid: ${JSON.stringify(diagnostics)}`);
+  }
+  await p.reset();
+  const random = seeded(seed);
+  const list = Array.from({ length: Math.floor(random() * 8) }, () => Math.floor(random() * 6));
+  const calm = seed % 4 === 0;
+  const schedule = calm
+    ? { random, die: 0, steal: 0, duplicate: 0, late: 0 }
+    : { random, die: 0.1, steal: 0.15, duplicate: 0.2, late: 0.15 };
+  const profile = await p.publish(ir, hash);
+  const runId = `run-${seed}`;
+  const { redis, scripts } = p;
+
+  // After every step: counters, windows, and that folding the journal gives every unit's state.
+  const look = async (): Promise<void> => {
+    const entries = await redis.xrange(scripts.keys.ev, "-", "+");
+    const hot = foldHot(
+      ir,
+      entries.map(([id, fields]) => parseJournalRecord(id, fields)),
+    );
+    const units = await readUnits(redis, scripts.keys, runId);
+    assertUnits(ir, units);
+    if (hot.status !== "running") {
+      return;
+    }
+    const folded = foldedUnits(runId, hot);
+    expect(livingUnits(folded.keys(), units)).toEqual(folded);
+    for (const element of aliveElements(units)) {
+      expect(folded.has(element), `${element} is unknown to the journal`).toBe(true);
+    }
+  };
+  const driver = new Driver(p, profile, schedule, look);
+  const { records } = await driver.run(runId, { n: 3, list });
+  const view = foldChain(ir, runId, records);
+  const { status, output } = scenario.expected(list);
+  expect({
+    status: view.status,
+    output: view.status === "COMPLETED" ? view.output : undefined,
+  }).toEqual({ status, output });
+
+  // No element's node is completed twice in the same place.
+  const done = records
+    .flatMap((r) => r.transitions)
+    .filter((t) => t.e === "node.completed")
+    .map((t) => `${t.m ?? ""}|${t.n}|${t.s}`);
+  expect(new Set(done).size).toBe(done.length);
+
+  await releaseMapsOf(redis, scripts.keys, [runId]);
+  await releaseRuns(scripts, [runId], []);
+  expect(await redis.keys("gv:{0}:run:*")).toEqual([]);
+  expect(await redis.zrange(scripts.keys.timers, 0, -1)).toEqual([]);
+}
+
+describe.each(MAP_SCENARIOS)("A16: maps: $name", (scenario) => {
+  it(
+    "come to the same end whatever the schedule",
+    async () => {
+      for (const seed of seeds) {
+        await play(scenario, seed).catch((error: unknown) => {
+          throw new Error(`GAVOTTE_SEED=${seed} fails`, { cause: error });
+        });
+      }
+    },
+    5 * 60_000,
+  );
+});

@@ -1,0 +1,189 @@
+/**
+ * What a token in a map needs to be executed besides its own unit's hash: whether the maps around it
+ * still wait for their elements, and the names of the place where the map stands.
+ *
+ * Names do not change while a map lives, so they are read once per map and worker. Whether the map
+ * lives is read with every batch: one look per map in it, not per element.
+ */
+import { compileTemplate, type Template, type Vars } from "../condition/index.ts";
+import type { Ir } from "../compiler/ir.ts";
+import type { Redis } from "ioredis";
+import {
+  blobRefOf,
+  blobText,
+  completeTokens,
+  elementPlace,
+  isBlobSized,
+  NO_EFFECTS,
+  parseRecord,
+  putBlobs,
+  type CompletionItem,
+  type ElementPlace,
+  type PartitionKeys,
+  type ReadyToken,
+  type RunProfile,
+  type ScriptRunner,
+} from "../sdk/internal.ts";
+import { outputFields } from "./needs.ts";
+import { RunData, type Outside } from "./run-data.ts";
+
+/** How things stand around an element. */
+export interface Surroundings {
+  /** Status and epoch of the run; null: the element is void, or its run is gone. */
+  run: { status: string; epoch: string } | null;
+  outside: Outside;
+}
+
+const NAMES_MAX = 1000;
+
+export class Elements {
+  readonly #redis: Redis;
+  readonly #keys: PartitionKeys;
+  /** `vars` by map; a map's name is used once per run epoch. */
+  readonly #names = new Map<string, Vars>();
+
+  constructor(redis: Redis, keys: PartitionKeys) {
+    this.#redis = redis;
+    this.#keys = keys;
+  }
+
+  /** By unit, for the tokens of this batch that are in maps. */
+  async look(
+    tokens: readonly Pick<ReadyToken, "unit" | "epoch">[],
+  ): Promise<Map<string, Surroundings>> {
+    const found = new Map<string, Surroundings>();
+    const maps = new Map<string, Promise<[Surroundings["run"], Vars]>>();
+    for (const { unit, epoch } of tokens) {
+      const place = elementPlace(unit);
+      if (place !== null && !found.has(unit)) {
+        let map = maps.get(place.map);
+        if (map === undefined) {
+          map = Promise.all([this.#run(place), this.#vars(place.map, epoch)]);
+          maps.set(place.map, map);
+        }
+        const [run, vars] = await map;
+        found.set(unit, { run, outside: { vars, index: place.index } });
+      }
+    }
+    return found;
+  }
+
+  /** As scripts/include/unit.lua has it: the map's token says `m`, in a round that is alive. */
+  async #run(place: ElementPlace): Promise<Surroundings["run"]> {
+    const latches = place.scope === "" ? [] : place.scope.split("/");
+    const rounds = latches.map((element) => `l${element.slice(0, element.indexOf(":"))}`);
+    const key = this.#keys.run(place.parent);
+    const [status, epoch, record, ...current] = await this.#redis.hmget(
+      key,
+      ...["s", "e", `n${place.node}`, ...rounds],
+    );
+    const token = parseRecord(record);
+    const isCurrent = latches.every((_, i) => current[i] === latches.slice(0, i + 1).join("/"));
+    if (token?.state !== "m" || token.scope !== place.scope || !isCurrent) {
+      return null;
+    }
+    const above = elementPlace(place.parent);
+    if (above === null) {
+      return { status: status ?? "", epoch: epoch ?? "" };
+    }
+    return status === "running" ? this.#run(above) : null;
+  }
+
+  async #vars(map: string, epoch: string): Promise<Vars> {
+    const name = `${map} ${epoch}`;
+    let vars = this.#names.get(name);
+    if (vars === undefined) {
+      const text = await this.#redis.hget(this.#keys.run(map), "vars");
+      vars = JSON.parse(text ?? "{}") as Vars;
+      if (text !== null) {
+        if (this.#names.size >= NAMES_MAX) {
+          this.#names.clear();
+        }
+        this.#names.set(name, vars);
+      }
+    }
+    return vars;
+  }
+}
+
+const templates = new WeakMap<Ir, { template: Template; refs: number[] }>();
+
+function outputOf(ir: Ir): { template: Template; refs: number[] } {
+  let entry = templates.get(ir);
+  if (entry === undefined) {
+    const template = compileTemplate(ir.output ?? null);
+    const read = template.references.filter(({ path }) => path[0] === "ctx");
+    const ids = new Set(read.map(({ path }) => path[1]));
+    const refs = [...ir.nodes.keys()].filter((index) => ids.has(ir.nodes[index]?.id));
+    entry = { template, refs };
+    templates.set(ir, entry);
+  }
+  return entry;
+}
+
+/**
+ * Evaluates the output template of an element whose tokens have all ended, and ends the element;
+ * harmless if somebody else did.
+ */
+export async function finishElement(
+  scripts: ScriptRunner,
+  elements: Elements,
+  profile: RunProfile,
+  token: Pick<ReadyToken, "unit" | "runId" | "epoch" | "queueKey">,
+  entryId: string | null,
+): Promise<void> {
+  const { ir, root } = profile;
+  const { template, refs } = outputOf(ir);
+  const fields = [...outputFields(ir, refs), "it"];
+  const [values, around] = await Promise.all([
+    scripts.redis.hmget(scripts.keys.run(token.unit), ...fields),
+    elements.look([token]),
+  ]);
+  const outside = around.get(token.unit)?.outside ?? null;
+  const read = new Map(fields.map((field, i) => [field, values[i] ?? null]));
+  const data = new RunData(ir, read, outside);
+  const hashes = data.blobRefs(null).map((ref) => ref.sha256);
+  if (hashes.length > 0) {
+    const texts = await scripts.redis.hmget(scripts.keys.blobs(token.runId), ...hashes);
+    data.resolve(new Map(hashes.map((hash, i) => [hash, texts[i] ?? null])));
+  }
+  let value: string;
+  let edges = "L";
+  try {
+    const output = template.evaluate({
+      ...outside?.vars,
+      input: data.input(),
+      ctx: data.context(-1, "", refs),
+      item: data.item(),
+      index: outside?.index ?? 0,
+      run: {
+        id: token.runId,
+        workflow: root.name,
+        version: root.workflow_version,
+        attempt: Number(token.epoch),
+      },
+    });
+    value = JSON.stringify(output);
+  } catch (error) {
+    edges = "X";
+    const message = error instanceof Error ? error.message : String(error);
+    value = JSON.stringify({ error: { code: "OUTPUT_FAILED", message } });
+  }
+  if (edges === "L" && isBlobSized(value)) {
+    const ref = blobRefOf(value);
+    const { runId, epoch } = token;
+    await putBlobs(scripts, [{ runId, epoch, sha256: ref.sha256, text: value }]);
+    value = blobText(ref);
+  }
+  const queue = profile.queueKeys.indexOf(token.queueKey);
+  const item: CompletionItem = {
+    ...{ profile, runId: token.unit, epoch: token.epoch, queue, entryId },
+    results: [
+      {
+        ...{ node: 0, scope: "", attempt: 1, op: "Z", value, edges },
+        ...{ extra: "", delayMs: 0, plan: NO_EFFECTS },
+      },
+    ],
+  };
+  await completeTokens(scripts, [item]);
+}

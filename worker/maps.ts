@@ -1,0 +1,210 @@
+/**
+ * The two ends of a map that a worker has to do with: writing its items down so that the elements
+ * run by themselves, and collecting their results.
+ *
+ * Items go to Redis in chunks, and nothing runs before the last of them is there. A worker that dies
+ * in between leaves the map's entry pending; the next one begins anew, under another name, and the
+ * first is refused should it be alive after all.
+ */
+import { randomBytes } from "node:crypto";
+import type { Redis } from "ioredis";
+import type { Vars } from "../condition/index.ts";
+import type { Ir, IrNode, Json } from "../compiler/ir.ts";
+import {
+  blobOfValue,
+  bodyHash,
+  EXPANSION,
+  expandMap,
+  MAP_CHUNK_CHARS_MAX,
+  MAP_CHUNK_MAX,
+  mapUnit,
+  queueKeyOf,
+  readBlob,
+  terminalsOf,
+  type MapError,
+  type MapExpansion,
+  type MapFailure,
+  type RunError,
+  type RunProfile,
+  type ScriptRunner,
+} from "../sdk/internal.ts";
+import type { Prepared } from "./execute.ts";
+import { mapFailure, mapItems, mapWindow, elementError, toleratedFailures } from "./kinds/map.ts";
+import type { ElementError } from "./kinds/map.ts";
+import { readsInput } from "./needs.ts";
+import type { Workflows } from "./workflows.ts";
+
+/** Results read at a time. */
+const PAGE = 500;
+
+export interface MapResults {
+  output: Json[];
+  /** Elements that failed and were tolerated; absent if the map tolerates none. */
+  errors?: ElementError[];
+}
+
+/** The results of a map without elements. */
+export function noResults(node: IrNode): MapResults {
+  return toleratedFailures(node) > 0 ? { output: [], errors: [] } : { output: [] };
+}
+
+export interface MapPlan {
+  items: Json[];
+  expansion: Omit<MapExpansion, "body">;
+}
+
+/** What a map's token is expanded to. Throws what its config throws. */
+export function planMap(p: Prepared, vars: Vars, input: Json): MapPlan {
+  const { node, token } = p;
+  const items = mapItems(node, vars, input);
+  const expansion = {
+    token,
+    queueKey: queueKeyOf(p.profile, node),
+    by: randomBytes(6).toString("base64url"),
+    count: items.length,
+    window: mapWindow(node),
+    tolerated: toleratedFailures(node),
+    timeoutMs: node.timeout_ms,
+    vars: JSON.stringify(outerVars(p, vars)),
+  };
+  return { items, expansion };
+}
+
+/** Names of the place where the map stands that its body may use. */
+function outerVars(p: Prepared, vars: Vars): Vars {
+  const { node, token, data } = p;
+  const outer: Vars = { ctx: data.context(token.node, token.scope, node.outer_refs ?? []) };
+  if (readsInput(node.body)) {
+    outer.input = data.input();
+  }
+  if (vars.iteration !== undefined) {
+    outer.iteration = vars.iteration;
+  }
+  return outer;
+}
+
+export class Maps {
+  readonly #scripts: ScriptRunner;
+  readonly #workflows: Workflows;
+  readonly #chunkMax: number;
+
+  constructor(scripts: ScriptRunner, workflows: Workflows, chunkMax = MAP_CHUNK_MAX) {
+    this.#scripts = scripts;
+    this.#workflows = workflows;
+    this.#chunkMax = chunkMax;
+  }
+
+  /**
+   * Writes the items and starts the elements; the script acknowledges the token's entry. False: it
+   * is another worker's by now. A map without elements is not expanded but completed.
+   */
+  async expand(p: Prepared, plan: MapPlan): Promise<boolean> {
+    const { token, profile } = p;
+    const hash = bodyHash(profile.irHash, token.node);
+    const body: RunProfile | null = await this.#workflows.load(hash, token.queueKey);
+    if (body === null) {
+      throw new Error(`node "${p.node.id}" has no body`);
+    }
+    const expansion: MapExpansion = { ...plan.expansion, body };
+    const texts = plan.items.map((item) => JSON.stringify(item));
+    for (let from = 0; from < texts.length;) {
+      const chunk = nextChunk(texts, from, this.#chunkMax);
+      const code = await expandMap(this.#scripts, expansion, from, chunk);
+      if (code !== EXPANSION.more) {
+        return code !== EXPANSION.superseded;
+      }
+      from += chunk.length;
+    }
+    return this.resume(expansion);
+  }
+
+  /** Starts what is missing in the window of a map whose elements run. */
+  async resume(expansion: MapExpansion): Promise<boolean> {
+    for (;;) {
+      const code = await expandMap(this.#scripts, expansion, expansion.count, []);
+      if (code !== EXPANSION.more) {
+        return code !== EXPANSION.superseded;
+      }
+    }
+  }
+
+  /** The results of a map whose elements have ended. Throws the map's failure. */
+  async collect(p: Prepared): Promise<MapResults> {
+    const { token, node } = p;
+    if (token.payload !== null) {
+      throw mapFailure(JSON.parse(token.payload) as MapFailure);
+    }
+    const { redis, keys } = this.#scripts;
+    const key = keys.run(mapUnit(token.unit, token.scope, token.node));
+    const results = await readResults(redis, key, keys.blobs(token.runId), isComposed(node.body));
+    if (toleratedFailures(node) === 0) {
+      return { output: results.output };
+    }
+    const errors = results.errors.map(({ index, error }) => elementError(index, error));
+    return { output: results.output, errors };
+  }
+}
+
+/** As many items from index `from` on as one call may carry. */
+function nextChunk(texts: readonly string[], from: number, max: number): string[] {
+  let chars = 0;
+  let to = from;
+  while (to < texts.length && to - from < max) {
+    chars += (texts[to] as string).length;
+    if (chars > MAP_CHUNK_CHARS_MAX && to > from) {
+      break;
+    }
+    to += 1;
+  }
+  return texts.slice(from, to);
+}
+
+/** Whether a script has put an element's output together from those of several nodes. */
+function isComposed(body: Ir | undefined): boolean {
+  return body !== undefined && body.output === undefined && terminalsOf(body).length > 1;
+}
+
+/** An element's result as a value; its parts may stand beside the run, too. */
+async function resultOf(
+  redis: Redis,
+  blobs: string,
+  text: string,
+  composed: boolean,
+): Promise<Json> {
+  const value = JSON.parse(await readBlob(redis, blobs, text)) as Json;
+  if (composed && typeof value === "object" && value !== null && !Array.isArray(value)) {
+    for (const [id, part] of Object.entries(value)) {
+      if (blobOfValue(part) !== null) {
+        const whole = await readBlob(redis, blobs, JSON.stringify(part));
+        value[id] = JSON.parse(whole) as Json;
+      }
+    }
+  }
+  return value;
+}
+
+async function readResults(
+  redis: Redis,
+  key: string,
+  blobs: string,
+  composed: boolean,
+): Promise<{ output: Json[]; errors: MapError[] }> {
+  const count = Number(await redis.hget(key, "n"));
+  const output: Json[] = [];
+  const errors: MapError[] = [];
+  for (let from = 0; from < count; from += PAGE) {
+    const indexes = Array.from({ length: Math.min(PAGE, count - from) }, (_, i) => from + i);
+    const values = await redis.hmget(key, ...indexes.flatMap((i) => [`r${i}`, `e${i}`]));
+    for (const [i, index] of indexes.entries()) {
+      const [result, error] = [values[2 * i] ?? null, values[2 * i + 1] ?? null];
+      if (result === null && error === null) {
+        throw new Error(`element ${index} of ${key} has no result`);
+      }
+      output.push(result === null ? null : await resultOf(redis, blobs, result, composed));
+      if (error !== null) {
+        errors.push({ index, error: (JSON.parse(error) as { error: RunError }).error });
+      }
+    }
+  }
+  return { output, errors };
+}
