@@ -186,12 +186,13 @@ export class GraphRun {
 
   #fail(token: Token, node: IrNode, error: HandlerError, details?: { [key: string]: Json }): void {
     const { attempt: attempts, frame, index } = token;
-    const value = errorValue(error, node, attempts);
+    const known = details ?? error.details;
+    const value = errorValue({ ...error, ...(known && { details: known }) }, node, attempts);
     const vars = { ...this.varsFor(frame, node.edge_refs), output: value };
     const decision = decideFailure(this.ir, node, error.timeout === true, vars);
     const { code, message } = decision.error ?? error;
     const shown: ReferenceError = { code, message, node: node.id, scope: frame.scope, attempts };
-    if (details && !decision.error) shown.details = details;
+    if (known && !decision.error) shown.details = known;
     frame.ended.set(index, { status: "failed", value });
     if (decision.edges) {
       this.record.failed(index, frame.scope, attempts, shown, decision.edges, true);
@@ -276,8 +277,9 @@ function joinLoop(ir: Ir, node: IrNode): number | null {
 }
 
 /** What goes along error and timeout edges. */
-function errorValue({ code, message }: HandlerError, node: IrNode, attempts: number): Json {
-  return { error: { code, message, node: node.id, attempts } };
+function errorValue(error: HandlerError, node: IrNode, attempts: number): Json {
+  const { code, message, details } = error;
+  return { error: { code, message, node: node.id, attempts, ...(details && { details }) } };
 }
 
 /** As it comes back from where outputs are kept: JSON, shared with nobody. */
