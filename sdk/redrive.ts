@@ -39,6 +39,8 @@ export interface RedrivePreview {
   kept: string[];
   /** Nodes with effects outside of the engine that were executed before and are so again. */
   effects: string[];
+  /** Nodes that do not run, because their output is given by hand. */
+  given: string[];
 }
 
 export interface RedrivePlan {
@@ -86,7 +88,7 @@ export function planRedrive(ir: Ir, journal: readonly Placed[], wish: RedriveWis
     ...(Object.keys(set).length > 0 && { set }),
     ...(wish.input !== undefined && { in: wish.input }),
   };
-  return { preview: previewOf(ir, filtered), state, redriven };
+  return { preview: previewOf(ir, filtered, wish), state, redriven };
 }
 
 /** The journal as earlier redrives have left it. */
@@ -250,7 +252,12 @@ function changedViews(ir: Ir, journal: readonly Placed[], kept: readonly Placed[
   return changed;
 }
 
-function previewOf(ir: Ir, { kept, dropped, state }: Filtered): RedrivePreview {
+function previewOf(
+  ir: Ir,
+  { kept, dropped, state }: Filtered,
+  { set = {} }: RedriveWish,
+): RedrivePreview {
+  const given = Object.keys(set).map((name) => ir.nodes[indexOf(ir, name)]?.id ?? name);
   const ids = (indexes: Iterable<number>): string[] =>
     [...new Set(indexes)]
       .map((index) => ir.nodes[index] as IrNode | undefined)
@@ -264,12 +271,14 @@ function previewOf(ir: Ir, { kept, dropped, state }: Filtered): RedrivePreview {
   const again = executed.map(({ transition }) => ownerOf(transition).node);
   const results = kept.filter(({ transition: { e, m } }) => e === "node.completed" && !m);
   const isStarted = new Set(starts);
+  const isRun = (id: string): boolean => !given.includes(id);
   return {
-    starts: ids(starts),
+    starts: ids(starts).filter(isRun),
     again: ids(again.filter((node) => !isStarted.has(node))),
     kept: ids(results.map(({ transition }) => transition.n ?? -1)).filter(
       (id) => !ids(again).includes(id),
     ),
-    effects: ids(again.filter((node) => EFFECTS.has(ir.nodes[node]?.type ?? ""))),
+    effects: ids(again.filter((node) => EFFECTS.has(ir.nodes[node]?.type ?? ""))).filter(isRun),
+    given,
   };
 }

@@ -40,12 +40,15 @@ export async function redrive(context: Context, run: string, flags: RedriveFlags
 }
 
 function tell({ output }: Context, run: string, isDry: boolean, result: RedriveResult): void {
-  const { attempt, starts, again, kept, effects } = result;
+  const { attempt, starts, again, kept, effects, given } = result;
   const list = (ids: readonly string[]): string => (ids.length === 0 ? "-" : ids.join(", "));
   output.line(`${run} ${isDry ? "would go on" : "goes on"} as attempt ${attempt}`);
   output.line(`  starts      ${list(starts)}`);
   output.line(`  runs again  ${list(again)}`);
   output.line(`  kept        ${list(kept)}`);
+  if (given.length > 0) {
+    output.line(`  by hand     ${list(given)}`);
+  }
   if (effects.length > 0) {
     output.note(`executed before, and so again: ${list(effects)}`);
   }

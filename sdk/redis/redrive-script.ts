@@ -1,12 +1,13 @@
 /** Typed call of scripts/redrive_run.lua. */
 import { packEntry, timerMember } from "../entry.ts";
+import { commonQueueKey } from "../keys.ts";
 import { hotFields, type HotState, type HotToken } from "../hot-state.ts";
 import type { Transition } from "../journal.ts";
 import type { RunProfile } from "../profile.ts";
 import { packWait } from "../waits.ts";
 import { PAUSE_CAUSES } from "./pause-scripts.ts";
 import type { ScriptArg, ScriptRunner } from "./script-runner.ts";
-import { TOMBSTONE_MS } from "./run-scripts.ts";
+import { START_WINDOW_MS, TOMBSTONE_MS } from "./run-scripts.ts";
 
 export interface RunRedrive {
   runId: string;
@@ -63,7 +64,7 @@ export async function redriveRun(
 
 /** Timers to arm and entries to add for tokens that are open. */
 function emissions(
-  { runId, epoch, profile, state }: RunRedrive,
+  { runId, epoch, profile, state, notAfterMs }: RunRedrive,
   fields: { [field: string]: string },
   base: number,
 ): { timers: ScriptArg[]; entries: ScriptArg[] } {
@@ -86,6 +87,12 @@ function emissions(
     } else if (token.state === "a" || token.state === "k") {
       const packed = packEntry({ ...at, irHash: profile.irHash, ...contentOf(token) });
       entries.push(base + queue, packed);
+      const maxMs = profile.ir.nodes[node]?.queue_timeout_ms;
+      if (maxMs !== undefined && token.state === "a" && token.answer === undefined) {
+        const member = timerMember({ kind: "late", ...at, queue: commonQueueKey(queueKey) });
+        fields[`d${node}`] = member;
+        timers.push(notAfterMs - START_WINDOW_MS + maxMs, member);
+      }
     }
   }
   return { timers, entries };

@@ -73,7 +73,14 @@ describe("B8: a redrive", () => {
     expect((await client.status(id)).nodes).toMatchObject({
       ...{ b: { status: "completed" }, z: { status: "skipped" }, y: { status: "skipped" } },
     });
-    const wish = { starts: ["x"], again: [], kept: ["a", "b"], effects: ["x"], attempt: 2 };
+    const wish = {
+      starts: ["x"],
+      again: [],
+      kept: ["a", "b"],
+      effects: ["x"],
+      given: [],
+      attempt: 2,
+    };
     expect(await client.operations.previewRedrive(id, WISH)).toEqual(wish);
     const before = [...(executed[id] ?? [])];
     healed.add(id);
@@ -126,7 +133,9 @@ describe("B8: a redrive", () => {
       code: "GV_BAD_INPUT",
     });
     const wish = { ...WISH, set: { x: { by: "hand" } }, inputs: { b: "edited" } };
-    await client.operations.redrive(id, wish);
+    expect(await client.operations.redrive(id, wish)).toMatchObject({
+      ...{ starts: ["b"], effects: ["b"], given: ["x"] },
+    });
     await again(id);
     const { nodes } = await client.status(id);
     expect(nodes).toMatchObject({
