@@ -86,6 +86,8 @@ export class HotState {
   }
 
   apply(t: Transition, tMs: number): void {
+    // Signals are the run's, whichever element of a map waits for them.
+    this.signals.apply(t, t.m);
     if (t.m !== undefined) {
       const { m, ...own } = t;
       this.element(m)?.apply(own, tMs);
@@ -93,7 +95,6 @@ export class HotState {
     }
     const node = t.n ?? -1;
     const scope = t.s ?? "";
-    this.signals.apply(t);
     switch (t.e) {
       case "run.started":
         this.start(tMs);

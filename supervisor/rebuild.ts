@@ -175,9 +175,11 @@ async function rebuildRun(
     }
   }
   pipeline.hset(keys.run(row.id), fields);
-  const signals = state.signals.fields((node, _home, scope) => {
-    const waits = state.tokens.get(node)?.state === "w" && state.isCurrent(scope);
-    return waits ? (profile.queueKeys[profile.ir.nodes[node]?.queue ?? 0] ?? null) : null;
+  const signals = state.signals.fields((node, home, scope) => {
+    const unit = home === "" ? state : state.element(home);
+    const queue = unit?.ir.queues[unit.ir.nodes[node]?.queue ?? 0];
+    const waits = unit?.tokens.get(node)?.state === "w" && unit.isCurrent(scope);
+    return waits && queue !== undefined ? keys.queue(namespace + queue, priority) : null;
   });
   if (Object.keys(signals).length > 0) {
     pipeline.hset(keys.signals(row.id), signals);

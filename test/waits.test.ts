@@ -221,6 +221,35 @@ describe("B12: time-outs", () => {
   });
 });
 
+describe("elements of a map", () => {
+  it("B7: each waits for itself: signals serve them in turn, approvals by their ids", async () => {
+    const wait = { id: "w", type: "wait", config: { signal: "part" } };
+    const each = { id: "each", type: "map", config: { items: "[1, 2, 3]", do: wait } };
+    const runId = await client.submit({ workflow: { name: "parts", nodes: [each], edges: [] } });
+    for (const [i, part] of ["a", "b", "c"].entries()) {
+      await client.signal(runId, "part", part, { id: `p${i}` });
+    }
+    expect(((await outputOf(runId)) as string[]).sort()).toEqual(["a", "b", "c"]);
+
+    const ask = { id: "ask", type: "human", config: { title: "${string(item)}?" } };
+    const asking = { id: "each", type: "map", config: { items: "[7, 8]", do: ask } };
+    const order = await client.submit({ workflow: { name: "asked", nodes: [asking], edges: [] } });
+    const open = await waitFor(
+      async () => {
+        const list = await client.approvals({ runId: order, state: "open" });
+        return list.length === 2 ? list : undefined;
+      },
+      { describe: "not both are asked" },
+    );
+    expect(open.map(({ title }) => title).sort()).toEqual(["7?", "8?"]);
+    for (const { id, title } of open) {
+      await client.decide(id, { actor: "ann", approved: title === "7?" });
+    }
+    expect(await outputOf(order)).toMatchObject([{ approved: true }, { approved: false }]);
+    await asked(order, "rejected");
+  });
+});
+
 describe("why it does not move", () => {
   it("a run that waits says for whom, and until when", async () => {
     const runId = await client.submit({ workflow: approval });

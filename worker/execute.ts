@@ -192,7 +192,7 @@ export class Executor {
   await(p: Prepared, vars: Vars): CompletionItem {
     const { token, node } = p;
     const secret = this.#options.secret?.() ?? randomBytes(SECRET_BYTES).toString("base64url");
-    const wait = waitOf(node, vars, waitToken(token.runId, token.node, secret));
+    const wait = waitOf(node, vars, waitToken(token.unit, token.node, secret));
     const item = this.item(p);
     const delayMs = node.timeout_ms ?? 0;
     item.results.push({ ...this.#base(p, token.node), op: "W", delayMs, wait });

@@ -147,9 +147,9 @@ export class Preparer {
     token: ReadyToken,
     profile: RunProfile | undefined,
   ): void {
-    const { runId, node, scope, attempt, queueKey } = token;
+    const { unit, node, scope, attempt, queueKey } = token;
     if (profile?.ir.nodes[node]?.queue_timeout_ms !== undefined) {
-      const at = { runId, epoch: Number(token.epoch), node, scope, attempt };
+      const at = { runId: unit, epoch: Number(token.epoch), node, scope, attempt };
       const queue = commonQueueKey(queueKey);
       pipeline.zrem(this.#keys.timers, timerMember({ kind: "late", ...at, queue }));
     }
