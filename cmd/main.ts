@@ -205,8 +205,8 @@ function addRunCommands(program: Command): void {
     "publish <files...>",
     "store workflows under their names",
     SERVICES,
-    async (c, files) => (await import("./commands/publish.ts")).publish(c, files),
-  );
+    async (c, files, flags) => (await import("./commands/publish.ts")).publish(c, files, flags),
+  ).option(...DIALECT);
   define(program, "status <run>", "what a run has done so far", SERVICES, async (c, [run], flags) =>
     (await import("./commands/status.ts")).status(c, run ?? "", flags),
   ).option("--why", "also say why it does not move");

@@ -7,11 +7,15 @@ import { readWorkflow, tellDiagnostics } from "../read-workflow.ts";
 import { withClient } from "../with-client.ts";
 
 /** Publishes all files, or none if one has errors; each becomes the newest of its name. */
-export async function publish(context: Context, files: readonly string[]): Promise<number> {
+export async function publish(
+  context: Context,
+  files: readonly string[],
+  flags: { dialect?: unknown } = {},
+): Promise<number> {
   const definitions: Definition[] = [];
   let invalid = false;
   for (const path of files) {
-    const file = await readWorkflow(context, path);
+    const file = await readWorkflow(context, path, flags);
     await tellDiagnostics(context, file);
     const { ir, hash, tags } = file.result;
     if (ir === null || hash === null) {

@@ -70,6 +70,11 @@ export class GraphBuilder {
     this.#edges.push(edge);
   }
 
+  /** An edge that the config of its source implies. */
+  implied(to: Handle): void {
+    to.inDegree++;
+  }
+
   /** The graph; to be asked for once, when all edges are drawn. */
   finish(): { nodes: Json[]; edges: Json[] } {
     const nodes = this.#handles.map(({ id, pointer, build, inDegree }) =>

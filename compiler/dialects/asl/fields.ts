@@ -44,7 +44,7 @@ const FAILURES: Fields = {
 
 const WHOLE: Fields = {
   ...FAILURES,
-  Retry: no("what has states inside is not tried again as a whole: put Retry on those states"),
+  Retry: yes("a loop around the state; without JitterStrategy (GV5002)"),
 };
 
 export const MACHINE_FIELDS: Fields = {
@@ -101,7 +101,7 @@ export const STATE_FIELDS = {
     ...PATHS,
     ...RESULT,
     ...WHOLE,
-    Branches: yes("a fan-out and a join; with Catch the body of a map over one element"),
+    Branches: yes("a fan-out and a join; with Retry or Catch the body of a map over one element"),
   },
   Map: {
     ...COMMON,

@@ -345,6 +345,64 @@ describe("Parallel", () => {
   });
 });
 
+describe("Retry of a state with states inside", () => {
+  /** Fails `times` times with `code`, then gives what it got. */
+  function failingFirst(times: number, code: string): { work: Work } {
+    let calls = 0;
+    return {
+      work: (event) => {
+        if (calls++ < times) throw new TaskFailure(code);
+        return event;
+      },
+    };
+  }
+  const one = { StartAt: "Each", States: { Each: { ...task(), End: true } } };
+  const retry = [
+    { ErrorEquals: ["Fatal"], MaxAttempts: 0 },
+    { ErrorEquals: ["States.ALL"], MaxAttempts: 2, IntervalSeconds: 1 },
+  ];
+  const catcher = { ErrorEquals: ["Busy"], ResultPath: "$.e", Next: "Saved" };
+  const machine = (more: JsonObject): JsonObject => ({
+    StartAt: "M",
+    States: {
+      M: { Retry: retry, ResultPath: "$.r", End: true, ...more },
+      ...("Catch" in more ? { Saved: { Type: "Succeed" } } : {}),
+    },
+  });
+  const map = { Type: "Map", ItemsPath: "$.l", ItemProcessor: one };
+  const parallel = { Type: "Parallel", Branches: [one], InputPath: "$.l" };
+
+  it.each([
+    ["Map", map, [1, 2]],
+    ["Parallel", parallel, [[1, 2]]],
+  ])("%s: the whole of it is done again, with the state's own input", (_, state, result) => {
+    const input = { l: [1, 2] };
+    const { output, nodes } = runMachine(machine(state), input, failingFirst(2, "Busy"));
+    expect(output).toEqual({ l: [1, 2], r: result });
+    expect(nodes["M"]).toMatchObject({ activations: 3 });
+  });
+
+  it("ends with the error when the attempts are used up, or it is not to be tried again", () => {
+    const tooOften = runMachine(machine(map), { l: [1] }, failingFirst(9, "Busy"));
+    expect(tooOften).toMatchObject({ error: { code: "Busy" }, nodes: { M: { activations: 3 } } });
+    const fatal = runMachine(machine(map), { l: [1] }, failingFirst(9, "Fatal"));
+    expect(fatal).toMatchObject({ error: { code: "Fatal" }, nodes: { M: { activations: 1 } } });
+  });
+
+  it("then its catchers decide", () => {
+    const caught = machine({ ...map, Catch: [catcher] });
+    const { output } = runMachine(caught, { l: [1] }, failingFirst(9, "Busy"));
+    expect(output).toMatchObject({ l: [1], e: { Error: "Busy" } });
+    const { error } = runMachine(caught, { l: [1] }, failingFirst(9, "Fatal"));
+    expect(error).toMatchObject({ code: "Fatal" });
+  });
+
+  it("pauses as its policy says", () => {
+    const config = machineIr(machine(map)).nodes.find(({ id }) => id === "M_pause")?.config;
+    expect(config).toEqual({ delay_ms: "${[0, 1000, 2000][iteration - 1]}" });
+  });
+});
+
 describe("Map", () => {
   const processor = (state: JsonObject): JsonObject => ({
     StartAt: "Each",

@@ -1,7 +1,7 @@
 /**
  * States with machines inside them.
  *
- * A Parallel is a fan-out to its branches and a join. If its failure can be caught, it
+ * A Parallel is a fan-out to its branches and a join. If its failure can be retried or caught, it
  * must fail as one: then it is the body of a map over one element. A Map is a map.
  */
 import { asObject, own } from "../../document.ts";
@@ -13,7 +13,9 @@ import type { FrontContext } from "../front-end.ts";
 import { GraphBuilder } from "./builder.ts";
 import type { Handle } from "./builder.ts";
 import { quote } from "./cel.ts";
+import { readRetry } from "./failures.ts";
 import { INNER_FIELDS } from "./fields.ts";
+import { emitRetried } from "./retried.ts";
 import { toTemplate } from "./payload.ts";
 import type { MachineScope, Place } from "./scope.ts";
 import { checkFields } from "./validate.ts";
@@ -22,7 +24,8 @@ import { endWork, keepsInput, startWork } from "./work.ts";
 /** Emit a Parallel; gives its first node. */
 export function emitParallel(place: Place): Handle {
   const { state, scope, flow, id, pointer } = place;
-  const isOne = own(state, "Catch") !== undefined;
+  const retry = readRetry(state, pointer, scope.context);
+  const isOne = retry !== undefined || own(state, "Catch") !== undefined;
   if (!isOne) {
     const started = startWork(place, keepsInput(place), (raw) => {
       const input = flow.payload(raw, "Parameters");
@@ -38,12 +41,15 @@ export function emitParallel(place: Place): Handle {
   const fork = builder.node(scope.ids.take(`${id}_fork`), pointer, () => ({ type: "parallel" }));
   emitBranches(place, inside, fork, `${id}_join`);
   const body = builder.finish();
-  const started = startWork(place, keepsInput(place), (raw) => {
+  const result = { cel: "data[0]" };
+  const build = (raw: string): JsonObject => {
     const input = flow.payload(raw, "Parameters");
     const config = { items: "[data]", do: body, ...(input === undefined ? {} : { input }) };
     return { type: "map", config: config as JsonObject };
-  });
-  endWork(place, started, { cel: "data[0]" });
+  };
+  if (retry) return emitRetried(place, retry, result, build);
+  const started = startWork(place, keepsInput(place), build);
+  endWork(place, started, result);
   return started.first;
 }
 
@@ -96,12 +102,14 @@ function joinExits(
 
 /** Emit a Map; gives its first node. */
 export function emitMap(place: Place): Handle {
-  const { state, flow } = place;
+  const { state, flow, scope, pointer } = place;
+  const retry = readRetry(state, pointer, scope.context);
   const selector = own(state, "ItemSelector") !== undefined ? "ItemSelector" : "Parameters";
   const hasSelector = own(state, selector) !== undefined;
   let itemRoot = "";
-  const started = startWork(place, hasSelector || keepsInput(place), (raw) => {
+  const build = (raw: string): JsonObject => {
     const input = flow.input(raw);
+    if (retry) itemRoot = input;
     const items = flow.field("ItemsPath", "data");
     const config: JsonObject = {
       ...(items === "data" ? {} : { items }),
@@ -110,7 +118,9 @@ export function emitMap(place: Place): Handle {
       ...(input === "data" ? {} : { input: `\${${input}}` }),
     };
     return { type: "map", config };
-  });
+  };
+  if (retry) return emitRetried(place, retry, { cel: "data" }, build);
+  const started = startWork(place, hasSelector || keepsInput(place), build);
   itemRoot = flow.input(started.raw);
   endWork(place, started, { cel: "data" });
   return started.first;

@@ -3,9 +3,10 @@ import { asObject, own } from "../../document.ts";
 import type { JsonObject } from "../../document.ts";
 import { joinPointer } from "../../source-map.ts";
 import { reportAt } from "../front-end.ts";
-import type { Handle } from "./builder.ts";
+import type { EdgeMore, Handle } from "./builder.ts";
 import { outputOf } from "./cel.ts";
 import { ERROR_OUTPUT, readCatch, readRetry } from "./failures.ts";
+import type { Catcher } from "./failures.ts";
 import type { Root } from "./paths.ts";
 import { END } from "./scope.ts";
 import type { Place } from "./scope.ts";
@@ -29,10 +30,10 @@ export function addNode(
 }
 
 /** On to `Next`, or the end. */
-export function goOn({ state, pointer, ways }: Place, from: Handle): void {
+export function goOn({ state, pointer, ways }: Place, from: Handle, more: EdgeMore = {}): void {
   const next = own(state, "Next");
-  if (typeof next === "string") ways.goTo(from, next, joinPointer(pointer, "Next"));
-  else ways.goTo(from, END, joinPointer(pointer, "End"));
+  if (typeof next === "string") ways.goTo(from, next, joinPointer(pointer, "Next"), more);
+  else ways.goTo(from, END, joinPointer(pointer, "End"), more);
 }
 
 /** A state's work, and where its input can be read after that. */
@@ -65,31 +66,47 @@ export function startWork(
 
 /** The rest of a state that works: its result into the document, on to the next, and failures. */
 export function endWork(place: Place, { main, raw }: Started, result: Root): void {
+  endSuccess(place, main, raw, result, {});
+  const catchers = readCatch(place.state, place.pointer, place.scope.context);
+  for (const [i, catcher] of catchers.entries()) {
+    catchFailure(place, catcher, i, { from: main, raw, on: "error" });
+  }
+}
+
+/** The result into the document, and on to the next. */
+export function endSuccess(
+  place: Place,
+  from: Handle,
+  raw: string,
+  result: Root,
+  more: EdgeMore,
+): void {
   const { flow, scope, id, pointer } = place;
   const output = flow.output(raw, result);
-  let last = main;
-  if (output !== "data") {
-    last = addNode(place, `${id}_out`, () => ({
-      type: "transform",
-      config: { expression: output },
-    }));
-    scope.builder.edge(main, last, pointer);
-  }
+  if (output === "data") return goOn(place, from, more);
+  const config = { expression: output };
+  const last = addNode(place, `${id}_out`, () => ({ type: "transform", config }));
+  scope.builder.edge(from, last, pointer, more);
   goOn(place, last);
-  for (const [i, catcher] of readCatch(place.state, pointer, scope.context).entries()) {
-    const at = joinPointer(catcher.pointer, "ResultPath");
-    const { cel } = flow.put(catcher.resultPath, at, raw, { cel: ERROR_OUTPUT });
-    const caught = addNode(place, `${id}_catch${i === 0 ? "" : i + 1}`, () => ({
-      type: "transform",
-      config: { expression: cel },
-    }));
-    const condition = catcher.condition;
-    scope.builder.edge(main, caught, catcher.pointer, {
-      on: "error",
-      ...(condition === undefined ? {} : { condition }),
-    });
-    place.ways.goTo(caught, catcher.next, joinPointer(catcher.pointer, "Next"));
-  }
+}
+
+/** The way of an error that a catcher takes: its document, and on to the catcher's state. */
+export function catchFailure(
+  place: Place,
+  { pointer, next, resultPath, condition }: Catcher,
+  index: number,
+  { from, raw, on }: { from: Handle; raw: string; on?: "error" },
+): void {
+  const { flow, scope, id, ways } = place;
+  const at = joinPointer(pointer, "ResultPath");
+  const { cel } = flow.put(resultPath, at, raw, { cel: ERROR_OUTPUT });
+  const name = `${id}_catch${index === 0 ? "" : index + 1}`;
+  const caught = addNode(place, name, () => ({ type: "transform", config: { expression: cel } }));
+  scope.builder.edge(from, caught, pointer, {
+    ...(on === undefined ? {} : { on }),
+    ...(condition === undefined ? {} : { condition }),
+  });
+  ways.goTo(caught, next, joinPointer(pointer, "Next"));
 }
 
 /** Whether something after the work reads the state's own input. */
