@@ -1,0 +1,48 @@
+/**
+ * `npm run chaos -- [--runs 20000] [--seed N] [--faults 40] [--workers 3] [--out FILE]`: the whole
+ * engine as real processes under load, everything killed at random; prints a report and ends with 1
+ * if a run was lost, doubled or wrong.
+ */
+import { writeFileSync } from "node:fs";
+import { parseArgs } from "node:util";
+import { runChaos } from "./run.ts";
+
+const { values } = parseArgs({
+  options: {
+    runs: { type: "string", default: "20000" },
+    seed: { type: "string", default: "1" },
+    faults: { type: "string", default: "40" },
+    workflows: { type: "string", default: "60" },
+    workers: { type: "string", default: "3" },
+    supervisors: { type: "string", default: "2" },
+    maps: { type: "boolean", default: false },
+    out: { type: "string" },
+  },
+});
+
+const report = await runChaos({
+  seed: Number(values.seed),
+  runs: Number(values.runs),
+  faults: Number(values.faults),
+  workflows: Number(values.workflows),
+  workers: Number(values.workers),
+  supervisors: Number(values.supervisors),
+  maps: values.maps,
+  log: (text) => process.stderr.write(`${new Date().toISOString()} ${text}\n`),
+});
+
+const bad = [report.lost, report.wrong, report.doubled, report.leftovers];
+const summary = {
+  ...report,
+  lost: report.lost.length,
+  wrong: report.wrong.length,
+  doubled: report.doubled.length,
+  leftovers: report.leftovers.length,
+  examples: bad.map((list) => list.slice(0, 5)),
+};
+const text = `${JSON.stringify(summary, null, 2)}\n`;
+process.stdout.write(text);
+if (values.out !== undefined) {
+  writeFileSync(values.out, text);
+}
+process.exit(bad.some((list) => list.length > 0) ? 1 : 0);

@@ -1,0 +1,224 @@
+/**
+ * One chaos run: submit, break things at random moments while it works, wait until every run has
+ * ended, judge. Redis alone acknowledges the queue (25 §Queue submission), so the submitter does
+ * what a careful client does: it says each run's id itself, and submits again what has no row.
+ */
+import { setTimeout as pause } from "node:timers/promises";
+import { uuidv7 } from "uuidv7";
+import { globalKeys, partitionKeys } from "../../sdk/internal.ts";
+import { seeded } from "../harness/random.ts";
+import { FAULTS, type Fault } from "./faults.ts";
+import { ChaosStack } from "./stack.ts";
+import { judge, type Submitted, type Verdict } from "./verdict.ts";
+import { inputOf, makeWorkloads } from "./workloads.ts";
+
+export interface ChaosOptions {
+  seed: number;
+  runs: number;
+  /** Different workflows among them. */
+  workflows: number;
+  /** Faults, one after the other; each of FAULTS comes once before any comes twice. */
+  faults: number;
+  workers: number;
+  supervisors: number;
+  maps: boolean;
+  /** Told what happens. */
+  log: (text: string) => void;
+}
+
+export interface ChaosReport extends Verdict {
+  seed: number;
+  faults: string[];
+  seconds: number;
+  /** Longest time in which no run ended, ms. */
+  longestPauseMs: number;
+}
+
+const SETTLE_MS = 180_000;
+const SUBMIT_BATCH = 50;
+const IN_FLIGHT = 300;
+/** So often what is missing is looked for. */
+const AGAIN_BATCHES = 4;
+const COUNT = {
+  name: "chaos_count",
+  text: `SELECT count(*)::int AS n FROM runs
+    WHERE status IN ('COMPLETED', 'FAILED', 'CANCELLED')`,
+};
+const KNOWN = { name: "chaos_known", text: "SELECT id FROM runs WHERE id = ANY($1::text[])" };
+
+/** Runs it. Throws only if the stack itself cannot be started. */
+export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
+  const random = seeded(options.seed);
+  const workloads = makeWorkloads(options.seed, options.workflows, { maps: options.maps });
+  const submitted: Submitted[] = Array.from({ length: options.runs }, (_, n) => {
+    const workload = workloads[n % workloads.length] as (typeof workloads)[number];
+    return { runId: uuidv7(), n, workload };
+  });
+  const started = performance.now();
+  const stack = await ChaosStack.start();
+  const watch = new Watch(stack);
+  try {
+    for (let i = 0; i < options.supervisors; i++) await stack.spawn("supervisor");
+    for (let i = 0; i < options.workers; i++) await stack.spawn("worker");
+    watch.start();
+    const submitting = submitAll(stack, submitted, watch, options);
+    const told = await strike(stack, order(options.faults, random), random, options, watch);
+    await submitting;
+    await settle(stack, submitted, options);
+    const verdict = await judge(stack.db, stack.redis, submitted);
+    const seconds = Math.round((performance.now() - started) / 1000);
+    return {
+      ...verdict,
+      ...{ seed: options.seed, faults: told, seconds, longestPauseMs: watch.longestMs },
+    };
+  } finally {
+    watch.stop();
+    await stack.stop();
+  }
+}
+
+/** Faults in random order, all of them once before any comes again. */
+function order(count: number, random: () => number): Fault[] {
+  const chosen: Fault[] = [];
+  while (chosen.length < count) {
+    const round = [...FAULTS].map((fault) => ({ fault, at: random() }));
+    chosen.push(...round.sort((a, b) => a.at - b.at).map(({ fault }) => fault));
+  }
+  return chosen.slice(0, count);
+}
+
+/** Strikes as the work goes on, so that each fault meets runs in the middle. */
+async function strike(
+  stack: ChaosStack,
+  faults: readonly Fault[],
+  random: () => number,
+  options: ChaosOptions,
+  watch: Watch,
+): Promise<string[]> {
+  const told: string[] = [];
+  for (const [i, fault] of faults.entries()) {
+    const share = ((i + 0.3) / (faults.length + 1)) * options.runs;
+    const limit = performance.now() + 20_000;
+    while (watch.ended < share && performance.now() < limit) {
+      await pause(20);
+    }
+    await pause(random() * 300);
+    options.log(`${watch.ended} of ${options.runs} ended: ${fault.name}`);
+    told.push(fault.name);
+    await fault.run(stack, random);
+  }
+  return told;
+}
+
+/** Keeps about IN_FLIGHT runs going, so that there is always something to break. */
+async function submitAll(
+  stack: ChaosStack,
+  runs: readonly Submitted[],
+  watch: Watch,
+  options: ChaosOptions,
+): Promise<void> {
+  for (let from = 0; from < runs.length; from += SUBMIT_BATCH) {
+    // Not for ever: a lost Redis takes submissions with it, which are submitted again in the end.
+    const limit = performance.now() + 3000;
+    while (from - watch.ended > IN_FLIGHT && performance.now() < limit) {
+      await pause(10);
+    }
+    await submit(stack, runs.slice(from, from + SUBMIT_BATCH));
+    if ((from / SUBMIT_BATCH) % AGAIN_BATCHES === AGAIN_BATCHES - 1) {
+      await submitAgain(stack, runs.slice(0, from + SUBMIT_BATCH), options);
+    }
+  }
+}
+
+/** A store that is away is no reason to give up: what did not arrive is submitted again. */
+async function submit(stack: ChaosStack, runs: readonly Submitted[]): Promise<void> {
+  for (const { runId, n, workload } of runs) {
+    const text = JSON.stringify({
+      ...{ workflow: workload.document, run_id: runId, input: inputOf(n) },
+      idempotency_key: runId,
+    });
+    await stack.redis.xadd(globalKeys.submissions, "*", "submission", text).catch(() => undefined);
+  }
+}
+
+/** Submits again what has no row, once nothing waits in the queue. */
+async function submitAgain(
+  stack: ChaosStack,
+  runs: readonly Submitted[],
+  options: ChaosOptions,
+): Promise<void> {
+  const waiting = await stack.redis.xlen(globalKeys.submissions).catch(() => 1);
+  if (waiting > 0) {
+    return;
+  }
+  const known = new Set<string>();
+  for (let from = 0; from < runs.length; from += 1000) {
+    const ids = runs.slice(from, from + 1000).map(({ runId }) => runId);
+    const rows = await stack.db.query<{ id: string }>(KNOWN, [ids]).catch(() => []);
+    rows.forEach(({ id }) => known.add(id));
+  }
+  const missing = runs.filter(({ runId }) => !known.has(runId));
+  if (known.size > 0 && missing.length > 0) {
+    options.log(`${missing.length} submissions were lost with Redis: submitted again`);
+    await submit(stack, missing);
+  }
+}
+
+/** Waits for the end of everything: submits again what is unknown, until all runs have ended. */
+async function settle(
+  stack: ChaosStack,
+  runs: readonly Submitted[],
+  options: ChaosOptions,
+): Promise<void> {
+  const limit = performance.now() + SETTLE_MS;
+  let ended = -1;
+  while (performance.now() < limit) {
+    await submitAgain(stack, runs, options);
+    const [row] = await stack.db.query<{ n: number }>(COUNT);
+    if (row?.n === runs.length) {
+      break;
+    }
+    if (row?.n !== ended) {
+      ended = row?.n ?? 0;
+      options.log(`${ended} of ${runs.length} ended`);
+    }
+    await pause(500);
+  }
+  // What ended is released a moment after its end is archived.
+  const keys = partitionKeys(0);
+  for (let i = 0; i < 100 && (await stack.redis.zcard(keys.release)) > 0; i++) {
+    await pause(100);
+  }
+}
+
+/** Counts ends while everything else goes on. */
+class Watch {
+  readonly #stack: ChaosStack;
+  #timer: NodeJS.Timeout | undefined;
+  #changedMs = performance.now();
+  ended = 0;
+  longestMs = 0;
+
+  constructor(stack: ChaosStack) {
+    this.#stack = stack;
+  }
+
+  start(): void {
+    this.#changedMs = performance.now();
+    this.#timer = setInterval(() => void this.#look(), 50);
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  async #look(): Promise<void> {
+    const rows = await this.#stack.db.query<{ n: number }>(COUNT).catch(() => []);
+    const n = rows[0]?.n ?? this.ended;
+    if (n > this.ended) {
+      this.longestMs = Math.max(this.longestMs, Math.round(performance.now() - this.#changedMs));
+      this.ended = n;
+      this.#changedMs = performance.now();
+    }
+  }
+}
