@@ -22,7 +22,7 @@ export interface RunProfile {
   /** Where the tokens of entry nodes begin, by `IrNode.queue`. */
   entryKeys: string[];
   planner: Planner;
-  /** Script flags: o, the run or element has an output template; t, a timeout; then its queue timeouts. */
+  /** Script flags: o, the run or element has an output template; t, a timeout; queue timeouts. */
   flags: string;
 }
 

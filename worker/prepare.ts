@@ -122,20 +122,14 @@ export class Preparer {
           continue;
         }
       }
-      const isLate = queued && isOverdue(token, node, redisMs);
-      result.push(
-        kind === "ready"
-          ? {
-              kind: isLate ? "late" : kind,
-              prepared: {
-                ...{ token, profile, node },
-                data: new RunData(profile.ir, data, outside?.outside),
-              },
-            }
-          : kind === "hold"
-            ? { kind, token }
-            : { kind, token, profile },
-      );
+      if (kind === "ready") {
+        const isLate = queued && isOverdue(token, node, redisMs);
+        const known = new RunData(profile.ir, data, outside?.outside);
+        const prepared = { token, profile, node, data: known };
+        result.push({ kind: isLate ? "late" : kind, prepared });
+      } else {
+        result.push(kind === "hold" ? { kind, token } : { kind, token, profile });
+      }
     }
     await resolveBlobs(this.#redis, this.#keys, result);
     return result;
