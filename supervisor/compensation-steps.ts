@@ -7,18 +7,7 @@
  */
 import { compileTemplate, type Vars } from "../condition/index.ts";
 import type { Ir, IrNode, Json } from "../compiler/ir.ts";
-import { roundOf, scopeJoin, type Transition as Told } from "../sdk/internal.ts";
-
-type Transition = Omit<Told, "e"> & {
-  e: string;
-  m?: string;
-  from?: number;
-  vars?: Json;
-  items?: Json[];
-};
-function irAt(root: Ir, home: string): Ir | undefined {
-  return home === "" ? root : undefined;
-}
+import { irAt, roundOf, scopeJoin, type Transition } from "../sdk/internal.ts";
 
 export interface CompensationStep {
   node: string;

@@ -11,13 +11,16 @@ import type { SupervisorContext } from "./context.ts";
 
 /** Ids of the children that a run's tokens wait for, or have waited for and not settled since. */
 export function childrenAwaited(state: HotState): string[] {
-  return [...state.tokens.values()].flatMap((token) => {
+  const elements = [...state.maps.values()].flatMap((map) => [...map.elements.values()]);
+  const inMaps = elements.flatMap((element) => childrenAwaited(element));
+  const own = [...state.tokens.values()].flatMap((token) => {
     const { wait, answer } = token;
     if (token.state === "w" && wait?.kind === "child" && wait.run !== undefined) {
       return [wait.run];
     }
     return token.state === "a" && answer?.kind === "child" ? [answer.run] : [];
   });
+  return [...own, ...inMaps];
 }
 
 /** Puts back those of these children that have ended. */

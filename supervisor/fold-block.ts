@@ -187,10 +187,11 @@ function foldRun(block: BlockFold, run: RunFold, tr: Transition, text: string, t
 }
 
 /** Ends of runs, rounds and waits; what ends otherwise, a sweep finds. */
-function mayLeaveChildren({ e, v }: Transition): boolean {
+function mayLeaveChildren({ e, v, fail }: Transition): boolean {
   const isEnd = e === "run.completed" || e === "run.failed" || e === "run.cancelled";
   const isAnswer = e === "node.resumed" && typeof v === "object" && "kind" in v;
-  return isEnd || e === "loop.round" || (isAnswer && v.kind !== "child");
+  const isLost = (e === "map.element" && v === "failed") || fail !== undefined;
+  return isEnd || isLost || e === "loop.round" || (isAnswer && v.kind !== "child");
 }
 
 function childOf(tr: Transition, text: string, t: number): NewChild {

@@ -313,3 +313,61 @@ describe("the journal of a child", () => {
     );
   });
 });
+
+describe("A7: children of a map's elements", () => {
+  it("complete their elements, and the map gathers their outputs", async () => {
+    await publish(add("each"));
+    const each = {
+      ...{ id: "m", type: "map" },
+      config: { items: "[1, 2, 3]", do: sub("s", "each", {}, { input: { n: "${item}" } }) },
+    };
+    const runId = await engine.submit({ workflow: flow("maps", [each]) });
+    const row = await engine.ended(runId);
+    expect(JSON.parse(row.output as string)).toEqual([{ sum: 2 }, { sum: 3 }, { sum: 4 }]);
+    const children = await childrenOf(runId);
+    expect(children.map(({ parentNode, status }) => [parentNode, status])).toEqual(
+      Array.from({ length: 3 }, () => ["s", "COMPLETED"]),
+    );
+    await waitFor(async () => (await engine.redis.keys(`${keys.run(runId)}*`)).length === 0, {
+      timeoutMs: 15_000,
+      describe: "keys are left behind",
+    });
+  });
+
+  it("are cancelled when the map fails beside them", async () => {
+    const waits = { id: "w", type: "wait", config: { signal: "never" } };
+    const failing = {
+      ...{ id: "f", type: "function" },
+      config: { function_name: "builtin.fail", params: { code: "BROKEN" } },
+    };
+    const choice = { id: "c", type: "conditional" };
+    await publish(
+      flow(
+        "picky",
+        [choice, waits, failing],
+        [
+          { from: "c", to: "f", condition: "input.bad" },
+          { from: "c", to: "w" },
+        ],
+      ),
+    );
+    const each = {
+      ...{ id: "m", type: "map" },
+      config: {
+        items: "[false, false, true]",
+        do: sub("s", "picky", {}, { input: { bad: "${item}" } }),
+      },
+    };
+    const after = { id: "after", type: "wait", config: { signal: "never" } };
+    const runId = await engine.submit({
+      workflow: flow("spoilt", [each, after], [{ from: "m", to: "after", on: "error" }]),
+    });
+    const ends = await waitFor(async () => {
+      const all = (await childrenOf(runId)).map(({ status }) => status).sort();
+      return all.length === 3 && !all.includes("RUNNING") ? all : undefined;
+    });
+    expect(ends).toEqual(["CANCELLED", "CANCELLED", "FAILED"]);
+    expect((await readRun(engine.db, runId))?.status).toBe("RUNNING");
+    await cancelRun(await scripts(), runId, "enough");
+  });
+});

@@ -97,6 +97,36 @@ describe("compensation", () => {
     expect(undone).toEqual([3, 2, 1].map((count) => ({ input: { count } })));
   });
 
+  it("counts every element of a map, with its item and its place", async () => {
+    undone.length = 0;
+    const params = {
+      item: "${item}",
+      index: "${index}",
+      run: "${input.k}",
+      before: "${ctx.a.output.n}",
+    };
+    const each = {
+      ...{ id: "m", type: "map" },
+      config: { items: "['x', 'y']", max_concurrency: 1, do: step("e", 5, params) },
+    };
+    const first = { id: "a", type: "function", config: { function_name: "builtin.echo" } };
+    const workflow = {
+      name: "elements",
+      nodes: [first, each, boom],
+      edges: [
+        { from: "a", to: "m" },
+        { from: "m", to: "boom" },
+      ],
+    };
+    const runId = await engine.submit({ workflow, input: { k: 7, n: 1 } });
+    await engine.ended(runId);
+    expect((await undoing(runId)).status).toBe("COMPLETED");
+    expect(undone).toEqual([
+      { item: "y", index: 1, run: 7, before: 1 },
+      { item: "x", index: 0, run: 7, before: 1 },
+    ]);
+  });
+
   it("follows a cancel too, and a failure under continue; a handled failure undoes nothing", async () => {
     undone.length = 0;
     const gate = { id: "gate", type: "wait", config: { signal: "go" } };
