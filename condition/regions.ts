@@ -29,7 +29,9 @@ export function representatives(
   const isWhole = least !== undefined || domain?.isInteger === true;
   const numbers = numbersFor(constants.filter(isNumber), isWhole);
   if (least !== undefined) {
-    const counted = [...new Set([...numbers.filter((n) => n >= least), least])];
+    const possible = [...new Set([...numbers.filter((n) => n >= least), least])];
+    const allowed = domain ? possible.filter((n) => domain.allows(n)) : possible;
+    const counted = allowed.length > 0 ? allowed : possible;
     // Something without a size, or that is not there, is an error like any other.
     return subject.isSize ? [...counted, undefined] : counted;
   }

@@ -55,7 +55,7 @@ class ConvergenceFinder {
     const toA = this.#choices(decider, a);
     const toB = this.#choices(decider, b);
     if (!toA || !toB) return false;
-    return toA.every((x) => toB.every((y) => x !== y && this.#excludes(node, x, y)));
+    return toA.every((x) => toB.every((y) => x !== y && excludes(this.#edges, node, x, y)));
   }
 
   /** Out-edges of `decider` over which `edge` can be reached; undefined if that costs too much. */
@@ -76,16 +76,14 @@ class ConvergenceFinder {
     }
     return [...found];
   }
+}
 
-  /** Whether two out-edges of a node are never live together. */
-  #excludes(node: IrNode, a: number, b: number): boolean {
-    const [on, other] = [this.#edges[a]?.on, this.#edges[b]?.on];
-    if (on === other && (on === "success" || on === "always")) return node.routing === "first";
-    if (on === other) return false;
-    if (on === "always" || other === "always") {
-      return node.routing === "first" && (on === "success" || other === "success");
-    }
-    // A timeout takes the error edges only where the node has no timeout edge.
-    return true;
-  }
+/** Whether two out-edges of a node are never live together. */
+export function excludes(edges: readonly IrEdge[], node: IrNode, a: number, b: number): boolean {
+  const [on, other] = [edges[a]?.on, edges[b]?.on];
+  if (on === other) return on === "success" && node.routing === "first";
+  // An `always` edge decides for itself, beside whatever branch is taken.
+  if (on === "always" || other === "always") return false;
+  // A timeout takes the error edges only where the node has no timeout edge.
+  return true;
 }
