@@ -215,7 +215,9 @@ class Explorer {
     if (!facts) return [];
     facts.liveMax = Math.max(facts.liveMax, live);
     const { kind, need } = node.join;
-    const fires = node.in.length === 0 || (kind === "all" ? live > 0 && !hasFailed : live >= need);
+    const isAll = kind === "all";
+    const isEnough = isAll ? live > 0 && !hasFailed && !isCutOff : live >= need;
+    const fires = node.in.length === 0 || isEnough;
     const isMarked = this.#pair.includes(index);
     const ran = rest + (isMarked ? LETTER.live : "");
     const idle = rest + (isMarked ? LETTER.dead : "");
