@@ -118,7 +118,13 @@ module.exports = {
       "^(worker|supervisor|cmd)/",
     ),
     face("condition", ["index.ts", "types.ts", "suggest.ts"]),
-    face("compiler", ["index.ts", "ir.ts", "report.ts", "workflow-file.gen.ts"]),
+    face("compiler", [
+      "index.ts",
+      "ir.ts",
+      "report.ts",
+      "analysis/index.ts",
+      "workflow-file.gen.ts",
+    ]),
     // Several faces, so that nobody loads what they do not use: internal.ts is the engine's, the
     // client's is of those who submit runs, Postgres comes with its driver, and the errors are
     // vocabulary that also the quickest command needs.

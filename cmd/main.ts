@@ -6,6 +6,7 @@
 import { text } from "node:stream/consumers";
 import { Command, CommanderError, Option } from "commander";
 import { resolveConfig } from "./config.ts";
+import { addFileCommands, DIALECT, type Flags, type Run } from "./file-commands.ts";
 import { OPTION_SPECS, flagOf, type OptionName } from "./config-options.ts";
 import type { Context } from "./context.ts";
 import { EXIT, exitCodeOf, Interrupted, leave, onInterrupt } from "./exit.ts";
@@ -17,20 +18,10 @@ import { addWaitCommands } from "./wait-commands.ts";
 const output = new Output(process);
 const abort = new AbortController();
 
-/** Options as commander hands them over: members by the names of the flags. */
-type Flags = { [flag: string]: unknown };
-type Run = (context: Context, args: string[], flags: Flags) => Promise<number>;
-
 let exitCode: number = EXIT.done;
 
 /** Options of the configuration that commands which reach services take. */
 const SERVICES: readonly OptionName[] = ["redis_url", "database_url", "data_dir", "log_level"];
-
-/** Of commands that read workflow files. */
-const DIALECT = [
-  "--dialect <name>",
-  "native, steps, states, graph or asl; told by the file's shape if left out",
-] as const;
 
 /** A command with `--json`, its configuration options, and what it does. */
 function define(
@@ -98,7 +89,7 @@ function buildProgram(): Command {
     .showHelpAfterError("(gavotte --help shows the commands)")
     .configureOutput({ writeErr: (text) => output.draw(text) })
     .exitOverride();
-  addFileCommands(program);
+  addFileCommands(program, SERVICES, define);
   addRunCommands(program);
   addOperationCommands(program, SERVICES, define);
   addHandCommands(program, SERVICES, define);
@@ -106,64 +97,6 @@ function buildProgram(): Command {
   addLetterCommands(program, SERVICES, define);
   addRoleCommands(program);
   return program;
-}
-
-function addFileCommands(program: Command): void {
-  define(program, "validate <files...>", "check workflow files", [], async (c, args, flags) =>
-    (await import("./commands/validate.ts")).validate(c, args, flags),
-  )
-    .option("--strict", "warnings fail too")
-    .option(...DIALECT)
-    .option("--format <form>", "human, short (one line each), json, or sarif on stdout");
-  define(
-    program,
-    "compile <file>",
-    "print a workflow's compiled form",
-    [],
-    async (c, [file], flags) =>
-      (await import("./commands/compile.ts")).compile(c, file ?? "", flags),
-  )
-    .option("--out <path>", "write it to a file instead")
-    .option(...DIALECT)
-    .option("--explain", "describe it in words instead");
-  define(
-    program,
-    "convert <file>",
-    "write a workflow of any dialect as a native file",
-    [],
-    async (c, [file], flags) =>
-      (await import("./commands/convert.ts")).convert(c, file ?? "", flags),
-  )
-    .option("--to <form>", "native (JSON) or yaml", "native")
-    .option("--out <path>", "write it to a file instead")
-    .option(...DIALECT);
-  define(
-    program,
-    "graph [file]",
-    "draw a workflow, or how a run of it went",
-    SERVICES,
-    async (c, [file], flags) => (await import("./commands/graph.ts")).graph(c, file, flags),
-  )
-    .option("--format <form>", "text, mermaid, dot or svg", "text")
-    .option("--run <run>", "the workflow of this run, with states and durations")
-    .option("--out <path>", "write it to a file instead")
-    .option(...DIALECT);
-  define(
-    program,
-    "diff <old> <new>",
-    "what a new version of a workflow changes",
-    [],
-    async (c, [before, after], flags) =>
-      (await import("./commands/diff.ts")).diff(c, before ?? "", after ?? "", flags),
-  )
-    .option("--format <form>", "text, svg, mermaid or dot", "text")
-    .option("--out <path>", "write it to a file instead");
-  define(program, "explain [code]", "what a diagnostic code means", [], async (c, [code]) =>
-    (await import("./commands/explain.ts")).explain(c, code),
-  );
-  define(program, "schema", "the JSON Schema of workflow files", [], async (c, _args, flags) =>
-    (await import("./commands/schema.ts")).schema(c, flags),
-  ).option("--kind <type>", "of the config of this node type instead");
 }
 
 function addRunCommands(program: Command): void {

@@ -6,12 +6,17 @@ const LIMIT_MAX = 10_000;
 
 /** `--limit`. Throws GV_BAD_INPUT. */
 export function readLimit(text: string | undefined): number {
-  const limit = Number(text ?? "20");
-  if (!Number.isInteger(limit) || limit < 1 || limit > LIMIT_MAX) {
-    const message = `--limit must be a whole number from 1 to ${LIMIT_MAX}, not "${text ?? ""}"`;
+  return readCount("--limit", text ?? "20");
+}
+
+/** How many of something. Throws GV_BAD_INPUT. */
+export function readCount(flag: string, text: string): number {
+  const count = Number(text);
+  if (!Number.isInteger(count) || count < 1 || count > LIMIT_MAX) {
+    const message = `${flag} must be a whole number from 1 to ${LIMIT_MAX}, not "${text}"`;
     throw new GavotteError("GV_BAD_INPUT", message);
   }
-  return limit;
+  return count;
 }
 
 /** One of some words. Throws GV_BAD_INPUT with the word that was probably meant. */

@@ -196,6 +196,16 @@ const node = {
     retry: { ...retry, description: "Whether and when a failed attempt is followed by another." },
     queue: { ...queueName, description: "Queue whose workers execute the node." },
     queue_timeout_ms: { ...positive, description: "How long it may wait for a worker." },
+    input_schema: {
+      type: ["object", "boolean"],
+      description: "JSON Schema of what the node takes.",
+      "x-expect": "a JSON Schema",
+    },
+    output_schema: {
+      type: ["object", "boolean"],
+      description: "JSON Schema of what the node puts out.",
+      "x-expect": "a JSON Schema",
+    },
     rate_limit: { ...rateLimit, description: "How often nodes of this key may start." },
     compensate: { ...compensate, description: "What undoes the node's work if the run fails." },
     join: { ...join, description: "How many in-edges it waits for: all, any, or a number." },

@@ -80,6 +80,9 @@ export interface DocumentNode {
   routing: Routing;
   onNoMatch: "error" | "skip";
   cache: { ttl_ms: number | null } | null;
+  /** JSON Schemas of what the node takes and gives. */
+  inputSchema: Json | null;
+  outputSchema: Json | null;
   /** Of a map; null: of another node, or missing, which has been reported. */
   body: DocumentGraph | null;
 }

@@ -160,6 +160,9 @@ export interface IrNode {
   synthetic?: true;
   /** Reuse the output of an earlier execution with equal input, for `ttl_ms` (null: for ever). */
   cache?: { ttl_ms: number | null };
+  /** JSON Schemas of what the node takes and of what it puts out; absent: anything. */
+  input_schema?: Json;
+  output_schema?: Json;
   /** Longest time a token of this node may stand in its queue; then it fails with TIMEOUT. */
   queue_timeout_ms?: number;
   /** How many executions of one key may begin in a time. */

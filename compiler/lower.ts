@@ -146,8 +146,10 @@ function lowerConfig(node: FlatNode): { [key: string]: Json } {
 
 function lowerPolicies({ source }: FlatNode): Partial<IrNode> {
   if (!source) return {};
-  const { queueTimeoutMs, rateLimit, compensate } = source;
+  const { queueTimeoutMs, rateLimit, compensate, inputSchema, outputSchema } = source;
   return {
+    ...(inputSchema === null ? {} : { input_schema: inputSchema }),
+    ...(outputSchema === null ? {} : { output_schema: outputSchema }),
     ...(queueTimeoutMs === null ? {} : { queue_timeout_ms: queueTimeoutMs }),
     ...(rateLimit ? { rate_limit: rateLimit.value } : {}),
     ...(compensate ? { compensate: compensate.value } : {}),

@@ -14,8 +14,8 @@ import { GraphReader, scanBodies } from "./read-graph.ts";
 import type { BodyScan } from "./read-graph.ts";
 import { readConcurrency, readRateLimit } from "./read-policy.ts";
 import { reportShape } from "./report-shape.ts";
+import { readSchema } from "./read-schema.ts";
 import { checkSchema } from "./schema-check.ts";
-import { findUserSchemaProblem } from "./user-schema.ts";
 import { joinPointer } from "./source-map.ts";
 
 /** The document in `value`; undefined if it is none, or so large that it is not looked into. */
@@ -34,7 +34,7 @@ export function readDocument(
   if (exceedsLimits(scan, root, limits, reporter)) return undefined;
   reportShape(checkSchema(DOCUMENT_SCHEMA, value), "", reporter);
   const metadata = readMetadata(root, reporter);
-  const inputSchema = readInputSchema(root, reporter);
+  const inputSchema = readSchema(root, "input_schema", "", reporter);
   const reader = new GraphReader(scan.ids, reporter);
   const graph = reader.read(root);
   const settings = readSettings(root);
@@ -96,18 +96,6 @@ function readMetadata(
     name: typeof name === "string" && name !== "" ? name : "unnamed",
     workflowVersion: typeof version === "string" || typeof version === "number" ? `${version}` : "",
   };
-}
-
-function readInputSchema(root: JsonObject, reporter: Reporter): Json | null {
-  const schema = own(root, "input_schema");
-  if (schema === undefined || schema === null) return null;
-  const isSchema = typeof schema === "boolean" || asObject(schema) !== undefined;
-  const problem = isSchema ? findUserSchemaProblem(schema) : undefined;
-  if (problem) {
-    const pointer = `/input_schema${problem.pointer}`;
-    reporter.report({ code: "GV1015", pointer, message: `input_schema ${problem.message}` });
-  }
-  return schema;
 }
 
 function readSettings(root: JsonObject): IrSettings {

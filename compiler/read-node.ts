@@ -16,6 +16,7 @@ import type { Json, NodeType } from "./ir.ts";
 import { LOOP_PROPERTIES, LOOP_SCHEMA } from "./kinds/loop-properties.ts";
 import { resolveType, TYPE_NAMES } from "./kinds/types.ts";
 import { readCache, readCompensation, readRateLimit, readRetry } from "./read-policy.ts";
+import { readSchema } from "./read-schema.ts";
 import { reportShape } from "./report-shape.ts";
 import { checkSchema, describeValue } from "./schema-check.ts";
 
@@ -55,6 +56,8 @@ export function readNode(
     routing: isSteering ? (isAll ? "all" : "first") : "each",
     onNoMatch: isSteering && own(config, "on_no_match") === "skip" ? "skip" : "error",
     cache: readCache(own(entry, "cache")),
+    inputSchema: readSchema(entry, "input_schema", pointer, reporter),
+    outputSchema: readSchema(entry, "output_schema", pointer, reporter),
     body: null,
   };
 }

@@ -109,6 +109,10 @@ interface NodeCommon {
   queue?: string;
   /** How long it may wait for a worker. */
   queue_timeout_ms?: number;
+  /** JSON Schema of what the node takes. */
+  input_schema?: { [key: string]: Json } | boolean;
+  /** JSON Schema of what the node puts out. */
+  output_schema?: { [key: string]: Json } | boolean;
   /** How often nodes of this key may start. */
   rate_limit?: {
     /** What is limited: one limit for each value. */

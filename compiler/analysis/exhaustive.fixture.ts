@@ -32,7 +32,11 @@ export interface ExhaustiveOptions {
 }
 
 /** Values of the fields that the test's conditions read. */
-const FIELDS: { [field: string]: Json[] } = { a: [true, false], b: [true, false], k: [0, 1, 2] };
+const FIELDS: { [field: string]: Json[] } = {
+  a: [true, false],
+  b: [true, false],
+  k: [-1, 0, 0.5, 1, 2],
+};
 
 export function executeAll(ir: Ir, { executionsMax, orders }: ExhaustiveOptions): Observed {
   const seen: Observed = {

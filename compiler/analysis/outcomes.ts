@@ -234,10 +234,10 @@ const ERROR_FIELDS: Readonly<Record<string, string>> = {
   ...{ code: "string", message: "string", node: "string", attempts: "number" },
 };
 
-/** What conditions see after a failure: `output` is `{error: {code, message, node, attempts}}`. */
+/** After a failure `output` is `{error: {code, message, node, attempts, details}}`. */
 function errorDomain(path: readonly string[]): Domain | undefined {
   const [root, part, field = ""] = path;
-  if (root !== "output") return undefined;
+  if (root !== "output" || (part === "error" && field === "details")) return undefined;
   const isObject = path.length === 1 || (path.length === 2 && part === "error");
   const isField = path.length === 3 && part === "error" && Object.hasOwn(ERROR_FIELDS, field);
   const type = isObject ? "object" : isField ? ERROR_FIELDS[field] : "undefined";

@@ -1,0 +1,99 @@
+/** The commands that look at workflow files, and need nothing else. */
+import type { Command } from "commander";
+import type { OptionName } from "./config-options.ts";
+import type { Context } from "./context.ts";
+
+/** Options as commander hands them over: members by the names of the flags. */
+export type Flags = { [flag: string]: unknown };
+
+/** What a command does; its exit code. */
+export type Run = (context: Context, args: string[], flags: Flags) => Promise<number>;
+
+/** Adds a command with `--json` and its configuration options. */
+export type Define = (
+  parent: Command,
+  usage: string,
+  about: string,
+  options: readonly OptionName[],
+  run: Run,
+) => Command;
+
+/** Of commands that read workflow files. */
+export const DIALECT = [
+  "--dialect <name>",
+  "native, steps, states, graph or asl; told by the file's shape if left out",
+] as const;
+
+/** Add the commands that look at workflow files and reach no service. */
+export function addFileCommands(
+  program: Command,
+  services: readonly OptionName[],
+  define: Define,
+): void {
+  define(program, "validate <files...>", "check workflow files", [], async (c, args, flags) =>
+    (await import("./commands/validate.ts")).validate(c, args, flags),
+  )
+    .option("--strict", "warnings fail too")
+    .option(...DIALECT)
+    .option("--format <form>", "human, short (one line each), json, or sarif on stdout");
+  define(
+    program,
+    "compile <file>",
+    "print a workflow's compiled form",
+    [],
+    async (c, [file], flags) =>
+      (await import("./commands/compile.ts")).compile(c, file ?? "", flags),
+  )
+    .option("--out <path>", "write it to a file instead")
+    .option(...DIALECT)
+    .option("--explain", "describe it in words instead");
+  define(
+    program,
+    "convert <file>",
+    "write a workflow of any dialect as a native file",
+    [],
+    async (c, [file], flags) =>
+      (await import("./commands/convert.ts")).convert(c, file ?? "", flags),
+  )
+    .option("--to <form>", "native (JSON) or yaml", "native")
+    .option("--out <path>", "write it to a file instead")
+    .option(...DIALECT);
+  define(
+    program,
+    "analyse <file>",
+    "what a workflow can do: paths, parallel work, proofs, conditions",
+    [],
+    async (c, [file], flags) =>
+      (await import("./commands/analyse.ts")).analyse(c, file ?? "", flags),
+  )
+    .option("--durations <file>", "how long nodes take: JSON, milliseconds by node")
+    .option("--paths <n>", "how many paths to list")
+    .option(...DIALECT);
+  define(
+    program,
+    "graph [file]",
+    "draw a workflow, or how a run of it went",
+    services,
+    async (c, [file], flags) => (await import("./commands/graph.ts")).graph(c, file, flags),
+  )
+    .option("--format <form>", "text, mermaid, dot or svg", "text")
+    .option("--run <run>", "the workflow of this run, with states and durations")
+    .option("--out <path>", "write it to a file instead")
+    .option(...DIALECT);
+  define(
+    program,
+    "diff <old> <new>",
+    "what a new version of a workflow changes",
+    [],
+    async (c, [before, after], flags) =>
+      (await import("./commands/diff.ts")).diff(c, before ?? "", after ?? "", flags),
+  )
+    .option("--format <form>", "text, svg, mermaid or dot", "text")
+    .option("--out <path>", "write it to a file instead");
+  define(program, "explain [code]", "what a diagnostic code means", [], async (c, [code]) =>
+    (await import("./commands/explain.ts")).explain(c, code),
+  );
+  define(program, "schema", "the JSON Schema of workflow files", [], async (c, _args, flags) =>
+    (await import("./commands/schema.ts")).schema(c, flags),
+  ).option("--kind <type>", "of the config of this node type instead");
+}
