@@ -2,7 +2,14 @@
 import { CONTEXT_VALUES } from "./asl/paths.ts";
 import { COMPARISONS, QUESTIONS } from "./asl/choice.ts";
 import { ERROR_CODES } from "./asl/failures.ts";
-import { INNER_FIELDS, MACHINE_FIELDS, STATE_FIELDS, STATE_MEANINGS } from "./asl/fields.ts";
+import {
+  CATCHER_FIELDS,
+  INNER_FIELDS,
+  MACHINE_FIELDS,
+  RETRIER_FIELDS,
+  STATE_FIELDS,
+  STATE_MEANINGS,
+} from "./asl/fields.ts";
 import type { Field } from "./asl/fields.ts";
 import { INTRINSICS } from "./asl/intrinsics.ts";
 import { RESOURCES } from "./asl/resources.ts";
@@ -31,6 +38,8 @@ function fieldRows(): Row[] {
     ["machine", MACHINE_FIELDS],
     ["inner machine", INNER_FIELDS],
     ...Object.entries(STATE_FIELDS),
+    ["entry of Retry", RETRIER_FIELDS],
+    ["entry of Catch", CATCHER_FIELDS],
   ];
   for (const [place, fields] of all) {
     for (const [name, { support, how }] of Object.entries(fields)) {

@@ -37,6 +37,7 @@ export interface Handle {
 export interface EdgeMore {
   on?: "error";
   condition?: string;
+  description?: string;
 }
 
 /** The only value that came, of several in-edges of which one is live. */

@@ -89,6 +89,9 @@ export function choiceToCel(
   for (const key of COMBINERS) {
     const part = own(rule, key);
     if (part === undefined) continue;
+    if (Object.keys(rule).some((other) => other !== key && !BESIDES.has(other))) {
+      complain(pointer, `a choice rule has nothing beside its \`${key}\` but Next and Comment`);
+    }
     return combine(key, part, scope, joinPointer(pointer, key), complain);
   }
   const keys = Object.keys(rule).filter((key) => !BESIDES.has(key));

@@ -130,7 +130,9 @@ function emitChoice(place: Place): Handle {
     const rule = asObject(entry) ?? {};
     const next = own(rule, "Next");
     const condition = choiceToCel(rule, { root, place: flow.place }, at, place.complain);
-    if (typeof next === "string") ways.goTo(node, next, at, { condition });
+    const comment = own(rule, "Comment");
+    const description = typeof comment === "string" ? { description: comment } : {};
+    if (typeof next === "string") ways.goTo(node, next, at, { condition, ...description });
     else reportAt(context, "GV1012", at, "`Next` is missing: a rule leads to a state");
   }
   const fallback = own(state, "Default");

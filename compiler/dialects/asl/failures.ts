@@ -6,6 +6,8 @@ import { joinPointer } from "../../source-map.ts";
 import { reportAt } from "../front-end.ts";
 import type { FrontContext } from "../front-end.ts";
 import { quote } from "./cel.ts";
+import { CATCHER_FIELDS, RETRIER_FIELDS } from "./fields.ts";
+import { checkFields } from "./validate.ts";
 
 /** Codes that an error of this name has here; names that are not in the table are codes. */
 export const ERROR_CODES: Readonly<Record<string, string>> = {
@@ -69,11 +71,7 @@ export function readCatch(state: JsonObject, pointer: string, context: FrontCont
     const at = joinPointer(pointer, "Catch", i);
     const catcher = asObject(entry) ?? {};
     const next = own(catcher, "Next");
-    for (const key of ["Assign", "Output"]) {
-      if (own(catcher, key) === undefined) continue;
-      const message = `\`${key}\` in Catch is not supported: use ResultPath`;
-      reportAt(context, "GV5001", joinPointer(at, key), message);
-    }
+    checkFields(catcher, CATCHER_FIELDS, at, "a catcher", context);
     const names = readNames(own(catcher, "ErrorEquals"), joinPointer(at, "ErrorEquals"), context);
     if (typeof next !== "string") {
       reportAt(context, "GV1012", at, "`Next` is missing: a catcher leads to a state");
@@ -160,6 +158,7 @@ function readRetrier(entry: JsonObject, pointer: string, context: FrontContext):
     );
     return otherwise;
   };
+  checkFields(entry, RETRIER_FIELDS, pointer, "an entry of Retry", context);
   const names = readNames(own(entry, "ErrorEquals"), joinPointer(pointer, "ErrorEquals"), context);
   let attempts = number("MaxAttempts", 3, 0);
   if (attempts >= ATTEMPTS_MAX) {

@@ -67,6 +67,27 @@ export const INNER_FIELDS: Fields = {
   ),
 };
 
+/** An entry of Retry. */
+export const RETRIER_FIELDS: Fields = {
+  ErrorEquals: yes("`on` and `not_on`"),
+  IntervalSeconds: yes("`backoff_ms`"),
+  MaxAttempts: yes("`max_attempts`, which counts the first one too; 99 retries at most"),
+  BackoffRate: yes("`backoff_multiplier`"),
+  MaxDelaySeconds: yes("`max_backoff_ms`"),
+  JitterStrategy: yes("`jitter`"),
+  Comment: lost("a retry policy has no description"),
+};
+
+/** An entry of Catch. */
+export const CATCHER_FIELDS: Fields = {
+  ErrorEquals: yes("the condition of the edge"),
+  Next: yes("the target of the edge"),
+  ResultPath: yes("a transform on the way"),
+  Comment: lost("describe the state that it leads to"),
+  Assign: variables,
+  Output: jsonata,
+};
+
 export const STATE_FIELDS = {
   Task: {
     ...COMMON,
