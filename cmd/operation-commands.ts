@@ -60,7 +60,7 @@ export function addHandCommands(
       (await load()).settleNode(c, action, run ?? "", id ?? "", flags),
     )
       .option("--scope <scope>", "round of a loop, e.g. 4:2")
-      .option("--element <home>", "element of a map, e.g. 3:17")
+      .option("--element <home>", "element of a map, e.g. 3#17")
       .option("--as <who>", "who does it; kept in the audit")
       .option("--reason <text>", "why; kept in the audit");
     if (action === "complete") {

@@ -54,7 +54,7 @@ export interface NodeOrder {
   error?: { code: string; message: string };
   /** Which rounds of loops; without it, the active one. */
   scope?: string;
-  /** Map element that the node is in, e.g. `3:17`. */
+  /** Map element that the node is in, e.g. `3#17`. */
   element?: string;
   by: string;
   why?: string;

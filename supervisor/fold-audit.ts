@@ -1,5 +1,5 @@
 /** What a block of the journal says about things done by hand. Pure. */
-import { outcomeOf, type ManualAnswer, type Transition } from "../sdk/internal.ts";
+import { nodeAt, outcomeOf, type ManualAnswer, type Transition } from "../sdk/internal.ts";
 import type { AuditEntry } from "../sdk/postgres/index.ts";
 import type { StoredIr } from "./ir-store.ts";
 
@@ -10,8 +10,9 @@ export interface AuditFold {
   who: string;
   action: string;
   runId: string;
-  /** Index of the node, null for what concerns the run. */
+  /** Index of the node, null for what concerns the run; home of the map element that it is in. */
   node: number | null;
+  home: string;
   scope: string | null;
   reason: string;
   before: string | null;
@@ -39,7 +40,7 @@ export function foldAudit(t: Transition, position: string, atMs: number): AuditF
     const before = { status, attempt: Number(was.slice(1)) };
     return {
       ...{ position, atMs, who: answer.by, action: `node.${answer.action}`, runId: t.r },
-      ...{ node: t.n ?? null, scope: t.s ?? null, reason: answer.why ?? "" },
+      ...{ node: t.n ?? null, home: t.m ?? "", scope: t.s ?? null, reason: answer.why ?? "" },
       ...{ before: JSON.stringify(before), after: JSON.stringify(outcomeOf(answer)) },
     };
   }
@@ -48,7 +49,7 @@ export function foldAudit(t: Transition, position: string, atMs: number): AuditF
     return null;
   }
   return {
-    ...{ position, atMs, who: t.by, action, runId: t.r, node: null, scope: null },
+    ...{ position, atMs, who: t.by, action, runId: t.r, node: null, home: "", scope: null },
     ...{ reason: t.why ?? "", before: null, after: null },
   };
 }
@@ -59,9 +60,10 @@ export function auditEntries(
   folds: readonly AuditFold[],
   irs: ReadonlyMap<string, StoredIr>,
 ): AuditEntry[] {
-  return folds.map(({ position, node, ...entry }) => ({
-    ...entry,
-    id: `${partition}-${position}`,
-    node: node === null ? null : (irs.get(entry.runId)?.ir.nodes[node]?.id ?? String(node)),
-  }));
+  return folds.map(({ position, node, home, ...entry }) => {
+    const root = irs.get(entry.runId)?.ir;
+    const found = root === undefined || node === null ? undefined : nodeAt(root, home, node);
+    const id = node === null ? null : (found?.id ?? String(node));
+    return { ...entry, id: `${partition}-${position}`, node: id };
+  });
 }

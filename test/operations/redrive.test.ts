@@ -184,6 +184,24 @@ describe("B8: a redrive", () => {
     expect(executed[id]?.filter((node) => node === "z")).toHaveLength(1);
   });
 
+  it("runs the elements of a map that was not done again, and keeps one that was", async () => {
+    const map = (id: string, function_name: string): object => ({
+      ...{ id, type: "map" },
+      config: { items: [1, 2], do: { type: "function", config: { function_name } } },
+    });
+    const id = await failed({
+      ...{ name: "maps", edges: edges("m>n", "n>z") },
+      nodes: [map("m", "step"), map("n", "flaky"), step("z")],
+    });
+    const preview = await client.operations.previewRedrive(id, WISH);
+    expect(preview).toMatchObject({ starts: ["n"], again: [], kept: ["m"], effects: ["n"] });
+    healed.add(id);
+    const before = [...(executed[id] ?? [])];
+    await client.operations.redrive(id, WISH);
+    expect(await engine.ended(id)).toMatchObject({ status: "COMPLETED", attempt: 2 });
+    expect((executed[id] ?? []).slice(before.length)).toHaveLength(3);
+  });
+
   it("works when Redis has lost everything, and survives it", async () => {
     const id = await failed(diamond());
     await engine.redis.flushall();
