@@ -1,0 +1,77 @@
+/** Publishing workflows and looking at trees of runs, as processes. */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { RunReport } from "../sdk/client-report.ts";
+import { runCli, startCli, type CliProcess, type CliResult } from "./cli.fixture.ts";
+
+const SLOW = 90_000;
+let cwd = "";
+let dev: CliProcess;
+const gavotte = (...args: string[]): Promise<CliResult> => runCli(cwd, args);
+
+function write(name: string, node: object, more: object = {}): string {
+  const file = `${name}.json`;
+  const metadata = { name, version: "1", tags: ["good"] };
+  const document = { metadata, nodes: [{ id: "only", ...node }], edges: [], ...more };
+  writeFileSync(join(cwd, file), JSON.stringify(document));
+  return file;
+}
+
+beforeAll(async () => {
+  cwd = mkdtempSync(join(tmpdir(), "gv-publish-"));
+  dev = startCli(cwd, ["dev", "--gateway-listen", "127.0.0.1:0"]);
+  await dev.said("running; Ctrl-C stops");
+}, SLOW);
+
+afterAll(async () => {
+  dev.child.kill("SIGINT");
+  await dev.ended;
+  rmSync(cwd, { recursive: true, force: true });
+}, SLOW);
+
+describe("publish", () => {
+  it(
+    "stores what others refer to; status and runs show the tree",
+    async () => {
+      const child = write("child", { type: "transform", config: { expression: "data.n + 1" } });
+      const parent = write("parent", { type: "subworkflow", config: { workflow: "child@good" } });
+      const early = await gavotte("submit", parent, "--input", '{"n": 1}');
+      expect(early.code).toBe(1);
+      expect(early.stderr).toContain('node "only" of workflow "parent"');
+
+      const published = await gavotte("publish", child, "--json");
+      expect(published.code).toBe(0);
+      expect(JSON.parse(published.stdout)).toMatchObject({
+        published: [{ name: "child", version: "1", tags: ["good"] }],
+      });
+      const submitted = await gavotte("submit", parent, "--wait", "--json", "--input", '{"n": 1}');
+      const { run_id: runId, output } = JSON.parse(submitted.stdout) as RunReport;
+      expect([submitted.code, output]).toEqual([0, 2]);
+
+      const status = JSON.parse((await gavotte("status", runId, "--json")).stdout) as RunReport;
+      expect(status.children).toMatchObject([
+        { node: "only", workflow: "child", version: "1", status: "COMPLETED" },
+      ]);
+      const [own] = status.children ?? [];
+      const listed = await gavotte("runs", "--parent", runId, "--json");
+      expect(JSON.parse(listed.stdout)).toMatchObject({ runs: [{ run_id: own?.run_id }] });
+      const told = await gavotte("status", own?.run_id ?? "");
+      expect(told.stdout).toContain(`started by ${runId}, node only`);
+    },
+    SLOW,
+  );
+
+  it(
+    "publishes nothing when one file has errors",
+    async () => {
+      const good = write("good", { type: "parallel" });
+      const bad = write("bad", { type: "nothing" });
+      const result = await gavotte("publish", good, bad);
+      expect(result.code).toBe(1);
+      expect((await gavotte("submit", "good", "--ref")).stderr).toContain("GV_WORKFLOW_NOT_FOUND");
+    },
+    SLOW,
+  );
+});

@@ -1,0 +1,186 @@
+/** Children at the level of the scripts: who starts, who waits, who goes when. */
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { miniIr } from "../../test/harness/mini-ir.ts";
+import { openTestPartition, type TestPartition } from "../../test/harness/partition.ts";
+import { TokenPlayer } from "../../test/harness/tokens.ts";
+import type { ReadyToken } from "../entry.ts";
+import { parseJournalRecord, type Transition } from "../journal.ts";
+import type { RunProfile } from "../profile.ts";
+import {
+  cancelOrphans,
+  CHILD_DEPTH_MAX,
+  childRunId,
+  startChild,
+  type ChildStarted,
+} from "./child-scripts.ts";
+import { cancelRun, releaseRuns } from "./run-scripts.ts";
+
+let p: TestPartition;
+let child: RunProfile;
+let parent: TokenPlayer;
+let token: ReadyToken;
+const ir = { ...miniIr(["a"], []), name: "child", queues: ["fn:child"] };
+
+beforeAll(async () => {
+  p = await openTestPartition();
+});
+afterAll(() => p.close());
+beforeEach(async () => {
+  await p.reset();
+  child = await p.publish(ir, "child");
+  parent = new TokenPlayer(p, await p.publish(miniIr(["s"], []), "parent"), "parent-1");
+  await parent.start();
+  token = await parent.take("s");
+});
+
+const idOf = (attempt = 1): string => {
+  const { unit, epoch, node, scope } = token;
+  return childRunId({ unit, epoch, node, scope, attempt });
+};
+
+function start(more: { waits?: boolean; attempt?: number } = {}): Promise<ChildStarted> {
+  const { waits = true, attempt = 1 } = more;
+  const { unit, epoch, node, scope, queueKey: streamKey, entryId } = token;
+  const queueKey = parent.profile.queueKeys[0] as string;
+  return startChild(p.scripts, {
+    token: { unit, epoch, node, scope, attempt, nodeId: "s", queueKey, streamKey, entryId },
+    ...{ profile: child, input: '{"big":12345678901234567}', waits, waitMs: null },
+  });
+}
+
+async function told(): Promise<Transition[]> {
+  const entries = await p.redis.xrange(p.scripts.keys.ev, "-", "+");
+  return entries.flatMap(([id, fields]) => parseJournalRecord(id, fields).transitions);
+}
+
+const field = (runId: string, name: string): Promise<string | null> =>
+  p.redis.hget(p.scripts.keys.run(runId), name);
+const count = async (event: string): Promise<number> =>
+  (await told()).filter(({ e }) => e === event).length;
+
+describe("A7: starting a child", () => {
+  it("parks the token in the same step, and a redelivered token starts nothing new", async () => {
+    expect(await start()).toBe("started");
+    expect(await start()).toBe("void");
+    expect(await count("run.started")).toBe(2);
+    expect(await field("parent-1", "n0")).toBe("w1||");
+    expect(await field(idOf(), "in")).toBe('{"big":12345678901234567}');
+    expect((await p.redis.xpending(token.queueKey, "workers"))[0]).toBe(0);
+  });
+
+  it("starts one only although the token is the caller's to complete (wait: false)", async () => {
+    expect(await start({ waits: false })).toBe("started");
+    expect(await start({ waits: false })).toBe("started");
+    expect(await count("run.started")).toBe(2);
+    expect(await field("parent-1", "n0")).toBe("a1||");
+    expect(await field(idOf(), "up")).toBe(null);
+  });
+
+  it("is refused to a token that has moved on, a run that has ended, a tree too deep", async () => {
+    expect(await start({ attempt: 2 })).toBe("void");
+    await p.redis.hset(p.scripts.keys.run("parent-1"), "dep", CHILD_DEPTH_MAX);
+    expect(await start()).toBe("too_deep");
+    await cancelRun(p.scripts, "parent-1", "enough");
+    expect(await start()).toBe("void");
+    expect(await count("run.started")).toBe(1);
+  });
+
+  it("ends what is left of the attempt before", async () => {
+    await start();
+    const key = p.scripts.keys.run("parent-1");
+    await p.redis.hset(key, "n0", "a2||", "w0", "=1|");
+    expect(await start({ attempt: 2 })).toBe("started");
+    expect([await field(idOf(1), "s"), await field(idOf(2), "s")]).toEqual([
+      "cancelled",
+      "running",
+    ]);
+    expect(await field("parent-1", "n0")).toBe("w2||");
+  });
+
+  it("that fails half-way freezes both runs and says so in the journal", async () => {
+    await p.redis.del(...child.queueKeys);
+    await p.redis.set(child.queueKeys[0] as string, "no stream");
+    expect(await start()).toBe("suspect");
+    expect([await field("parent-1", "s"), await field(idOf(), "s")]).toEqual([
+      "suspect",
+      "suspect",
+    ]);
+    expect(await count("run.suspect")).toBe(2);
+    expect(await count("node.parked")).toBe(1);
+  });
+});
+
+describe("A7: a child's end", () => {
+  it("wakes the parent's token, and the child stays until that is settled", async () => {
+    await start();
+    await cancelRun(p.scripts, idOf(), "by hand");
+    expect(await field("parent-1", "n0")).toBe("a1||");
+    const woken = await parent.take("s");
+    expect(JSON.parse(woken.answer ?? "null")).toEqual({
+      ...{ kind: "child", run: idOf(), status: "cancelled" },
+    });
+    expect(await releaseRuns(p.scripts, [idOf()], [])).toBe(0);
+    expect(await field(idOf(), "res")).toContain("by hand");
+    await parent.settle(woken, "");
+    expect(await releaseRuns(p.scripts, [idOf()], [])).toBe(1);
+  });
+
+  it("that was missed wakes the parent when the child is released", async () => {
+    await start();
+    await p.redis.hset(p.scripts.keys.run(idOf()), "s", "completed", "res", "7");
+    expect(await releaseRuns(p.scripts, [idOf()], [])).toBe(0);
+    expect(await field("parent-1", "n0")).toBe("a1||");
+    expect(await count("node.resumed")).toBe(1);
+  });
+
+  it("changes nothing for a parent that went on without it", async () => {
+    await start();
+    await p.redis.hset(p.scripts.keys.run("parent-1"), "n0", "a2||");
+    await cancelRun(p.scripts, idOf(), "late");
+    expect(await count("node.resumed")).toBe(0);
+    expect(await releaseRuns(p.scripts, [idOf()], [])).toBe(1);
+  });
+});
+
+describe("B6: orphans", () => {
+  const look = (isParentOver = false): Promise<number> =>
+    cancelOrphans(p.scripts, [{ id: idOf(), isParentOver }]);
+
+  it("a child that is waited for is left alone, whatever the caller believes", async () => {
+    await start();
+    expect(await look(true)).toBe(0);
+    expect(await field(idOf(), "s")).toBe("running");
+  });
+
+  it("is cancelled once its parent has ended or went on, and only then", async () => {
+    await start();
+    await cancelRun(p.scripts, "parent-1", "enough");
+    expect(await look()).toBe(1);
+    expect(await look()).toBe(0);
+    expect(await count("run.cancelled")).toBe(2);
+  });
+
+  it("of a parent that is not in Redis only if that is known to have ended", async () => {
+    await start();
+    await p.redis.del(p.scripts.keys.run("parent-1"));
+    expect(await look(false)).toBe(0);
+    expect(await look(true)).toBe(1);
+  });
+});
+
+describe("a child's id", () => {
+  it("follows from parent, node, scope and attempt, and stays in the root's partition", () => {
+    const base = { unit: "r", epoch: "1", node: 3, scope: "", attempt: 1 };
+    expect(childRunId(base)).toMatch(/^r~[0-9a-f]{20}$/);
+    const others = [
+      { ...base, node: 4 },
+      { ...base, scope: "7:2" },
+      { ...base, attempt: 2 },
+      { ...base, epoch: "2" },
+      { ...base, unit: "r!2#1" },
+      { ...base, unit: "r~0123" },
+    ].map(childRunId);
+    expect(new Set([childRunId(base), ...others]).size).toBe(7);
+    expect(others.every((id) => id.startsWith("r~") && id.length === 22)).toBe(true);
+  });
+});
