@@ -89,8 +89,7 @@ export class HotState {
     // Signals are the run's, whichever element of a map waits for them.
     this.signals.apply(t, t.m);
     if (t.m !== undefined) {
-      const { m, ...own } = t;
-      this.element(m)?.apply(own, tMs);
+      this.#inside(t.m, t, tMs);
       return;
     }
     const node = t.n ?? -1;
@@ -155,6 +154,12 @@ export class HotState {
       default:
         this.#run(t);
     }
+  }
+
+  /** What happens in a map; signals are the whole run's. */
+  #inside(home: string, { m: _, ...own }: Transition, tMs: number): void {
+    this.signals.apply(own, home);
+    this.element(home)?.apply(own, tMs);
   }
 
   /** The state of an element by its home; undefined if none of that name is in flight. */

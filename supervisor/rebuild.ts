@@ -10,18 +10,12 @@
 import {
   globalKeys,
   GROUP,
-  heldItem,
   HotState,
   hotFields,
   isTerminal,
-  commonQueueKey,
-  packEntry,
-  packWait,
   queueLimits,
   Profiles,
   timerMember,
-  type HotToken,
-  type PartitionKeys,
   partitionKeys,
   type RunProfile,
 } from "../sdk/internal.ts";
@@ -38,6 +32,9 @@ import {
 import { restoreBlobs } from "./blobs.ts";
 import type { Rollback, SupervisorContext } from "./context.ts";
 import { childrenAwaited, putBackEnded } from "./ended-children.ts";
+import { Emitter } from "./emitter.ts";
+import { rebuildMaps } from "./rebuild-maps.ts";
+import { releaseMapsOf } from "./release-maps.ts";
 import { boundHashes } from "./starter.ts";
 
 const RUNS_BATCH = 200;
@@ -169,11 +166,9 @@ async function rebuildRun(
     pipeline.zadd(keys.paused, context.clock.nowMs(), row.id);
     emit.held = keys.held(row.id);
   }
-  for (const [node, token] of state.tokens) {
-    if (state.isCurrent(token.scope)) {
-      emit.token(node, token, fields);
-    }
-  }
+  emit.unit(state, fields);
+  await releaseMapsOf(context.redis, keys, [row.id]); // of a run that is repaired
+  rebuildMaps(pipeline, emit, state);
   pipeline.hset(keys.run(row.id), fields);
   const signals = state.signals.fields((node, home, scope) => {
     const unit = home === "" ? state : state.element(home);
@@ -208,80 +203,4 @@ function treeFields(row: RunRow): { [field: string]: string } {
     ...(row.depth === 0 ? {} : { dep: String(row.depth) }),
     ...(row.parent === null ? {} : { up: row.parent }),
   };
-}
-
-/** Emits what was in flight: a queue entry, or a timer and the field that names it. */
-class Emitter {
-  /** Where entries of a paused run wait; null: they are queued. */
-  held: string | null = null;
-  nowMs = 0;
-  readonly #pipeline: ReturnType<SupervisorContext["redis"]["pipeline"]>;
-  readonly #keys: PartitionKeys;
-  readonly #profile: RunProfile;
-  readonly #runId: string;
-  readonly #epoch: number;
-
-  constructor(
-    pipeline: ReturnType<SupervisorContext["redis"]["pipeline"]>,
-    keys: PartitionKeys,
-    profile: RunProfile,
-    runId: string,
-    epoch: number,
-  ) {
-    this.#pipeline = pipeline;
-    this.#keys = keys;
-    this.#profile = profile;
-    this.#runId = runId;
-    this.#epoch = epoch;
-  }
-
-  /** Its time in the queue begins anew. */
-  #late(node: number, token: HotToken, queue: string, fields: { [field: string]: string }): void {
-    const max = this.#profile.ir.nodes[node]?.queue_timeout_ms;
-    if (max !== undefined && token.state === "a" && !token.isResumed) {
-      const { scope, attempt } = token;
-      const at = { runId: this.#runId, epoch: this.#epoch, node, scope, attempt };
-      const member = timerMember({ kind: "late", ...at, queue: commonQueueKey(queue) });
-      fields[`d${node}`] = member;
-      this.#pipeline.zadd(this.#keys.timers, this.nowMs + max, member);
-    }
-  }
-
-  token(node: number, token: HotToken, fields: { [field: string]: string }): void {
-    const queue = this.#profile.queueKeys[this.#profile.ir.nodes[node]?.queue ?? 0] as string;
-    const { scope, attempt, state, timer } = token;
-    const base = { runId: this.#runId, epoch: this.#epoch, node, scope, attempt };
-    if (timer !== null) {
-      const member = timerMember({ kind: timer.kind, ...base, queue });
-      fields[`d${node}`] = member;
-      this.#pipeline.zadd(this.#keys.timers, timer.dueMs, member);
-    }
-    if (state === "w" && token.wait !== undefined) {
-      fields[`w${node}`] = packWait(token.wait, queue);
-    } else if (state === "a" || state === "k") {
-      const entry = packEntry({
-        ...base,
-        irHash: this.#profile.irHash,
-        kind: state === "k" ? "skip" : kindAgain(token),
-        arrivals: state === "a" ? token.rest : "",
-        payload: state === "k" ? token.rest : answerOf(token),
-      });
-      if (this.held === null) {
-        this.#pipeline.xadd(queue, "*", "t", entry);
-        this.#late(node, token, queue, fields);
-      } else {
-        this.#pipeline.rpush(this.held, heldItem(queue, entry));
-      }
-    }
-  }
-}
-
-/** As what an active token is emitted again. */
-export function kindAgain(token: HotToken): "run" | "resumed" | "answered" {
-  return !token.isResumed ? "run" : token.answer === undefined ? "resumed" : "answered";
-}
-
-/** What ended the token's wait, as its entry carries it; "" for one that did not wait. */
-export function answerOf(token: HotToken): string {
-  return kindAgain(token) === "answered" ? JSON.stringify(token.answer) : "";
 }

@@ -12,7 +12,7 @@ import { quietRuns, readJournal } from "../sdk/postgres/index.ts";
 import type { SupervisorContext } from "./context.ts";
 import { explainRun, type LostToken, type Reason } from "./explain.ts";
 import { Loop } from "./loop.ts";
-import { answerOf, kindAgain } from "./rebuild.ts";
+import { answerOf, kindAgain } from "./emitter.ts";
 
 export interface StalledRun {
   runId: string;

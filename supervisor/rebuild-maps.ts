@@ -1,0 +1,96 @@
+/**
+ * Puts the maps of a rebuilt unit back: what has ended keeps its result, elements in flight go on
+ * where they were, those that had not begun begin as others end. A part of rebuild.ts.
+ */
+import {
+  bodyHash,
+  entriesOf,
+  mapUnit,
+  parseUnit,
+  Profiles,
+  queueKeyOf,
+  queueLimits,
+  terminalList,
+  timerMember,
+  unitFields,
+  type HotMap,
+  type HotState,
+  type HotToken,
+  type RunProfile,
+} from "../sdk/internal.ts";
+import type { Emitter, Pipeline } from "./emitter.ts";
+
+const FINISH_GRACE_MS = 30_000;
+const FIELDS_MAX = 1000;
+
+/** Writes the maps of a unit, their elements, and what is inside those. */
+export function rebuildMaps(pipeline: Pipeline, emit: Emitter, state: HotState): void {
+  for (const [node, map] of state.maps) {
+    const token = state.tokens.get(node);
+    const isOurs = token?.scope === map.scope && state.isCurrent(map.scope);
+    if (token !== undefined && isOurs && (token.state === "m" || token.state === "g")) {
+      rebuildMap(pipeline, emit, node, map, token);
+    }
+  }
+}
+
+function rebuildMap(
+  pipeline: Pipeline,
+  emit: Emitter,
+  node: number,
+  map: HotMap,
+  token: HotToken,
+): void {
+  if (token.state === "g") {
+    const failure = map.failure === null ? "" : `=${JSON.stringify(map.failure)}`;
+    emit.entry(node, token, "gather", failure);
+    if (failure !== "") {
+      return; // its elements are void
+    }
+  } else if (map.next < map.count && map.elements.size < map.window) {
+    emit.entry(node, token, "run", ""); // some of the first ones had not been started yet
+  }
+  const { keys, profile } = emit;
+  const name = mapUnit(emit.name, map.scope, node);
+  const mapNode = profile.ir.nodes[node];
+  pipeline.sadd(keys.maps(parseUnit(name).runId), name);
+  const fields = {
+    ...map.fields(),
+    by: "rebuilt",
+    entries: entriesOf(map.body),
+    terminals: terminalList(map.body),
+    queue: mapNode === undefined ? "" : queueKeyOf(profile, mapNode),
+  };
+  const pairs = Object.entries(fields);
+  for (let from = 0; from < pairs.length; from += FIELDS_MAX) {
+    pipeline.hset(keys.run(name), Object.fromEntries(pairs.slice(from, from + FIELDS_MAX)));
+  }
+  const body = bodyProfile(profile, node, map);
+  for (const [index, element] of map.elements) {
+    rebuildElement(pipeline, emit.inside(body, `${name}#${index}`), element);
+  }
+}
+
+function bodyProfile(profile: RunProfile, node: number, map: HotMap): RunProfile {
+  const { partition, namespace, priority, root } = profile;
+  const hash = bodyHash(profile.irHash, node);
+  return new Profiles().add(map.body, hash, { partition, namespace, priority }, root);
+}
+
+function rebuildElement(pipeline: Pipeline, emit: Emitter, element: HotState): void {
+  const { keys, profile, epoch, name } = emit;
+  const fields = unitFields(element, epoch, profile.irHash);
+  const limits = queueLimits(profile.ir);
+  if (limits !== "") {
+    fields["qt"] = limits;
+  }
+  emit.unit(element, fields);
+  const mayLeave = Object.keys(fields).some((field) => /^[dm]\d+$/.test(field));
+  pipeline.hset(keys.run(name), mayLeave ? { ...fields, x: "1" } : fields);
+  if (element.status === "finishing") {
+    const queue = profile.queueKeys[0] as string;
+    const member = timerMember({ kind: "finish", runId: name, epoch, queue });
+    pipeline.zadd(keys.timers, emit.nowMs - FINISH_GRACE_MS, member);
+  }
+  rebuildMaps(pipeline, emit, element);
+}
