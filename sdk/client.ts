@@ -55,6 +55,10 @@ import { cancelRun } from "./redis/run-scripts.ts";
 import { isTerminal } from "./status.ts";
 
 export type { SubmissionRequest } from "./client-submit.ts";
+export type { BulkFilter, SettledLetter } from "./dead-letters.ts";
+export type { NodeOrder } from "./operations.ts";
+export type { RedriveResult } from "./redrive-run.ts";
+export type { RedriveWish } from "./redrive.ts";
 
 export interface ClientOptions {
   /** `redis://…`, `rediss://…` or `unix:///path`. */

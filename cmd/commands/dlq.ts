@@ -1,6 +1,5 @@
 /** `gavotte dlq …`: tokens and submissions that could not be done, and what to do about them. */
-import type { Client } from "../../sdk/client.ts";
-import type { BulkFilter, SettledLetter } from "../../sdk/dead-letters.ts";
+import type { BulkFilter, Client, SettledLetter } from "../../sdk/client.ts";
 import { GavotteError } from "../../sdk/errors.ts";
 import { systemClock, type RunError } from "../../sdk/internal.ts";
 import { errorIn } from "../../sdk/client-report.ts";

@@ -1,6 +1,6 @@
 /** `gavotte node complete|fail|skip|retry RUN NODE` and `gavotte audit [RUN]`. */
 import type { Json } from "../../compiler/ir.ts";
-import type { NodeOrder } from "../../sdk/operations.ts";
+import type { NodeOrder } from "../../sdk/client.ts";
 import type { Context } from "../context.ts";
 import { EXIT } from "../exit.ts";
 import { readInput } from "../read-input.ts";

@@ -1,8 +1,7 @@
 /** `gavotte redrive RUN`: a failed run goes on from where it failed. */
 import type { Json } from "../../compiler/ir.ts";
+import type { RedriveResult, RedriveWish } from "../../sdk/client.ts";
 import { GavotteError } from "../../sdk/errors.ts";
-import type { RedriveWish } from "../../sdk/redrive.ts";
-import type { RedriveResult } from "../../sdk/redrive-run.ts";
 import type { Context } from "../context.ts";
 import { EXIT } from "../exit.ts";
 import { readInput } from "../read-input.ts";
