@@ -7,6 +7,7 @@ export * from "./errors.ts";
 export * from "./fold.ts";
 export * from "./hot-map.ts";
 export * from "./hot-signals.ts";
+export * from "./hot-fields.ts";
 export * from "./hot-restore.ts";
 export * from "./hot-state.ts";
 export * from "./journal.ts";

@@ -11,7 +11,8 @@ import type { Ir, IrNode, Json } from "../compiler/ir.ts";
 import { GavotteError } from "./errors.ts";
 import { RunView } from "./fold.ts";
 import { editedInput } from "./hot-restore.ts";
-import { HotState, hotFields, type HotToken } from "./hot-state.ts";
+import { hotFields } from "./hot-fields.ts";
+import { HotState, type HotToken } from "./hot-state.ts";
 import type { Redriven, Transition } from "./journal.ts";
 import { ownerOf, tokenKey, withoutUndone, type Filtered, type Placed } from "./redrive-filter.ts";
 

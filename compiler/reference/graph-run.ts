@@ -187,7 +187,8 @@ export class GraphRun {
   #fail(token: Token, node: IrNode, error: HandlerError, details?: { [key: string]: Json }): void {
     const { attempt: attempts, frame, index } = token;
     const known = details ?? error.details;
-    const value = errorValue({ ...error, ...(known && { details: known }) }, node, attempts);
+    // A failed condition's details hold the node's whole output: they are not sent on.
+    const value = errorValue(error, node, attempts);
     const vars = { ...this.varsFor(frame, node.edge_refs), output: value };
     const decision = decideFailure(this.ir, node, error.timeout === true, vars);
     const { code, message } = decision.error ?? error;

@@ -4,7 +4,8 @@ import { openTestPartition, type TestPartition } from "../../test/harness/partit
 import { TokenPlayer } from "../../test/harness/tokens.ts";
 import type { Ir } from "../../compiler/ir.ts";
 import type { ReadyToken } from "../entry.ts";
-import { HotState, hotFields } from "../hot-state.ts";
+import { hotFields } from "../hot-fields.ts";
+import { HotState } from "../hot-state.ts";
 import { parseJournalRecord } from "../journal.ts";
 import type { ManualAnswer } from "../waits.ts";
 import { COMPLETION } from "./complete-tokens.ts";

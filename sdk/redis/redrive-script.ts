@@ -1,7 +1,8 @@
 /** Typed call of scripts/redrive_run.lua. */
 import { packEntry, timerMember } from "../entry.ts";
 import { commonQueueKey } from "../keys.ts";
-import { hotFields, type HotState, type HotToken } from "../hot-state.ts";
+import { hotFields } from "../hot-fields.ts";
+import type { HotState, HotToken } from "../hot-state.ts";
 import type { Transition } from "../journal.ts";
 import type { RunProfile } from "../profile.ts";
 import { packWait } from "../waits.ts";

@@ -1,0 +1,67 @@
+/** A hot state as the fields of the run hash that it stands for (docs/redis-keys.md). */
+import type { Json } from "../compiler/ir.ts";
+import type { HotState } from "./hot-state.ts";
+
+/** The fields of the run hash that this state stands for; `more` brings what the journal has not. */
+export function hotFields(
+  state: HotState,
+  more: { epoch: number; irHash: string; input: Json; namespace: string; priority: string },
+): { [field: string]: string } {
+  return {
+    ...unitFields(state, more.epoch, more.irHash),
+    in: JSON.stringify(more.input),
+    m: `${more.namespace}|${more.priority}`,
+    t0: String(state.startedMs),
+  };
+}
+
+/** The fields that a run and an element of a map have in common. */
+export function unitFields(
+  state: HotState,
+  epoch: number,
+  irHash: string,
+): { [field: string]: string } {
+  const fields: { [field: string]: string } = {
+    s: state.status,
+    e: String(epoch),
+    c: String(state.counter),
+    ir: irHash,
+    ...(state.item === null ? {} : { it: state.item }),
+  };
+  for (const [map, scope] of state.mapScopes) {
+    fields[`m${map}`] = scope;
+  }
+  for (const [map, errors] of state.mapErrors) {
+    fields[`e${map}`] = errors;
+  }
+  for (const [node, token] of state.tokens) {
+    fields[`n${node}`] = `${token.state}${token.attempt}|${token.scope}|${token.rest}`;
+  }
+  for (const [node, join] of state.joins) {
+    const { scope, live, decided, failed, arrivals } = join;
+    fields[`j${node}`] = `${scope}|${live}|${decided}|${failed}|${arrivals}`;
+  }
+  for (const [latch, round] of state.rounds) {
+    fields[`l${latch}`] = round;
+  }
+  for (const [latch, input] of state.inputs) {
+    fields[`i${latch}`] = input;
+  }
+  // What a parked token waits for names its queue: whoever knows that writes field `w<node>`.
+  for (const [node, text] of state.over) {
+    fields[`w${node}`] = text;
+  }
+  for (const [node, text] of state.answers) {
+    fields[`a${node}`] = text;
+  }
+  for (const [node, text] of state.edited) {
+    fields[`o${node}`] = text;
+  }
+  if (state.status === "paused") {
+    fields["ps"] = state.pauseCauses;
+  }
+  if (state.failed.length > 0) {
+    fields["nf"] = state.failed.join(",");
+  }
+  return fields;
+}
