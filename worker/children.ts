@@ -6,6 +6,7 @@
  * run's hash, so a tree runs on the versions it began with whatever is published meanwhile.
  */
 import type { Redis } from "ioredis";
+import type { Vars } from "../condition/index.ts";
 import type { Ir, IrNode, Json } from "../compiler/ir.ts";
 import {
   CHILD_DEPTH_MAX,
@@ -19,13 +20,14 @@ import {
   terminalNodes,
   readBlob,
   terminalOutput,
+  type CompletionItem,
   type ReadyToken,
   type RunError,
   type RunProfile,
   type ScriptRunner,
   type WaitAnswer,
 } from "../sdk/internal.ts";
-import type { Prepared } from "./execute.ts";
+import type { Executor, Prepared } from "./execute.ts";
 import { badInput, ExecutionError } from "./kinds/kind.ts";
 import { answered } from "./kinds/wait.ts";
 import type { Workflows } from "./workflows.ts";
@@ -39,6 +41,27 @@ export interface ChildOptions {
 export type ChildStep = { kind: "parked" } | { kind: "void" } | { kind: "output"; output: Json };
 
 const INPUT_BYTES_MAX = 1024 * 1024;
+
+/** What settles a sub-workflow's token now; null: it is parked. Rejects if Redis does not answer. */
+export async function childItem(
+  o: ChildOptions & { executor: Executor },
+  p: Prepared,
+  vars: Vars,
+  input: Json,
+): Promise<CompletionItem | null> {
+  try {
+    const step = await stepChild(o, p, input);
+    if (step.kind === "output") {
+      return o.executor.succeed(p, vars, step.output, 0);
+    }
+    return step.kind === "void" ? o.executor.item(p) : null;
+  } catch (error) {
+    if (error instanceof ExecutionError) {
+      return o.executor.fail(p, vars, error, 0);
+    }
+    throw error;
+  }
+}
 
 /** One step of a sub-workflow's token, whose input is `input`. Throws ExecutionError. */
 export async function stepChild(o: ChildOptions, p: Prepared, input: Json): Promise<ChildStep> {

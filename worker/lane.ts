@@ -8,8 +8,6 @@
  */
 import type { Redis } from "ioredis";
 import type { Logger } from "pino";
-import type { Vars } from "../condition/index.ts";
-import type { Json } from "../compiler/ir.ts";
 import {
   COMPLETION,
   GROUP,
@@ -25,7 +23,7 @@ import {
 } from "../sdk/internal.ts";
 import { CompletionBatcher } from "./batcher.ts";
 import { CHAIN_MS_MAX, CHAIN_NODES_MAX, chainNext, nextToken } from "./chain.ts";
-import { stepChild, type ChildOptions } from "./children.ts";
+import { childItem, type ChildOptions } from "./children.ts";
 import { Deadlines } from "./deadlines.ts";
 import { finishElement, type Elements } from "./elements.ts";
 import type { Begun, Executor, Prepared } from "./execute.ts";
@@ -66,6 +64,9 @@ const BLOCK_MS = 1000;
 /** Finished tokens on their way to Redis: one call under way and the next one full. */
 const UNSETTLED_MAX = 2 * BATCH_MAX;
 const QUARANTINE_MAX = 1000;
+
+/** Settles a token with the item that `make` makes; null: it is settled elsewhere. */
+type Settle = (make: (() => CompletionItem) | null) => void;
 
 export class Lane {
   readonly #o: LaneOptions;
@@ -307,7 +308,7 @@ export class Lane {
         return;
       }
       if (p.node.type === "subworkflow") {
-        this.#child(p, vars, begun.input, settle);
+        this.#child(p, held, begun, settle);
         return;
       }
       runKind(this.#o, p, vars, begun.input, held.abort, (outcome) => {
@@ -325,41 +326,24 @@ export class Lane {
   }
 
   /** A token that starts a child run, or goes on after one; parked, it is not settled here. */
-  #child(p: Prepared, vars: Vars, input: Json, settle: (make: () => CompletionItem) => void): void {
-    const { executor } = this.#o;
-    stepChild(this.#o, p, input).then(
-      (step) => {
-        if (step.kind === "output") {
-          settle(() => executor.succeed(p, vars, step.output, 0));
-        } else if (step.kind === "void") {
-          settle(() => executor.item(p));
-        } else {
-          this.#running -= 1;
+  #child(p: Prepared, held: Held, begun: Begun, settle: Settle): void {
+    childItem(this.#o, p, begun.vars, begun.input).then(
+      (item) => {
+        if (item === null) {
           this.#o.leases.drop(p.token);
-          this.#pump();
         }
+        settle(item === null ? null : () => item);
       },
       (error: unknown) => {
-        if (error instanceof ExecutionError) {
-          settle(() => executor.fail(p, vars, error, 0));
-          return;
-        }
-        // Whether it was started is not known: whoever takes the entry over finds out.
-        this.#running -= 1;
-        this.#o.leases.drop(p.token);
-        this.#o.logger.warn({ err: error, run: p.token.runId }, "child not started or not read");
-        this.#pump();
+        this.#o.logger.warn({ err: error, run: p.token.runId }, "child not moved on: handed back");
+        void this.#giveBack([held]);
+        settle(null);
       },
     );
   }
 
   /** A map: its items are written, then its elements run by themselves; or they have. */
-  #map(
-    p: Prepared,
-    held: Held,
-    { vars, input }: Begun,
-    settle: (make: (() => CompletionItem) | null) => void,
-  ): void {
+  #map(p: Prepared, held: Held, { vars, input }: Begun, settle: Settle): void {
     const { executor, maps } = this.#o;
     const failed = (error: unknown): void => {
       if (error instanceof ExecutionError) {
