@@ -201,4 +201,23 @@ describe("compensation", () => {
     expect(await insertRuns(engine.db, [other])).toEqual(new Set());
     expect(await readRun(engine.db, other.id)).toBe(null);
   });
+
+  it("is started by the next supervisor when the first died right after the commit", async () => {
+    undone.length = 0;
+    const workflow = {
+      ...{ name: "orphaned", nodes: [step("a", 1, { once: true }), boom] },
+      edges: [{ from: "a", to: "boom" }],
+    };
+    const runId = await engine.submit({ workflow });
+    const row = await undoing(runId);
+    // As the first supervisor left it: the row is committed, Redis knows nothing of it.
+    const deployment = (await engine.redis.hget(globalKeys.deployment, "id")) as string;
+    const { keys } = new ScriptRunner({ redis: engine.redis, deployment, partition: 0 });
+    await waitFor(async () => (await engine.redis.exists(keys.run(row.id))) === 0);
+    const lost = { ...row, id: `${runId}~lost`, compensates: null, createdAtMs: 1 };
+    await insertRuns(engine.db, [lost]);
+    expect((await engine.ended(lost.id)).status).toBe("COMPLETED");
+    // Found again by the sweep of every supervisor, it is started once all the same.
+    expect(undone).toEqual([{ once: true }, { once: true }]);
+  });
 });

@@ -102,6 +102,29 @@ describe("A7: a tree in an emptied Redis", () => {
     await worker.stop(2000);
   });
 
+  it("is put back inside a map's elements, too", async () => {
+    const worker = await engine.worker({ id: "maps" });
+    await publish({ ...{ name: "m_leaf", nodes: [gate], edges: [] }, output: "${input.n}" });
+    const inner = sub("s", "m_leaf") as { config: object };
+    const each = { ...inner, config: { ...inner.config, input: { n: "${item}" } } };
+    const map = { id: "m", type: "map", config: { items: "[5, 6]", do: each } };
+    const runId = await engine.submit({ workflow: { name: "m_top", nodes: [map], edges: [] } });
+    const children = await waitFor(async () => {
+      const found = await listRuns(engine.db, { parent: runId, limit: 9 });
+      return found.length === 2 ? found : undefined;
+    });
+    for (const { id } of children) {
+      await archived(id, "node.parked");
+    }
+    await emptyRedis();
+    for (const { id } of children) {
+      const signal = { runId: id, id: "1", name: "go", data: null };
+      expect(await signalRun(await scripts(), signal)).toBe("delivered");
+    }
+    expect((await engine.ended(runId)).output).toBe("[5,6]");
+    await worker.stop(2000);
+  });
+
   it("keeps how a child ended for the parent that has yet to read it", async () => {
     const worker = await engine.worker({ id: "first" });
     await publish({ name: "u_leaf", nodes: [gate], edges: [] });
