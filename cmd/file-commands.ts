@@ -30,6 +30,17 @@ export function addFileCommands(
   services: readonly OptionName[],
   define: Define,
 ): void {
+  addCompilerCommands(program, define);
+  addPictureCommands(program, services, define);
+  define(program, "explain [code]", "what a diagnostic code means", [], async (c, [code]) =>
+    (await import("./commands/explain.ts")).explain(c, code),
+  );
+  define(program, "schema", "the JSON Schema of workflow files", [], async (c, _args, flags) =>
+    (await import("./commands/schema.ts")).schema(c, flags),
+  ).option("--kind <type>", "of the config of this node type instead");
+}
+
+function addCompilerCommands(program: Command, define: Define): void {
   define(program, "validate <files...>", "check workflow files", [], async (c, args, flags) =>
     (await import("./commands/validate.ts")).validate(c, args, flags),
   )
@@ -46,7 +57,9 @@ export function addFileCommands(
   )
     .option("--out <path>", "write it to a file instead")
     .option(...DIALECT)
-    .option("--explain", "describe it in words instead");
+    .option("--explain", "describe it in words instead, and what each pass did")
+    .option("--no-optimise", "without the passes")
+    .option("--coalesce", "mark nodes that make equal requests");
   define(
     program,
     "convert <file>",
@@ -69,6 +82,13 @@ export function addFileCommands(
     .option("--durations <file>", "how long nodes take: JSON, milliseconds by node")
     .option("--paths <n>", "how many paths to list")
     .option(...DIALECT);
+}
+
+function addPictureCommands(
+  program: Command,
+  services: readonly OptionName[],
+  define: Define,
+): void {
   define(
     program,
     "graph [file]",
@@ -90,10 +110,4 @@ export function addFileCommands(
   )
     .option("--format <form>", "text, svg, mermaid or dot", "text")
     .option("--out <path>", "write it to a file instead");
-  define(program, "explain [code]", "what a diagnostic code means", [], async (c, [code]) =>
-    (await import("./commands/explain.ts")).explain(c, code),
-  );
-  define(program, "schema", "the JSON Schema of workflow files", [], async (c, _args, flags) =>
-    (await import("./commands/schema.ts")).schema(c, flags),
-  ).option("--kind <type>", "of the config of this node type instead");
 }

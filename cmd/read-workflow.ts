@@ -7,6 +7,7 @@ import {
   DEFAULT_LIMITS,
   DIALECT_NAMES,
   formatDiagnostic,
+  type CompileOptions,
   type CompileResult,
   type Dialect,
 } from "../compiler/index.ts";
@@ -33,6 +34,7 @@ export async function readWorkflow(
   context: Context,
   file: string,
   flags: { dialect?: unknown } = {},
+  options: CompileOptions = {},
 ): Promise<WorkflowFile> {
   const dialect = readDialect(flags.dialect);
   const name = file === "-" ? "<stdin>" : file;
@@ -41,7 +43,7 @@ export async function readWorkflow(
       ? await context.readStdin()
       : await readText(context.cwd, file, DEFAULT_LIMITS.bytes + 1);
   const source = { text, file: name, ...(dialect === undefined ? {} : { dialect }) };
-  return { file: name, text, result: compile(source) };
+  return { file: name, text, result: compile(source, options) };
 }
 
 /**

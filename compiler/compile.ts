@@ -13,6 +13,7 @@
  *   ReferenceChecker expressions, and who reads whom            references.ts
  *   splitFans        trees for what is too wide                 tree.ts
  *   lower            the IR                                     lower.ts
+ *   optimise         what can be done better, unobserved        passes/
  *
  * From expandDocument on all of it is done for the workflow's graph and, inside it, for the body of
  * each map; the IR of a body is part of its map's node.
@@ -37,6 +38,8 @@ import type { Limits } from "./limits.ts";
 import { findLoops } from "./loops.ts";
 import type { LoopForest } from "./loops.ts";
 import { lower } from "./lower.ts";
+import { optimise } from "./passes/index.ts";
+import type { PassNote, PassOptions } from "./passes/index.ts";
 import { checkPolicies } from "./policies.ts";
 import { readDocument } from "./read-document.ts";
 import { ReferenceChecker } from "./references.ts";
@@ -50,6 +53,10 @@ import type { Splits } from "./tree.ts";
 
 export interface CompileOptions {
   limits?: Partial<Limits>;
+  /** False: the IR as it is lowered, without what passes/ does. Default true. */
+  optimise?: boolean;
+  /** Mark nodes that make equal requests. Default false. */
+  coalesce?: boolean;
 }
 
 export interface CompileResult {
@@ -63,6 +70,8 @@ export interface CompileResult {
   tags: string[];
   /** In the order of the file. */
   diagnostics: Diagnostic[];
+  /** What the passes did, bodies of maps first. */
+  notes: PassNote[];
   /** Diagnostics that were found beyond those that are kept, if any. */
   more?: number;
 }
@@ -72,16 +81,18 @@ export function compile(source: WorkflowSource, options: CompileOptions = {}): C
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   const read = readNative(source, limits);
   const { dialect } = read;
-  const none = { dialect, ir: null, hash: null };
+  const none = { dialect, ir: null, hash: null, notes: [] };
   if (read.value === undefined) return { ...none, tags: [], diagnostics: read.diagnostics };
   const reporter = new Reporter(read.map, source.file);
-  const ir = compileValue(read.value, limits, reporter);
+  const notes: PassNote[] = [];
+  const passes = options.optimise === false ? undefined : { options, notes };
+  const ir = compileValue(read.value, limits, reporter, passes);
   const found = withoutEchoes(reporter.diagnostics, read.diagnostics);
   const diagnostics = sortDiagnostics([...read.diagnostics, ...found]);
   const count = reporter.more + read.more;
   const more = count === 0 ? {} : { more: count };
   const isRefused = !ir || read.diagnostics.some(({ severity }) => severity === "error");
-  const identity = isRefused ? none : { dialect, ir, hash: hashIr(ir) };
+  const identity = isRefused ? none : { dialect, ir, hash: hashIr(ir), notes };
   return { ...identity, tags: tagsOf(read.value), diagnostics, ...more };
 }
 
@@ -102,12 +113,23 @@ function tagsOf(value: Json): string[] {
   return Array.isArray(tags) ? tags.filter((tag) => typeof tag === "string") : [];
 }
 
-function compileValue(value: Json, limits: Limits, reporter: Reporter): Ir | undefined {
+/** The passes that are wanted, and where what they did is noted. */
+interface Passes {
+  options: PassOptions;
+  notes: PassNote[];
+}
+
+function compileValue(
+  value: Json,
+  limits: Limits,
+  reporter: Reporter,
+  passes: Passes | undefined,
+): Ir | undefined {
   const document = readDocument(value, limits, reporter);
   if (!document) return undefined;
   const file = { document, original: value, homes: document.homes, reporter };
   const part = examine(document, file, { left: limits.edges, max: limits.edges }, undefined);
-  return reporter.hasErrors || !part ? undefined : finish(part, file);
+  return reporter.hasErrors || !part ? undefined : finish(part, file, passes);
 }
 
 /** A graph that has been looked at, with the bodies of its maps. */
@@ -158,13 +180,23 @@ function examine(
 }
 
 /** The IR of a graph in which nothing is wrong. */
-function finish({ source, structure, checker, bodies }: Part, file: FileContext): Ir {
+function finish(part: Part, file: FileContext, passes: Passes | undefined): Ir {
+  const irs = new Map([...part.bodies].map(([map, body]) => [map, finish(body, file, passes)]));
+  const ir = lowerPart(part, file, irs);
+  passes?.notes.push(...optimise(ir, passes.options));
+  return ir;
+}
+
+function lowerPart(
+  { source, structure, checker }: Part,
+  file: FileContext,
+  bodies: ReadonlyMap<string, Ir>,
+): Ir {
   if (!structure) throw new Error("a graph without an order was not reported");
   const { graph, forest } = structure;
   const { document, reporter } = file;
   const none: Splits = new Map();
-  const irs = new Map([...bodies].map(([map, part]) => [map, finish(part, file)]));
-  const common = { document, part: source, bodies: irs, checker };
+  const common = { document, part: source, bodies, checker };
   if (!isTooWide(graph)) {
     return lower({ ...common, graph, forest, reads: checker.reads, splits: none });
   }

@@ -5,6 +5,8 @@
  */
 export { compile, readNative } from "./compile.ts";
 export type { CompileOptions, CompileResult } from "./compile.ts";
+export { PASSES } from "./passes/index.ts";
+export type { PassNote } from "./passes/index.ts";
 export { DIAGNOSTICS, formatDiagnostic } from "./diagnostics.ts";
 export type { Diagnostic, DiagnosticCode, RelatedPlace, Severity } from "./diagnostics.ts";
 export { writeNative } from "./dialects/convert.ts";

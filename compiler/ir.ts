@@ -160,6 +160,15 @@ export interface IrNode {
   synthetic?: true;
   /** Reuse the output of an earlier execution with equal input, for `ttl_ms` (null: for ever). */
   cache?: { ttl_ms: number | null };
+  /**
+   * The first node of a straight chain that this node is in: one worker may run the chain's nodes
+   * one after the other without their queue. A mark, see compiler/passes/mark-chains.ts.
+   */
+  chain?: number;
+  /** Runs in no run at all: it can only be skipped. A mark. */
+  never?: true;
+  /** A node before it that makes the same request, whose answer does for both. A mark. */
+  same_as?: number;
   /** JSON Schemas of what the node takes and of what it puts out; absent: anything. */
   input_schema?: Json;
   output_schema?: Json;

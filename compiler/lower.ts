@@ -1,6 +1,6 @@
 /**
- * From the checked graph to the IR. Everything here only writes down what is already decided; the
- * one judgement of its own is which nodes can be fused.
+ * From the checked graph to the IR. Everything here only writes down what is already decided; what
+ * can be done better is the passes' business.
  */
 import { analyse } from "./analysis/summary.ts";
 import type { DocumentGraph, WorkflowDocument } from "./document.ts";
@@ -46,7 +46,6 @@ export function lower(input: LowerInput): Ir {
   const nodes = graph.nodes.map((node, index) =>
     lowerNode(input, node, index, queueIndex.get(queueNames[index] ?? "") ?? 0, roles),
   );
-  for (const node of nodes) node.fusible = isFusible(node, nodes, edges);
   return {
     version: IR_VERSION,
     name: document.name,
@@ -174,13 +173,4 @@ function lowerJoin(node: FlatNode, arity: number): IrJoin {
   const join = node.source?.join;
   if (join?.kind === "count") return { kind: "count", need: join.count, arity };
   return join?.kind === "any" ? { kind: "any", need: 1, arity } : { kind: "all", need: 0, arity };
-}
-
-function isFusible(node: IrNode, nodes: readonly IrNode[], edges: readonly IrEdge[]): boolean {
-  const [first, ...others] = node.in;
-  if (first === undefined || others.length > 0 || !node.pure) return false;
-  const before = nodes[edges[first]?.from ?? 0];
-  const isBoundary = node.latch_of !== null || node.head_of.length > 0;
-  const isPlain = node.retry.max_attempts === 1 && !isBoundary;
-  return isPlain && before?.loop === node.loop;
 }

@@ -1,7 +1,14 @@
 /** `gavotte compile FILE`: the intermediate representation, or what the compiler knows about it. */
 import { writeFile } from "node:fs/promises";
 import { resolve } from "node:path";
-import { canonicalJson, type Ir, type IrNode, type Json } from "../../compiler/index.ts";
+import {
+  canonicalJson,
+  PASSES,
+  type Ir,
+  type IrNode,
+  type Json,
+  type PassNote,
+} from "../../compiler/index.ts";
 import { GavotteError } from "../../sdk/errors.ts";
 import type { Context } from "../context.ts";
 import { EXIT } from "../exit.ts";
@@ -12,6 +19,9 @@ export interface CompileCommandOptions {
   out?: string;
   explain?: boolean;
   dialect?: string;
+  /** False with `--no-optimise`. */
+  optimise?: boolean;
+  coalesce?: boolean;
 }
 
 /** Writes the IR to stdout or to `out`; with `explain`, a description instead. */
@@ -21,9 +31,12 @@ export async function compile(
   options: CompileCommandOptions,
 ): Promise<number> {
   const { output } = context;
-  const read = await readWorkflow(context, file, options);
+  const read = await readWorkflow(context, file, options, {
+    optimise: options.optimise !== false,
+    coalesce: options.coalesce === true,
+  });
   await tellDiagnostics(context, read);
-  const { ir, hash, diagnostics } = read.result;
+  const { ir, hash, diagnostics, notes } = read.result;
   if (ir === null || hash === null) {
     output.document({ hash: null, ir: null, diagnostics });
     return EXIT.failed;
@@ -33,11 +46,12 @@ export async function compile(
     output.note(`${options.out}: ${hash}`);
   }
   if (options.explain === true) {
-    explain(ir, hash).forEach((line) => output.line(line));
+    const lines = [...explain(ir, hash), ...explainPasses(notes, options)];
+    lines.forEach((line) => output.line(line));
   } else if (options.out === undefined) {
     output.line(JSON.stringify(ir, null, 2));
   }
-  output.document({ hash, ir, diagnostics });
+  output.document({ hash, ir, diagnostics, notes });
   return EXIT.done;
 }
 
@@ -69,6 +83,18 @@ function explain(ir: Ir, hash: string): string[] {
     "nodes",
     ...alignColumns(ir.nodes.map((node, n) => nodeRow(ir, node, n))).map((row) => `  ${row}`),
   ];
+}
+
+/** What each pass did. */
+function explainPasses(notes: readonly PassNote[], options: CompileCommandOptions): string[] {
+  if (options.optimise === false) return ["passes", "  none: --no-optimise"];
+  const wanted = PASSES.filter((pass) => !pass.isOptional || options.coalesce === true);
+  const sections = wanted.flatMap(({ name, about }) => {
+    const own = notes.filter(({ pass }) => pass === name);
+    const lines = own.map(({ node, text }) => `    ${node}: ${text}`);
+    return [`  ${name}: ${own.length === 0 ? "nothing to do" : about}`, ...lines];
+  });
+  return ["passes", ...sections];
 }
 
 function nodeRow(ir: Ir, node: IrNode, n: number): string[] {

@@ -31,7 +31,7 @@ export interface CriticalPath {
 export function findCriticalPath(ir: Ir, durations: Durations = {}): CriticalPath {
   const meter = new Meter(durations, usesTime(ir, durations));
   const { takes, ends, before } = meter.measure(ir);
-  const last = ends.reduce((best, end, index) => (end > (ends[best] ?? 0) ? index : best), 0);
+  const last = ends.reduce((best, end, index) => (end >= (ends[best] ?? 0) ? index : best), 0);
   const length = ends[last] ?? 0;
   const nodes: string[] = [];
   for (let at: number | null = ir.nodes.length > 0 ? last : null; at !== null;) {
