@@ -132,6 +132,11 @@ async function expectWhole(runId: string, list: readonly number[]): Promise<void
   const done = events.filter((t) => t.e === "node.completed").map((t) => `${t.m ?? ""}|${t.n}`);
   expect(done.length).toBe(2 * list.length + 2);
   expect(new Set(done).size).toBe(done.length);
+  const text =
+    "SELECT node, count(*)::int AS n FROM node_executions WHERE run_id = $1 GROUP BY node";
+  const rows = await db.query<{ node: string; n: number }>({ name: "e2e_by_node", text }, [runId]);
+  const counts = Object.fromEntries(rows.map(({ node, n }) => [node, n]));
+  expect(counts).toEqual({ all: 1, size: 1, plus: list.length, keep: list.length });
   await waitFor(async () => (await redis.keys(`gv:{0}:run:${runId}*`)).length === 0, {
     timeoutMs: 30_000,
     describe: "the run's keys are not released",

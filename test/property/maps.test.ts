@@ -42,7 +42,10 @@ async function play(scenario: MapScenario, seed: number): Promise<void> {
   const calm = seed % 4 === 0;
   const schedule = calm
     ? { random, die: 0, steal: 0, duplicate: 0, late: 0 }
-    : { random, die: 0.1, steal: 0.15, duplicate: 0.2, late: 0.15 };
+    : {
+        ...{ random, die: 0.1, steal: 0.15, duplicate: 0.2, late: 0.15 },
+        pause: seed % 4 === 1 ? 0.05 : 0,
+      };
   const profile = await p.publish(ir, hash);
   const runId = `run-${seed}`;
   const { redis, scripts } = p;

@@ -1,0 +1,261 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { miniIr } from "../../test/harness/mini-ir.ts";
+import { openTestPartition, type TestPartition } from "../../test/harness/partition.ts";
+import { TokenPlayer } from "../../test/harness/tokens.ts";
+import { releaseMapsOf } from "../../supervisor/release-maps.ts";
+import type { Ir } from "../../compiler/ir.ts";
+import type { ReadyToken } from "../entry.ts";
+import { Profiles, type RunProfile } from "../profile.ts";
+import { bodyHash, mapUnit } from "../unit.ts";
+import { COMPLETION, completeTokens, type CompletionResult } from "./complete-tokens.ts";
+import { EXPANSION, expandMap, type MapExpansion } from "./map-scripts.ts";
+import { cancelRun, fireTimers, releaseRuns } from "./run-scripts.ts";
+
+let p: TestPartition;
+let serial = 0;
+
+beforeAll(async () => {
+  p = await openTestPartition();
+});
+afterAll(() => p.close());
+beforeEach(() => p.reset());
+
+const body = miniIr(["x"], []);
+
+/** A map of one-node elements between two nodes. */
+function mapIr(): Ir {
+  const ir = miniIr(
+    ["a", "m", "z"],
+    [
+      ["a", "m"],
+      ["m", "z"],
+    ],
+  );
+  const nodes = ir.nodes.map((node) =>
+    node.id === "m" ? { ...node, type: "map" as const, body, outer_refs: [] } : node,
+  );
+  return { ...ir, nodes };
+}
+
+class MapPlayer extends TokenPlayer {
+  readonly body: RunProfile;
+  map!: ReadyToken;
+
+  constructor(partition: TestPartition, profile: RunProfile, runId: string) {
+    super(partition, profile, runId);
+    const hash = bodyHash(profile.irHash, 1);
+    this.body = new Profiles().add(body, hash, profile, profile.ir);
+  }
+
+  get key(): string {
+    return this.p.scripts.keys.run(mapUnit(this.runId, "", 1));
+  }
+
+  expansion(count: number, more: Partial<MapExpansion> = {}): MapExpansion {
+    return {
+      ...{ token: this.map, queueKey: this.profile.queueKeys[0] as string, body: this.body },
+      ...{ by: "b", count, window: 500, tolerated: 0, timeoutMs: null, vars: "{}" },
+      ...more,
+    };
+  }
+
+  /** Expands completely; the elements that could begin are ready then. */
+  async expand(count: number, more: Partial<MapExpansion> = {}): Promise<void> {
+    const expansion = this.expansion(count, more);
+    const items = Array.from({ length: count }, (_, i) => String(i));
+    for (let from = 0; from < count; from += 500) {
+      await expandMap(this.p.scripts, expansion, from, items.slice(from, from + 500));
+    }
+    while ((await expandMap(this.p.scripts, expansion, count, [])) === EXPANSION.more) {
+      // goes on starting
+    }
+  }
+
+  async end(token: ReadyToken, more: Partial<CompletionResult> = {}): Promise<number> {
+    const item = this.item(token, "", { value: `"r${token.unit.split("#")[1]}"`, ...more });
+    const sent = { ...item, profile: this.body, runId: token.unit };
+    return (await completeTokens(this.p.scripts, [sent]))[0] as number;
+  }
+
+  indexes(tokens: readonly ReadyToken[]): number[] {
+    return tokens.map((token) => Number(token.unit.split("#")[1]));
+  }
+}
+
+async function player(): Promise<MapPlayer> {
+  serial += 1;
+  const run = new MapPlayer(p, await p.publish(mapIr(), `map-${serial}`), `run-${serial}`);
+  await run.start();
+  await run.settle(await run.take("a"), "L");
+  run.map = await run.take("m");
+  return run;
+}
+
+const ERROR = '{"error":{"code":"E","message":"no"}}';
+
+describe("A16: expanding a map", () => {
+  it("nothing runs before the last chunk is there", async () => {
+    const run = await player();
+    const expansion = run.expansion(3);
+    expect(await expandMap(p.scripts, expansion, 0, ["0", "1"])).toBe(EXPANSION.more);
+    expect(await expandMap(p.scripts, expansion, 3, [])).toBe(EXPANSION.superseded);
+    expect(await run.read()).toEqual([]);
+    expect(await expandMap(p.scripts, expansion, 2, ["2"])).toBe(EXPANSION.more);
+    expect(await expandMap(p.scripts, expansion, 3, [])).toBe(EXPANSION.done);
+    expect(run.indexes(await run.read())).toEqual([0, 1, 2]);
+  });
+
+  it("items that are there are not told again; a later expansion counts, the earlier is refused", async () => {
+    const run = await player();
+    const early = run.expansion(3, { by: "early" });
+    await expandMap(p.scripts, early, 0, ["0"]);
+    const before = await p.redis.xlen(p.scripts.keys.ev);
+    expect(await expandMap(p.scripts, { ...early }, 0, ["0"])).toBe(EXPANSION.more);
+    await expandMap(p.scripts, early, 1, ["1"]);
+    await expandMap(p.scripts, early, 1, ["1"]);
+    expect(await p.redis.xlen(p.scripts.keys.ev)).toBe(before + 2);
+    const late = run.expansion(2, { by: "late" });
+    expect(await expandMap(p.scripts, late, 0, ["5", "6"])).toBe(EXPANSION.more);
+    expect(await expandMap(p.scripts, early, 2, ["2"])).toBe(EXPANSION.superseded);
+    expect(await p.redis.hmget(run.key, "n", "got", "x0")).toEqual(["2", "2", "5"]);
+  });
+
+  it("of 1,200 elements 500 run, each that ends starts the next index, results stay in order", async () => {
+    const run = await player();
+    await run.expand(1200);
+    let ready = await run.read();
+    expect(run.indexes(ready)).toEqual(Array.from({ length: 500 }, (_, i) => i));
+    for (let ended = 0; ended < 1200;) {
+      const token = ready.pop() as ReadyToken;
+      expect(await run.end(token)).toBe(COMPLETION.done);
+      ended += 1;
+      const next = await run.read();
+      expect(run.indexes(next)).toEqual(ended <= 700 ? [499 + ended] : ended < 1200 ? [] : [NaN]);
+      ready = [...next, ...ready];
+    }
+    const [gather] = ready;
+    expect(gather).toMatchObject({ kind: "gather", unit: run.runId, payload: null });
+    expect(await p.redis.hmget(run.key, "r0", "r700", "r1199")).toEqual(
+      ["r0", "r700", "r1199"].map((text) => JSON.stringify(text)),
+    );
+    expect(await p.redis.keys(`${run.key}#*`)).toEqual([]);
+  }, 60_000);
+
+  it("its entry is acknowledged when the elements run, not before", async () => {
+    const run = await player();
+    const pending = async (): Promise<unknown> =>
+      (await p.redis.xpending(run.map.queueKey, "workers"))[0];
+    await expandMap(p.scripts, run.expansion(1), 0, ["0"]);
+    expect(await pending()).toBe(1);
+    await expandMap(p.scripts, run.expansion(1), 1, []);
+    expect(await pending()).toBe(0);
+  });
+});
+
+describe("A5: what is void is refused", () => {
+  it("a late result of an element that has ended changes nothing and creates nothing", async () => {
+    const run = await player();
+    await run.expand(2);
+    const [first] = await run.read();
+    expect(await run.end(first as ReadyToken)).toBe(COMPLETION.done);
+    const before = await p.redis.hgetall(run.key);
+    expect(await run.end(first as ReadyToken)).toBe(COMPLETION.runGone);
+    expect(await p.redis.hgetall(run.key)).toEqual(before);
+    expect(await p.redis.exists(`${run.key}#0`)).toBe(0);
+  });
+
+  it("the map's entry delivered again after its elements have ended does not start them again", async () => {
+    const run = await player();
+    await run.expand(1);
+    const [only] = await run.read();
+    await run.end(only as ReadyToken);
+    const again = run.expansion(1, { by: "again" });
+    expect(await expandMap(p.scripts, again, 0, ["0"])).toBe(EXPANSION.tokenNotActive);
+    expect((await run.read()).map((token) => token.kind)).toEqual(["gather"]);
+    expect((await run.hash())["n1"]).toBe("g1||");
+  });
+
+  it("a result of the expanding phase is refused while the results are to be collected", async () => {
+    const run = await player();
+    await run.expand(1);
+    const [only] = await run.read();
+    await run.end(only as ReadyToken);
+    expect(await run.settle(run.map, "", { op: "X", value: ERROR })).toBe(
+      COMPLETION.tokenNotActive,
+    );
+    const [gather] = await run.read();
+    expect(await run.settle(gather as ReadyToken, "L", { gathered: true })).toBe(COMPLETION.done);
+    expect(await p.redis.exists(run.key)).toBe(0);
+    expect(await p.redis.smembers(p.scripts.keys.maps(run.runId))).toEqual([]);
+  });
+
+  it("one failure too many fails the map at once; what is in flight of it is refused", async () => {
+    const run = await player();
+    await run.expand(10, { window: 3, tolerated: 1 });
+    const [a, b, c] = (await run.read()) as [ReadyToken, ReadyToken, ReadyToken];
+    await run.end(a, { op: "X", value: ERROR });
+    expect(run.indexes(await run.read())).toEqual([3]);
+    await run.end(b, { op: "X", value: ERROR });
+    const [gather] = await run.read();
+    expect(JSON.parse(gather?.payload ?? "null")).toMatchObject({
+      index: 1,
+      failed: 2,
+      value: { error: { code: "E" } },
+    });
+    expect(await run.end(c)).toBe(COMPLETION.runGone);
+    expect(await p.redis.zrange(p.scripts.keys.release, 0, -1)).toEqual([`${run.runId}!1`]);
+  });
+
+  it("elements of a cancelled run are refused, and nothing of them is left after its release", async () => {
+    const run = await player();
+    await run.expand(10, { window: 4, timeoutMs: 60_000 });
+    const [a, b] = (await run.read()) as [ReadyToken, ReadyToken];
+    await run.end(a, { op: "R", value: ERROR, delayMs: 5000 });
+    expect(await p.redis.zcard(p.scripts.keys.timers)).toBe(2);
+    await cancelRun(p.scripts, run.runId, "test");
+    expect(await run.end(b)).toBe(COMPLETION.runGone);
+    await releaseMapsOf(p.redis, p.scripts.keys, [run.runId]);
+    await releaseRuns(p.scripts, [run.runId], []);
+    expect(await p.redis.keys("gv:{0}:run:*")).toEqual([]);
+    expect(await p.redis.zcard(p.scripts.keys.timers)).toBe(0);
+  });
+
+  it("the timer of an element that has ended is gone, also when it ends by a failure", async () => {
+    const run = await player();
+    await run.expand(1, { tolerated: 1 });
+    const [token] = (await run.read()) as [ReadyToken];
+    await run.end(token, { op: "R", value: ERROR, delayMs: 5000 });
+    expect(await run.end(token)).toBe(COMPLETION.done);
+    expect(await p.redis.zcard(p.scripts.keys.timers)).toBe(0);
+  });
+});
+
+describe("timers of maps and elements", () => {
+  it("a map over its time fails; its elements are void", async () => {
+    const run = await player();
+    await run.expand(3, { timeoutMs: 1000 });
+    const [a] = (await run.read()) as [ReadyToken];
+    await p.advance(1001);
+    expect((await fireTimers(p.scripts)).fired).toBe(1);
+    const [gather] = await run.read();
+    expect(JSON.parse(gather?.payload ?? "null")).toMatchObject({
+      value: { error: { code: "TIMEOUT" } },
+    });
+    expect(await run.end(a)).toBe(COMPLETION.runGone);
+  });
+
+  it("a retry of an element fires in its element, and not after the run was cancelled", async () => {
+    const run = await player();
+    await run.expand(2);
+    const [a, b] = (await run.read()) as [ReadyToken, ReadyToken];
+    await run.end(a, { op: "R", value: ERROR, delayMs: 100 });
+    await p.advance(101);
+    expect((await fireTimers(p.scripts)).fired).toBe(1);
+    const [again] = await run.read();
+    expect(again).toMatchObject({ unit: a.unit, attempt: 2 });
+    await run.end(b, { op: "R", value: ERROR, delayMs: 100 });
+    await cancelRun(p.scripts, run.runId, "test");
+    await p.advance(101);
+    expect((await fireTimers(p.scripts)).fired).toBe(0);
+  });
+});
