@@ -123,6 +123,7 @@ module.exports = {
       "ir.ts",
       "report.ts",
       "analysis/index.ts",
+      "render/index.ts",
       "workflow-file.gen.ts",
     ]),
     // Several faces, so that nobody loads what they do not use: internal.ts is the engine's, the

@@ -54,6 +54,7 @@ import { connectRedis } from "./redis/connect.ts";
 import { cancelRun } from "./redis/run-scripts.ts";
 import { isTerminal } from "./status.ts";
 
+export type { Approval, CallbackReceipt, DecisionReceipt, SignalReceipt } from "./client-waits.ts";
 export type { SubmissionRequest } from "./client-submit.ts";
 export type { BulkFilter, SettledLetter } from "./dead-letters.ts";
 export type { NodeOrder } from "./operations.ts";

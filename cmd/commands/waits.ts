@@ -1,6 +1,6 @@
 /** `gavotte signal | callback | approvals | approve | reject`: what runs wait for. */
 import { GavotteError } from "../../sdk/errors.ts";
-import type { Approval } from "../../sdk/client-waits.ts";
+import type { Approval } from "../../sdk/client.ts";
 import type { Context } from "../context.ts";
 import { EXIT } from "../exit.ts";
 import { readData } from "../read-input.ts";

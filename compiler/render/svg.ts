@@ -13,7 +13,8 @@ const STYLE = `
 @media (prefers-color-scheme: dark) { :root { --bg:#0d1117; --card:#161b22; --line:#8b949e;
   --ink:#e6edf3; --soft:#8b949e; --hot:#58a6ff; --good:#3fb950; --bad:#f85149; --warn:#d29922;
   --wait:#bc8cff; --rule:#30363d; } }
-text { font-family: ui-sans-serif, system-ui, "Segoe UI", "DejaVu Sans", sans-serif; fill: var(--ink); }
+text { font-family: ui-sans-serif, system-ui, "Segoe UI", "DejaVu Sans", sans-serif;
+  fill: var(--ink); }
 .bg { fill: var(--bg); }
 .node { fill: var(--card); stroke: var(--line); stroke-width: 1.3; }
 .id { font-size: 14px; font-weight: 600; } .sub { font-size: 11px; fill: var(--soft); }
@@ -26,13 +27,17 @@ text { font-family: ui-sans-serif, system-ui, "Segoe UI", "DejaVu Sans", sans-se
 .body .edge { stroke-dasharray: 2 4; }
 .critical .edge { stroke: var(--hot); stroke-width: 2.4; } .critical .tip { fill: var(--hot); }
 .critical .node { stroke: var(--hot); stroke-width: 2; }
-.added .node, .added .edge { stroke: var(--good); stroke-width: 2.4; } .added .tip { fill: var(--good); }
+.added .node, .added .edge { stroke: var(--good); stroke-width: 2.4; }
+.added .tip { fill: var(--good); }
 .removed .node, .removed .edge { stroke: var(--bad); stroke-width: 2.4; stroke-dasharray: 4 3; }
 .removed .tip { fill: var(--bad); } .removed text { opacity: 0.75; }
-.changed .node, .changed .edge { stroke: var(--warn); stroke-width: 2.4; } .changed .tip { fill: var(--warn); }
-.s-completed .node { stroke: var(--good); stroke-width: 2; } .s-failed .node { stroke: var(--bad); stroke-width: 2.6; }
+.changed .node, .changed .edge { stroke: var(--warn); stroke-width: 2.4; }
+.changed .tip { fill: var(--warn); }
+.s-completed .node { stroke: var(--good); stroke-width: 2; }
+.s-failed .node { stroke: var(--bad); stroke-width: 2.6; }
 .s-running .node, .s-ready .node { stroke: var(--hot); stroke-width: 2.6; }
-.s-waiting .node { stroke: var(--wait); stroke-width: 2.4; } .s-retrying .node { stroke: var(--warn); stroke-width: 2.4; }
+.s-waiting .node { stroke: var(--wait); stroke-width: 2.4; }
+.s-retrying .node { stroke: var(--warn); stroke-width: 2.4; }
 .s-skipped, .s-cancelled, .s-pending { opacity: 0.5; }
 .join { stroke: var(--line); stroke-width: 3; }
 `;
@@ -43,28 +48,30 @@ export function renderSvg(picture: Picture): string {
   const titleHeight = 40;
   const width = Math.max(laid.width, picture.title.length * 9 + 48);
   const height = laid.height + titleHeight;
+  const frame = { xmlns: "http://www.w3.org/2000/svg", viewBox: `0 0 ${width} ${height}` };
   const parts = [
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img">`,
     `<title>${escape(picture.title)}</title>`,
     `<style>${STYLE}</style>`,
-    `<rect class="bg" width="${width}" height="${height}"/>`,
-    `<text class="id" x="24" y="28">${escape(picture.title)}</text>`,
+    tag("rect", { class: "bg", width, height }),
+    tag("text", { class: "id", x: 24, y: 28 }, escape(picture.title)),
     `<g transform="translate(0 ${titleHeight - 8})">`,
     ...laid.groups.map(({ title, box }) => groupSvg(title, box)),
     ...laid.edges.map(edgeSvg),
     ...laid.nodes.map(({ node, box }) => nodeSvg(node, box)),
     // Words lie above everything, so that no line crosses them.
     ...laid.edges.map(labelSvg),
-    "</g></svg>",
+    "</g>",
   ];
-  return `${parts.filter((part) => part !== "").join("\n")}\n`;
+  const inside = `\n${parts.filter((part) => part !== "").join("\n")}\n`;
+  return `${tag("svg", { ...frame, width, height, role: "img" }, inside)}\n`;
 }
 
 function groupSvg(title: string, box: Box): string {
-  const [x, y] = [box.x - box.width / 2, box.y - box.height / 2];
+  const { width, height } = box;
+  const [x, y] = [box.x - width / 2, box.y - height / 2];
   return (
-    `<rect class="group" x="${n(x)}" y="${n(y)}" width="${n(box.width)}" height="${n(box.height)}" rx="10"/>` +
-    `<text class="sub" x="${n(x + 10)}" y="${n(y + box.height - 8)}">${escape(title)}: each item</text>`
+    tag("rect", { class: "group", x, y, width, height, rx: 10 }) +
+    tag("text", { class: "sub", x: x + 10, y: y + height - 8 }, `${escape(title)}: each item`)
   );
 }
 
@@ -75,18 +82,15 @@ function nodeSvg(node: PictureNode, box: Box): string {
     node.isCritical && node.mark === undefined && node.state === undefined ? "critical" : "",
   ];
   const [left, top] = [box.x - box.width / 2, box.y - box.height / 2];
-  const join =
-    node.join === null
-      ? ""
-      : `<line class="join" x1="${n(left + 12)}" x2="${n(left + box.width - 12)}" y1="${n(top - 3)}" y2="${n(top - 3)}"/>`;
-  return (
-    `<g class="${classes.filter((name) => name !== "").join(" ")}">` +
-    `<title>${escape(`${node.id}: ${subtitleOf(node)}`)}</title>` +
+  const bar = { x1: left + 12, x2: left + box.width - 12, y1: top - 3, y2: top - 3 };
+  const middle = { x: box.x, "text-anchor": "middle" };
+  const inside =
+    tag("title", {}, escape(`${node.id}: ${subtitleOf(node)}`)) +
     shapeSvg(node, box) +
-    join +
-    `<text class="id" x="${n(box.x)}" y="${n(box.y - 2)}" text-anchor="middle">${escape(shorten(node.id, 40))}</text>` +
-    `<text class="sub" x="${n(box.x)}" y="${n(box.y + 14)}" text-anchor="middle">${escape(subtitleOf(node))}</text></g>`
-  );
+    (node.join === null ? "" : tag("line", { class: "join", ...bar })) +
+    tag("text", { class: "id", ...middle, y: box.y - 2 }, escape(shorten(node.id, 40))) +
+    tag("text", { class: "sub", ...middle, y: box.y + 14 }, escape(subtitleOf(node)));
+  return tag("g", { class: classes.filter((name) => name !== "").join(" ") }, inside);
 }
 
 function shapeSvg(node: PictureNode, { x, y, width, height }: Box): string {
@@ -115,10 +119,10 @@ function shapeSvg(node: PictureNode, { x, y, width, height }: Box): string {
         [l, b],
       ]);
     default: {
-      const radius = node.shape === "parallel" ? height / 2 : 8;
-      const rect = `<rect class="node" x="${n(l)}" y="${n(t)}" width="${n(width)}" height="${n(height)}" rx="${radius}"/>`;
-      const behind = `<rect class="node" x="${n(l + 5)}" y="${n(t + 5)}" width="${n(width)}" height="${n(height)}" rx="8"/>`;
-      return node.shape === "group" ? behind + rect : rect;
+      const rx = node.shape === "parallel" ? height / 2 : 8;
+      const rect = tag("rect", { class: "node", x: l, y: t, width, height, rx });
+      const behind = { class: "node", x: l + 5, y: t + 5, width, height, rx };
+      return node.shape === "group" ? tag("rect", behind) + rect : rect;
     }
   }
 }
@@ -161,10 +165,21 @@ function tip(before: Point, { x, y }: Point): string {
 function labelSvg({ label, at }: Layout["edges"][number]): string {
   if (at === null) return "";
   const width = label.length * 6.3 + 6;
+  const plate = { x: at.x - width / 2, y: at.y - 9, width, height: 17, rx: 4 };
+  const place = { x: at.x, y: at.y + 4, "text-anchor": "middle" };
   return (
-    `<rect class="plate" x="${n(at.x - width / 2)}" y="${n(at.y - 9)}" width="${n(width)}" height="17" rx="4"/>` +
-    `<text class="label" x="${n(at.x)}" y="${n(at.y + 4)}" text-anchor="middle">${escape(label)}</text>`
+    tag("rect", { class: "plate", ...plate }) +
+    tag("text", { class: "label", ...place }, escape(label))
   );
+}
+
+/** One element; numbers in short. */
+function tag(name: string, attributes: { [key: string]: string | number }, inside = ""): string {
+  const list = Object.entries(attributes).map(
+    ([key, value]) => ` ${key}="${typeof value === "number" ? n(value) : value}"`,
+  );
+  const close = inside === "" ? "/>" : `>${inside}</${name}>`;
+  return `<${name}${list.join("")}${close}`;
 }
 
 function n(value: number): string {

@@ -60,6 +60,30 @@ describe("outputs over the inline limit", () => {
     await waitFor(async () => (await engine.redis.exists(keys.run(id), keys.blobs(id))) === 0);
   });
 
+  it("elements of a map put out large values, and the map's list is whole", async () => {
+    const step = { type: "function", config: { function_name: "builtin.echo" } };
+    const document = {
+      name: "large-map",
+      nodes: [
+        {
+          ...{ id: "each", type: "map" },
+          config: { items: "${input.texts}", do: step, max_concurrency: 2 },
+        },
+        echo("sizes", { sizes: "${data.map(text, size(text))}" }),
+      ],
+      edges: [{ from: "each", to: "sizes" }],
+    };
+    const texts = [1, 2, 3, 4].map((n) => String(n).repeat(20_000 + n));
+    const id = await engine.submit({ workflow: document, input: { texts } });
+    const row = await engine.ended(id);
+    expect(row.error).toBeNull();
+    expect(JSON.parse(row.output ?? "null")).toEqual({ sizes: [20001, 20002, 20003, 20004] });
+    await waitFor(async () => {
+      const left = await engine.redis.keys(`${keys.run(id)}*`);
+      return left.length === 0;
+    });
+  });
+
   it("one that is an impostor's reference is data like any other", async () => {
     const fake = { "$gv:blob": `${"a".repeat(64)}:5` };
     const one = { name: "fake", nodes: [echo("a", { v: 1 }), echo("b", { v: "${data}" })] };
