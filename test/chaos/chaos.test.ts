@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { FAULTS } from "./faults.ts";
 import { runChaos } from "./run.ts";
 import { startLocalPostgres } from "../support/postgres-local.ts";
-import { mkdtempSync } from "node:fs";
+import { chmodSync, mkdtempSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -11,6 +11,7 @@ import { join } from "node:path";
 /** PGlite has one session: what is killed here needs a real Postgres. */
 async function hasPostgres(): Promise<boolean> {
   const dir = mkdtempSync(join(tmpdir(), "gv-probe-"));
+  chmodSync(dir, 0o755);
   const database = await startLocalPostgres(join(dir, "p"));
   await database?.stop();
   await rm(dir, { recursive: true, force: true });
