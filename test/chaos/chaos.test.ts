@@ -26,9 +26,9 @@ describe("a stack of which everything is killed, frozen, cut off and emptied", a
         ...{ seed: 7, runs: 900, workflows: 24, faults: FAULTS.length },
         ...{ workers: 2, supervisors: 2, maps: false, log: () => undefined },
       });
-      const { lost, wrong, doubled, leftovers, submitted } = report;
-      expect({ lost, wrong, doubled, leftovers }).toEqual({
-        ...{ lost: [], wrong: [], doubled: [], leftovers: [] },
+      const { lost, wrong, doubled, leftovers, fallen, submitted } = report;
+      expect({ lost, wrong, doubled, leftovers, fallen }).toEqual({
+        ...{ lost: [], wrong: [], doubled: [], leftovers: [], fallen: [] },
       });
       expect(Object.values(report.ended).reduce((sum, n) => sum + n, 0)).toBe(submitted);
     },

@@ -31,7 +31,7 @@ const report = await runChaos({
   log: (text) => process.stderr.write(`${new Date().toISOString()} ${text}\n`),
 });
 
-const bad = [report.lost, report.wrong, report.doubled, report.leftovers];
+const bad = [report.lost, report.wrong, report.doubled, report.leftovers, report.fallen];
 const summary = {
   ...report,
   lost: report.lost.length,

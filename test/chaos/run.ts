@@ -69,6 +69,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
     const seconds = Math.round((performance.now() - started) / 1000);
     return {
       ...verdict,
+      fallen: stack.fallen,
       ...{ seed: options.seed, faults: told, seconds, longestPauseMs: watch.longestMs },
     };
   } finally {

@@ -23,6 +23,8 @@ export class ChaosStack {
   readonly #dir: string;
   readonly #database: { url: string; stop(): Promise<void> };
   readonly db: Database;
+  /** Processes that ended without being killed. */
+  readonly fallen: string[] = [];
   readonly roles: Record<Role, ChildProcess[]> = { supervisor: [], worker: [] };
   #server: RedisChild;
   #redis: Redis;
@@ -72,6 +74,12 @@ export class ChaosStack {
     const execArgv = ["--import", "tsx"];
     const child = fork(ROLE, [role, JSON.stringify(options)], { execArgv });
     this.roles[role].push(child);
+    // Nothing here may end by itself, whatever becomes of the stores.
+    child.once("exit", (code, signal) => {
+      if (signal !== "SIGKILL") {
+        this.fallen.push(`${options.id} ended by itself: ${signal ?? `exit ${code}`}`);
+      }
+    });
     await new Promise<void>((resolve, reject) => {
       child.once("message", () => resolve());
       child.once("exit", (code) => reject(new Error(`a ${role} ended with ${code}`)));

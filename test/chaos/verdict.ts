@@ -14,6 +14,8 @@ export interface Verdict {
   wrong: { runId: string; workflow: string; found: unknown; expected: unknown }[];
   /** Transitions that are in the journal twice: ends of a run, completions of one token. */
   doubled: string[];
+  /** Processes that ended by themselves. */
+  fallen: string[];
   /** Keys of runs, timers and pending entries that are left in Redis. */
   leftovers: string[];
 }
@@ -39,7 +41,7 @@ export async function judge(
   runs: readonly Submitted[],
 ): Promise<Verdict> {
   const verdict: Verdict = {
-    ...{ submitted: runs.length, ended: {}, lost: [], wrong: [], doubled: [] },
+    ...{ submitted: runs.length, ended: {}, lost: [], wrong: [], doubled: [], fallen: [] },
     leftovers: await leftovers(redis),
   };
   for (let from = 0; from < runs.length; from += BATCH) {
