@@ -156,7 +156,9 @@ export class Executor {
     const { output, errors } = results;
     const item = this.item(p);
     const { node, attempt } = p.token;
-    const errs = errors === undefined ? "" : `,"errs":${JSON.stringify(errors)}`;
+    // Of a map without elements there is nothing to keep.
+    const isKept = errors !== undefined && p.token.kind === "gather";
+    const errs = isKept ? `,"errs":${JSON.stringify(errors)}` : "";
     if (errors !== undefined) {
       p.data.keep(node, output, errors as unknown as Json);
     }

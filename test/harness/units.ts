@@ -1,4 +1,5 @@
 /** The units of a run - itself, the elements of its maps - as Redis and as the journal have them. */
+import { isDeepStrictEqual } from "node:util";
 import type { Ir } from "../../compiler/ir.ts";
 import {
   bodyAt,
@@ -6,6 +7,7 @@ import {
   HotState,
   hotFields,
   mapUnit,
+  parseJournalRecord,
   parseRecord,
   unitFields,
   type JournalRecord,
@@ -130,4 +132,37 @@ export function aliveElements(units: ReadonlyMap<string, Hash>): string[] {
     );
   };
   return [...units.keys()].filter((name) => /#\d+$/.test(name) && isAlive(name));
+}
+
+/**
+ * Throws unless counters and windows are right and folding the journal gives every unit's state: for
+ * after each step of a run.
+ */
+export async function checkUnits(
+  { redis, keys }: { redis: Redis; keys: PartitionKeys },
+  ir: Ir,
+  runId: string,
+): Promise<void> {
+  const entries = await redis.xrange(keys.ev, "-", "+");
+  const hot = foldHot(
+    ir,
+    entries.map(([id, fields]) => parseJournalRecord(id, fields)),
+  );
+  const units = await readUnits(redis, keys, runId);
+  assertUnits(ir, units);
+  if (hot.status !== "running") {
+    return;
+  }
+  const folded = foldedUnits(runId, hot);
+  const living = livingUnits(folded.keys(), units);
+  for (const [name, fields] of folded) {
+    if (!isDeepStrictEqual(living.get(name), fields)) {
+      const [is, told] = [living.get(name), fields].map((hash) => JSON.stringify(hash));
+      throw new Error(`${name} is ${is}, by the journal ${told}`);
+    }
+  }
+  const unknown = aliveElements(units).filter((element) => !folded.has(element));
+  if (unknown.length > 0) {
+    throw new Error(`unknown to the journal: ${unknown.join(", ")}`);
+  }
 }

@@ -5,21 +5,13 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { compile } from "../../compiler/index.ts";
 import { releaseRuns } from "../../sdk/internal.ts";
-import { parseJournalRecord } from "../../sdk/journal.ts";
 import { releaseMapsOf } from "../../supervisor/release-maps.ts";
 import { documentOf, MAP_SCENARIOS, type MapScenario } from "../generate/map-scenarios.ts";
 import { Driver } from "../harness/driver.ts";
 import { foldChain } from "../harness/invariants.ts";
 import { openTestPartition, type TestPartition } from "../harness/partition.ts";
 import { seeded } from "../harness/random.ts";
-import {
-  aliveElements,
-  assertUnits,
-  foldedUnits,
-  foldHot,
-  livingUnits,
-  readUnits,
-} from "../harness/units.ts";
+import { checkUnits } from "../harness/units.ts";
 
 const CASES = Number(process.env["GAVOTTE_CASES"] ?? 12);
 const SEED = process.env["GAVOTTE_SEED"];
@@ -50,24 +42,7 @@ async function play(scenario: MapScenario, seed: number): Promise<void> {
   const runId = `run-${seed}`;
   const { redis, scripts } = p;
 
-  // After every step: counters, windows, and that folding the journal gives every unit's state.
-  const look = async (): Promise<void> => {
-    const entries = await redis.xrange(scripts.keys.ev, "-", "+");
-    const hot = foldHot(
-      ir,
-      entries.map(([id, fields]) => parseJournalRecord(id, fields)),
-    );
-    const units = await readUnits(redis, scripts.keys, runId);
-    assertUnits(ir, units);
-    if (hot.status !== "running") {
-      return;
-    }
-    const folded = foldedUnits(runId, hot);
-    expect(livingUnits(folded.keys(), units)).toEqual(folded);
-    for (const element of aliveElements(units)) {
-      expect(folded.has(element), `${element} is unknown to the journal`).toBe(true);
-    }
-  };
+  const look = (): Promise<void> => checkUnits({ redis, keys: scripts.keys }, ir, runId);
   const driver = new Driver(p, profile, schedule, look);
   const { records } = await driver.run(runId, { n: 3, list });
   const view = foldChain(ir, runId, records);
