@@ -6,6 +6,7 @@
  * Any number of supervisors may run. Intake, timers, sweeps and the watch over stalled runs run in
  * each of them; what a partition has only one of runs in the one that holds its role.
  */
+import { setMaxListeners } from "node:events";
 import { hostname } from "node:os";
 import type { Redis } from "ioredis";
 import type { Logger } from "pino";
@@ -123,6 +124,8 @@ async function open(options: SupervisorOptions): Promise<Parts> {
     return redis;
   };
   const abort = new AbortController();
+  // As many waits may stand on it as there are loops and script calls.
+  setMaxListeners(0, abort.signal);
   const close = async (): Promise<void> => {
     abort.abort();
     opened.forEach((redis) => redis.disconnect());

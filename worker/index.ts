@@ -2,6 +2,7 @@
  * The worker: takes ready tokens from the queues it can serve, in every partition, and settles
  * them. Stateless: whatever it holds is pending in Redis.
  */
+import { setMaxListeners } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import {
   connectRedis,
@@ -56,6 +57,7 @@ class WorkerService implements Worker {
   #paused: ReadonlySet<string> = new Set();
 
   constructor(options: WorkerOptions) {
+    setMaxListeners(0, this.#stop.signal); // a wait per lane and script call stands on it
     this.#o = { ...WORKER_DEFAULTS, ...options } as WorkerOptions & typeof WORKER_DEFAULTS;
     const own = this.#o.registry.names().map((name) => `fn:${name}`);
     const kinds = QUEUED_KINDS.map((kind) => `kind:${kind}`);

@@ -10,7 +10,6 @@ import type { Redis } from "ioredis";
 import type { Logger } from "pino";
 import {
   COMPLETION,
-  GROUP,
   handBack,
   isBlobText,
   holdTokens,
@@ -36,6 +35,7 @@ import { BATCH_MAX } from "./options.ts";
 import { LazyAbort } from "./lazy-abort.ts";
 import { needsOf } from "./needs.ts";
 import { isElsewhere, type Preparation, type Preparer } from "./prepare.ts";
+import { quarantine } from "./quarantine.ts";
 import type { QueueReader } from "./reader.ts";
 import { runKind, type RunKindOptions } from "./run-kind.ts";
 import { claim, findStale } from "./takeover.ts";
@@ -63,7 +63,6 @@ export interface LaneOptions extends RunKindOptions, ChildOptions {
 const BLOCK_MS = 1000;
 /** Finished tokens on their way to Redis: one call under way and the next one full. */
 const UNSETTLED_MAX = 2 * BATCH_MAX;
-const QUARANTINE_MAX = 1000;
 
 /** Settles a token with the item that `make` makes; null: it is settled elsewhere. */
 type Settle = (make: (() => CompletionItem) | null) => void;
@@ -112,7 +111,7 @@ export class Lane {
         }
         const batch = await this.#o.reader.read(room, BLOCK_MS);
         for (const { queueKey, entryId, fields } of batch.garbage) {
-          await this.#quarantine(queueKey, entryId, fields);
+          await quarantine(this.#o, queueKey, entryId, fields);
         }
         if (batch.tokens.length > 0) {
           await this.#admit(batch.tokens, false);
@@ -220,7 +219,7 @@ export class Lane {
     if (preparation.kind === "unknown") {
       this.#o.leases.drop(token);
       this.#o.logger.error({ run: token.runId, ir: token.irHash }, "workflow of token not found");
-      void this.#quarantine(token.queueKey, token.entryId, ["t", JSON.stringify(token)]);
+      void quarantine(this.#o, token.queueKey, token.entryId, ["t", JSON.stringify(token)]);
     } else if (preparation.kind === "drop") {
       const node = preparation.profile.ir.nodes[token.node];
       if (node !== undefined) {
@@ -419,7 +418,8 @@ export class Lane {
       return;
     }
     if (code === COMPLETION.entryYours) {
-      this.#lookAgain(token, held);
+      // The entry is ours: it may stand for a later token of its chain by now.
+      this.#lookUp(token, held, true);
       return;
     }
     if (code === COMPLETION.finish) {
@@ -446,11 +446,6 @@ export class Lane {
       const node = ir.nodes[token.node] as Prepared["node"];
       this.#buffer.unshift({ prepared: { token, profile, node, data: p.data.next() }, held });
     }
-  }
-
-  /** A refused token whose entry is ours: it may stand for a later one of its chain by now. */
-  #lookAgain(token: ReadyToken, held: Held): void {
-    this.#lookUp(token, held, true);
   }
 
   #lookUp(token: ReadyToken, held: Held, redelivered: boolean): void {
@@ -491,15 +486,6 @@ export class Lane {
   async #idle(): Promise<void> {
     await this.#o.leases.whenEmpty();
     await this.#batcher.drain();
-  }
-
-  async #quarantine(queueKey: string, entryId: string, fields: string[]): Promise<void> {
-    const { redis, scripts, logger } = this.#o;
-    logger.error({ queue: queueKey, entry: entryId }, "entry is not a token: quarantined");
-    const why = ["queue", queueKey, "entry", entryId, ...fields];
-    await redis.xadd(scripts.keys.quarantine, "MAXLEN", "~", QUARANTINE_MAX, "*", ...why);
-    await redis.xack(queueKey, GROUP, entryId);
-    await redis.xdel(queueKey, entryId);
   }
 
   async #readFailed(error: unknown): Promise<void> {

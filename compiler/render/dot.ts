@@ -34,7 +34,8 @@ const COLORS: { [key: string]: string | undefined } = {
 export function renderDot(picture: Picture): string {
   const lines = [
     `digraph ${quote(picture.title)} {`,
-    '  rankdir=TB; node [fontname="sans-serif" style="rounded"]; edge [fontname="sans-serif" fontsize=10];',
+    '  rankdir=TB; node [fontname="sans-serif" style="rounded"];',
+    '  edge [fontname="sans-serif" fontsize=10];',
   ];
   for (const node of picture.nodes.filter(({ group }) => group === null)) {
     lines.push(...nodeLines(picture, node, "  "));
