@@ -60,6 +60,34 @@ export class Certainty {
     return hasBit(this.#impliedByStart(), r);
   }
 
+  /**
+   * The shortest way to `n` (null: to an end) on which `r` does not succeed; undefined if it is a
+   * race that leaves `r` out and not a way around it.
+   */
+  pathWithout(r: number, n: number | null): number[] | undefined {
+    const { nodes, edges, in: incoming, out } = this.#graph;
+    const before = new Map<number, number | null>();
+    const open: number[] = [];
+    nodes.forEach((_, node) => {
+      if (incoming[node]?.length === 0) {
+        before.set(node, null);
+        open.push(node);
+      }
+    });
+    // A list that grows while it is walked: breadth first.
+    for (const at of open) {
+      const isEnd = n === null ? out[at]?.length === 0 && at !== r : at === n;
+      if (isEnd) return wayTo(at, before);
+      for (const index of out[at] ?? []) {
+        const edge = edges[index];
+        if (!edge || before.has(edge.to) || (at === r && leavesAfterSuccess(edge))) continue;
+        before.set(edge.to, at);
+        open.push(edge.to);
+      }
+    }
+    return undefined;
+  }
+
   #collectAncestors(passes: (node: number) => boolean): BitRows {
     const { nodes, edges, in: incoming } = this.#graph;
     const rows = new BitRows(nodes.length);
@@ -139,6 +167,12 @@ export class Certainty {
     for (const other of others) andInto(shared, other);
     orInto(rows.row(node), shared);
   }
+}
+
+function wayTo(end: number, before: ReadonlyMap<number, number | null>): number[] {
+  const way: number[] = [];
+  for (let at: number | null = end; at !== null; at = before.get(at) ?? null) way.unshift(at);
+  return way;
 }
 
 function leavesAfterSuccess(edge: FlatEdge): boolean {

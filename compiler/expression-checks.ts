@@ -2,6 +2,7 @@
  * Checking one expression or template at the place where it stands: its language, the names that it
  * uses, the nodes that it reads.
  */
+import { atomsIn, partition } from "../condition/index.ts";
 import type { Reference } from "../condition/index.ts";
 import type { DiagnosticCode, Report, Reporter } from "./diagnostics.ts";
 import type { DocumentNode, NodeHome, WorkflowDocument } from "./document.ts";
@@ -9,6 +10,7 @@ import { ALL_VARIABLES, ExpressionReader } from "./expressions.ts";
 import type { ExpressionForm } from "./expressions.ts";
 import type { Json } from "./ir.ts";
 import { looksLikeJavaScript, suggestCel } from "./javascript.ts";
+import { fieldOf, typeName, typesOf } from "./schema-fields.ts";
 import { parsePointer } from "./source-map.ts";
 import { asName } from "./visible-nodes.ts";
 import type { NodeReads, VisibleNodes } from "./visible-nodes.ts";
@@ -35,11 +37,16 @@ export interface FileContext {
   reporter: Reporter;
 }
 
+/** Conditions of which is asked whether they can hold, and combinations that are tried for one. */
+const ASKED_MAX = 2_000;
+const TRIES_MAX = 500;
+
 /** Checks the expressions of one graph. */
 export class TextChecker {
   readonly #file: FileContext;
   readonly #nodes: VisibleNodes;
   readonly #reader = new ExpressionReader();
+  readonly #asked = new Set<string>();
 
   constructor(file: FileContext, nodes: VisibleNodes) {
     this.#file = file;
@@ -65,8 +72,83 @@ export class TextChecker {
       const part = fix === undefined ? undefined : partOf(problem, fix);
       this.#report(code, place, text, problem, { message, hint, fix: part });
     }
-    for (const ref of references) this.#checkReference(ref, place, text);
+    for (const ref of references) {
+      this.#checkReference(ref, place, text);
+      this.#checkField(ref, place, text);
+    }
+    if (place.form === "condition" && problems.length === 0) this.#checkComparisons(text, place);
     return references;
+  }
+
+  /** A field that the schema of its value rules out. */
+  #checkField(ref: Reference, place: Place, text: string): void {
+    const known = this.#schemaOf(ref.path, place);
+    const answer = known && fieldOf(known.schema, known.fields);
+    if (answer?.kind !== "missing") return;
+    const name = known?.fields[answer.at] ?? "";
+    const whole = text.slice(ref.start, ref.end);
+    const at = whole.lastIndexOf(name);
+    const end = ref.start + at + name.length;
+    const part = at < 0 ? ref : { start: ref.start + at, end };
+    const message = `\`${name}\` is no field of ${known?.what ?? "it"}, whose schema is closed`;
+    const names = answer.known.join(", ");
+    const hint = names === "" ? "it has no fields" : `it has: ${names}`;
+    const meant = { name, known: answer.known };
+    this.#report("GV6001", place, text, part, { message, hint, meant });
+  }
+
+  /** Constants of a type that the value never has, and conditions that cannot hold. */
+  #checkComparisons(text: string, place: Place): void {
+    for (const atom of atomsIn(text)) {
+      if (atom.kind !== "compare" && atom.kind !== "in") continue;
+      if (atom.subject.isSize) continue;
+      const known = this.#schemaOf(atom.subject.path, place);
+      const answer = known && fieldOf(known.schema, known.fields);
+      const types = answer?.kind === "found" ? typesOf(answer.schema) : undefined;
+      if (!types) continue;
+      const constants = atom.kind === "compare" ? [atom.constant] : atom.constants;
+      // To ask for null is to ask whether there is something, whatever the schema says.
+      const wrong = constants.find((value) => value !== null && !types.has(typeName(value)));
+      if (wrong === undefined) continue;
+      const message =
+        `\`${atom.subject.name}\` is ${[...types].join(" or ")} by its schema, ` +
+        `and is compared with ${JSON.stringify(wrong)}`;
+      return this.#report("GV6002", place, text, { start: 0, end: text.length }, { message });
+    }
+    if (this.#asked.has(text) || this.#asked.size >= ASKED_MAX) return;
+    this.#asked.add(text);
+    const { cases } = partition([text], { triesMax: TRIES_MAX }) ?? { cases: [] };
+    if (cases.length === 0 || cases.some(({ truths }) => truths[0] === "true")) return;
+    // A plain `false` is how one says it.
+    if (/^[\s(]*false[\s)]*$/.test(text)) return;
+    const message = "this condition never holds, whatever the values are";
+    this.#report("GV6003", place, text, { start: 0, end: text.length }, { message });
+  }
+
+  /** The schema of the value that a path starts at, and the path from there. */
+  #schemaOf(
+    path: readonly string[],
+    { node, own, variables }: Place,
+  ): { schema: Json | null; fields: string[]; what: string } | undefined {
+    const [root = "", id = "", part] = path;
+    const { inputSchema: runInput } = this.#file.document;
+    if (!variables.has(root)) return undefined;
+    if (root === "input") {
+      return { schema: runInput, fields: path.slice(1), what: "the run's input" };
+    }
+    if (root === "data" && node !== null) {
+      const schema = this.#nodes.inputSchema(node, runInput);
+      return { schema, fields: path.slice(1), what: "the node's input" };
+    }
+    // After a failure it is the error: that is no field of the output.
+    if (root === "output" && own !== null && node !== null && id !== "error") {
+      const schema = this.#nodes.outputSchema(node, runInput);
+      return { schema, fields: path.slice(1), what: `the output of \`${own}\`` };
+    }
+    const found = root === "ctx" && part === "output" ? this.#nodes.find(id, node) : undefined;
+    if (!found || found.index === null) return undefined;
+    const schema = found.home.outputSchema(found.index, runInput);
+    return { schema, fields: path.slice(3), what: `the output of \`${id}\`` };
   }
 
   #reportJavaScript(text: string, source: string, place: Place): void {

@@ -4,6 +4,7 @@
  * In a first-match node edges are tried in file order and an edge without a condition comes last
  * whatever its place; so one that always holds hides all behind it, and the default too.
  */
+import { describeWitness, partition } from "../condition/index.ts";
 import type { Reporter } from "./diagnostics.ts";
 import type { FlatEdge, FlatNode } from "./expand.ts";
 import type { Graph } from "./graph.ts";
@@ -24,13 +25,15 @@ export function checkSteering(graph: Graph, reporter: Reporter): void {
         ? checkFirstMatch(node.id, candidates, reporter)
         : candidates.some((edge) => !edge.condition || isAlways(edge));
     if (isDecided || node.source?.onNoMatch === "skip" || candidates.length === 0) return;
-    if (isExhaustive(candidates)) return;
+    const { isThere, example } = findGap(candidates);
+    if (!isThere) return;
     reporter.report({
       code: "GV2023",
       pointer: node.pointer,
       message:
-        `all conditions of \`${node.id}\` may be false: ` +
-        "the node would fail with NO_BRANCH_MATCHED",
+        `all conditions of \`${node.id}\` may be false` +
+        (example === "" ? "" : `, as for ${example}`) +
+        ": the node would fail with NO_BRANCH_MATCHED",
       hint: 'add an edge without a condition, or set config.on_no_match to "skip"',
     });
   });
@@ -100,38 +103,18 @@ export function isAlways(edge: FlatEdge): boolean {
   return edge.condition !== null && /^[\s(]*true[\s)]*$/.test(edge.condition.source);
 }
 
-const COMPLEMENTS: Readonly<Record<string, string>> = {
-  "==": "!=",
-  "!=": "==",
-  "<": ">=",
-  ">=": "<",
-  ">": "<=",
-  "<=": ">",
-};
+/** Combinations of values that are tried to find one for which nothing holds. */
+const TRIES_MAX = 5_000;
 
-/** Whether two of the conditions are visibly each other's negation. */
-function isExhaustive(edges: readonly FlatEdge[]): boolean {
-  const sources = edges.flatMap((edge) => (edge.condition ? [edge.condition.source.trim()] : []));
-  const known = new Set(sources.map(compact));
-  return sources.some((source) => negations(compact(source)).some((other) => known.has(other)));
-}
-
-/** Without spaces outside strings; two sources that differ only in these mean the same. */
-function compact(source: string): string {
-  return source
-    .replace(/("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|\s+/g, (_, text?: string) =>
-      text === undefined ? " " : text,
-    )
-    .replace(/ ?([=!<>]=|[<>()!]) ?/g, "$1");
-}
-
-function negations(source: string): string[] {
-  const result = [`!(${source})`];
-  if (/^[\w.[\]"']+(?:\([^()]*\))?$/.test(source)) result.push(`!${source}`);
-  const comparison = /^([^=!<>&|?:]+)(==|!=|<=|>=|<|>)([^=!<>&|?:]+)$/.exec(source);
-  const [, left, operator, right] = comparison ?? [];
-  if (left !== undefined && operator !== undefined) {
-    result.push(`${left}${COMPLEMENTS[operator] ?? operator}${right}`);
-  }
-  return result;
+/**
+ * Whether one of the conditions always holds (or cannot be evaluated, which is a failure of its
+ * own), and if not an example of values for which none does.
+ */
+function findGap(edges: readonly FlatEdge[]): { isThere: boolean; example: string } {
+  const sources = edges.flatMap((edge) => (edge.condition ? [edge.condition.source] : []));
+  const found = partition(sources, { triesMax: TRIES_MAX });
+  if (!found) return { isThere: true, example: "" };
+  const gap = found.cases.find(({ truths }) => truths.every((truth) => truth === "false"));
+  const isShown = gap !== undefined && found.isExact;
+  return { isThere: gap !== undefined, example: isShown ? describeWitness(gap.witness) : "" };
 }

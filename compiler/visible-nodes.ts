@@ -7,6 +7,11 @@ import { Certainty } from "./certainty.ts";
 import type { Report } from "./diagnostics.ts";
 import type { DocumentGraph, DocumentNode } from "./document.ts";
 import type { Graph } from "./graph.ts";
+import type { Json } from "./ir.ts";
+import { inputSchemaOf, outputSchemaOf } from "./known-schemas.ts";
+
+/** Nodes on a way that is shown. */
+const WAY_MAX = 8;
 
 /** What one node reads, by index. */
 export interface NodeReads {
@@ -70,6 +75,16 @@ export class VisibleNodes {
     return { home: this, node, index: this.#graph?.indexOf.get(id) ?? null, reader };
   }
 
+  /** The schema of what a node of this graph gets; entries of a map's body get its elements. */
+  inputSchema(node: number, runInput: Json | null): Json | null {
+    return this.#graph ? inputSchemaOf(this.#graph, node, this.around ? null : runInput) : null;
+  }
+
+  /** The schema of what a node of this graph puts out. */
+  outputSchema(node: number, runInput: Json | null): Json | null {
+    return this.#graph ? outputSchemaOf(this.#graph, node, this.around ? null : runInput) : null;
+  }
+
   /** The input of the run is handed down through every map around. */
   noteInput(reads: NodeReads): void {
     reads.usesInput = true;
@@ -102,7 +117,10 @@ export class VisibleNodes {
     if (isThere) return undefined;
     const whose = this.around ? "an element" : "the run";
     const where = reader === null ? `the output of ${whose} is made` : `\`${nameOf(reader)}\` runs`;
-    const message = `\`${id}\` has an output only in some of the cases in which ${where}`;
+    const way = certainty.pathWithout(index, reader) ?? [];
+    const isShown = way.length > 1 && way.length <= WAY_MAX;
+    const example = isShown ? `, not on the way ${way.map(nameOf).join(" > ")}` : "";
+    const message = `\`${id}\` has an output only in some of the cases in which ${where}${example}`;
     return { code: "GV3006", message, hint: `guard it: has(${asName(id)}.output) ? … : …` };
   }
 }

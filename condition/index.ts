@@ -28,7 +28,7 @@ export type {
   TemplateReference,
   Vars,
 } from "./types.ts";
-export { atomsIn, partition } from "./partition.ts";
+export { atomsIn, describeWitness, partition } from "./partition.ts";
 export type { Case, Partition, PartitionOptions, Truth, Witness } from "./partition.ts";
 export { nameOf } from "./predicate.ts";
 export type { Atom, Domain, Scalar, Subject } from "./predicate.ts";

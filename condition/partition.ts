@@ -243,3 +243,12 @@ function compare(operator: Comparison, value: Json, constant: Scalar): Truth {
 function asTruth(value: boolean): Truth {
   return value ? "true" : "false";
 }
+
+/** `output.score = 80 and output.tier = "a"`; "" if nothing matters. */
+export function describeWitness(witness: readonly Witness[]): string {
+  return witness.map(({ name, value }) => `${name} ${describeValue(value)}`).join(" and ");
+}
+
+function describeValue(value: Json | undefined): string {
+  return value === undefined ? "missing" : `= ${JSON.stringify(value)}`;
+}

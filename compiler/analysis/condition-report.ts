@@ -6,8 +6,8 @@
  * in which a condition cannot be evaluated at all counts for nothing here: that is a failure, with a
  * code of its own, and no path is taken.
  */
-import { partition } from "../../condition/index.ts";
-import type { Case, Json, Partition, PartitionOptions, Witness } from "../../condition/index.ts";
+import { describeWitness, partition } from "../../condition/index.ts";
+import type { Case, Partition, PartitionOptions, Witness } from "../../condition/index.ts";
 import type { Ir, IrNode } from "../ir.ts";
 
 export interface ConditionFinding {
@@ -111,13 +111,4 @@ function constantAt(
     return [{ ...about, kind: "always", text: `\`${condition}\` always holds${unless}` }];
   }
   return [];
-}
-
-/** `output.score = 80 and output.tier = "a"`; "" if nothing matters. */
-export function describeWitness(witness: readonly Witness[]): string {
-  return witness.map(({ name, value }) => `${name} ${describeValue(value)}`).join(" and ");
-}
-
-function describeValue(value: Json | undefined): string {
-  return value === undefined ? "missing" : `= ${JSON.stringify(value)}`;
 }

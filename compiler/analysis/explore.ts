@@ -24,6 +24,8 @@ export interface ExploreOptions {
   statesMax?: number;
   /** Combinations in all. Default 500,000. */
   stepsMax?: number;
+  /** Combinations of values that are tried to decide the conditions of one node. */
+  triesMax?: number;
   /** Two nodes of which is asked whether both can run in one run (in one round). */
   pair?: readonly [number, number];
 }
@@ -101,6 +103,7 @@ class Explorer {
   /** Each has an edge that nobody receives, live if the node has run. */
   readonly #pair: readonly number[];
   readonly #statesMax: number;
+  readonly #triesMax: number | undefined;
   #left: number;
   #isExact = true;
   readonly #groupOf = new Map<number, Group>();
@@ -111,6 +114,7 @@ class Explorer {
     this.#mayFail = options.failures ?? true;
     this.#pair = options.pair ?? [];
     this.#statesMax = options.statesMax ?? STATES_MAX;
+    this.#triesMax = options.triesMax;
     this.#left = options.stepsMax ?? STEPS_MAX;
     this.#result = {
       nodes: ir.nodes.map(() => ({
@@ -152,7 +156,7 @@ class Explorer {
       arrivals = this.#merge(node, groups, own, true) ?? [];
     }
     const rest = groups.flatMap(({ edges }) => edges.filter((edge) => !own.has(edge)));
-    const outcomes = outcomesOf(this.#ir, node, this.#mayFail);
+    const outcomes = outcomesOf(this.#ir, node, this.#mayFail, this.#triesMax);
     this.#isExact &&= outcomes.isExact;
     const facts = this.#result.nodes[index];
     if (facts) facts.outcomes = outcomes.list;

@@ -1,5 +1,5 @@
 /** The analyses of compiled workflows; a face of its own, so that compiling loads none of it. */
-export { describeWitness, findConditions } from "./condition-report.ts";
+export { findConditions } from "./condition-report.ts";
 export type { ConditionFinding } from "./condition-report.ts";
 export { findCriticalPath } from "./critical-path.ts";
 export type { CriticalPath, Duration, Durations } from "./critical-path.ts";

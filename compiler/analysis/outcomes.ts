@@ -36,9 +36,9 @@ export interface Outcomes {
 const FREE_MAX = 10;
 
 /** All outcomes of a node. Without `mayFail` a failure of any kind ends the run unseen. */
-export function outcomesOf(ir: Ir, node: IrNode, mayFail: boolean): Outcomes {
+export function outcomesOf(ir: Ir, node: IrNode, mayFail: boolean, triesMax?: number): Outcomes {
   try {
-    return { ...new Judge(ir, node).judge(mayFail), isFree: false };
+    return { ...new Judge(ir, node, triesMax).judge(mayFail), isFree: false };
   } catch (error) {
     if (!(error instanceof TooManyOutcomes)) throw error;
     const all = (value: EdgeValue): EdgeValue[] => node.out.map(() => value);
@@ -58,9 +58,11 @@ class Judge {
   readonly #node: IrNode;
   readonly #edges: (IrEdge | undefined)[];
   readonly #found = new Map<string, Outcome>();
+  readonly #tries: Pick<PartitionOptions, "triesMax">;
   #isExact = true;
 
-  constructor(ir: Ir, node: IrNode) {
+  constructor(ir: Ir, node: IrNode, triesMax: number | undefined) {
+    this.#tries = triesMax === undefined ? {} : { triesMax };
     this.#ir = ir;
     this.#node = node;
     this.#edges = node.out.map((edge) => ir.edges[edge]);
@@ -187,7 +189,9 @@ class Judge {
     );
     const sources = [...new Set(loop === null ? texts : [loop, ...texts])];
     if (sources.length === 0) return [() => "true"];
-    const found = partition(sources, domain ? { domain } : {}) ?? this.#allCases(sources);
+    const found =
+      partition(sources, { ...this.#tries, ...(domain ? { domain } : {}) }) ??
+      this.#allCases(sources);
     if (!found.isExact) this.#isExact = false;
     return found.cases.map(
       ({ truths }) =>

@@ -1,4 +1,56 @@
-/** GV6xxx: what is allowed, but probably not meant. */
+/** GV6xxx: what is allowed, but probably not meant, and what the schemas of a file contradict. */
+import { error, warning } from "./code.ts";
 import type { CodeSpec } from "./code.ts";
 
-export const ANALYSIS_CODES = {} as const satisfies Record<string, CodeSpec>;
+const order = (expression: string, condition: string): string => `
+name: order
+input_schema:
+  type: object
+  properties: { total: { type: number } }
+  additionalProperties: false
+nodes:
+  - id: price
+    type: transform
+    config: { expression: "${expression}" }
+    output_schema:
+      type: object
+      properties: { score: { type: number }, tier: { type: string } }
+      additionalProperties: false
+  - { id: gold, type: noop }
+edges:
+  - { from: price, to: gold, condition: ${condition} }
+`;
+
+export const ANALYSIS_CODES = {
+  GV6001: warning({
+    title: "field that the schema does not have",
+    remedy: "name a field of the schema, or add it there",
+    meaning:
+      "An expression reads a field of a value whose schema (`input_schema` of the workflow, " +
+      "`input_schema` or `output_schema` of a node) is closed by `additionalProperties: false` and " +
+      "does not name it.",
+    why: "The value can never have it: the expression fails, or its `has` is always false.",
+    wrong: order("input.totl", "output.score > 80"),
+    right: order("input.total", "output.score > 80"),
+  }),
+  GV6002: error({
+    title: "comparison with a value of another type",
+    remedy: "compare with a value of the type that the schema says",
+    meaning:
+      "A condition compares a value with a constant, and by its schema the value is never of the " +
+      "type of that constant.",
+    why: "`==` could never hold, and `<` could only fail.",
+    wrong: order("input.total", `'output.score > "80"'`),
+    right: order("input.total", "output.score > 80"),
+  }),
+  GV6003: warning({
+    title: "condition that never holds",
+    remedy: "correct the condition, or remove the edge",
+    meaning:
+      "Whatever the values are, the condition is false or cannot be evaluated: it asks for more " +
+      "than one value can be.",
+    why: "Its edge is never taken, and what follows only from it never runs.",
+    wrong: order("input.total", "output.score > 80 && output.score < 20"),
+    right: order("input.total", "output.score > 20 && output.score < 80"),
+  }),
+} as const satisfies Record<string, CodeSpec>;

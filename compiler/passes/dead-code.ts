@@ -9,7 +9,7 @@ import { explore } from "../analysis/explore.ts";
 import type { Pass } from "./pass.ts";
 
 /** Combinations: a small part of what `gavotte analyse` spends, as every compilation pays it. */
-const BUDGET = { statesMax: 200, stepsMax: 20_000 } as const;
+const BUDGET = { statesMax: 200, stepsMax: 20_000, triesMax: 200 } as const;
 
 export const DEAD_CODE: Pass = {
   name: "dead-code",
