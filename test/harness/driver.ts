@@ -30,6 +30,7 @@ import {
   type ScriptRunner,
 } from "./imports.ts";
 import type { Vars } from "../../condition/index.ts";
+import { releaseMapsOf } from "../../supervisor/release-maps.ts";
 import { Elements, finishElement } from "../../worker/elements.ts";
 import { Executor, type Prepared } from "../../worker/execute.ts";
 import { chainNext, nextToken } from "../../worker/chain.ts";
@@ -148,6 +149,7 @@ export class Driver {
       record.transitions.map((transition) => ({ transition, t: record.t })),
     );
     const { state, redriven } = planRedrive(this.#profile.ir, journal, wish);
+    await releaseMapsOf(this.#p.redis, scripts.keys, [runId]);
     await releaseRuns(scripts, [runId], []);
     this.#epoch += 1;
     const told = { r: runId, e: "run.redriven", ep: this.#epoch, at: this.#epoch } as const;
