@@ -12,6 +12,7 @@ import {
   GROUP,
   PRIORITIES,
   parseEntry,
+  mapUnit,
   parseRecord,
   parseWait,
   partitionKeys,
@@ -33,6 +34,7 @@ export type Reason = {
   | { kind: "timer"; dueMs: number | null }
   | { kind: "wait"; dueMs: number | null; wait: WaitInfo }
   | { kind: "retry"; dueMs: number | null; attempt: number }
+  | { kind: "map"; total: number; done: number; running: number }
   | { kind: "queued"; queue: string; ahead: number }
   | { kind: "no_worker"; queue: string }
   | { kind: "executing"; queue: string; consumer: string; forMs: number; deliveries: number }
@@ -122,7 +124,7 @@ function openTokens(target: ExplainTarget, hash: { [f: string]: string }, ir: Ir
   return Object.entries(hash).flatMap(([field, value]) => {
     const index = /^n\d+$/.test(field) ? Number(field.slice(1)) : -1;
     const record = index < 0 ? null : parseRecord(value);
-    if (record === null || !["a", "r", "w", "k"].includes(record.state)) {
+    if (record === null || !"arwkmg".includes(record.state)) {
       return [];
     }
     if (!isCurrent(hash, record.scope)) {
@@ -152,7 +154,10 @@ async function explainToken(
 ): Promise<Reason> {
   const { id: node, record } = token;
   const { scope, state } = record;
-  if (state !== "a" && state !== "k") {
+  if (state === "m") {
+    return { node, scope, ...(await explainMap(target, token)) };
+  }
+  if (state !== "a" && state !== "k" && state !== "g") {
     const timers = partitionKeys(target.partition).timers;
     const member = hash[`d${token.index}`];
     const score = member === undefined ? null : await target.redis.zscore(timers, member);
@@ -167,6 +172,16 @@ async function explainToken(
       : { kind: "timer", node, scope, dueMs, text: `waiting for timer until ${at}` };
   }
   return { node, scope, ...(await explainEntry(target, hash, token)) };
+}
+
+/** How far a map is. Of its elements nothing more is said. */
+async function explainMap(target: ExplainTarget, { index, record }: Token): Promise<Reason> {
+  const key = partitionKeys(target.partition).run(mapUnit(target.runId, record.scope, index));
+  const fields = await target.redis.hmget(key, "n", "next", "done");
+  const [total = 0, next = 0, done = 0] = fields.map(Number);
+  const running = next - done;
+  const text = `${done} of ${total} elements have ended, ${running} are on their way`;
+  return { kind: "map", total, done, running, text };
 }
 
 /** "waiting for approval by ann or bob until 2026-01-31T08:00:00.000Z" */
@@ -256,7 +271,7 @@ async function findEntry(
     for (const [id, fields] of entries) {
       const entry = parseEntry(stream, id, fields);
       const { scope, attempt } = token.record;
-      if (entry?.runId === target.runId && entry.scope === scope) {
+      if (entry?.unit === target.runId && entry.scope === scope) {
         const isOwn = entry.node === token.index && entry.attempt === attempt;
         if (isOwn || (ir !== null && chainReach(ir, entry.node).includes(token.index))) {
           return { id, ahead };

@@ -101,18 +101,24 @@ export class StalledWatch extends Loop {
    * As what the token was last emitted: one that waited goes on with what ended its wait, which only
    * its entry and the journal hold.
    */
-  async #lastActivation({ runId, node, irHash }: LostToken): Promise<{
-    kind: "run" | "resumed" | "answered";
+  async #lastActivation({ runId, node, irHash, record }: LostToken): Promise<{
+    kind: "run" | "resumed" | "answered" | "gather";
     answer: string;
   }> {
     const ir = (await this.#context.irs.load([irHash])).get(irHash)?.ir;
-    const waits = ["delay", "wait", "human", "subworkflow"].includes(ir?.nodes[node]?.type ?? "");
+    const waits =
+      record.state === "g" ||
+      ["delay", "wait", "human", "subworkflow"].includes(ir?.nodes[node]?.type ?? "");
     if (ir === undefined || !waits) {
       return { kind: "run", answer: "" };
     }
     const state = new HotState(ir);
     for (const { transition, t } of await readJournal(this.#context.db, runId)) {
       state.apply(transition, t);
+    }
+    if (record.state === "g") {
+      const failure = state.maps.get(node)?.failure ?? null;
+      return { kind: "gather", answer: failure === null ? "" : `=${JSON.stringify(failure)}` };
     }
     const hot = state.tokens.get(node);
     return hot === undefined
