@@ -30,6 +30,7 @@ import { delayOf } from "./kinds/delay.ts";
 import { finalError } from "./may-retry.ts";
 import { errorValue, ExecutionError, resolveInput, toExecutionError } from "./kinds/kind.ts";
 import { evaluatePure } from "./kinds/pure.ts";
+import { fittingInput, fittingOutput } from "./kinds/schemas.ts";
 import { answered, isWaiting, waitOf } from "./kinds/wait.ts";
 
 export interface ExecuteOptions {
@@ -369,7 +370,9 @@ export class Executor {
     const extra = ',"f":1';
     try {
       const data = resolveInput(node, vars, input);
-      const output = evaluatePure(node, data === input ? vars : { ...vars, data }, data);
+      fittingInput(node, data);
+      const own = data === input ? vars : { ...vars, data };
+      const output = fittingOutput(node, evaluatePure(node, own, data));
       this.#succeed(p, item, index, 1, vars, output, extra);
     } catch (error) {
       this.#fail(p, item, index, 1, vars, toExecutionError(error), extra);

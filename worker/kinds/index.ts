@@ -7,6 +7,7 @@ import { executeHttp } from "./http.ts";
 import { ExecutionError } from "./kind.ts";
 import type { KindContext } from "./kind.ts";
 import { evaluatePure } from "./pure.ts";
+import { fittingInput, fittingOutput } from "./schemas.ts";
 
 type Executor = (node: IrNode, context: KindContext) => Promise<Json> | Json;
 
@@ -34,7 +35,14 @@ export const EXECUTED_KINDS: readonly NodeType[] = [...EXECUTORS.keys()];
  */
 export function executeKind(node: IrNode, context: KindContext): Promise<Json> | Json {
   const executor = EXECUTORS.get(node.type);
-  if (executor !== undefined) return executor(node, context);
+  if (executor !== undefined) {
+    fittingInput(node, context.data);
+    const output = executor(node, context);
+    if (node.output_schema === undefined) return output;
+    return output instanceof Promise
+      ? output.then((value: Json) => fittingOutput(node, value))
+      : fittingOutput(node, output);
+  }
   throw new ExecutionError("KIND_NOT_FOUND", `this worker cannot execute "${node.type}" nodes`, {
     retryable: false,
   });
