@@ -19,6 +19,7 @@ import {
   type TokenRecord,
   type WaitInfo,
 } from "../sdk/internal.ts";
+import { waitText } from "./wait-text.ts";
 
 export type Reason = {
   /** Id of the node, if it is about one. */
@@ -182,20 +183,6 @@ async function explainMap(target: ExplainTarget, { index, record }: Token): Prom
   const running = next - done;
   const text = `${done} of ${total} elements have ended, ${running} are on their way`;
   return { kind: "map", total, done, running, text };
-}
-
-/** "waiting for approval by ann or bob until 2026-01-31T08:00:00.000Z" */
-function waitText(wait: WaitInfo, dueMs: number | null): string {
-  const names = wait.assignees ?? [];
-  const by = names.length === 0 ? "anybody" : names.join(" or ");
-  const count = (wait.required ?? 1) > 1 ? `${wait.required} approvals` : "approval";
-  const what = {
-    signal: `signal ${wait.signal} or its callback`,
-    approval: `${count} by ${by} (${wait.token})`,
-    child: `child run ${wait.run}`,
-  }[wait.kind];
-  const until = dueMs === null ? "" : ` until ${new Date(dueMs).toISOString()}`;
-  return `waiting for ${what}${until}`;
 }
 
 async function explainEntry(
