@@ -31,6 +31,7 @@ export function addFileCommands(
   define: Define,
 ): void {
   addCompilerCommands(program, define);
+  addSimulationCommands(program, define);
   addPictureCommands(program, services, define);
   define(program, "explain [code]", "what a diagnostic code means", [], async (c, [code]) =>
     (await import("./commands/explain.ts")).explain(c, code),
@@ -82,6 +83,29 @@ function addCompilerCommands(program: Command, define: Define): void {
     .option("--durations <file>", "how long nodes take: JSON, milliseconds by node")
     .option("--paths <n>", "how many paths to list")
     .option(...DIALECT);
+}
+
+function addSimulationCommands(program: Command, define: Define): void {
+  define(
+    program,
+    "simulate <file>",
+    "what a workflow does, with mocks and virtual time",
+    [],
+    async (c, [file], flags) =>
+      (await import("./commands/simulate.ts")).simulateCommand(c, file ?? "", flags),
+  )
+    .option("--input <json>", "the run's input: JSON, @file, or - for stdin")
+    .option("--mock <file>", "what steps that reach outside answer (YAML or JSON)")
+    .option("--seed <n>", "for durations that are ranges, and for interleavings")
+    .option("--interleavings <n>", "also try other orders: a number of them, or all")
+    .option(...DIALECT);
+  define(
+    program,
+    "test <files...>",
+    "run the cases of workflow test files",
+    [],
+    async (c, args, flags) => (await import("./commands/test.ts")).test(c, args, flags),
+  ).option("--junit <file>", "write the results for CI systems, too");
 }
 
 function addPictureCommands(

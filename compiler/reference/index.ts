@@ -1,6 +1,6 @@
 /** The reference interpreter: the meaning of a compiled workflow, without an engine. */
 export { interpret } from "./interpreter.ts";
-export { firstCome, lastCome, recordedOrder, seededOrder } from "./order.ts";
+export { firstCome, lastCome, recordedOrder, seededNumbers, seededOrder } from "./order.ts";
 export { StepLimitError } from "./types.ts";
 export type {
   Decision,

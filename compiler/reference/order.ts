@@ -12,7 +12,7 @@ export const lastCome: Scheduler = (ready) => ready.length - 1;
 
 /** A random order that is the same for the same seed (a 32-bit integer). */
 export function seededOrder(seed: number): Scheduler {
-  const random = mulberry32(seed);
+  const random = seededNumbers(seed);
   return (ready) => Math.floor(random() * ready.length);
 }
 
@@ -36,8 +36,8 @@ export function recordedOrder(
   };
 }
 
-/** A small generator of numbers from 0 up to 1, well mixed for any seed. */
-function mulberry32(seed: number): () => number {
+/** A small generator of numbers from 0 up to 1, well mixed for any seed (mulberry32). */
+export function seededNumbers(seed: number): () => number {
   let state = seed | 0;
   return () => {
     state = (state + 0x6d2b79f5) | 0;
