@@ -201,6 +201,16 @@ describe("other kinds", () => {
     expect(node(ir, "s").refs).toEqual([1]);
   });
 
+  it.each([
+    { type: "wait", config: { signal: "go" } },
+    { type: "human", config: { title: "ok?" } },
+    { type: "subworkflow", config: { workflow: "other@1" } },
+  ])("a rate limit of $type, whose token waits for others, is refused", (parked) => {
+    const nodes = [{ id: "a", rate_limit: { per_second: 1 }, ...parked }];
+    const { diagnostics } = compile({ document: { metadata: { name: "w" }, nodes, edges: [] } });
+    expect(diagnostics.map(({ code }) => code)).toEqual(["GV4005"]);
+  });
+
   it("what is not said leaves no trace in the IR", () => {
     const ir = compiled([fn("a")]);
     const keys = ["queue_timeout_ms", "rate_limit", "compensate", "body", "outer_refs"];

@@ -8,6 +8,7 @@
  */
 import type { Reporter } from "./diagnostics.ts";
 import type { DocumentGraph, DocumentNode } from "./document.ts";
+import type { NodeType } from "./ir.ts";
 import { kindOf } from "./kinds/index.ts";
 
 /** Report the properties of a graph's nodes that could have no effect. */
@@ -26,6 +27,9 @@ export function checkPolicies(part: DocumentGraph, reporter: Reporter): void {
     }
   }
 }
+
+/** Kinds whose token waits for others: nothing begins that could be too often. */
+const PARKED: ReadonlySet<NodeType> = new Set(["wait", "human", "subworkflow"]);
 
 interface Property {
   name: string;
@@ -47,6 +51,7 @@ function idleProperties(node: DocumentNode): Property[] {
       : [{ name: "queue_timeout_ms", pointer: `${node.pointer}/queue_timeout_ms` }];
   if (isPureNode(node)) return [...inRetry, ...compensate, ...rate, ...queued];
   if (node.type === "map") return [...compensate, ...rate];
+  if (PARKED.has(node.type ?? "function")) return rate;
   return node.type === "delay" ? [...inRetry, ...compensate, ...rate] : [];
 }
 

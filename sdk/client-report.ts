@@ -20,7 +20,7 @@ export interface NodeReport {
 
 /** What a node waits for. */
 export interface WaitReport {
-  for: "delay" | "signal" | "approval" | "child";
+  for: "delay" | "rate_limit" | "signal" | "approval" | "child";
   /** ISO 8601; null: without end. */
   until: string | null;
   /** Name of the signal. */
@@ -31,6 +31,8 @@ export interface WaitReport {
   assignees?: string[];
   /** Run id of the child. */
   run?: string;
+  /** Key of the rate limit. */
+  key?: string;
 }
 
 /** The document of `gavotte run --json`. */
@@ -152,10 +154,10 @@ export function reportOf(row: RunRow, view: RunView): RunReport {
   };
 }
 
-function waitOf({ for: what, untilMs }: NodeWait): WaitReport {
+function waitOf({ for: what, untilMs, rate }: NodeWait): WaitReport {
   const until = isoTime(untilMs);
   if (what === null) {
-    return { for: "delay", until };
+    return rate === undefined ? { for: "delay", until } : { for: "rate_limit", until, key: rate };
   }
   const { kind, signal, token, title, assignees, run } = what;
   return {

@@ -35,6 +35,8 @@ export interface NodeView {
 export interface NodeWait {
   for: WaitInfo | null;
   untilMs: number | null;
+  /** Key of the rate limit under which it waits for its start. */
+  rate?: string;
 }
 
 const DECIDED: ReadonlySet<NodeStatus> = new Set(["completed", "failed", "skipped", "cancelled"]);
@@ -190,7 +192,11 @@ export class RunView {
       case "node.parked":
         this.#set(node, {
           status: "waiting",
-          wait: { for: typeof t.w === "object" ? t.w : null, untilMs: t.due ?? null },
+          wait: {
+            for: typeof t.w === "object" ? t.w : null,
+            untilMs: t.due ?? null,
+            ...(t.rate === undefined ? {} : { rate: t.rate }),
+          },
         });
         break;
       case "node.activated":

@@ -72,6 +72,8 @@ export interface Transition {
   ms?: number;
   /** Worker that executed it. node.parked: what it waits for, absent for a delay. */
   w?: string | WaitInfo;
+  /** node.parked: the key of the rate limit under which it waits for its start. */
+  rate?: string;
   /** Evaluated in the step of the node before. */
   f?: number;
   /** 1: the token is in the dead letters. */

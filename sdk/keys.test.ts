@@ -15,6 +15,7 @@ describe("keys", () => {
       globalKeys.ir("<hash>"),
       globalKeys.irUse,
       globalKeys.pausedQueues,
+      globalKeys.rate("<sha256>"),
       ...[k.ev, k.meta, k.timers, k.halted, k.release, k.tombs, k.quarantine, k.paused],
       k.run("<id>"),
       k.blobs("<id>"),

@@ -25,6 +25,8 @@ export const globalKeys = {
   irUse: "gv:ir",
   /** Queues that workers leave alone, namespace included; a copy of what Postgres has. */
   pausedQueues: "gv:paused",
+  /** The next free start under a rate limit, by the digest of its key (sdk/redis/rate-scripts.ts). */
+  rate: (digest: string): string => `gv:rate:{${digest}}`,
 } as const;
 
 export interface PartitionKeys {

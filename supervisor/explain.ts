@@ -33,6 +33,7 @@ export type Reason = {
   | { kind: "finishing" }
   | { kind: "paused"; causes: string; held: number }
   | { kind: "timer"; dueMs: number | null }
+  | { kind: "rate_limit"; dueMs: number | null; key: string }
   | { kind: "wait"; dueMs: number | null; wait: WaitInfo }
   | { kind: "retry"; dueMs: number | null; attempt: number }
   | { kind: "map"; total: number; done: number; running: number }
@@ -83,6 +84,8 @@ interface Token {
   queueKey: string;
   /** The stream in which its entry stands if it is an entry node's, or a chain that began there. */
   entryKey: string;
+  /** Key of the node's rate limit as its author wrote it. */
+  limit?: string;
 }
 
 /** Explains one run. Costs some reads per open token. */
@@ -135,7 +138,9 @@ function openTokens(target: ExplainTarget, hash: { [f: string]: string }, ir: Ir
     const queue = ir?.queues[node?.queue ?? -1] ?? "?";
     const queueKey = keys.queue(namespace + queue, level);
     const entryKey = keys.entryQueue(namespace + queue, level);
-    return [{ index, id: node?.id ?? String(index), record, queue, queueKey, entryKey }];
+    const id = node?.id ?? String(index);
+    const limit = node?.rate_limit === undefined ? {} : { limit: node.rate_limit.key || id };
+    return [{ index, id, record, queue, queueKey, entryKey, ...limit }];
   });
 }
 
@@ -168,6 +173,11 @@ async function explainToken(
       return { kind: "wait", node, scope, dueMs, wait, text: waitText(wait, dueMs) };
     }
     const at = dueMs === null ? "no timer is armed" : new Date(dueMs).toISOString();
+    const limit = state === "w" ? token.limit : undefined;
+    if (limit !== undefined) {
+      const text = `waiting for a slot of rate limit ${limit} until ${at}`;
+      return { kind: "rate_limit", node, scope, dueMs, key: limit, text };
+    }
     return state === "r"
       ? { kind: "retry", node, scope, dueMs, attempt: record.attempt, text: `next attempt: ${at}` }
       : { kind: "timer", node, scope, dueMs, text: `waiting for timer until ${at}` };

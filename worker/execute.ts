@@ -184,10 +184,11 @@ export class Executor {
     return item;
   }
 
-  /** An item that parks the token for `delayMs`. */
-  park(p: Prepared, delayMs: number): CompletionItem {
+  /** An item that parks the token for `delayMs`; `rate`: until its start under this limit. */
+  park(p: Prepared, delayMs: number, rate?: string): CompletionItem {
     const item = this.item(p);
-    item.results.push({ ...this.#base(p, p.token.node), op: "P", delayMs });
+    const extra = rate === undefined ? "" : `,"rate":${JSON.stringify(rate)}`;
+    item.results.push({ ...this.#base(p, p.token.node), op: "P", delayMs, extra });
     return item;
   }
 

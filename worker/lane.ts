@@ -6,66 +6,40 @@
  * is held in `leases` from the read until its item is settled. Nothing here needs to survive a
  * crash: an unsettled entry stays pending in Redis and another worker takes it over.
  */
-import type { Redis } from "ioredis";
-import type { Logger } from "pino";
 import {
   COMPLETION,
   handBack,
   isBlobText,
   holdTokens,
   removeConsumer,
-  type Clock,
   type CompletionItem,
   type ReadyToken,
   type RunProfile,
-  type ScriptRunner,
 } from "../sdk/internal.ts";
 import { CompletionBatcher } from "./batcher.ts";
 import { CHAIN_MS_MAX, CHAIN_NODES_MAX, chainNext, nextToken } from "./chain.ts";
-import { childItem, type ChildOptions } from "./children.ts";
+import { childItem } from "./children.ts";
 import { Deadlines } from "./deadlines.ts";
-import { finishElement, type Elements } from "./elements.ts";
-import type { Begun, Executor, Prepared } from "./execute.ts";
+import { finishElement } from "./elements.ts";
+import type { Begun, Prepared } from "./execute.ts";
 import { finish } from "./finish.ts";
 import { ExecutionError, toExecutionError } from "./kinds/kind.ts";
 import { timedOut } from "./kinds/wait.ts";
-import type { Held, Leases } from "./leases.ts";
-import { noResults, planMap, type Maps } from "./maps.ts";
+import type { LaneOptions, Settle } from "./lane-options.ts";
+import type { Held } from "./leases.ts";
+import { noResults, planMap } from "./maps.ts";
 import { BATCH_MAX } from "./options.ts";
 import { LazyAbort } from "./lazy-abort.ts";
 import { needsOf } from "./needs.ts";
-import { isElsewhere, type Preparation, type Preparer } from "./prepare.ts";
+import { isElsewhere, type Preparation } from "./prepare.ts";
+import { coolAfter, needsSlot, nodeSlot } from "./rate-limit.ts";
 import { quarantine } from "./quarantine.ts";
-import type { QueueReader } from "./reader.ts";
-import { runKind, type RunKindOptions } from "./run-kind.ts";
+import { runKind } from "./run-kind.ts";
 import { claim, findStale } from "./takeover.ts";
-
-export interface LaneOptions extends RunKindOptions, ChildOptions {
-  redis: Redis;
-  scripts: ScriptRunner;
-  reader: QueueReader;
-  preparer: Preparer;
-  executor: Executor;
-  elements: Elements;
-  maps: Maps;
-  leases: Leases;
-  consumer: string;
-  logger: Logger;
-  concurrency: number;
-  leaseMs: number;
-  deliveriesMax: number;
-  /** Monotonic ms. */
-  nowMs: () => number;
-  /** Wall clock. */
-  clock: Clock;
-}
 
 const BLOCK_MS = 1000;
 /** Finished tokens on their way to Redis: one call under way and the next one full. */
 const UNSETTLED_MAX = 2 * BATCH_MAX;
-
-/** Settles a token with the item that `make` makes; null: it is settled elsewhere. */
-type Settle = (make: (() => CompletionItem) | null) => void;
 
 export class Lane {
   readonly #o: LaneOptions;
@@ -310,18 +284,42 @@ export class Lane {
         this.#child(p, held, begun, settle);
         return;
       }
-      runKind(this.#o, p, vars, begun.input, held.abort, (outcome) => {
-        const ms = Math.round(this.#o.nowMs() - startedMs);
-        settle(() =>
-          "output" in outcome
-            ? executor.succeed(p, vars, outcome.output, ms)
-            : executor.fail(p, vars, outcome.error, ms),
-        );
-      });
-      watched = isOver ? null : this.#deadlines.watch(p);
+      const work = (): void => {
+        runKind(this.#o, p, vars, begun.input, held.abort, (outcome) => {
+          const ms = Math.round(this.#o.nowMs() - startedMs);
+          if ("output" in outcome) {
+            settle(() => executor.succeed(p, vars, outcome.output, ms));
+          } else {
+            coolAfter(this.#o, p, vars, outcome.error);
+            settle(() => executor.fail(p, vars, outcome.error, ms));
+          }
+        });
+        watched = isOver ? null : this.#deadlines.watch(p);
+      };
+      if (needsSlot(p)) {
+        this.#slot(p, held, begun, settle, work);
+      } else {
+        work();
+      }
     } catch (error) {
       settle(() => executor.fail(p, vars, toExecutionError(error), 0));
     }
+  }
+
+  /** Begins a limited node's work when its start is now, else parks the token until then. */
+  #slot(p: Prepared, held: Held, { vars }: Begun, settle: Settle, work: () => void): void {
+    nodeSlot(this.#o.scripts, p, vars).then(
+      ({ key, waitMs }) => {
+        if (waitMs > 0) {
+          settle(() => this.#o.executor.park(p, waitMs, key));
+        } else if (this.#o.leases.has(p.token)) {
+          work();
+        } else {
+          settle(null);
+        }
+      },
+      this.#notMoved(p, held, vars, settle),
+    );
   }
 
   /** A token that starts a child run, or goes on after one; parked, it is not settled here. */
@@ -333,26 +331,28 @@ export class Lane {
         }
         settle(item === null ? null : () => item);
       },
-      (error: unknown) => {
-        this.#o.logger.warn({ err: error, run: p.token.runId }, "child not moved on: handed back");
-        void this.#giveBack([held]);
-        settle(null);
-      },
+      this.#notMoved(p, held, begun.vars, settle),
     );
+  }
+
+  /** What is done when a token's first step fails: as its node, or handed back to be tried again. */
+  #notMoved(p: Prepared, held: Held, vars: Begun["vars"], settle: Settle): (e: unknown) => void {
+    return (error) => {
+      if (error instanceof ExecutionError) {
+        settle(() => this.#o.executor.fail(p, vars, error, 0));
+        return;
+      }
+      const at = { err: error, run: p.token.runId, node: p.node.id };
+      this.#o.logger.warn(at, "token not moved on: handed back");
+      void this.#giveBack([held]);
+      settle(null);
+    };
   }
 
   /** A map: its items are written, then its elements run by themselves; or they have. */
   #map(p: Prepared, held: Held, { vars, input }: Begun, settle: Settle): void {
     const { executor, maps } = this.#o;
-    const failed = (error: unknown): void => {
-      if (error instanceof ExecutionError) {
-        settle(() => executor.fail(p, vars, error, 0));
-        return;
-      }
-      this.#o.logger.warn({ err: error, run: p.token.runId }, "map not moved on: handed back");
-      void this.#giveBack([held]);
-      settle(null);
-    };
+    const failed = this.#notMoved(p, held, vars, settle);
     if (p.token.kind === "gather") {
       maps.collect(p).then((all) => settle(() => executor.collected(p, vars, all, 0)), failed);
       return;

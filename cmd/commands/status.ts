@@ -48,6 +48,7 @@ function waitText(wait: WaitReport): string {
   const who = (wait.assignees ?? []).join(" or ") || "anybody";
   const what = {
     delay: "",
+    rate_limit: `for a slot of rate limit ${wait.key ?? ""}`,
     signal: `for signal ${wait.signal ?? ""}`,
     approval: `for approval by ${who}`,
     child: `for run ${wait.run ?? ""}`,

@@ -1,0 +1,151 @@
+/** Limits in a whole engine: how often nodes of a key begin, measured by their handlers. */
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { Json } from "../compiler/ir.ts";
+import { createClient, type Client } from "../sdk/index.ts";
+import { defineFunction } from "../sdk/define-function.ts";
+import { createHttpClient, FunctionRegistry } from "../worker/index.ts";
+import { explainRun } from "../supervisor/index.ts";
+import { startEngine, type Engine } from "./harness/engine.ts";
+import { waitFor } from "./support/index.ts";
+
+let engine: Engine;
+let client: Client;
+let server: Server;
+const begun = new Map<string, { atMs: number; name: Json }[]>();
+const asked: number[] = [];
+
+beforeAll(async () => {
+  engine = await startEngine();
+  const note = defineFunction<{ log: string; name: Json }>("note", ({ params }) => {
+    const list = begun.get(params.log) ?? [];
+    list.push({ atMs: performance.now(), name: params.name });
+    begun.set(params.log, list);
+    return params.name;
+  });
+  const registry = new FunctionRegistry([note]);
+  const http = createHttpClient({ allow: ["127.0.0.1"] });
+  await engine.worker({ registry, http });
+  await engine.worker({ registry, http });
+  client = await createClient({ redisUrl: engine.redisUrl, database: engine.db });
+  server = createServer((_request, response) => {
+    asked.push(performance.now());
+    response.writeHead(asked.length === 1 ? 429 : 200, { "retry-after": "1" }).end("{}");
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+});
+afterAll(async () => {
+  server.close();
+  await client.close();
+  await engine.stop();
+});
+
+const note = (id: string, log: string, more: object = {}): object => ({
+  id,
+  type: "function",
+  config: { function_name: "note", params: { log, name: "${input.name}" } },
+  ...more,
+});
+
+function submit(workflow: object, input: object = {}): Promise<string> {
+  return client.submit({ workflow: workflow as never, input: input as never });
+}
+
+const gaps = (times: readonly number[]): number[] =>
+  times.slice(1).map((time, i) => time - (times[i] as number));
+
+describe("rate_limit of a node", () => {
+  /** A timer fires a little late, never early: what may be missing between two starts. */
+  const LATENESS_MS = 150;
+
+  it("starts of one key keep their distance over runs, workflows and workers, in order", async () => {
+    const rate_limit = { key: "api-${input.tenant}", limit: 2, per_ms: 1000 };
+    const one = { name: "one", nodes: [note("a", "kept", { rate_limit })], edges: [] };
+    const two = { name: "two", nodes: [note("b", "kept", { rate_limit })], edges: [] };
+    const ids: string[] = [];
+    for (let i = 0; i < 6; i++) {
+      ids.push(await submit(i % 2 === 0 ? one : two, { tenant: "t", name: i }));
+    }
+    const rows = await Promise.all(ids.map((id) => client.wait(id, { timeoutMs: 20_000 })));
+    expect(rows.map((row) => row.status)).toEqual(rows.map(() => "COMPLETED"));
+    const starts = begun.get("kept") ?? [];
+    expect(starts.map(({ name }) => name)).toEqual([0, 1, 2, 3, 4, 5]);
+    for (const gap of gaps(starts.map(({ atMs }) => atMs))) {
+      expect(gap).toBeGreaterThan(500 - LATENESS_MS);
+    }
+    const [first, last] = [starts[0], starts.at(-1)];
+    expect((last?.atMs ?? 0) - (first?.atMs ?? 0)).toBeGreaterThan(2500 - LATENESS_MS);
+  });
+
+  it("a token that waits for its start says so, and holds no worker", async () => {
+    const rate_limit = { key: "shown-${input.tenant}", limit: 1, per_ms: 60_000 };
+    const workflow = { name: "shown", nodes: [note("a", "shown", { rate_limit })], edges: [] };
+    const input = { tenant: "t", name: 1 };
+    await client.wait(await submit(workflow, input), { timeoutMs: 10_000 });
+    const second = await submit(workflow, input);
+    const wait = await waitFor(async () => (await client.status(second)).nodes["a"]?.wait, {
+      describe: "the token is not parked",
+    });
+    expect(wait).toMatchObject({ for: "rate_limit", key: "shown-t" });
+    const { reasons } = await explainRun({
+      ...{ redis: engine.redis, partition: 0, runId: second },
+      irOf: (hash) => client.irOf(hash),
+    });
+    expect(reasons.map(({ text }) => text)).toEqual([
+      expect.stringMatching(/^waiting for a slot of rate limit shown-\$\{.+\} until 2\d{3}-/),
+    ]);
+    await client.cancel(second);
+    expect(begun.get("shown")).toHaveLength(1);
+  });
+
+  it("in a chain and in a map each execution reserves its own start", async () => {
+    const rate_limit = { key: "inner", limit: 10, per_ms: 1000 };
+    const nodes = [
+      note("first", "inner", { rate_limit }),
+      note("second", "inner", { rate_limit }),
+      {
+        id: "each",
+        type: "map",
+        config: { items: "[1, 2, 3]", do: note("item", "inner", { rate_limit }) },
+      },
+    ];
+    const edges = [
+      { from: "first", to: "second" },
+      { from: "second", to: "each" },
+    ];
+    const id = await submit({ name: "inner", nodes, edges }, { name: 1 });
+    expect((await client.wait(id, { timeoutMs: 20_000 })).status).toBe("COMPLETED");
+    const starts = begun.get("inner") ?? [];
+    expect(starts).toHaveLength(5);
+    for (const gap of gaps(starts.map(({ atMs }) => atMs))) {
+      expect(gap).toBeGreaterThan(20);
+    }
+  });
+
+  it("a key that cannot be evaluated fails the node with BAD_INPUT", async () => {
+    const rate_limit = { key: "${input.not.there}", limit: 1, per_ms: 10 };
+    const id = await submit({ name: "bad", nodes: [note("a", "bad", { rate_limit })], edges: [] });
+    const row = await client.wait(id, { timeoutMs: 10_000 });
+    expect(JSON.parse(row.error ?? "{}")).toMatchObject({ code: "BAD_INPUT", node: "a" });
+  });
+
+  it("after an answer 429 all of the key wait as long as the server asks for", async () => {
+    const { port } = server.address() as AddressInfo;
+    const call = (id: string, more: object): object => ({
+      ...{ id, type: "http", config: { url: `http://127.0.0.1:${port}/` } },
+      ...{ rate_limit: { key: "cool", limit: 100, per_ms: 1000 }, ...more },
+    });
+    const retry = { max_attempts: 2 };
+    const one = await submit({ name: "cool", nodes: [call("a", { retry })], edges: [] });
+    await waitFor(async () => (await client.status(one)).nodes["a"]?.status === "retrying", {
+      describe: "the first request is not answered with 429",
+    });
+    const two = await submit({ name: "cooler", nodes: [call("b", {})], edges: [] });
+    for (const id of [one, two]) {
+      expect((await client.wait(id, { timeoutMs: 10_000 })).status).toBe("COMPLETED");
+    }
+    expect(asked).toHaveLength(3);
+    expect((asked[1] ?? 0) - (asked[0] ?? 0)).toBeGreaterThan(900);
+  });
+});

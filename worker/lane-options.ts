@@ -1,0 +1,35 @@
+/** What a lane works with: one worker in one partition (lane.ts). */
+import type { Redis } from "ioredis";
+import type { Logger } from "pino";
+import type { Clock, CompletionItem, ScriptRunner } from "../sdk/internal.ts";
+import type { ChildOptions } from "./children.ts";
+import type { Elements } from "./elements.ts";
+import type { Executor } from "./execute.ts";
+import type { Leases } from "./leases.ts";
+import type { Maps } from "./maps.ts";
+import type { Preparer } from "./prepare.ts";
+import type { QueueReader } from "./reader.ts";
+import type { RunKindOptions } from "./run-kind.ts";
+
+export interface LaneOptions extends RunKindOptions, ChildOptions {
+  redis: Redis;
+  scripts: ScriptRunner;
+  reader: QueueReader;
+  preparer: Preparer;
+  executor: Executor;
+  elements: Elements;
+  maps: Maps;
+  leases: Leases;
+  consumer: string;
+  logger: Logger;
+  concurrency: number;
+  leaseMs: number;
+  deliveriesMax: number;
+  /** Monotonic ms. */
+  nowMs: () => number;
+  /** Wall clock. */
+  clock: Clock;
+}
+
+/** Settles a token with the item that `make` makes; null: it is settled elsewhere. */
+export type Settle = (make: (() => CompletionItem) | null) => void;
