@@ -1,5 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { GROUP, parseEntry, partitionKeys, signalRun, type Service } from "../sdk/internal.ts";
+import {
+  fireTimers,
+  GROUP,
+  parseEntry,
+  partitionKeys,
+  signalRun,
+  type Service,
+} from "../sdk/internal.ts";
 import { readJournal, readRun } from "../sdk/postgres/index.ts";
 import { waitFor } from "../test/support/index.ts";
 import { scriptsOf, type SupervisorContext } from "./context.ts";
@@ -115,6 +122,37 @@ describe("stalled watch", () => {
       .find((token) => token?.runId === "run-w");
     expect(back).toMatchObject({ kind: "answered", attempt: 1 });
     expect(JSON.parse(back?.answer ?? "null")).toMatchObject({ kind: "signal", data: 7 });
+  });
+
+  it("puts back a token whose start was reserved as one that has its start", async () => {
+    const limited = chainIr(["l"]);
+    const rate_limit = { key: "k", limit: 1, per_ms: 1000 };
+    Object.assign(limited.nodes[0] as object, { rate_limit });
+    await startRuns(context, limited, "h-l", ["run-l"]);
+    await work(stack, limited, "h-l", () => ({ op: "P", value: "", edges: "", delayMs: 1 }));
+    const streams = [keys.queue("fn:work", "normal"), queueKey];
+    const mine = async (): Promise<{ key: string; id: string; kind: string }[]> => {
+      const pages = streams.map(async (key) =>
+        (await stack.redis.xrange(key, "-", "+")).flatMap(([id, fields]) => {
+          const token = parseEntry(key, id, fields);
+          return token?.runId === "run-l" ? [{ key, id, kind: token.kind }] : [];
+        }),
+      );
+      return (await Promise.all(pages)).flat();
+    };
+    const lost = await waitFor(async () => {
+      await fireTimers(scriptsOf(context, 0));
+      return (await mine()).find((one) => one.kind === "resumed");
+    });
+    await stack.redis.xdel(lost.key, lost.id);
+    await waitFor(async () => {
+      const journal = await readJournal(stack.db, "run-l");
+      return journal.some(({ transition }) => transition.e === "node.resumed");
+    });
+    clock.offsetMs = 600_000;
+    await new StalledWatch(context).look(new AbortController().signal);
+    clock.offsetMs = 0;
+    expect((await mine()).map(({ kind }) => kind)).toEqual(["resumed"]);
   });
 
   it("puts back a token whose entry is nowhere", async () => {

@@ -108,6 +108,7 @@ export class StalledWatch extends Loop {
     const ir = (await this.#context.irs.load([irHash])).get(irHash)?.ir;
     const waits =
       record.state === "g" ||
+      ir?.nodes[node]?.rate_limit !== undefined ||
       ["delay", "wait", "human", "subworkflow"].includes(ir?.nodes[node]?.type ?? "");
     if (ir === undefined || !waits) {
       return { kind: "run", answer: "" };
