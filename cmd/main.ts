@@ -200,9 +200,16 @@ function addRoleCommands(program: Command): void {
     every,
     async (c) => (await import("./commands/config.ts")).showConfig(c),
   );
-  define(program, "doctor", "check services, schema, workers and runs", common, async (c) =>
-    (await import("./commands/doctor.ts")).doctor(c),
-  );
+  define(
+    program,
+    "doctor",
+    "check services, schema, workers and runs",
+    common,
+    async (c, _args, flags) => (await import("./commands/doctor.ts")).doctor(c, flags),
+  )
+    .option("--audit", "account for every token: Redis against journal and rows")
+    .option("--run <run>", "audit this run only")
+    .option("--repair", "rebuild what is off from the journal, remove what belongs to no run");
 }
 
 /** Commander has told it on stderr; a program that asked for JSON gets it on stdout too. */

@@ -32,6 +32,8 @@ export const globalKeys = {
 export interface PartitionKeys {
   /** What all of them match, for the one who empties a partition. */
   pattern: string;
+  /** What the keys of all its queues begin with. */
+  queues: string;
   ev: string;
   meta: string;
   timers: string;
@@ -64,6 +66,7 @@ export function partitionKeys(p: number): PartitionKeys {
   const tag = `gv:{${p}}:`;
   return {
     pattern: `${tag}*`,
+    queues: `${tag}q:`,
     ev: `${tag}ev`,
     meta: `${tag}meta`,
     timers: `${tag}timers`,
@@ -125,6 +128,25 @@ export function parseQueueKey(key: string): QueueKey | null {
     queue: match[3] ?? "",
     priority: match[4] as Priority,
   };
+}
+
+export interface RunKey {
+  runId: string;
+  /** unit: a map or an element of one. */
+  part: "run" | "unit" | "blobs" | "maps" | "signals" | "redriven" | "held";
+}
+
+const RUN_KEY = /^([^:!]+)(!.+|:(blobs|maps|signals|redriven|held))?$/;
+
+/** Whose a key of a partition is; null if it is no run's. */
+export function parseRunKey(keys: PartitionKeys, key: string): RunKey | null {
+  const prefix = keys.run("");
+  const match = key.startsWith(prefix) ? RUN_KEY.exec(key.slice(prefix.length)) : null;
+  if (match === null) {
+    return null;
+  }
+  const [, runId = "", more, part] = match;
+  return { runId, part: (part ?? (more === undefined ? "run" : "unit")) as RunKey["part"] };
 }
 
 /**

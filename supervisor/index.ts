@@ -41,6 +41,14 @@ import { Starter, StartSweep } from "./starter.ts";
 import { Timers } from "./timers.ts";
 import type { Compile } from "./workflows.ts";
 
+export {
+  auditContext,
+  auditPartition,
+  repairDrifts,
+  type AuditReport,
+  type RepairReport,
+} from "./audit/audit.ts";
+export { findDrifts, type AuditContext } from "./audit/audit-run.ts";
 export { explainRun, type Explanation, type ExplainTarget, type Reason } from "./explain.ts";
 export type { Rollback, SupervisorContext } from "./context.ts";
 export type { StalledRun } from "./stalled.ts";

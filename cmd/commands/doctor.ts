@@ -7,27 +7,46 @@ import {
   checkWorkers,
 } from "../doctor-checks.ts";
 import type { Check } from "../doctor-checks.ts";
+import { auditStack, type AuditResult } from "../doctor-audit.ts";
+import { GavotteError } from "../../sdk/internal.ts";
 import type { Context } from "../context.ts";
 import { EXIT, exitCodeOf } from "../exit.ts";
 import { createLogger } from "../logger.ts";
-import { openStack } from "../stack.ts";
+import { openStack, type Stack } from "../stack.ts";
 
 /** 0: nothing is wrong; 1: something is; 3: a service cannot be reached. */
-export async function doctor(context: Context): Promise<number> {
+export async function doctor(
+  context: Context,
+  flags: { audit?: boolean; repair?: boolean; run?: string } = {},
+): Promise<number> {
+  if ((flags.repair === true || flags.run !== undefined) && flags.audit !== true) {
+    throw new GavotteError("GV_BAD_INPUT", "--run and --repair belong to --audit");
+  }
   const config = await context.config();
   const logger = createLogger(config, "error");
   const checks: Check[] = [nodeCheck()];
   const stack = await openStack(context, { config, logger, mustExist: true });
   let unreachable = false;
+  let audit: Omit<AuditResult, "checks"> | null = null;
+  const auditStep = async (on: Stack): Promise<Check[]> => {
+    const { checks: found, ...rest } = await auditStack(on, flags, context.output);
+    audit = rest;
+    return found;
+  };
   try {
-    const steps = [checkRedis, checkDatabase, checkPartitions, checkWorkers, checkRuns];
+    const usual = [checkRedis, checkDatabase, checkPartitions, checkWorkers, checkRuns];
+    const steps = flags.audit === true ? [...usual.slice(0, -1), auditStep] : usual;
     for (const step of steps) {
       try {
         checks.push(...(await step(stack, config)));
       } catch (error) {
         unreachable ||= exitCodeOf(error) === EXIT.unreachable;
         const text = error instanceof Error ? error.message : String(error);
-        checks.push({ name: step.name.slice("check".length).toLowerCase(), state: "bad", text });
+        checks.push({
+          name: step === auditStep ? "audit" : step.name.slice("check".length).toLowerCase(),
+          state: "bad",
+          text,
+        });
       }
     }
   } finally {
@@ -38,7 +57,7 @@ export async function doctor(context: Context): Promise<number> {
     context.output.line(`${signs[state]} ${name.padEnd(12)} ${text}`);
   });
   const healthy = checks.every(({ state }) => state !== "bad");
-  context.output.document({ healthy, checks });
+  context.output.document({ healthy, checks, ...(audit === null ? {} : { audit }) });
   return unreachable ? EXIT.unreachable : healthy ? EXIT.done : EXIT.failed;
 }
 

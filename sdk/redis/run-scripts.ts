@@ -175,3 +175,17 @@ export async function applyDelta(
   const reply = (await scripts.transition("applyDelta", keys, args)) as number[];
   return { code: reply[0] as number, counter: reply[1] ?? null };
 }
+
+/**
+ * Freezes a run that is as the caller saw it (status and epoch; "": not there) and asks in the
+ * journal for its repair. `moved`: it is not so any more, and nothing was done.
+ */
+export async function suspectRun(
+  scripts: ScriptRunner,
+  seen: { runId: string; status: string; epoch: string },
+): Promise<"marked" | "moved"> {
+  const k = scripts.keys;
+  const args = [scripts.nonce(), seen.runId, seen.status, seen.epoch];
+  const reply = await scripts.transition("suspectRun", [k.ev, k.meta, k.run(seen.runId)], args);
+  return reply === 0 ? "marked" : "moved";
+}

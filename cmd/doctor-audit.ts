@@ -1,0 +1,90 @@
+/** `gavotte doctor --audit`: is every token accounted for, and does anything stand without a run? */
+import { driftText, partitionOf, ScriptRunner, type Drift } from "../sdk/internal.ts";
+import type { RepairReport } from "../supervisor/index.ts";
+import type { Check } from "./doctor-checks.ts";
+import type { Output } from "./output.ts";
+import type { Stack } from "./stack.ts";
+
+export interface AuditFlags {
+  run?: string;
+  repair?: boolean;
+}
+
+export interface AuditResult {
+  checks: Check[];
+  runs: number;
+  drifts: Drift[];
+  repair?: RepairReport;
+}
+
+/** Audits a run, or all of them in Redis and what belongs to none; repairs if asked to. */
+export async function auditStack(
+  stack: Stack,
+  flags: AuditFlags,
+  output: Output,
+): Promise<AuditResult> {
+  const { auditContext, auditPartition, findDrifts, repairDrifts } =
+    await import("../supervisor/index.ts");
+  const client = await stack.client();
+  const { id: deployment, partitions } = await client.deployment();
+  const { redis } = client;
+  const audit = auditContext({ redis, db: stack.db });
+  const all = Array.from({ length: partitions }, (_, p) => p);
+  const wanted = flags.run === undefined ? all : [partitionOf(flags.run, partitions)];
+  const result: AuditResult = { checks: [], runs: 0, drifts: [] };
+  const look = async (partition: number): Promise<Drift[]> => {
+    stack.signal.throwIfAborted();
+    if (flags.run !== undefined) {
+      result.runs = 1;
+      return findDrifts(audit, partition, flags.run);
+    }
+    const report = await auditPartition(audit, partition, () => stack.signal.throwIfAborted());
+    result.runs += report.runs;
+    return report.drifts;
+  };
+  for (const partition of wanted) {
+    const drifts = await look(partition);
+    result.drifts.push(...drifts);
+    if (flags.repair === true && drifts.length > 0) {
+      output.note(`partition ${partition}: repairing what was found`);
+      const scripts = new ScriptRunner({ redis, deployment, partition, signal: stack.signal });
+      const done = await repairDrifts(audit, scripts, drifts);
+      const { repaired, removed, failed } = result.repair ?? {
+        repaired: [],
+        removed: 0,
+        failed: [],
+      };
+      result.repair = {
+        repaired: [...repaired, ...done.repaired],
+        removed: removed + done.removed,
+        failed: [...failed, ...done.failed],
+      };
+    }
+  }
+  result.checks = [...driftChecks(result), ...repairChecks(result.repair)];
+  return result;
+}
+
+function driftChecks({ runs, drifts }: AuditResult): Check[] {
+  if (drifts.length === 0) {
+    return [{ name: "audit", state: "ok", text: `${runs} run(s) looked at, nothing is off` }];
+  }
+  return drifts.map((drift): Check => {
+    const state = drift.harmless === true ? "warning" : "bad";
+    return { name: "audit", state, text: driftText(drift) };
+  });
+}
+
+function repairChecks(repair: RepairReport | undefined): Check[] {
+  if (repair === undefined) {
+    return [];
+  }
+  const { repaired, removed, failed } = repair;
+  const text = `${repaired.length} run(s) rebuilt from their journals, ${removed} thing(s) removed`;
+  return [
+    { name: "repair", state: "ok", text },
+    ...failed.map(({ runId, text: why }): Check => {
+      return { name: "repair", state: "bad", text: `run ${runId}: ${why}` };
+    }),
+  ];
+}

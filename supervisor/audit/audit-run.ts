@@ -1,0 +1,129 @@
+/**
+ * Audits one run: Redis against its journal against its row (20 §9).
+ *
+ * The snapshot is of one moment, the fold goes exactly as far, and what is found counts when it is
+ * still so at a second look: the row is read a moment later than the hash, and a run's release, its
+ * redrive and its repair have steps.
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import type { Redis } from "ioredis";
+import type { Ir } from "../../compiler/ir.ts";
+import {
+  auditRun,
+  driftKey,
+  isTerminal,
+  partitionKeys,
+  type Drift,
+  type RunStatus,
+} from "../../sdk/internal.ts";
+import { readRun, type Database, type RunRow } from "../../sdk/postgres/index.ts";
+import type { IrStore } from "../ir-store.ts";
+import { foldUpTo } from "./journal.ts";
+import { readSnapshot, type Snapshot } from "./read-snapshot.ts";
+import { StreamIndex } from "./streams.ts";
+
+export interface AuditContext {
+  redis: Redis;
+  db: Database;
+  irs: IrStore;
+}
+
+/** Between two looks at something that seems wrong. */
+const SECOND_LOOK_MS = 400;
+/** What depends on the order of entries in streams that were not read to their end. */
+const NEEDS_STREAMS: ReadonlySet<Drift["kind"]> = new Set(["entry_missing", "entry_double"]);
+
+/** What is wrong with a run, seen twice. `streams` serves several runs of a partition. */
+export async function findDrifts(
+  context: AuditContext,
+  partition: number,
+  runId: string,
+  streams = new StreamIndex(context.redis),
+): Promise<Drift[]> {
+  const first = await lookOnce(context, partition, runId, streams);
+  if (first.length === 0) {
+    return [];
+  }
+  await delay(SECOND_LOOK_MS);
+  const second = await lookOnce(context, partition, runId, streams);
+  const seen = new Set(first.map(driftKey));
+  return second.filter((drift) => seen.has(driftKey(drift)));
+}
+
+async function lookOnce(
+  context: AuditContext,
+  partition: number,
+  runId: string,
+  streams: StreamIndex,
+): Promise<Drift[]> {
+  const { redis, db, irs } = context;
+  const irOf = async (hash: string): Promise<Ir | null> =>
+    (await irs.load([hash])).get(hash)?.ir ?? null;
+  const snapshot = await readSnapshot(redis, partition, runId, irOf, streams);
+  if (snapshot === "moving") {
+    return []; // it moves too fast to be standing still or stuck
+  }
+  if (snapshot === null) {
+    const row = await readRun(db, runId);
+    return row === null ? [] : missingDrift(context, row);
+  }
+  const run = snapshot.units.get(runId) ?? {};
+  const early = await readRun(db, runId);
+  const ir = await irOf(early?.irHash ?? run["ir"] ?? "");
+  if (ir === null) {
+    const is = `its workflow ${run["ir"] ?? "(none)"} is not stored`;
+    return [{ kind: "run_unknown", runId, is, expected: "a definition", remedy: "rebuild" }];
+  }
+  const fold = await foldUpTo(context, { partition, runId, seq: snapshot.seq }, ir);
+  const row = await readRun(db, runId);
+  const drifts = rowDrifts(snapshot, row, fold?.isArchived === true);
+  if (isTerminal(row?.status ?? "QUEUED") && isFinal(run["s"])) {
+    return drifts; // what is left of a run that has ended waits for its release
+  }
+  const found = auditRun(ir, snapshot, isFinal(run["s"]) ? null : (fold?.hot ?? null));
+  const sure = snapshot.isWhole ? found : found.filter(({ kind }) => !NEEDS_STREAMS.has(kind));
+  return [...drifts, ...sure];
+}
+
+function isFinal(status: string | undefined): boolean {
+  return status === "completed" || status === "failed" || status === "cancelled";
+}
+
+/** A run that is under way by its row, and not in Redis. */
+async function missingDrift({ redis }: AuditContext, row: RunRow): Promise<Drift[]> {
+  const isUnderWay = row.status !== "QUEUED" && !isTerminal(row.status);
+  if (!isUnderWay || (await redis.exists(partitionKeys(row.partition).run(row.id))) === 1) {
+    return []; // a queued row is started by the sweep
+  }
+  const is = `${row.status} in Postgres, not in Redis`;
+  return [{ kind: "run_missing", runId: row.id, is, expected: "its hash", remedy: "rebuild" }];
+}
+
+/** What the row says otherwise than the hash; judged when everything up to the hash is archived. */
+function rowDrifts(snapshot: Snapshot, row: RunRow | null, isArchived: boolean): Drift[] {
+  const { runId, units, isListedRelease } = snapshot;
+  const run = units.get(runId) ?? {};
+  const hot = run["s"] ?? "absent";
+  if (!isArchived || hot === "suspect") {
+    return [];
+  }
+  if (row === null) {
+    const is = "Postgres has no row of it, and its journal is archived";
+    return [{ kind: "run_unknown", runId, is, expected: "a row", remedy: "remove" }];
+  }
+  const drifts: Drift[] = [];
+  if (row.status !== (hot.toUpperCase() as RunStatus)) {
+    const is = `${hot} in Redis`;
+    const expected = `${row.status.toLowerCase()}, as in Postgres`;
+    drifts.push({ kind: "status", runId, member: "row", is, expected, remedy: "rebuild" });
+  } else if (isFinal(hot) && !isListedRelease) {
+    const is = "it has ended, and is not on the list of what is released";
+    drifts.push({ kind: "not_released", runId, is, expected: "it is", remedy: "release" });
+  }
+  if (run["e"] !== String(row.epoch)) {
+    const is = `run epoch ${run["e"] ?? "absent"} in Redis`;
+    const expected = `${row.epoch}, as in Postgres`;
+    drifts.push({ kind: "epoch", runId, is, expected, remedy: "rebuild" });
+  }
+  return drifts;
+}

@@ -1,0 +1,137 @@
+/** The audit of a partition or of one run, and its repair: what `gavotte doctor --audit` does. */
+import {
+  driftKey,
+  isTerminal,
+  partitionKeys,
+  type Drift,
+  type Redis,
+  type ScriptRunner,
+} from "../../sdk/internal.ts";
+import { readRun, unfinishedRuns, type Database } from "../../sdk/postgres/index.ts";
+import { IrStore } from "../ir-store.ts";
+import { findDrifts, type AuditContext } from "./audit-run.ts";
+import { scanPartition } from "./orphans.ts";
+import { removeOrphan, repairRun } from "./repair.ts";
+import { StreamIndex } from "./streams.ts";
+
+const ROWS = 200;
+
+/** What an audit needs, of a process that is no supervisor. */
+export function auditContext(stores: { redis: Redis; db: Database }): AuditContext {
+  return { ...stores, irs: new IrStore(stores.db) };
+}
+
+export interface AuditReport {
+  /** Runs looked at. */
+  runs: number;
+  drifts: Drift[];
+}
+
+/** Audits every run of a partition, and what stands there without one. */
+export async function auditPartition(
+  context: AuditContext,
+  partition: number,
+  onRun: (runId: string) => void = () => undefined,
+): Promise<AuditReport> {
+  const streams = new StreamIndex(context.redis);
+  const { runIds, orphans } = await scanPartition(context.redis, partition, streams);
+  const drifts = [...orphans];
+  const seen = new Set(runIds);
+  const audit = async (runId: string): Promise<void> => {
+    onRun(runId);
+    drifts.push(...(await findDrifts(context, partition, runId, streams)));
+  };
+  for (const runId of runIds) {
+    await audit(runId);
+  }
+  let after = "";
+  for (;;) {
+    const rows = await unfinishedRuns(context.db, partition, after, ROWS);
+    for (const { id } of rows.filter((row) => !seen.has(row.id))) {
+      seen.add(id);
+      await audit(id);
+    }
+    if (rows.length < ROWS) {
+      return { runs: seen.size, drifts };
+    }
+    after = rows.at(-1)?.id ?? "";
+  }
+}
+
+export interface RepairReport {
+  repaired: string[];
+  removed: number;
+  /** What could not be repaired, and why. */
+  failed: { runId: string; text: string }[];
+}
+
+/** Puts drifts right. A drift that passes by itself is left alone. */
+export async function repairDrifts(
+  context: AuditContext,
+  scripts: ScriptRunner,
+  drifts: readonly Drift[],
+): Promise<RepairReport> {
+  const report: RepairReport = { repaired: [], removed: 0, failed: [] };
+  const rebuilt = drifts.filter(({ remedy }) => remedy === "rebuild");
+  const wanted = await Promise.all(rebuilt.map((drift) => toRebuild(context, drift)));
+  for (const runId of new Set(wanted.filter((id) => id !== null))) {
+    const answer = await repairRun(context, scripts, runId);
+    if (answer.kind === "repaired") {
+      report.repaired.push(runId);
+    } else {
+      report.failed.push({ runId, text: answer.text });
+    }
+  }
+  const others = new Map(
+    drifts
+      .filter(({ remedy }) => remedy === "remove" || remedy === "release")
+      .map((drift) => [driftKey(drift), drift]),
+  );
+  for (const drift of others.values()) {
+    if (drift.kind === "run_unknown") {
+      report.failed.push({ runId: drift.runId ?? "", text: `${drift.is}: look at it yourself` });
+    } else {
+      await removeOrphan(context, scripts.partition, drift);
+      report.removed += 1;
+    }
+  }
+  // What the rebuilt runs have left of their former epochs.
+  for (const runId of report.repaired) {
+    report.removed += await removeFormer(context, scripts.partition, runId);
+  }
+  return report;
+}
+
+/** Of a child that is missing: itself, or, if it has ended, the parent that waits to read how. */
+async function toRebuild(
+  { db }: AuditContext,
+  { kind, runId, member }: Drift,
+): Promise<string | null> {
+  if (kind !== "child_missing" || member === undefined) {
+    return runId;
+  }
+  const child = await readRun(db, member);
+  return child !== null && !isTerminal(child.status) ? member : runId;
+}
+
+/** Timers of a run's former epochs: they would fire without effect. */
+async function removeFormer(
+  { redis }: AuditContext,
+  partition: number,
+  runId: string,
+): Promise<number> {
+  const keys = partitionKeys(partition);
+  const epoch = await redis.hget(keys.run(runId), "e");
+  let removed = 0;
+  let at = "0";
+  do {
+    const [next, page] = await redis.zscan(keys.timers, at, "MATCH", `*|${runId}*|*`);
+    at = next;
+    const old = page.filter((member, i) => {
+      const [, unit = "", of] = member.split("|");
+      return i % 2 === 0 && unit.split("!", 1)[0] === runId && of !== epoch;
+    });
+    removed += old.length === 0 ? 0 : await redis.zrem(keys.timers, ...old);
+  } while (at !== "0");
+  return removed;
+}

@@ -1,0 +1,78 @@
+/**
+ * Repairing what an audit found. A run is not patched: it is frozen and marked (scripts/suspect_run
+ * .lua), and whoever archives its partition rebuilds it from its journal under a new epoch, as it
+ * does with a run in which a script failed half-way. What belongs to no run is removed.
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import {
+  GROUP,
+  partitionKeys,
+  suspectRun,
+  type Drift,
+  type ScriptRunner,
+} from "../../sdk/internal.ts";
+import { readRun } from "../../sdk/postgres/index.ts";
+import type { AuditContext } from "./audit-run.ts";
+
+/** A supervisor looks for runs to repair twice a minute. */
+const REPAIR_MS_MAX = 45_000;
+const POLL_MS = 50;
+
+export type Repair =
+  { kind: "repaired" } | { kind: "moved"; text: string } | { kind: "failed"; text: string };
+
+/** Has a run rebuilt from its journal; waits until it is. */
+export async function repairRun(
+  { redis, db }: AuditContext,
+  scripts: ScriptRunner,
+  runId: string,
+  waitMsMax = REPAIR_MS_MAX,
+): Promise<Repair> {
+  const row = await readRun(db, runId);
+  const key = scripts.keys.run(runId);
+  const [status, epoch] = await redis.hmget(key, "s", "e");
+  if (row === null) {
+    return { kind: "failed", text: "Postgres has no row of it; nothing tells what it should be" };
+  }
+  const seen = { runId, status: status ?? "", epoch: epoch ?? "" };
+  if ((await suspectRun(scripts, seen)) === "moved") {
+    return { kind: "moved", text: "the run has moved on since; look again" };
+  }
+  const until = performance.now() + waitMsMax;
+  while (performance.now() < until) {
+    await delay(POLL_MS);
+    const [now, after] = await redis.hmget(key, "s", "e");
+    const isRebuilt = now !== null && now !== "suspect" && after !== epoch;
+    if (isRebuilt || (now === null && status !== null)) {
+      return { kind: "repaired" };
+    }
+  }
+  return { kind: "failed", text: "no supervisor has rebuilt it yet; is one running?" };
+}
+
+/** Removes one thing that belongs to no run, or puts an ended run on the list of releases. */
+export async function removeOrphan(
+  { redis }: AuditContext,
+  partition: number,
+  drift: Drift,
+): Promise<void> {
+  const { kind, key = "", member = "", runId } = drift;
+  switch (kind) {
+    case "orphan_entry":
+    case "orphan_pending":
+      await redis.multi().xack(key, GROUP, member).xdel(key, member).exec();
+      break;
+    case "orphan_timer":
+    case "orphan_listed":
+      await redis.zrem(key, member);
+      break;
+    case "orphan_key":
+      await redis.unlink(key);
+      break;
+    case "not_released":
+      await redis.zadd(partitionKeys(partition).release, 0, runId ?? "");
+      break;
+    default:
+      break;
+  }
+}
