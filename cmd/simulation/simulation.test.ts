@@ -159,7 +159,7 @@ cases:
   });
 
   it("of the examples pass", () => {
-    const data = new URL("../../test_data/", import.meta.url);
+    const data = new URL("../../test_data/cases/", import.meta.url);
     const read = (name: string): string => readFileSync(new URL(name, data), "utf8");
     const file = readTestFile(read("branch_merge.test.yaml"), "branch_merge.test.yaml");
     const { ir } = compile({ text: read(file.workflow), file: file.workflow });
