@@ -218,7 +218,7 @@ export class Lane {
     holdTokens(this.#o.scripts, [token]).then(
       ([answer]) => {
         if (answer === "not_paused") {
-          this.#lookUp(token, held, true);
+          this.#lookUp(token, held);
         } else {
           this.#o.leases.drop(token);
         }
@@ -419,7 +419,7 @@ export class Lane {
     }
     if (code === COMPLETION.entryYours) {
       // The entry is ours: it may stand for a later token of its chain by now.
-      this.#lookUp(token, held, true);
+      this.#lookUp(token, held);
       return;
     }
     if (code === COMPLETION.finish) {
@@ -441,15 +441,16 @@ export class Lane {
     if (this.#quiet) {
       void this.#giveBack([held]);
     } else if (needsOf(ir, token.node).context.length > 0 || isBlobText(token.payload)) {
-      this.#lookUp(token, held, false);
+      this.#lookUp(token, held);
     } else {
       const node = ir.nodes[token.node] as Prepared["node"];
       this.#buffer.unshift({ prepared: { token, profile, node, data: p.data.next() }, held });
     }
   }
 
-  #lookUp(token: ReadyToken, held: Held, redelivered: boolean): void {
-    this.#o.preparer.prepare([token], redelivered).then(
+  /** As if it was redelivered: should it be done already, the entry may stand for a later token. */
+  #lookUp(token: ReadyToken, held: Held): void {
+    this.#o.preparer.prepare([token], true).then(
       ([preparation]) => {
         this.#route(preparation as Preparation, token, held, false);
         this.#pump();

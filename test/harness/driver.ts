@@ -405,7 +405,7 @@ export class Driver {
         await this.#finish(item.profile, { ...held.token, queueKey }, null);
       } else if (code === COMPLETION.goOn) {
         const node = chainNext(item, held.token.scope) as number;
-        this.#held.push({ token: nextToken(held.token, item, node), consumer });
+        this.#held.push({ token: nextToken(held.token, item, node), consumer, again: true });
       } else if (code === COMPLETION.entryYours) {
         this.#held.push({ ...held, again: true });
       }
