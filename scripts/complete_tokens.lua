@@ -96,7 +96,8 @@ local function settle_item(at, entry_id, keeps)
   elseif code < 0 then
     return code == VOID and -3 or code, true
   end
-  keeps = keeps and entry_count == 1 and not it.is_paused and not it.ends
+  -- it.cancels: it waited for a retry, so its entry is acknowledged and nobody has the chain.
+  keeps = keeps and entry_count == 1 and not it.is_paused and not it.ends and not it.cancels
   local applied, reply = pcall(apply_plan, keeps)
   if not applied then
     -- Frozen: nothing is accepted for it until the supervisor has rebuilt it from the journal.

@@ -76,6 +76,17 @@ describe("A11: a chain's tokens share the entry of the first", () => {
     expect(await pending(a)).toEqual(["other", 2]);
   });
 
+  it("a late success of a token that waits for its retry queues the next one: nobody has the entry", async () => {
+    const a = await run.take("a");
+    await steal(a, "other");
+    const retry = { op: "R" as const, value: '{"error":{}}', delayMs: 60_000 };
+    expect(await send(run.item(a, "", retry), "other")).toBe(COMPLETION.done);
+    expect(await pending(a)).toBeNull();
+    expect(await send(kept(a), "c")).toBe(COMPLETION.done);
+    expect((await run.hash())["n1"]).toBe("a1||");
+    expect((await run.read()).map(({ node }) => node)).toEqual([1]);
+  });
+
   it("a refused result of a worker that lost the entry does not acknowledge it", async () => {
     const a = await run.take("a");
     expect(await send(kept(a), "c")).toBe(COMPLETION.goOn);
