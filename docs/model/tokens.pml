@@ -134,7 +134,7 @@ inline settle(b) {
   :: n<N ->
      if :: INBODY(n) -> k=b :: else -> k=0 fi;
      if
-     :: arity[n]>0 && jrnd[n]==k && !decided[n] && live[n]+gone[n]+bad[n]>0 ->
+     :: arity[n]>0 && jrnd[n]==k && !decided[n] && CURRENT(n,k) && live[n]+gone[n]+bad[n]>0 ->
         x = live[n]+gone[n]+bad[n];
         if
         :: need[n]==0 && x==arity[n] && live[n]>0 && bad[n]==0 -> op=1
@@ -190,9 +190,6 @@ inline complete(t,a,ok,ch) {
 #endif
 #ifdef BUG_NEGATIVE        /* accepted unless a result is found: what is not there is no result */
     op = ((status==RUNNING && (rec[n]<DONE || rnd[n]!=k)) -> 3 : 0);
-#endif
-#ifdef BUG_ROUND           /* the record's round is looked at, whether it is alive is not */
-    op = ((status==RUNNING && rnd[n]==k && (rec[n]==ACTIVE || (ok && rec[n]==RETRY))) -> 3 : 0);
 #endif
 #ifdef BUG_STALE           /* any failure of an active or finished token counts */
     if :: status==RUNNING && !ok && rec[n]==DONE && rnd[n]==k -> op=3 :: else fi;
