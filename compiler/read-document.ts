@@ -37,7 +37,7 @@ export function readDocument(
   const inputSchema = readSchema(root, "input_schema", "", reporter);
   const reader = new GraphReader(scan.ids, reporter);
   const graph = reader.read(root);
-  const settings = readSettings(root);
+  const settings = readSettings(root, reporter);
   return { ...metadata, inputSchema, ...graph, settings, homes: reader.homes };
 }
 
@@ -98,12 +98,18 @@ function readMetadata(
   };
 }
 
-function readSettings(root: JsonObject): IrSettings {
+function readSettings(root: JsonObject, reporter: Reporter): IrSettings {
   const settings = asObject(own(root, "settings")) ?? {};
   const timeout = own(settings, "timeout_ms");
   const priority = own(settings, "priority");
   const concurrency = readConcurrency(own(settings, "concurrency"));
   const rateLimit = readRateLimit(own(settings, "rate_limit"));
+  for (const name of ["concurrency", "rate_limit"]) {
+    if (own(settings, name) !== undefined) {
+      const message = `\`settings.${name}\` is not enforced yet: runs start as if it was not there`;
+      reporter.report({ code: "GV4007", pointer: `/settings/${name}`, atKey: true, message });
+    }
+  }
   return {
     timeout_ms: typeof timeout === "number" ? timeout : null,
     priority: priority === "high" || priority === "low" ? priority : "normal",
