@@ -143,6 +143,14 @@ function addRunCommands(program: Command): void {
   define(program, "status <run>", "what a run has done so far", SERVICES, async (c, [run], flags) =>
     (await import("./commands/status.ts")).status(c, run ?? "", flags),
   ).option("--why", "also say why it does not move");
+  const asking = [...SERVICES, "lease_ms"] as const;
+  define(
+    program,
+    "why <run> [node]",
+    "what a run, or one of its nodes, waits for",
+    asking,
+    async (c, [run, node]) => (await import("./commands/why.ts")).whyCommand(c, run ?? "", node),
+  );
   const watch = [...SERVICES, "gateway_url"] as const;
   define(program, "watch <run>", "follow a run live", watch, async (c, [run]) =>
     (await import("./commands/watch.ts")).watch(c, run ?? ""),

@@ -1,51 +1,77 @@
 /**
- * Why does a run not move? Answered from what Redis holds: the records of its tokens, the queues,
- * the pending lists, the timers.
+ * Why does a run not move? Answered from what Redis holds: the records of its tokens and of those in
+ * its maps, its joins, the queues, the pending lists, the timers. docs/why.md has every answer.
  *
- * Reads only, and in bounded pages. What it sees may be a moment old in parts, so it explains; the
- * watch (stalled.ts) repairs only what has not moved for minutes.
+ * Reads only. What it sees of the run is of one moment; queues and workers are looked at a moment
+ * later. So it explains; the watch (stalled.ts) repairs only what has not moved for minutes.
  */
 import type { Redis } from "ioredis";
 import type { Ir } from "../compiler/ir.ts";
 import {
-  chainReach,
-  GROUP,
-  PRIORITIES,
-  parseEntry,
+  bodyAt,
   mapUnit,
-  parseRecord,
+  openTokens,
+  parseUnit,
   parseWait,
   partitionKeys,
+  type OpenToken,
+  type RunSnapshot,
   type TokenRecord,
   type WaitInfo,
 } from "../sdk/internal.ts";
+import { readSnapshot } from "./audit/read-snapshot.ts";
+import { StreamIndex } from "./audit/streams.ts";
 import { waitText } from "./wait-text.ts";
+import { joinText, waitingJoins, type MissingArrival } from "./why/joins.ts";
+import { explainEntry, LEASE_MS, type PlaceContext } from "./why/place.ts";
 
 export type Reason = {
   /** Id of the node, if it is about one. */
   node?: string;
   scope?: string;
+  /** Of a token in a map: the home of its element (sdk/unit.ts). */
+  home?: string;
   /** The same for people. */
   text: string;
 } & (
   | { kind: "not_in_redis" }
+  | { kind: "not_started" }
+  | { kind: "uncertified" }
+  | { kind: "postgres_away" }
   | { kind: "ended"; status: string }
   | { kind: "finishing" }
+  | { kind: "suspect" }
   | { kind: "paused"; causes: string; held: number }
+  | { kind: "held" }
+  | { kind: "join"; missing: MissingArrival[] }
   | { kind: "timer"; dueMs: number | null }
   | { kind: "rate_limit"; dueMs: number | null; key: string }
-  | { kind: "wait"; dueMs: number | null; wait: WaitInfo }
+  | { kind: "wait"; dueMs: number | null; wait: WaitInfo; child?: string }
   | { kind: "retry"; dueMs: number | null; attempt: number }
-  | { kind: "map"; total: number; done: number; running: number }
+  | { kind: "map"; total: number; done: number; failed: number; running: number }
   | { kind: "queued"; queue: string; ahead: number }
+  | { kind: "queue_paused"; queue: string }
   | { kind: "no_worker"; queue: string }
-  | { kind: "executing"; queue: string; consumer: string; forMs: number; deliveries: number }
+  | {
+      kind: "executing";
+      queue: string;
+      consumer: string;
+      /** Since its entry was queued, ms: at most so long. */
+      forMs: number;
+      deliveries: number;
+      /** No sign of life of its worker; taken over in so many ms. */
+      isSilent: boolean;
+      takeoverMs: number | null;
+      /** The node at which the chain began that has come to it. */
+      chainFrom: string | null;
+    }
   | { kind: "lost_entry"; queue: string; entryId: string | null; token: LostToken }
 );
 
 /** What is needed to put a lost token back. */
 export interface LostToken {
   queueKey: string;
+  /** Its unit: the run, or an element of a map. */
   runId: string;
   epoch: string;
   node: number;
@@ -68,239 +94,150 @@ export interface ExplainTarget {
   irOf(hash: string): Promise<Ir | null>;
   /** Queues that a living worker reads, if known: names without namespace. */
   served?: ReadonlySet<string>;
+  /** After so long of silence a worker's entry is taken over. Default: that of the workers. */
+  leaseMs?: number;
 }
 
-const PAGE = 1000;
-const PAGES_MAX = 20;
+const STREAM_PAGES_MAX = 20;
 const TOKENS_MAX = 100;
-/** A group whose consumers have all been silent for longer has no worker. */
-const CONSUMER_SILENT_MS = 60_000;
-
-interface Token {
-  index: number;
-  id: string;
-  record: TokenRecord;
-  queue: string;
-  queueKey: string;
-  /** The stream in which its entry stands if it is an entry node's, or a chain that began there. */
-  entryKey: string;
-  /** Key of the node's rate limit as its author wrote it. */
-  limit?: string;
-}
 
 /** Explains one run. Costs some reads per open token. */
 export async function explainRun(target: ExplainTarget): Promise<Explanation> {
-  const { redis, runId } = target;
-  const keys = partitionKeys(target.partition);
-  const hash = await redis.hgetall(keys.run(runId));
-  const status = hash.s ?? null;
-  if (status === null) {
+  const { redis, partition, runId, leaseMs = LEASE_MS, served } = target;
+  const streams = new StreamIndex(redis, STREAM_PAGES_MAX);
+  const irOf = (hash: string): Promise<Ir | null> => target.irOf(hash);
+  const snapshot = await readSnapshot(redis, partition, runId, irOf, streams);
+  if (snapshot === null) {
     const text = "the run is not in Redis: not started yet, released, or lost with Redis";
-    return { runId, status, reasons: [{ kind: "not_in_redis", text }] };
+    return { runId, status: null, reasons: [{ kind: "not_in_redis", text }] };
   }
-  if (status === "finishing") {
-    const text = "waits for a worker to evaluate its output template";
-    return { runId, status, reasons: [{ kind: "finishing", text }] };
+  if (snapshot === "moving") {
+    return { runId, status: "running", reasons: [] };
   }
-  if (status === "paused") {
-    const causes = hash.ps ?? "";
-    const held = await redis.llen(keys.held(runId));
-    const by = causes.includes("w") ? "with its workflow" : "by itself";
-    const text = `paused ${by}: ${held} token(s) wait until it is resumed`;
-    return { runId, status, reasons: [{ kind: "paused", causes, held, text }] };
+  const run = snapshot.units.get(runId) ?? {};
+  const status = run["s"] ?? null;
+  const whole = explainStatus(snapshot, run);
+  const goesOn = status === "running" || status === "paused";
+  const ir = goesOn ? await irOf(run["ir"] ?? "") : null;
+  if (ir === null) {
+    return { runId, status, reasons: whole };
   }
-  if (status !== "running") {
-    const text = `the run has ended (${status}) and waits to be archived and released`;
-    return { runId, status, reasons: [{ kind: "ended", status, text }] };
-  }
-  const ir = await target.irOf(hash.ir ?? "");
+  const tokens = openTokens(ir, snapshot.units);
+  const context: PlaceContext = { redis, snapshot, leaseMs, served };
   const reasons: Reason[] = [];
-  for (const token of openTokens(target, hash, ir).slice(0, TOKENS_MAX)) {
-    reasons.push(await explainToken(target, hash, token));
+  for (const token of tokens.slice(0, TOKENS_MAX)) {
+    const about = { node: token.node.id, scope: token.record.scope, ...homeOf(token.unit) };
+    reasons.push({ ...about, ...(await explainToken(partition, context, token)) });
   }
-  return { runId, status, reasons };
+  return { runId, status, reasons: [...whole, ...reasons, ...explainJoins(ir, snapshot, tokens)] };
 }
 
-function openTokens(target: ExplainTarget, hash: { [f: string]: string }, ir: Ir | null): Token[] {
-  const keys = partitionKeys(target.partition);
-  const [namespace = "", priority] = (hash.m ?? "").split("|");
-  const level = PRIORITIES.find((known) => known === priority) ?? "normal";
-  return Object.entries(hash).flatMap(([field, value]) => {
-    const index = /^n\d+$/.test(field) ? Number(field.slice(1)) : -1;
-    const record = index < 0 ? null : parseRecord(value);
-    if (record === null || !"arwkmg".includes(record.state)) {
-      return [];
-    }
-    if (!isCurrent(hash, record.scope)) {
-      return [];
-    }
-    const node = ir?.nodes[index];
-    const queue = ir?.queues[node?.queue ?? -1] ?? "?";
-    const queueKey = keys.queue(namespace + queue, level);
-    const entryKey = keys.entryQueue(namespace + queue, level);
-    const id = node?.id ?? String(index);
-    const limit = node?.rate_limit === undefined ? {} : { limit: node.rate_limit.key || id };
-    return [{ index, id, record, queue, queueKey, entryKey, ...limit }];
-  });
+function homeOf(unit: string): { home?: string } {
+  const { home } = parseUnit(unit);
+  return home === "" ? {} : { home };
 }
 
-/** Tokens of a round that is over are void. */
-function isCurrent(hash: { [field: string]: string }, scope: string): boolean {
-  const elements = scope === "" ? [] : scope.split("/");
-  return elements.every((element, i) => {
-    const latch = element.slice(0, element.indexOf(":"));
-    return hash[`l${latch}`] === elements.slice(0, i + 1).join("/");
+/** What is to be said of the run as a whole. */
+function explainStatus(snapshot: RunSnapshot, run: { [field: string]: string }): Reason[] {
+  const status = run["s"] ?? "";
+  switch (status) {
+    case "running":
+      return [];
+    case "finishing":
+      return [{ kind: "finishing", text: "waits for a worker to evaluate its output template" }];
+    case "suspect": {
+      const text = "frozen, because a script failed half-way: a supervisor rebuilds it";
+      return [{ kind: "suspect", text }];
+    }
+    case "paused": {
+      const causes = run["ps"] ?? "";
+      const held = snapshot.entries.filter(({ state }) => state === "held").length;
+      const by = causes.includes("w") ? "with its workflow" : "by itself";
+      const text = `paused ${by}: ${held} token(s) wait until it is resumed`;
+      return [{ kind: "paused", causes, held, text }];
+    }
+    default: {
+      const text = `the run has ended (${status}) and waits to be archived and released`;
+      return [{ kind: "ended", status, text }];
+    }
+  }
+}
+
+function explainJoins(ir: Ir, snapshot: RunSnapshot, tokens: readonly OpenToken[]): Reason[] {
+  return [...snapshot.units].flatMap(([unit, hash]): Reason[] => {
+    const body = hash["by"] === undefined ? bodyAt(ir, hash["ir"] ?? "") : null;
+    const own = tokens.filter((token) => token.unit === unit);
+    return (body === null ? [] : waitingJoins(body, hash, own)).map((join): Reason => {
+      const { node, scope, missing } = join;
+      return { kind: "join", node, scope, ...homeOf(unit), missing, text: joinText(join) };
+    });
   });
 }
 
 async function explainToken(
-  target: ExplainTarget,
-  hash: { [field: string]: string },
-  token: Token,
+  partition: number,
+  context: PlaceContext,
+  token: OpenToken,
 ): Promise<Reason> {
-  const { id: node, record } = token;
-  const { scope, state } = record;
+  const { hash, index, record, node } = token;
+  const { state } = record;
   if (state === "m") {
-    return { node, scope, ...(await explainMap(target, token)) };
+    return explainMap(context.snapshot, token);
   }
-  if (state !== "a" && state !== "k" && state !== "g") {
-    const timers = partitionKeys(target.partition).timers;
-    const member = hash[`d${token.index}`];
-    const score = member === undefined ? null : await target.redis.zscore(timers, member);
-    const dueMs = score === null ? null : Number(score);
-    const wait = parseWait(hash[`w${token.index}`])?.wait;
-    if (state === "w" && wait !== undefined) {
-      return { kind: "wait", node, scope, dueMs, wait, text: waitText(wait, dueMs) };
-    }
-    const at = dueMs === null ? "no timer is armed" : new Date(dueMs).toISOString();
-    const limit = state === "w" ? token.limit : undefined;
-    if (limit !== undefined) {
-      const text = `waiting for a slot of rate limit ${limit} until ${at}`;
-      return { kind: "rate_limit", node, scope, dueMs, key: limit, text };
-    }
-    return state === "r"
-      ? { kind: "retry", node, scope, dueMs, attempt: record.attempt, text: `next attempt: ${at}` }
-      : { kind: "timer", node, scope, dueMs, text: `waiting for timer until ${at}` };
+  if (state === "a" || state === "k" || state === "g") {
+    const reason = await explainEntry(context, token);
+    return reason.kind === "lost_entry"
+      ? placed(partition, context.snapshot, token, reason)
+      : reason;
   }
-  return { node, scope, ...(await explainEntry(target, hash, token)) };
+  const member = hash[`d${index}`];
+  const dueMs = member === undefined ? null : (context.snapshot.timers.get(member) ?? null);
+  const wait = parseWait(hash[`w${index}`])?.wait;
+  if (state === "w" && wait !== undefined) {
+    const child = context.snapshot.children.get(wait.run ?? "")?.["s"];
+    const more = child === undefined ? {} : { child };
+    const text = waitText(wait, dueMs) + (child === undefined ? "" : ` (${child})`);
+    return { kind: "wait", dueMs, wait, ...more, text };
+  }
+  const at = dueMs === null ? "no timer is armed" : new Date(dueMs).toISOString();
+  if (state === "w" && node.rate_limit !== undefined) {
+    const key = node.rate_limit.key || node.id;
+    const text = `waiting for a slot of rate limit ${key} until ${at}`;
+    return { kind: "rate_limit", dueMs, key, text };
+  }
+  if (state === "r" && record.attempt > 1) {
+    return { kind: "retry", dueMs, attempt: record.attempt, text: `next attempt: ${at}` };
+  }
+  return { kind: "timer", dueMs, text: `waiting for timer until ${at}` };
 }
 
-/** How far a map is. Of its elements nothing more is said. */
-async function explainMap(target: ExplainTarget, { index, record }: Token): Promise<Reason> {
-  const key = partitionKeys(target.partition).run(mapUnit(target.runId, record.scope, index));
-  const fields = await target.redis.hmget(key, "n", "next", "done");
-  const [total = 0, next = 0, done = 0] = fields.map(Number);
+/** The queue in which a lost token belongs. */
+function placed(
+  partition: number,
+  snapshot: RunSnapshot,
+  token: OpenToken,
+  reason: Reason & { kind: "lost_entry" },
+): Reason {
+  const [namespace = "", priority = "normal"] = (
+    snapshot.units.get(snapshot.runId)?.["m"] ?? ""
+  ).split("|");
+  const queue = token.ir.queues[token.node.queue] ?? "";
+  const level = priority === "high" || priority === "low" ? priority : "normal";
+  const queueKey =
+    reason.token.queueKey || partitionKeys(partition).queue(namespace + queue, level);
+  return { ...reason, token: { ...reason.token, queueKey } };
+}
+
+/** How far a map is; its elements' tokens are explained on their own. */
+function explainMap({ units }: RunSnapshot, { unit, index, record }: OpenToken): Reason {
+  const hash = units.get(mapUnit(unit, record.scope, index)) ?? {};
+  const [total = 0, next = 0, done = 0, failed = 0] = ["n", "next", "done", "failed"].map((field) =>
+    Number(hash[field] ?? 0),
+  );
   const running = next - done;
-  const text = `${done} of ${total} elements have ended, ${running} are on their way`;
-  return { kind: "map", total, done, running, text };
-}
-
-async function explainEntry(
-  target: ExplainTarget,
-  hash: { [field: string]: string },
-  token: Token,
-): Promise<Reason> {
-  const { redis, runId } = target;
-  const { queue, record } = token;
-  const ir = await target.irOf(hash.ir ?? "");
-  const inEntries = await findEntry(target, token, token.entryKey, ir);
-  const isThere = typeof inEntries?.id === "string";
-  const queueKey = isThere ? token.entryKey : token.queueKey;
-  const group = await readGroup(redis, queueKey);
-  const found = isThere
-    ? inEntries
-    : ((await findEntry(target, token, token.queueKey, ir)) ?? inEntries);
-  if (found === null || (found.id !== null && group.delivered(found.id))) {
-    const entryId = found?.id ?? null;
-    const [pending] = entryId === null ? [] : await pendingOf(redis, queueKey, entryId);
-    if (pending !== undefined) {
-      const [, consumer, forMs, deliveries] = pending;
-      const text = `executing on ${consumer} for ${Math.round(forMs / 1000)} s`;
-      return { kind: "executing", queue, consumer, forMs, deliveries, text };
-    }
-    const irHash = hash.ir ?? "";
-    const lost = { queueKey, runId, epoch: hash.e ?? "", node: token.index, irHash, record };
-    const text = `lost entry: its token is active but nobody holds it (${queue})`;
-    return { kind: "lost_entry", queue, entryId, token: lost, text };
-  }
-  const served = target.served?.has(queue) ?? group.consumers > 0;
-  if (!served) {
-    return { kind: "no_worker", queue, text: `queued in ${queue}: no worker reads it` };
-  }
-  const ahead = found.ahead;
-  const where = found.id === null ? `more than ${ahead}` : String(ahead);
-  return { kind: "queued", queue, ahead, text: `queued in ${queue} behind ${where} entries` };
-}
-
-interface Group {
-  /** Consumers heard of lately. */
-  consumers: number;
-  /** Whether an entry was delivered to somebody. */
-  delivered(id: string): boolean;
-}
-
-async function readGroup(redis: Redis, queueKey: string): Promise<Group> {
-  const groups = (await redis.xinfo("GROUPS", queueKey).catch(() => [])) as unknown[][];
-  const info = groups.map(asMap).find((group) => group.name === GROUP);
-  const last = String(info?.["last-delivered-id"] ?? "0-0");
-  const list = info === undefined ? [] : await redis.xinfo("CONSUMERS", queueKey, GROUP);
-  const alive = (list as unknown[][])
-    .map(asMap)
-    .filter((consumer) => Number(consumer.idle) < CONSUMER_SILENT_MS);
-  return { consumers: alive.length, delivered: (id) => compareIds(id, last) <= 0 };
-}
-
-/**
- * Looks for a token's entry in a stream: its own, or that of the chain which has come to it. Null:
- * it is not there. `id` null: not found within the pages looked at, so it is behind at least
- * `ahead` others.
- */
-async function findEntry(
-  target: ExplainTarget,
-  token: Token,
-  stream: string,
-  ir: Ir | null,
-): Promise<{ id: string | null; ahead: number } | null> {
-  let from = "-";
-  let ahead = 0;
-  for (let page = 0; page < PAGES_MAX; page++) {
-    const entries = await target.redis.xrange(stream, from, "+", "COUNT", PAGE);
-    for (const [id, fields] of entries) {
-      const entry = parseEntry(stream, id, fields);
-      const { scope, attempt } = token.record;
-      if (entry?.unit === target.runId && entry.scope === scope) {
-        const isOwn = entry.node === token.index && entry.attempt === attempt;
-        if (isOwn || (ir !== null && chainReach(ir, entry.node).includes(token.index))) {
-          return { id, ahead };
-        }
-      }
-      ahead++;
-    }
-    if (entries.length < PAGE) {
-      return null;
-    }
-    from = `(${entries.at(-1)?.[0] ?? "-"}`;
-  }
-  return { id: null, ahead };
-}
-
-type Pending = [id: string, consumer: string, idleMs: number, deliveries: number];
-
-async function pendingOf(redis: Redis, queueKey: string, id: string): Promise<Pending[]> {
-  return (await redis.xpending(queueKey, GROUP, id, id, 1)) as Pending[];
-}
-
-function asMap(flat: readonly unknown[]): { [name: string]: unknown } {
-  const map: { [name: string]: unknown } = {};
-  for (let i = 0; i + 1 < flat.length; i += 2) {
-    map[String(flat[i])] = flat[i + 1];
-  }
-  return map;
-}
-
-/** Compares stream ids: negative, 0, positive. */
-export function compareIds(a: string, b: string): number {
-  const [aMs = 0, aSeq = 0] = a.split("-").map(Number);
-  const [bMs = 0, bSeq = 0] = b.split("-").map(Number);
-  return aMs - bMs || aSeq - bSeq;
+  const rest = total - next;
+  const text =
+    `${done} of ${total} elements have ended${failed > 0 ? `, ${failed} of them failed` : ""}, ` +
+    `${running} are on their way${rest > 0 ? `, ${rest} wait for one of these to end` : ""}`;
+  return { kind: "map", total, done, failed, running, text };
 }

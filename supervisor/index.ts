@@ -50,6 +50,7 @@ export {
 } from "./audit/audit.ts";
 export { findDrifts, type AuditContext } from "./audit/audit-run.ts";
 export { explainRun, type Explanation, type ExplainTarget, type Reason } from "./explain.ts";
+export { whyRun, type WhyTarget } from "./why/why.ts";
 export type { Rollback, SupervisorContext } from "./context.ts";
 export type { StalledRun } from "./stalled.ts";
 export type { Compile, CompileDiagnostic } from "./workflows.ts";

@@ -6,10 +6,10 @@
  * (21 A14). Putting back what was not lost is harmless: the token's record lets one result through.
  */
 import { setTimeout as delay } from "node:timers/promises";
-import { HotState, packEntry } from "../sdk/internal.ts";
+import { HotState, packEntry, suspectRun } from "../sdk/internal.ts";
 import type { RunRow } from "../sdk/postgres/index.ts";
 import { quietRuns, readJournal } from "../sdk/postgres/index.ts";
-import type { SupervisorContext } from "./context.ts";
+import { scriptsOf, type SupervisorContext } from "./context.ts";
 import { explainRun, type LostToken, type Reason } from "./explain.ts";
 import { Loop } from "./loop.ts";
 import { answerOf, kindAgain } from "./emitter.ts";
@@ -74,8 +74,12 @@ export class StalledWatch extends Loop {
     const irOf = async (hash: string) => (await irs.load([hash])).get(hash)?.ir ?? null;
     const { reasons } = await explainRun({ redis, partition, runId, irOf });
     for (const reason of reasons) {
-      if (reason.kind === "lost_entry") {
+      if (reason.kind === "lost_entry" && reason.home === undefined) {
         await this.#putBack(reason.token, reason.entryId);
+      } else if (reason.kind === "lost_entry") {
+        // What its token waited for is told by the whole map: the run is rebuilt.
+        const { epoch } = reason.token;
+        await suspectRun(scriptsOf(this.#context, partition), { runId, status: "running", epoch });
       }
     }
     return { runId, workflow, partition, sinceMs: row.updatedAtMs, reasons };

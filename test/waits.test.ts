@@ -260,6 +260,7 @@ describe("why it does not move", () => {
     });
     expect(reasons.map((reason) => reason.text)).toEqual([
       expect.stringMatching(new RegExp(`^waiting for approval by ann or bob \\(${id}\\) until 20`)),
+      expect.stringContaining("missing: answer"),
     ]);
     await client.cancel(runId);
   });

@@ -1,9 +1,10 @@
 /** `gavotte status RUN`: what a run has done so far, and with `--why`, what it waits for. */
 import type { RunReport, WaitReport } from "../../sdk/client-report.ts";
-import { isTerminal, partitionOf } from "../../sdk/internal.ts";
+import { isTerminal } from "../../sdk/internal.ts";
 import type { Client } from "../../sdk/client.ts";
 import type { Context } from "../context.ts";
 import { EXIT } from "../exit.ts";
+import { explain, reasonDocument, reasonText } from "./why.ts";
 import { withClient } from "../with-client.ts";
 
 /** 0 whatever the run's status: the question was answered. */
@@ -15,10 +16,13 @@ export async function status(
   return withClient(context, async (client) => {
     const report = await client.status(runId);
     tell(context, report);
-    const reasons =
-      flags.why === true && !isTerminal(report.status) ? await why(client, runId) : [];
-    reasons.forEach((reason) => context.output.line(`  why: ${reason}`));
-    context.output.document(flags.why === true ? { ...report, why: reasons } : report);
+    const { json } = context.output;
+    const isAsked = (flags.why === true || json) && !isTerminal(report.status);
+    const { reasons } = isAsked ? await explain(client, runId) : { reasons: [] };
+    if (flags.why === true) {
+      reasons.forEach((reason) => context.output.line(`  why: ${reasonText(reason)}`));
+    }
+    context.output.document({ ...report, why: reasons.map(reasonDocument) });
     return EXIT.done;
   });
 }
@@ -80,16 +84,5 @@ function tellRelatives({ output }: Context, report: RunReport): void {
 
 /** What a run waits for, one line per open step. */
 export async function why(client: Client, runId: string): Promise<string[]> {
-  const { explainRun } = await import("../../supervisor/index.ts");
-  const { partitions } = await client.deployment();
-  const { reasons } = await explainRun({
-    redis: client.redis,
-    partition: partitionOf(runId, partitions),
-    runId,
-    irOf: (hash) => client.irOf(hash).catch(() => null),
-  });
-  return reasons.map(({ node, scope, text }) => {
-    const place = [node, scope].filter((part) => part !== undefined && part !== "").join(" ");
-    return place === "" ? text : `${place}: ${text}`;
-  });
+  return (await explain(client, runId)).reasons.map(reasonText);
 }

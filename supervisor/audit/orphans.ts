@@ -15,8 +15,7 @@ import {
   type Drift,
   type PartitionKeys,
 } from "../../sdk/internal.ts";
-import { compareIds } from "../explain.ts";
-import type { StreamIndex } from "./streams.ts";
+import { compareIds, type StreamIndex } from "./streams.ts";
 
 const PAGE = 500;
 const SECOND_LOOK_MS = 400;

@@ -16,8 +16,7 @@ import {
   type RunSnapshot,
   type StandingEntry,
 } from "../../sdk/internal.ts";
-import { compareIds } from "../explain.ts";
-import type { StreamIndex } from "./streams.ts";
+import { compareIds, type StreamIndex } from "./streams.ts";
 
 const TRIES = 8;
 const HELD_MAX = 10_000;

@@ -67,3 +67,10 @@ export class StreamIndex {
     return this.#streams.get(key)?.isWhole ?? false;
   }
 }
+
+/** Compares stream ids: negative, 0, positive. */
+export function compareIds(a: string, b: string): number {
+  const [aMs = 0, aSeq = 0] = a.split("-").map(Number);
+  const [bMs = 0, bSeq = 0] = b.split("-").map(Number);
+  return aMs - bMs || aSeq - bSeq;
+}

@@ -1,0 +1,120 @@
+/**
+ * Why does a run stand still? All of it: what Redis says (explain.ts), and around that whether there
+ * is a certified Redis, a database, a row, a supervisor that would start it.
+ */
+import type { Redis } from "ioredis";
+import type { Ir } from "../../compiler/ir.ts";
+import {
+  isTerminal,
+  partitionKeys,
+  partitionOf,
+  RunView,
+  ScriptRunner,
+} from "../../sdk/internal.ts";
+import {
+  isDatabaseAway,
+  listPauses,
+  readJournal,
+  readRun,
+  type Database,
+  type RunRow,
+} from "../../sdk/postgres/index.ts";
+import { explainRun, type Explanation, type Reason } from "../explain.ts";
+
+export interface WhyTarget {
+  redis: Redis;
+  db: Database;
+  deployment: { id: string; partitions: number };
+  runId: string;
+  irOf: (hash: string) => Promise<Ir | null>;
+  leaseMs?: number;
+}
+
+/** Everything that a run waits for. Null: no such run, neither in Postgres nor in Redis. */
+export async function whyRun(target: WhyTarget): Promise<Explanation | null> {
+  const { redis, db, runId, deployment } = target;
+  const partition = partitionOf(runId, deployment.partitions);
+  const around: Reason[] = [];
+  let row: RunRow | null = null;
+  try {
+    row = await readRun(db, runId);
+  } catch (error) {
+    if (!isDatabaseAway(error)) {
+      throw error;
+    }
+    const text =
+      "Postgres cannot be reached: steps go on, nothing is archived, ended, released or started";
+    around.push({ kind: "postgres_away", text });
+  }
+  if (!(await isCertified(redis, deployment.id, partition))) {
+    const text =
+      `partition ${partition} is not certified: Redis was restarted, emptied or lost, and nobody ` +
+      'writes until a supervisor has compared it with Postgres; is one running? ("gavotte doctor")';
+    around.push({ kind: "uncertified", text });
+  }
+  if (row !== null && isTerminal(row.status)) {
+    const text = `the run has ended: ${row.status}`;
+    return {
+      runId,
+      status: row.status.toLowerCase(),
+      reasons: [{ kind: "ended", status: row.status, text }],
+    };
+  }
+  const known = await explainRun({ ...target, partition });
+  if (known.status === null && row === null && around.length === 0) {
+    return null;
+  }
+  const reasons = known.reasons.map((reason) => notStarted(reason, row));
+  const told = row === null ? reasons : await withRow(db, row, target, reasons);
+  return { ...known, reasons: [...around, ...told] };
+}
+
+function notStarted(reason: Reason, row: RunRow | null): Reason {
+  const isQueued = reason.kind === "not_in_redis" && row?.status === "QUEUED";
+  const text = "accepted, not started yet: a supervisor starts it within seconds; is one running?";
+  return isQueued ? { kind: "not_started", text } : reason;
+}
+
+/** What Postgres knows more exactly: who paused it, since when a step is on its way. */
+async function withRow(
+  db: Database,
+  row: RunRow,
+  { irOf, redis }: WhyTarget,
+  reasons: readonly Reason[],
+): Promise<Reason[]> {
+  const ir = await irOf(row.irHash);
+  const wants = reasons.some(({ kind }) => kind === "executing" || kind === "paused");
+  if (ir === null || !wants) {
+    return [...reasons];
+  }
+  const view = new RunView(ir);
+  for (const { transition, t } of await readJournal(db, row.id)) {
+    view.apply(transition, t);
+  }
+  const nowMs = Number((await redis.time())[0]) * 1000;
+  const pauses = await listPauses(db);
+  return reasons.map((reason): Reason => {
+    if (reason.kind === "paused" && reason.causes.includes("w")) {
+      const pause = pauses.find(({ name }) => name === row.workflow);
+      const by = pause?.who ? ` by ${pause.who}` : "";
+      const why = pause?.reason ? ` (${pause.reason})` : "";
+      return { ...reason, text: `${reason.text}; ${row.workflow} was paused${by}${why}` };
+    }
+    const begun = reason.home === undefined ? view.nodes[reason.node ?? ""]?.started_at : null;
+    if (reason.kind !== "executing" || reason.isSilent || begun === null || begun === undefined) {
+      return reason;
+    }
+    const forMs = Math.max(0, nowMs - begun);
+    const text = reason.text.replace(/ for \d+ s/, ` for ${Math.round(forMs / 1000)} s`);
+    return { ...reason, forMs, text };
+  });
+}
+
+async function isCertified(redis: Redis, deployment: string, partition: number): Promise<boolean> {
+  const { shas } = new ScriptRunner({ redis, deployment, partition });
+  const [present, epoch] = await Promise.all([
+    redis.script("EXISTS", ...shas) as Promise<number[]>,
+    redis.hget(partitionKeys(partition).meta, "epoch"),
+  ]);
+  return epoch !== null && !present.includes(0);
+}

@@ -1,0 +1,304 @@
+/** Every way in which a token can stand still, and what `gavotte why` says of it: docs/why.md. */
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { readFileSync } from "node:fs";
+import { canonicalJson, compile, type Json } from "../../compiler/index.ts";
+import { createClient, type Client } from "../../sdk/client.ts";
+import { globalKeys, GROUP, partitionKeys } from "../../sdk/internal.ts";
+import { insertRuns, publishDefinitions, type Database } from "../../sdk/postgres/index.ts";
+import { whyRun, type Reason } from "../../supervisor/index.ts";
+import { FunctionRegistry } from "../../worker/index.ts";
+import { startEngine, type Engine } from "../harness/engine.ts";
+import { waitFor } from "../support/index.ts";
+
+const keys = partitionKeys(0);
+let engine: Engine;
+let client: Client;
+let gate: Promise<void> = Promise.resolve();
+let open: () => void = () => undefined;
+const told = new Set<string>();
+
+const node = (id: string, type: string, config: object = {}, more: object = {}): object => ({
+  ...{ id, type, config },
+  ...more,
+});
+const fn = (id: string, name = "step", more: object = {}): object =>
+  node(id, "function", { function_name: name }, more);
+const flow = (nodes: object[], edges: [string, string][] = []): object => ({
+  name: "why",
+  nodes,
+  edges: edges.map(([from, to]) => ({ from, to })),
+});
+
+beforeAll(async () => {
+  engine = await startEngine();
+  const registry = new FunctionRegistry();
+  registry.register("step", async () => gate);
+  registry.register("at_once", () => Promise.resolve(1));
+  registry.register("fails", () => Promise.reject(new Error("no")));
+  await engine.worker({ registry });
+  client = await createClient({ redisUrl: engine.redisUrl, database: engine.db });
+});
+afterAll(async () => {
+  open();
+  await client.close();
+  await engine.stop();
+});
+beforeEach(() => {
+  open();
+  gate = new Promise((resolve) => (open = resolve));
+});
+
+async function start(document: object, input: Json = {}): Promise<string> {
+  return client.submit({ workflow: document as never, input });
+}
+
+async function ask(
+  runId: string,
+  more: { leaseMs?: number; db?: Database } = {},
+): Promise<Reason[]> {
+  const deployment = await client.deployment();
+  const irOf = (hash: string) => client.irOf(hash).catch(() => null);
+  const target = { redis: engine.redis, db: engine.db, runId, deployment, irOf, ...more };
+  return (await whyRun(target))?.reasons ?? [];
+}
+
+/** The run's reason of this kind, as soon as it has one. */
+async function reasonOf<K extends Reason["kind"]>(
+  runId: string,
+  kind: K,
+  more: { leaseMs?: number } = {},
+): Promise<Reason & { kind: K }> {
+  const found = await waitFor(
+    async () => (await ask(runId, more)).find((reason) => reason.kind === kind),
+    { describe: `no reason ${kind}` },
+  );
+  told.add(kind);
+  expect(found.text).not.toBe("");
+  return found as Reason & { kind: K };
+}
+
+describe("a token stands still, because", () => {
+  it("join: an in-edge is missing, and who can still bring it", async () => {
+    const id = await start(
+      flow(
+        [fn("quick", "at_once"), fn("slow"), fn("after", "at_once"), fn("meet", "at_once")],
+        [
+          ["quick", "meet"],
+          ["slow", "after"],
+          ["after", "meet"],
+        ],
+      ),
+    );
+    const reason = await reasonOf(id, "join");
+    expect(reason).toMatchObject({ node: "meet", missing: [{ from: "after", can: ["slow"] }] });
+    expect(reason.text).toContain("can still come by way of slow");
+    open();
+    await engine.ended(id);
+  });
+
+  it("join: nobody can bring what is missing: that is a drift, and said", async () => {
+    const id = await start(
+      flow(
+        [fn("quick", "at_once"), fn("slow"), fn("meet", "at_once")],
+        [
+          ["quick", "meet"],
+          ["slow", "meet"],
+        ],
+      ),
+    );
+    await reasonOf(id, "join");
+    const before = (await engine.redis.hget(keys.run(id), "n1")) as string;
+    await engine.redis.hdel(keys.run(id), "n1");
+    const [join] = (await ask(id)).filter(({ kind }) => kind === "join");
+    expect(join?.text).toContain("no token in flight can bring it");
+    await engine.redis.hset(keys.run(id), "n1", before);
+    open();
+    await engine.ended(id);
+  });
+
+  it("timer, retry, rate_limit: something is due later", async () => {
+    const delay = await start(flow([node("d", "delay", { delay_ms: 600_000 })]));
+    expect((await reasonOf(delay, "timer")).dueMs).toBeGreaterThan(Date.now());
+    const again = { retry: { max_attempts: 3, backoff_ms: 600_000 } };
+    const retry = await start(flow([fn("r", "fails", again)]));
+    expect(await reasonOf(retry, "retry")).toMatchObject({ node: "r", attempt: 2 });
+    const limit = { rate_limit: { key: "one", limit: 1, per_ms: 600_000 } };
+    await engine.ended(await start(flow([fn("l", "at_once", limit)])));
+    const limited = await start(flow([fn("l", "at_once", limit)]));
+    expect(await reasonOf(limited, "rate_limit")).toMatchObject({ node: "l", key: "one" });
+    await Promise.all([delay, retry, limited].map((id) => client.cancel(id, "enough")));
+  });
+
+  it("wait: for a signal, an approval, a child run", async () => {
+    const signal = await start(flow([node("s", "wait", { signal: "go" })]));
+    expect((await reasonOf(signal, "wait")).wait).toMatchObject({ kind: "signal", signal: "go" });
+    const approval = await start(flow([node("h", "human", { title: "May I?" })]));
+    expect((await reasonOf(approval, "wait")).wait).toMatchObject({ kind: "approval" });
+    const { ir, hash, tags } = compile({
+      document: { ...flow([node("w", "wait", { signal: "go" })]), name: "below" } as Json,
+    });
+    const about = { name: "below", version: "1", tags, createdAtMs: 1, source: null };
+    const text = canonicalJson(ir as never);
+    await publishDefinitions(engine.db, [{ ...about, hash: hash as string, ir: text }]);
+    const parent = await start(flow([node("c", "subworkflow", { workflow: "below" })]));
+    const reason = await reasonOf(parent, "wait");
+    expect(reason).toMatchObject({ node: "c", child: "running", wait: { kind: "child" } });
+    await Promise.all([signal, approval, parent].map((id) => client.cancel(id, "enough")));
+  });
+
+  it("map: so many elements are open, and what each of them waits for", async () => {
+    const body = { nodes: [node("w", "wait", { signal: "go" })] };
+    const map = node("m", "map", { items: "${input.list}", do: body, max_concurrency: 2 });
+    const id = await start(flow([map]), { list: [1, 2, 3] });
+    const inside = async (): Promise<boolean> => {
+      return (await ask(id)).filter(({ kind }) => kind === "wait").length === 2;
+    };
+    await waitFor(inside, { describe: "the elements do not wait" });
+    expect(await reasonOf(id, "map")).toMatchObject({ total: 3, done: 0, running: 2 });
+    expect(await reasonOf(id, "wait")).toMatchObject({ node: "w", home: "0#0" });
+    expect((await reasonOf(id, "map")).text).toContain("1 wait for one of these to end");
+    await client.cancel(id, "enough");
+  });
+
+  it("executing: on a worker that lives, in a chain; its worker is silent", async () => {
+    const id = await start(flow([fn("a", "at_once"), fn("b")], [["a", "b"]]));
+    const reason = await reasonOf(id, "executing");
+    expect(reason).toMatchObject({ node: "b", consumer: "w0", isSilent: false });
+    expect(reason.text).toMatch(/^executing on w0 for \d+ s/);
+    await waitFor(async () => (await reasonOf(id, "executing", { leaseMs: 1 })).isSilent);
+    const gone = await reasonOf(id, "executing", { leaseMs: 1 });
+    expect(gone.text).toMatch(/silent for \d+ s; taken over in/);
+    open();
+    await engine.ended(id);
+  });
+
+  it("executing: says at which node the chain began", async () => {
+    const registry = new FunctionRegistry();
+    let first = true;
+    registry.register("linked", async () => {
+      await (first ? undefined : gate);
+      first = false;
+    });
+    await engine.worker({ registry });
+    const id = await start(flow([fn("x", "linked"), fn("y", "linked")], [["x", "y"]]));
+    const found = await waitFor(async () => {
+      const reasons = await ask(id);
+      return reasons.find((reason) => reason.kind === "executing" && reason.node === "y");
+    });
+    expect(found).toMatchObject({ chainFrom: "x" });
+    expect(found.text).toContain("in a chain that began at x");
+    open();
+    await engine.ended(id);
+  });
+
+  it("no_worker, queue_paused, queued: nobody reads its queue, or not now, or others are first", async () => {
+    const nobody = await start(flow([fn("n", "nobody")]));
+    expect(await reasonOf(nobody, "no_worker")).toMatchObject({ queue: "fn:nobody" });
+    await client.operations.pauseQueue("fn:nobody");
+    await waitFor(() => engine.redis.sismember(globalKeys.pausedQueues, "fn:nobody"));
+    expect(await reasonOf(nobody, "queue_paused")).toMatchObject({ queue: "fn:nobody" });
+    await client.operations.resumeQueue("fn:nobody");
+    const second = await start(flow([fn("n", "nobody")]));
+    const stream = keys.entryQueue("fn:nobody", "normal");
+    await engine.redis.xgroup("CREATE", stream, GROUP, "0");
+    const group = ["GROUP", GROUP, "reader", "COUNT", 1, "STREAMS", stream, ">"] as const;
+    await engine.redis.xreadgroup(...group);
+    expect(await reasonOf(second, "queued")).toMatchObject({ queue: "fn:nobody", ahead: 1 });
+    await Promise.all([nobody, second].map((id) => client.cancel(id, "enough")));
+  });
+
+  it("paused, held: by itself, or with its workflow and by whom", async () => {
+    const id = await start(
+      flow(
+        [fn("a", "at_once"), fn("b"), fn("c", "at_once")],
+        [
+          ["a", "b"],
+          ["b", "c"],
+        ],
+      ),
+    );
+    await reasonOf(id, "executing");
+    await client.operations.pause(id);
+    open();
+    expect(await reasonOf(id, "held")).toMatchObject({ node: "c" });
+    expect(await reasonOf(id, "paused")).toMatchObject({ causes: "r", held: 1 });
+    await client.operations.resume(id);
+    await engine.ended(id);
+    await client.operations.pauseWorkflow({ name: "why", by: "ann", why: "look" } as never);
+    const other = await start(flow([fn("a", "at_once")]));
+    expect((await reasonOf(other, "paused")).text).toContain("with its workflow");
+    await client.operations.resumeWorkflow({ name: "why" });
+    await engine.ended(other);
+  });
+
+  it("finishing, suspect, ended, lost_entry: the run as a whole, or an accident", async () => {
+    const id = await start(flow([fn("a")]));
+    const executing = await reasonOf(id, "executing");
+    await engine.redis.hset(keys.run(id), "s", "finishing");
+    await reasonOf(id, "finishing");
+    await engine.redis.hset(keys.run(id), "s", "suspect");
+    await reasonOf(id, "suspect");
+    await engine.redis.hset(keys.run(id), "s", "running");
+    const stream = keys.entryQueue("fn:step", "normal");
+    const entries = await engine.redis.xrange(stream, "-", "+");
+    const [entry] = entries.find(([, fields]) => fields[1]?.startsWith(id)) ?? [""];
+    await engine.redis.xack(stream, GROUP, entry);
+    expect(await reasonOf(id, "lost_entry")).toMatchObject({ node: executing.node });
+    open();
+    await engine.ended(id);
+    expect(await reasonOf(id, "ended")).toMatchObject({ status: "COMPLETED" });
+    await engine.redis.xdel(stream, entry);
+  });
+
+  it("not_started, not_in_redis: it is accepted only, or Redis has lost it", async () => {
+    const id = await start(flow([fn("a")]));
+    await reasonOf(id, "executing");
+    const kept = await engine.redis.hgetall(keys.run(id));
+    await waitFor(async () => (await client.status(id)).status === "RUNNING");
+    await engine.redis.del(keys.run(id));
+    await reasonOf(id, "not_in_redis");
+    await engine.redis.hset(keys.run(id), kept);
+    open();
+    const { irHash } = await engine.ended(id);
+    const fresh = "0199aaaa-0000-7000-8000-00000000f00d";
+    const row = { id: fresh, tenant: "t", workflow: "why", version: "1", irHash, partition: 0 };
+    const more = { namespace: "", priority: "normal", input: "{}", idempotencyKey: null } as const;
+    await engine.db.transaction(async (tx) => {
+      await insertRuns(tx, [{ ...row, ...more, requestHash: "x", createdAtMs: Date.now() }]);
+    });
+    await reasonOf(fresh, "not_started");
+    await engine.db.query({ name: "t", text: "DELETE FROM runs WHERE id = $1" }, [fresh]);
+  });
+
+  it("uncertified: nobody may write to this Redis yet", async () => {
+    const id = await start(flow([fn("a")]));
+    await reasonOf(id, "executing");
+    const deployment = { ...(await client.deployment()), id: "another" };
+    const irOf = (hash: string) => client.irOf(hash);
+    const target = { redis: engine.redis, db: engine.db, runId: id, deployment, irOf };
+    const reasons = (await whyRun(target))?.reasons ?? [];
+    expect(reasons.map(({ kind }) => kind)).toEqual(["uncertified", "executing"]);
+    told.add("uncertified");
+    open();
+    await engine.ended(id);
+  });
+
+  it("postgres_away: the rest is told all the same", async () => {
+    const id = await start(flow([node("s", "wait", { signal: "go" })]));
+    await reasonOf(id, "wait");
+    const away = Object.assign(new Error("gone"), { code: "ECONNREFUSED" });
+    const db = { query: () => Promise.reject(away) } as unknown as Database;
+    const reasons = await ask(id, { db });
+    expect(reasons.map(({ kind }) => kind)).toEqual(["postgres_away", "wait"]);
+    told.add("postgres_away");
+    await client.cancel(id, "enough");
+  });
+});
+
+describe("docs/why.md", () => {
+  it("has every reason, and each has a test", () => {
+    const page = readFileSync(new URL("../../docs/why.md", import.meta.url), "utf8");
+    const rows = [...page.matchAll(/^\| `([a-z_]+)` \|/gm)].map((match) => match[1] as string);
+    expect([...told].sort()).toEqual([...rows].sort());
+  });
+});
