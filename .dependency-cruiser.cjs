@@ -124,6 +124,7 @@ module.exports = {
       "report.ts",
       "analysis/index.ts",
       "render/index.ts",
+      "reference/index.ts",
       "workflow-file.gen.ts",
     ]),
     // Several faces, so that nobody loads what they do not use: internal.ts is the engine's, the

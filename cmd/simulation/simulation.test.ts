@@ -133,7 +133,9 @@ describe("test files", () => {
   const text = `workflow: t.json
 mocks: { nodes: { a: { output: 1 }, b: { output: 2 }, c: { output: 3 } } }
 cases:
-  - { name: good, expect: { output: { b: 2, c: 9 }, path: [a, b, d] }, mocks: { nodes: { c: { output: 9 }, d: {} } } }
+  - name: good
+    expect: { output: { b: 2, c: 9 }, path: [a, b, d] }
+    mocks: { nodes: { c: { output: 9 }, d: {} } }
   - { name: bad, expect: { status: FAILED, nodes: { d: skipped } }, mocks: { nodes: { d: {} } } }
 `;
 
