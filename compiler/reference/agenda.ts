@@ -13,7 +13,14 @@ export interface Appointment {
   happen(): void;
 }
 
-export class Agenda {
+/** A clock that can be asked, and told what to do at a time. */
+export interface Calendar {
+  /** Milliseconds. */
+  readonly now: number;
+  enter(appointment: Appointment): void;
+}
+
+export class Agenda implements Calendar {
   now = 0;
   #open: Appointment[] = [];
 

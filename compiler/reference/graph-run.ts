@@ -8,13 +8,14 @@
  */
 import type { Vars } from "../../condition/index.ts";
 import type { Ir, IrNode, Json } from "../ir.ts";
-import { contextSeen, inputFromEdges, nodeAt } from "./data.ts";
+import { contextSeen, inputFromEdges, loopsAround, nodeAt } from "./data.ts";
 import { decideFailure, decideSuccess } from "./edges.ts";
 import { Frame } from "./frame.ts";
 import { decideJoin } from "./join.ts";
 import { Record } from "./record.ts";
-import { isRetried } from "./retry.ts";
+import { backOff, isRetried } from "./retry.ts";
 import { runOutput } from "./run-output.ts";
+import type { StartPlan } from "./start-at.ts";
 import type {
   EdgeValue,
   HandlerError,
@@ -88,6 +89,37 @@ export class GraphRun {
     });
   }
 
+  /** Begin at a node in the middle: what does not run before it counts as dead, or as given. */
+  beginAt({ start, value, given, reached }: StartPlan): void {
+    const place = placeOf(this.ir, this.top, this.ir.nodes[start]);
+    for (const [index, output] of given) {
+      const frame = placeOf(this.ir, this.top, this.ir.nodes[index]);
+      frame.ended.set(index, { status: "completed", value: output });
+      this.record.completed(index, frame.scope, 1, output, []);
+    }
+    place.joinOf(start, nodeAt(this.ir, start).in.length).isDecided = true;
+    this.#activate(start, place, value);
+    this.ir.edges.forEach(({ from, to }, edge) => {
+      if (to === start || !reached.has(to) || reached.has(from)) return;
+      const target = nodeAt(this.ir, to);
+      const frame = place.around(joinLoop(this.ir, target));
+      this.#deliveries.push({ edge, frame, value: this.#valueGiven(edge, given) });
+    });
+    this.#spread();
+  }
+
+  /** What an edge brings whose source does not run. */
+  #valueGiven(edge: number, given: ReadonlyMap<number, Json>): EdgeValue {
+    const { from = -1 } = this.ir.edges[edge] ?? {};
+    const output = given.get(from);
+    if (output === undefined) return "dead";
+    const node = nodeAt(this.ir, from);
+    const frame = placeOf(this.ir, this.top, node);
+    const vars = { ...this.varsFor(frame, node.edge_refs), output };
+    const next = decideSuccess(this.ir, { ...node, latch_of: null }, frame.round, vars);
+    return next.kind === "leave" ? (next.edges[node.out.indexOf(edge)] ?? "dead") : "dead";
+  }
+
   /** What the expressions of a node see. */
   varsFor(frame: Frame, refs: readonly number[]): Vars {
     const { vars } = this.place;
@@ -107,7 +139,8 @@ export class GraphRun {
     const { error } = result;
     if (isRetried(node, error, token.attempt)) {
       this.record.retried(token.index, token.scope, token.attempt, error);
-      return this.place.ready({ ...token, attempt: token.attempt + 1 });
+      const restMs = backOff(node, token.attempt);
+      return this.place.ready({ ...token, attempt: token.attempt + 1, restMs });
     }
     this.live--;
     this.#fail(token, node, error);
@@ -144,12 +177,12 @@ export class GraphRun {
     this.#makeReady(index, inner, data);
   }
 
-  #makeReady(index: number, frame: Frame, data: Json): void {
+  #makeReady(index: number, frame: Frame, data: Json, restMs = 0): void {
     const { scope } = frame;
     this.record.activated(index, scope);
     this.live++;
     this.place.ready({
-      ...{ node: nodeAt(this.ir, index).id, scope, home: this.place.home, attempt: 1 },
+      ...{ node: nodeAt(this.ir, index).id, scope, home: this.place.home, attempt: 1, restMs },
       ...{ graph: this, index, frame, data, inside: [] },
     });
   }
@@ -181,7 +214,7 @@ export class GraphRun {
     const outside = old.parent ?? this.top;
     const inner = begun.reduce((place, each) => place.enter(this.ir, each), outside);
     this.record.wentRound(head, inner.scope);
-    this.#makeReady(head, inner, output);
+    this.#makeReady(head, inner, output, this.ir.loops[loop]?.delay_ms ?? 0);
   }
 
   #fail(token: Token, node: IrNode, error: HandlerError, details?: { [key: string]: Json }): void {
@@ -275,6 +308,13 @@ export class GraphRun {
 function joinLoop(ir: Ir, node: IrNode): number | null {
   const [outer] = node.head_of;
   return outer === undefined ? node.loop : (ir.loops[outer]?.parent ?? null);
+}
+
+/** The frame of a node's join in the first rounds of the loops around it, entered if need be. */
+function placeOf(ir: Ir, top: Frame, node: IrNode | undefined): Frame {
+  const chain = node ? loopsAround(ir, node) : [];
+  const inside = chain.filter((loop) => node?.head_of.includes(loop) !== true);
+  return inside.reduce((at, loop) => at.rounds.get(loop) ?? at.enter(ir, loop), top);
 }
 
 /** What goes along error and timeout edges. */

@@ -1,6 +1,9 @@
 /** The reference interpreter: the meaning of a compiled workflow, without an engine. */
-export { interpret } from "./interpreter.ts";
+export type { Appointment } from "./agenda.ts";
+export { interpret, interpretOn } from "./interpreter.ts";
+export type { StagedRun } from "./interpreter.ts";
 export { firstCome, lastCome, recordedOrder, seededNumbers, seededOrder } from "./order.ts";
+export { startProblems } from "./start-at.ts";
 export { StepLimitError } from "./types.ts";
 export type {
   Decision,
@@ -16,5 +19,8 @@ export type {
   ReferenceError,
   Scheduler,
   Signal,
+  Stage,
+  Start,
   TraceStep,
+  Work,
 } from "./types.ts";

@@ -7,13 +7,15 @@
  * Nothing here is shared with the engine's planning, so that each can find the other's mistakes; and
  * it is what `gavotte simulate` runs.
  *
- * Work takes no time: a retry or a delay makes its token ready again at once, and a worker's time
- * limit is a failure that a handler reports. Only waiting takes time, on a clock that moves when
- * there is nothing else to do (agenda.ts).
+ * Without a stage work takes no time: a retry or a delay makes its token ready again at once, and a
+ * worker's time limit is a failure that a handler reports. Only waiting takes time, on a clock that
+ * moves when there is nothing else to do (agenda.ts). A stage has time, and says when each attempt is
+ * done; several runs can be on one, and compete for what it has.
  */
 import type { Vars } from "../../condition/index.ts";
 import type { Ir, IrNode, Json } from "../ir.ts";
 import { Agenda } from "./agenda.ts";
+import type { Appointment, Calendar } from "./agenda.ts";
 import { nodeAt } from "./data.ts";
 import { GraphRun } from "./graph-run.ts";
 import type { GraphPlace, Outcome, RunPlace, Token } from "./graph-run.ts";
@@ -22,64 +24,118 @@ import { firstCome } from "./order.ts";
 import { Parking } from "./parking.ts";
 import { badInput, fill, prepare } from "./prepare.ts";
 import { runResult } from "./result.ts";
+import { planStart } from "./start-at.ts";
 import { StepLimitError } from "./types.ts";
-import type { HandlerResult, InterpretOptions, InterpretResult } from "./types.ts";
+import type {
+  HandlerContext,
+  HandlerResult,
+  InterpretOptions,
+  InterpretResult,
+  Stage,
+} from "./types.ts";
 
 const STEPS_MAX = 100_000;
 const READS_SECRETS: ReadonlySet<string> = new Set(["http", "llm", "emit"]);
 
 /**
  * Run a workflow to its end. The input is taken as valid. Throws StepLimitError, and Error if the
- * IR is broken (an edge into a loop's body, a join that nothing decides) or a workflow is missing.
+ * IR is broken (an edge into a loop's body, a join that nothing decides), a workflow is missing, or
+ * it cannot be started where `start` says (see startProblems).
  */
 export function interpret(ir: Ir, input: Json, options: InterpretOptions): InterpretResult {
-  return new Interpreter(options).run(ir, input);
+  const agenda = new Agenda();
+  const interpreter = new Interpreter(options, agenda);
+  interpreter.begin(ir, input);
+  return interpreter.result(interpreter.work(agenda));
 }
 
-class Interpreter {
+/** A run on a stage. */
+export interface StagedRun {
+  readonly isOver: boolean;
+  /** What is known of it, to be asked once: WAITING if the stage has nothing left to do for it. */
+  result(): InterpretResult;
+}
+
+/**
+ * Begin a run on a stage, whose clock moves it on; times of signals and of the trace count from now.
+ * `ended` is called when it has ended. Throws as `interpret`, also from within the stage's calls.
+ */
+export function interpretOn(
+  stage: Stage,
+  ir: Ir,
+  input: Json,
+  options: Omit<InterpretOptions, "order" | "cancelAfter"> & { ended?: () => void },
+): StagedRun {
+  const interpreter = new Interpreter(options, stage, stage, options.ended);
+  interpreter.begin(ir, input);
+  return interpreter;
+}
+
+class Interpreter implements StagedRun {
   readonly #options: InterpretOptions;
   readonly #place: RunPlace;
-  readonly #agenda = new Agenda();
+  /** Counts from the run's beginning. */
+  readonly #agenda: Calendar;
+  readonly #stage: Stage | undefined;
+  readonly #ended: () => void;
   readonly #parking: Parking;
+  #root: GraphRun | undefined;
   #ready: Token[] = [];
   /** Tokens that wait: for somebody, or for the graphs inside them. */
   readonly #waiting = new Set<Token>();
   /** Of the run itself, when it has one. */
   #outcome: Outcome | undefined;
+  #steps = 0;
+  /** How much of the trace has its time. */
+  #stamped = 0;
 
-  constructor(options: InterpretOptions) {
+  constructor(
+    options: InterpretOptions,
+    calendar: Calendar,
+    stage?: Stage,
+    ended: () => void = () => {},
+  ) {
     this.#options = options;
     const id = options.runId ?? "simulated";
     this.#place = { id, trace: [], elements: new Map() };
-    this.#parking = new Parking(id);
+    this.#agenda = stage ? this.#eventsFrom(calendar) : calendar;
+    this.#stage = stage;
+    this.#ended = ended;
+    this.#parking = new Parking(id, this.#agenda);
   }
 
-  run(ir: Ir, input: Json): InterpretResult {
+  get isOver(): boolean {
+    return this.#outcome !== undefined;
+  }
+
+  begin(ir: Ir, input: Json): void {
+    const { start } = this.#options;
+    const plan = start && planStart(ir, start);
+    if (plan && "problems" in plan) throw new Error(plan.problems.join("\n"));
     const root = this.#graph(ir, {
       ...{ run: this.#place, vars: runVars(ir, this.#place.id, input), home: "", within: null },
       ended: (outcome) => (this.#outcome = outcome),
     });
-    const resume = (token: Token, result: HandlerResult): void => this.#resume(token, result);
-    this.#parking.invite(this.#options, this.#agenda, resume);
-    this.#limitRun(root);
-    root.begin(input);
-    const isCancelled = this.#work();
-    return runResult(root, this.#outcome, isCancelled);
+    this.#root = root;
+    this.#event(() => {
+      const resume = (token: Token, result: HandlerResult): void => this.#resume(token, result);
+      this.#parking.invite(this.#options, resume);
+      this.#limitRun(root);
+      if (plan) root.beginAt(plan);
+      else root.begin(input);
+    });
   }
 
   /** Execute tokens until the run has ended or waits for ever; true if it was cancelled before. */
-  #work(): boolean {
-    const { order = firstCome, maxSteps = STEPS_MAX, cancelAfter } = this.#options;
-    for (let steps = 0; !this.#outcome;) {
-      if (steps === cancelAfter) return true;
+  work(agenda: Agenda): boolean {
+    const { order = firstCome, cancelAfter } = this.#options;
+    while (!this.#outcome) {
+      if (this.#steps === cancelAfter) return true;
       if (this.#ready.length === 0) {
-        if (this.#agenda.advance()) continue;
+        if (agenda.advance()) continue;
         return false;
       }
-      if (steps++ >= maxSteps) {
-        const message = `the run has not ended after ${maxSteps} executions of nodes`;
-        throw new StepLimitError(`${message}; allow more with maxSteps, or look at its loops`);
-      }
+      this.#countStep();
       const [token] = this.#ready.splice(order(this.#ready), 1);
       if (!token) throw new Error("the scheduler picked a token that there is not");
       this.#execute(token);
@@ -87,14 +143,84 @@ class Interpreter {
     return false;
   }
 
+  result(isCancelled = false): InterpretResult {
+    if (!this.#root) throw new Error("the run has not begun");
+    const result = runResult(this.#root, this.#outcome, isCancelled);
+    this.#stamp();
+    return result;
+  }
+
+  #countStep(): void {
+    const { maxSteps = STEPS_MAX } = this.#options;
+    if (this.#steps++ < maxSteps) return;
+    const message = `the run has not ended after ${maxSteps} executions of nodes`;
+    throw new StepLimitError(`${message}; allow more with maxSteps, or look at its loops`);
+  }
+
+  /** The stage's clock from now on; nothing happens any more to a run that has ended. */
+  #eventsFrom(calendar: Calendar): Calendar {
+    const begun = calendar.now;
+    return {
+      get now() {
+        return calendar.now - begun;
+      },
+      enter: (entry: Appointment) =>
+        calendar.enter({
+          at: begun + entry.at,
+          isLimit: entry.isLimit,
+          isDue: () => !this.#outcome && entry.isDue(),
+          happen: () => this.#event(() => entry.happen()),
+        }),
+    };
+  }
+
+  /** Something happens, at one moment, after which the run may have ended. */
+  #event(happen: () => void): void {
+    if (this.#outcome) return;
+    happen();
+    this.#stamp();
+    if (this.isOver) this.#ended();
+  }
+
+  #stamp(): void {
+    if (!this.#stage) return;
+    const { trace } = this.#place;
+    for (const step of trace.slice(this.#stamped)) step.at = this.#agenda.now;
+    this.#stamped = trace.length;
+  }
+
+  /** A token may be executed: at once, or when the stage has done its work. */
+  #admit(token: Token): void {
+    this.#ready.push(token);
+    if (!this.#stage) return;
+    const node = nodeAt(token.graph.ir, token.index);
+    this.#stage.perform({
+      ...{ node, token },
+      context: () => this.#contextOf(token, node, prepare(token, node).vars),
+      isWanted: () => !this.#outcome && this.#ready.includes(token),
+      end: (instead) =>
+        this.#event(() => {
+          const at = this.#ready.indexOf(token);
+          if (at < 0) return;
+          this.#ready.splice(at, 1);
+          this.#countStep();
+          if (instead) this.#conclude(token, instead);
+          else this.#execute(token);
+        }),
+    });
+  }
+
   #graph(ir: Ir, place: Omit<GraphPlace, "ready">): GraphRun {
-    return new GraphRun(ir, { ...place, ready: (token) => this.#ready.push(token) });
+    return new GraphRun(ir, { ...place, ready: (token) => this.#admit(token) });
   }
 
   #execute(token: Token): void {
     const node = nodeAt(token.graph.ir, token.index);
     const { vars, problem } = prepare(token, node);
     if (problem) return this.#conclude(token, problem);
+    if (this.#options.handlers.standsFor?.(node)) {
+      return this.#conclude(token, this.#evaluate(token, node, vars));
+    }
     switch (node.type) {
       case "map":
         return this.#expand(token, node, vars);
@@ -109,13 +235,17 @@ class Interpreter {
   }
 
   #evaluate(token: Token, node: IrNode, vars: Vars): HandlerResult {
+    return this.#options.handlers.evaluate(node, this.#contextOf(token, node, vars));
+  }
+
+  #contextOf(token: Token, node: IrNode, vars: Vars): HandlerContext {
     const { scope, attempt, home } = token;
     if (READS_SECRETS.has(node.type)) vars.secrets = this.#options.secrets ?? {};
     const { iteration } = vars;
-    return this.#options.handlers.evaluate(node, {
+    return {
       ...{ input: vars.input ?? null, data: vars.data ?? null, vars, attempt, scope, home },
       ...(iteration === undefined ? {} : { iteration }),
-    });
+    };
   }
 
   #conclude(token: Token, result: HandlerResult, errors?: Json): void {

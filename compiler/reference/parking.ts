@@ -6,7 +6,7 @@
  * approval of its node and is lost if there is none.
  */
 import type { IrNode, Json } from "../ir.ts";
-import type { Agenda } from "./agenda.ts";
+import type { Calendar } from "./agenda.ts";
 import type { Token } from "./graph-run.ts";
 import type { Decision, HandlerResult, InterpretOptions, Signal } from "./types.ts";
 
@@ -24,34 +24,45 @@ interface Answered {
 
 export class Parking {
   readonly #runId: string;
+  readonly #calendar: Calendar;
+  /** Decisions that come some time after somebody asks for them. */
+  #prompt: Decision[] = [];
+  #resume: (token: Token, result: HandlerResult) => void = () => {};
   #parked: Parked[] = [];
   /** Values by run and name. */
   readonly #kept = new Map<string, Json[]>();
 
   /** `runId`: the run to which answers go that name none. */
-  constructor(runId: string) {
+  constructor(runId: string, calendar: Calendar) {
     this.#runId = runId;
+    this.#calendar = calendar;
   }
 
   /** Let signals and decisions come at their times; a signal from the beginning is kept. */
   invite(
     { signals = [], decisions = [] }: Pick<InterpretOptions, "signals" | "decisions">,
-    agenda: Agenda,
     resume: (token: Token, result: HandlerResult) => void,
   ): void {
-    const enter = (at: number, answer: () => Answered | undefined): void =>
-      agenda.enter({
-        ...{ at, isLimit: false, isDue: () => true },
-        happen: () => {
-          const found = answer();
-          if (found) resume(found.token, found.result);
-        },
-      });
+    this.#resume = resume;
     for (const signal of signals) {
       if (signal.at === undefined || signal.at <= 0) this.#signal(signal);
-      else enter(signal.at, () => this.#signal(signal));
+      else this.#enter(signal.at, () => this.#signal(signal));
     }
-    for (const decision of decisions) enter(decision.at ?? 0, () => this.#decide(decision));
+    this.#prompt = decisions.filter(({ after }) => after !== undefined);
+    for (const decision of decisions) {
+      if (decision.after !== undefined) continue;
+      this.#enter(decision.at ?? 0, () => this.#decide(decision));
+    }
+  }
+
+  #enter(at: number, answer: () => Answered | undefined): void {
+    this.#calendar.enter({
+      ...{ at, isLimit: false, isDue: () => true },
+      happen: () => {
+        const found = answer();
+        if (found) this.#resume(found.token, found.result);
+      },
+    });
   }
 
   /** Park a token; the result that it has at once if a signal for it has been kept. */
@@ -61,7 +72,18 @@ export class Parking {
     const value = kept?.shift();
     if (value !== undefined) return { output: value };
     this.#parked.push({ token, node, decisions: [] });
+    if (node.type === "human") this.#ask(token.graph.place.run.id, node);
     return undefined;
+  }
+
+  /** Who answers when asked, does; each of them once. */
+  #ask(run: string, node: IrNode): void {
+    const fits = (d: Decision): boolean => d.node === node.id && (d.run ?? this.#runId) === run;
+    const asked = this.#prompt.filter(fits).slice(0, neededOf(node));
+    this.#prompt = this.#prompt.filter((decision) => !asked.includes(decision));
+    for (const decision of asked) {
+      this.#enter(this.#calendar.now + (decision.after ?? 0), () => this.#decide(decision));
+    }
   }
 
   /** The token does not wait any more. */
@@ -83,9 +105,7 @@ export class Parking {
     const found = this.#oldest(run, ({ type, id }) => type === "human" && id === node);
     if (!found || found.decisions.some((other) => other.by === by)) return undefined;
     found.decisions.push(decision);
-    const required = found.node.config["required"];
-    const needed = typeof required === "number" ? required : 1;
-    if (approved && found.decisions.length < needed) return undefined;
+    if (approved && found.decisions.length < neededOf(found.node)) return undefined;
     return { token: found.token, result: { output: outcome(found.decisions) } };
   }
 
@@ -96,6 +116,12 @@ export class Parking {
 
 function keyOf(run: string, name: string): string {
   return JSON.stringify([run, name]);
+}
+
+/** How many have to agree. */
+function neededOf(node: IrNode): number {
+  const required = node.config["required"];
+  return typeof required === "number" ? required : 1;
 }
 
 /** One person's words as they are, those of several as lists. */

@@ -1,4 +1,4 @@
-/** Whether a failed attempt is followed by another. */
+/** Whether a failed attempt is followed by another, and when. */
 import { compileCondition, EvaluationError } from "../../condition/index.ts";
 import type { IrNode } from "../ir.ts";
 import type { HandlerError } from "./types.ts";
@@ -20,4 +20,10 @@ export function isRetried(node: IrNode, error: HandlerError, attempt: number): b
     if (thrown instanceof EvaluationError) return false;
     throw thrown;
   }
+}
+
+/** Milliseconds from the end of `attempt` to the next one, without jitter. */
+export function backOff({ retry }: IrNode, attempt: number): number {
+  const raw = retry.backoff_ms * retry.backoff_multiplier ** (attempt - 1);
+  return Math.min(raw, retry.max_backoff_ms);
 }

@@ -1,6 +1,7 @@
 /** What goes into the reference interpreter and what comes out of it. */
 import type { Vars } from "../../condition/index.ts";
 import type { Ir, IrNode, Json } from "../ir.ts";
+import type { Calendar } from "./agenda.ts";
 
 /** What a node kind learns about the execution that it is asked for. */
 export interface HandlerContext {
@@ -39,6 +40,8 @@ export type HandlerResult = { output: Json } | { error: HandlerError };
  */
 export interface HandlerTable {
   evaluate(node: IrNode, context: HandlerContext): HandlerResult;
+  /** Whether it is asked for a node all the same whose kind is the interpreter's. Default: no. */
+  standsFor?(node: IrNode): boolean;
 }
 
 /** A token that may be executed next. */
@@ -48,6 +51,35 @@ export interface ReadyToken {
   readonly attempt: number;
   /** As in HandlerContext. */
   readonly home: string;
+  /** How long it rests before its work: back-off without jitter, the pause between rounds. */
+  readonly restMs?: number;
+}
+
+/** One attempt that is to be made on a stage. */
+export interface Work {
+  node: IrNode;
+  token: ReadyToken;
+  /** What its handler will be told. */
+  context(): HandlerContext;
+  /** False: its round, element or run is over, and its end will change nothing. */
+  isWanted(): boolean;
+  /** To be called when it is done, but not from within `perform`. `instead`: of its own result. */
+  end(instead?: HandlerResult): void;
+}
+
+/** Where runs take place in time: a clock, and those who do the work. */
+export interface Stage extends Calendar {
+  perform(work: Work): void;
+}
+
+/** Where a run begins that does not begin at its entries; see start-at.ts. */
+export interface Start {
+  /** Id of the node. */
+  node: string;
+  /** The node's own input. */
+  value: Json;
+  /** Outputs of nodes that count as completed, by id. */
+  given?: { [node: string]: Json };
 }
 
 /** A signal to the run: goes to the oldest token that waits for its name, or is kept. */
@@ -68,6 +100,8 @@ export interface Decision {
   data?: Json;
   run?: string;
   at?: number;
+  /** Instead of `at`: milliseconds after it is asked for; then it is given once, to the first. */
+  after?: number;
 }
 
 /** Picks the next token: its index in `ready`, which is in order of readiness and never empty. */
@@ -89,6 +123,8 @@ export interface InterpretOptions {
   decisions?: readonly Decision[];
   /** What `subworkflow` nodes run, by their `config.workflow`. */
   workflows?: { [ref: string]: Ir };
+  /** Instead of at the entries. */
+  start?: Start;
   /** Executions after which the run is cancelled. */
   cancelAfter?: number;
   /** Executions, retries included, after which StepLimitError is thrown. Default 100,000. */
@@ -150,6 +186,8 @@ export interface TraceStep {
   outcome?: "fired" | "skipped" | "failed";
   output?: Json;
   error?: ReferenceError;
+  /** On a stage: milliseconds since the run began. */
+  at?: number;
 }
 
 export interface InterpretResult {
