@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Json } from "../compiler/ir.ts";
 import { createClient, type Client } from "../sdk/index.ts";
 import { defineFunction } from "../sdk/define-function.ts";
+import { readJournal } from "../sdk/postgres/index.ts";
 import { createHttpClient, FunctionRegistry } from "../worker/index.ts";
 import { explainRun } from "../supervisor/index.ts";
 import { startEngine, type Engine } from "./harness/engine.ts";
@@ -55,9 +56,17 @@ function submit(workflow: object, input: object = {}): Promise<string> {
 const gaps = (times: readonly number[]): number[] =>
   times.slice(1).map((time, i) => time - (times[i] as number));
 
+/** When what was parked of a run is to begin: reserved, whenever it begins then. */
+async function dueTimes(runId: string): Promise<number[]> {
+  const journal = await readJournal(engine.db, runId);
+  return journal.flatMap(({ transition: { e, due } }) =>
+    e === "node.parked" && due !== undefined ? [due] : [],
+  );
+}
+
 describe("rate_limit of a node", () => {
-  /** A timer fires a little late, never early: what may be missing between two starts. */
-  const LATENESS_MS = 150;
+  /** A start is reserved in one call and parked in the next: what may be missing between two. */
+  const LATENESS_MS = 80;
 
   it("starts of one key keep their distance over runs, workflows and workers, in order", async () => {
     const rate_limit = { key: "api-${input.tenant}", limit: 2, per_ms: 1000 };
@@ -71,11 +80,12 @@ describe("rate_limit of a node", () => {
     expect(rows.map((row) => row.status)).toEqual(rows.map(() => "COMPLETED"));
     const starts = begun.get("kept") ?? [];
     expect(starts.map(({ name }) => name)).toEqual([0, 1, 2, 3, 4, 5]);
-    for (const gap of gaps(starts.map(({ atMs }) => atMs))) {
-      expect(gap).toBeGreaterThan(500 - LATENESS_MS);
+    // What is reserved keeps its distance; on a busy machine a start may come late, never early.
+    const dues = (await Promise.all(ids.map(dueTimes))).flat();
+    expect(dues).toHaveLength(5);
+    for (const gap of gaps(dues)) {
+      expect(gap).toBeGreaterThan(500 - 2 * LATENESS_MS);
     }
-    const [first, last] = [starts[0], starts.at(-1)];
-    expect((last?.atMs ?? 0) - (first?.atMs ?? 0)).toBeGreaterThan(2500 - LATENESS_MS);
   });
 
   it("a token that waits for its start says so, and holds no worker", async () => {
@@ -116,10 +126,11 @@ describe("rate_limit of a node", () => {
     ];
     const id = await submit({ name: "inner", nodes, edges }, { name: 1 });
     expect((await client.wait(id, { timeoutMs: 20_000 })).status).toBe("COMPLETED");
-    const starts = begun.get("inner") ?? [];
-    expect(starts).toHaveLength(5);
-    for (const gap of gaps(starts.map(({ atMs }) => atMs))) {
-      expect(gap).toBeGreaterThan(20);
+    expect(begun.get("inner")).toHaveLength(5);
+    const dues = await dueTimes(id);
+    expect(dues.length).toBeGreaterThanOrEqual(3);
+    for (const gap of gaps(dues.sort((a, b) => a - b))) {
+      expect(gap).toBeGreaterThan(100 - LATENESS_MS);
     }
   });
 
