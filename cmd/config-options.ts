@@ -103,6 +103,13 @@ export const OPTION_SPECS = {
     pattern: URL_WEB,
     about: "where clients find the gateway: http:// or ws://",
   },
+  audit_runs_per_minute: {
+    type: "integer",
+    default: 6,
+    min: 0,
+    max: 600,
+    about: "unfinished runs that a supervisor compares with their journals; 0: none",
+  },
   stalled_after_ms: {
     type: "integer",
     default: 300_000,

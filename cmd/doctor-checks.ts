@@ -1,5 +1,5 @@
 /** What `gavotte doctor` looks at, one function per thing. Reads only. */
-import { partitionKeys, ScriptRunner } from "../sdk/internal.ts";
+import { driftText, partitionKeys, ScriptRunner } from "../sdk/internal.ts";
 import {
   assertSchema,
   listWorkers,
@@ -7,6 +7,7 @@ import {
   quietRuns,
   readDeployment,
 } from "../sdk/postgres/index.ts";
+import type { KeptFinding } from "../supervisor/index.ts";
 import { why } from "./commands/status.ts";
 import type { Config } from "./config.ts";
 import { HEARTBEAT_MS } from "./heartbeat.ts";
@@ -123,6 +124,23 @@ export async function checkWorkers(stack: Stack): Promise<Check[]> {
     const load = `${worker.inFlight} of ${worker.concurrency} steps`;
     return { name: "worker", state: "ok", text: `${worker.id}: ${load}` };
   });
+}
+
+/** What the supervisors' audit has found lately. */
+export async function checkFindings(stack: Stack): Promise<Check[]> {
+  const client = await stack.client();
+  const { partitions } = await client.deployment();
+  const checks: Check[] = [];
+  for (let partition = 0; partition < partitions; partition++) {
+    const kept = await client.redis.hvals(partitionKeys(partition).findings);
+    for (const { atMs, drifts } of kept.map((text) => JSON.parse(text) as KeptFinding)) {
+      const when = `${formatMs(Math.max(0, Date.now() - atMs))} ago`;
+      drifts.forEach((drift) => {
+        checks.push({ name: "audit", state: "bad", text: `${when}: ${driftText(drift)}` });
+      });
+    }
+  }
+  return checks;
 }
 
 /** Runs without news for long, and what they wait for. */

@@ -16,7 +16,7 @@ describe("keys", () => {
       globalKeys.irUse,
       globalKeys.pausedQueues,
       globalKeys.rate("<sha256>"),
-      ...[k.ev, k.meta, k.timers, k.halted, k.release, k.tombs, k.quarantine, k.paused],
+      ...[k.ev, k.meta, k.timers, k.halted, k.release, k.tombs, k.quarantine, k.paused, k.findings],
       k.run("<id>"),
       k.blobs("<id>"),
       k.run("<id>!<map>"),

@@ -42,6 +42,8 @@ export interface PartitionKeys {
   tombs: string;
   /** Runs that are paused, or resumed but not yet with all that was held for them. */
   paused: string;
+  /** What audits have found, by run. */
+  findings: string;
   /** Entries that no worker could read. */
   quarantine: string;
   /** A run; an element of a map or a map, by their names (sdk/unit.ts). */
@@ -74,6 +76,7 @@ export function partitionKeys(p: number): PartitionKeys {
     release: `${tag}release`,
     tombs: `${tag}tombs`,
     paused: `${tag}paused`,
+    findings: `${tag}findings`,
     quarantine: `${tag}quarantine`,
     run: (unit) => `${tag}run:${unit}`,
     blobs: (id) => `${tag}run:${id}:blobs`,

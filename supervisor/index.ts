@@ -27,6 +27,7 @@ import {
   ensureDeployment,
   type Database,
 } from "../sdk/postgres/index.ts";
+import { AuditSampler } from "./audit/sampler.ts";
 import { checkDeployment } from "./certify.ts";
 import type { Rollback, SupervisorContext } from "./context.ts";
 import { Intake } from "./intake.ts";
@@ -50,6 +51,7 @@ export {
 } from "./audit/audit.ts";
 export { findDrifts, type AuditContext } from "./audit/audit-run.ts";
 export { explainRun, type Explanation, type ExplainTarget, type Reason } from "./explain.ts";
+export type { KeptFinding } from "./audit/sampler.ts";
 export { whyRun, type WhyTarget } from "./why/why.ts";
 export type { Rollback, SupervisorContext } from "./context.ts";
 export type { StalledRun } from "./stalled.ts";
@@ -69,6 +71,8 @@ export interface SupervisorOptions {
   id?: string;
   /** Runs without news for longer than this are explained. */
   stalledAfterMs?: number;
+  /** Runs that the continuous audit looks at; 0: none. */
+  auditRunsPerMinute?: number;
   /** Journal records of a partition not yet archived, above which intake pauses. */
   backlogRecordsMax?: number;
   /** Puts unfinished runs back after Redis was rolled back. */
@@ -186,6 +190,7 @@ function servicesOf(
   context: SupervisorContext,
 ): Omit<Parts, "abort" | "close"> {
   const { compile = compileWorkflow, backlogRecordsMax, stalledAfterMs } = options;
+  const { auditRunsPerMinute = 0 } = options;
   const starter = new Starter(context);
   const partitions = Array.from({ length: context.deployment.partitions }, (_, p) => p);
   const timers = partitions.map((p) => new Timers(context, p));
@@ -203,6 +208,8 @@ function servicesOf(
   const stalled = new StalledWatch(context, stalledAfterMs);
   const sweep = new StartSweep(context, starter);
   const pauses = new PauseWatch(context);
-  const services = [roles, ...timers, intake, sweep, pauses, new Reaper(context), stalled];
+  const audit = auditRunsPerMinute > 0 ? [new AuditSampler(context, auditRunsPerMinute)] : [];
+  const watches = [pauses, new Reaper(context), stalled, ...audit];
+  const services = [roles, ...timers, intake, sweep, ...watches];
   return { services, roles, stalled };
 }

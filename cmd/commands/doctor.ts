@@ -1,6 +1,7 @@
 /** `gavotte doctor`: is everything that the engine stands on as it should be? */
 import {
   checkDatabase,
+  checkFindings,
   checkPartitions,
   checkRedis,
   checkRuns,
@@ -34,8 +35,15 @@ export async function doctor(
     return found;
   };
   try {
-    const usual = [checkRedis, checkDatabase, checkPartitions, checkWorkers, checkRuns];
-    const steps = flags.audit === true ? [...usual.slice(0, -1), auditStep] : usual;
+    const usual = [
+      checkRedis,
+      checkDatabase,
+      checkPartitions,
+      checkWorkers,
+      checkFindings,
+      checkRuns,
+    ];
+    const steps = flags.audit === true ? [...usual.slice(0, -2), auditStep] : usual;
     for (const step of steps) {
       try {
         checks.push(...(await step(stack, config)));

@@ -3,12 +3,14 @@
  * is put right; the run then comes to its end. And what is not damaged is never blamed.
  */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { pino } from "pino";
 import {
   GROUP,
   globalKeys,
   packEntry,
   partitionKeys,
   ScriptRunner,
+  systemClock,
   type Drift,
 } from "../../sdk/internal.ts";
 import { canonicalJson, compile } from "../../compiler/index.ts";
@@ -21,6 +23,7 @@ import {
   repairDrifts,
   type AuditContext,
 } from "../../supervisor/index.ts";
+import { AuditSampler, type KeptFinding } from "../../supervisor/audit/sampler.ts";
 import { FunctionRegistry } from "../../worker/index.ts";
 import { startEngine, type Engine } from "../harness/engine.ts";
 import { waitFor } from "../support/index.ts";
@@ -344,6 +347,32 @@ describe("a run that is damaged", () => {
     expect(drifts).toMatchObject([{ kind: "entry_double", harmless: true }]);
     open();
     expect((await engine.ended(id)).status).toBe("COMPLETED");
+  });
+});
+
+describe("the audit that never stops", () => {
+  it("comes by every unfinished run, and keeps what it finds until that is right again", async () => {
+    const id = await standing(waits, "w", "waiting");
+    const logger = pino({ level: "silent" });
+    const context = { ...audit, logger, clock: systemClock, deployment: { partitions: 1 } };
+    const sampler = new AuditSampler(context as never, 60);
+    const round = async (): Promise<void> => {
+      const runs = await listRuns(engine.db, { limit: 1000 });
+      for (let i = 0; i < runs.length; i++) {
+        await sampler.look();
+      }
+    };
+    await round();
+    expect(await engine.redis.hlen(keys.findings)).toBe(0);
+    await engine.redis.hincrby(keys.run(id), "c", 3);
+    await round();
+    const kept = JSON.parse((await engine.redis.hget(keys.findings, id)) as string) as KeptFinding;
+    expect(kept.drifts.map(({ kind }) => kind)).toEqual(["counter", "field"]);
+    await repairDrifts(audit, scripts, kept.drifts);
+    await round();
+    expect(await engine.redis.hlen(keys.findings)).toBe(0);
+    await client.cancel(id, "enough");
+    await engine.ended(id);
   });
 });
 
