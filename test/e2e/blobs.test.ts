@@ -140,7 +140,7 @@ describe("outputs over the inline limit", () => {
       return rows[0]?.n === 1;
     });
     const epoch = await engine.redis.hget(keys.meta, "epoch");
-    await engine.redis.flushall();
+    await engine.redis.flushdb();
     await waitFor(async () => {
       const now = await engine.redis.hget(keys.meta, "epoch");
       return now !== null && now !== epoch;

@@ -204,12 +204,12 @@ describe("B8: a redrive", () => {
 
   it("works when Redis has lost everything, and survives it", async () => {
     const id = await failed(diamond());
-    await engine.redis.flushall();
+    await engine.redis.flushdb();
     healed.add(id);
     await client.operations.pauseWorkflow({ name: "redriven" });
     await client.operations.redrive(id, WISH);
     await waitFor(async () => (await client.status(id)).status === "PAUSED");
-    await engine.redis.flushall();
+    await engine.redis.flushdb();
     await waitFor(async () => {
       const hash = await engine.redis.hmget(partitionKeys(0).run(id), "s", "ps");
       return hash[0] === "paused" && hash[1] === "w";

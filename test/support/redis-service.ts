@@ -64,6 +64,10 @@ export class RedisService {
       ? { url: given, stop: async () => undefined }
       : ((await this.#container()) ?? (await this.#own()));
     const redis = connectRedis({ url: server.url }, "test:start");
+    if (!given) {
+      // One file's FLUSHALL would empty the databases of all others in the middle of their steps.
+      await redis.acl("SETUSER", "default", "-flushall", "-swapdb", "-script|flush");
+    }
     // Some hosted servers refuse CONFIG; sixteen is what they have.
     const answer = await redis.config("GET", "databases").catch(() => []);
     this.#databases = Number((answer as string[])[1] ?? 16);

@@ -18,6 +18,18 @@ describe("test services", () => {
     expect(await one.connect().dbsize()).toBe(0);
   });
 
+  it.skipIf(process.env["GAVOTTE_REDIS_URL"])(
+    "let nobody empty the Redis databases of others",
+    async () => {
+      await other.connect().set("kept", "1");
+      const mine = one.connect();
+      await expect(mine.flushall()).rejects.toThrow(/NOPERM/);
+      await expect(mine.script("FLUSH")).rejects.toThrow(/NOPERM/);
+      expect(await other.connect().get("kept")).toBe("1");
+      await other.flush();
+    },
+  );
+
   it("give every caller a migrated Postgres database of its own", async () => {
     const text = "SELECT count(*) AS n FROM schema_migrations";
     const [row] = await database.connect().query<{ n: number }>({ name: "migrations", text });
