@@ -8,6 +8,10 @@
  * If not, Redis was rolled back: Postgres wins, the epoch is raised, the partition is emptied and
  * its unfinished runs are put back from the archive before anything may write again.
  *
+ * Of a server that restarted the epoch is raised before the two are compared. An archiver, here or
+ * in a process that stood still, may hold records that it has read from the server as it was before
+ * and would commit what Redis has lost after the comparison had found nothing wrong.
+ *
  * The meta hash has no `epoch` from the first deletion to the last step, so a process that dies in
  * between leaves a partition that still refuses everything, and the next certification begins anew.
  */
@@ -21,7 +25,7 @@ import {
   type PartitionKeys,
   type ScriptName,
 } from "../sdk/internal.ts";
-import { ensureCursor, raiseEpoch, type Cursor } from "../sdk/postgres/index.ts";
+import { ensureCursor, fenceCursor, raiseEpoch, type Cursor } from "../sdk/postgres/index.ts";
 import { scriptsOf, type SupervisorContext } from "./context.ts";
 import { Loop } from "./loop.ts";
 import { readRecord } from "./records.ts";
@@ -80,27 +84,36 @@ export class Certifier extends Loop {
     ]);
     const certified = this.#epoch !== null && epoch === String(this.#epoch);
     if (!certified || loaded.includes(0)) {
-      await this.#certify();
+      await this.#certify(loaded.includes(0));
     }
   }
 
-  async #certify(): Promise<void> {
+  async #certify(isRestarted: boolean): Promise<void> {
     const { redis, db, deployment } = this.#context;
     this.#epoch = null;
     await checkDeployment(this.#context);
-    const cursor = await ensureCursor(db, this.#partition, newNonce());
+    const found = await ensureCursor(db, this.#partition, newNonce());
     const meta = await redis.hgetall(this.#keys.meta);
-    const reason = await this.#objection(cursor, meta);
+    const isFenced = isRestarted && Number(meta.epoch) === found.epoch;
+    const cursor = isFenced ? await fenceCursor(db, this.#partition, found.epoch) : found;
+    if (cursor === null) {
+      return; // another supervisor did: the next poll meets its epoch
+    }
+    const epoch = isFenced ? String(cursor.epoch) : meta.epoch;
+    const reason = await this.#objection(cursor, { ...meta, ...(epoch && { epoch }) });
     if (reason !== null) {
       await this.#rebuild(cursor, reason);
       return;
     }
     if (meta.epoch === undefined) {
       await this.#writeMeta(cursor);
+    } else if (isFenced) {
+      await redis.hset(this.#keys.meta, "epoch", cursor.epoch);
     }
     await this.#load(cursor);
-    const { partition, epoch, seq } = cursor;
-    this.#context.logger.info({ partition, epoch, seq, deployment: deployment.id }, "certified");
+    const { partition, seq } = cursor;
+    const at = { partition, epoch: cursor.epoch, seq, deployment: deployment.id };
+    this.#context.logger.info(at, "certified");
   }
 
   /** Why Redis does not go on from the cursor; null if it does, or if both are new. */

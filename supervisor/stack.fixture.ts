@@ -34,7 +34,8 @@ export interface Stack {
   redisUrl: string;
   db: Database;
   redis: Redis;
-  restartRedis(options: { empty: boolean }): Promise<void>;
+  /** `stale`: on what was last saved with SAVE, as after a crash that took the end of the log. */
+  restartRedis(options: { empty: boolean; stale?: boolean }): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -60,8 +61,8 @@ export async function startStack(): Promise<Stack> {
     redisUrl,
     db,
     redis,
-    async restartRedis({ empty }) {
-      if (!empty) {
+    async restartRedis({ empty, stale = false }) {
+      if (!empty && !stale) {
         await redis.save();
       }
       await stopRedis(child);

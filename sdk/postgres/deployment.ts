@@ -62,6 +62,12 @@ const CURSOR_EPOCH = {
     WHERE partition = $1 AND epoch = $2 RETURNING ${CURSOR_COLUMNS}`,
 };
 
+const CURSOR_FENCE = {
+  name: "cursor_fence",
+  text: `UPDATE cursors SET epoch = epoch + 1
+    WHERE partition = $1 AND epoch = $2 RETURNING ${CURSOR_COLUMNS}`,
+};
+
 type CursorRow = Cursor & { [column: string]: unknown };
 
 /** The partition's cursor; `nonce` begins the chain if there is none yet. */
@@ -92,4 +98,16 @@ export async function raiseEpoch(
   epoch: number,
 ): Promise<Cursor | null> {
   return (await db.query<CursorRow>(CURSOR_EPOCH, [partition, epoch]))[0] ?? null;
+}
+
+/**
+ * Raises the epoch from `epoch` without moving the cursor: what an archiver has read before cannot
+ * be committed any more. Returns the cursor as it then stands; null if somebody else raised it.
+ */
+export async function fenceCursor(
+  db: Queryable,
+  partition: number,
+  epoch: number,
+): Promise<Cursor | null> {
+  return (await db.query<CursorRow>(CURSOR_FENCE, [partition, epoch]))[0] ?? null;
 }
