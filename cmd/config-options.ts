@@ -117,6 +117,13 @@ export const OPTION_SPECS = {
     max: 86_400_000,
     about: "runs without news for longer than this are explained",
   },
+  tenant_runs_max: {
+    type: "integer",
+    default: 1000,
+    min: 0,
+    max: 1_000_000,
+    about: "runs in progress of one named tenant, further ones wait; 0: no end",
+  },
   submit_timeout_ms: {
     type: "integer",
     default: 10_000,

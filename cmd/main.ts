@@ -177,7 +177,12 @@ function addRoleCommands(program: Command): void {
     "deliveries_max",
   ] as const;
   const common = [...SERVICES, "database_connections_max", "shutdown_ms"] as const;
-  const supervisor = ["partitions", "stalled_after_ms", "audit_runs_per_minute"] as const;
+  const supervisor = [
+    "partitions",
+    "stalled_after_ms",
+    "audit_runs_per_minute",
+    "tenant_runs_max",
+  ] as const;
   const all = [...common, ...worker, ...supervisor, "gateway_listen"] as const;
   define(program, "dev", "the whole engine in one process", all, async (c) =>
     (await import("./commands/dev.ts")).dev(c),

@@ -21,13 +21,14 @@ export interface RoleContext {
 export async function supervisorOf({ config, logger, stack }: RoleContext): Promise<Service> {
   const { createSupervisor } = await import("../supervisor/index.ts");
   const { partitions, stalled_after_ms: stalledAfterMs } = config.values;
-  const { audit_runs_per_minute: auditRunsPerMinute } = config.values;
+  const { audit_runs_per_minute: auditRunsPerMinute, tenant_runs_max } = config.values;
   return createSupervisor({
     redisUrl: stack.redisUrl,
     database: stack.db,
     logger: logger.child({ role: "supervisor" }),
     stalledAfterMs,
     auditRunsPerMinute,
+    tenantRunsMax: tenant_runs_max,
     ...(partitions === null ? {} : { partitions }),
   });
 }

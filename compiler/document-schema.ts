@@ -313,6 +313,10 @@ export const DOCUMENT_SCHEMA = {
         },
         concurrency: { ...concurrency, description: "How many runs there are at one time." },
         rate_limit: { ...rateLimit, description: "How often runs may start." },
+        pause_after_errors: {
+          ...positive,
+          description: "So many failed attempts without a success in between pause the run.",
+        },
       },
       additionalProperties: false,
     },

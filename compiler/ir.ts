@@ -67,6 +67,8 @@ export interface IrSettings {
   concurrency?: IrConcurrency;
   /** How many runs of one key may start in a time. */
   rate_limit?: IrRateLimit;
+  /** So many failed attempts without a success in between pause the run. */
+  pause_after_errors?: number;
 }
 
 export interface IrConcurrency {

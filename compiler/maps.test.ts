@@ -21,9 +21,7 @@ function compiled(nodes: Entry[], edges: string[] = [], more: Entry = {}): Ir {
   });
   const document = { metadata: { name: "w", version: "2" }, nodes, edges: drawn, ...more };
   const { ir, diagnostics } = compile({ document });
-  // Settings that nothing enforces yet are compiled all the same, with a warning.
-  const others = diagnostics.filter(({ code }) => code !== "GV4007");
-  if (!ir || others.length > 0) throw new Error(diagnostics.map(formatDiagnostic).join("\n"));
+  if (!ir || diagnostics.length > 0) throw new Error(diagnostics.map(formatDiagnostic).join("\n"));
   return ir;
 }
 
@@ -226,7 +224,10 @@ describe("other kinds", () => {
       compensate: { function_name: "undo", params: { id: "${output.id}", a: "${ctx.a.output}" } },
       queue_timeout_ms: 100,
     };
-    const settings = { concurrency: { key: "${input.k}" }, rate_limit: { limit: 5, per_ms: 200 } };
+    const settings = {
+      ...{ concurrency: { key: "${input.k}" }, rate_limit: { limit: 5, per_ms: 200 } },
+      pause_after_errors: 3,
+    };
     const ir = compiled([fn("a"), fn("b", {}, more)], ["a>b"], { settings });
     expect(node(ir, "b")).toMatchObject({
       rate_limit: { key: "${input.k}", limit: 30, per_ms: 60_000 },
@@ -236,6 +237,7 @@ describe("other kinds", () => {
     expect(ir.settings).toMatchObject({
       concurrency: { key: "${input.k}", limit: 1, on_conflict: "queue" },
       rate_limit: { key: "", limit: 5, per_ms: 200 },
+      pause_after_errors: 3,
     });
     const short = compiled([fn("a", {}, { compensate: "undo" })]);
     expect(node(short, "a").compensate).toEqual({ function_name: "undo", queue: "fn:undo" });

@@ -37,7 +37,7 @@ export function readDocument(
   const inputSchema = readSchema(root, "input_schema", "", reporter);
   const reader = new GraphReader(scan.ids, reporter);
   const graph = reader.read(root);
-  const settings = readSettings(root, reporter);
+  const settings = readSettings(root);
   return { ...metadata, inputSchema, ...graph, settings, homes: reader.homes };
 }
 
@@ -98,18 +98,13 @@ function readMetadata(
   };
 }
 
-function readSettings(root: JsonObject, reporter: Reporter): IrSettings {
+function readSettings(root: JsonObject): IrSettings {
   const settings = asObject(own(root, "settings")) ?? {};
   const timeout = own(settings, "timeout_ms");
   const priority = own(settings, "priority");
   const concurrency = readConcurrency(own(settings, "concurrency"));
   const rateLimit = readRateLimit(own(settings, "rate_limit"));
-  for (const name of ["concurrency", "rate_limit"]) {
-    if (own(settings, name) !== undefined) {
-      const message = `\`settings.${name}\` is not enforced yet: runs start as if it was not there`;
-      reporter.report({ code: "GV4007", pointer: `/settings/${name}`, atKey: true, message });
-    }
-  }
+  const errors = own(settings, "pause_after_errors");
   return {
     timeout_ms: typeof timeout === "number" ? timeout : null,
     priority: priority === "high" || priority === "low" ? priority : "normal",
@@ -117,5 +112,6 @@ function readSettings(root: JsonObject, reporter: Reporter): IrSettings {
     ...(own(settings, "fusion") === false ? { fusion: false as const } : {}),
     ...(concurrency ? { concurrency } : {}),
     ...(rateLimit ? { rate_limit: rateLimit } : {}),
+    ...(typeof errors === "number" ? { pause_after_errors: errors } : {}),
   };
 }

@@ -78,6 +78,8 @@ export interface WorkflowFile {
       /** The time for `limit`. */
       per_ms?: number;
     };
+    /** So many failed attempts without a success in between pause the run. */
+    pause_after_errors?: number;
   };
 }
 

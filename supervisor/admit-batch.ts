@@ -9,13 +9,17 @@ import {
   admitRuns,
   insertDeadLetters,
   type Admission,
+  type AdmissionGate,
   type Definition,
+  type LimitEffects,
   type NewRun,
 } from "../sdk/postgres/index.ts";
 import { partitionOf } from "../sdk/internal.ts";
 import type { SupervisorContext } from "./context.ts";
 import { Binder, type Bound } from "./bindings.ts";
 import type { StoredIr } from "./ir-store.ts";
+import { LimitWatch } from "./limits.ts";
+import { limitsOf } from "./run-limits.ts";
 import type { Starter } from "./starter.ts";
 import {
   bad,
@@ -55,28 +59,37 @@ export async function admitBatch(
   workflows: Workflows,
   starter: Starter,
   entries: readonly Entry[],
+  limits: LimitWatch = new LimitWatch(context, starter),
 ): Promise<Answer[]> {
   const read = entries.map(([id, fields]) => readSubmission(id, fields));
   const rejected: BadSubmission[] = read.filter(isBad);
   const good = read.filter((one): one is Submission => !isBad(one));
   const notAfterMs = await starter.notAfterMs();
-  const prepared = await prepare(context, workflows, good, rejected);
-  const admissions = await admit(context, prepared, rejected);
+  const prepared = await prepare(context, workflows, limits, good, rejected);
+  const effects: LimitEffects[] = [];
+  const gate = limits.gate((told) => effects.push(told));
+  const admissions = await admit(context, gate, prepared, rejected);
   const startable = prepared.flatMap((one, i) => {
     const admission = admissions[i];
     // A repeated idempotency key is answered with the first run: that has a row of its own, which
     // its own entry or the sweep starts.
     const own = admission?.accepted === true && admission.runId === one.run.id;
-    return own && admission.status === "QUEUED" ? [{ ...one.run, epoch: 1 }] : [];
+    return own && admission.status === "QUEUED" && !admission.held
+      ? [{ ...one.run, epoch: 1 }]
+      : [];
   });
   await keep(context, rejected);
   await starter.start(startable, notAfterMs);
+  for (const told of effects) {
+    await limits.settle(told, notAfterMs);
+  }
   return answersOf(prepared, admissions, rejected);
 }
 
 async function prepare(
   context: SupervisorContext,
   workflows: Workflows,
+  limits: LimitWatch,
   good: readonly Submission[],
   rejected: BadSubmission[],
 ): Promise<Prepared[]> {
@@ -99,12 +112,23 @@ async function prepare(
       reject(bound);
       continue;
     }
+    const { tenant, namespace, input } = submission;
+    const limited = limitsOf(one.stored.ir, {
+      ...{ runId, tenant, namespace, input, hasTenantMax: limits.hasTenantMax },
+    });
+    if (Array.isArray(limited)) {
+      reject(limited);
+      continue;
+    }
     const own = one.definition === null ? [] : [one.definition];
     const definitions = [...own, ...bound.definitions];
     prepared.push({
       submission,
       definitions,
-      run: rowOf(context, submission, one.stored, bound),
+      run: {
+        ...rowOf(context, submission, one.stored, bound),
+        ...(limited === undefined ? {} : { limits: limited }),
+      },
       raw,
     });
   }
@@ -145,6 +169,7 @@ function rowOf(
  */
 async function admit(
   context: SupervisorContext,
+  gate: AdmissionGate,
   prepared: readonly Prepared[],
   rejected: BadSubmission[],
 ): Promise<(Admission | null)[]> {
@@ -157,6 +182,7 @@ async function admit(
       context.db,
       definitionsOf(list),
       list.map(({ run }) => run),
+      gate,
     );
   let admissions: (Admission | null)[];
   try {
@@ -187,7 +213,7 @@ async function admit(
       const { entryId, replyTo, runId } = one.submission;
       const conflict = admission.message.includes("used before");
       const code = conflict ? "GV_IDEMPOTENCY_CONFLICT" : "GV_BAD_SUBMISSION";
-      const problem = { code, message: admission.message };
+      const problem = { code: admission.code ?? code, message: admission.message };
       rejected.push(bad(entryId, runId, replyTo, [problem], one.raw));
     }
   });
@@ -201,7 +227,9 @@ function isRefusal(error: unknown): boolean {
 
 async function keep(context: SupervisorContext, rejected: readonly BadSubmission[]): Promise<void> {
   const atMs = context.clock.nowMs();
-  const letters = rejected.map(({ entryId, problems, raw }) => ({
+  // A run that its key had no place for is no mistake, and its row says what became of it.
+  const kept = rejected.filter(({ problems }) => problems[0]?.code !== "GV_CONCURRENCY_LIMIT");
+  const letters = kept.map(({ entryId, problems, raw }) => ({
     id: `submission-${entryId}`,
     kind: "submission" as const,
     runId: null,

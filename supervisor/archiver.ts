@@ -78,6 +78,8 @@ export interface ArchiverOptions {
   releaser: Releaser;
   children: Children;
   starter: Starter;
+  /** Told of runs whose end is committed. */
+  onEnded?: (runIds: readonly string[]) => void;
   /** Told when a timer was armed that is due at this time (Redis' clock). */
   onDue?: (dueMs: number) => void;
 }
@@ -234,7 +236,7 @@ export class Archiver extends Loop {
   }
 
   async #archive(cursor: Cursor, block: Block, signal: AbortSignal): Promise<void> {
-    const { context, partition, releaser, children, onDue } = this.#options;
+    const { context, partition, releaser, children, onDue, onEnded } = this.#options;
     const fold = foldBlock(block.records);
     if (fold.dueMs !== null) {
       onDue?.(fold.dueMs);
@@ -260,6 +262,7 @@ export class Archiver extends Loop {
     }
     releaser.add(done.ended);
     children.look(done.parents);
+    onEnded?.(done.ended.map(({ runId }) => runId));
     await this.#startCompensations(done.compensations);
   }
 

@@ -32,6 +32,7 @@ import { checkDeployment } from "./certify.ts";
 import type { Rollback, SupervisorContext } from "./context.ts";
 import { Intake } from "./intake.ts";
 import { IrStore } from "./ir-store.ts";
+import { LimitWatch } from "./limits.ts";
 import { createPartition } from "./partition.ts";
 import { Reaper } from "./reaper.ts";
 import { PauseWatch } from "./pauses.ts";
@@ -73,6 +74,8 @@ export interface SupervisorOptions {
   stalledAfterMs?: number;
   /** Runs that the continuous audit looks at; 0: none. */
   auditRunsPerMinute?: number;
+  /** Runs that one named tenant may have in progress; 0: no end. Default TENANT_RUNS_MAX. */
+  tenantRunsMax?: number;
   /** Journal records of a partition not yet archived, above which intake pauses. */
   backlogRecordsMax?: number;
   /** Puts unfinished runs back after Redis was rolled back. */
@@ -85,6 +88,9 @@ export interface Supervisor extends Service {
   /** Roles held by this process. */
   roles(): string[];
 }
+
+/** Runs in progress of one named tenant, unless configured. */
+export const TENANT_RUNS_MAX = 1000;
 
 /** Version of the layout of keys in Redis that this program reads and writes. */
 export const LAYOUT = 1;
@@ -190,8 +196,9 @@ function servicesOf(
   context: SupervisorContext,
 ): Omit<Parts, "abort" | "close"> {
   const { compile = compileWorkflow, backlogRecordsMax, stalledAfterMs } = options;
-  const { auditRunsPerMinute = 0 } = options;
+  const { auditRunsPerMinute = 0, tenantRunsMax = TENANT_RUNS_MAX } = options;
   const starter = new Starter(context);
+  const limits = new LimitWatch(context, starter, tenantRunsMax);
   const partitions = Array.from({ length: context.deployment.partitions }, (_, p) => p);
   const timers = partitions.map((p) => new Timers(context, p));
   const roles = new Roles(
@@ -200,16 +207,19 @@ function servicesOf(
     partitions.map((p) => ({
       key: p,
       name: `partition ${p}`,
-      open: () => createPartition(context, p, (dueMs) => timers[p]?.expect(dueMs)),
+      open: () => {
+        const onDue = (dueMs: number): void => timers[p]?.expect(dueMs);
+        return createPartition(context, p, { onDue, onEnded: (ids) => limits.ended(ids) });
+      },
     })),
   );
   const limit = backlogRecordsMax === undefined ? {} : { backlogRecordsMax };
-  const intake = new Intake({ context, compile, starter, ...limit });
+  const intake = new Intake({ context, compile, starter, limits, ...limit });
   const stalled = new StalledWatch(context, stalledAfterMs);
   const sweep = new StartSweep(context, starter);
   const pauses = new PauseWatch(context);
   const audit = auditRunsPerMinute > 0 ? [new AuditSampler(context, auditRunsPerMinute)] : [];
   const watches = [pauses, new Reaper(context), stalled, ...audit];
-  const services = [roles, ...timers, intake, sweep, ...watches];
+  const services = [roles, ...timers, intake, sweep, limits, ...watches];
   return { services, roles, stalled };
 }

@@ -13,6 +13,7 @@ import { globalKeys, INTAKE_GROUP, partitionKeys } from "../sdk/internal.ts";
 import { whileDatabaseAway } from "../sdk/postgres/index.ts";
 import { admitBatch, type Answer, type Entry } from "./admit-batch.ts";
 import type { SupervisorContext } from "./context.ts";
+import { LimitWatch } from "./limits.ts";
 import { Loop } from "./loop.ts";
 import type { Starter } from "./starter.ts";
 import { Workflows, type Compile } from "./workflows.ts";
@@ -32,6 +33,7 @@ export interface IntakeOptions {
   context: SupervisorContext;
   compile: Compile;
   starter: Starter;
+  limits?: LimitWatch;
   /** Journal records of one partition not yet archived, above which intake pauses. */
   backlogRecordsMax?: number;
 }
@@ -40,6 +42,7 @@ export class Intake extends Loop {
   readonly #context: SupervisorContext;
   readonly #workflows: Workflows;
   readonly #starter: Starter;
+  readonly #limits: LimitWatch;
   readonly #redis: Redis;
   readonly #backlogRecordsMax: number;
   readonly #inFlight = new Set<Promise<unknown>>();
@@ -61,7 +64,9 @@ export class Intake extends Loop {
     this.#redis = redis;
     this.#context = options.context;
     this.#workflows = new Workflows(options.context, options.compile);
-    this.#starter = options.starter;
+    const { context, starter } = options;
+    this.#starter = starter;
+    this.#limits = options.limits ?? new LimitWatch(context, starter);
     this.#backlogRecordsMax = options.backlogRecordsMax ?? 100_000;
   }
 
@@ -112,7 +117,7 @@ export class Intake extends Loop {
     const onWait = (error: unknown, waitMs: number): void =>
       logger.warn({ err: error, waitMs, entries: entries.length }, "intake waits for Postgres");
     const admit = (): Promise<Answer[]> =>
-      admitBatch(this.#context, this.#workflows, this.#starter, entries);
+      admitBatch(this.#context, this.#workflows, this.#starter, entries, this.#limits);
     const answers = await whileDatabaseAway(admit, { signal, onWait });
     await this.#answer(answers);
     const ids = entries.map(([id]) => id);

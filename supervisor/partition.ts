@@ -1,6 +1,6 @@
 /** What runs for a partition while this process holds its role. */
 import { startAll, stopAll, type Service } from "../sdk/internal.ts";
-import { Archiver } from "./archiver.ts";
+import { Archiver, type ArchiverOptions } from "./archiver.ts";
 import { Children } from "./children.ts";
 import { Certifier } from "./certify.ts";
 import type { SupervisorContext } from "./context.ts";
@@ -9,17 +9,17 @@ import { Starter } from "./starter.ts";
 
 const UNWIND_MS = 5000;
 
-/** Makes the services of a partition as one; `onDue` is told of timers that were armed. */
+/** Makes the services of a partition as one; `hooks`: told of timers that were armed and of runs that have ended. */
 export function createPartition(
   context: SupervisorContext,
   partition: number,
-  onDue: (dueMs: number) => void = () => undefined,
+  hooks: Pick<ArchiverOptions, "onDue" | "onEnded"> = {},
 ): Service {
   const certifier = new Certifier(context, partition);
   const releaser = new Releaser(context, partition);
   const children = new Children(context, partition);
   const starter = new Starter(context);
-  const own = { certifier, releaser, children, starter, onDue };
+  const own = { certifier, releaser, children, starter, ...hooks };
   const archiver = new Archiver({ context, partition, ...own });
   const services = [certifier, releaser, children, archiver];
   return {

@@ -64,14 +64,4 @@ export const KIND_CODES = {
     wrong: node("map", "do: { nodes: [{ id: a, type: noop }] }", "retry: { max_attempts: 3 }"),
     right: node("map", "do: { type: noop }", "retry: { max_attempts: 3 }"),
   }),
-  GV4007: warning({
-    title: "setting not enforced yet",
-    remedy: "limit the nodes instead (`rate_limit` of a node), or leave it out",
-    meaning: "The setting belongs to the format, but nothing in this version enforces it.",
-    why: "Runs would start as if it was not there, and you would rely on it.",
-    wrong: `${node("function", "function_name: f").trim()}
-settings: { concurrency: { limit: 1 } }
-`,
-    right: node("function", "function_name: f", "rate_limit: { per_second: 5 }"),
-  }),
 } as const satisfies Record<string, CodeSpec>;

@@ -1,28 +1,55 @@
 /**
  * Accepting runs: definitions and rows in one transaction, each idempotency key once per tenant.
  *
- * After it returns, the rows are committed and "accepted" may be said; starting them in Redis
+ * Runs with limits are decided about in the same transaction. After it returns, the rows are
+ * committed and "accepted" may be said; starting them in Redis
  * comes next, and whoever dies before leaves rows that the intake's sweep starts.
  */
 import type { RunStatus } from "../status.ts";
-import type { Database } from "./connect.ts";
+import type { Database, Queryable } from "./connect.ts";
 import { insertDefinitions, type Definition } from "./definitions.ts";
+import { endOlder, rejectConflicts, rejectionOf, type RejectedRun } from "./limit-conflicts.ts";
+import {
+  insertAdmissions,
+  lookAtLimits,
+  type LimitedRun,
+  type LimitEffects,
+} from "./limit-looks.ts";
 import { insertRuns, runsById, runsByKey, type NewRun, type RunRow } from "./runs.ts";
 
 export type Admission =
-  /** `created`: this call made the row. Else it was there: the run to answer with is `runId`. */
-  | { accepted: true; runId: string; created: boolean; status: RunStatus }
-  | { accepted: false; message: string };
+  /**
+   * `created`: this call made the row. Else it was there: the run to answer with is `runId`.
+   * `held`: it is not to be started before its limits let it.
+   */
+  | { accepted: true; runId: string; created: boolean; status: RunStatus; held: boolean }
+  /** `code`: its row is there, and has ended with this error. */
+  | { accepted: false; message: string; code?: "GV_CONCURRENCY_LIMIT" };
 
-/** Admits runs; one answer per run, in order. A run's definition is among `definitions` or stored. */
+export interface AdmissionGate {
+  /** Runs that a tenant may have in progress; null: no end. */
+  tenantMax(tenant: string): number | null;
+  nowMs: number;
+  /** Told after the commit what became of limits. */
+  told(effects: LimitEffects): void;
+}
+
+/**
+ * Admits runs; one answer per run, in order. A run's definition is among `definitions` or stored.
+ * Runs with limits need a gate.
+ */
 export async function admitRuns(
   db: Database,
   definitions: readonly Definition[],
   runs: readonly NewRun[],
+  gate?: AdmissionGate,
 ): Promise<Admission[]> {
-  return db.transaction(async (tx) => {
+  const done = await db.transaction(async (tx) => {
     await insertDefinitions(tx, definitions);
     const fresh = await insertRuns(tx, runs);
+    const limited = runs.filter((run): run is LimitedRun => run.limits !== undefined);
+    const own = limited.filter((run, i) => fresh.has(run.id) && limited.indexOf(run) === i);
+    const effects = own.length > 0 && gate ? await limit(tx, own, gate) : null;
     const others = runs.filter((run) => !fresh.has(run.id));
     const keyed = others.flatMap((run) =>
       run.idempotencyKey === null ? [] : [{ tenant: run.tenant, key: run.idempotencyKey }],
@@ -31,17 +58,60 @@ export async function admitRuns(
       ...(await runsById(tx, runs.length === fresh.size ? [] : runs.map((run) => run.id))),
       ...(await runsByKey(tx, keyed)),
     ];
-    return answers(runs, fresh, known);
+    return { effects, admissions: answers(runs, fresh, known, effects?.rejected ?? []) };
   });
+  if (done.effects !== null) {
+    gate?.told(done.effects);
+  }
+  return done.admissions;
 }
 
-function answers(runs: readonly NewRun[], fresh: Set<string>, known: RunRow[]): Admission[] {
+async function limit(
+  tx: Queryable,
+  fresh: readonly LimitedRun[],
+  gate: AdmissionGate,
+): Promise<LimitEffects & { rejected: RejectedRun[] }> {
+  await insertAdmissions(tx, fresh);
+  const rejected = await rejectConflicts(tx, fresh, gate.nowMs);
+  const ending = await endOlder(tx, fresh, gate.nowMs);
+  const effects = { admitted: [] as string[], ending, dues: [] as LimitEffects["dues"], rejected };
+  const gates = new Map<string, Set<string>>();
+  for (const { tenant, limits } of fresh) {
+    const of = gates.get(tenant) ?? new Set();
+    gates.set(tenant, of);
+    [limits.key?.id, limits.rate?.id].forEach((id) => id !== undefined && of.add(id));
+  }
+  for (const [tenant, of] of gates) {
+    const look = { tenant, gates: [...of], tenantMax: gate.tenantMax(tenant) };
+    const { admitted, dues } = await lookAtLimits(tx, look);
+    effects.admitted.push(...admitted);
+    effects.dues.push(...dues);
+  }
+  return effects;
+}
+
+function answers(
+  runs: readonly NewRun[],
+  fresh: Set<string>,
+  known: RunRow[],
+  rejected: readonly RejectedRun[],
+): Admission[] {
   const claimed = new Set<string>();
   return runs.map((run) => {
+    const refusal = rejected.find(({ runId }) => runId === run.id);
+    if (refusal !== undefined) {
+      return refused(rejectionOf(refusal));
+    }
     // The same id twice in one batch: the row belongs to the first of them.
     if (fresh.has(run.id) && !claimed.has(run.id)) {
       claimed.add(run.id);
-      return { accepted: true, runId: run.id, created: true, status: "QUEUED" };
+      return {
+        accepted: true,
+        runId: run.id,
+        created: true,
+        status: "QUEUED",
+        held: run.limits !== undefined,
+      };
     }
     const { tenant, idempotencyKey: key, requestHash } = run;
     const byKey = known.find(
@@ -55,6 +125,15 @@ function answers(runs: readonly NewRun[], fresh: Set<string>, known: RunRow[]): 
       const what = byKey ? `idempotency key "${key ?? ""}"` : `run id ${run.id}`;
       return { accepted: false, message: `${what} was used before with another payload` };
     }
-    return { accepted: true, runId: first.id, created: false, status: first.status };
+    if (first.startedAtMs === null && first.error?.includes("GV_CONCURRENCY_LIMIT") === true) {
+      return refused(first.error);
+    }
+    const { id: runId, status, held } = first;
+    return { accepted: true, runId, created: false, status, held };
   });
+}
+
+function refused(error: string): Admission {
+  const { message } = JSON.parse(error) as { message: string };
+  return { accepted: false, message, code: "GV_CONCURRENCY_LIMIT" };
 }

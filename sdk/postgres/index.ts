@@ -1,5 +1,6 @@
 /** The face of what the engine asks of Postgres. The worker and its users do not load it. */
 export * from "./admission.ts";
+export * from "./admission-rules.ts";
 export * from "./approvals.ts";
 export * from "./audit.ts";
 export * from "./children.ts";
@@ -9,6 +10,9 @@ export * from "./dead-letters.ts";
 export * from "./definitions.ts";
 export * from "./deployment.ts";
 export * from "./journal.ts";
+export * from "./limit-conflicts.ts";
+export * from "./limit-looks.ts";
+export * from "./limit-queue.ts";
 export * from "./migrate.ts";
 export * from "./pauses.ts";
 export * from "./redrives.ts";

@@ -1,6 +1,7 @@
 /** Rows of runs: what people and programs see of a run, and what outlives its keys in Redis. */
 import type { Priority } from "../../compiler/ir.ts";
 import type { RunStatus } from "../status.ts";
+import type { RunLimits } from "./admission-rules.ts";
 import { bigintArray, integerArray, textArray } from "./arrays.ts";
 import type { Queryable } from "./connect.ts";
 
@@ -23,10 +24,14 @@ export interface NewRun {
   bindings?: string | null;
   /** The run that this one undoes. */
   compensates?: string | null;
+  /** What it has to wait for before it starts; absent: nothing. */
+  limits?: RunLimits;
 }
 
-export interface RunRow extends NewRun {
+export interface RunRow extends Omit<NewRun, "limits"> {
   status: RunStatus;
+  /** Accepted, and not started before its limits let it. */
+  held: boolean;
   bindings: string | null;
   compensates: string | null;
   /** How many runs stand above it. */
@@ -73,18 +78,19 @@ const COLUMNS = `id, tenant, workflow, version, ir_hash AS "irHash", partition, 
   status, input, output, error, idempotency_key AS "idempotencyKey",
   request_hash AS "requestHash", epoch, attempt, created_at_ms AS "createdAtMs",
   started_at_ms AS "startedAtMs", ended_at_ms AS "endedAtMs", updated_at_ms AS "updatedAtMs",
-  bindings, compensates, depth, parent_run_id AS "parentRunId", parent_node AS "parentNode", parent`;
+  bindings, compensates, depth, parent_run_id AS "parentRunId", parent_node AS "parentNode", parent,
+  held`;
 const FINAL = "('COMPLETED', 'FAILED', 'CANCELLED')";
 const OPEN = "('QUEUED', 'RUNNING', 'PAUSED', 'FINISHING')";
 
 const INSERT = {
   name: "runs_insert",
   text: `INSERT INTO runs (id, tenant, workflow, version, ir_hash, partition, namespace, priority,
-      input, idempotency_key, request_hash, created_at_ms, bindings, compensates, status,
+      input, idempotency_key, request_hash, created_at_ms, bindings, compensates, held, status,
       updated_at_ms)
     SELECT *, 'QUEUED', $12 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[],
       $6::integer[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $13::bigint[],
-      $14::text[], $15::text[])
+      $14::text[], $15::text[], $16::boolean[])
     ON CONFLICT DO NOTHING RETURNING id`,
 };
 const BY_ID = {
@@ -107,7 +113,7 @@ const CHANGE = {
 };
 const QUEUED = {
   name: "runs_queued",
-  text: `SELECT ${COLUMNS} FROM runs WHERE status = 'QUEUED' AND created_at_ms < $1
+  text: `SELECT ${COLUMNS} FROM runs WHERE status = 'QUEUED' AND NOT held AND created_at_ms < $1
     ORDER BY created_at_ms LIMIT $2`,
 };
 const QUIET = {
@@ -173,6 +179,7 @@ export async function insertRuns(tx: Queryable, runs: readonly NewRun[]): Promis
     bigintArray(all.map((r) => r.createdAtMs)),
     textArray(all.map((r) => r.bindings ?? null)),
     textArray(all.map((r) => r.compensates ?? null)),
+    all.map((r) => r.limits !== undefined),
   ]);
   return new Set(rows.map((row) => row.id));
 }
@@ -211,7 +218,7 @@ export async function changeRuns(tx: Queryable, changes: readonly RunChange[]): 
   }
 }
 
-/** Runs accepted before `beforeMs` that nothing has been heard of, oldest first. */
+/** Runs that may start, accepted before `beforeMs`, of which nothing has been heard; oldest first. */
 export async function queuedRuns(
   db: Queryable,
   beforeMs: number,

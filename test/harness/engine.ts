@@ -6,7 +6,11 @@ import { createGateway, type Gateway } from "../../gateway/index.ts";
 import { connectRedis, globalKeys, type Redis } from "../../sdk/internal.ts";
 import { readRun, type Database, type RunRow } from "../../sdk/postgres/index.ts";
 import { isTerminal } from "../../sdk/status.ts";
-import { createSupervisor, type Supervisor } from "../../supervisor/index.ts";
+import {
+  createSupervisor,
+  type Supervisor,
+  type SupervisorOptions,
+} from "../../supervisor/index.ts";
 import {
   createWorker,
   FunctionRegistry,
@@ -45,22 +49,17 @@ export interface FeedText {
 
 const logger = pino({ level: process.env["GAVOTTE_TEST_LOG"] ?? "silent" });
 
-export async function startEngine(): Promise<Engine> {
+/** Starts the engine; `options` of its supervisor. */
+export async function startEngine(options: Partial<SupervisorOptions> = {}): Promise<Engine> {
   const redisUrl = await testRedisUrl();
   const database = await testDatabase();
   const db = database.connect();
   const redis = connectRedis({ url: redisUrl }, "test");
-  const supervisor = createSupervisor({ redisUrl, database: db, logger, compile });
+  const supervisor = createSupervisor({ redisUrl, database: db, logger, compile, ...options });
   await supervisor.start();
   const deployment = (await redis.hget(globalKeys.deployment, "id")) as string;
-  const gateway = createGateway({
-    host: "127.0.0.1",
-    port: 0,
-    redisUrl,
-    db,
-    partitions: 1,
-    logger,
-  });
+  const { partitions = 1 } = options;
+  const gateway = createGateway({ host: "127.0.0.1", port: 0, redisUrl, db, partitions, logger });
   await gateway.start();
   const workers: Worker[] = [];
   let replied = "0-0";
@@ -69,7 +68,7 @@ export async function startEngine(): Promise<Engine> {
     ...{ redis, redisUrl, db, supervisor, gateway },
     async worker(more = {}) {
       const worker = createWorker({
-        ...{ redis: { url: redisUrl }, deployment, partitions: 1, logger },
+        ...{ redis: { url: redisUrl }, deployment, partitions, logger },
         ...{ registry: new FunctionRegistry(), id: `w${workers.length}` },
         ...more,
       });

@@ -1,0 +1,164 @@
+/**
+ * The watch over runs that wait for a limit: whatever frees a place admits the next.
+ *
+ * Nothing polls in the normal case: an end that is archived names its run, a rate's next start is a
+ * timer, and the intake admits at once what has a place. All of these are hints that die with the
+ * process; while anybody waits, a sweep looks at every gate. The decision itself is the
+ * transaction's (limit-looks.ts), so looking too often, or in several supervisors, does nothing.
+ * What is admitted and not started, because its supervisor died in between, the start sweep starts.
+ */
+import { cancelRun } from "../sdk/internal.ts";
+import {
+  anyWaiting,
+  cancelRunRow,
+  cleanAdmissions,
+  endingRuns,
+  gatesOfRuns,
+  lookAtLimits,
+  runsById,
+  waitingGates,
+  type AdmissionGate,
+  type Gate,
+  type LimitEffects,
+} from "../sdk/postgres/index.ts";
+import { scriptsOf, type SupervisorContext } from "./context.ts";
+import { Loop } from "./loop.ts";
+import type { Starter } from "./starter.ts";
+
+/** How soon a waiting run that another supervisor accepted is known of. */
+const LOOK_MS = 500;
+const SWEEP_MS = 5000;
+const GATES_MAX = 1000;
+const ENDING_MAX = 500;
+const CLEAN_MAX = 1000;
+const HINTS_MAX = 20_000;
+const WAIT_MS_MIN = 1;
+
+export class LimitWatch extends Loop {
+  readonly #context: SupervisorContext;
+  readonly #starter: Starter;
+  readonly #tenantRunsMax: number;
+  /** Runs whose ends are archived, since the last look. */
+  #ended = new Set<string>();
+  /** When rates have their next start, by this process' clock. */
+  readonly #dues = new Map<string, Gate & { atMs: number }>();
+  #mayWait = false;
+  #lookAtMs = 0;
+  #sweepAtMs = 0;
+
+  /** `tenantRunsMax`: runs in progress of one named tenant; 0: no end. */
+  constructor(context: SupervisorContext, starter: Starter, tenantRunsMax = 0) {
+    super({
+      name: "limits",
+      logger: context.logger,
+      step: () => this.#step(),
+    });
+    this.#context = context;
+    this.#starter = starter;
+    this.#tenantRunsMax = tenantRunsMax;
+  }
+
+  /** Whether named tenants have a number of places. */
+  get hasTenantMax(): boolean {
+    return this.#tenantRunsMax > 0;
+  }
+
+  /** For one transaction that accepts runs; what it admits is handed to `keep`. */
+  gate(keep: (effects: LimitEffects) => void): AdmissionGate {
+    return {
+      tenantMax: (tenant) => this.#maxOf(tenant),
+      nowMs: this.#context.clock.nowMs(),
+      told: keep,
+    };
+  }
+
+  /** These runs have ended: their places are free. */
+  ended(runIds: readonly string[]): void {
+    if (this.#mayWait && runIds.length > 0 && this.#ended.size < HINTS_MAX) {
+      runIds.forEach((id) => this.#ended.add(id));
+      this.wake();
+    }
+  }
+
+  /** Starts what was admitted, cancels what is to end, remembers when to look again. */
+  async settle({ admitted, ending, dues }: LimitEffects, notAfterMs: number): Promise<void> {
+    this.#mayWait = true;
+    const now = this.#context.clock.nowMs();
+    for (const { tenant, gate, inMs } of dues) {
+      this.#dues.set(`${gate}\0${tenant}`, { tenant, gate, atMs: now + inMs });
+      this.wake();
+    }
+    await this.#start(admitted, notAfterMs);
+    await this.#end(ending);
+  }
+
+  /** Looks once at every gate, as the sweep does. */
+  async sweep(): Promise<void> {
+    const { db } = this.#context;
+    await this.#end(await endingRuns(db, ENDING_MAX));
+    await this.#look(await waitingGates(db, GATES_MAX));
+    await cleanAdmissions(db, CLEAN_MAX);
+  }
+
+  async #step(): Promise<number> {
+    const ids = [...this.#ended];
+    this.#ended = new Set();
+    const freed = ids.length === 0 ? [] : await gatesOfRuns(this.#context.db, ids);
+    const now = this.#context.clock.nowMs();
+    const due = [...this.#dues].filter(([, { atMs }]) => atMs <= now);
+    due.forEach(([key]) => this.#dues.delete(key));
+    await this.#look([...freed, ...due.map(([, gate]) => gate)]);
+    if (now >= this.#lookAtMs) {
+      const was = this.#mayWait;
+      this.#mayWait = await anyWaiting(this.#context.db);
+      this.#lookAtMs = now + LOOK_MS;
+      // What ended while nobody was known to wait gave no hint.
+      this.#sweepAtMs = this.#mayWait && !was ? now : this.#sweepAtMs;
+    }
+    if (now >= this.#sweepAtMs) {
+      await this.sweep();
+      this.#sweepAtMs = now + SWEEP_MS;
+    }
+    const next = Math.min(this.#lookAtMs, ...[...this.#dues.values()].map(({ atMs }) => atMs));
+    return this.#ended.size > 0 ? 0 : Math.max(WAIT_MS_MIN, next - now);
+  }
+
+  async #look(gates: readonly Gate[]): Promise<void> {
+    const byTenant = new Map<string, Set<string>>();
+    for (const { tenant, gate } of gates) {
+      byTenant.set(tenant, (byTenant.get(tenant) ?? new Set<string>()).add(gate));
+    }
+    for (const [tenant, of] of byTenant) {
+      const notAfterMs = await this.#starter.notAfterMs();
+      const look = { tenant, gates: [...of], tenantMax: this.#maxOf(tenant) };
+      const { db } = this.#context;
+      const done = await db.transaction((tx) => lookAtLimits(tx, look));
+      await this.settle({ ...done, ending: [] }, notAfterMs);
+    }
+  }
+
+  #maxOf(tenant: string): number | null {
+    return tenant === "" || this.#tenantRunsMax === 0 ? null : this.#tenantRunsMax;
+  }
+
+  async #start(runIds: readonly string[], notAfterMs: number): Promise<void> {
+    const rows = await runsById(this.#context.db, runIds);
+    const open = rows.filter(({ status, held }) => status === "QUEUED" && !held);
+    if (open.length > 0) {
+      await this.#starter.start(open, notAfterMs);
+    }
+  }
+
+  /** Cancels runs that a newer one of their key takes the place of. */
+  async #end(runIds: readonly string[]): Promise<void> {
+    const { db, clock } = this.#context;
+    const message = "cancelled for a newer run of the same key (settings.concurrency)";
+    for (const { id, partition } of await runsById(db, runIds)) {
+      const answer = await cancelRun(scriptsOf(this.#context, partition), id, message);
+      if (answer === "gone") {
+        await cancelRunRow(db, id, JSON.stringify({ code: "CANCELLED", message }), clock.nowMs());
+        this.ended([id]);
+      }
+    }
+  }
+}
