@@ -3,7 +3,7 @@ import type { Ir, Json } from "../compiler/ir.ts";
 import { blobOfValue, checkBlob } from "./blobs.ts";
 import { RunView, type NodeWait } from "./fold.ts";
 import { readBlobs } from "./postgres/index.ts";
-import type { ArchivedTransition, Queryable, RunRow } from "./postgres/index.ts";
+import type { AdmissionWait, ArchivedTransition, Queryable, RunRow } from "./postgres/index.ts";
 import type { NodeStatus, RunError, RunStatus } from "./status.ts";
 
 export interface NodeReport {
@@ -46,6 +46,8 @@ export interface RunReport {
   started_at: string | null;
   ended_at: string | null;
   nodes: { [id: string]: NodeReport };
+  /** What it has to wait for before it starts. */
+  admission?: AdmissionReport;
   /** The run that has started it and waits for it. */
   parent?: { run_id: string; node: string };
   /** Runs that its nodes have started and wait for, oldest first; at most 100. */
@@ -54,6 +56,36 @@ export interface RunReport {
   compensation?: { run_id: string; status: RunStatus };
   /** The run that it undoes. */
   compensates?: string;
+}
+
+/** Why an accepted run has not started. */
+export interface AdmissionReport {
+  /** A place of its key, a start of its rate, or a place of its tenant. */
+  for: "concurrency" | "rate_limit" | "tenant";
+  /** The evaluated key, or the tenant. */
+  key: string;
+  limit?: number;
+  /** Runs that have the places, at most ten. */
+  held_by?: string[];
+  /** ISO 8601: when its rate has its next start. */
+  until?: string | null;
+  /** Runs that wait for the same and have their turn before. */
+  ahead: number;
+}
+
+/** What keeps a run from being started. */
+export function admissionOf(wait: AdmissionWait): AdmissionReport {
+  const { ahead, holders, held } = wait;
+  if (wait.state === "tenant") {
+    return { for: "tenant", key: wait.tenant, ahead };
+  }
+  const isFull = wait.keyLimit !== null && held >= wait.keyLimit;
+  if (isFull || wait.rateLimit === null) {
+    const limit = wait.keyLimit ?? 1;
+    return { for: "concurrency", key: wait.keyText ?? "", limit, held_by: holders, ahead };
+  }
+  const until = isoTime(wait.rateFreeMs);
+  return { for: "rate_limit", key: wait.rateText ?? "", limit: wait.rateLimit, until, ahead };
 }
 
 export interface ChildReport {

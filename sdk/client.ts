@@ -16,6 +16,7 @@ import {
   type WaitClient,
 } from "./client-waits.ts";
 import {
+  admissionOf,
   foldRun,
   relativesOf,
   reportOf,
@@ -39,6 +40,7 @@ import {
   definitionsByHash,
   listDeadLetters,
   listRuns,
+  readAdmission,
   readJournal,
   readRun,
   type ApprovalState,
@@ -213,7 +215,12 @@ export class Client {
     await resolveOutputs(this.db, view);
     const children = await listRuns(this.db, { parent: runId, limit: CHILDREN_TOLD_MAX });
     const compensation = await compensationOf(this.db, runId);
-    return { ...reportOf(row, view), ...relativesOf(row, { children, compensation }) };
+    const wait = row.held && !isTerminal(row.status) ? await readAdmission(this.db, runId) : null;
+    return {
+      ...reportOf(row, view),
+      ...(wait === null ? {} : { admission: admissionOf(wait) }),
+      ...relativesOf(row, { children, compensation }),
+    };
   }
 
   /** Runs, newest first. */

@@ -36,6 +36,9 @@ export type Reason = {
 } & (
   | { kind: "not_in_redis" }
   | { kind: "not_started" }
+  | { kind: "concurrency"; key: string; limit: number; holders: string[]; ahead: number }
+  | { kind: "start_rate"; key: string; limit: number; dueMs: number | null; ahead: number }
+  | { kind: "tenant"; tenant: string; running: number; ahead: number }
   | { kind: "uncertified" }
   | { kind: "postgres_away" }
   | { kind: "ended"; status: string }

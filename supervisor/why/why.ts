@@ -14,11 +14,13 @@ import {
 import {
   isDatabaseAway,
   listPauses,
+  readAdmission,
   readJournal,
   readRun,
   type Database,
   type RunRow,
 } from "../../sdk/postgres/index.ts";
+import { limitReasons } from "./limits.ts";
 import { explainRun, type Explanation, type Reason } from "../explain.ts";
 
 export interface WhyTarget {
@@ -65,6 +67,11 @@ export async function whyRun(target: WhyTarget): Promise<Explanation | null> {
     return null;
   }
   const reasons = known.reasons.map((reason) => notStarted(reason, row));
+  const isHeld = row?.status === "QUEUED" && row.held;
+  const limits = isHeld ? limitReasons(await readAdmission(db, runId)) : [];
+  if (limits.length > 0) {
+    return { ...known, reasons: [...around, ...limits] };
+  }
   const told = row === null ? reasons : await withRow(db, row, target, reasons);
   return { ...known, reasons: [...around, ...told] };
 }
