@@ -28,8 +28,10 @@ CREATE TABLE admissions (
   rate_text text,
   rate_limit integer,
   rate_ms bigint,
-  -- By the database's clock.
-  admitted_at_ms bigint
+  -- Times by the database's clock. Until the second the place is taken though the run has ended: it
+  -- is being redriven.
+  admitted_at_ms bigint,
+  claimed_until_ms bigint
 );
 CREATE INDEX admissions_key_waiting_idx ON admissions (key, turn_ms, place)
   WHERE state = 'waiting' AND key IS NOT NULL;

@@ -12,6 +12,7 @@ import { globalKeys } from "./keys.ts";
 import {
   compensationOf,
   blobsOfRun,
+  claimPlace,
   claimRedrive,
   definitionsByHash,
   isPaused,
@@ -45,6 +46,8 @@ export interface RedriveResult extends RedrivePreview {
 const RELEASE_WAIT_MS = 20_000;
 const ARCHIVE_WAIT_MS = 10_000;
 const POLL_MS = 50;
+/** Longer than a redrive may take until its row is open again. */
+const PLACE_CLAIM_MS = 60_000;
 /** Longer than the window in which a redrive is accepted. */
 const BLOBS_KEPT_MS = 120_000;
 
@@ -61,7 +64,8 @@ export async function previewRedrive(
 
 /**
  * Redrives a failed run; resolves when that is archived. Throws GV_RUN_NOT_FOUND,
- * GV_RUN_STATUS_REFUSED (it has not failed, is a child, or children of it run), GV_BAD_INPUT.
+ * GV_RUN_STATUS_REFUSED (it has not failed, is a child, or children of it run), GV_BAD_INPUT,
+ * GV_CONCURRENCY_LIMIT (its key has no place for it).
  */
 export async function redrive(
   context: RedriveContext,
@@ -76,6 +80,7 @@ export async function redrive(
     const row = await failedRun(context, runId);
     const plan = await planOf(context, row, wish);
     await whenReleased(scripts, row, until);
+    await takePlace(context, runId);
     const epoch = await claimRedrive(context.db, runId, row.attempt);
     if (epoch !== null) {
       const answer = await put(context, scripts, { row, plan, wish, epoch, notAfterMs });
@@ -89,6 +94,16 @@ export async function redrive(
       throw refused(runId, "it changes while it is to be redriven: try again");
     }
     await delay(POLL_MS);
+  }
+}
+
+/** A redriven run counts for settings.concurrency as a new one does. */
+async function takePlace({ db }: RedriveContext, runId: string): Promise<void> {
+  const holder = await db.transaction((tx) => claimPlace(tx, runId, PLACE_CLAIM_MS));
+  if (holder !== null) {
+    const why = `settings.concurrency of its workflow has no place for it: run ${holder} has one`;
+    const message = `run ${runId} is not redriven: ${why}; wait for its end or cancel it`;
+    throw new GavotteError("GV_CONCURRENCY_LIMIT", message, { details: { run_id: holder } });
   }
 }
 

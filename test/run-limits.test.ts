@@ -203,7 +203,11 @@ describe("settings.concurrency: reject and cancel_running", () => {
 
   it("of many that come at one time, the limit is accepted", async () => {
     const release = hold("race");
-    const wishes = Array.from({ length: 20 }, (_, name) => ({ settings: reject, key: "race", name }));
+    const wishes = Array.from({ length: 20 }, (_, name) => ({
+      settings: reject,
+      key: "race",
+      name,
+    }));
     const answers = await Promise.allSettled(wishes.map(submit));
     const accepted = answers.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
     expect(accepted).toHaveLength(1);
@@ -239,7 +243,9 @@ describe("settings.rate_limit", () => {
     const rows = await engine.db.query<{ at: number }>({ name: "test_starts", text });
     const times = rows.map(({ at }) => at);
     expect(times).toHaveLength(8);
-    times.slice(3).forEach((at, i) => expect(at - (times[i] as number)).toBeGreaterThanOrEqual(1000));
+    times
+      .slice(3)
+      .forEach((at, i) => expect(at - (times[i] as number)).toBeGreaterThanOrEqual(1000));
   });
 });
 

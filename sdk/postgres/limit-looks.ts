@@ -79,7 +79,8 @@ const CANDIDATES = {
 const KEYS = {
   name: "admissions_keys",
   text: `SELECT a.key AS gate, count(*)::integer AS count FROM admissions a JOIN runs r ON r.id = a.run_id
-    WHERE a.key = ANY($1::text[]) AND a.state IN ${TAKEN} AND r.status IN ${OPEN} GROUP BY a.key`,
+    WHERE a.key = ANY($1::text[]) AND a.state IN ${TAKEN}
+      AND (r.status IN ${OPEN} OR a.claimed_until_ms > $2) GROUP BY a.key`,
 };
 const RATES = {
   name: "admissions_rates",
@@ -101,6 +102,21 @@ const ADMIT = {
   text: `WITH a AS (UPDATE admissions SET state = 'admitted', admitted_at_ms = $2
       WHERE run_id = ANY($1::text[]))
     UPDATE runs SET held = false WHERE id = ANY($1::text[])`,
+};
+const OWN = {
+  name: "admissions_own",
+  text: `SELECT tenant, key, key_limit AS limit FROM admissions
+    WHERE run_id = $1 AND key IS NOT NULL`,
+};
+const OTHERS = {
+  name: "admissions_others",
+  text: `SELECT a.run_id AS "runId" FROM admissions a JOIN runs r ON r.id = a.run_id
+    WHERE a.key = $1 AND a.state IN ${TAKEN} AND a.run_id <> $3
+      AND (r.status IN ${OPEN} OR a.claimed_until_ms > $2) ORDER BY a.place`,
+};
+const CLAIM = {
+  name: "admissions_claim",
+  text: `UPDATE admissions SET state = 'admitted', claimed_until_ms = $2 WHERE run_id = $1`,
 };
 const STATE = {
   name: "admissions_state",
@@ -150,6 +166,30 @@ export async function lookAtLimits(
   return { admitted: decided.admitted, dues: [...dues, ...again] };
 }
 
+/**
+ * Takes a place of its key for an ended run that is to be redriven, for `claimMs` or until its row is
+ * open again. Null: it has one, or needs none; else a run that has the place.
+ */
+export async function claimPlace(
+  tx: Queryable,
+  runId: string,
+  claimMs: number,
+): Promise<string | null> {
+  const [own] = await tx.query<{ tenant: string; key: string; limit: number }>(OWN, [runId]);
+  if (own === undefined) {
+    return null;
+  }
+  await tx.query(LOCK, [LOCK_CLASS, own.tenant]);
+  const [now] = await tx.query<{ now: number }>(NOW, []);
+  const nowMs = now?.now ?? 0;
+  const others = await tx.query<{ runId: string }>(OTHERS, [own.key, nowMs, runId]);
+  if (others.length >= own.limit) {
+    return others[0]?.runId ?? "";
+  }
+  await tx.query(CLAIM, [runId, nowMs + claimMs]);
+  return null;
+}
+
 type CandidateRow = Candidate & { [column: string]: unknown };
 
 async function takenBy(
@@ -166,7 +206,7 @@ async function takenBy(
   }
   const [now] = await tx.query<{ now: number }>(NOW, []);
   const nowMs = now?.now ?? 0;
-  const held = await tx.query<{ gate: string; count: number }>(KEYS, [keys]);
+  const held = await tx.query<{ gate: string; count: number }>(KEYS, [keys, nowMs]);
   const started =
     windows.size === 0
       ? []

@@ -36,7 +36,8 @@ const CLEAN = {
   name: "admissions_clean",
   text: `DELETE FROM admissions WHERE run_id IN (
     SELECT a.run_id FROM admissions a JOIN runs r ON r.id = a.run_id
-    WHERE r.status IN ${FINAL} AND (a.admitted_at_ms IS NULL OR a.rate IS NULL
+    WHERE r.status IN ${FINAL} AND NOT (r.status = 'FAILED' AND a.key IS NOT NULL)
+      AND (a.admitted_at_ms IS NULL OR a.rate IS NULL
       OR a.admitted_at_ms < extract(epoch FROM clock_timestamp()) * 1000 - a.rate_ms)
     LIMIT $1)`,
 };
@@ -105,7 +106,7 @@ export async function endingRuns(db: Queryable, limit: number): Promise<string[]
   return rows.map((row) => row.runId);
 }
 
-/** Removes what no limit counts any more. */
+/** Removes what no limit counts any more; that of a failed run tells a redrive its key. */
 export async function cleanAdmissions(db: Queryable, limit: number): Promise<void> {
   await db.query(CLEAN, [limit]);
 }

@@ -30,7 +30,7 @@ const flow = (nodes: object[], edges: [string, string][] = []): object => ({
 });
 
 beforeAll(async () => {
-  engine = await startEngine();
+  engine = await startEngine({ tenantRunsMax: 1 });
   const registry = new FunctionRegistry();
   registry.register("step", async () => gate);
   registry.register("at_once", () => Promise.resolve(1));
@@ -268,6 +268,21 @@ describe("a token stands still, because", () => {
     });
     await reasonOf(fresh, "not_started");
     await engine.db.query({ name: "t", text: "DELETE FROM runs WHERE id = $1" }, [fresh]);
+  });
+
+  it("concurrency, start_rate, tenant: what its start has to wait for", async () => {
+    const limited = (settings: object): object => ({ ...flow([fn("a")]), settings });
+    const one = limited({ concurrency: { limit: 1 } });
+    const rated = limited({ rate_limit: { per_hour: 1 } });
+    const ids = [await start(one), await start(one), await start(rated), await start(rated)];
+    expect(await reasonOf(ids[1] as string, "concurrency")).toMatchObject({ holders: [ids[0]] });
+    expect(await reasonOf(ids[3] as string, "start_rate")).toMatchObject({ limit: 1, ahead: 0 });
+    const of = { workflow: flow([fn("a")]) as never, tenant: "t" };
+    const [first, second] = [await client.submit(of), await client.submit(of)];
+    expect(await reasonOf(second, "tenant")).toMatchObject({ running: 1 });
+    open();
+    await client.cancel(ids[3] as string);
+    await Promise.all([...ids.slice(0, 3), first, second].map((id) => engine.ended(id)));
   });
 
   it("uncertified: nobody may write to this Redis yet", async () => {
