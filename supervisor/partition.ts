@@ -9,7 +9,7 @@ import { Starter } from "./starter.ts";
 
 const UNWIND_MS = 5000;
 
-/** Makes the services of a partition as one; `hooks`: told of timers that were armed and of runs that have ended. */
+/** Makes the services of a partition as one; `hooks` are told of armed timers and ended runs. */
 export function createPartition(
   context: SupervisorContext,
   partition: number,

@@ -78,7 +78,8 @@ const CANDIDATES = {
 };
 const KEYS = {
   name: "admissions_keys",
-  text: `SELECT a.key AS gate, count(*)::integer AS count FROM admissions a JOIN runs r ON r.id = a.run_id
+  text: `SELECT a.key AS gate, count(*)::integer AS count
+    FROM admissions a JOIN runs r ON r.id = a.run_id
     WHERE a.key = ANY($1::text[]) AND a.state IN ${TAKEN}
       AND (r.status IN ${OPEN} OR a.claimed_until_ms > $2) GROUP BY a.key`,
 };
