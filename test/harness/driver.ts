@@ -31,6 +31,7 @@ import {
 } from "./imports.ts";
 import type { Vars } from "../../condition/index.ts";
 import { releaseMapsOf } from "../../supervisor/release-maps.ts";
+import { childItem, stepChild } from "../../worker/children.ts";
 import { Elements, finishElement } from "../../worker/elements.ts";
 import { Executor, type Prepared } from "../../worker/execute.ts";
 import { chainNext, nextToken } from "../../worker/chain.ts";
@@ -53,6 +54,11 @@ export interface Schedule {
   late: number;
   /** Pauses the run, or resumes it when it is paused. */
   pause?: number;
+  /**
+   * People and other programs, who may act before every step. `isIdle`: nothing but they can move
+   * the run on. Whether they could.
+   */
+  outside?(isIdle: boolean): Promise<boolean>;
 }
 
 /** A token and the consumer that it was delivered to. */
@@ -93,6 +99,8 @@ export class Driver {
   readonly #elements: Elements;
   readonly #maps: Maps;
   readonly #queueKeys: readonly string[];
+  readonly #workflows: Workflows;
+  readonly #bindings: string;
   /** Asked after every step. */
   readonly #look: (runId: string) => Promise<void>;
   /** Expansions of maps by workers that are slow. */
@@ -106,16 +114,21 @@ export class Driver {
     profile: RunProfile,
     schedule: Schedule,
     look: (runId: string) => Promise<void> = () => Promise.resolve(),
+    children: { [ref: string]: RunProfile } = {},
   ) {
     this.#p = partition;
     this.#profile = profile;
     this.#s = schedule;
     this.#look = look;
     const workflows = new Workflows(partition.redis);
+    this.#workflows = workflows;
+    const hashes = Object.entries(children).map(([ref, { irHash }]) => [ref, irHash]);
+    this.#bindings = JSON.stringify(Object.fromEntries(hashes));
     this.#preparer = new Preparer(partition.redis, workflows, 0);
     this.#elements = new Elements(partition.redis, partition.scripts.keys);
     this.#maps = new Maps(this.#dying(), workflows, CHUNK);
-    this.#queueKeys = queueKeysOf(profile);
+    const all = [profile, ...Object.values(children)];
+    this.#queueKeys = [...new Set(all.flatMap((one) => queueKeysOf(one)))];
     this.#executor = new Executor({
       workerId: "t",
       secrets: () => ({}),
@@ -133,6 +146,7 @@ export class Driver {
       runId,
       epoch: 1,
       input: JSON.stringify(input),
+      bindings: this.#bindings,
       notAfterMs,
     };
     const [code] = await startRuns(scripts, [start]);
@@ -145,7 +159,7 @@ export class Driver {
   /** Redrives a run that has failed and drives it to its next end. */
   async redrive(runId: string, input: Json, wish: RedriveWish): Promise<DriveResult> {
     const { scripts } = this.#p;
-    const journal = (await this.#records()).flatMap((record) =>
+    const journal = (await this.records()).flatMap((record) =>
       record.transitions.map((transition) => ({ transition, t: record.t })),
     );
     const { state, redriven } = planRedrive(this.#profile.ir, journal, wish);
@@ -165,7 +179,8 @@ export class Driver {
     return this.#drive(runId);
   }
 
-  async #records(): Promise<JournalRecord[]> {
+  /** The whole journal. */
+  async records(): Promise<JournalRecord[]> {
     const entries = await this.#p.redis.xrange(this.#p.scripts.keys.ev, "-", "+");
     return entries.map(([id, fields]) => parseJournalRecord(id, fields));
   }
@@ -174,13 +189,14 @@ export class Driver {
     const { scripts, redis } = this.#p;
     for (let step = 1; step <= STEPS_MAX; step++) {
       await this.#pauseOrResume(runId);
+      await this.#s.outside?.(false);
       await this.#step();
       const hash = await redis.hgetall(scripts.keys.run(runId));
       assertCounter(this.#profile.ir, hash);
       await this.#look(runId);
       if (["completed", "failed", "cancelled"].includes(hash["s"] ?? "")) {
         await this.#settleRest();
-        const records = await this.#records();
+        const records = await this.records();
         return { records, hash: await redis.hgetall(scripts.keys.run(runId)), steps: step };
       }
     }
@@ -222,6 +238,8 @@ export class Driver {
       if (fired.nextMs !== null) {
         await this.#p.advance(fired.nextMs - (await redisTimeMs(this.#p.scripts)) + 1);
         await Promise.all([fireTimers(this.#p.scripts), fireTimers(this.#p.scripts)]);
+      } else {
+        await this.#s.outside?.(true);
       }
     }
   }
@@ -372,11 +390,25 @@ export class Driver {
       if (p.node.type === "map" && begun.settled === null) {
         return await this.#map(p, vars, begun.input);
       }
+      if (p.node.type === "subworkflow" && begun.settled === null) {
+        return await this.#child(p, vars, begun.input);
+      }
       const output = begun.settled === null ? runSync(p, vars, begun.input) : null;
       return begun.settled ?? executor.succeed(p, vars, output, 0);
     } catch (error) {
       return executor.fail(p, vars, toExecutionError(error), 0);
     }
+  }
+
+  /** Null: the token is parked, or the worker died when it was. */
+  async #child(p: Prepared, vars: Vars, input: Json): Promise<CompletionItem | null> {
+    const { random, die, duplicate } = this.#s;
+    const options = { scripts: this.#p.scripts, workflows: this.#workflows };
+    if (random() < duplicate) {
+      await stepChild(options, p, input); // by somebody who died with the answer
+    }
+    const item = await childItem({ ...options, executor: this.#executor }, p, vars, input);
+    return random() < die ? null : item;
   }
 
   /** One call per consumer, in order. */

@@ -6,6 +6,7 @@ import {
   bodyAt,
   foldedUnits,
   HotState,
+  irAt,
   livingUnits,
   mapCountDrift,
   parseJournalRecord,
@@ -58,10 +59,13 @@ export function assertUnits(root: Ir, units: ReadonlyMap<string, Hash>): void {
   }
 }
 
-/** The run's state as its journal tells it. */
-export function foldHot(ir: Ir, records: readonly JournalRecord[]): HotState {
+/** The run's state as its journal tells it; `runId` where the journal has other runs, too. */
+export function foldHot(ir: Ir, records: readonly JournalRecord[], runId?: string): HotState {
   const hot = new HotState(ir);
-  records.forEach((r) => r.transitions.forEach((t) => hot.apply(t, r.t)));
+  for (const { transitions, t } of records) {
+    const own = transitions.filter(({ r }) => runId === undefined || r === runId);
+    own.forEach((one) => hot.apply(one, t));
+  }
   return hot;
 }
 
@@ -78,12 +82,14 @@ export async function checkUnits(
   const hot = foldHot(
     ir,
     entries.map(([id, fields]) => parseJournalRecord(id, fields)),
+    runId,
   );
   const units = await readUnits(redis, keys, runId);
   assertUnits(ir, units);
-  if (hot.status !== "running") {
+  if (hot.status !== "running" && hot.status !== "paused") {
     return;
   }
+  await checkSignals(redis, keys.signals(runId), ir, hot);
   const folded = foldedUnits(runId, hot);
   const living = livingUnits(folded.keys(), units);
   for (const [name, fields] of folded) {
@@ -96,4 +102,43 @@ export async function checkUnits(
   if (unknown.length > 0) {
     throw new Error(`unknown to the journal: ${unknown.join(", ")}`);
   }
+}
+
+/** Throws unless the signals that are kept, accepted and waited for are those of the journal. */
+async function checkSignals(redis: Redis, key: string, ir: Ir, hot: HotState): Promise<void> {
+  const isParked = (node: number, home: string, scope: string): boolean => {
+    const unit = home === "" ? hot : hot.element(home);
+    const token = unit?.tokens.get(node);
+    return token?.state === "w" && token.scope === scope && unit?.isCurrent(scope) === true;
+  };
+  const told = hot.signals.fields((node, home, scope) => {
+    const body = irAt(ir, home);
+    return isParked(node, home, scope) ? (body?.nodes[node]?.id ?? "?") : null;
+  });
+  const is: Hash = {};
+  for (const [field, text] of Object.entries(await redis.hgetall(key))) {
+    // Those whose round or element is over stay on the list until another token takes their place.
+    const kept = field.startsWith("w:") ? waitersIn(ir, text, isParked) : text;
+    if (kept !== "") {
+      is[field] = kept;
+    }
+  }
+  if (!isDeepStrictEqual(is, { ...told })) {
+    const [have, wanted] = [is, told].map((hash) => JSON.stringify(hash));
+    throw new Error(`the signals are ${have}, by the journal ${wanted}`);
+  }
+}
+
+function waitersIn(
+  ir: Ir,
+  list: string,
+  isParked: (node: number, home: string, scope: string) => boolean,
+): string {
+  const kept = list.split("\n").flatMap((line) => {
+    const [node, home = "", scope = "", attempt] = line.split("|");
+    const index = Number(node);
+    const id = irAt(ir, home)?.nodes[index]?.id;
+    return isParked(index, home, scope) ? [[node, home, scope, attempt, id].join("|")] : [];
+  });
+  return kept.join("\n");
 }
