@@ -156,9 +156,7 @@ export class HotState {
     }
   }
 
-  /** What happens in a map; signals are the whole run's. */
   #inside(home: string, { m: _, ...own }: Transition, tMs: number): void {
-    this.signals.apply(own, home);
     this.element(home)?.apply(own, tMs);
   }
 

@@ -137,7 +137,8 @@ local function plan_result(at, attempt, arrivals)
     more = more .. ',"x":"' .. edges .. '","err":' .. value
   end
   told(EVENT[op], node, scope, more)
-  set("n" .. node, STATE[op] .. attempt .. "|" .. scope .. "|" .. value)
+  -- A success may be of an attempt before the current one.
+  set("n" .. node, STATE[op] .. ARGV[at + 2] .. "|" .. scope .. "|" .. value)
   if op == "X" then
     it.ends, it.error = "failed", value
     return after_result(at)

@@ -73,6 +73,15 @@ const loop = miniIr(
 );
 
 describe("an order for an open token", () => {
+  it("B9: leaves a success that came before it in the journal as the attempt that it was", async () => {
+    const run = await player(chain);
+    const working = await run.take("a");
+    expect(await order(run, "a", "complete")).toEqual({ kind: "done", attempt: 2 });
+    expect(await run.settle(working, "L")).toBe(COMPLETION.done);
+    expect((await run.hash())["n0"]).toMatch(/^c1\|/);
+    expect(tokens(await folded(run))).toEqual(tokens(await run.hash()));
+  });
+
   it("gives one in execution the next attempt: the failure of the earlier one is stale", async () => {
     const run = await player(chain);
     const a = await run.take("a");

@@ -20,7 +20,8 @@ export interface WaitOptions {
 
 /** Changes the document, and the bodies of its maps. */
 export function withWaits(document: JsonObject, options: WaitOptions): JsonObject {
-  for (const node of document["nodes"] as JsonObject[]) {
+  // A body may be one node.
+  for (const node of (document["nodes"] ?? [document]) as JsonObject[]) {
     const config = node["config"] as JsonObject | undefined;
     const body = config?.["do"] as JsonObject | undefined;
     if (body !== undefined) {

@@ -64,30 +64,38 @@ class Told {
   readonly #ends = new Map<string, End[]>();
   /** Whether the interpreter knows everything that happened. */
   isComparable = true;
+  isCancelled = false;
 
   constructor(ir: Ir, runId: string, records: readonly JournalRecord[]) {
-    const answers = new Map<string, WaitAnswer | null>();
+    const answers = new Map<string, Transition>();
     const begun = new Set<string>();
+    const between = new Set<string>();
     const own = records.flatMap(({ transitions }) => transitions.filter(({ r }) => r === runId));
     for (const t of own) {
       const { n = -1, s: scope = "", m: home = "" } = t;
       const node = nodeAt(ir, home, n);
       const key = `${home}|${scope}|${n}`;
       const place = { node: node?.id ?? "", scope, home };
-      if (t.e === "node.resumed" && t.v !== undefined) {
-        answers.set(key, t.v as WaitAnswer);
+      followEnds(between, t);
+      if (t.e === "node.activated" && t.v !== undefined) {
+        this.isComparable = false; // tried again by hand
+      } else if (t.e === "node.resumed" && t.v !== undefined) {
+        answers.set(key, t);
         this.#seeOrder(t.v as WaitAnswer, node?.type ?? "");
       } else if (t.e === "map.started" && !begun.has(`${key}|${t.a}`)) {
         begun.add(`${key}|${t.a}`);
         this.order.push(place);
       } else if (ENDS.has(t.e)) {
         const list = this.#ends.get(`${home}|${scope}|${place.node}`) ?? [];
-        list.push({ ...place, transition: t, answer: answers.get(key) ?? null });
+        list.push({ ...place, transition: t, answer: answerOf(answers.get(key), t) });
         this.#ends.set(`${home}|${scope}|${place.node}`, list);
         answers.delete(key);
         if (!begun.has(`${key}|${t.a}`)) {
           this.order.push(place);
         }
+      } else if (t.e === "run.cancelled") {
+        this.isCancelled = true;
+        this.isComparable &&= between.size === 0;
       }
     }
   }
@@ -105,6 +113,29 @@ class Told {
   }
 }
 
+/** Who was at work when somebody settled his node by hand may have been first: his is the one before. */
+function answerOf(resumed: Transition | undefined, end: Transition): WaitAnswer | null {
+  const isMeant = resumed !== undefined && (end.a ?? 1) >= (resumed.a ?? 1);
+  return isMeant ? (resumed.v as WaitAnswer) : null;
+}
+
+/**
+ * Elements and maps that have ended and whose end a worker has yet to carry on: to the interpreter
+ * that is one step. A run that is cancelled there has no place in it.
+ */
+function followEnds(between: Set<string>, { e, m = "", s = "", n = -1, i }: Transition): void {
+  const map = [m, s, String(n)].filter((part) => part !== "").join("/");
+  if (e === "element.finishing") {
+    between.add(m);
+  } else if (e === "map.element") {
+    between.delete(`${map}#${i}`);
+  } else if (e === "map.gather") {
+    between.add(map);
+  } else if (ENDS.has(e)) {
+    between.delete(map);
+  }
+}
+
 /** What the run must have come to; null if somebody did what the interpreter does not know. */
 export function related(
   ir: Ir,
@@ -118,13 +149,10 @@ export function related(
     return null;
   }
   const oracle = oracleHandlers();
-  const isCancelled = records.some(({ transitions }) =>
-    transitions.some(({ r, e }) => r === runId && e === "run.cancelled"),
-  );
   return interpret(ir, input, {
     runId,
     order: recordedOrder(told.order),
-    ...(isCancelled ? { cancelAfter: told.order.length } : {}),
+    ...(told.isCancelled ? { cancelAfter: told.order.length } : {}),
     handlers: {
       standsFor: ({ type }) => type === "wait" || type === "human" || type === "subworkflow",
       evaluate: (node, context) => {

@@ -113,6 +113,26 @@ function assertSignals(runId: string, records: readonly JournalRecord[]): void {
   }
 }
 
+/** How often each end of a wait was seen, by its kind, "in map: …" and "in child: …". */
+const seen = new Map<string, number>();
+
+function count(records: readonly JournalRecord[]): void {
+  const add = (what: string): void => void seen.set(what, (seen.get(what) ?? 0) + 1);
+  for (const t of records.flatMap(({ transitions }) => transitions)) {
+    const v = t.v as { kind?: string; action?: string } | undefined;
+    const isBlob = t.e === "node.completed" && JSON.stringify(t.o ?? null).includes("$gv:blob");
+    const isEnd = t.e === "node.resumed" || (t.e === "node.activated" && v !== undefined);
+    const what = isEnd ? (v?.action ?? v?.kind ?? "delay") : isBlob ? "blob" : null;
+    if (what !== null) {
+      add(what);
+      add(t.m !== undefined ? `in map: ${what}` : what);
+      add(t.r.includes("~") ? `in child: ${what}` : what);
+    } else if (t.e === "run.cancelled") {
+      add("cancelled");
+    }
+  }
+}
+
 async function compare(
   runId: string,
   ir: Ir,
@@ -167,6 +187,7 @@ async function play(kind: Kind, seed: number): Promise<number> {
   await outsiders.orphans();
   const records = await driver.records();
 
+  count(records);
   const views = new Map<string, RunView>();
   const ids = [...outsiders.runs.keys()];
   ids.forEach((id) => views.set(id, foldChain(irOf(id), id, records)));
@@ -196,4 +217,13 @@ describe.each(Object.entries(KINDS))("engine, outsiders and oracle: %s", (_, kin
     },
     10 * 60_000,
   );
+});
+
+describe.skipIf(SEED !== undefined)("among all these cases", () => {
+  const ends = ["signal", "callback", "approval", "timeout", "child", "delay", "blob"];
+  const wanted = ends.flatMap((what) => [what, `in map: ${what}`]);
+  const byHand = ["complete", "fail", "skip", "retry", "cancelled"];
+  it.each([...wanted, ...byHand, "in child: signal", "in child: blob"])("there is: %s", (what) => {
+    expect(seen.get(what) ?? 0).toBeGreaterThan(0);
+  });
 });
