@@ -74,6 +74,13 @@ export const OPTION_SPECS = {
     max: 3_600_000,
     about: "how long a worker may be silent before another takes its work over",
   },
+  blocked_ms_max: {
+    type: "integer",
+    default: 600_000,
+    min: 0,
+    max: 86_400_000,
+    about: "how long a step that blocks its worker process keeps its lease; 0 not at all",
+  },
   deliveries_max: {
     type: "integer",
     default: 5,

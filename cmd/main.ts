@@ -174,6 +174,7 @@ function addRoleCommands(program: Command): void {
     "http_allow",
     "worker_concurrency",
     "lease_ms",
+    "blocked_ms_max",
     "deliveries_max",
   ] as const;
   const common = [...SERVICES, "database_connections_max", "shutdown_ms"] as const;

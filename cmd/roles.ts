@@ -95,6 +95,7 @@ export async function workerOf(role: WorkerRole): Promise<Worker> {
   const client = await stack.client();
   const { id: deployment, partitions } = await client.deployment(DEPLOYMENT_WAIT_MS);
   const { worker_concurrency: concurrency, lease_ms: leaseMs, deliveries_max } = config.values;
+  const { blocked_ms_max: blockedMsMax } = config.values;
   const local = stack.embedded === null ? [] : LOOPBACK;
   return createWorker({
     redis: { url: stack.redisUrl },
@@ -105,6 +106,7 @@ export async function workerOf(role: WorkerRole): Promise<Worker> {
       id,
       concurrency,
       leaseMs,
+      blockedMsMax,
       deliveriesMax: deliveries_max,
     },
     logger: logger.child({ role: "worker" }),

@@ -16,6 +16,8 @@ import { Elements } from "./elements.ts";
 import { Executor } from "./execute.ts";
 import { createHttpClient } from "./kinds/http-client.ts";
 import { Lane } from "./lane.ts";
+import { guardLeases, type GuardedLane, type LeaseGuard } from "./lease-guard.ts";
+import { LeaseTable } from "./lease-table.ts";
 import { Leases } from "./leases.ts";
 import { Maps } from "./maps.ts";
 import { QUEUED_KINDS, WORKER_DEFAULTS, type WorkerOptions } from "./options.ts";
@@ -55,6 +57,8 @@ class WorkerService implements Worker {
   #reads: Promise<void>[] = [];
   #loops: Promise<void>[] = [];
   #paused: ReadonlySet<string> = new Set();
+  readonly #guarded: GuardedLane[] = [];
+  #guard: LeaseGuard | null = null;
 
   constructor(options: WorkerOptions) {
     setMaxListeners(0, this.#stop.signal); // a wait per lane and script call stands on it
@@ -77,6 +81,11 @@ class WorkerService implements Worker {
     const workflows = new Workflows(redis);
     for (let partition = 0; partition < this.#o.partitions; partition++) {
       await this.#startLane(redis, workflows, partition);
+    }
+    if (this.#o.blockedMsMax > 0) {
+      const { id: consumer, deployment, leaseMs, blockedMsMax, logger } = this.#o;
+      const about = { redis: this.#o.redis, deployment, consumer, leaseMs, blockedMsMax };
+      this.#guard = guardLeases({ ...about, lanes: this.#guarded }, logger);
     }
     this.#loops.push(this.#every(PAUSES_MS, () => this.#readPauses(redis)));
   }
@@ -104,7 +113,12 @@ class WorkerService implements Worker {
     reader.pause(this.#paused);
     await reader.createGroups(redis);
     const nowMs = (): number => performance.now();
-    const leases = new Leases({ scripts, consumer: o.id, leaseMs: o.leaseMs, nowMs });
+    const table = o.blockedMsMax > 0 ? new LeaseTable(reader.queueKeys) : null;
+    const leases = new Leases({ scripts, consumer: o.id, leaseMs: o.leaseMs, nowMs, table });
+    if (table !== null) {
+      table.beat(nowMs());
+      this.#guarded.push({ partition, queues: reader.queueKeys, buffer: table.buffer });
+    }
     const secrets = o.secrets ?? ((): { [name: string]: string } => ({}));
     const executor = new Executor({
       workerId: o.id,
@@ -169,6 +183,7 @@ class WorkerService implements Worker {
     } finally {
       clearTimeout(timer);
       this.#stop.abort();
+      await this.#guard?.stop();
       this.#readers.splice(0).forEach((reader) => reader.redis.disconnect());
       redis.disconnect();
     }

@@ -248,8 +248,7 @@ export class Lane {
   }
 
   #execute(p: Prepared, held: Held): void {
-    const { executor } = this.#o;
-    const { token } = p;
+    const [{ executor }, { token }] = [this.#o, p];
     if (token.kind === "finish") {
       this.#finish(p.profile, token, token.entryId);
       return;
@@ -285,6 +284,7 @@ export class Lane {
         return;
       }
       const work = (): void => {
+        this.#o.leases.begin(held, p.node.timeout_ms);
         runKind(this.#o, p, vars, begun.input, held.abort, (outcome) => {
           const ms = Math.round(this.#o.nowMs() - startedMs);
           if ("output" in outcome) {
@@ -370,8 +370,8 @@ export class Lane {
 
   #poison(p: Prepared, held: Held, error: ExecutionError): void {
     const vars = this.#o.executor.vars(p, p.token.node, p.node, null);
-    const item = this.#made(p, () => this.#o.executor.fail(p, vars, error, 0));
-    this.#send(item, p.token, held);
+    const make = (): CompletionItem => this.#o.executor.fail(p, vars, error, 0);
+    this.#send(this.#made(p, make), p.token, held);
   }
 
   /** An item that cannot even be made is a failure of its node. */

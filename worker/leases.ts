@@ -5,6 +5,7 @@
  * worker has taken over is reported, its handler is told to stop, its result would be refused.
  */
 import { LazyAbort } from "./lazy-abort.ts";
+import type { LeaseTable } from "./lease-table.ts";
 import { renewLeases, type ReadyToken, type ScriptRunner } from "../sdk/internal.ts";
 
 export interface Held {
@@ -15,6 +16,8 @@ export interface Held {
   /** When the entry came into this worker's hands, and how many nodes of its chain it has run. */
   sinceMs: number;
   nodes: number;
+  /** Its place in the table that the lease thread reads; -1: none. */
+  slot: number;
 }
 
 export class Leases {
@@ -22,6 +25,7 @@ export class Leases {
   readonly #consumer: string;
   readonly #leaseMs: number;
   readonly #nowMs: () => number;
+  readonly #table: LeaseTable | null;
   readonly #held = new Map<string, Held>();
   #emptied: (() => void)[] = [];
 
@@ -31,11 +35,14 @@ export class Leases {
     leaseMs: number;
     /** Monotonic clock, ms. */
     nowMs: () => number;
+    /** Shared with the thread that renews while the event loop is blocked. */
+    table?: LeaseTable | null;
   }) {
     this.#scripts = options.scripts;
     this.#consumer = options.consumer;
     this.#leaseMs = options.leaseMs;
     this.#nowMs = options.nowMs;
+    this.#table = options.table ?? null;
   }
 
   get size(): number {
@@ -44,9 +51,17 @@ export class Leases {
 
   hold(token: ReadyToken): Held {
     const now = this.#nowMs();
-    const held: Held = { token, renewedMs: now, abort: new LazyAbort(), sinceMs: now, nodes: 0 };
+    const abort = new LazyAbort();
+    const slot = this.#table?.add(token.queueKey, token.entryId) ?? -1;
+    const held: Held = { token, renewedMs: now, abort, sinceMs: now, nodes: 0, slot };
     this.#held.set(key(token), held);
     return held;
+  }
+
+  /** The node begins: should it block the event loop, its lease ends with its time limit. */
+  begin(held: Held, timeoutMs: number | null): void {
+    const untilMs = timeoutMs === null ? Infinity : this.#nowMs() + timeoutMs + this.#leaseMs;
+    this.#table?.limit(held.slot, untilMs);
   }
 
   has(token: ReadyToken): boolean {
@@ -54,7 +69,11 @@ export class Leases {
   }
 
   drop(token: ReadyToken): void {
-    this.#held.delete(key(token));
+    const name = key(token);
+    if (this.#table !== null) {
+      this.#table.remove(this.#held.get(name)?.slot ?? -1);
+    }
+    this.#held.delete(name);
     if (this.#held.size === 0) {
       this.#emptied.splice(0).forEach((tell) => tell());
     }
@@ -74,6 +93,7 @@ export class Leases {
   /** Renews what was not renewed for a third of the lease; aborts what is no longer ours. */
   async renew(): Promise<void> {
     const now = this.#nowMs();
+    this.#table?.beat(now);
     const due = this.all().filter((held) => now - held.renewedMs > this.#leaseMs / 3);
     const byQueue = new Map<string, Held[]>();
     for (const held of due) {

@@ -21,6 +21,8 @@ export interface WorkerOptions {
   queues?: readonly string[];
   /** How long an entry may stay silent before another worker takes it over. */
   leaseMs?: number;
+  /** For so long a thread renews the leases while a handler blocks the event loop, ms; 0: never. */
+  blockedMsMax?: number;
   /** Deliveries of one token without a result before it counts as poison. */
   deliveriesMax?: number;
   outputBytesMax?: number;
@@ -33,6 +35,7 @@ export const WORKER_DEFAULTS = {
   concurrency: 100,
   namespace: "",
   leaseMs: 30_000,
+  blockedMsMax: 0,
   deliveriesMax: 5,
   outputBytesMax: 16 * 1024 * 1024,
 } as const;

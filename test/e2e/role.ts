@@ -4,6 +4,7 @@ import { connectRedis, globalKeys } from "../../sdk/internal.ts";
 import { connectPostgres } from "../../sdk/postgres/index.ts";
 import { createSupervisor } from "../../supervisor/index.ts";
 import { createWorker, FunctionRegistry } from "../../worker/index.ts";
+import { RECOVERY_FUNCTIONS } from "../recovery/functions.ts";
 
 export interface RoleOptions {
   redisUrl: string;
@@ -11,6 +12,8 @@ export interface RoleOptions {
   singleSession: boolean;
   leaseMs: number;
   id: string;
+  /** See WorkerOptions; 0 unless told. */
+  blockedMsMax?: number;
 }
 
 const role = process.argv[2];
@@ -26,8 +29,11 @@ if (role === "supervisor") {
   const deployment = (await redis.hget(globalKeys.deployment, "id")) as string;
   redis.disconnect();
   const registry = new FunctionRegistry();
+  RECOVERY_FUNCTIONS.forEach(([name, handler]) => registry.register(name, handler));
+  const { blockedMsMax = 0 } = options;
   const worker = createWorker({
     ...{ redis: { url: redisUrl }, deployment, partitions: 1, registry, logger, id, leaseMs },
+    blockedMsMax,
   });
   await worker.start();
 }

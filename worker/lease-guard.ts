@@ -1,0 +1,66 @@
+/** Starts and ends the thread that renews a worker's leases for a blocked event loop. */
+import { createRequire } from "node:module";
+import { pathToFileURL } from "node:url";
+import { Worker as Thread } from "node:worker_threads";
+import type { Logger } from "pino";
+import type { RedisTarget } from "../sdk/internal.ts";
+
+/** One partition's entries. */
+export interface GuardedLane {
+  partition: number;
+  /** Every stream that the lane reads, in the order of the table. */
+  queues: readonly string[];
+  buffer: SharedArrayBuffer;
+}
+
+/** What the thread is given. */
+export interface ThreadData {
+  redis: RedisTarget;
+  deployment: string;
+  consumer: string;
+  leaseMs: number;
+  /** A process that stands still for longer is given up, ms. */
+  blockedMsMax: number;
+  /** `process.hrtime` minus the worker's monotonic clock, ms. */
+  clockOffsetMs: number;
+  lanes: readonly GuardedLane[];
+}
+
+export interface LeaseGuard {
+  stop(): Promise<void>;
+}
+
+/** Starts the thread. Should it fail, the event loop goes on renewing by itself, as without it. */
+export function guardLeases(
+  options: Omit<ThreadData, "clockOffsetMs">,
+  logger: Logger,
+): LeaseGuard {
+  const [seconds, nanos] = process.hrtime();
+  const clockOffsetMs = seconds * 1000 + nanos / 1e6 - performance.now();
+  const about = { workerData: { ...options, clockOffsetMs } satisfies ThreadData, name: "leases" };
+  const thread = import.meta.url.endsWith(".ts")
+    ? new Thread(fromSource(new URL("./lease-thread.ts", import.meta.url)), {
+        ...about,
+        eval: true,
+      })
+    : new Thread(new URL("./lease-thread.js", import.meta.url), about);
+  thread.unref();
+  thread.on("error", (error) => {
+    logger.error(
+      { err: error },
+      "the lease thread has ended: a blocked event loop loses its leases",
+    );
+  });
+  return { stop: async () => void (await thread.terminate()) };
+}
+
+/** Sources need tsx, which a thread does not inherit; a compiled installation needs none. */
+function fromSource(module: URL): string {
+  // What `require` finds is the CommonJS build, which registers nothing in a thread.
+  const found = createRequire(import.meta.url)
+    .resolve("tsx/esm/api")
+    .replace(/cjs$/, "mjs");
+  const loader = pathToFileURL(found).href;
+  const [tsx, own] = [loader, module.href].map((url) => JSON.stringify(url));
+  return `import(${tsx}).then(({ register }) => { register(); return import(${own}); })`;
+}
