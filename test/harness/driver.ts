@@ -40,6 +40,7 @@ import { toExecutionError } from "../../worker/kinds/kind.ts";
 import { Maps, noResults, planMap } from "../../worker/maps.ts";
 import { Preparer } from "../../worker/prepare.ts";
 import { Workflows } from "../../worker/workflows.ts";
+import { countTransitions } from "./cases.ts";
 import { queueKeysOf, type TestPartition } from "./partition.ts";
 import { assertCounter } from "./invariants.ts";
 import { runSync } from "./run-sync.ts";
@@ -153,7 +154,9 @@ export class Driver {
     if (code !== 0) {
       throw new Error(`the run did not start: ${code}`);
     }
-    return this.#drive(runId);
+    const result = await this.#drive(runId);
+    countTransitions(result.records);
+    return result;
   }
 
   /** Redrives a run that has failed and drives it to its next end. */

@@ -31,6 +31,7 @@ import { ExecutionError, toExecutionError } from "../../worker/kinds/kind.ts";
 import { Preparer } from "../../worker/prepare.ts";
 import { Workflows } from "../../worker/workflows.ts";
 import type { Schedule } from "./driver.ts";
+import { countTransitions } from "./cases.ts";
 import { assertCounter } from "./invariants.ts";
 import type { TestPartition } from "./partition.ts";
 import { runSync } from "./run-sync.ts";
@@ -87,7 +88,9 @@ export class TreeDriver {
       await this.#assertHashes();
       if ((await this.#open()).length === 0) {
         await this.#settleRest();
-        return this.#records();
+        const records = await this.#records();
+        countTransitions(records);
+        return records;
       }
     }
     throw new Error(`the tree does not end: ${(await this.#open()).join(", ")}`);

@@ -10,14 +10,13 @@ import { readSnapshot } from "../../supervisor/audit/read-snapshot.ts";
 import { StreamIndex } from "../../supervisor/audit/streams.ts";
 import { documentOf, MAP_SCENARIOS } from "../generate/map-scenarios.ts";
 import { generateWorkflow } from "../generate/workflow.ts";
+import { playAll, reportCases, seedsOf } from "../harness/cases.ts";
 import { Driver } from "../harness/driver.ts";
 import { openTestPartition, type TestPartition } from "../harness/partition.ts";
 import { seeded } from "../harness/random.ts";
 import { foldHot } from "../harness/units.ts";
 
-const CASES = Number(process.env["GAVOTTE_CASES"] ?? 12);
-const SEED = process.env["GAVOTTE_SEED"];
-const seeds = SEED === undefined ? Array.from({ length: CASES }, (_, i) => i + 1) : [Number(SEED)];
+reportCases(import.meta.filename);
 
 let p: TestPartition;
 beforeAll(async () => {
@@ -55,12 +54,8 @@ async function play(document: Json, input: Json, seed: number): Promise<void> {
   await new Driver(p, profile, schedule, look).run(runId, input);
 }
 
-async function playAll(document: (seed: number) => Json, input: Json): Promise<void> {
-  for (const seed of seeds) {
-    await play(document(seed), input, seed).catch((error: unknown) => {
-      throw new Error(`GAVOTTE_SEED=${seed} fails`, { cause: error });
-    });
-  }
+async function audited(document: (seed: number) => Json, input: Json): Promise<void> {
+  await playAll(seedsOf(12), (seed) => play(document(seed), input, seed));
 }
 
 const LIST = { n: 3, name: "gavotte", list: [3, 1, 2, 0] };
@@ -68,11 +63,11 @@ const MINUTES = 5 * 60_000;
 
 describe("the audit finds nothing in a healthy run", () => {
   const options = { anyJoins: true, failures: true, loops: true, continue: true };
-  it("of any shape", () => playAll((seed) => generateWorkflow(seed, options), LIST), MINUTES);
+  it("of any shape", () => audited((seed) => generateWorkflow(seed, options), LIST), MINUTES);
 
   it.each(MAP_SCENARIOS)(
     "with maps: $name",
-    (scenario) => playAll(() => documentOf(scenario) as Json, LIST),
+    (scenario) => audited(() => documentOf(scenario) as Json, LIST),
     MINUTES,
   );
 });

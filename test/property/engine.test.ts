@@ -10,14 +10,14 @@ import { hotFields } from "../../sdk/hot-fields.ts";
 import { HotState } from "../../sdk/hot-state.ts";
 import { oracleHandlers } from "../generate/builtins.ts";
 import { generateWorkflow, type GenerateOptions } from "../generate/workflow.ts";
+import { playAll, reportCases, seedsOf } from "../harness/cases.ts";
 import { Driver } from "../harness/driver.ts";
 import { foldChain } from "../harness/invariants.ts";
 import { openTestPartition, type TestPartition } from "../harness/partition.ts";
 import { seeded } from "../harness/random.ts";
 import { checkUnits } from "../harness/units.ts";
 
-const CASES = Number(process.env["GAVOTTE_CASES"] ?? 150);
-const SEED = process.env["GAVOTTE_SEED"];
+reportCases(import.meta.filename);
 /** Seeds that once failed: a retry in a self loop's later round; a fused sibling after the run's end. */
 const REGRESSIONS = [97, 588];
 const INPUT = { n: 3, name: "gavotte", list: [3, 1, 2] };
@@ -36,11 +36,6 @@ const KINDS: { [name: string]: GenerateOptions } = {
   maps: { ...CALM, maps: true, maxNodes: 20 },
   "maps with failures": { ...CALM, maps: true, maxNodes: 20, failures: true, handledOnly: true },
 };
-
-function seeds(): number[] {
-  const many = Array.from({ length: CASES }, (_, i) => i + 1);
-  return SEED === undefined ? [...REGRESSIONS, ...many] : [Number(SEED)];
-}
 
 /**
  * A guarded read (`seen`) of a node that is upstream only through an any/count join sees whatever was
@@ -120,11 +115,7 @@ describe.each(Object.entries(KINDS))("engine and oracle: %s", (_, options) => {
   it(
     "agree whatever the schedule",
     async () => {
-      for (const seed of seeds()) {
-        await play(options, seed).catch((error: unknown) => {
-          throw new Error(`GAVOTTE_SEED=${seed} fails`, { cause: error });
-        });
-      }
+      await playAll(seedsOf(150, REGRESSIONS), (seed) => play(options, seed));
     },
     10 * 60_000,
   );
@@ -134,11 +125,7 @@ describe.each(Object.entries(KINDS))("B5: paused and resumed at random: %s", (_,
   it(
     "a run comes to the end that it comes to without",
     async () => {
-      for (const seed of seeds().slice(0, Math.ceil(CASES / 3))) {
-        await play(options, seed, 0.3).catch((error: unknown) => {
-          throw new Error(`GAVOTTE_SEED=${seed} fails`, { cause: error });
-        });
-      }
+      await playAll(seedsOf(50, REGRESSIONS), (seed) => play(options, seed, 0.3));
     },
     10 * 60_000,
   );

@@ -7,15 +7,14 @@ import { compile } from "../../compiler/index.ts";
 import { releaseRuns } from "../../sdk/internal.ts";
 import { releaseMapsOf } from "../../supervisor/release-maps.ts";
 import { documentOf, MAP_SCENARIOS, type MapScenario } from "../generate/map-scenarios.ts";
+import { playAll, reportCases, seedsOf } from "../harness/cases.ts";
 import { Driver } from "../harness/driver.ts";
 import { foldChain } from "../harness/invariants.ts";
 import { openTestPartition, type TestPartition } from "../harness/partition.ts";
 import { seeded } from "../harness/random.ts";
 import { checkUnits } from "../harness/units.ts";
 
-const CASES = Number(process.env["GAVOTTE_CASES"] ?? 12);
-const SEED = process.env["GAVOTTE_SEED"];
-const seeds = SEED === undefined ? Array.from({ length: CASES }, (_, i) => i + 1) : [Number(SEED)];
+reportCases(import.meta.filename);
 
 let p: TestPartition;
 beforeAll(async () => {
@@ -69,11 +68,7 @@ describe.each(MAP_SCENARIOS)("A16: maps: $name", (scenario) => {
   it(
     "come to the same end whatever the schedule",
     async () => {
-      for (const seed of seeds) {
-        await play(scenario, seed).catch((error: unknown) => {
-          throw new Error(`GAVOTTE_SEED=${seed} fails`, { cause: error });
-        });
-      }
+      await playAll(seedsOf(12), (seed) => play(scenario, seed));
     },
     5 * 60_000,
   );

@@ -10,6 +10,7 @@ import { compile, type Ir, type Json } from "../../compiler/index.ts";
 import type { JournalRecord, RunProfile, RunView } from "../../sdk/internal.ts";
 import { generateWorkflow, type GenerateOptions, type JsonObject } from "../generate/workflow.ts";
 import { withWaits } from "../generate/waits.ts";
+import { isSpecial, playAll, reportCases, seedsOf } from "../harness/cases.ts";
 import { Driver } from "../harness/driver.ts";
 import { foldChain } from "../harness/invariants.ts";
 import { Outsiders, type Chances, type OutsiderOptions } from "../harness/outsiders.ts";
@@ -18,8 +19,7 @@ import { seeded } from "../harness/random.ts";
 import { related, wholeWith } from "../harness/relation.ts";
 import { checkUnits } from "../harness/units.ts";
 
-const CASES = Number(process.env["GAVOTTE_CASES"] ?? 60);
-const SEED = process.env["GAVOTTE_SEED"];
+reportCases(import.meta.filename);
 const INPUT = { n: 3, name: "gavotte", list: [3, 1, 2] };
 const CALM: Chances = { answer: 0.3, manual: 0, cancel: 0, hurry: 0.1 };
 
@@ -205,21 +205,16 @@ describe.each(Object.entries(KINDS))("engine, outsiders and oracle: %s", (_, kin
   it(
     "agree whatever comes when",
     async () => {
-      const seeds = SEED === undefined ? Array.from({ length: CASES }, (_, i) => i + 1) : [+SEED];
-      let compared = 0;
-      for (const seed of seeds) {
-        compared += await play(kind, seed).catch((error: unknown) => {
-          throw new Error(`GAVOTTE_SEED=${seed} fails`, { cause: error });
-        });
-      }
+      const compared = await playAll(seedsOf(60), (seed) => play(kind, seed));
       // The generator has not stopped making what the oracle can judge.
-      expect(compared).toBeGreaterThan(SEED === undefined ? CASES / 4 : -1);
+      const all = compared.reduce((sum, runs) => sum + runs, 0);
+      expect(all).toBeGreaterThan(isSpecial ? -1 : compared.length / 4);
     },
     10 * 60_000,
   );
 });
 
-describe.skipIf(SEED !== undefined)("among all these cases", () => {
+describe.skipIf(isSpecial)("among all these cases", () => {
   const ends = ["signal", "callback", "approval", "timeout", "child", "delay", "blob"];
   const wanted = ends.flatMap((what) => [what, `in map: ${what}`]);
   const byHand = ["complete", "fail", "skip", "retry", "cancelled"];
