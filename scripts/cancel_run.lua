@@ -19,7 +19,8 @@ ARGV
   4  error     {"error":{"code":"CANCELLED","message":…}}
   5  tomb_ms   how long a late start is refused when the run is not here
 RETURNS integer
-  0 cancelled, 1 it was cancelled before, 2 it had completed, 3 it had failed,
+  0 cancelled, 1 it was cancelled before, 2 it had completed, 3 it had failed, -6 BUSY (it is falling
+  asleep: it has to be woken first),
   -1 RUN_GONE (a tombstone keeps it from starting: cancel its row), -100 EPOCH
 EMITS     run.cancelled
 REPEAT    1
@@ -43,6 +44,8 @@ end
 local answer = ({ cancelled = 1, completed = 2, failed = 3 })[have[1]]
 if answer then
   return answer
+elseif have[1] == "asleep" then
+  return -6
 end
 journal('{"r":"' .. run_id .. '","e":"run.cancelled","err":' .. err .. "}")
 end_run(k, run, run_id, have[2], "cancelled", true, err)

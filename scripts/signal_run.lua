@@ -22,8 +22,8 @@ ARGV
   7  waiter    the oldest waiter as the caller has read it, "" if there was none
 RETURNS integer
   0 a waiting token goes on, 1 kept, 2 accepted before, -1 RUN_GONE, -2 RUN_ENDED, -3 FULL,
-  -4 TOO_LARGE, -5 AGAIN (another waiter is the oldest now: read it and call again), -6 SUSPECT (the
-  run is being repaired), -100 EPOCH
+  -4 TOO_LARGE, -5 AGAIN (another waiter is the oldest now: read it and call again), -6 BUSY (the
+  run is being repaired, or is falling asleep), -100 EPOCH
 EMITS     node.resumed signal.kept
 REPEAT    2, as long as the run remembers the id: its last IDS_MAX ones
 COST      O(waiters of the name)
@@ -49,7 +49,7 @@ if not have[1] then
 elseif seen[1] then
   return 2
 elseif have[1] ~= "running" and have[1] ~= "paused" then
-  return have[1] == "suspect" and -6 or -2
+  return (have[1] == "suspect" or have[1] == "asleep") and -6 or -2
 elseif #value > VALUE_BYTES_MAX then
   return -4
 elseif (string.match(seen[4] or "", "^[^\n]+") or "") ~= waiter then

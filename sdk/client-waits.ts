@@ -7,7 +7,6 @@
  */
 import { uuidv7 } from "uuidv7";
 import type { Ir, Json } from "../compiler/ir.ts";
-import type { Clock } from "./clock.ts";
 import { GavotteError } from "./errors.ts";
 import {
   listApprovals,
@@ -16,7 +15,6 @@ import {
   type ApprovalFilter,
   type ApprovalRow,
   type ApprovalState,
-  type Database,
   type RunRow,
 } from "./postgres/index.ts";
 import type { ScriptRunner } from "./redis/script-runner.ts";
@@ -29,6 +27,7 @@ import {
 } from "./redis/wait-scripts.ts";
 import { misfit } from "./schema-check.ts";
 import { isTerminal } from "./status.ts";
+import { whileAwake, type WakeClient } from "./wake.ts";
 import {
   parseWaitToken,
   SIGNAL_BYTES_MAX,
@@ -42,14 +41,9 @@ import {
 } from "./waits.ts";
 
 /** What the functions here need of a client. */
-export interface WaitClient {
-  db: Database;
-  clock: Clock;
-  /** How long they wait for a run that is accepted and not started yet, or in repair. */
-  patienceMs: number;
+export interface WaitClient extends WakeClient {
   scriptsOf(runId: string): Promise<ScriptRunner>;
   irOf(hash: string): Promise<Ir>;
-  pause(ms: number): Promise<void>;
 }
 
 export interface SignalReceipt {
@@ -149,9 +143,11 @@ export async function sendCallback(
   assertText("the callback's id", id);
   assertSize({ kind: "callback", id, data });
   const scripts = await client.scriptsOf(at.runId);
-  const wait = await readWait(scripts, at);
-  assertFits("the payload", wait?.schema, data);
-  const outcome = await patiently(client, at.runId, () => callbackWait(scripts, at, { id, data }));
+  const outcome = await patiently(client, at.runId, async () => {
+    const wait = await readWait(scripts, at);
+    assertFits("the payload", wait?.schema, data);
+    return callbackWait(scripts, at, { id, data });
+  });
   switch (outcome) {
     case "done":
     case "repeated":
@@ -193,10 +189,10 @@ export async function decide(
   assertText("the name of who decides", actor);
   assertSize(data);
   const scripts = await client.scriptsOf(at.runId);
-  assertForm(await readWait(scripts, at), approved, data);
-  const outcome = await patiently(client, at.runId, () =>
-    decideApproval(scripts, at, { actor, approved, data }),
-  );
+  const outcome = await patiently(client, at.runId, async () => {
+    assertForm(await readWait(scripts, at), approved, data);
+    return decideApproval(scripts, at, { actor, approved, data });
+  });
   if (outcome === "done" || outcome === "recorded" || outcome === "repeated") {
     const state = await stateAfter(client, scripts, at, approved);
     return { approval_id: id, run_id: at.runId, state, repeated: outcome === "repeated" };
@@ -257,7 +253,7 @@ function refusal(
 
 /**
  * Calls until the run is there to answer: one that was accepted a moment ago is not in Redis yet, one
- * in repair soon will be.
+ * in repair soon will be, and one that is asleep is woken.
  */
 async function patiently<T extends string>(
   client: WaitClient,
@@ -273,6 +269,10 @@ async function patiently<T extends string>(
     const row = await readRun(client.db, runId);
     if (row === null || isTerminal(row.status)) {
       return row === null ? "unknown" : "ended";
+    }
+    if (row.asleepSinceMs !== null) {
+      await whileAwake(client, row);
+      continue;
     }
     if (client.clock.nowMs() >= untilMs) {
       const why = outcome === "gone" ? "has not started yet" : "is being repaired";

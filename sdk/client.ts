@@ -55,6 +55,7 @@ import {
 import { connectRedis } from "./redis/connect.ts";
 import { cancelRun } from "./redis/run-scripts.ts";
 import { isTerminal } from "./status.ts";
+import { whileAwake } from "./wake.ts";
 
 export type { Approval, CallbackReceipt, DecisionReceipt, SignalReceipt } from "./client-waits.ts";
 export type { SubmissionRequest } from "./client-submit.ts";
@@ -128,14 +129,13 @@ export class Client {
     const { redis, db } = this;
     const deployment = (): Promise<{ id: string; partitions: number }> => this.deployment();
     const irOf = (hash: string): Promise<Ir> => this.irOf(hash);
-    this.operations = new Operations({ redis, db, clock: this.#clock, deployment, irOf });
+    const patience = { patienceMs: submitTimeoutMs, pause: (ms: number) => pause(ms) };
+    const { clock } = { clock: this.#clock };
+    this.operations = new Operations({ redis, db, clock, deployment, irOf, ...patience });
     this.#waits = {
-      db: this.db,
-      clock: this.#clock,
-      patienceMs: submitTimeoutMs,
+      ...{ db, clock, ...patience },
       scriptsOf: (runId) => this.operations.scripts(runId),
       irOf,
-      pause: (ms) => pause(ms),
     };
     const submit = (request: SubmissionRequest): Promise<string> => this.submit(request);
     this.letters = new DeadLetters({ db, clock: this.#clock, submit, operations: this.operations });
@@ -230,22 +230,35 @@ export class Client {
 
   /**
    * Cancels a run: nothing of it starts any more, what is executing is told. Throws
-   * GV_RUN_NOT_FOUND, or GV_RUN_ENDED if it completed or failed before.
+   * GV_RUN_NOT_FOUND, GV_RUN_ENDED if it completed or failed before, GV_RUN_NOT_READY if it is asleep
+   * and nobody wakes it.
    */
   async cancel(runId: string, reason = "cancelled by a user"): Promise<void> {
-    const row = await this.#row(runId);
-    if (row.status === "CANCELLED") {
-      return;
-    }
-    if (isTerminal(row.status)) {
-      throw ended(runId, row.status);
-    }
-    const answer = await cancelRun(await this.operations.scripts(runId), runId, reason);
-    if (answer === "gone") {
+    const untilMs = this.#clock.nowMs() + this.#waits.patienceMs;
+    for (;;) {
+      const row = await whileAwake(this.#waits, await this.#row(runId));
+      if (row.status === "CANCELLED") {
+        return;
+      }
+      if (isTerminal(row.status)) {
+        throw ended(runId, row.status);
+      }
+      const answer = await cancelRun(await this.operations.scripts(runId), runId, reason);
+      if (answer === "completed" || answer === "failed") {
+        throw ended(runId, answer.toUpperCase());
+      }
       const error = JSON.stringify({ code: "CANCELLED", message: reason });
-      await cancelRunRow(this.db, runId, error, this.#clock.nowMs());
-    } else if (answer === "completed" || answer === "failed") {
-      throw ended(runId, answer.toUpperCase());
+      const nowMs = this.#clock.nowMs();
+      const isDone = answer === "cancelled" || answer === "was_cancelled";
+      if (isDone || (answer === "gone" && (await cancelRunRow(this.db, row, error, nowMs)))) {
+        return;
+      }
+      // It is falling asleep, was woken or has ended meanwhile.
+      if (this.#clock.nowMs() >= untilMs) {
+        const message = `run ${runId} is falling asleep and stays so; try again later`;
+        throw new GavotteError("GV_RUN_NOT_READY", message);
+      }
+      await pause(POLL_MS_MAX);
     }
   }
 

@@ -49,6 +49,11 @@ export class RunView {
   output: Json = null;
   startedAt: number | null = null;
   endedAt: number | null = null;
+  /**
+   * Set while the run is asleep, as far as the journal tells: nothing has happened since then, and
+   * its earliest timer is due at `untilMs` (null: it has none).
+   */
+  asleep: { sinceMs: number; untilMs: number | null } | null = null;
   /** Node that changed last and is not skipped. */
   current_step: string | null = null;
   #progress = 0;
@@ -85,6 +90,7 @@ export class RunView {
   /** Applies one transition; returns the ids of the nodes whose state it changed. */
   apply(t: Transition, tMs: number): string[] {
     this.#changed = new Set();
+    this.asleep = t.e === "run.hibernated" ? { sinceMs: tMs, untilMs: t.due ?? null } : null;
     if (t.e.startsWith("run.")) {
       this.#run(t, tMs);
     } else if (t.m !== undefined) {
@@ -108,7 +114,7 @@ export class RunView {
       this.#redriven(t.rd?.nv ?? {}, tMs);
     } else if (t.e === "run.paused" || t.e === "run.resumed") {
       this.status = t.ps === "" ? "RUNNING" : "PAUSED";
-    } else if (t.e !== "run.suspect") {
+    } else if (t.e !== "run.suspect" && t.e !== "run.hibernated") {
       this.#end(t, tMs);
     }
   }

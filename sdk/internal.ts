@@ -29,6 +29,7 @@ export * from "./redis/run-scripts.ts";
 export * from "./redrive.ts";
 export * from "./redrive-filter.ts";
 export * from "./redis/script-runner.ts";
+export * from "./redis/sleep-scripts.ts";
 export * from "./redis/scripts.gen.ts";
 export * from "./redis/wait-scripts.ts";
 export * from "./schema-check.ts";

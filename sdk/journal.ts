@@ -16,6 +16,7 @@ export type EventName =
   | "run.failed"
   | "run.cancelled"
   | "run.suspect"
+  | "run.hibernated"
   | "run.paused"
   | "run.resumed"
   | "run.redriven"
@@ -66,7 +67,10 @@ export interface Transition {
   in?: string;
   /** join.decided: 1 when a token of its own spreads the skip (node.skipped follows). */
   k?: number;
-  /** When a retry, a parked token or a round is due, Redis time in ms. */
+  /**
+   * When a retry, a parked token or a round is due, Redis time in ms. run.hibernated: when the
+   * earliest of the run's timers is, absent without any.
+   */
   due?: number;
   /** How long the handler ran, ms. */
   ms?: number;

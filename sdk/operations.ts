@@ -7,7 +7,6 @@
  */
 import type { Redis } from "ioredis";
 import type { Ir, Json } from "../compiler/ir.ts";
-import type { Clock } from "./clock.ts";
 import { GavotteError } from "./errors.ts";
 import { globalKeys, partitionOf } from "./keys.ts";
 import {
@@ -20,21 +19,19 @@ import {
   removePause,
   resumePause,
   type AuditEntry,
-  type Database,
   type Pause,
   type RunRow,
 } from "./postgres/index.ts";
 import type { RedriveWish } from "./redrive.ts";
 import { previewRedrive, redrive, type RedriveContext, type RedriveResult } from "./redrive-run.ts";
-import { findNode, interveneToken } from "./redis/intervene.ts";
+import { findNode, interveneToken, type Intervention } from "./redis/intervene.ts";
 import { pauseRun, resumeRun, type Note } from "./redis/pause-scripts.ts";
 import { ScriptRunner } from "./redis/script-runner.ts";
 import type { ManualAnswer } from "./waits.ts";
+import { whileAwake, type WakeClient } from "./wake.ts";
 
-export interface OperationsOptions {
+export interface OperationsOptions extends WakeClient {
   redis: Redis;
-  db: Database;
-  clock: Clock;
   deployment(): Promise<{ id: string; partitions: number }>;
   irOf: (hash: string) => Promise<Ir>;
 }
@@ -60,6 +57,9 @@ export interface NodeOrder {
   why?: string;
 }
 
+/** Between two looks at a run that is falling asleep. */
+const FALLING_MS = 50;
+
 export class Operations {
   readonly #o: OperationsOptions;
 
@@ -72,8 +72,8 @@ export class Operations {
    * paused. Throws GV_RUN_NOT_FOUND, GV_RUN_STATUS_REFUSED.
    */
   async pause(runId: string, note: Note = {}): Promise<void> {
-    const row = await this.#row(runId);
-    const answer = await pauseRun(await this.scripts(runId), runId, "run", note);
+    const scripts = await this.scripts(runId);
+    const { row, answer } = await this.#awake(runId, () => pauseRun(scripts, runId, "run", note));
     if (answer.kind === "refused" || answer.kind === "gone") {
       throw refused(runId, "paused", "status" in answer ? answer.status : row.status);
     }
@@ -84,8 +84,8 @@ export class Operations {
    * is (resume that).
    */
   async resume(runId: string, note: Note = {}): Promise<void> {
-    const row = await this.#row(runId);
-    const answer = await resumeRun(await this.scripts(runId), runId, "run", note);
+    const scripts = await this.scripts(runId);
+    const { row, answer } = await this.#awake(runId, () => resumeRun(scripts, runId, "run", note));
     if (answer.kind === "resumed") {
       return;
     }
@@ -143,7 +143,7 @@ export class Operations {
     const scripts = await this.scripts(runId);
     const queue = row.namespace + (found.ir.queues[found.node.queue] ?? "");
     const { action, output, error, by, why, scope = null, element: home = "" } = order;
-    const answer = await interveneToken(scripts, {
+    const intervention: Intervention = {
       ...{ runId, home, node: found.index, scope },
       queueKey: scripts.keys.queue(queue, row.priority),
       answer: {
@@ -152,7 +152,8 @@ export class Operations {
         ...(action === "fail" && error !== undefined && { error }),
         ...(why !== undefined && { why }),
       },
-    });
+    };
+    const { answer } = await this.#awake(runId, () => interveneToken(scripts, intervention));
     if (answer.kind === "done") {
       return answer.attempt;
     }
@@ -200,6 +201,23 @@ export class Operations {
       ...{ kind, name, version: version ?? EVERY_VERSION, state: "paused" },
       ...{ who: note.by ?? "", reason: note.why ?? "", changedAtMs: this.#o.clock.nowMs() },
     };
+  }
+
+  /** Asks Redis until the run is awake, which a run that is asleep is made. */
+  async #awake<A extends { kind: string }>(
+    runId: string,
+    ask: () => Promise<A>,
+  ): Promise<{ row: RunRow; answer: A }> {
+    for (;;) {
+      const row = await whileAwake(this.#o, await this.#row(runId));
+      const answer = await ask();
+      const isFalling = "status" in answer && answer.status === "asleep";
+      const isGone = answer.kind === "gone" && (await this.#row(runId)).asleepSinceMs !== null;
+      if (!isFalling && !isGone) {
+        return { row, answer };
+      }
+      await this.#o.pause(FALLING_MS);
+    }
   }
 
   async #row(runId: string): Promise<RunRow> {

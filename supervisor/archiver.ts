@@ -25,10 +25,13 @@ import {
   insertSegments,
   markSuspects,
   readCursor,
+  sleepRuns,
+  wakeParents,
   whileDatabaseAway,
   type ApprovalChanges,
   type ClosedApproval,
   type Cursor,
+  type FallenAsleep,
   type NewChild,
   redriveRuns,
   type NewDeadLetter,
@@ -261,6 +264,7 @@ export class Archiver extends Loop {
       await repairRuns(context, partition, fold.suspects);
     }
     releaser.add(done.ended);
+    releaser.evict(asleepIn(fold));
     children.look(done.parents);
     onEnded?.(done.ended.map(({ runId }) => runId));
     await this.#startCompensations(done.compensations);
@@ -321,6 +325,8 @@ export class Archiver extends Loop {
       await insertSegments(tx, segmentsOf(partition, fold));
       await redriveRuns(tx, redriven);
       await changeRuns(tx, done.changes);
+      await sleepRuns(tx, asleepIn(fold));
+      await wakeParents(tx, childrenEnded(fold));
       await markSuspects(tx, fold.suspects);
       await insertBlobs(tx, blobs, context.clock.nowMs());
       await insertCompensations(tx, compensations);
@@ -388,6 +394,16 @@ export class Archiver extends Loop {
       });
     }
   }
+}
+
+function asleepIn(fold: BlockFold): FallenAsleep[] {
+  return [...fold.runs.values()].flatMap(({ asleep }) => asleep ?? []);
+}
+
+/** Ids of runs that may have a parent, and have ended. */
+function childrenEnded(fold: BlockFold): string[] {
+  const ended = [...fold.runs.values()].filter((run) => run.endedAtMs !== null);
+  return ended.flatMap(({ runId }) => (runId.includes("~") ? [runId] : []));
 }
 
 function childrenIn(partition: number, fold: BlockFold): NewChild[] {

@@ -7,7 +7,7 @@
  * decided by the script that cancels it, so looking too often does nothing.
  */
 import { cancelOrphans } from "../sdk/internal.ts";
-import { openChildren, openChildrenOf, type OpenChild } from "../sdk/postgres/index.ts";
+import { askToWake, openChildren, openChildrenOf, type OpenChild } from "../sdk/postgres/index.ts";
 import { scriptsOf, type SupervisorContext } from "./context.ts";
 import { Loop } from "./loop.ts";
 
@@ -74,7 +74,9 @@ export class Children extends Loop {
 
   async #cancel(page: readonly OpenChild[]): Promise<void> {
     if (page.length > 0) {
-      const count = await cancelOrphans(scriptsOf(this.#context, this.#partition), page);
+      const scripts = scriptsOf(this.#context, this.#partition);
+      const { cancelled: count, asleep } = await cancelOrphans(scripts, page);
+      await askToWake(this.#context.db, asleep); // a later look cancels them
       if (count > 0) {
         const { partition } = { partition: this.#partition };
         this.#context.logger.info({ partition, count }, "children nobody waits for are cancelled");

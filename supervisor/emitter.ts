@@ -2,7 +2,6 @@
  * Emits again what was in flight when Redis was lost: a queue entry, or a timer and the field that
  * names it. A part of rebuild.ts.
  */
-import type { Redis } from "ioredis";
 import {
   commonQueueKey,
   heldItem,
@@ -16,7 +15,18 @@ import {
   type RunProfile,
 } from "../sdk/internal.ts";
 
-export type Pipeline = ReturnType<Redis["pipeline"]>;
+type Fields = { [field: string]: string };
+
+/** Where a run is written: a pipeline, a transaction, or a list of commands (writer.ts). */
+export interface Writer {
+  del(...keys: string[]): unknown;
+  hset(key: string, fields: Fields): unknown;
+  rpush(key: string, value: string): unknown;
+  sadd(key: string, member: string): unknown;
+  xadd(key: string, id: "*", field: string, value: string): unknown;
+  xgroup(create: "CREATE", key: string, group: string, id: "0", make: "MKSTREAM"): unknown;
+  zadd(key: string, score: number, member: string): unknown;
+}
 
 /** Emits for one unit: a run, or an element of a map. */
 export class Emitter {
@@ -28,10 +38,10 @@ export class Emitter {
   /** The unit's name. */
   readonly name: string;
   readonly epoch: number;
-  readonly #pipeline: Pipeline;
+  readonly #pipeline: Writer;
 
   constructor(
-    pipeline: Pipeline,
+    pipeline: Writer,
     keys: PartitionKeys,
     profile: RunProfile,
     name: string,

@@ -23,15 +23,15 @@ export function childrenAwaited(state: HotState): string[] {
   return [...own, ...inMaps];
 }
 
-/** Puts back those of these children that have ended. */
+/** Puts back those of these children that have ended; returns which. */
 export async function putBackEnded(
   context: SupervisorContext,
   partition: number,
   ids: readonly string[],
-): Promise<void> {
+): Promise<string[]> {
   const rows = await runsById(context.db, ids);
   const keys = partitionKeys(partition);
-  const pipeline = context.redis.pipeline();
+  const pipeline = context.redis.multi();
   const ended = rows.filter((row) => isTerminal(row.status) && row.parent !== null);
   for (const row of ended) {
     pipeline.del(keys.run(row.id));
@@ -45,6 +45,7 @@ export async function putBackEnded(
       }
     }
   }
+  return ended.map(({ id }) => id);
 }
 
 function fieldsOf(row: RunRow): { [field: string]: string } {

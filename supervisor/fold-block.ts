@@ -6,7 +6,13 @@
  * cost in Postgres grows with runs and blocks, not with nodes.
  */
 import type { RunError, RunStatus, Transition } from "../sdk/internal.ts";
-import type { ApprovalChanges, NewChild, RunRedriven, Segment } from "../sdk/postgres/index.ts";
+import type {
+  ApprovalChanges,
+  FallenAsleep,
+  NewChild,
+  RunRedriven,
+  Segment,
+} from "../sdk/postgres/index.ts";
 import { foldAudit, type AuditFold } from "./fold-audit.ts";
 import { blobOf, type BlobUse } from "./blobs.ts";
 import { foldApproval } from "./fold-approvals.ts";
@@ -20,6 +26,8 @@ export interface RunFold {
   irHash: string | null;
   startedAtMs: number | null;
   endedAtMs: number | null;
+  /** Set where it falls asleep at the end of the block. */
+  asleep: FallenAsleep | null;
   /** Set when it was redriven in this block. */
   redriven: (Omit<RunRedriven, "nodes"> & { undone: readonly number[] }) | null;
   /** JSON text; null: none was given. */
@@ -98,7 +106,7 @@ export function foldBlock(records: readonly RawRecord[]): BlockFold {
       if (transition.e === "node.failed") {
         foldFailure(block, run, transition, position, record.t);
       } else if (transition.e.startsWith("run.")) {
-        foldRun(block, run, transition, text, record.t);
+        foldRun(block, run, transition, text, record);
       } else if (transition.w !== undefined || transition.v !== undefined) {
         foldApproval(block.approvals, transition, transition.m ?? "", position, record.t);
       }
@@ -129,6 +137,7 @@ function runOf(block: BlockFold, runId: string, record: RawRecord): RunFold {
       runId,
       status: null,
       irHash: null,
+      asleep: null,
       redriven: null,
       startedAtMs: null,
       endedAtMs: null,
@@ -148,7 +157,13 @@ function runOf(block: BlockFold, runId: string, record: RawRecord): RunFold {
   return run;
 }
 
-function foldRun(block: BlockFold, run: RunFold, tr: Transition, text: string, t: number): void {
+function foldRun(
+  block: BlockFold,
+  run: RunFold,
+  tr: Transition,
+  text: string,
+  { t, seq }: RawRecord,
+): void {
   switch (tr.e) {
     case "run.started":
       run.status = "RUNNING";
@@ -178,6 +193,9 @@ function foldRun(block: BlockFold, run: RunFold, tr: Transition, text: string, t
       run.status = tr.e === "run.failed" ? "FAILED" : "CANCELLED";
       run.endedAtMs = t;
       run.error = tr.err?.error ?? null;
+      break;
+    case "run.hibernated":
+      run.asleep = { runId: tr.r, sinceMs: t, seq, wakesAtMs: tr.due ?? null };
       break;
     case "run.suspect":
       block.suspects.push(tr.r);

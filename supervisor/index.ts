@@ -76,6 +76,8 @@ export interface SupervisorOptions {
   auditRunsPerMinute?: number;
   /** Runs that one named tenant may have in progress; 0: no end. Default TENANT_RUNS_MAX. */
   tenantRunsMax?: number;
+  /** Runs that wait for longer than this, and for longer still, leave Redis; 0: none does. */
+  hibernateAfterMs?: number;
   /** Journal records of a partition not yet archived, above which intake pauses. */
   backlogRecordsMax?: number;
   /** Puts unfinished runs back after Redis was rolled back. */
@@ -197,6 +199,7 @@ function servicesOf(
 ): Omit<Parts, "abort" | "close"> {
   const { compile = compileWorkflow, backlogRecordsMax, stalledAfterMs } = options;
   const { auditRunsPerMinute = 0, tenantRunsMax = TENANT_RUNS_MAX } = options;
+  const { hibernateAfterMs = 0 } = options;
   const starter = new Starter(context);
   const limits = new LimitWatch(context, starter, tenantRunsMax);
   const partitions = Array.from({ length: context.deployment.partitions }, (_, p) => p);
@@ -209,7 +212,8 @@ function servicesOf(
       name: `partition ${p}`,
       open: () => {
         const onDue = (dueMs: number): void => timers[p]?.expect(dueMs);
-        return createPartition(context, p, { onDue, onEnded: (ids) => limits.ended(ids) });
+        const hooks = { onDue, onEnded: (ids: readonly string[]) => limits.ended(ids) };
+        return createPartition(context, p, hooks, hibernateAfterMs);
       },
     })),
   );

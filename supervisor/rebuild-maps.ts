@@ -18,13 +18,13 @@ import {
   type HotToken,
   type RunProfile,
 } from "../sdk/internal.ts";
-import type { Emitter, Pipeline } from "./emitter.ts";
+import type { Emitter, Writer } from "./emitter.ts";
 
 const FINISH_GRACE_MS = 30_000;
 const FIELDS_MAX = 1000;
 
 /** Writes the maps of a unit, their elements, and what is inside those. */
-export function rebuildMaps(pipeline: Pipeline, emit: Emitter, state: HotState): void {
+export function rebuildMaps(pipeline: Writer, emit: Emitter, state: HotState): void {
   for (const [node, map] of state.maps) {
     const token = state.tokens.get(node);
     const isOurs = token?.scope === map.scope && state.isCurrent(map.scope);
@@ -35,7 +35,7 @@ export function rebuildMaps(pipeline: Pipeline, emit: Emitter, state: HotState):
 }
 
 function rebuildMap(
-  pipeline: Pipeline,
+  pipeline: Writer,
   emit: Emitter,
   node: number,
   map: HotMap,
@@ -77,7 +77,7 @@ function bodyProfile(profile: RunProfile, node: number, map: HotMap): RunProfile
   return new Profiles().add(map.body, hash, { partition, namespace, priority }, root);
 }
 
-function rebuildElement(pipeline: Pipeline, emit: Emitter, element: HotState): void {
+function rebuildElement(pipeline: Writer, emit: Emitter, element: HotState): void {
   const { keys, profile, epoch, name } = emit;
   const fields = unitFields(element, epoch, profile.irHash);
   const limits = queueLimits(profile.ir);

@@ -32,7 +32,7 @@ import {
 import { restoreBlobs } from "./blobs.ts";
 import type { Rollback, SupervisorContext } from "./context.ts";
 import { childrenAwaited, putBackEnded } from "./ended-children.ts";
-import { Emitter } from "./emitter.ts";
+import { Emitter, type Writer } from "./emitter.ts";
 import { rebuildMaps } from "./rebuild-maps.ts";
 import { releaseMapsOf } from "./release-maps.ts";
 import { boundHashes } from "./starter.ts";
@@ -69,7 +69,11 @@ export async function repairRuns(
   runIds: readonly string[],
 ): Promise<void> {
   const rows = await runsById(context.db, runIds);
-  const open = rows.filter((row) => !isTerminal(row.status));
+  const present = await areThere(context, partition, rows);
+  // One that is asleep and not here has nothing to repair.
+  const open = rows.filter(
+    (row, i) => !isTerminal(row.status) && (row.asleepSinceMs === null || present[i] === true),
+  );
   const ended = rows.filter((row) => isTerminal(row.status));
   const keys = partitionKeys(partition);
   const gone = ended.flatMap((row) => [keys.run(row.id), keys.signals(row.id)]);
@@ -101,6 +105,17 @@ export async function repairSuspects(context: SupervisorContext, partition: numb
       await clearSuspects(context.db, [id]); // it was repaired, but not marked so
     }
   }
+}
+
+/** Whether each of these runs has a hash. */
+async function areThere(
+  { redis }: SupervisorContext,
+  partition: number,
+  rows: readonly RunRow[],
+): Promise<boolean[]> {
+  const keys = partitionKeys(partition);
+  const found = await Promise.all(rows.map(({ id }) => redis.exists(keys.run(id))));
+  return found.map((count) => count === 1);
 }
 
 async function rebuildRows(
@@ -142,18 +157,46 @@ async function rebuildRun(
   row: RunRow,
   journal: readonly ArchivedTransition[],
 ): Promise<void> {
+  const state = foldHot(profile, journal);
+  await putBackEnded(context, profile.partition, childrenAwaited(state));
+  await releaseMapsOf(context.redis, partitionKeys(profile.partition), [row.id]);
+  const multi = context.redis.multi();
+  writeRun(multi, profile, { ...row, epoch: row.epoch + 1 }, state, context.clock.nowMs());
+  assertWritten(await multi.exec());
+}
+
+/** The hot state that a journal leads to. */
+export function foldHot(profile: RunProfile, journal: readonly ArchivedTransition[]): HotState {
   const state = new HotState(profile.ir, profile.planner);
   journal.forEach(({ transition, t }) => state.apply(transition, t));
-  await putBackEnded(context, profile.partition, childrenAwaited(state));
-  const epoch = row.epoch + 1;
+  return state;
+}
+
+/** Throws the first error among the answers to what `writeRun` has written. */
+export function assertWritten(replies: readonly [Error | null, unknown][] | null): void {
+  for (const [error] of replies ?? []) {
+    if (error !== null && !error.message.startsWith("BUSYGROUP")) {
+      throw error;
+    }
+  }
+}
+
+/** Writes the run as its state has it, under the epoch of `row`; everything but large outputs. */
+export function writeRun(
+  pipeline: Writer,
+  profile: RunProfile,
+  row: RunRow,
+  state: HotState,
+  nowMs: number,
+): void {
+  const { epoch } = row;
   const keys = partitionKeys(profile.partition);
   const { namespace, priority, irHash } = row;
   const input = JSON.parse(row.input) as never;
   const fields = hotFields(state, { epoch, irHash, input, namespace, priority });
   Object.assign(fields, treeFields(row));
-  const pipeline = context.redis.pipeline();
   const emit = new Emitter(pipeline, keys, profile, row.id, epoch);
-  emit.nowMs = context.clock.nowMs();
+  emit.nowMs = nowMs;
   for (const queue of [...profile.queueKeys, ...profile.entryKeys]) {
     pipeline.xgroup("CREATE", queue, GROUP, "0", "MKSTREAM"); // BUSYGROUP where it is there
   }
@@ -163,11 +206,10 @@ async function rebuildRun(
   }
   pipeline.del(keys.run(row.id), keys.signals(row.id), keys.held(row.id));
   if (state.status === "paused") {
-    pipeline.zadd(keys.paused, context.clock.nowMs(), row.id);
+    pipeline.zadd(keys.paused, nowMs, row.id);
     emit.held = keys.held(row.id);
   }
   emit.unit(state, fields);
-  await releaseMapsOf(context.redis, keys, [row.id]); // of a run that is repaired
   rebuildMaps(pipeline, emit, state);
   pipeline.hset(keys.run(row.id), fields);
   const signals = state.signals.fields((node, home, scope) => {
@@ -187,12 +229,7 @@ async function rebuildRun(
   if (state.status === "finishing") {
     const queue = profile.queueKeys[0] as string;
     const member = timerMember({ kind: "finish", runId: row.id, epoch, queue });
-    pipeline.zadd(keys.timers, context.clock.nowMs() - FINISH_GRACE_MS, member);
-  }
-  for (const [error] of (await pipeline.exec()) ?? []) {
-    if (error !== null && !error.message.startsWith("BUSYGROUP")) {
-      throw error;
-    }
+    pipeline.zadd(keys.timers, nowMs - FINISH_GRACE_MS, member);
   }
 }
 

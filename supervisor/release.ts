@@ -1,10 +1,16 @@
 /**
- * Releasing ended runs: their keys go only after the archiver's commit, which still needs them.
+ * Releasing runs that have ended or are asleep: their keys go only after the archiver's commit.
  *
  * What a commit hands over is released at once. What a dead process left behind is found in the
  * partition's `release` set, where the script that ended a run has put it.
  */
-import { partitionKeys, releaseRuns, SCRIPT_BATCH_MAX, isTerminal } from "../sdk/internal.ts";
+import {
+  evictRuns,
+  isTerminal,
+  partitionKeys,
+  releaseRuns,
+  SCRIPT_BATCH_MAX,
+} from "../sdk/internal.ts";
 import { runsById } from "../sdk/postgres/index.ts";
 import { scriptsOf, type SupervisorContext } from "./context.ts";
 import { armedTimers, type EndedRun } from "./finalise.ts";
@@ -14,10 +20,17 @@ import { releaseMaps, releaseMapsOf } from "./release-maps.ts";
 const SWEEP_MS = 3000;
 const QUEUE_MAX = 20_000;
 
+/** A run and the record that tells of its sleep. */
+interface Asleep {
+  runId: string;
+  seq: number;
+}
+
 export class Releaser extends Loop {
   readonly #context: SupervisorContext;
   readonly #partition: number;
   #queue: EndedRun[] = [];
+  #asleep: Asleep[] = [];
   #sweepAtMs = 0;
 
   constructor(context: SupervisorContext, partition: number) {
@@ -38,7 +51,20 @@ export class Releaser extends Loop {
     }
   }
 
+  /** Hands over runs whose sleep is committed. */
+  evict(runs: readonly Asleep[]): void {
+    if (runs.length > 0 && this.#asleep.length < QUEUE_MAX) {
+      this.#asleep.push(...runs);
+      this.wake();
+    }
+  }
+
   async #step(): Promise<number> {
+    const asleep = this.#asleep.splice(0, SCRIPT_BATCH_MAX);
+    if (asleep.length > 0) {
+      await evictRuns(scriptsOf(this.#context, this.#partition), asleep);
+      return 0;
+    }
     const batch = this.#queue.splice(0, SCRIPT_BATCH_MAX);
     if (batch.length > 0) {
       await this.#release(batch);
@@ -77,6 +103,10 @@ export class Releaser extends Loop {
     await releaseMaps(this.#context.redis, keys, maps);
     const runIds = ids.filter((id) => !id.includes("!"));
     const rows = await runsById(this.#context.db, runIds);
+    const asleep = rows.flatMap(({ id: runId, sleepSeq: seq }) =>
+      seq === null ? [] : [{ runId, seq }],
+    );
+    await evictRuns(scriptsOf(this.#context, this.#partition), asleep);
     const committed = rows.filter((row) => isTerminal(row.status)).map((row) => row.id);
     if (committed.length === 0) {
       return false;

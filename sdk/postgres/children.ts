@@ -26,10 +26,13 @@ export interface OpenChild {
   id: string;
   /** Its parent has ended, as far as is archived. */
   isParentOver: boolean;
+  /** Of one that is asleep the token that it belongs to, else null. */
+  up: string | null;
 }
 
 const FINAL = "('COMPLETED', 'FAILED', 'CANCELLED')";
 const OPEN = "('QUEUED', 'RUNNING', 'PAUSED', 'FINISHING')";
+const ASLEEP = 'CASE WHEN c.asleep_since_ms IS NOT NULL THEN c.parent END AS "up"';
 /** Tenant and bindings are those of the root, name and version those of the definition. */
 const INSERT = {
   name: "children_insert",
@@ -48,14 +51,14 @@ const INSERT = {
 };
 const OPEN_OF = {
   name: "children_open_of",
-  text: `SELECT c.id, p.status IN ${FINAL} AS "isParentOver" FROM runs c
+  text: `SELECT c.id, p.status IN ${FINAL} AS "isParentOver", ${ASLEEP} FROM runs c
     JOIN runs p ON p.id = c.parent_run_id
     WHERE c.parent_run_id = ANY($1::text[]) AND c.status IN ${OPEN} AND c.id > $2
     ORDER BY c.id LIMIT $3`,
 };
 const OPEN_PAGE = {
   name: "children_open_page",
-  text: `SELECT c.id, COALESCE(p.status IN ${FINAL}, true) AS "isParentOver" FROM runs c
+  text: `SELECT c.id, COALESCE(p.status IN ${FINAL}, true) AS "isParentOver", ${ASLEEP} FROM runs c
     LEFT JOIN runs p ON p.id = c.parent_run_id
     WHERE c.parent_run_id IS NOT NULL AND c.status IN ${OPEN} AND c.partition = $1 AND c.id > $2
     ORDER BY c.id LIMIT $3`,

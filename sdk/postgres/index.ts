@@ -18,4 +18,5 @@ export * from "./pauses.ts";
 export * from "./redrives.ts";
 export * from "./retry.ts";
 export * from "./runs.ts";
+export * from "./sleep.ts";
 export * from "./workers.ts";

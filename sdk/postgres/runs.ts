@@ -49,6 +49,12 @@ export interface RunRow extends Omit<NewRun, "limits"> {
   startedAtMs: number | null;
   endedAtMs: number | null;
   updatedAtMs: number;
+  /** Redis time, ms: not in Redis since then, because it waits; null: it is not asleep. */
+  asleepSinceMs: number | null;
+  /** Record of the journal that tells of its sleep. */
+  sleepSeq: number | null;
+  /** When its earliest timer is due; null: it has none; 0: somebody has asked for it to be woken. */
+  wakesAtMs: number | null;
 }
 
 /** What the journal says about a run's row. */
@@ -74,12 +80,14 @@ export interface RunFilter {
 }
 
 type Row = RunRow & { [column: string]: unknown };
-const COLUMNS = `id, tenant, workflow, version, ir_hash AS "irHash", partition, namespace, priority,
+/** Columns of a `RunRow`. */
+export const RUN_COLUMNS = `id, tenant, workflow, version, ir_hash AS "irHash", partition, namespace, priority,
   status, input, output, error, idempotency_key AS "idempotencyKey",
   request_hash AS "requestHash", epoch, attempt, created_at_ms AS "createdAtMs",
   started_at_ms AS "startedAtMs", ended_at_ms AS "endedAtMs", updated_at_ms AS "updatedAtMs",
   bindings, compensates, depth, parent_run_id AS "parentRunId", parent_node AS "parentNode", parent,
-  held`;
+  held, asleep_since_ms AS "asleepSinceMs", sleep_seq AS "sleepSeq",
+  wakes_at_ms AS "wakesAtMs"`;
 const FINAL = "('COMPLETED', 'FAILED', 'CANCELLED')";
 const OPEN = "('QUEUED', 'RUNNING', 'PAUSED', 'FINISHING')";
 
@@ -95,42 +103,44 @@ const INSERT = {
 };
 const BY_ID = {
   name: "runs_by_id",
-  text: `SELECT ${COLUMNS} FROM runs WHERE id = ANY($1::text[])`,
+  text: `SELECT ${RUN_COLUMNS} FROM runs WHERE id = ANY($1::text[])`,
 };
 const BY_KEY = {
   name: "runs_by_key",
-  text: `SELECT ${COLUMNS} FROM runs WHERE (tenant, idempotency_key) IN
+  text: `SELECT ${RUN_COLUMNS} FROM runs WHERE (tenant, idempotency_key) IN
     (SELECT * FROM unnest($1::text[], $2::text[]))`,
 };
 const CHANGE = {
   name: "runs_change",
   text: `UPDATE runs r SET status = u.status, output = COALESCE(u.output, r.output),
       error = COALESCE(u.error, r.error), started_at_ms = COALESCE(u.started, r.started_at_ms),
-      ended_at_ms = COALESCE(u.ended, r.ended_at_ms), updated_at_ms = u.at
+      ended_at_ms = COALESCE(u.ended, r.ended_at_ms), updated_at_ms = u.at,
+      asleep_since_ms = CASE WHEN u.ended IS NULL THEN r.asleep_since_ms END
     FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::text[],
       $7::bigint[]) AS u(id, status, started, ended, output, error, at)
     WHERE r.id = u.id AND r.status NOT IN ${FINAL}`,
 };
 const QUEUED = {
   name: "runs_queued",
-  text: `SELECT ${COLUMNS} FROM runs WHERE status = 'QUEUED' AND NOT held AND created_at_ms < $1
+  text: `SELECT ${RUN_COLUMNS} FROM runs WHERE status = 'QUEUED' AND NOT held AND created_at_ms < $1
     ORDER BY created_at_ms LIMIT $2`,
 };
 const QUIET = {
   name: "runs_quiet",
-  text: `SELECT ${COLUMNS} FROM runs r WHERE status IN ('RUNNING', 'FINISHING')
-      AND updated_at_ms < $1
+  text: `SELECT ${RUN_COLUMNS} FROM runs r WHERE status IN ('RUNNING', 'FINISHING')
+      AND asleep_since_ms IS NULL AND updated_at_ms < $1
       AND NOT EXISTS (SELECT 1 FROM journal j WHERE j.run_id = r.id AND j.t_to >= $1)
     ORDER BY created_at_ms LIMIT $2`,
 };
 const UNFINISHED = {
   name: "runs_unfinished",
-  text: `SELECT ${COLUMNS} FROM runs WHERE partition = $1 AND status IN ${OPEN} AND id > $2
+  text: `SELECT ${RUN_COLUMNS} FROM runs WHERE partition = $1 AND status IN ${OPEN} AND id > $2
+      AND asleep_since_ms IS NULL
     ORDER BY id LIMIT $3`,
 };
 const LIST = {
   name: "runs_list",
-  text: `SELECT ${COLUMNS} FROM runs WHERE ($1::text IS NULL OR tenant = $1)
+  text: `SELECT ${RUN_COLUMNS} FROM runs WHERE ($1::text IS NULL OR tenant = $1)
       AND ($2::text IS NULL OR status = $2) AND ($3::text IS NULL OR workflow = $3)
       AND ($4::bigint IS NULL OR created_at_ms < $4)
       AND ($6::text IS NULL OR parent_run_id = $6)
@@ -138,8 +148,8 @@ const LIST = {
 };
 const OF_WORKFLOW = {
   name: "runs_of_workflow",
-  text: `SELECT ${COLUMNS} FROM runs WHERE workflow = $1 AND ($2 = '*' OR version = $2)
-      AND status = $3 AND status IN ${OPEN} AND id > $4
+  text: `SELECT ${RUN_COLUMNS} FROM runs WHERE workflow = $1 AND ($2 = '*' OR version = $2)
+      AND status = $3 AND status IN ${OPEN} AND id > $4 AND asleep_since_ms IS NULL
     ORDER BY id LIMIT $5`,
 };
 const USED_HASHES = {
@@ -152,7 +162,8 @@ const USED_HASHES = {
 const CANCEL = {
   name: "runs_cancel",
   text: `UPDATE runs SET status = 'CANCELLED', error = $2, ended_at_ms = $3, updated_at_ms = $3
-    WHERE id = $1 AND status NOT IN ${FINAL} RETURNING id`,
+    WHERE id = $1 AND status NOT IN ${FINAL} AND epoch = $4 AND asleep_since_ms IS NULL
+    RETURNING id`,
 };
 
 /** Inserts rows as QUEUED; returns the ids that are new (id and idempotency key not yet taken). */
@@ -227,12 +238,12 @@ export async function queuedRuns(
   return db.query<Row>(QUEUED, [beforeMs, limit]);
 }
 
-/** Running runs of which the journal has said nothing since `sinceMs`, oldest first. */
+/** Running runs, awake, of which the journal has said nothing since `sinceMs`, oldest first. */
 export async function quietRuns(db: Queryable, sinceMs: number, limit: number): Promise<RunRow[]> {
   return db.query<Row>(QUIET, [sinceMs, limit]);
 }
 
-/** Unfinished runs of a partition by id, after `afterId` ("" for the first page). */
+/** Unfinished runs of a partition that are not asleep by id, after `afterId` ("" for the first page). */
 export async function unfinishedRuns(
   db: Queryable,
   partition: number,
@@ -248,7 +259,7 @@ export async function listRuns(db: Queryable, filter: RunFilter): Promise<RunRow
   return db.query<Row>(LIST, [tenant, status, workflow, beforeMs, limit, filter.parent ?? null]);
 }
 
-/** Unfinished runs of a workflow in a status by id, after `afterId`; version `*` is any. */
+/** Unfinished runs of a workflow in a status that are not asleep by id, after `afterId`; version `*` is any. */
 export async function runsOfWorkflow(
   db: Queryable,
   of: { name: string; version: string; status: RunStatus; afterId: string; limit: number },
@@ -263,14 +274,17 @@ export async function usedHashes(db: Queryable, hashes: readonly string[]): Prom
   return new Set(rows.map((row) => row.hash));
 }
 
-/** Ends the row of a run that is not in Redis (cancelRun said `gone`). False: it had ended. */
+/**
+ * Ends the row, as read before cancelRun said `gone`, of a run that is not in Redis. False: it has
+ * ended, has fallen asleep or was woken meanwhile.
+ */
 export async function cancelRunRow(
   db: Queryable,
-  id: string,
+  row: Pick<RunRow, "id" | "epoch">,
   error: string,
   atMs: number,
 ): Promise<boolean> {
-  return (await db.query(CANCEL, [id, error, atMs])).length === 1;
+  return (await db.query(CANCEL, [row.id, error, atMs, row.epoch])).length === 1;
 }
 
 const MARK_SUSPECTS = {

@@ -55,7 +55,7 @@ async function told(): Promise<Transition[]> {
 
 const field = (runId: string, name: string): Promise<string | null> =>
   p.redis.hget(p.scripts.keys.run(runId), name);
-const count = async (event: string): Promise<number> =>
+const count = async (event: string): Promise<unknown> =>
   (await told()).filter(({ e }) => e === event).length;
 
 describe("A7: starting a child", () => {
@@ -143,8 +143,8 @@ describe("A7: a child's end", () => {
 });
 
 describe("B6: orphans", () => {
-  const look = (isParentOver = false): Promise<number> =>
-    cancelOrphans(p.scripts, [{ id: idOf(), isParentOver }]);
+  const look = async (isParentOver = false): Promise<number> =>
+    (await cancelOrphans(p.scripts, [{ id: idOf(), isParentOver }])).cancelled;
 
   it("a child that is waited for is left alone, whatever the caller believes", async () => {
     await start();

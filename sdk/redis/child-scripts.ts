@@ -95,17 +95,22 @@ export async function startChild(scripts: ScriptRunner, start: ChildStart): Prom
   return ANSWERS[String(reply)] ?? "void";
 }
 
-/** Cancels those of these children that nobody waits for; returns how many. */
+/**
+ * Cancels those of these children that nobody waits for; returns how many, and the ids of those that
+ * are asleep (they have `up`): they are to be woken, and are cancelled then.
+ */
 export async function cancelOrphans(
   scripts: ScriptRunner,
-  children: readonly { id: string; isParentOver: boolean }[],
-): Promise<number> {
+  children: readonly { id: string; isParentOver: boolean; up?: string | null }[],
+): Promise<{ cancelled: number; asleep: string[] }> {
   const k = scripts.keys;
   const keys = [k.ev, k.meta, k.timers, k.halted, k.release];
   const args: ScriptArg[] = [scripts.nonce()];
-  for (const { id, isParentOver } of children) {
+  for (const { id, isParentOver, up } of children) {
     keys.push(k.run(id));
-    args.push(id, isParentOver ? 1 : 0);
+    args.push(id, isParentOver ? 1 : 0, up ?? "");
   }
-  return (await scripts.transition("cancelOrphans", keys, args)) as number;
+  const reply = (await scripts.transition("cancelOrphans", keys, args)) as number[];
+  const asleep = reply.slice(1).flatMap((place) => children[place - 1]?.id ?? []);
+  return { cancelled: reply[0] as number, asleep };
 }

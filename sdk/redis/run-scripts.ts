@@ -124,7 +124,8 @@ export async function finishRun(scripts: ScriptRunner, finish: RunFinish): Promi
   return (await scripts.transition("finishRun", keys, args)) === 0;
 }
 
-export type CancelAnswer = "cancelled" | "was_cancelled" | "completed" | "failed" | "gone";
+export type CancelAnswer =
+  "cancelled" | "was_cancelled" | "completed" | "failed" | "gone" | "asleep";
 
 const CANCEL_ANSWERS: { [code: string]: CancelAnswer } = {
   0: "cancelled",
@@ -132,9 +133,13 @@ const CANCEL_ANSWERS: { [code: string]: CancelAnswer } = {
   2: "completed",
   3: "failed",
   "-1": "gone",
+  "-6": "asleep",
 };
 
-/** Cancels a run. `gone`: not in Redis; it can no longer start, its row is the caller's to change. */
+/**
+ * Cancels a run. `gone`: not in Redis; it can no longer start, and unless it is asleep its row is the
+ * caller's to change. `asleep`: it is on its way out of Redis.
+ */
 export async function cancelRun(
   scripts: ScriptRunner,
   runId: string,

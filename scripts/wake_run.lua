@@ -1,0 +1,39 @@
+--[[
+wake_run -- put a sleeping run back, as its journal has it.
+
+Atomic because hash, signals, timers and entries belong together, and because a run that was woken
+by somebody else meanwhile must not be overwritten: the ticket in its place tells.
+
+KEYS
+  1  meta      hash    gv:{p}:meta            epoch; reads and writes
+  2  run       hash    gv:{p}:run:<id>        the ticket; writes
+  3+ more      all     gv:{p}:*               what the commands write
+ARGV
+  1  epoch     partition epoch
+  2  ticket    of the caller
+  3+ commands  each: number of texts, then the command and its arguments
+RETURNS integer
+  0 it is awake, -1 another ticket is in its place: nothing is done, -100 EPOCH
+EMITS     nothing
+REPEAT    -1
+COST      O(size of the run)
+]]
+--- @include "partition"
+local meta, run = KEYS[1], KEYS[2]
+
+if not open_partition(meta, ARGV[1]) then
+  return -100
+end
+local have = redis.call("HMGET", run, "s", "tk")
+if have[1] ~= "asleep" or have[2] ~= ARGV[2] then
+  return -1
+end
+local at = 3
+while at <= #ARGV do
+  local count = tonumber(ARGV[at])
+  -- A consumer group that is there already is no error.
+  local call = ARGV[at + 1] == "XGROUP" and redis.pcall or redis.call
+  call(unpack(ARGV, at + 1, at + count))
+  at = at + count + 1
+end
+return 0

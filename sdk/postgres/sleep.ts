@@ -1,0 +1,161 @@
+/**
+ * Runs that are asleep: not in Redis, because they wait for long (docs/hibernate.md).
+ *
+ * A row says so from the archiver's commit of `run.hibernated` until whoever has put the run back
+ * into Redis says that it is there. Whoever wants a run awake only asks for it here; the supervisor
+ * that holds the run's partition does it. So asking is durable, and asking twice is asking once.
+ */
+import { bigintArray, textArray } from "./arrays.ts";
+import type { Queryable } from "./connect.ts";
+import { RUN_COLUMNS, type RunRow } from "./runs.ts";
+
+export interface FallenAsleep {
+  runId: string;
+  sinceMs: number;
+  /** Record of the partition's journal that tells of it. */
+  seq: number;
+  /** When its earliest timer is due, Redis time in ms; null: it has none. */
+  wakesAtMs: number | null;
+}
+
+/** A run that has been put back: its sleep, and its epoch in Redis. */
+export interface Awake {
+  runId: string;
+  seq: number;
+  epoch: number;
+}
+
+/** Where a page of candidates ends. */
+export interface IdleCursor {
+  createdAtMs: number;
+  id: string;
+}
+
+type Row = RunRow & { [column: string]: unknown };
+const FINAL = "('COMPLETED', 'FAILED', 'CANCELLED')";
+
+const SLEEP = {
+  name: "runs_sleep",
+  text: `UPDATE runs r SET asleep_since_ms = u.since, sleep_seq = u.seq, wakes_at_ms = u.wakes
+    FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[]) AS u(id, since, seq, wakes)
+    WHERE r.id = u.id AND r.status NOT IN ${FINAL}`,
+};
+const WAKE_PARENTS = {
+  name: "runs_wake_parents",
+  text: `UPDATE runs p SET wakes_at_ms = 0 FROM runs c
+    WHERE c.id = ANY($1::text[]) AND p.id = c.parent_run_id AND p.asleep_since_ms IS NOT NULL`,
+};
+const ASK = {
+  name: "runs_ask_wake",
+  text: `UPDATE runs SET wakes_at_ms = 0
+    WHERE id = ANY($1::text[]) AND asleep_since_ms IS NOT NULL AND wakes_at_ms IS DISTINCT FROM 0`,
+};
+const DUE = {
+  name: "runs_due_sleepers",
+  text: `SELECT ${RUN_COLUMNS} FROM runs
+    WHERE partition = $1 AND asleep_since_ms IS NOT NULL AND wakes_at_ms <= $2
+    ORDER BY wakes_at_ms LIMIT $3`,
+};
+const CLAIM = {
+  name: "runs_claim_wake",
+  text: `UPDATE runs SET epoch = epoch + 1
+    WHERE id = ANY($1::text[]) AND asleep_since_ms IS NOT NULL AND status NOT IN ${FINAL}
+    RETURNING ${RUN_COLUMNS}`,
+};
+// The cursor's row is locked: a roll-back either sees these runs awake, or comes first and undoes it.
+const AWAKE = {
+  name: "runs_awake",
+  text: `WITH held AS (SELECT 1 FROM cursors WHERE partition = $1 AND epoch = $2 FOR SHARE)
+    UPDATE runs r SET epoch = u.epoch, asleep_since_ms = NULL, sleep_seq = NULL, wakes_at_ms = NULL
+    FROM unnest($3::text[], $4::bigint[], $5::bigint[]) AS u(id, seq, epoch), held
+    WHERE r.id = u.id AND r.sleep_seq = u.seq RETURNING r.id`,
+};
+const IDLE = {
+  name: "runs_idle",
+  text: `SELECT id, created_at_ms AS "createdAtMs" FROM runs r
+    WHERE status = 'RUNNING' AND asleep_since_ms IS NULL AND partition = $1
+      AND updated_at_ms < $2 AND NOT suspect AND created_at_ms >= $3
+      AND (created_at_ms, id) > ($3, $4)
+      AND NOT EXISTS (SELECT 1 FROM journal j WHERE j.run_id = r.id AND j.t_to >= $2)
+    ORDER BY created_at_ms, id LIMIT $5`,
+};
+const COUNT = {
+  name: "runs_asleep_count",
+  text: `SELECT count(*)::int AS asleep FROM runs WHERE asleep_since_ms IS NOT NULL`,
+};
+
+/** Marks runs as asleep, in the transaction that archives what says so. */
+export async function sleepRuns(tx: Queryable, runs: readonly FallenAsleep[]): Promise<void> {
+  if (runs.length > 0) {
+    await tx.query(SLEEP, [
+      textArray(runs.map((run) => run.runId)),
+      bigintArray(runs.map((run) => run.sinceMs)),
+      bigintArray(runs.map((run) => run.seq)),
+      bigintArray(runs.map((run) => run.wakesAtMs)),
+    ]);
+  }
+}
+
+/** Has sleeping parents of these children woken, in the transaction that archives how they ended. */
+export async function wakeParents(tx: Queryable, children: readonly string[]): Promise<void> {
+  await (children.length === 0 ? undefined : tx.query(WAKE_PARENTS, [textArray(children)]));
+}
+
+/** Asks for those of these runs that are asleep to be woken. */
+export async function askToWake(db: Queryable, runIds: readonly string[]): Promise<void> {
+  await (runIds.length === 0 ? undefined : db.query(ASK, [textArray(runIds)]));
+}
+
+/** Sleeping runs of a partition whose time is before `beforeMs`, or that are asked for. */
+export async function dueSleepers(
+  db: Queryable,
+  partition: number,
+  beforeMs: number,
+  limit: number,
+): Promise<RunRow[]> {
+  return db.query<Row>(DUE, [partition, beforeMs, limit]);
+}
+
+/** Gives each of these runs that is still asleep a new epoch; their rows with it. */
+export async function claimWake(db: Queryable, runIds: readonly string[]): Promise<RunRow[]> {
+  return runIds.length === 0 ? [] : db.query<Row>(CLAIM, [textArray(runIds)]);
+}
+
+/**
+ * Says that these runs are in Redis again. What has fallen asleep anew since stays asleep, and so
+ * does everything if the partition has another epoch by now: its Redis was lost, and they with it.
+ */
+export async function markAwake(
+  db: Queryable,
+  place: { partition: number; epoch: number },
+  runs: readonly Awake[],
+): Promise<string[]> {
+  if (runs.length === 0) {
+    return [];
+  }
+  const rows = await db.query<{ id: string }>(AWAKE, [
+    place.partition,
+    place.epoch,
+    textArray(runs.map((run) => run.runId)),
+    bigintArray(runs.map((run) => run.seq)),
+    bigintArray(runs.map((run) => run.epoch)),
+  ]);
+  return rows.map(({ id }) => id);
+}
+
+/** Running runs of a partition without news since `sinceMs`, oldest first, after a cursor. */
+export async function idleRuns(
+  db: Queryable,
+  partition: number,
+  sinceMs: number,
+  after: IdleCursor,
+  limit: number,
+): Promise<IdleCursor[]> {
+  const values = [partition, sinceMs, after.createdAtMs, after.id, limit];
+  return db.query<IdleCursor & { [column: string]: unknown }>(IDLE, values);
+}
+
+/** How many runs are asleep. */
+export async function countAsleep(db: Queryable): Promise<number> {
+  return (await db.query<{ asleep: number }>(COUNT))[0]?.asleep ?? 0;
+}

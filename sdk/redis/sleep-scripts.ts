@@ -1,0 +1,91 @@
+/** Typed calls of the scripts by which runs that wait for long leave Redis (docs/hibernate.md). */
+import { TOMBSTONE_MS } from "./run-scripts.ts";
+import type { ScriptArg, ScriptRunner } from "./script-runner.ts";
+
+/**
+ * asleep: frozen, its keys go when that is archived. moved: not running, or not here. busy: something
+ * of it is ready, executing or a map. soon: a timer is nearer than asked for.
+ */
+export type HibernateAnswer = "asleep" | "moved" | "busy" | "soon";
+
+const ANSWERS: readonly HibernateAnswer[] = ["asleep", "moved", "busy", "soon"];
+
+/** Freezes those of these runs that wait, with no timer due within `leastMs`. */
+export async function hibernateRuns(
+  scripts: ScriptRunner,
+  runIds: readonly string[],
+  leastMs: number,
+): Promise<HibernateAnswer[]> {
+  const k = scripts.keys;
+  const keys = [k.ev, k.meta, k.timers, k.release];
+  keys.push(...runIds.map((id) => k.run(id)), ...runIds.map((id) => k.maps(id)));
+  const args: ScriptArg[] = [scripts.nonce(), leastMs, ...runIds];
+  const reply = (await scripts.transition("hibernateRuns", keys, args)) as number[];
+  return reply.slice(1).map((code) => ANSWERS[code] ?? "moved");
+}
+
+/** Removes the keys of runs whose sleep, the one of record `seq`, is committed; returns how many. */
+export async function evictRuns(
+  scripts: ScriptRunner,
+  runs: readonly { runId: string; seq: number }[],
+): Promise<number> {
+  if (runs.length === 0) {
+    return 0;
+  }
+  const k = scripts.keys;
+  const keys = [k.meta, k.release, k.tombs];
+  keys.push(...runs.map(({ runId }) => k.run(runId)), ...runs.map(({ runId }) => k.signals(runId)));
+  keys.push(...runs.map(({ runId }) => k.blobs(runId)));
+  const args = [TOMBSTONE_MS, ...runs.flatMap(({ runId, seq }) => [runId, seq])];
+  return (await scripts.transition("evictRuns", keys, args)) as number;
+}
+
+/** What stands in the place of a run that is to be woken. */
+export type WakeTurn =
+  /** The ticket: read its journal, then write it. */
+  | { kind: "yours" }
+  /** It sleeps anew, and that is not committed yet. */
+  | { kind: "later" }
+  | { kind: "awake"; epoch: number };
+
+/** Leaves a ticket in the places of runs whose sleep, the one of record `seq`, is committed. */
+export async function beginWake(
+  scripts: ScriptRunner,
+  ticket: string,
+  runs: readonly { runId: string; seq: number }[],
+): Promise<WakeTurn[]> {
+  const k = scripts.keys;
+  const keys = [k.meta, k.release, ...runs.map(({ runId }) => k.run(runId))];
+  const args = [ticket, ...runs.flatMap(({ runId, seq }) => [runId, seq])];
+  const reply = (await scripts.transition("beginWake", keys, args)) as [number, ...string[]];
+  const [, ...answers] = reply;
+  return answers.map((answer) => {
+    if (answer === "") {
+      return { kind: "yours" };
+    }
+    return answer === "asleep" ? { kind: "later" } : { kind: "awake", epoch: Number(answer) };
+  });
+}
+
+/**
+ * Carries out the commands that put a run back, first of all the removal of what is in its place.
+ * False: another ticket is there. Throws when the partition's epoch has changed.
+ */
+export async function wakeRun(
+  scripts: ScriptRunner,
+  wake: { runId: string; ticket: string; commands: readonly (readonly string[])[] },
+): Promise<boolean> {
+  const { runId, ticket, commands } = wake;
+  const k = scripts.keys;
+  const touched = new Set(commands.flatMap(keysOf));
+  const keys = [k.meta, k.run(runId), ...touched];
+  const args: ScriptArg[] = [ticket];
+  for (const command of commands) {
+    args.push(command.length, ...command);
+  }
+  return (await scripts.transition("wakeRun", keys, args, { sameEpoch: true })) === 0;
+}
+
+function keysOf([name, ...args]: readonly string[]): readonly string[] {
+  return name === "DEL" ? args : args.slice(name === "XGROUP" ? 1 : 0).slice(0, 1);
+}

@@ -1,0 +1,207 @@
+/** Runs that wait for long, through a whole engine: they leave Redis and come back for whatever comes. */
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { canonicalJson, compile, type Json } from "../../compiler/index.ts";
+import { createClient, type Client } from "../../sdk/index.ts";
+import { partitionKeys } from "../../sdk/internal.ts";
+import { listRuns, publishDefinitions, readRun, type RunRow } from "../../sdk/postgres/index.ts";
+import { startEngine, type Engine } from "../harness/engine.ts";
+import { waitFor } from "../support/index.ts";
+
+const keys = partitionKeys(0);
+let engine: Engine;
+let client: Client;
+let published = 1000;
+
+beforeAll(async () => {
+  engine = await startEngine({ hibernateAfterMs: 200 });
+  await engine.worker();
+  client = await createClient({ redisUrl: engine.redisUrl, database: engine.db });
+});
+afterAll(async () => {
+  await client.close();
+  await engine.stop();
+});
+beforeEach(async () => {
+  await engine.redis.hset(keys.meta, "offset_ms", 0);
+});
+
+const gate = (id: string, more: object = {}): object => ({
+  ...{ id, type: "wait", config: { signal: "go", ...more } },
+});
+const run = (name: string, nodes: readonly object[], more: object = {}): object => {
+  const ids = nodes.map((node) => (node as { id: string }).id);
+  const edges = ids.slice(1).map((to, i) => ({ from: ids[i], to }));
+  return { workflow: { name, nodes, edges, ...more } };
+};
+
+/** The row of a run that is asleep and has left Redis. */
+async function asleep(runId: string): Promise<RunRow> {
+  return waitFor(
+    async () => {
+      const row = await readRun(engine.db, runId);
+      const there = await engine.redis.exists(keys.run(runId), keys.signals(runId));
+      return row?.asleepSinceMs != null && there === 0 ? row : undefined;
+    },
+    { timeoutMs: 20_000, describe: `${runId} does not fall asleep` },
+  );
+}
+
+async function publish(document: object): Promise<void> {
+  const { ir, hash, diagnostics } = compile({ document: document as Json });
+  if (ir === null || hash === null) {
+    throw new Error(JSON.stringify(diagnostics));
+  }
+  const text = canonicalJson(ir as unknown as Json);
+  const about = { name: ir.name, version: ir.workflow_version, createdAtMs: published++ };
+  await publishDefinitions(engine.db, [{ ...about, hash, ir: text, source: null }]);
+}
+
+async function childOf(runId: string): Promise<string> {
+  const found = await waitFor(async () => (await listRuns(engine.db, { parent: runId, limit: 1 }))[0], {
+    describe: `${runId} has no child`,
+  });
+  return found.id;
+}
+
+const outputOf = async (runId: string): Promise<unknown> => {
+  const row = await client.wait(runId, { timeoutMs: 20_000 });
+  return row.status === "COMPLETED" ? JSON.parse(row.output ?? "null") : row.status;
+};
+
+describe("a run that waits for long", () => {
+  it("leaves Redis with everything it had, and goes on with a signal", async () => {
+    const runId = await client.submit(run("h-signal", [gate("a"), gate("b")]));
+    const row = await asleep(runId);
+    expect(row).toMatchObject({ status: "RUNNING", wakesAtMs: null });
+    const left = await engine.redis.keys(`*${runId}*`);
+    expect(left).toEqual([]);
+    expect(await engine.redis.zcard(keys.timers)).toBe(0);
+    const receipt = await client.signal(runId, "go", 1, { id: "one" });
+    expect(receipt.outcome).toBe("delivered");
+    expect(await client.signal(runId, "go", 1, { id: "one" })).toMatchObject({
+      outcome: "repeated",
+    });
+    await asleep(runId);
+    expect(await client.signal(runId, "go", 1, { id: "one" })).toMatchObject({
+      outcome: "repeated",
+    });
+    await asleep(runId);
+    await client.signal(runId, "go", "last");
+    expect(await outputOf(runId)).toBe("last");
+    expect(await readRun(engine.db, runId)).toMatchObject({ asleepSinceMs: null });
+  });
+
+  it("is woken before its timer is due", async () => {
+    const document = run("h-timer", [gate("a", { timeout: "1h", on_timeout: "fail" })]);
+    const runId = await client.submit(document);
+    const row = await asleep(runId);
+    const inMs = (row.wakesAtMs ?? 0) - (row.asleepSinceMs ?? 0);
+    expect(inMs).toBeGreaterThan(3_500_000);
+    expect(inMs).toBeLessThanOrEqual(3_600_000);
+    await engine.redis.hset(keys.meta, "offset_ms", 3_600_000);
+    expect(await outputOf(runId)).toBe("FAILED");
+  });
+});
+
+describe("what comes for a sleeping run", () => {
+  it("a callback finds its wait by the token that was given out before", async () => {
+    const runId = await client.submit(run("h-callback", [gate("a")]));
+    await asleep(runId);
+    const { nodes } = await client.status(runId);
+    const token = nodes["a"]?.wait?.token ?? "";
+    expect(await client.callback(token, "ready")).toMatchObject({ outcome: "delivered" });
+    expect(await outputOf(runId)).toBe("ready");
+  });
+
+  it("an approval of two people is counted across sleeps", async () => {
+    const config = { title: "Ship?", required: 2 };
+    const document = run("h-approval", [{ id: "ask", type: "human", config }]);
+    const runId = await client.submit(document);
+    await asleep(runId);
+    const [approval] = await client.approvals({ runId });
+    const id = approval?.id ?? "";
+    expect(await client.decide(id, { approved: true, actor: "ann" })).toMatchObject({
+      state: "open",
+    });
+    await asleep(runId);
+    expect(await client.decide(id, { approved: true, actor: "ann" })).toMatchObject({
+      repeated: true,
+    });
+    expect(await client.decide(id, { approved: true, actor: "bob" })).toMatchObject({
+      state: "approved",
+    });
+    expect(await outputOf(runId)).toMatchObject({ approved: true });
+  });
+
+  it("a cancel ends it, with its end in the journal", async () => {
+    const runId = await client.submit(run("h-cancel", [gate("a")]));
+    await asleep(runId);
+    await client.cancel(runId, "enough");
+    expect((await client.wait(runId, { timeoutMs: 10_000 })).status).toBe("CANCELLED");
+    expect((await client.view(runId)).status).toBe("CANCELLED");
+  });
+
+  it("pause, resume and an order for a node reach it", async () => {
+    const runId = await client.submit(run("h-orders", [gate("a")]));
+    await asleep(runId);
+    await client.operations.pause(runId);
+    await client.operations.resume(runId);
+    await asleep(runId);
+    await client.operations.intervene(runId, "a", { action: "complete", output: 7, by: "ann" });
+    expect(await outputOf(runId)).toBe(7);
+  });
+
+  it("ten signals at once are each delivered or kept once", async () => {
+    const runId = await client.submit(run("h-many", ["a", "b", "c", "d", "e", "f"].map((id) => gate(id))));
+    await asleep(runId);
+    const ids = Array.from({ length: 10 }, (_, i) => `s${i % 5}`);
+    const receipts = await Promise.all(ids.map((id) => client.signal(runId, "go", id, { id })));
+    expect(receipts.filter(({ outcome }) => outcome === "repeated")).toHaveLength(5);
+    await client.signal(runId, "go", "the sixth");
+    expect(await outputOf(runId)).toBe("the sixth");
+    const { nodes } = await client.status(runId);
+    const given = ["a", "b", "c", "d", "e"].map((id) => nodes[id]?.output);
+    expect(given.sort()).toEqual(["s0", "s1", "s2", "s3", "s4"]);
+  });
+});
+
+describe("trees of runs", () => {
+  it("a child's end wakes its sleeping parent", async () => {
+    await publish({ name: "h_child", nodes: [gate("a")], edges: [] });
+    const sub = { id: "sub", type: "subworkflow", config: { workflow: "h_child" } };
+    const parent = await client.submit(run("h-parent", [sub]));
+    const child = await childOf(parent);
+    await asleep(parent);
+    await asleep(child);
+    await client.signal(child, "go", "from the child");
+    expect(await outputOf(parent)).toBe("from the child");
+  });
+
+  it("a parent's end cancels its sleeping child", async () => {
+    const sub = { id: "sub", type: "subworkflow", config: { workflow: "h_child" } };
+    const parent = await client.submit(run("h-parent-2", [sub]));
+    const child = await childOf(parent);
+    await asleep(parent);
+    await asleep(child);
+    await client.cancel(parent);
+    expect(await outputOf(child)).toBe("CANCELLED");
+  });
+});
+
+describe("Redis lost", () => {
+  it("a sleeping run stays asleep, and wakes afterwards", async () => {
+    const sleeper = await client.submit(run("h-lost", [gate("a")]));
+    await asleep(sleeper);
+    const awake = await client.submit(run("h-lost-awake", [{ ...gate("a"), timeout_ms: 100_000 }]));
+    await engine.redis.flushdb();
+    await waitFor(async () => (await engine.redis.hget(keys.meta, "epoch")) !== null, {
+      timeoutMs: 20_000,
+      describe: "the partition is not rebuilt",
+    });
+    expect(await engine.redis.exists(keys.run(sleeper))).toBe(0);
+    await client.signal(sleeper, "go", 1);
+    await client.signal(awake, "go", 2);
+    expect(await outputOf(sleeper)).toBe(1);
+    expect(await outputOf(awake)).toBe(2);
+  });
+});
