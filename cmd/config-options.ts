@@ -131,6 +131,13 @@ export const OPTION_SPECS = {
     max: 1_000_000,
     about: "runs in progress of one named tenant, further ones wait; 0: no end",
   },
+  hibernate_after_ms: {
+    type: "integer",
+    default: 600_000,
+    min: 0,
+    max: 2_592_000_000,
+    about: "runs that wait for longer than this, and for longer still, leave Redis; 0: none does",
+  },
   submit_timeout_ms: {
     type: "integer",
     default: 10_000,

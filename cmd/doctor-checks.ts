@@ -4,6 +4,7 @@ import {
   assertSchema,
   listWorkers,
   migrationNames,
+  countAsleep,
   quietRuns,
   readDeployment,
 } from "../sdk/postgres/index.ts";
@@ -141,6 +142,12 @@ export async function checkFindings(stack: Stack): Promise<Check[]> {
     }
   }
   return checks;
+}
+
+/** How many runs wait for so long that they have left Redis. */
+export async function checkAsleep(stack: Stack): Promise<Check[]> {
+  const count = await countAsleep(stack.db);
+  return count === 0 ? [] : [{ name: "asleep", state: "ok", text: `${count} runs` }];
 }
 
 /** Runs without news for long, and what they wait for. */

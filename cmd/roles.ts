@@ -22,6 +22,7 @@ export async function supervisorOf({ config, logger, stack }: RoleContext): Prom
   const { createSupervisor } = await import("../supervisor/index.ts");
   const { partitions, stalled_after_ms: stalledAfterMs } = config.values;
   const { audit_runs_per_minute: auditRunsPerMinute, tenant_runs_max } = config.values;
+  const { hibernate_after_ms: hibernateAfterMs } = config.values;
   return createSupervisor({
     redisUrl: stack.redisUrl,
     database: stack.db,
@@ -29,6 +30,7 @@ export async function supervisorOf({ config, logger, stack }: RoleContext): Prom
     stalledAfterMs,
     auditRunsPerMinute,
     tenantRunsMax: tenant_runs_max,
+    hibernateAfterMs,
     ...(partitions === null ? {} : { partitions }),
   });
 }

@@ -29,7 +29,18 @@ export function snapshotText(runId: string, view: RunView, position: string): st
     current_step: view.current_step,
     nodes,
     position,
+    ...asleepOf(view),
   });
+}
+
+/** Of a run that is asleep: since when, and when its earliest timer is due (null: it has none). */
+function asleepOf({ asleep }: RunView): { asleep?: Json } {
+  if (asleep === null) {
+    return {};
+  }
+  const { sinceMs, untilMs } = asleep;
+  const wakes_at = untilMs === null ? null : new Date(untilMs).toISOString();
+  return { asleep: { since: new Date(sinceMs).toISOString(), wakes_at } };
 }
 
 /** The last message of a run that has ended. */
@@ -79,7 +90,8 @@ export function advance(
     return { position, text, withOutput, isEnd: false };
   });
   if (changed.length === 0 || t.e.startsWith("run.")) {
-    const update = { ...common, node: null, scope: "", attempt: 0, status: view.status };
+    const own = { node: null, scope: "", attempt: 0, status: view.status };
+    const update = { ...common, ...own, ...asleepOf(view) };
     const text = JSON.stringify(update);
     messages.push({ position, text, withOutput: text, isEnd: false });
   }

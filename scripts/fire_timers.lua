@@ -130,7 +130,7 @@ local function fire(member, run, queue, signals)
   t.kind, t.run_id, t.epoch, t.node, t.scope, t.attempt =
     string.match(member, "^(%a+)|([^|]*)|([^|]*)|([^|]*)|([^|]*)|([^|]*)|")
   local have = look(run)
-  if not have[1] or have[2] ~= t.epoch or FINAL[have[1]] then
+  if not have[1] or have[2] ~= t.epoch or FINAL[have[1]] or have[1] == "asleep" then
     return 2
   end
   if t.kind == "run" then

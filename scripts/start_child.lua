@@ -91,8 +91,9 @@ end
 -- A child of the attempt before that was given up (the wait was over time) ends before this begins.
 local function cancel_former()
   local was = redis.call("HMGET", former, "s", "e")
-  if former_id == "" or not was[1] or was[1] == "completed" or was[1] == "failed" or was[1] == "cancelled" then
-    return
+  if former_id == "" or not was[1] or was[1] == "completed" or was[1] == "failed" or was[1] == "cancelled"
+    or was[1] == "asleep" then
+    return -- one that is asleep is nobody's from now on: it is woken and cancelled by a supervisor
   end
   local err = '{"error":{"code":"CANCELLED","message":"its parent\'s node tries again"}}'
   journal('{"r":"' .. former_id .. '","e":"run.cancelled","err":' .. err .. "}")

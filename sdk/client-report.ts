@@ -48,6 +48,8 @@ export interface RunReport {
   nodes: { [id: string]: NodeReport };
   /** What it has to wait for before it starts. */
   admission?: AdmissionReport;
+  /** While it is asleep: it waits for long and is not in Redis. */
+  asleep?: SleepReport;
   /** The run that has started it and waits for it. */
   parent?: { run_id: string; node: string };
   /** Runs that its nodes have started and wait for, oldest first; at most 100. */
@@ -86,6 +88,13 @@ export function admissionOf(wait: AdmissionWait): AdmissionReport {
   }
   const until = isoTime(wait.rateFreeMs);
   return { for: "rate_limit", key: wait.rateText ?? "", limit: wait.rateLimit, until, ahead };
+}
+
+export interface SleepReport {
+  /** ISO 8601. */
+  since: string;
+  /** When its earliest timer is due; null: it has none, or somebody has asked for it to be woken. */
+  wakes_at: string | null;
 }
 
 export interface ChildReport {
@@ -132,6 +141,7 @@ export interface RunSummary {
   started_at: string | null;
   ended_at: string | null;
   error: RunError | null;
+  asleep?: SleepReport;
 }
 
 /** Folds archived transitions, in order. */
@@ -183,7 +193,14 @@ export function reportOf(row: RunRow, view: RunView): RunReport {
     started_at: isoTime(row.startedAtMs),
     ended_at: isoTime(row.endedAtMs),
     nodes,
+    ...sleepOf(row),
   };
+}
+
+function sleepOf({ asleepSinceMs, wakesAtMs }: RunRow): { asleep?: SleepReport } {
+  const since = isoTime(asleepSinceMs);
+  const wakes_at = wakesAtMs === 0 ? null : isoTime(wakesAtMs);
+  return since === null ? {} : { asleep: { since, wakes_at } };
 }
 
 function waitOf({ for: what, untilMs, rate }: NodeWait): WaitReport {
@@ -214,6 +231,7 @@ export function summaryOf(row: RunRow): RunSummary {
     started_at: isoTime(row.startedAtMs),
     ended_at: isoTime(row.endedAtMs),
     error: errorIn(row.error),
+    ...sleepOf(row),
   };
 }
 

@@ -9,6 +9,7 @@ import { cancelRun, finishRun, fireTimers, redisTimeMs, releaseRuns } from "./re
 import { interveneToken } from "./redis/intervene.ts";
 import { pauseRun, resumeRun } from "./redis/pause-scripts.ts";
 import { redriveRun } from "./redis/redrive-script.ts";
+import { beginWake, evictRuns, hibernateRuns, wakeRun } from "./redis/sleep-scripts.ts";
 import { RUN_TRANSITIONS, type HotRunStatus, type RunAction } from "./status.ts";
 
 let p: TestPartition;
@@ -21,7 +22,7 @@ beforeEach(() => p.reset());
 
 const STATUSES: HotRunStatus[] = [
   ...(["absent", "running", "paused", "finishing"] as const),
-  ...(["completed", "failed", "cancelled", "suspect"] as const),
+  ...(["completed", "failed", "cancelled", "suspect", "asleep"] as const),
 ];
 const FAILURE = '{"error":{"code":"E","message":""}}';
 
@@ -43,7 +44,8 @@ async function caseOf(status: HotRunStatus, action: RunAction): Promise<Case> {
   } else if (status === "paused") {
     await pauseRun(p.scripts, "r", "run");
   } else {
-    await p.redis.hset(keys.run("r"), "s", status);
+    const more = status === "asleep" ? ["sl", "7", "tk", "mine"] : [];
+    await p.redis.hset(keys.run("r"), "s", status, ...more);
   }
   return { run, token };
 }
@@ -74,6 +76,14 @@ const ACTIONS: { [action in RunAction]: (of: Case) => Promise<unknown> } = {
       answer: { kind: "manual", action: "complete", by: "ann" },
     }),
   release: () => releaseRuns(p.scripts, ["r"], []),
+  hibernate: () => hibernateRuns(p.scripts, ["r"], 1),
+  evict: () => evictRuns(p.scripts, SLEEP),
+  begin_wake: () => beginWake(p.scripts, "mine", SLEEP),
+  wake: () =>
+    wakeRun(p.scripts, {
+      ...{ runId: "r", ticket: "mine" },
+      commands: [["HSET", p.scripts.keys.run("r"), "s", "running"]],
+    }),
   async redrive({ run }) {
     const notAfterMs = (await redisTimeMs(p.scripts)) + 1000;
     const { profile } = run;
@@ -85,6 +95,8 @@ const ACTIONS: { [action in RunAction]: (of: Case) => Promise<unknown> } = {
     });
   },
 };
+
+const SLEEP = [{ runId: "r", seq: 7 }];
 
 const matrix = (Object.keys(RUN_TRANSITIONS) as RunAction[]).flatMap((action) =>
   STATUSES.map((status) => [action, status] as const),

@@ -20,9 +20,13 @@ export function isTerminal(status: RunStatus): boolean {
   return TERMINAL.has(status);
 }
 
-/** A run in Redis: the status in its hash; `absent`: no hash, `suspect`: frozen until repaired. */
+/**
+ * A run in Redis: the status in its hash; `absent`: no hash, `suspect`: frozen until repaired,
+ * `asleep`: frozen, on its way out of Redis or back (docs/hibernate.md).
+ */
 export type HotRunStatus =
-  "absent" | "running" | "paused" | "finishing" | "completed" | "failed" | "cancelled" | "suspect";
+  | ("absent" | "running" | "paused" | "finishing" | "asleep" | "suspect")
+  | ("completed" | "failed" | "cancelled");
 
 export type RunAction =
   | "start"
@@ -37,7 +41,11 @@ export type RunAction =
   | "cancel"
   | "intervene"
   | "release"
-  | "redrive";
+  | "redrive"
+  | "hibernate"
+  | "evict"
+  | "begin_wake"
+  | "wake";
 
 /**
  * What a run's status allows, and what becomes of it; an action that is missing for a status is
@@ -66,6 +74,11 @@ export const RUN_TRANSITIONS: {
   intervene: { running: "running", paused: "paused" },
   release: { completed: "absent", failed: "absent", cancelled: "absent", absent: "absent" },
   redrive: { absent: "running" },
+  // Of a run whose tokens all wait; that of the matrix has one in somebody's hands.
+  hibernate: {},
+  evict: { asleep: "absent" },
+  begin_wake: { absent: "asleep", asleep: "asleep" },
+  wake: { asleep: "running" },
 };
 
 /** Why an execution failed. `code` is one of 25 §Error, or the code that the handler threw. */

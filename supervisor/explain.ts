@@ -39,6 +39,7 @@ export type Reason = {
   | { kind: "concurrency"; key: string; limit: number; holders: string[]; ahead: number }
   | { kind: "start_rate"; key: string; limit: number; dueMs: number | null; ahead: number }
   | { kind: "tenant"; tenant: string; running: number; ahead: number }
+  | { kind: "asleep"; sinceMs: number; dueMs: number | null }
   | { kind: "uncertified" }
   | { kind: "postgres_away" }
   | { kind: "ended"; status: string }

@@ -1,6 +1,7 @@
 /** `gavotte doctor`: is everything that the engine stands on as it should be? */
 import {
   checkDatabase,
+  checkAsleep,
   checkFindings,
   checkPartitions,
   checkRedis,
@@ -40,6 +41,7 @@ export async function doctor(
       checkDatabase,
       checkPartitions,
       checkWorkers,
+      checkAsleep,
       checkFindings,
       checkRuns,
     ];

@@ -24,7 +24,8 @@ export async function runs(
       const { started_at: from, ended_at: to } = run;
       const took = from === null || to === null ? "-" : formatMs(Date.parse(to) - Date.parse(from));
       const error = run.error === null ? "" : run.error.code;
-      return [run.run_id, run.workflow, run.status, run.created_at, took, error];
+      const status = run.asleep === undefined ? run.status : `${run.status} (asleep)`;
+      return [run.run_id, run.workflow, status, run.created_at, took, error];
     });
     if (rows.length > 0) {
       context.output.table([["RUN", "WORKFLOW", "STATUS", "CREATED", "TOOK", "ERROR"], ...rows]);

@@ -31,6 +31,11 @@ function tell(context: Context, report: RunReport): void {
   const { output } = context;
   output.line(`${report.workflow} ${report.run_id} ${report.status}`);
   output.line(`started ${report.started_at ?? "-"}, ended ${report.ended_at ?? "-"}`);
+  if (report.asleep !== undefined) {
+    const { since, wakes_at: at } = report.asleep;
+    const wakes = at === null ? "until something comes for it" : `until ${at} at the latest`;
+    output.line(`asleep since ${since}, ${wakes}`);
+  }
   const rows = Object.entries(report.nodes).map(([id, node]) => {
     const times = node.activations > 1 ? `${node.activations} activations` : "";
     const tries = node.attempts > 1 ? `attempt ${node.attempts}` : "";

@@ -16,7 +16,7 @@ import {
   type Drift,
   type RunStatus,
 } from "../../sdk/internal.ts";
-import { readRun, type Database, type RunRow } from "../../sdk/postgres/index.ts";
+import { readRun, runsById, type Database, type RunRow } from "../../sdk/postgres/index.ts";
 import type { IrStore } from "../ir-store.ts";
 import { foldUpTo } from "./journal.ts";
 import { readSnapshot, type Snapshot } from "./read-snapshot.ts";
@@ -69,6 +69,9 @@ async function lookOnce(
   }
   const run = snapshot.units.get(runId) ?? {};
   const early = await readRun(db, runId);
+  if (run["s"] === "asleep" && early?.asleepSinceMs !== null) {
+    return []; // on its way out of Redis, or back
+  }
   const ir = await irOf(early?.irHash ?? run["ir"] ?? "");
   if (ir === null) {
     const is = `its workflow ${run["ir"] ?? "(none)"} is not stored`;
@@ -82,7 +85,18 @@ async function lookOnce(
   }
   const found = auditRun(ir, snapshot, isFinal(run["s"]) ? null : (fold?.hot ?? null));
   const sure = snapshot.isWhole ? found : found.filter(({ kind }) => !NEEDS_STREAMS.has(kind));
-  return [...drifts, ...sure];
+  return [...drifts, ...(await withoutSleepers(db, sure))];
+}
+
+/** A child that is missing because it is asleep is where it should be. */
+async function withoutSleepers(db: Database, drifts: readonly Drift[]): Promise<Drift[]> {
+  const missing = drifts.filter(({ kind }) => kind === "child_missing");
+  const rows = await runsById(
+    db,
+    missing.flatMap(({ member }) => member ?? []),
+  );
+  const asleep = new Set(rows.flatMap((row) => (row.asleepSinceMs === null ? [] : [row.id])));
+  return drifts.filter(({ kind, member = "" }) => kind !== "child_missing" || !asleep.has(member));
 }
 
 function isFinal(status: string | undefined): boolean {
@@ -91,7 +105,9 @@ function isFinal(status: string | undefined): boolean {
 
 /** A run that is under way by its row, and not in Redis. */
 async function missingDrift({ redis }: AuditContext, row: RunRow): Promise<Drift[]> {
-  const isUnderWay = row.status !== "QUEUED" && !isTerminal(row.status);
+  // One that is asleep should not be there.
+  const isUnderWay =
+    row.status !== "QUEUED" && !isTerminal(row.status) && row.asleepSinceMs === null;
   if (!isUnderWay || (await redis.exists(partitionKeys(row.partition).run(row.id))) === 1) {
     return []; // a queued row is started by the sweep
   }

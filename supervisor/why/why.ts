@@ -22,6 +22,7 @@ import {
 } from "../../sdk/postgres/index.ts";
 import { limitReasons } from "./limits.ts";
 import { explainRun, type Explanation, type Reason } from "../explain.ts";
+import { explainSleep } from "./asleep.ts";
 
 export interface WhyTarget {
   redis: Redis;
@@ -61,6 +62,10 @@ export async function whyRun(target: WhyTarget): Promise<Explanation | null> {
       status: row.status.toLowerCase(),
       reasons: [{ kind: "ended", status: row.status, text }],
     };
+  }
+  if (row !== null && row.asleepSinceMs !== null) {
+    const reasons = [...around, ...(await explainSleep(db, row, await target.irOf(row.irHash)))];
+    return { runId, status: "asleep", reasons };
   }
   const known = await explainRun({ ...target, partition });
   if (known.status === null && row === null && around.length === 0) {

@@ -25,9 +25,7 @@ beforeEach(async () => {
   await engine.redis.hset(keys.meta, "offset_ms", 0);
 });
 
-const gate = (id: string, more: object = {}): object => ({
-  ...{ id, type: "wait", config: { signal: "go", ...more } },
-});
+const gate = (id: string): object => ({ id, type: "wait", config: { signal: "go" } });
 const run = (name: string, nodes: readonly object[], more: object = {}): object => {
   const ids = nodes.map((node) => (node as { id: string }).id);
   const edges = ids.slice(1).map((to, i) => ({ from: ids[i], to }));
@@ -57,9 +55,12 @@ async function publish(document: object): Promise<void> {
 }
 
 async function childOf(runId: string): Promise<string> {
-  const found = await waitFor(async () => (await listRuns(engine.db, { parent: runId, limit: 1 }))[0], {
-    describe: `${runId} has no child`,
-  });
+  const found = await waitFor(
+    async () => (await listRuns(engine.db, { parent: runId, limit: 1 }))[0],
+    {
+      describe: `${runId} has no child`,
+    },
+  );
   return found.id;
 }
 
@@ -92,7 +93,7 @@ describe("a run that waits for long", () => {
   });
 
   it("is woken before its timer is due", async () => {
-    const document = run("h-timer", [gate("a", { timeout: "1h", on_timeout: "fail" })]);
+    const document = run("h-timer", [{ ...gate("a"), timeout_ms: 3_600_000 }]);
     const runId = await client.submit(document);
     const row = await asleep(runId);
     const inMs = (row.wakesAtMs ?? 0) - (row.asleepSinceMs ?? 0);
@@ -152,7 +153,12 @@ describe("what comes for a sleeping run", () => {
   });
 
   it("ten signals at once are each delivered or kept once", async () => {
-    const runId = await client.submit(run("h-many", ["a", "b", "c", "d", "e", "f"].map((id) => gate(id))));
+    const runId = await client.submit(
+      run(
+        "h-many",
+        ["a", "b", "c", "d", "e", "f"].map((id) => gate(id)),
+      ),
+    );
     await asleep(runId);
     const ids = Array.from({ length: 10 }, (_, i) => `s${i % 5}`);
     const receipts = await Promise.all(ids.map((id) => client.signal(runId, "go", id, { id })));
