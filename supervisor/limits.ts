@@ -10,6 +10,7 @@
 import { cancelRun } from "../sdk/internal.ts";
 import {
   anyWaiting,
+  askToWake,
   cancelRunRow,
   cleanAdmissions,
   endingRuns,
@@ -149,15 +150,22 @@ export class LimitWatch extends Loop {
     }
   }
 
-  /** Cancels runs that a newer one of their key takes the place of. */
+  /**
+   * Cancels runs that a newer one of their key takes the place of; one that is asleep is woken, for
+   * the sweep to find.
+   */
   async #end(runIds: readonly string[]): Promise<void> {
     const { db, clock } = this.#context;
     const message = "cancelled for a newer run of the same key (settings.concurrency)";
-    for (const { id, partition } of await runsById(db, runIds)) {
+    const error = JSON.stringify({ code: "CANCELLED", message });
+    for (const row of await runsById(db, runIds)) {
+      const { id, partition } = row;
       const answer = await cancelRun(scriptsOf(this.#context, partition), id, message);
-      if (answer === "gone") {
-        await cancelRunRow(db, id, JSON.stringify({ code: "CANCELLED", message }), clock.nowMs());
+      const isEnded = answer === "gone" && (await cancelRunRow(db, row, error, clock.nowMs()));
+      if (isEnded) {
         this.ended([id]);
+      } else if (answer === "gone" || answer === "asleep") {
+        await askToWake(db, [id]);
       }
     }
   }

@@ -116,7 +116,7 @@ export class Outsiders {
       return 0;
     }
     const told = children.map((id) => ({ id, isParentOver: isParentOver(id) }));
-    return cancelOrphans(this.#o.partition.scripts, told);
+    return (await cancelOrphans(this.#o.partition.scripts, told)).cancelled;
   }
 
   /** Takes in what the journal has got since. */

@@ -38,7 +38,8 @@ async function asleep(runId: string): Promise<RunRow> {
     async () => {
       const row = await readRun(engine.db, runId);
       const there = await engine.redis.exists(keys.run(runId), keys.signals(runId));
-      return row?.asleepSinceMs != null && there === 0 ? row : undefined;
+      const hasLeft = row !== null && row.asleepSinceMs !== null && there === 0;
+      return hasLeft ? row : undefined;
     },
     { timeoutMs: 20_000, describe: `${runId} does not fall asleep` },
   );
