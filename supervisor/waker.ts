@@ -191,7 +191,9 @@ export class Waker extends Loop {
       await releaseRuns(this.#scripts, ended, []);
     }
     const pauses = await listPauses(db);
-    for (const { row } of woken.filter((one) => isPaused(pauses, one.row.workflow, one.row.version))) {
+    for (const { row } of woken.filter((one) =>
+      isPaused(pauses, one.row.workflow, one.row.version),
+    )) {
       await pauseRun(this.#scripts, row.id, "workflow");
     }
     const awake = woken.flatMap(({ row }): Awake[] =>
