@@ -81,8 +81,8 @@ export interface RunFilter {
 
 type Row = RunRow & { [column: string]: unknown };
 /** Columns of a `RunRow`. */
-export const RUN_COLUMNS = `id, tenant, workflow, version, ir_hash AS "irHash", partition, namespace, priority,
-  status, input, output, error, idempotency_key AS "idempotencyKey",
+export const RUN_COLUMNS = `id, tenant, workflow, version, ir_hash AS "irHash", partition,
+  namespace, priority, status, input, output, error, idempotency_key AS "idempotencyKey",
   request_hash AS "requestHash", epoch, attempt, created_at_ms AS "createdAtMs",
   started_at_ms AS "startedAtMs", ended_at_ms AS "endedAtMs", updated_at_ms AS "updatedAtMs",
   bindings, compensates, depth, parent_run_id AS "parentRunId", parent_node AS "parentNode", parent,
@@ -259,7 +259,7 @@ export async function listRuns(db: Queryable, filter: RunFilter): Promise<RunRow
   return db.query<Row>(LIST, [tenant, status, workflow, beforeMs, limit, filter.parent ?? null]);
 }
 
-/** Unfinished runs of a workflow in a status that are not asleep by id, after `afterId`; version `*` is any. */
+/** Unfinished runs, awake, of a workflow in a status by id, after `afterId`; version `*` is any. */
 export async function runsOfWorkflow(
   db: Queryable,
   of: { name: string; version: string; status: RunStatus; afterId: string; limit: number },

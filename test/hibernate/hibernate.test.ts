@@ -1,4 +1,4 @@
-/** Runs that wait for long, through a whole engine: they leave Redis and come back for whatever comes. */
+/** Runs that wait for long, in a whole engine: they leave Redis, and come back for whatever comes. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { canonicalJson, compile, type Json } from "../../compiler/index.ts";
 import { createClient, type Client } from "../../sdk/index.ts";
