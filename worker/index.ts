@@ -26,6 +26,7 @@ import { QueueReader } from "./reader.ts";
 import { Workflows } from "./workflows.ts";
 
 export { FunctionRegistry, loadFunctions } from "./registry.ts";
+export { CHAIN_MS_MAX, CHAIN_NODES_MAX } from "./chain.ts";
 export { createHttpClient } from "./kinds/http-client.ts";
 export { executeKind } from "./kinds/index.ts";
 export { ExecutionError } from "./kinds/kind.ts";

@@ -3,7 +3,7 @@ export type { Appointment } from "./agenda.ts";
 export { interpret, interpretOn } from "./interpreter.ts";
 export type { StagedRun } from "./interpreter.ts";
 export { firstCome, lastCome, recordedOrder, seededNumbers, seededOrder } from "./order.ts";
-export { startProblems } from "./start-at.ts";
+export { nodesNotRun, startProblems } from "./start-at.ts";
 export { StepLimitError } from "./types.ts";
 export type {
   Decision,

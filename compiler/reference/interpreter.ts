@@ -15,15 +15,17 @@
 import type { Vars } from "../../condition/index.ts";
 import type { Ir, IrNode, Json } from "../ir.ts";
 import { Agenda } from "./agenda.ts";
-import type { Appointment, Calendar } from "./agenda.ts";
+import type { Calendar } from "./agenda.ts";
 import { nodeAt } from "./data.ts";
 import { GraphRun } from "./graph-run.ts";
 import type { GraphPlace, Outcome, RunPlace, Token } from "./graph-run.ts";
-import { MapRun } from "./map-run.ts";
+import { beginChild, beginMap, runVars } from "./inside.ts";
+import type { Inside } from "./inside.ts";
 import { firstCome } from "./order.ts";
 import { Parking } from "./parking.ts";
-import { badInput, fill, prepare } from "./prepare.ts";
+import { prepare } from "./prepare.ts";
 import { runResult } from "./result.ts";
+import { startingNow } from "./run-clock.ts";
 import { planStart } from "./start-at.ts";
 import { StepLimitError } from "./types.ts";
 import type {
@@ -88,6 +90,14 @@ class Interpreter implements StagedRun {
   #steps = 0;
   /** How much of the trace has its time. */
   #stamped = 0;
+  readonly #inside: Inside = {
+    graph: (ir, place) => this.#graph(ir, place),
+    workflow: (ref) => this.#options.workflows?.[ref],
+    wait: (token, node) => this.#wait(token, node),
+    conclude: (token, result, errors) => this.#conclude(token, result, errors),
+    resume: (token, result) => this.#resume(token, result),
+    limitRun: (graph) => this.#limitRun(graph),
+  };
 
   constructor(
     options: InterpretOptions,
@@ -98,7 +108,7 @@ class Interpreter implements StagedRun {
     this.#options = options;
     const id = options.runId ?? "simulated";
     this.#place = { id, trace: [], elements: new Map() };
-    this.#agenda = stage ? this.#eventsFrom(calendar) : calendar;
+    this.#agenda = stage ? this.#fromNow(calendar) : calendar;
     this.#stage = stage;
     this.#ended = ended;
     this.#parking = new Parking(id, this.#agenda);
@@ -157,21 +167,11 @@ class Interpreter implements StagedRun {
     throw new StepLimitError(`${message}; allow more with maxSteps, or look at its loops`);
   }
 
-  /** The stage's clock from now on; nothing happens any more to a run that has ended. */
-  #eventsFrom(calendar: Calendar): Calendar {
-    const begun = calendar.now;
-    return {
-      get now() {
-        return calendar.now - begun;
-      },
-      enter: (entry: Appointment) =>
-        calendar.enter({
-          at: begun + entry.at,
-          isLimit: entry.isLimit,
-          isDue: () => !this.#outcome && entry.isDue(),
-          happen: () => this.#event(() => entry.happen()),
-        }),
-    };
+  #fromNow(calendar: Calendar): Calendar {
+    return startingNow(calendar, {
+      isOver: () => this.isOver,
+      event: (happen) => this.#event(happen),
+    });
   }
 
   /** Something happens, at one moment, after which the run may have ended. */
@@ -195,7 +195,7 @@ class Interpreter implements StagedRun {
     if (!this.#stage) return;
     const node = nodeAt(token.graph.ir, token.index);
     this.#stage.perform({
-      ...{ node, token },
+      ...{ run: token.graph.place.run.id, node, token },
       context: () => this.#contextOf(token, node, prepare(token, node).vars),
       isWanted: () => !this.#outcome && this.#ready.includes(token),
       end: (instead) =>
@@ -223,9 +223,9 @@ class Interpreter implements StagedRun {
     }
     switch (node.type) {
       case "map":
-        return this.#expand(token, node, vars);
+        return beginMap(token, node, vars, this.#inside);
       case "subworkflow":
-        return this.#runChild(token, node, vars);
+        return beginChild(token, node, vars, this.#inside);
       case "wait":
       case "human":
         return this.#park(token, node);
@@ -254,55 +254,6 @@ class Interpreter implements StagedRun {
     this.#dropVoid();
     token.graph.settle();
     this.#dropVoid();
-  }
-
-  /** Begin the elements of a map; without any it ends at once. */
-  #expand(token: Token, node: IrNode, vars: Vars): void {
-    const { graph, frame, index: map, scope } = token;
-    const template = node.config["items"];
-    const filled =
-      template === undefined ? { value: vars.data ?? null } : fill(node, "items", template, vars);
-    if ("problem" in filled) return this.#conclude(token, filled.problem);
-    const items = filled.value;
-    if (!Array.isArray(items)) {
-      return this.#conclude(token, badInput(node, "config.items", "is not a list"));
-    }
-    graph.record.expanded(map, scope, items.length);
-    const around = graph.varsFor(frame, node.outer_refs ?? []);
-    this.#wait(token, node);
-    new MapRun(node, items, {
-      begin: (body, index, item, ended) => {
-        const { run } = graph.place;
-        const home = homeOf(token, index);
-        const vars = { ...around, item, index };
-        const element = this.#graph(body, { run, vars, home, within: frame, ended });
-        run.elements.set(home, element);
-        token.inside.push(element);
-        element.begin(item);
-      },
-      ended: (result, errors) => this.#conclude(token, result, errors),
-    }).begin();
-  }
-
-  #runChild(token: Token, node: IrNode, vars: Vars): void {
-    const { graph, frame } = token;
-    const ref = String(node.config["workflow"]);
-    const ir = this.#options.workflows?.[ref];
-    if (!ir) throw new Error(`node "${node.id}": there is no workflow "${ref}"`);
-    const id = `${graph.place.run.id}.${node.id}`;
-    // Who does not wait for the other run has nothing to do with it any more.
-    if (node.config["wait"] === false) return this.#conclude(token, { output: { run_id: id } });
-    const input = vars.data ?? null;
-    const child = this.#graph(ir, {
-      ...{ run: { id, trace: [], elements: new Map() }, home: "", within: frame },
-      vars: runVars(ir, id, input),
-      ended: (outcome) => this.#resume(token, asResult(outcome)),
-    });
-    token.inside.push(child);
-    graph.record.parked(token.index, token.scope);
-    this.#wait(token, node);
-    this.#limitRun(child);
-    child.begin(input);
   }
 
   #park(token: Token, node: IrNode): void {
@@ -365,21 +316,4 @@ class Interpreter implements StagedRun {
       token.graph.record.voided(token.index, token.scope, token.attempt);
     }
   }
-}
-
-function runVars(ir: Ir, id: string, input: Json): Vars {
-  const run = { id, workflow: ir.name, version: ir.workflow_version, attempt: 1 };
-  return { input, run };
-}
-
-/** The way down to an element: rounds of loops, then the map and the element's index. */
-function homeOf({ home, scope, index: map }: Token, index: number): string {
-  return [home, scope, `${map}#${index}`].filter((part) => part !== "").join("/");
-}
-
-/** The end of a child run is its parent node's. */
-function asResult(outcome: Outcome): HandlerResult {
-  if ("output" in outcome) return outcome;
-  const { code, message, details } = outcome.error;
-  return { error: { code, message, ...(details === undefined ? {} : { details }) } };
 }

@@ -27,6 +27,17 @@ export function startProblems(ir: Ir, start: Start): string[] {
   return "problems" in plan ? plan.problems : [];
 }
 
+/** Ids of the nodes that a run which begins at `node` does not come to; none if there is no such. */
+export function nodesNotRun(ir: Ir, node: string): string[] {
+  const start = ir.nodes.findIndex(({ id }) => id === node);
+  if (start < 0) return [];
+  const reached = reachedFrom(ir, start);
+  const isLeft = (index: number): boolean => !reached.has(index);
+  return ir.nodes.flatMap(({ id, synthetic }, index) =>
+    isLeft(index) && synthetic !== true ? [id] : [],
+  );
+}
+
 /** How a run begins there, or why it cannot. */
 export function planStart(ir: Ir, { node, value, given = {} }: Start): StartPlan | Refused {
   const start = ir.nodes.findIndex(({ id }) => id === node);

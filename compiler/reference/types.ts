@@ -57,6 +57,8 @@ export interface ReadyToken {
 
 /** One attempt that is to be made on a stage. */
 export interface Work {
+  /** Id of the run, or of the child run, that it belongs to. */
+  run: string;
   node: IrNode;
   token: ReadyToken;
   /** What its handler will be told. */

@@ -1,0 +1,268 @@
+/**
+ * Where simulated runs take place: virtual time, workers per queue, limits.
+ *
+ * The rules are those of the engine. A step that does work of its own stands in its queue until a
+ * worker is free; a worker that begins it asks the limits first, and a start that lies ahead parks
+ * the token without holding the worker (scripts/take_slot.lua: starts of one key are an interval
+ * apart). Pure steps are evaluated on the way, delays and waits hold nobody, and a straight chain
+ * goes on with the worker that it has (worker/chain.ts). A worker that began something finishes it,
+ * also if nobody wants it any more.
+ */
+import { compileTemplate } from "../../condition/index.ts";
+import type { IrNode } from "../../compiler/index.ts";
+import type { Appointment, HandlerResult, Stage, Work } from "../../compiler/reference/index.ts";
+import { CHAIN_MS_MAX, CHAIN_NODES_MAX } from "../../worker/index.ts";
+import { EventHeap } from "./event-heap.ts";
+import { isQueued } from "./handlers.ts";
+import type { Limits } from "./limits.ts";
+import { RateSlots } from "./rate-slots.ts";
+import { WorkerPool } from "./worker-pool.ts";
+
+/** One execution of a step. Virtual ms on the stage's clock. */
+export interface TimedStep {
+  run: string;
+  node: string;
+  home: string;
+  scope: string;
+  attempt: number;
+  /** Where it stood for a worker; null if it needs none. */
+  queue: string | null;
+  /** When it was ready, after its back-off. */
+  ready: number;
+  from: number;
+  to: number;
+}
+
+export interface StageOptions {
+  /** Virtual ms that an execution takes. */
+  durationOf(work: Work): number;
+  /** Names of the queues of a node's graph are in its IR: the name of this node's. */
+  queueOf(node: IrNode): string;
+  /** Workers by queue, and for the others; more than there is work if left out. */
+  workers?: ReadonlyMap<string, number>;
+  workersElsewhere?: number;
+  limits?: Limits;
+  /** Told of each execution that is over. */
+  ended(step: TimedStep, work: Work): void;
+}
+
+/** The chain of straight steps that a worker is in. */
+interface Chain {
+  run: string;
+  place: string;
+  chain: number;
+  began: number;
+  length: number;
+}
+
+interface Waiting {
+  work: Work;
+  ready: number;
+  /** It has the starts that its limits ask for. */
+  hasSlot: boolean;
+}
+
+export class SimulatedStage implements Stage {
+  readonly #heap = new EventHeap();
+  readonly #options: StageOptions;
+  readonly #pools = new Map<string, WorkerPool<Waiting>>();
+  readonly #slots: RateSlots;
+  readonly #inProgress = new Map<string, number>();
+  /** What the worker has just ended whose end is being told. */
+  #current: Chain | undefined;
+
+  constructor(options: StageOptions) {
+    this.#options = options;
+    this.#slots = new RateSlots(() => this.now);
+  }
+
+  get now(): number {
+    return this.#heap.now;
+  }
+
+  /** The queues that were used, by name. */
+  get pools(): ReadonlyMap<string, WorkerPool<unknown>> {
+    return this.#pools;
+  }
+
+  get slots(): RateSlots {
+    return this.#slots;
+  }
+
+  enter(appointment: Appointment): void {
+    this.#heap.enter(appointment);
+  }
+
+  /** Let time go on to what is next; false if nothing is ahead. */
+  advance(): boolean {
+    return this.#heap.advance();
+  }
+
+  perform(work: Work): void {
+    const restMs = work.token.restMs ?? 0;
+    if (!isQueued(work.node)) return this.#without(work, restMs);
+    const chain = this.#chainOf(work);
+    // A chain's next step is the same worker's; it asks for nothing that the first had to ask for.
+    if (chain !== undefined && restMs === 0) return this.#take(work, this.now, chain);
+    if (restMs === 0) return this.#queue({ work, ready: this.now, hasSlot: false });
+    this.#heap.enter({
+      ...{ at: this.now + restMs, isLimit: false, isDue: () => work.isWanted() },
+      happen: () => this.#queue({ work, ready: this.now, hasSlot: false }),
+    });
+  }
+
+  /** A step that needs no worker. */
+  #without(work: Work, restMs: number): void {
+    const ready = this.now + restMs;
+    const ms = restMs + this.#options.durationOf(work);
+    this.#heap.enter({
+      ...{ at: this.now + ms, isLimit: false, isDue: () => work.isWanted() },
+      happen: () => {
+        this.#options.ended(this.#step(work, null, ready, ready), work);
+        work.end();
+      },
+    });
+  }
+
+  #queue(waiting: Waiting): void {
+    const { work } = waiting;
+    const queue = this.#options.queueOf(work.node);
+    this.#poolOf(queue).add(waiting, this.now);
+    const { queue_timeout_ms: limit } = work.node;
+    if (limit !== undefined && !waiting.hasSlot) {
+      this.#heap.enter({
+        ...{ at: waiting.ready + limit, isLimit: true },
+        isDue: () => this.#poolOf(queue).has(waiting) && work.isWanted(),
+        happen: () => {
+          this.#poolOf(queue).remove(waiting, this.now);
+          const message = `no worker has begun it within its queue_timeout_ms (${limit})`;
+          this.#over(work, queue, waiting.ready, this.now, timeout(message));
+        },
+      });
+    }
+    this.#serve(queue);
+  }
+
+  /** Free workers take what waits, in its order, as far as the limits let them. */
+  #serve(queue: string): void {
+    const pool = this.#poolOf(queue);
+    while (pool.free > 0) {
+      const next = pool.take(this.now, (waiting) => this.#mayBegin(waiting));
+      if (next === undefined) return;
+      if (!next.work.isWanted()) continue;
+      const ahead = next.hasSlot ? 0 : this.#reserve(next.work, queue);
+      if (ahead > 0) {
+        this.#heap.after(ahead, () => this.#queue({ ...next, hasSlot: true }));
+        continue;
+      }
+      this.#take(next.work, next.ready, undefined);
+    }
+  }
+
+  /** What is not wanted is taken all the same: it is thrown away, and holds nobody up. */
+  #mayBegin({ work }: Waiting): boolean {
+    const most = this.#options.limits?.atOnce.get(work.node.id);
+    if (most === undefined || !work.isWanted()) return true;
+    return (this.#inProgress.get(work.node.id) ?? 0) < most;
+  }
+
+  /** Ms until the step may start; its start is reserved. */
+  #reserve(work: Work, queue: string): number {
+    const { node } = work;
+    const own = this.#options.limits?.rates.get(node.id);
+    const limit = own ?? node.rate_limit;
+    const ofQueue = this.#options.limits?.queueRates.get(queue);
+    let ahead = 0;
+    if (limit !== undefined) {
+      const key = "key" in limit && limit.key !== "" ? keyText(limit.key, work) : "";
+      ahead = this.#slots.reserve(key === "" ? `node ${node.id}` : `key ${key}`, limit);
+    }
+    if (ofQueue !== undefined) {
+      ahead = Math.max(ahead, this.#slots.reserve(`queue ${queue}`, ofQueue));
+    }
+    return ahead;
+  }
+
+  /** A worker begins. */
+  #take(work: Work, ready: number, chain: Chain | undefined): void {
+    const { node, run } = work;
+    const queue = this.#options.queueOf(node);
+    const [pool, from] = [this.#poolOf(queue), this.now];
+    pool.begin(from, from - ready, chain !== undefined);
+    this.#inProgress.set(node.id, (this.#inProgress.get(node.id) ?? 0) + 1);
+    const ms = this.#options.durationOf(work);
+    const limit = node.timeout_ms;
+    const isLate = limit !== null && ms > limit;
+    this.#heap.after(isLate ? limit : ms, () => {
+      this.#inProgress.set(node.id, (this.#inProgress.get(node.id) ?? 1) - 1);
+      const before = chain ?? { began: from, length: 0 };
+      this.#current =
+        node.chain === undefined
+          ? undefined
+          : { run, place: placeOf(work), chain: node.chain, ...before, length: before.length + 1 };
+      pool.end(this.now);
+      const message = `it has worked longer than its timeout_ms (${limit})`;
+      this.#over(work, queue, ready, from, isLate ? timeout(message) : undefined);
+      this.#current = undefined;
+      // Also the others: a limit of a node may hold up what stands in several queues.
+      for (const name of this.#pools.keys()) this.#serve(name);
+    });
+  }
+
+  #over(
+    work: Work,
+    queue: string,
+    ready: number,
+    from: number,
+    instead: HandlerResult | undefined,
+  ): void {
+    this.#options.ended(this.#step(work, queue, ready, from), work);
+    work.end(instead);
+  }
+
+  /** The chain that goes on with this step, if the worker that has just ended may go on. */
+  #chainOf({ node, run, ...work }: Work): Chain | undefined {
+    const chain = this.#current;
+    if (chain === undefined || chain.chain !== node.chain || chain.run !== run) return undefined;
+    if (chain.place !== placeOf(work)) return undefined;
+    if (this.#isLimited(node)) return undefined;
+    const isLong = this.now - chain.began >= CHAIN_MS_MAX || chain.length >= CHAIN_NODES_MAX;
+    if (isLong || this.#poolOf(this.#options.queueOf(node)).free === 0) return undefined;
+    return chain;
+  }
+
+  /** Limits that the workflow does not know, and so has not kept out of its chains. */
+  #isLimited(node: IrNode): boolean {
+    const { atOnce, rates, queueRates } = this.#options.limits ?? {};
+    const isNamed = atOnce?.has(node.id) === true || rates?.has(node.id) === true;
+    return isNamed || queueRates?.has(this.#options.queueOf(node)) === true;
+  }
+
+  #step({ run, token }: Work, queue: string | null, ready: number, from: number): TimedStep {
+    const { node, home, scope, attempt } = token;
+    return { run, node, home, scope, attempt, queue, ready, from, to: this.now };
+  }
+
+  #poolOf(queue: string): WorkerPool<Waiting> {
+    const known = this.#pools.get(queue);
+    if (known !== undefined) return known;
+    const { workers, workersElsewhere = Number.POSITIVE_INFINITY } = this.#options;
+    const pool = new WorkerPool<Waiting>(workers?.get(queue) ?? workersElsewhere);
+    this.#pools.set(queue, pool);
+    return pool;
+  }
+}
+
+function placeOf({ token }: Pick<Work, "token">): string {
+  return `${token.home} ${token.scope}`;
+}
+
+function timeout(message: string): HandlerResult {
+  return { error: { code: "TIMEOUT", message, timeout: true } };
+}
+
+/** As the worker makes it: what the template gives, as text. */
+function keyText(key: string, work: Work): string {
+  const value = compileTemplate(key).evaluate(work.context().vars);
+  return typeof value === "string" ? value : JSON.stringify(value);
+}

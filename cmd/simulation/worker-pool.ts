@@ -1,0 +1,113 @@
+/** The workers of one queue and what waits for them, first come, first served; with their measures. */
+
+export class WorkerPool<T> {
+  readonly workers: number;
+  #busy = 0;
+  #waiting: T[] = [];
+  /** Where the first that waits stands: what was taken from the front is cut off now and then. */
+  #head = 0;
+  #changedAt = 0;
+  #busyMs = 0;
+  #waitingMs = 0;
+  #heldUpMs = 0;
+  #longest = 0;
+  readonly #waits: number[] = [];
+
+  constructor(workers: number) {
+    this.workers = workers;
+  }
+
+  get free(): number {
+    return this.workers - this.#busy;
+  }
+
+  /** Milliseconds that workers have worked, all together. */
+  get busyMs(): number {
+    return this.#busyMs;
+  }
+
+  /** The sum over time of how many have waited while every worker was busy. */
+  get waitingMs(): number {
+    return this.#waitingMs;
+  }
+
+  /** The sum over time of how many have waited though a worker was free: a limit held them up. */
+  get heldUpMs(): number {
+    return this.#heldUpMs;
+  }
+
+  /** The most that have waited at one time. */
+  get longest(): number {
+    return this.#longest;
+  }
+
+  /** How long each execution has waited before it began. */
+  get waits(): readonly number[] {
+    return this.#waits;
+  }
+
+  has(entry: T): boolean {
+    return this.#waiting.indexOf(entry, this.#head) >= 0;
+  }
+
+  add(entry: T, now: number): void {
+    this.#count(now);
+    this.#waiting.push(entry);
+    if (this.free === 0) this.#longest = Math.max(this.#longest, this.#length);
+  }
+
+  /** The first that waits and may begin; it waits no longer. */
+  take(now: number, mayBegin: (entry: T) => boolean): T | undefined {
+    for (let at = this.#head; at < this.#waiting.length; at++) {
+      const entry = this.#waiting[at];
+      if (entry === undefined || !mayBegin(entry)) continue;
+      this.#count(now);
+      this.#removeAt(at);
+      return entry;
+    }
+    // Who still waits now does so because nobody is free, or may not: only that is a queue.
+    this.#longest = Math.max(this.#longest, this.#length);
+    return undefined;
+  }
+
+  remove(entry: T, now: number): void {
+    const at = this.#waiting.indexOf(entry, this.#head);
+    if (at < 0) return;
+    this.#count(now);
+    this.#removeAt(at);
+  }
+
+  /** A worker begins; `isChained`: with what has not waited in the queue. */
+  begin(now: number, waitMs: number, isChained: boolean): void {
+    this.#count(now);
+    this.#busy += 1;
+    if (!isChained) this.#waits.push(waitMs);
+    this.#longest = Math.max(this.#longest, this.free > 0 ? 0 : this.#length);
+  }
+
+  end(now: number): void {
+    this.#count(now);
+    this.#busy -= 1;
+  }
+
+  get #length(): number {
+    return this.#waiting.length - this.#head;
+  }
+
+  /** Time has gone by since the last change. */
+  #count(now: number): void {
+    const ms = now - this.#changedAt;
+    this.#busyMs += ms * this.#busy;
+    if (this.free > 0) this.#heldUpMs += ms * this.#length;
+    else this.#waitingMs += ms * this.#length;
+    this.#changedAt = now;
+  }
+
+  #removeAt(at: number): void {
+    if (at !== this.#head) this.#waiting.splice(at, 1);
+    else this.#head += 1;
+    if (this.#head < 1000 || this.#head * 2 < this.#waiting.length) return;
+    this.#waiting = this.#waiting.slice(this.#head);
+    this.#head = 0;
+  }
+}
