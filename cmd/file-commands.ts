@@ -36,8 +36,9 @@ export function addFileCommands(
   define(program, "explain [code]", "what a diagnostic code means", [], async (c, [code]) =>
     (await import("./commands/explain.ts")).explain(c, code),
   );
-  define(program, "schema", "the JSON Schema of workflow files", [], async (c, _args, flags) =>
-    (await import("./commands/schema.ts")).schema(c, flags),
+  const about = "the JSON Schema of workflow files; of mocks, or test files";
+  define(program, "schema [what]", about, [], async (c, [what], flags) =>
+    (await import("./commands/schema.ts")).schema(c, what, flags),
   ).option("--kind <type>", "of the config of this node type instead");
 }
 
@@ -94,10 +95,31 @@ function addSimulationCommands(program: Command, define: Define): void {
     async (c, [file], flags) =>
       (await import("./commands/simulate.ts")).simulateCommand(c, file ?? "", flags),
   )
-    .option("--input <json>", "the run's input: JSON, @file, or - for stdin")
-    .option("--mock <file>", "what steps that reach outside answer (YAML or JSON)")
-    .option("--seed <n>", "for durations that are ranges, and for interleavings")
+    .option(...INPUT)
+    .option(...MOCK)
+    .option("--seed <n>", SEED)
     .option("--interleavings <n>", "also try other orders: a number of them, or all")
+    .option("--start-at <node>", "begin at this node instead of the entries")
+    .option("--value <json>", "its input: JSON, @file, or - for stdin")
+    .option("--given <json>", "outputs of nodes that do not run, by id; or: mocks")
+    .option("--workers <n>", "so many, or by queue: gpu=2,default=8; without, one for every step")
+    .option(...DIALECT);
+  define(
+    program,
+    "what-if <file>",
+    "how long many runs take on so many workers, and what holds them up",
+    [],
+    async (c, [file], flags) =>
+      (await import("./commands/what-if.ts")).whatIfCommand(c, file ?? "", flags),
+  )
+    .option(...INPUT)
+    .option(...MOCK)
+    .option("--seed <n>", SEED)
+    .option("--runs <n>", "how many runs; 1 by default")
+    .option("--rate <n>", "runs that come a second, or such as 30/min; without, all at once")
+    .option("--arrivals <kind>", "poisson (by chance, the default) or even")
+    .option("--workers <n...>", "so many, or by queue: gpu=2,default=8; several to compare")
+    .option("--limit <limit...>", "NODE=3 at one time, NODE=5/s, queue:NAME=10/s")
     .option(...DIALECT);
   define(
     program,
@@ -105,8 +127,14 @@ function addSimulationCommands(program: Command, define: Define): void {
     "run the cases of workflow test files",
     [],
     async (c, args, flags) => (await import("./commands/test.ts")).test(c, args, flags),
-  ).option("--junit <file>", "write the results for CI systems, too");
+  )
+    .option("--junit <file>", "write the results for CI systems, too")
+    .option("--filter <text>", "only cases whose names have this text in them");
 }
+
+const INPUT = ["--input <json>", "the run's input: JSON, @file, or - for stdin"] as const;
+const MOCK = ["--mock <file>", "what steps that reach outside answer (YAML or JSON)"] as const;
+const SEED = "for durations and failures that are drawn, and for interleavings";
 
 function addPictureCommands(
   program: Command,

@@ -14,6 +14,11 @@ export async function readData(context: Context, given: unknown): Promise<Json> 
   return typeof given === "string" ? readJson(context, given, "--data") : null;
 }
 
+/** The value of another flag: JSON, `@file`, or `-`. Throws GV_BAD_INPUT. */
+export async function readValue(context: Context, given: string, flag: string): Promise<Json> {
+  return readJson(context, given, flag);
+}
+
 async function readJson(context: Context, given: string, flag: string): Promise<Json> {
   const [text, from] =
     given === "-"

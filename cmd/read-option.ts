@@ -10,10 +10,10 @@ export function readLimit(text: string | undefined): number {
 }
 
 /** How many of something. Throws GV_BAD_INPUT. */
-export function readCount(flag: string, text: string): number {
+export function readCount(flag: string, text: string, most: number = LIMIT_MAX): number {
   const count = Number(text);
-  if (!Number.isInteger(count) || count < 1 || count > LIMIT_MAX) {
-    const message = `${flag} must be a whole number from 1 to ${LIMIT_MAX}, not "${text}"`;
+  if (!Number.isInteger(count) || count < 1 || count > most) {
+    const message = `${flag} must be a whole number from 1 to ${most}, not "${text}"`;
     throw new GavotteError("GV_BAD_INPUT", message);
   }
   return count;

@@ -114,7 +114,7 @@ function loopKeys(properties: JsonSchema): { properties: JsonSchema; required: s
 }
 
 /** Other readers do not know them, and strict ones refuse them. */
-function withoutOurKeywords(value: unknown): unknown {
+export function withoutOurKeywords(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(withoutOurKeywords);
   if (typeof value !== "object" || value === null) return value;
   const kept = Object.entries(value).filter(([key]) => !key.startsWith("x-"));

@@ -7,4 +7,6 @@ export { renderDiagnostics, summarise } from "./diagnostics-render.ts";
 export type { RenderOptions } from "./diagnostics-render.ts";
 export { toSarif } from "./diagnostics-sarif.ts";
 export type { SarifFile } from "./diagnostics-sarif.ts";
-export { publishedConfigSchema, publishedKinds, publishedSchema } from "./published-schema.ts";
+export { SideFile } from "./side-file.ts";
+export type { SideProblem } from "./side-file.ts";
+export { publishedConfigSchema, publishedKinds, publishedSchema, withoutOurKeywords } from "./published-schema.ts";

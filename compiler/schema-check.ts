@@ -51,6 +51,8 @@ function describeErrors(errors: readonly ErrorObject[]): SchemaProblem[] {
   // More than can be shown are not put into words.
   const problems = errors
     .filter((error) => !/\/(?:anyOf|oneOf)\/\d+\//.test(error.schemaPath))
+    // What is wrong by `then` or `else` is told by itself.
+    .filter((error) => error.keyword !== "if")
     .slice(0, 2 * REPORTED_MAX)
     .map(describeError);
   // One value that breaks several rules of a schema with `x-expect` says the same thing each time.

@@ -28,6 +28,7 @@ import { Workflows } from "./workflows.ts";
 export { FunctionRegistry, loadFunctions } from "./registry.ts";
 export { CHAIN_MS_MAX, CHAIN_NODES_MAX } from "./chain.ts";
 export { createHttpClient } from "./kinds/http-client.ts";
+export { delayOf } from "./kinds/delay.ts";
 export { executeKind } from "./kinds/index.ts";
 export { ExecutionError } from "./kinds/kind.ts";
 export { WORKER_DEFAULTS, type WorkerOptions } from "./options.ts";

@@ -109,9 +109,7 @@ export function probit(u: number): number {
   if (u > 1 - TAIL_BEGINS) return -tail(1 - u);
   const q = u - 0.5;
   const r = q * q;
-  return (
-    (polynomial([...NEAR.a, ...NEAR.a2], r) * q) / polynomial([...NEAR.b, ...NEAR.b2], r)
-  );
+  return (polynomial([...NEAR.a, ...NEAR.a2], r) * q) / polynomial([...NEAR.b, ...NEAR.b2], r);
 }
 
 function tail(u: number): number {

@@ -48,7 +48,7 @@ export class EventHeap {
   }
 
   #rise(from: number): void {
-    for (let at = from; at > 0; ) {
+    for (let at = from; at > 0;) {
       const up = (at - 1) >> 1;
       if (!this.#isBefore(at, up)) return;
       this.#swap(at, up);
@@ -57,7 +57,7 @@ export class EventHeap {
   }
 
   #sink(): void {
-    for (let at = 0; ; ) {
+    for (let at = 0; ;) {
       const [left, right] = [2 * at + 1, 2 * at + 2];
       const least = this.#isBefore(right, left) ? right : left;
       if (!this.#isBefore(least, at)) return;

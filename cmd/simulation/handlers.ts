@@ -2,60 +2,55 @@
  * What steps do in a simulation: pure kinds and built-in functions are really evaluated, everything
  * that would reach outside answers by its mock.
  */
-import { compileTemplate } from "../../condition/index.ts";
-import type { Ir, IrNode, Json } from "../../compiler/index.ts";
+import { compileTemplate, EvaluationError } from "../../condition/index.ts";
+import type { IrNode, Json } from "../../compiler/index.ts";
 import type {
   HandlerContext,
   HandlerResult,
   HandlerTable,
+  Work,
 } from "../../compiler/reference/index.ts";
 import {
   createHttpClient,
+  delayOf,
   executeKind,
   ExecutionError,
   FunctionRegistry,
 } from "../../worker/index.ts";
-import type { Mock, Mocks } from "./mocks.ts";
+import { draw } from "./draws.ts";
+import { durationAt } from "./durations.ts";
+import { functionOf, type MockBook } from "./mock-book.ts";
+import type { Mock } from "./mocks.ts";
 
-/** Nodes that reach outside and have no mock: their ids, with the function they call. */
-export function unmocked(ir: Ir, mocks: Mocks): { id: string; calls: string }[] {
-  return ir.nodes.flatMap((node) => {
-    const inner = node.body === undefined ? [] : unmocked(node.body, mocks);
-    const name = functionOf(node);
-    const isOutside = node.type === "http" || (name !== null && !name.startsWith("builtin."));
-    const isMissing = isOutside && mockOf(node, mocks) === undefined;
-    return isMissing ? [{ id: node.id, calls: name ?? node.type }, ...inner] : inner;
-  });
-}
+/** Kinds whose tokens wait without a worker, or are parked by it at once. */
+const UNQUEUED: ReadonlySet<string> = new Set([
+  ...(["delay", "wait", "human", "subworkflow", "map"] as const),
+]);
 
-/** A mocks file to begin with. */
-export function skeleton(missing: readonly { id: string; calls: string }[]): string {
-  const lines = missing.map(({ id, calls }) => `  ${id}: { output: {} }   # ${calls}`);
-  return ["nodes:", ...lines].join("\n");
-}
-
-export function functionOf(node: IrNode): string | null {
-  const name = node.config["function_name"];
-  return typeof name === "string" && ["function", "loop"].includes(node.type) ? name : null;
-}
-
-export function mockOf(node: IrNode, { nodes, functions }: Mocks): Mock | undefined {
-  return nodes.get(node.id) ?? functions.get(functionOf(node) ?? "");
+/** Whether a node needs a worker for as long as it takes. */
+export function isQueued(node: IrNode): boolean {
+  return !node.pure && !UNQUEUED.has(node.type);
 }
 
 const registry = new FunctionRegistry();
 const http = createHttpClient();
 const silent = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 
+export interface HandlerOptions {
+  seed: number;
+  /** Epoch ms at which the run begins. */
+  nowMs: number;
+}
+
 /** The handlers of a simulation. */
-export function simulatedHandlers(mocks: Mocks): HandlerTable {
+export function simulatedHandlers(book: MockBook, options: HandlerOptions): HandlerTable {
   return {
+    standsFor: (node) => book.answerOf(node) !== undefined,
     evaluate(node, context) {
-      const mock = mockOf(node, mocks);
-      if (mock !== undefined) return answer(mock, context);
-      if (node.type === "delay") return { output: context.data };
+      const mock = book.answerOf(node);
       try {
-        return { output: evaluate(node, context) };
+        if (mock !== undefined) return answer(mock, node, context, options.seed);
+        return { output: evaluate(node, context, options.nowMs) };
       } catch (error) {
         const { code, message, retryable } =
           error instanceof ExecutionError
@@ -67,24 +62,80 @@ export function simulatedHandlers(mocks: Mocks): HandlerTable {
   };
 }
 
-function answer(mock: Mock, { attempt, data }: HandlerContext): HandlerResult {
+/** Virtual ms that an execution takes: what its mock says, else what a delay or a sleep says. */
+export function durationOf(work: Work, book: MockBook, options: HandlerOptions): number {
+  const { node, run, token } = work;
+  const given = book.of(node)?.duration;
+  if (given !== undefined) {
+    const { home, scope, attempt } = token;
+    return durationAt(given, draw(options.seed, `${placeOf(run, home, scope, node, attempt)} ms`));
+  }
+  if (book.answerOf(node) !== undefined) return 0;
+  try {
+    if (node.type === "delay") return delayOf(node, work.context().vars, options.nowMs);
+    if (functionOf(node) !== "builtin.sleep") return 0;
+    const { ms } = sleepParams(node, work.context());
+    return typeof ms === "number" && ms > 0 ? ms : 0;
+  } catch (error) {
+    // It will fail by this when it is evaluated, and that takes no time.
+    if (error instanceof ExecutionError || error instanceof EvaluationError) return 0;
+    throw error;
+  }
+}
+
+function answer(
+  mock: Mock,
+  node: IrNode,
+  { attempt, data, vars, home, scope }: HandlerContext,
+  seed: number,
+): HandlerResult {
+  const run = String((vars.run as { id?: unknown } | undefined)?.id);
+  const luck = (): number => draw(seed, `${placeOf(run, home, scope, node, attempt)} fails`);
   const fails =
     (mock.error !== undefined || mock.timeout === true) &&
-    attempt <= (mock.attempts ?? Number.POSITIVE_INFINITY);
-  if (!fails) return { output: mock.output === undefined ? data : mock.output };
+    attempt <= (mock.attempts ?? Number.POSITIVE_INFINITY) &&
+    (mock.probability === undefined || luck() < mock.probability);
+  if (!fails) {
+    const { output } = mock;
+    return { output: output === undefined ? data : filled(output, vars, node) };
+  }
   if (mock.timeout === true) {
     return { error: { code: "TIMEOUT", message: "the step ran out of its time", timeout: true } };
   }
-  const { code = "FAILED", message = "as the mock says", retryable = true } = mock.error ?? {};
-  return { error: { code, message, retryable } };
+  const { code = "FAILED", message = "as the mock says", ...more } = mock.error ?? {};
+  return { error: { code, message, retryable: true, ...more } };
 }
 
-function evaluate(node: IrNode, context: HandlerContext): Json {
+function filled(output: Json, vars: HandlerContext["vars"], node: IrNode): Json {
+  try {
+    return compileTemplate(output).evaluate(vars);
+  } catch (error) {
+    if (!(error instanceof EvaluationError)) throw error;
+    const where = `the mock of "${node.id}": output${error.pointer ?? ""}`;
+    throw new ExecutionError("BAD_MOCK", `${where}: ${error.message}`, { retryable: false });
+  }
+}
+
+/** Names one execution, for what it draws. */
+function placeOf(run: string, home: string, scope: string, node: IrNode, attempt: number): string {
+  return `${run} ${home} ${scope} ${node.id} ${attempt}`;
+}
+
+function sleepParams(node: IrNode, { vars }: HandlerContext): { [key: string]: Json } {
+  const params = compileTemplate(node.config["params"] ?? {}).evaluate(vars);
+  return typeof params === "object" && params !== null && !Array.isArray(params) ? params : {};
+}
+
+function evaluate(node: IrNode, context: HandlerContext, nowMs: number): Json {
   const { vars, data, attempt, scope, iteration } = context;
-  // Its time is the clock's business (clock.ts), its answer that of a step that took none.
+  if (node.type === "delay") {
+    // Its time is the stage's business; asked here for what it says when it is wrong.
+    delayOf(node, vars, nowMs);
+    return data;
+  }
   if (functionOf(node) === "builtin.sleep") {
-    const value = (node.config["params"] as { value?: Json } | undefined)?.value;
-    return value === undefined ? data : compileTemplate(value).evaluate(vars);
+    const { value } = sleepParams(node, context);
+    return value === undefined ? data : value;
   }
   const output = executeKind(node, {
     ...{ vars, data, runId: "simulated", scope, attempt },

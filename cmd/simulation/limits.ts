@@ -53,27 +53,23 @@ export function readLimits(
   return { atOnce, rates, queueRates };
 }
 
-/** Reads a scenario of `--workers`: `4`, or `gpu=2,default=8`. Throws GV_BAD_INPUT. */
-export function readWorkers(
-  given: string,
-  queues: readonly string[],
-): { workers: Map<string, number>; workersElsewhere?: number } {
+/**
+ * Reads `--workers`: `4`, or `gpu=2,default=8`; `default` are those of all queues without workers of
+ * their own. Throws GV_BAD_INPUT.
+ */
+export function readWorkers(given: string, queues: readonly string[]): Map<string, number> {
   const workers = new Map<string, number>();
-  let elsewhere: number | undefined;
   for (const part of given.split(",")) {
-    const [, name, value = ""] = /^(?:(.*)=)?(.*)$/.exec(part.trim()) ?? [];
+    const [, name = "default", value = ""] = /^(?:(.*)=)?(.*)$/.exec(part.trim()) ?? [];
     const count = Number(value);
     if (value === "" || !Number.isSafeInteger(count) || count < 1) {
       const remedy = "give a number from 1, or one for each queue: gpu=2,default=8";
       throw new GavotteError("GV_BAD_INPUT", `--workers ${given}: ${remedy}`);
     }
-    if (name === undefined) elsewhere = count;
-    else {
-      assertKnown(`--workers ${given}`, name, queues);
-      workers.set(name, count);
-    }
+    if (name !== "default") assertKnown(`--workers ${given}`, name, [...queues, "default"]);
+    workers.set(name, count);
   }
-  return { workers, ...(elsewhere === undefined ? {} : { workersElsewhere: elsewhere }) };
+  return workers;
 }
 
 function assertKnown(text: string, name: string, known: readonly string[]): void {

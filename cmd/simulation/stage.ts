@@ -38,9 +38,11 @@ export interface StageOptions {
   durationOf(work: Work): number;
   /** Names of the queues of a node's graph are in its IR: the name of this node's. */
   queueOf(node: IrNode): string;
-  /** Workers by queue, and for the others; more than there is work if left out. */
+  /**
+   * Workers that serve one queue only, by its name. Those of `default` serve all other queues; they
+   * are as many as there is work if it is left out.
+   */
   workers?: ReadonlyMap<string, number>;
-  workersElsewhere?: number;
   limits?: Limits;
   /** Told of each execution that is over. */
   ended(step: TimedStep, work: Work): void;
@@ -80,7 +82,7 @@ export class SimulatedStage implements Stage {
     return this.#heap.now;
   }
 
-  /** The queues that were used, by name. */
+  /** Workers that were used, by the queue that they serve; `default` are those of all others. */
   get pools(): ReadonlyMap<string, WorkerPool<unknown>> {
     return this.#pools;
   }
@@ -126,31 +128,30 @@ export class SimulatedStage implements Stage {
 
   #queue(waiting: Waiting): void {
     const { work } = waiting;
-    const queue = this.#options.queueOf(work.node);
-    this.#poolOf(queue).add(waiting, this.now);
+    const { pool, queue } = this.#poolOf(work.node);
+    pool.add(waiting, this.now);
     const { queue_timeout_ms: limit } = work.node;
     if (limit !== undefined && !waiting.hasSlot) {
       this.#heap.enter({
         ...{ at: waiting.ready + limit, isLimit: true },
-        isDue: () => this.#poolOf(queue).has(waiting) && work.isWanted(),
+        isDue: () => pool.has(waiting) && work.isWanted(),
         happen: () => {
-          this.#poolOf(queue).remove(waiting, this.now);
+          pool.remove(waiting, this.now);
           const message = `no worker has begun it within its queue_timeout_ms (${limit})`;
           this.#over(work, queue, waiting.ready, this.now, timeout(message));
         },
       });
     }
-    this.#serve(queue);
+    this.#serve(pool);
   }
 
   /** Free workers take what waits, in its order, as far as the limits let them. */
-  #serve(queue: string): void {
-    const pool = this.#poolOf(queue);
+  #serve(pool: WorkerPool<Waiting>): void {
     while (pool.free > 0) {
       const next = pool.take(this.now, (waiting) => this.#mayBegin(waiting));
       if (next === undefined) return;
       if (!next.work.isWanted()) continue;
-      const ahead = next.hasSlot ? 0 : this.#reserve(next.work, queue);
+      const ahead = next.hasSlot ? 0 : this.#reserve(next.work);
       if (ahead > 0) {
         this.#heap.after(ahead, () => this.#queue({ ...next, hasSlot: true }));
         continue;
@@ -167,18 +168,20 @@ export class SimulatedStage implements Stage {
   }
 
   /** Ms until the step may start; its start is reserved. */
-  #reserve(work: Work, queue: string): number {
+  #reserve(work: Work): number {
     const { node } = work;
+    const queue = this.#options.queueOf(node);
     const own = this.#options.limits?.rates.get(node.id);
     const limit = own ?? node.rate_limit;
     const ofQueue = this.#options.limits?.queueRates.get(queue);
     let ahead = 0;
     if (limit !== undefined) {
-      const key = "key" in limit && limit.key !== "" ? keyText(limit.key, work) : "";
-      ahead = this.#slots.reserve(key === "" ? `node ${node.id}` : `key ${key}`, limit);
+      // A limit of the simulation is for the node itself, whatever key the workflow's has.
+      const key = own === undefined ? (node.rate_limit?.key ?? "") : "";
+      ahead = this.#slots.reserve(key === "" ? node.id : `key ${keyText(key, work)}`, limit);
     }
     if (ofQueue !== undefined) {
-      ahead = Math.max(ahead, this.#slots.reserve(`queue ${queue}`, ofQueue));
+      ahead = Math.max(ahead, this.#slots.reserve(`queue:${queue}`, ofQueue));
     }
     return ahead;
   }
@@ -186,8 +189,8 @@ export class SimulatedStage implements Stage {
   /** A worker begins. */
   #take(work: Work, ready: number, chain: Chain | undefined): void {
     const { node, run } = work;
-    const queue = this.#options.queueOf(node);
-    const [pool, from] = [this.#poolOf(queue), this.now];
+    const { pool, queue } = this.#poolOf(node);
+    const from = this.now;
     pool.begin(from, from - ready, chain !== undefined);
     this.#inProgress.set(node.id, (this.#inProgress.get(node.id) ?? 0) + 1);
     const ms = this.#options.durationOf(work);
@@ -205,7 +208,7 @@ export class SimulatedStage implements Stage {
       this.#over(work, queue, ready, from, isLate ? timeout(message) : undefined);
       this.#current = undefined;
       // Also the others: a limit of a node may hold up what stands in several queues.
-      for (const name of this.#pools.keys()) this.#serve(name);
+      for (const other of this.#pools.values()) this.#serve(other);
     });
   }
 
@@ -227,7 +230,7 @@ export class SimulatedStage implements Stage {
     if (chain.place !== placeOf(work)) return undefined;
     if (this.#isLimited(node)) return undefined;
     const isLong = this.now - chain.began >= CHAIN_MS_MAX || chain.length >= CHAIN_NODES_MAX;
-    if (isLong || this.#poolOf(this.#options.queueOf(node)).free === 0) return undefined;
+    if (isLong || this.#poolOf(node).pool.free === 0) return undefined;
     return chain;
   }
 
@@ -243,15 +246,21 @@ export class SimulatedStage implements Stage {
     return { run, node, home, scope, attempt, queue, ready, from, to: this.now };
   }
 
-  #poolOf(queue: string): WorkerPool<Waiting> {
-    const known = this.#pools.get(queue);
-    if (known !== undefined) return known;
-    const { workers, workersElsewhere = Number.POSITIVE_INFINITY } = this.#options;
-    const pool = new WorkerPool<Waiting>(workers?.get(queue) ?? workersElsewhere);
-    this.#pools.set(queue, pool);
-    return pool;
+  #poolOf(node: IrNode): { pool: WorkerPool<Waiting>; queue: string } {
+    const { workers } = this.#options;
+    const queue = this.#options.queueOf(node);
+    const name = workers?.has(queue) === true ? queue : OTHERS;
+    let pool = this.#pools.get(name);
+    if (pool === undefined) {
+      pool = new WorkerPool<Waiting>(workers?.get(name) ?? Number.POSITIVE_INFINITY);
+      this.#pools.set(name, pool);
+    }
+    return { pool, queue };
   }
 }
+
+/** The workers of all queues that have none of their own. */
+const OTHERS = "default";
 
 function placeOf({ token }: Pick<Work, "token">): string {
   return `${token.home} ${token.scope}`;

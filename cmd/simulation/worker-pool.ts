@@ -12,6 +12,7 @@ export class WorkerPool<T> {
   #heldUpMs = 0;
   #longest = 0;
   readonly #waits: number[] = [];
+  #executions = 0;
 
   constructor(workers: number) {
     this.workers = workers;
@@ -41,9 +42,13 @@ export class WorkerPool<T> {
     return this.#longest;
   }
 
-  /** How long each execution has waited before it began. */
+  /** How long executions have waited before they began; those within a chain have not. */
   get waits(): readonly number[] {
     return this.#waits;
+  }
+
+  get executions(): number {
+    return this.#executions;
   }
 
   has(entry: T): boolean {
@@ -81,6 +86,7 @@ export class WorkerPool<T> {
   begin(now: number, waitMs: number, isChained: boolean): void {
     this.#count(now);
     this.#busy += 1;
+    this.#executions += 1;
     if (!isChained) this.#waits.push(waitMs);
     this.#longest = Math.max(this.#longest, this.free > 0 ? 0 : this.#length);
   }

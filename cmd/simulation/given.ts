@@ -1,0 +1,29 @@
+/** Starts in the middle: what the nodes before are taken to have put out, and whether that will do. */
+import { compileTemplate, EvaluationError } from "../../condition/index.ts";
+import type { Ir, Json } from "../../compiler/index.ts";
+import { nodesNotRun, startProblems, type Start } from "../../compiler/reference/index.ts";
+import { GavotteError } from "../../sdk/errors.ts";
+import type { Mocks } from "./mocks.ts";
+
+/** Outputs that the mocks have for nodes which do not run; those that depend on data are left out. */
+export function givenByMocks(ir: Ir, node: string, { nodes }: Mocks): { [id: string]: Json } {
+  const outputs = nodesNotRun(ir, node).flatMap((id): [string, Json][] => {
+    const output = nodes.get(id)?.output;
+    if (output === undefined) return [];
+    try {
+      return [[id, compileTemplate(output).evaluate({})]];
+    } catch (error) {
+      if (error instanceof EvaluationError) return [];
+      throw error;
+    }
+  });
+  return Object.fromEntries(outputs);
+}
+
+/** Throws GV_BAD_INPUT with every reason why a run cannot begin there. */
+export function assertStart(ir: Ir, start: Start): void {
+  const problems = startProblems(ir, start);
+  if (problems.length === 0) return;
+  const message = `a run cannot start at "${start.node}":\n  ${problems.join("\n  ")}`;
+  throw new GavotteError("GV_BAD_INPUT", message, { details: { problems } });
+}
