@@ -37,8 +37,7 @@ export function traceRows(
     const what = whatOf(ir, step);
     if (what === "" || hidden.has(node)) return [];
     const isEnd = ["node.completed", "node.failed", "node.retrying"].includes(event);
-    const ended = event === "node.retrying" ? attempt - 1 : attempt;
-    const from = isEnd ? begun.get(JSON.stringify([node, home, scope, ended])) : undefined;
+    const from = isEnd ? begun.get(JSON.stringify([node, home, scope, attempt])) : undefined;
     const time = from === undefined || from === at ? msText(at) : `${plain(from)}..${msText(at)}`;
     return [[time, `${node}${placeText(ir, home, scope)}`, what]];
   });
@@ -53,7 +52,7 @@ function whatOf(ir: Ir, step: TraceStep): string {
     case "node.failed":
       return `failed${why}${edgesText(ir, step)}`;
     case "node.retrying":
-      return `failed${why}; attempt ${attempt} follows`;
+      return `failed${why}; attempt ${attempt + 1} follows`;
     case "node.parked":
       return "waits";
     case "node.skipped":

@@ -95,7 +95,7 @@ export class GraphRun {
     for (const [index, output] of given) {
       const frame = placeOf(this.ir, this.top, this.ir.nodes[index]);
       frame.ended.set(index, { status: "completed", value: output });
-      this.record.completed(index, frame.scope, 1, output, []);
+      this.record.given(index, output);
     }
     place.joinOf(start, nodeAt(this.ir, start).in.length).isDecided = true;
     this.#activate(start, place, value);
