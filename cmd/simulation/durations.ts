@@ -40,7 +40,10 @@ export function durationProblem(duration: Duration): string | undefined {
   }
   if ("percentiles" in duration) {
     const points = pointsOf(duration.percentiles);
-    return isRising(points.map(({ ms }) => ms)) ? undefined : "a higher percentile is not shorter";
+    const { min = 0, max = Number.POSITIVE_INFINITY } = duration.percentiles;
+    if (points.length === 0) return "give at least one percentile, such as p50";
+    const all = [min, ...points.map(({ ms }) => ms), max];
+    return isRising(all) ? undefined : "a higher percentile is not shorter";
   }
   return undefined;
 }
@@ -70,15 +73,21 @@ interface Point {
 
 function pointsOf(percentiles: { [p: string]: number }): Point[] {
   return Object.entries(percentiles)
+    .filter(([name]) => name !== "min" && name !== "max")
     .map(([name, ms]) => ({ z: probit(Number(name.slice(1)) / 100), ms }))
     .sort((a, b) => a.z - b.z);
+}
+
+function atPercentile(percentiles: { [p: string]: number }, u: number): number {
+  const { min = 0, max = Number.POSITIVE_INFINITY } = percentiles;
+  return Math.min(max, Math.max(min, throughPoints(percentiles, u)));
 }
 
 /**
  * Exactly what is given at the given percentiles. Between two of them as in the lognormal
  * distribution through both; outside as in that through the nearest two. One alone is a constant.
  */
-function atPercentile(percentiles: { [p: string]: number }, u: number): number {
+function throughPoints(percentiles: { [p: string]: number }, u: number): number {
   const points = pointsOf(percentiles);
   const [only] = points;
   if (only === undefined || points.length === 1) return only?.ms ?? 0;

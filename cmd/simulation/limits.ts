@@ -1,9 +1,10 @@
 /**
  * Limits that a simulation adds: `charge=3` (at most three at one time), `charge=5/s` (so many
- * starts in a time), and `queue:gpu=10/s` for all steps of a queue.
+ * starts in a time), `queue:gpu=10/s` for all steps of a queue, `runs=20` and `runs=5/s` for runs.
  */
 import { nearestName } from "../../condition/suggest.ts";
 import { GavotteError } from "../../sdk/errors.ts";
+import type { RunLimits } from "./run-gate.ts";
 
 export interface Rate {
   /** At most so many in `per_ms`. */
@@ -17,6 +18,7 @@ export interface Limits {
   /** Starts in a time, by node; instead of the workflow's own. */
   rates: ReadonlyMap<string, Rate>;
   queueRates: ReadonlyMap<string, Rate>;
+  runs: RunLimits;
 }
 
 const UNITS: { readonly [unit: string]: number } = { ms: 1, s: 1000, min: 60_000, h: 3_600_000 };
@@ -38,20 +40,28 @@ export function readLimits(
   const atOnce = new Map<string, number>();
   const rates = new Map<string, Rate>();
   const queueRates = new Map<string, Rate>();
+  const runs: RunLimits = {};
   for (const text of given) {
     const at = text.lastIndexOf("=");
     const [name, value] = [text.slice(0, Math.max(at, 0)), text.slice(at + 1)];
+    const count = Number(value);
+    const isCount = Number.isSafeInteger(count) && count > 0;
+    const rate = parseRate(value);
+    if (name === RUNS && !nodes.includes(RUNS) && (isCount || rate !== undefined)) {
+      Object.assign(runs, rate === undefined ? { atOnce: count } : { rate });
+      continue;
+    }
     const queue = name.startsWith("queue:") ? name.slice("queue:".length) : undefined;
     assertKnown(text, queue ?? name, queue === undefined ? nodes : queues);
-    const rate = parseRate(value);
-    const count = Number(value);
     if (rate !== undefined) (queue === undefined ? rates : queueRates).set(queue ?? name, rate);
-    else if (Number.isSafeInteger(count) && count > 0 && queue === undefined)
-      atOnce.set(name, count);
-    else refuse(text, "give NODE=N, NODE=N/s (also /min, /h) or queue:NAME=N/s");
+    else if (isCount && queue === undefined) atOnce.set(name, count);
+    else refuse(text, "give NODE=N, NODE=N/s (also /min, /h), queue:NAME=N/s, runs=N or runs=N/s");
   }
-  return { atOnce, rates, queueRates };
+  return { atOnce, rates, queueRates, runs };
 }
+
+/** Of whole runs, unless there is a node of this name. */
+const RUNS = "runs";
 
 /**
  * Reads `--workers`: `4`, or `gpu=2,default=8`; `default` are those of all queues without workers of

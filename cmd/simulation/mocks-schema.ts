@@ -40,10 +40,11 @@ const distribution = {
       properties: { mean: ms },
     },
     percentiles: {
-      description: "What was measured, for instance {p50: 80, p95: 200, p99: 900}.",
+      description: "What was measured, for instance {p50: 80, p95: 200, p99: 900, max: 2000}.",
       type: "object",
       minProperties: 1,
       additionalProperties: false,
+      properties: { min: msAbove, max: msAbove },
       patternProperties: { "^p(?:0\\.\\d*[1-9]|[1-9]\\d?(?:\\.\\d+)?)$": msAbove },
       "x-expect": "durations by percentile, such as p50, p95, p99.9",
     },

@@ -117,9 +117,7 @@ describe("people and other programs", () => {
   });
 
   it("are refused where nobody asks them", () => {
-    expect(problemsOf(ir, "decisions: [{ node: w }]")).toEqual([
-      "1:21 there is no human node `w`",
-    ]);
+    expect(problemsOf(ir, "decisions: [{ node: w }]")).toEqual(["1:21 there is no human node `w`"]);
     expect(problemsOf(ir, "signals: [{ name: paid, child: sub }]")[0]).toContain(
       "there is no subworkflow node `sub`",
     );

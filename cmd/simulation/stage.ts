@@ -60,6 +60,8 @@ interface Chain {
 interface Waiting {
   work: Work;
   ready: number;
+  /** When it came into the queue; later than `ready` if a limit has put it off. */
+  queued: number;
   /** It has the starts that its limits ask for. */
   hasSlot: boolean;
 }
@@ -105,11 +107,12 @@ export class SimulatedStage implements Stage {
     if (!isQueued(work.node)) return this.#without(work, restMs);
     const chain = this.#chainOf(work);
     // A chain's next step is the same worker's; it asks for nothing that the first had to ask for.
-    if (chain !== undefined && restMs === 0) return this.#take(work, this.now, chain);
-    if (restMs === 0) return this.#queue({ work, ready: this.now, hasSlot: false });
+    if (chain !== undefined && restMs === 0) return this.#take(work, this.now, this.now, chain);
+    if (restMs === 0)
+      return this.#queue({ work, ready: this.now, queued: this.now, hasSlot: false });
     this.#heap.enter({
       ...{ at: this.now + restMs, isLimit: false, isDue: () => work.isWanted() },
-      happen: () => this.#queue({ work, ready: this.now, hasSlot: false }),
+      happen: () => this.#queue({ work, ready: this.now, queued: this.now, hasSlot: false }),
     });
   }
 
@@ -153,10 +156,10 @@ export class SimulatedStage implements Stage {
       if (!next.work.isWanted()) continue;
       const ahead = next.hasSlot ? 0 : this.#reserve(next.work);
       if (ahead > 0) {
-        this.#heap.after(ahead, () => this.#queue({ ...next, hasSlot: true }));
+        this.#heap.after(ahead, () => this.#queue({ ...next, queued: this.now, hasSlot: true }));
         continue;
       }
-      this.#take(next.work, next.ready, undefined);
+      this.#take(next.work, next.ready, next.queued, undefined);
     }
   }
 
@@ -187,11 +190,11 @@ export class SimulatedStage implements Stage {
   }
 
   /** A worker begins. */
-  #take(work: Work, ready: number, chain: Chain | undefined): void {
+  #take(work: Work, ready: number, queued: number, chain: Chain | undefined): void {
     const { node, run } = work;
     const { pool, queue } = this.#poolOf(node);
     const from = this.now;
-    pool.begin(from, from - ready, chain !== undefined);
+    pool.begin(from, from - queued, chain !== undefined);
     this.#inProgress.set(node.id, (this.#inProgress.get(node.id) ?? 0) + 1);
     const ms = this.#options.durationOf(work);
     const limit = node.timeout_ms;

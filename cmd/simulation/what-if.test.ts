@@ -57,7 +57,7 @@ describe("queues of known theory", () => {
     const report = play(
       one,
       taking({ a: { exponential: { mean: 100 } } }),
-      poisson(30_000, 200),
+      poisson(20_000, 200),
       "1",
     );
     const expected = (rho / (1 - rho)) * 100;
@@ -71,7 +71,7 @@ describe("queues of known theory", () => {
     const report = play(
       one,
       taking({ a: { exponential: { mean: 100 } } }),
-      poisson(30_000, 100 / (c * rho)),
+      poisson(20_000, 100 / (c * rho)),
       String(c),
     );
     const expected = (erlangC(c, c * rho) * 100) / (c * (1 - rho));
@@ -162,6 +162,28 @@ describe("runs that are known beforehand", () => {
     expect(long).toMatchObject({ statuses: { FAILED: 1 }, makespan_ms: 30 });
   });
 
+  it("runs wait for a place, or are rejected, as the workflow's limits say", () => {
+    const taken = taking({ a: 100 });
+    expect(play(one, taken, atOnce(6), undefined, ["runs=2"])).toMatchObject({
+      ...{ makespan_ms: 300, bottleneck: { kind: "limit", name: "runs" } },
+    });
+    const limited = (concurrency: object) => made([step("a")], [], { settings: { concurrency } });
+    expect(play(limited({ limit: 3 }), taken, atOnce(6)).makespan_ms).toBe(200);
+    const own = limited({ limit: 1, key: "${run.id}" });
+    expect(play(own, taken, atOnce(6)).makespan_ms).toBe(100);
+    const rejecting = limited({ limit: 2, on_conflict: "reject" });
+    expect(play(rejecting, taken, atOnce(6)).statuses).toEqual({ COMPLETED: 2, REJECTED: 4 });
+  });
+
+  it("no window of a rate of runs has more starts than its limit", () => {
+    const report = play(one, taking({ a: 0 }), atOnce(12), undefined, ["runs=5/s"]);
+    expect(report.makespan_ms).toBe(2000);
+    const settings = { rate_limit: { limit: 5, per_ms: 1000 } };
+    const own = play(made([step("a")], [], { settings }), taking({ a: 0 }), evenly(12, 150));
+    // Starts at 0 to 600, then as each of those five falls out of its window.
+    expect(own.latency_ms.max).toBe(2000 - 10 * 150);
+  });
+
   it("delays and pure steps hold no worker", () => {
     const ir = made(
       [
@@ -206,6 +228,9 @@ describe("durations", () => {
 
   it("percentiles are met exactly, whatever is between them", () => {
     const measured = { percentiles: { p50: 80, p95: 200, p99: 900 } };
+    const bounded = { percentiles: { ...measured.percentiles, min: 70, max: 1000 } };
+    expect(spread(bounded).max).toBe(1000);
+    expect(durationAt(bounded, 0.001)).toBe(70);
     const { p50, p95, p99 } = spread(measured);
     expect(durationAt(measured, 0.95)).toBeCloseTo(200, 6);
     expect([p50 / 80, p95 / 200, p99 / 900].map((ratio) => ratio.toFixed(2))).toEqual([

@@ -12,6 +12,7 @@ import { bottleneckOf, type Bottleneck } from "./bottleneck.ts";
 import { draw } from "./draws.ts";
 import { durationOf } from "./handlers.ts";
 import { spreadOf, sumOf, type Spread } from "./measures.ts";
+import { RunGate } from "./run-gate.ts";
 import { runOptions, sceneOf, type SimulateOptions } from "./simulate.ts";
 import { SimulatedStage, type TimedStep } from "./stage.ts";
 
@@ -59,7 +60,7 @@ export interface NodeReport {
 }
 
 export interface LimitReport {
-  /** A node, `key …` of the workflow's own limits, or `queue:…`. */
+  /** A node, `key …` of the workflow's own limits, `queue:…`, or `runs`. */
   limit: string;
   starts: number;
   /** How long starts were put off, all together. */
@@ -100,38 +101,71 @@ export function whatIf(
       if (work.node.synthetic !== true) steps.push(step);
     },
   });
-  const latencies: number[] = [];
-  const statuses: { [status: string]: number } = {};
   const times = arrivalTimes(arrivals, seed);
-  let lastEnd = 0;
+  const ends = new Ends();
+  const gate = new RunGate(ir.settings, capacity.limits?.runs ?? {}, {
+    get now() {
+      return stage.now;
+    },
+    after: (ms, happen) =>
+      stage.enter({ at: stage.now + ms, isLimit: false, isDue: () => true, happen }),
+  });
   times.forEach((at, i) => {
+    const id = `run-${i + 1}`;
+    const arrived = {
+      ...{ input, id, reject: () => ends.add("REJECTED", at, stage.now) },
+      begin: () => begin(id, at),
+    };
+    stage.enter({ at, isLimit: false, isDue: () => true, happen: () => gate.arrive(arrived) });
+  });
+  const begin = (id: string, at: number): void => {
     let run: { result(): InterpretResult } | undefined;
     const ended = (): void => {
-      latencies.push(stage.now - at);
-      lastEnd = stage.now;
-      // A run may be over before it is known here: one that has nothing to do.
-      count(run?.result().status ?? "COMPLETED");
+      // A run that has nothing to do is over before it is known here.
+      ends.add(run?.result().status ?? "COMPLETED", at, stage.now);
+      gate.ended({ input, id });
     };
-    const begin = (): void => {
-      run = interpretOn(stage, ir, input, { ...runOptions(scene, `run-${i + 1}`), ended });
-    };
-    stage.enter({ at, isLimit: false, isDue: () => true, happen: begin });
-  });
-  const count = (status: string): void => {
-    statuses[status] = (statuses[status] ?? 0) + 1;
+    run = interpretOn(stage, ir, input, { ...runOptions(scene, id), ended });
   };
   while (stage.advance());
-  const waiting = times.length - latencies.length;
-  if (waiting > 0) statuses["WAITING"] = waiting;
-  const makespan = lastEnd - (times[0] ?? 0);
-  const parts = { pools: poolsOf(stage, makespan), limits: limitsOf(stage), nodes: nodesOf(steps) };
-  return {
-    ...{ runs: times.length, statuses, makespan_ms: makespan },
-    runs_per_s: makespan === 0 ? 0 : (latencies.length * 1000) / makespan,
-    ...{ latency_ms: spreadOf(latencies), ...parts },
-    queues: queuesOf(steps, parts.pools, makespan),
-    bottleneck: bottleneckOf({ ...parts, latencyMs: sumOf(latencies) }),
+  const makespan = ends.last - (times[0] ?? 0);
+  const parts = {
+    ...{ pools: poolsOf(stage, makespan), nodes: nodesOf(steps) },
+    limits: [...limitsOf(stage), ...(gate.isLimited ? [runsOf(gate)] : [])],
   };
+  return {
+    ...{ runs: times.length, statuses: ends.statuses(times.length), makespan_ms: makespan },
+    runs_per_s: makespan === 0 ? 0 : (ends.latencies.length * 1000) / makespan,
+    ...{ latency_ms: spreadOf(ends.latencies), ...parts },
+    queues: queuesOf(steps, parts.pools, makespan),
+    bottleneck: bottleneckOf({ ...parts, latencyMs: sumOf(ends.latencies) }),
+  };
+}
+
+/** How runs have ended. */
+class Ends {
+  readonly latencies: number[] = [];
+  last = 0;
+  readonly #counts = new Map<string, number>();
+
+  add(status: string, arrivedAt: number, now: number): void {
+    this.#counts.set(status, (this.#counts.get(status) ?? 0) + 1);
+    // Who was not let in is through at once, and says nothing about how long runs take.
+    if (status === "REJECTED") return;
+    this.latencies.push(now - arrivedAt);
+    this.last = now;
+  }
+
+  /** Of so many runs: those that have no end wait. */
+  statuses(runs: number): { [status: string]: number } {
+    const ended = sumOf([...this.#counts.values()]);
+    const counts = Object.fromEntries(this.#counts);
+    return ended < runs ? { ...counts, WAITING: runs - ended } : counts;
+  }
+}
+
+function runsOf({ started, waitedMs }: RunGate): LimitReport {
+  return { limit: "runs", starts: started, waited_ms: waitedMs };
 }
 
 function arrivalTimes({ runs, everyMs, isRandom }: Arrivals, seed: number): number[] {
