@@ -9,4 +9,9 @@ export { toSarif } from "./diagnostics-sarif.ts";
 export type { SarifFile } from "./diagnostics-sarif.ts";
 export { SideFile } from "./side-file.ts";
 export type { SideProblem } from "./side-file.ts";
-export { publishedConfigSchema, publishedKinds, publishedSchema, withoutOurKeywords } from "./published-schema.ts";
+export {
+  publishedConfigSchema,
+  publishedKinds,
+  publishedSchema,
+  withoutOurKeywords,
+} from "./published-schema.ts";
