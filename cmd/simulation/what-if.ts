@@ -7,7 +7,7 @@
  * network; put that into the durations.
  */
 import type { Ir, IrNode, Json } from "../../compiler/index.ts";
-import { interpretOn, type InterpretResult } from "../../compiler/reference/index.ts";
+import { interpretOn, type StagedRun } from "../../compiler/reference/index.ts";
 import { bottleneckOf, type Bottleneck } from "./bottleneck.ts";
 import { draw } from "./draws.ts";
 import { durationOf } from "./handlers.ts";
@@ -119,13 +119,13 @@ export function whatIf(
     stage.enter({ at, isLimit: false, isDue: () => true, happen: () => gate.arrive(arrived) });
   });
   const begin = (id: string, at: number): void => {
-    let run: { result(): InterpretResult } | undefined;
+    const known: { run?: StagedRun } = {};
     const ended = (): void => {
       // A run that has nothing to do is over before it is known here.
-      ends.add(run?.result().status ?? "COMPLETED", at, stage.now);
+      ends.add(known.run?.result().status ?? "COMPLETED", at, stage.now);
       gate.ended({ input, id });
     };
-    run = interpretOn(stage, ir, input, { ...runOptions(scene, id), ended });
+    known.run = interpretOn(stage, ir, input, { ...runOptions(scene, id), ended });
   };
   while (stage.advance());
   const makespan = ends.last - (times[0] ?? 0);
