@@ -108,6 +108,7 @@ export async function assertClean(
   await tellDiagnostics(context, { text, result });
   const count = diagnostics.length === 1 ? "an error" : `${diagnostics.length} errors`;
   const [first] = diagnostics;
-  const message = `${file} has ${count}; the first, in line ${first?.line ?? 1}: ${first?.message ?? ""}`;
+  const where = `the first, in line ${first?.line ?? 1}: ${first?.message ?? ""}`;
+  const message = `${file} has ${count}; ${where}`;
   throw new GavotteError("GV_BAD_INPUT", message, { details: { diagnostics } });
 }
