@@ -46,3 +46,4 @@ CREATE INDEX admissions_rate_idx ON admissions (rate, admitted_at_ms)
   WHERE rate IS NOT NULL AND admitted_at_ms IS NOT NULL;
 CREATE INDEX admissions_tenant_taken_idx ON admissions (tenant)
   WHERE state IN ('admitted', 'ending');
+CREATE INDEX admissions_waiting_idx ON admissions (state) WHERE state <> 'admitted';

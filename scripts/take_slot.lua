@@ -8,19 +8,28 @@ start, so the order of starts is the order of calls.
 Atomic because the next free start is read and moved in one step: two workers never get the same.
 
 KEYS
-  1  slot      string  gv:rate:{<sha256>}  the next free start, us of Redis time; reads and writes
+  1  slot      string  gv:rate:{<sha256>}       the next free start, us of Redis time; reads and writes
+  2  cool      string  gv:rate:{<sha256>}:cool  there while nothing of the key may start; writes
 ARGV
   1  interval  us between two starts, a whole number
   2  cool_ms   0 reserves a start; more: reserves nothing, no start within that time from now
+  3  reserved  1: the caller has a start that is now; it needs another one only while the key cools
 RETURNS integer
-  ms until the reserved start, 0 now; of a push, until the next free start
+  ms until the reserved start, 0 now or the one that the caller has; of a push, until the next free
+  start
 REPEAT    reserves another start: one that is not used is lost, and the limit holds all the same
 COST      O(1); the key expires when its next start is free at once
 ]]
 local interval, cool_ms = tonumber(ARGV[1]), tonumber(ARGV[2])
+if ARGV[3] == "1" and redis.call("EXISTS", KEYS[2]) == 0 then
+  return 0
+end
 local time = redis.call("TIME")
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local start = math.max(tonumber(redis.call("GET", KEYS[1]) or 0), now + cool_ms * 1000)
 local free = cool_ms > 0 and start or start + interval
 redis.call("SET", KEYS[1], string.format("%.0f", free), "PX", math.ceil((free - now) / 1000) + 1)
+if cool_ms > 0 and redis.call("PTTL", KEYS[2]) < cool_ms then
+  redis.call("SET", KEYS[2], "", "PX", cool_ms)
+end
 return math.ceil((start - now) / 1000)

@@ -27,6 +27,8 @@ export const globalKeys = {
   pausedQueues: "gv:paused",
   /** The next free start under a rate limit, by the digest of its key (sdk/redis/rate-scripts.ts). */
   rate: (digest: string): string => `gv:rate:{${digest}}`,
+  /** There while a server that was asked too often is left alone; of the key above. */
+  rateCool: (rateKey: string): string => `${rateKey}:cool`,
 } as const;
 
 export interface PartitionKeys {

@@ -16,6 +16,9 @@ let client: Client;
 let server: Server;
 const begun = new Map<string, { atMs: number; name: Json }[]>();
 const asked: number[] = [];
+/** Requests to /parked: the first is answered with 429 as soon as the second is parked. */
+const parkedAsked: number[] = [];
+let answerParked: Promise<void> = Promise.resolve();
 
 beforeAll(async () => {
   engine = await startEngine();
@@ -30,7 +33,13 @@ beforeAll(async () => {
   await engine.worker({ registry, http });
   await engine.worker({ registry, http });
   client = await createClient({ redisUrl: engine.redisUrl, database: engine.db });
-  server = createServer((_request, response) => {
+  server = createServer((request, response) => {
+    if (request.url === "/parked") {
+      parkedAsked.push(performance.now());
+      const status = parkedAsked.length === 1 ? 429 : 200;
+      void answerParked.then(() => response.writeHead(status, { "retry-after": "2" }).end("{}"));
+      return;
+    }
     asked.push(performance.now());
     response.writeHead(asked.length === 1 ? 429 : 200, { "retry-after": "1" }).end("{}");
   });
@@ -158,5 +167,30 @@ describe("rate_limit of a node", () => {
     }
     expect(asked).toHaveLength(3);
     expect((asked[1] ?? 0) - (asked[0] ?? 0)).toBeGreaterThan(900);
+  });
+
+  it("an answer 429 also holds what is parked with a start of that key, and it starts after that", async () => {
+    let answer = (): void => undefined;
+    answerParked = new Promise((resolve) => (answer = resolve));
+    const { port } = server.address() as AddressInfo;
+    const call = (id: string, more: object = {}): object => ({
+      ...{ id, type: "http", config: { url: `http://127.0.0.1:${port}/parked` } },
+      ...{ rate_limit: { key: "parked", limit: 2, per_ms: 2000 }, ...more },
+    });
+    const retry = { max_attempts: 2 };
+    const one = await submit({ name: "asks", nodes: [call("a", { retry })], edges: [] });
+    await waitFor(() => Promise.resolve(parkedAsked.length === 1), { describe: "a is asked" });
+    const two = await submit({ name: "waits", nodes: [call("b")], edges: [] });
+    await waitFor(async () => (await client.status(two)).nodes["b"]?.wait !== undefined, {
+      describe: "b is not parked",
+    });
+    answer();
+    for (const id of [one, two]) {
+      expect((await client.wait(id, { timeoutMs: 15_000 })).status).toBe("COMPLETED");
+    }
+    expect(parkedAsked).toHaveLength(3);
+    expect((parkedAsked[1] ?? 0) - (parkedAsked[0] ?? 0)).toBeGreaterThan(1900);
+    expect(await dueTimes(two)).toHaveLength(2);
+    expect((await client.status(two)).nodes["b"]?.attempts).toBe(1);
   });
 });

@@ -44,6 +44,9 @@ export interface ExecuteOptions {
   outputBytesMax: number;
 }
 
+/** Value of a park by who was resumed in this attempt before: not a late repetition of the first. */
+const PARK_AGAIN = "again";
+
 /** A token with what has been read for it. */
 export interface Prepared {
   token: ReadyToken;
@@ -184,11 +187,15 @@ export class Executor {
     return item;
   }
 
-  /** An item that parks the token for `delayMs`; `rate`: until its start under this limit. */
+  /**
+   * An item that parks the token for `delayMs`; `rate`: until its start under this limit, also when
+   * it was parked and resumed in this attempt before.
+   */
   park(p: Prepared, delayMs: number, rate?: string): CompletionItem {
     const item = this.item(p);
     const extra = rate === undefined ? "" : `,"rate":${JSON.stringify(rate)}`;
-    item.results.push({ ...this.#base(p, p.token.node), op: "P", delayMs, extra });
+    const value = p.token.kind === "resumed" ? PARK_AGAIN : "";
+    item.results.push({ ...this.#base(p, p.token.node), op: "P", value, delayMs, extra });
     return item;
   }
 

@@ -1,14 +1,22 @@
 /**
  * `rate_limit` of a node: the worker that begins an execution reserves its start first.
  *
- * A start that lies ahead parks the token until then, so no worker is held; the resumed token goes on
- * without asking again. Every attempt is an execution and asks for itself. A worker that dies between
- * its reservation and what it did with it leaves a start unused: fewer executions, never more.
+ * A start that lies ahead parks the token until then, so no worker is held; the resumed token goes on,
+ * unless a server that was asked too often is left alone at that time: then it needs another start.
+ * Every attempt is an execution and asks for itself. A worker that dies between its reservation and
+ * what it did with it leaves a start unused: fewer executions, never more.
  */
 import type { Logger } from "pino";
 import type { IrNode } from "../compiler/ir.ts";
 import { compileTemplate, type Template, type Vars } from "../condition/index.ts";
-import { coolDown, parseQueueKey, rateKey, takeSlot, type ScriptRunner } from "../sdk/internal.ts";
+import {
+  coolDown,
+  keepSlot,
+  parseQueueKey,
+  rateKey,
+  takeSlot,
+  type ScriptRunner,
+} from "../sdk/internal.ts";
 import { backoffMs } from "./backoff.ts";
 import type { Prepared } from "./execute.ts";
 import { fill, perNode, type ExecutionError } from "./kinds/kind.ts";
@@ -29,21 +37,30 @@ const keyOf = perNode<{ template: Template }>((node) => ({
   template: compileTemplate(node.rate_limit?.key ?? ""),
 }));
 
-/** Whether a token has to reserve its start: it begins an execution of a limited node. */
+/** Whether a token has to ask for its start: it begins an execution of a limited node. */
 export function needsSlot({ node, token }: Prepared): boolean {
-  return node.rate_limit !== undefined && token.kind === "run";
+  return node.rate_limit !== undefined && (token.kind === "run" || wasParked(token));
 }
 
-/** Reserves the start of a limited node. Rejects with BAD_INPUT if its key cannot be evaluated. */
+/** It has a start, which is now. */
+export function wasParked(token: Prepared["token"]): boolean {
+  return token.kind === "resumed";
+}
+
+/**
+ * Reserves the start of a limited node, or asks whether the one that it has may be used. Rejects with
+ * BAD_INPUT if its key cannot be evaluated.
+ */
 export async function nodeSlot(scripts: ScriptRunner, p: Prepared, vars: Vars): Promise<Slot> {
   const { text, redisKey } = placeOf(p, vars);
   const limit = p.node.rate_limit ?? { limit: 1, per_ms: 0 };
-  return { key: text, waitMs: await takeSlot(scripts, redisKey, limit) };
+  const ask = wasParked(p.token) ? keepSlot : takeSlot;
+  return { key: text, waitMs: await ask(scripts, redisKey, limit) };
 }
 
 /**
  * After a failure, without waiting: a server that was asked too often is left alone by
- * all of the limit's key that has no start yet, for as long as it asked for, or the back-off says.
+ * all of the limit's key, for as long as it asked for, or the back-off says.
  */
 export function coolAfter(
   { scripts, logger }: { scripts: ScriptRunner; logger: Logger },

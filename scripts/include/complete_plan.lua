@@ -178,7 +178,7 @@ local function refusal(have, at)
     return -4
   elseif scope ~= "" and not scope_is_current(it.run, scope) then
     return VOID
-  elseif (op == "W" or op == "P") and was_resumed(at) then
+  elseif (op == "W" or op == "P" and ARGV[at + 4] ~= "again") and was_resumed(at) then
     return VOID
   end
   it.attempt, it.arrivals = attempt, rest

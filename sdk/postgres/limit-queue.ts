@@ -39,7 +39,7 @@ const CLEAN = {
     WHERE r.status IN ${FINAL} AND NOT (r.status = 'FAILED' AND a.key IS NOT NULL)
       AND (a.admitted_at_ms IS NULL OR a.rate IS NULL
       OR a.admitted_at_ms < extract(epoch FROM clock_timestamp()) * 1000 - a.rate_ms)
-    LIMIT $1)`,
+    LIMIT $1) RETURNING run_id`,
 };
 const READ = {
   name: "admissions_read",
@@ -108,7 +108,10 @@ export async function endingRuns(db: Queryable, limit: number): Promise<string[]
 
 /** Removes what no limit counts any more; that of a failed run tells a redrive its key. */
 export async function cleanAdmissions(db: Queryable, limit: number): Promise<void> {
-  await db.query(CLEAN, [limit]);
+  let count: number;
+  do {
+    count = (await db.query(CLEAN, [limit])).length;
+  } while (count === limit);
 }
 
 /** What keeps an accepted run from being started; null: nothing does. */

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { openTestPartition, type TestPartition } from "../../test/harness/partition.ts";
 import { waitFor } from "../../test/support/index.ts";
-import { coolDown, rateKey, takeSlot } from "./rate-scripts.ts";
+import { coolDown, rateKey, keepSlot, takeSlot } from "./rate-scripts.ts";
 
 let p: TestPartition;
 const key = rateKey("", "api", "w\0n");
@@ -65,6 +65,28 @@ describe("coolDown", () => {
     await takeSlot(p.scripts, key, { limit: 1, per_ms: 9000 });
     expect(await coolDown(p.scripts, key, 10)).toBeGreaterThan(8000);
     expect(await takeSlot(p.scripts, key, slow)).toBeGreaterThan(8000);
+  });
+});
+
+describe("keepSlot", () => {
+  it("costs nothing and reserves nothing while its key is not cooling", async () => {
+    await takeSlot(p.scripts, key, slow);
+    const before = await p.redis.get(key);
+    expect(await keepSlot(p.scripts, key, slow)).toBe(0);
+    expect(await p.redis.get(key)).toBe(before);
+  });
+
+  it("while it is cooling, whoever has a start gets another one after that, in order", async () => {
+    await coolDown(p.scripts, key, 3000);
+    const first = await keepSlot(p.scripts, key, slow);
+    expect(first).toBeGreaterThan(2500);
+    expect(await keepSlot(p.scripts, key, slow)).toBeGreaterThan(first + 400);
+  });
+
+  it("a shorter push does not end a longer one", async () => {
+    await coolDown(p.scripts, key, 3000);
+    await coolDown(p.scripts, key, 1);
+    expect(await p.redis.pttl(`${key}:cool`)).toBeGreaterThan(2500);
   });
 });
 
