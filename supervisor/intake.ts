@@ -9,7 +9,7 @@
  * are taken: the submissions wait in their stream, and this says so.
  */
 import type { Redis } from "ioredis";
-import { globalKeys, INTAKE_GROUP, partitionKeys } from "../sdk/internal.ts";
+import { errorCode, globalKeys, INTAKE_GROUP, partitionKeys } from "../sdk/internal.ts";
 import { whileDatabaseAway } from "../sdk/postgres/index.ts";
 import { admitBatch, type Answer, type Entry } from "./admit-batch.ts";
 import type { SupervisorContext } from "./context.ts";
@@ -118,7 +118,12 @@ export class Intake extends Loop {
       logger.warn({ err: error, waitMs, entries: entries.length }, "intake waits for Postgres");
     const admit = (): Promise<Answer[]> =>
       admitBatch(this.#context, this.#workflows, this.#starter, entries, this.#limits);
-    const answers = await whileDatabaseAway(admit, { signal, onWait });
+    // A partition that was rebuilt in between has another epoch: what rows say is read again.
+    const answers = await whileDatabaseAway(
+      () =>
+        admit().catch((error: unknown) => (isNewEpoch(error) ? admit() : Promise.reject(error))),
+      { signal, onWait },
+    );
     await this.#answer(answers);
     const ids = entries.map(([id]) => id);
     const { redis } = this.#context;
@@ -210,4 +215,8 @@ export class Intake extends Loop {
     this.#backlogAtMs = clock.nowMs() + BACKLOG_LOOK_MS;
     return false;
   }
+}
+
+function isNewEpoch(error: unknown): boolean {
+  return errorCode(error) === "GV_PARTITION_UNCERTIFIED";
 }

@@ -7,7 +7,7 @@
  * transaction's (limit-looks.ts), so looking too often, or in several supervisors, does nothing.
  * What is admitted and not started, because its supervisor died in between, the start sweep starts.
  */
-import { cancelRun } from "../sdk/internal.ts";
+import { cancelRun, errorCode } from "../sdk/internal.ts";
 import {
   anyWaiting,
   askToWake,
@@ -143,11 +143,17 @@ export class LimitWatch extends Loop {
   }
 
   async #start(runIds: readonly string[], notAfterMs: number): Promise<void> {
-    const rows = await runsById(this.#context.db, runIds);
-    const open = rows.filter(({ status, held }) => status === "QUEUED" && !held);
-    if (open.length > 0) {
-      await this.#starter.start(open, notAfterMs);
-    }
+    const start = async (untilMs: number): Promise<void> => {
+      const rows = await runsById(this.#context.db, runIds);
+      const open = rows.filter(({ status, held }) => status === "QUEUED" && !held);
+      await (open.length > 0 ? this.#starter.start(open, untilMs) : undefined);
+    };
+    await start(notAfterMs).catch(async (error: unknown) => {
+      if (errorCode(error) !== "GV_PARTITION_UNCERTIFIED") {
+        throw error;
+      }
+      await start(await this.#starter.notAfterMs());
+    });
   }
 
   /**
