@@ -118,12 +118,7 @@ export class Intake extends Loop {
       logger.warn({ err: error, waitMs, entries: entries.length }, "intake waits for Postgres");
     const admit = (): Promise<Answer[]> =>
       admitBatch(this.#context, this.#workflows, this.#starter, entries, this.#limits);
-    // A partition that was rebuilt in between has another epoch: what rows say is read again.
-    const answers = await whileDatabaseAway(
-      () =>
-        admit().catch((error: unknown) => (isNewEpoch(error) ? admit() : Promise.reject(error))),
-      { signal, onWait },
-    );
+    const answers = await whileDatabaseAway(() => again(admit), { signal, onWait });
     await this.#answer(answers);
     const ids = entries.map(([id]) => id);
     const { redis } = this.#context;
@@ -217,6 +212,14 @@ export class Intake extends Loop {
   }
 }
 
-function isNewEpoch(error: unknown): boolean {
-  return errorCode(error) === "GV_PARTITION_UNCERTIFIED";
+/** A partition that was rebuilt meanwhile has another epoch: what rows say is read again. */
+async function again<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (errorCode(error) !== "GV_PARTITION_UNCERTIFIED") {
+      throw error;
+    }
+    return work();
+  }
 }
