@@ -22,15 +22,17 @@ ARGV
   1  epoch     partition epoch
   2  nonce     random, names this call's journal record
   3  consumer  who calls: the owner of the items' entries, unless they were taken over
-  4  profiles  number of workflow profiles; each is: ir, flags (o output template, t timeout,
-               then queue timeouts, see include/late.lua),
-               queue_base (its queue q is KEYS[queue_base + q])
-  .. items     number of items; each is
-       key (negative: of an element), run (unit), epoch, profile, own_queue (of the token's node),
-       entry_stream (place in KEYS), entry_id ("" none; "+" before it: a chain, the caller goes on
-       with the one token that this item activates, on the same entry, unless the run is paused),
-       results; and per result (the first is the token, the others pure nodes evaluated after it in
-       the same step)
+  4  batch     MessagePack array, flat:
+       how many takeovers the caller knew of when it got the entries of its kept chains; number of
+       workflow profiles; each is: ir, flags (o output template, t timeout, then queue timeouts, see
+         include/late.lua), queue_base (its queue q is KEYS[queue_base + q])
+       then items, the short forms of include/complete_simple.lua (-1 and -2 a step, above 0 the
+       size of a group) or
+       0, key (negative: of an element), run (unit), epoch, profile, own_queue (of the token's
+       node), entry_stream (place in KEYS), entry_id ("" none; "+" before it: a chain, the
+       caller goes on with the one token that this item activates, on the same entry, unless the
+       run is paused), results; and per result (the first is the token, the others pure nodes
+       evaluated after it in the same step)
          node, scope, attempt, op and edges in one, value, extra, rest,
          plain effects: count, then node, queue each; others: count, then
            type, node, depth, suffix, queue, position, need, arity each
@@ -45,12 +47,13 @@ ARGV
      effects plain: activate at top level. type: T activate, F the next result of this item, G next
              round, E loop ends, L D X arrival at a join (live, dead, failed)
 RETURNS array
-  1  0, or -100 EPOCH
+  1  takeovers in this partition so far, or -100 EPOCH
   2+ per item: 0 done, 1 done and the run waits for finish_run (an element: for Z), 2 done and the chain goes on, 3 done
      and somebody else goes on with the chain (he has the entry), -1 RUN_GONE, -2 RUN_EPOCH,
      -3 TOKEN_NOT_ACTIVE, -4 ATTEMPT_STALE, -5 PLAN_FAILED (unchanged, not acknowledged),
      -6 APPLY_FAILED (run marked suspect in the journal), -7 ENTRY_YOURS (refused like -3 and -4,
-     but the entry is the caller's: it may stand for a later token of a chain by now)
+     but the entry is the caller's: it may stand for a later token of a chain by now), -8
+     NOT_SIMPLE (unchanged: send it in its general form)
 EMITS     node.* join.decided loop.round run.completed run.failed run.finishing
           element.finishing map.element map.gather
 REPEAT    a repeated item is refused by the token's record (-3). A refused or empty item
@@ -69,18 +72,44 @@ COST      O(effects); a cascade over WORK_MAX arrivals goes on in a token of its
 --- @include "unit"
 local k = { ev = KEYS[1], meta = KEYS[2], timers = KEYS[3], halted = KEYS[4], release = KEYS[5] }
 local nonce, consumer = ARGV[2], ARGV[3]
+local packed = ARGV[4]
 local PLUS, OUTPUT, EMPTY, VOID = 43, 90, 9, -9
 local GROUP, WORK_MAX, PAYLOAD_INLINE_MAX, FINISH_GRACE_MS = "workers", 1000, 4096, 30000
 
 if not open_partition(k.meta, ARGV[1]) then
   return { -100 }
 end
+local ARGV = cmsgpack.unpack(packed)
 
 --- @include "map_gather"
 --- @include "element_start"
 --- @include "complete_plan"
 --- @include "complete_apply"
 --- @include "entry_owner"
+
+-- Frozen: nothing is accepted for it until the supervisor has rebuilt it from the journal.
+local function freeze(reason)
+  local run_id = string.match(it.run_id, "^[^!]*")
+  pcall(redis.call, "HSET", string.match(it.run, "^[^!]*"), "s", "suspect")
+  journal('{"r":"' .. run_id .. '","e":"run.suspect"}')
+  redis.log(redis.LOG_WARNING, "gavotte: run " .. it.run_id .. " is suspect: " .. tostring(reason))
+end
+
+
+local replies, reply_count, acks = { takeovers }, 1, {}
+
+local function tell(reply, stream, entry_id, is_settled)
+  reply_count = reply_count + 1
+  replies[reply_count] = reply
+  if is_settled and entry_id ~= "" then
+    local ids = acks[stream] or {}
+    acks[stream] = ids
+    ids[#ids + 1] = entry_id
+  end
+end
+
+local seen_takeovers = ARGV[1]
+--- @include "complete_simple"
 
 -- One item: what to reply, and whether its entry is to be acknowledged.
 local function settle_item(at, entry_id, keeps)
@@ -101,10 +130,7 @@ local function settle_item(at, entry_id, keeps)
   keeps = keeps and entry_count == 1 and not it.is_paused and not it.ends and not it.cancels
   local applied, reply = pcall(apply_plan, keeps)
   if not applied then
-    -- Frozen: nothing is accepted for it until the supervisor has rebuilt it from the journal.
-    pcall(redis.call, "HSET", string.match(it.run, "^[^!]*"), "s", "suspect")
-    journal('{"r":"' .. string.match(it.run_id, "^[^!]*") .. '","e":"run.suspect"}')
-    redis.log(redis.LOG_WARNING, "gavotte: run " .. it.run_id .. " is suspect: " .. tostring(reply))
+    freeze(reply)
     return -6, true
   elseif keeps then
     return keep_entry(entry_stream(at), entry_id) and 2 or 3, false
@@ -112,25 +138,43 @@ local function settle_item(at, entry_id, keeps)
   return reply, true
 end
 
-local replies, acks, at = { 0 }, {}, 5 + 3 * tonumber(ARGV[4])
-local item_count = tonumber(ARGV[at])
-at = at + 1
-for i = 1, item_count do
-  local entry_id = ARGV[at + 6]
+-- Settles the item at `at` in its general form; returns where it ends.
+local function settle_general(at)
+  local entry_id, run = ARGV[at + 6], KEYS[math.abs(ARGV[at])]
   local keeps = string.byte(entry_id, 1) == PLUS
   if keeps then
     entry_id = string.sub(entry_id, 2)
   end
-  local reply, is_settled = settle_item(at, entry_id, keeps)
-  replies[i + 1] = reply
-  if is_settled and entry_id ~= "" then
-    local queue = entry_stream(at)
-    local ids = acks[queue] or {}
-    acks[queue] = ids
-    ids[#ids + 1] = entry_id
+  if bounced[run] then
+    tell(NOT_SIMPLE, "", "", false)
+  else
+    local reply, is_settled = settle_item(at, entry_id, keeps)
+    tell(reply, entry_stream(at), entry_id, is_settled)
   end
-  at = next_item(at)
+  return next_item(at)
 end
+
+local at, last = 3 + 3 * ARGV[2], #ARGV
+
+local function settle_all()
+  while at <= last do
+    local form = ARGV[at]
+    if form < 0 then
+      at = settle_step(at, form)
+    elseif form > 0 then
+      at = settle_group(at)
+    else
+      at = settle_general(at + 1)
+    end
+  end
+end
+
+repeat
+  local is_done, reason = pcall(settle_all)
+  if not is_done then
+    at = give_up(at, reason)
+  end
+until is_done
 
 close_partition(k.ev, k.meta, nonce)
 for queue, ids in pairs(acks) do

@@ -5,10 +5,10 @@
  * batch grows, so the batch size follows the load by itself. One call at a time also keeps the
  * items of one run in order (21 B2).
  */
-import { completeTokens, type CompletionItem, type ScriptRunner } from "../sdk/internal.ts";
+import { completeBatch, type CompletionItem, type ScriptRunner } from "../sdk/internal.ts";
 
-/** What an item's sender is told. */
-export type Settled = (code: number) => void;
+/** What an item's sender is told: its code, and the partition's takeovers at that moment. */
+export type Settled = (code: number, takeovers: number) => void;
 
 export interface BatcherOptions {
   scripts: ScriptRunner;
@@ -28,6 +28,7 @@ export class CompletionBatcher {
   #scheduled = false;
   #flushing = false;
   #idle: (() => void)[] = [];
+  #takeovers: number | undefined;
 
   constructor(options: BatcherOptions) {
     this.#options = options;
@@ -36,6 +37,11 @@ export class CompletionBatcher {
   /** Items handed over and not yet settled. */
   get pending(): number {
     return this.#items.length + this.#inCall;
+  }
+
+  /** Takeovers of entries in the partition as of the last call; undefined before the first. */
+  get takeovers(): number | undefined {
+    return this.#takeovers;
   }
 
   /** Hands an item over; `settled` gets its COMPLETION code, NaN if the call failed. */
@@ -74,13 +80,14 @@ export class CompletionBatcher {
       const settled = this.#settled.splice(0, this.#options.itemsMax);
       this.#inCall = items.length;
       try {
-        const codes = await completeTokens(scripts, items, consumer);
+        const { codes, takeovers } = await completeBatch(scripts, items, consumer);
         this.#inCall = 0;
-        settled.forEach((tell, i) => tell(codes[i] as number));
+        this.#takeovers = takeovers;
+        settled.forEach((tell, i) => tell(codes[i] as number, takeovers));
       } catch (error) {
         this.#inCall = 0;
         this.#options.onError(error, items.length);
-        settled.forEach((tell) => tell(Number.NaN));
+        settled.forEach((tell) => tell(Number.NaN, -1));
       }
     }
     this.#flushing = false;

@@ -58,14 +58,22 @@ function isPlainEffect(args: readonly string[], scope: string): boolean {
 
 /** The token that comes after this one; its input is the output of the item's last result. */
 export function nextToken(token: ReadyToken, item: CompletionItem, node: number): ReadyToken {
-  const payload = item.results.at(-1)?.value ?? "null";
+  const { results } = item;
+  const { queueKey, entryId, runId, unit, epoch, scope, irHash } = token;
+  // Made once per step: written out, which is several times as fast as spreading the former.
   return {
-    ...token,
+    queueKey,
+    entryId,
+    runId,
+    unit,
+    epoch,
     node,
+    scope,
     attempt: 1,
+    irHash,
     kind: "run",
     arrivals: "",
-    payload,
+    payload: results[results.length - 1]?.value ?? "null",
     skipValue: null,
     answer: null,
   };

@@ -13,6 +13,8 @@ export type Decision = { again: true } | { again: false; edges: string };
 
 interface CompiledNode {
   conditions: (Condition | null)[];
+  /** Values of the out-edges after every success; null: they have to be decided. */
+  plain: string | null;
   loop: { ir: IrLoop; condition: Condition } | null;
 }
 
@@ -26,13 +28,20 @@ function compile(ir: Ir, node: IrNode): CompiledNode {
       return source === null ? null : compileCondition(source);
     });
     const loop = node.latch_of === null ? undefined : ir.loops[node.latch_of];
+    const isPlain = loop === undefined && node.routing === "each" && !conditions.some(Boolean);
     entry = {
       conditions,
+      plain: isPlain ? each(ir, node, ["success", "always"], conditions, {}) : null,
       loop: loop === undefined ? null : { ir: loop, condition: compileCondition(loop.condition) },
     };
     compiled.set(node, entry);
   }
   return entry;
+}
+
+/** The values of a node's out-edges after every success, if they depend on nothing; else null. */
+export function plainEdges(ir: Ir, node: IrNode): string | null {
+  return compile(ir, node).plain;
 }
 
 /**

@@ -23,7 +23,7 @@ import {
   type WaitAnswer,
 } from "../sdk/internal.ts";
 import { backoffMs } from "./backoff.ts";
-import { decideFailure, decideSuccess } from "./decide.ts";
+import { decideFailure, decideSuccess, plainEdges } from "./decide.ts";
 import type { MapResults } from "./maps.ts";
 import type { RunData } from "./run-data.ts";
 import { delayOf } from "./kinds/delay.ts";
@@ -68,9 +68,12 @@ const FUSED_BYTES_MAX = 256 * 1024;
 /** Settles tokens of one worker. */
 export class Executor {
   readonly #options: ExecuteOptions;
+  /** How the journal names this worker. */
+  readonly #worker: string;
 
   constructor(options: ExecuteOptions) {
     this.#options = options;
+    this.#worker = `,"w":"${options.workerId}"`;
   }
 
   /**
@@ -234,19 +237,22 @@ export class Executor {
   item(p: Pick<Prepared, "token" | "profile" | "node">): CompletionItem {
     // Not so an entry node's, and one that asks for an output, which names no node of its own.
     const isOwn = p.token.queueKey === p.profile.queueKeys[p.node.queue];
-    return {
+    const item: CompletionItem = {
       profile: p.profile,
       runId: p.token.unit,
       epoch: p.token.epoch,
       queue: p.node.queue,
       entryId: p.token.entryId,
-      ...(isOwn ? {} : { entryKey: p.token.queueKey }),
       results: [],
     };
+    if (!isOwn) {
+      item.entryKey = p.token.queueKey;
+    }
+    return item;
   }
 
   #base(p: Prepared, node: number): CompletionResult {
-    return {
+    const result: CompletionResult = {
       node,
       scope: p.token.scope,
       attempt: node === p.token.node ? p.token.attempt : 1,
@@ -256,12 +262,15 @@ export class Executor {
       extra: "",
       delayMs: 0,
       plan: NO_EFFECTS,
-      ...(p.token.kind === "gather" && node === p.token.node ? { gathered: true as const } : {}),
     };
+    if (p.token.kind === "gather" && node === p.token.node) {
+      result.gathered = true;
+    }
+    return result;
   }
 
   #extra(ms: number): string {
-    return `,"ms":${ms},"w":"${this.#options.workerId}"`;
+    return `,"ms":${ms}${this.#worker}`;
   }
 
   #succeed(
@@ -277,23 +286,30 @@ export class Executor {
     const node = ir.nodes[index] as IrNode;
     const { scope } = p.token;
     let text: string;
-    let decision;
+    let edges: string | null;
     try {
       text = this.#text(output);
-      const after = this.#after(p, index, node, vars, output);
-      decision = decideSuccess(ir, node, scope, after);
+      edges = plainEdges(ir, node);
+      if (edges === null) {
+        const decision = decideSuccess(ir, node, scope, this.#after(p, index, node, vars, output));
+        edges = decision.again ? null : decision.edges;
+      }
     } catch (error) {
       this.#fail(p, item, index, attempt, vars, toExecutionError(error), extra);
       return;
     }
-    const value = this.#kept(item, text);
-    const base = { ...this.#base(p, index), attempt, value, extra };
-    if (decision.again) {
-      const delayMs = ir.loops[node.latch_of as number]?.delay_ms ?? 0;
-      item.results.push({ ...base, op: "A", delayMs, plan: planner.again(index, scope) });
+    const result = this.#base(p, index);
+    result.attempt = attempt;
+    result.value = this.#kept(item, text);
+    result.extra = extra;
+    if (edges === null) {
+      result.op = "A";
+      result.delayMs = ir.loops[node.latch_of as number]?.delay_ms ?? 0;
+      result.plan = planner.again(index, scope);
+      item.results.push(result);
       return;
     }
-    this.#settle(p, item, base, node, decision.edges, output);
+    this.#settle(p, item, result, node, edges, output);
   }
 
   #fail(
@@ -337,27 +353,26 @@ export class Executor {
   #settle(
     p: Prepared,
     item: CompletionItem,
-    base: CompletionResult,
+    result: CompletionResult,
     node: IrNode,
     edges: string,
     output: Json,
   ): void {
     const { ir, planner } = p.profile;
     const fused: number[] = [];
-    let values = "";
+    let values = edges;
     node.out.forEach((edge, place) => {
       const to = ir.edges[edge]?.to ?? -1;
       if (edges[place] === "L" && ir.nodes[to]?.fusible === true && this.#room(item, fused)) {
         fused.push(to);
-        values += "F";
-      } else {
-        values += edges[place] ?? "D";
+        values = `${values.slice(0, place)}F${values.slice(place + 1)}`;
       }
     });
-    const plan = planner.end(base.node, values, node.latch_of !== null);
-    item.results.push({ ...base, edges, plan });
-    if (base.op === "C") {
-      p.data.keep(base.node, output);
+    result.edges = edges;
+    result.plan = planner.end(result.node, values, node.latch_of !== null);
+    item.results.push(result);
+    if (result.op === "C" && fused.length > 0) {
+      p.data.keep(result.node, output);
     }
     for (const next of fused) {
       if (item.results.at(-1)?.op === "X") {

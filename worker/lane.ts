@@ -41,6 +41,14 @@ const BLOCK_MS = 1000;
 /** Finished tokens on their way to Redis: one call under way and the next one full. */
 const UNSETTLED_MAX = 2 * BATCH_MAX;
 
+interface Admission {
+  redelivered?: boolean;
+  /** Delivered too often: it fails without being executed. */
+  poison?: boolean;
+  /** See Held. */
+  takeovers?: number | undefined;
+}
+
 export class Lane {
   readonly #o: LaneOptions;
   readonly #batcher: CompletionBatcher;
@@ -83,12 +91,13 @@ export class Lane {
           await this.#room();
           continue;
         }
+        const { takeovers } = this.#batcher;
         const batch = await this.#o.reader.read(room, BLOCK_MS);
         for (const { queueKey, entryId, fields } of batch.garbage) {
           await quarantine(this.#o, queueKey, entryId, fields);
         }
         if (batch.tokens.length > 0) {
-          await this.#admit(batch.tokens, false);
+          await this.#admit(batch.tokens, { takeovers });
         }
       } catch (error) {
         if (!this.#quiet) {
@@ -119,9 +128,10 @@ export class Lane {
       this.#alone = true;
       try {
         await this.#idle();
-        const token = await claim(redis, entry, consumer, leaseMs);
+        const token = await claim(redis, this.#o.scripts.keys.meta, entry, consumer, leaseMs);
         if (token !== null) {
-          await this.#admit([token], true, entry.deliveries >= this.#o.deliveriesMax);
+          const poison = entry.deliveries >= this.#o.deliveriesMax;
+          await this.#admit([token], { redelivered: true, poison });
           await this.#idle();
         }
       } finally {
@@ -166,15 +176,17 @@ export class Lane {
   }
 
   async #giveBack(entries: Held[]): Promise<void> {
-    for (const { token } of entries) {
-      this.#o.leases.drop(token);
+    for (const held of entries) {
+      const { token } = held;
+      this.#o.leases.drop(held);
       const { scripts, consumer, leaseMs } = this.#o;
       await handBack(scripts, token.queueKey, consumer, leaseMs, [token.entryId]);
     }
   }
 
-  async #admit(tokens: ReadyToken[], redelivered: boolean, poison = false): Promise<void> {
-    const held = tokens.map((token) => this.#o.leases.hold(token));
+  async #admit(tokens: ReadyToken[], how: Admission): Promise<void> {
+    const { redelivered = false, poison = false, takeovers } = how;
+    const held = tokens.map((token) => this.#o.leases.hold(token, takeovers));
     let preparations;
     try {
       preparations = await this.#o.preparer.prepare(tokens, redelivered, !redelivered);
@@ -191,7 +203,7 @@ export class Lane {
   /** What becomes of a token that has been looked up. */
   #route(preparation: Preparation, token: ReadyToken, held: Held, poison: boolean): void {
     if (preparation.kind === "unknown") {
-      this.#o.leases.drop(token);
+      this.#o.leases.drop(held);
       this.#o.logger.error({ run: token.runId, ir: token.irHash }, "workflow of token not found");
       void quarantine(this.#o, token.queueKey, token.entryId, ["t", JSON.stringify(token)]);
     } else if (preparation.kind === "drop") {
@@ -220,7 +232,7 @@ export class Lane {
         if (answer === "not_paused") {
           this.#lookUp(token, held);
         } else {
-          this.#o.leases.drop(token);
+          this.#o.leases.drop(held);
         }
       },
       (error: unknown) => {
@@ -250,7 +262,7 @@ export class Lane {
   #execute(p: Prepared, held: Held): void {
     const [{ executor }, { token }] = [this.#o, p];
     if (token.kind === "finish") {
-      this.#finish(p.profile, token, token.entryId);
+      this.#finish(p.profile, token, held, token.entryId);
       return;
     }
     const startedMs = this.#o.nowMs();
@@ -261,7 +273,7 @@ export class Lane {
     const settle = (make: (() => CompletionItem) | null): void => {
       this.#running -= 1;
       isOver = true;
-      if (make !== null && this.#o.leases.has(token)) {
+      if (make !== null && this.#o.leases.has(held)) {
         this.#deadlines.unwatch(watched);
         this.#settle(p, held, this.#made(p, make));
       }
@@ -312,7 +324,7 @@ export class Lane {
       ({ key, waitMs }) => {
         if (waitMs > 0) {
           settle(() => this.#o.executor.park(p, waitMs, key));
-        } else if (this.#o.leases.has(p.token)) {
+        } else if (this.#o.leases.has(held)) {
           work();
         } else {
           settle(null);
@@ -327,7 +339,7 @@ export class Lane {
     childItem(this.#o, p, begun.vars, begun.input).then(
       (item) => {
         if (item === null) {
-          this.#o.leases.drop(p.token);
+          this.#o.leases.drop(held);
         }
         settle(item === null ? null : () => item);
       },
@@ -363,7 +375,7 @@ export class Lane {
       return;
     }
     maps.expand(p, plan).then(() => {
-      this.#o.leases.drop(p.token);
+      this.#o.leases.drop(held);
       settle(null);
     }, failed);
   }
@@ -396,11 +408,15 @@ export class Lane {
       return;
     }
     item.keeps = true;
+    if (held.takeovers !== undefined) {
+      item.takeovers = held.takeovers;
+    }
     this.#send(item, p.token, held, () => this.#goOn(p, held, nextToken(p.token, item, next)));
   }
 
   #send(item: CompletionItem, token: ReadyToken, held: Held, goOn?: () => void): void {
-    this.#batcher.add(item, (code) => {
+    this.#batcher.add(item, (code, takeovers) => {
+      held.takeovers = takeovers;
       this.#settled(code, item, token, held, goOn);
       this.#pump();
     });
@@ -423,10 +439,10 @@ export class Lane {
       return;
     }
     if (code === COMPLETION.finish) {
-      this.#finish(item.profile, token, null);
+      this.#finish(item.profile, token, held, null);
       return;
     }
-    this.#o.leases.drop(token);
+    this.#o.leases.drop(held);
     if (code === COMPLETION.planFailed || code === COMPLETION.applyFailed) {
       this.#o.logger.error({ run: token.runId, node: token.node, code }, "token not settled");
     }
@@ -462,7 +478,7 @@ export class Lane {
     );
   }
 
-  #finish(profile: RunProfile, token: ReadyToken, entryId: string | null): void {
+  #finish(profile: RunProfile, token: ReadyToken, held: Held, entryId: string | null): void {
     // The finish timer names the queue of the node, whose tokens may begin in another stream.
     const queue = profile.ir.nodes[token.node]?.queue ?? 0;
     const queueKey = entryId === null ? (profile.queueKeys[queue] as string) : token.queueKey;
@@ -476,7 +492,7 @@ export class Lane {
       .catch((error: unknown) => {
         this.#o.logger.error({ err: error, run: token.runId }, "run's output not settled");
       })
-      .finally(() => this.#o.leases.drop(token));
+      .finally(() => this.#o.leases.drop(held));
   }
 
   #room(): Promise<void> {

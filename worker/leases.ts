@@ -18,6 +18,8 @@ export interface Held {
   nodes: number;
   /** Its place in the table that the lease thread reads; -1: none. */
   slot: number;
+  /** Takeovers in the partition known when the entry came here, or was found to be ours still. */
+  takeovers: number | undefined;
 }
 
 export class Leases {
@@ -26,7 +28,7 @@ export class Leases {
   readonly #leaseMs: number;
   readonly #nowMs: () => number;
   readonly #table: LeaseTable | null;
-  readonly #held = new Map<string, Held>();
+  readonly #held = new Set<Held>();
   #emptied: (() => void)[] = [];
 
   constructor(options: {
@@ -49,12 +51,12 @@ export class Leases {
     return this.#held.size;
   }
 
-  hold(token: ReadyToken): Held {
+  hold(token: ReadyToken, takeovers?: number): Held {
     const now = this.#nowMs();
     const abort = new LazyAbort();
     const slot = this.#table?.add(token.queueKey, token.entryId) ?? -1;
-    const held: Held = { token, renewedMs: now, abort, sinceMs: now, nodes: 0, slot };
-    this.#held.set(key(token), held);
+    const held: Held = { token, renewedMs: now, abort, sinceMs: now, nodes: 0, slot, takeovers };
+    this.#held.add(held);
     return held;
   }
 
@@ -64,16 +66,14 @@ export class Leases {
     this.#table?.limit(held.slot, untilMs);
   }
 
-  has(token: ReadyToken): boolean {
-    return this.#held.has(key(token));
+  has(held: Held): boolean {
+    return this.#held.has(held);
   }
 
-  drop(token: ReadyToken): void {
-    const name = key(token);
-    if (this.#table !== null) {
-      this.#table.remove(this.#held.get(name)?.slot ?? -1);
+  drop(held: Held): void {
+    if (this.#held.delete(held)) {
+      this.#table?.remove(held.slot);
     }
-    this.#held.delete(name);
     if (this.#held.size === 0) {
       this.#emptied.splice(0).forEach((tell) => tell());
     }
@@ -87,7 +87,7 @@ export class Leases {
   }
 
   all(): Held[] {
-    return [...this.#held.values()];
+    return [...this.#held];
   }
 
   /** Renews what was not renewed for a third of the lease; aborts what is no longer ours. */
@@ -115,8 +115,4 @@ export class Leases {
       }
     }
   }
-}
-
-function key(token: ReadyToken): string {
-  return `${token.queueKey} ${token.entryId}`;
 }

@@ -22,6 +22,52 @@ export interface RunKindOptions {
 
 export type Outcome = { output: Json } | { error: ExecutionError };
 
+/** One execution. A class, because an accessor in a literal is made anew with every object. */
+class Call implements KindContext {
+  readonly vars: Vars;
+  readonly data: Json;
+  readonly runId: string;
+  readonly scope: string;
+  readonly attempt: number;
+  declare readonly iteration?: number;
+  readonly #options: RunKindOptions;
+  readonly #abort: LazyAbort;
+
+  constructor(options: RunKindOptions, p: Prepared, vars: Vars, data: Json, abort: LazyAbort) {
+    const { runId, unit, scope, attempt } = p.token;
+    this.vars = vars;
+    this.data = data;
+    this.runId = runId;
+    this.scope = unit === runId ? scope : scopeJoin(parseUnit(unit).home, scope);
+    this.attempt = attempt;
+    if (vars.iteration !== undefined) {
+      this.iteration = vars.iteration;
+    }
+    this.#options = options;
+    this.#abort = abort;
+  }
+
+  get signal(): AbortSignal {
+    return this.#abort.signal;
+  }
+
+  get registry(): FunctionRegistry {
+    return this.#options.registry;
+  }
+
+  get http(): HttpClient {
+    return this.#options.http;
+  }
+
+  get secrets(): () => { [name: string]: string } {
+    return this.#options.secrets;
+  }
+
+  get log(): Logger {
+    return this.#options.logger;
+  }
+}
+
 /**
  * Runs the node with this input. `abort` ends it from outside (lost lease, shutdown); a node timeout
  * ends it from inside. `done` is called exactly once.
@@ -34,23 +80,8 @@ export function runKind(
   abort: LazyAbort,
   done: (outcome: Outcome) => void,
 ): void {
-  const { node, token } = p;
-  const { iteration } = vars;
-  const context: KindContext = {
-    vars,
-    data,
-    runId: token.runId,
-    scope: scopeJoin(parseUnit(token.unit).home, token.scope),
-    attempt: token.attempt,
-    ...(iteration === undefined ? {} : { iteration }),
-    get signal() {
-      return abort.signal;
-    },
-    registry: options.registry,
-    http: options.http,
-    secrets: options.secrets,
-    log: options.logger,
-  };
+  const { node } = p;
+  const context = new Call(options, p, vars, data, abort);
   let result: Json | Promise<Json>;
   try {
     result = executeKind(node, context);

@@ -47,15 +47,22 @@ export async function findStale(
  */
 export async function claim(
   redis: Redis,
+  metaKey: string,
   entry: StaleEntry,
   consumer: string,
   leaseMs: number,
 ): Promise<ReadyToken | null> {
   const { queueKey, entryId } = entry;
-  const claimed = (await redis.xclaim(queueKey, GROUP, consumer, leaseMs, entryId)) as [
-    string,
-    string[] | null,
-  ][];
-  const fields = claimed[0]?.[1];
+  // Counted in the same step: whoever finds the count unchanged has lost no entry.
+  const replies = await redis
+    .multi()
+    .xclaim(queueKey, GROUP, consumer, leaseMs, entryId)
+    .hincrby(metaKey, "taken", 1)
+    .exec();
+  const [error, claimed] = replies?.[0] ?? [new Error("the claim was not executed")];
+  if (error !== null) {
+    throw error;
+  }
+  const fields = (claimed as [string, string[] | null][])[0]?.[1];
   return fields === undefined || fields === null ? null : parseEntry(queueKey, entryId, fields);
 }

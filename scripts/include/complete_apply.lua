@@ -16,6 +16,7 @@ local function apply_plan(keeps)
     end
     journal(it.told .. 'element.finishing"}')
   elseif ends then
+    set("s", ends)
     journal(it.told .. "run." .. ends .. '"' .. (it.error and ',"err":' .. it.error or "") .. "}")
   end
   for from = 1, field_count, HSET_MAX do
@@ -41,13 +42,15 @@ local function apply_plan(keeps)
     arm_late(k.timers, run, late[i + 1], late[i + 2], late[i])
   end
   if ends == "finishing" then
-    redis.call("HSET", run, "s", ends)
+    if it.element then
+      redis.call("HSET", run, "s", ends)
+    end
     redis.call("ZADD", k.timers, now_ms + FINISH_GRACE_MS,
       timer_member("finish", it.run_id, it.epoch, "", "", "", it.own_queue))
     return 1
   elseif ends then
-    end_run(k, run, it.run_id, it.epoch, ends, string.find(it.flags, "t", 1, true) ~= nil,
-      it.error)
+    leave_run(k, run, it.run_id, it.epoch, ends, string.find(it.flags, "t", 1, true) ~= nil,
+      it.error, it.up)
   end
   return 0
 end

@@ -202,6 +202,33 @@ local function entry_stream(at)
   return KEYS[tonumber(ARGV[at + 5])]
 end
 
+-- Nothing is planned yet. `failed`: nodes of the run that failed unhandled so far.
+local function begin_plan(failed)
+  it.failed, it.ends, it.error, it.signals, it.limits, it.up = failed, nil, nil, nil, nil, nil
+  field_count, entry_count, timer_count, event_count, delta, work = 0, 0, 0, 0, 0, 0
+  late_count = 0
+  if has_joins then
+    joins, has_joins = {}, false
+  end
+end
+
+-- Adds what follows from the whole plan: the joins' records, the counter, and the end at zero.
+local function end_plan(counted)
+  for field, join in pairs(joins) do
+    set(field, join.scope .. "|" .. join.live .. "|" .. join.decided .. "|" .. join.failed .. "|" .. join.arrivals)
+  end
+  if delta ~= 0 then
+    local counter = tonumber(counted) + delta
+    if counter < 0 then
+      error("counter would be " .. counter)
+    end
+    set("c", counter)
+    if counter == 0 and not it.ends then
+      it.ends = it.failed and "failed" or (string.find(it.flags, "o", 1, true) and "finishing" or "completed")
+    end
+  end
+end
+
 -- Plans the item at `at`: 0 if its plan is to be applied, EMPTY if it has none, else a code.
 local function plan_item(at)
   it.run_id, it.epoch = ARGV[at + 1], ARGV[at + 2]
@@ -209,7 +236,7 @@ local function plan_item(at)
   if results == 0 then
     return EMPTY
   end
-  local profile = 2 + 3 * ARGV[at + 3]
+  local profile = 3 * ARGV[at + 3]
   local key = tonumber(ARGV[at])
   it.element, it.gathered = key < 0 and element_place(KEYS[-key]), nil
   it.run, it.ir, it.flags = KEYS[it.element and -key or key], ARGV[profile], ARGV[profile + 1]
@@ -233,29 +260,12 @@ local function plan_item(at)
     return code
   end
   it.packed = it.run_id .. "\31" .. it.epoch .. "\31"
-  it.failed, it.ends, it.error, it.signals = have[4], nil, nil, nil
-  field_count, entry_count, timer_count, event_count, delta, work = 0, 0, 0, 0, 0, 0
-  late_count = 0
+  begin_plan(have[4])
   it.limits = string.match(it.flags, ";.*")
-  if has_joins then
-    joins, has_joins = {}, false
-  end
   for i = 1, results do
     at = plan_result(at, i == 1 and it.attempt or 1, i == 1 and it.arrivals or "")
   end
-  for field, join in pairs(joins) do
-    set(field, join.scope .. "|" .. join.live .. "|" .. join.decided .. "|" .. join.failed .. "|" .. join.arrivals)
-  end
-  if delta ~= 0 then
-    local counter = tonumber(have[3]) + delta
-    if counter < 0 then
-      error("counter would be " .. counter)
-    end
-    set("c", counter)
-    if counter == 0 and not it.ends then
-      it.ends = it.failed and "failed" or (string.find(it.flags, "o", 1, true) and "finishing" or "completed")
-    end
-  end
+  end_plan(have[3])
   if it.element and it.ends and it.ends ~= "finishing" then
     plan_element_end(nil)
   end

@@ -8,17 +8,19 @@ journal(text)                adds one transition; filled before the writes it te
 close_partition(ev, meta)    appends everything as ONE chained record; reached on every path.
 ]]
 local tail_seq, tail_nonce, now_ms
+-- How often a consumer has taken another one's entry over: unchanged, nobody lost one.
+local takeovers
 local records, record_count = {}, 0
 
 local function open_partition(meta, epoch)
-  local tail = redis.call("HMGET", meta, "epoch", "seq", "nonce", "offset_ms")
+  local tail = redis.call("HMGET", meta, "epoch", "seq", "nonce", "offset_ms", "taken")
   if not tail[1] or tail[1] ~= epoch then
     return false
   end
   local time = redis.call("TIME")
   -- offset_ms is only ever set by tests, to move the clock.
   now_ms = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000) + (tonumber(tail[4]) or 0)
-  tail_seq, tail_nonce = tonumber(tail[2]), tail[3]
+  tail_seq, tail_nonce, takeovers = tonumber(tail[2]), tail[3], tonumber(tail[5] or 0)
   -- The first write of every script. A full server (OOM) refuses it, and with it the whole call,
   -- before anything has changed.
   redis.call("HSET", meta, "at_ms", now_ms)

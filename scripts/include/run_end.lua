@@ -8,9 +8,9 @@ child's end wakes the token that waits for it; its output or error stays in the 
 --- @include "parent"
 local HALTED_KEEP_MS = 60000
 
--- `result`: JSON of the output or of {"error":…}, nil where it follows from the nodes' records.
-local function end_run(k, run, run_id, epoch, status, has_timeout, result)
-  redis.call("HSET", run, "s", status)
+-- What follows once the status stands in the run. `result`: JSON of the output or of {"error":…}, nil
+-- where it follows from the nodes' records. `up`: the run's field, nil if it was not read.
+local function leave_run(k, run, run_id, epoch, status, has_timeout, result, up)
   redis.call("ZADD", k.release, now_ms, run_id)
   if has_timeout then
     redis.call("ZREM", k.timers, timer_member("run", run_id, epoch, "", "", "", ""))
@@ -19,11 +19,18 @@ local function end_run(k, run, run_id, epoch, status, has_timeout, result)
     redis.call("ZADD", k.halted, now_ms, run_id)
     redis.call("ZREMRANGEBYSCORE", k.halted, "-inf", "(" .. (now_ms - HALTED_KEEP_MS))
   end
-  local up = redis.call("HGET", run, "up")
+  if up == nil then
+    up = redis.call("HGET", run, "up")
+  end
   if up then
     if result then
       redis.call("HSET", run, "res", result)
     end
     resume_parent(k.timers, run, run_id, up, status)
   end
+end
+
+local function end_run(k, run, run_id, epoch, status, has_timeout, result)
+  redis.call("HSET", run, "s", status)
+  leave_run(k, run, run_id, epoch, status, has_timeout, result)
 end

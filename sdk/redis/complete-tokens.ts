@@ -1,11 +1,10 @@
 /** Typed call of scripts/complete_tokens.lua. */
 import { putBlobs, type NewBlob } from "../blobs.ts";
-import type { PartitionKeys } from "../keys.ts";
 import type { EffectPlan } from "../plan.ts";
 import type { RunProfile } from "../profile.ts";
-import { unitsAround } from "../unit.ts";
-import { waitFacts, type WaitInfo } from "../waits.ts";
-import type { ScriptArg, ScriptRunner } from "./script-runner.ts";
+import type { WaitInfo } from "../waits.ts";
+import { encodeCompletion } from "./encode-completion.ts";
+import type { ScriptRunner } from "./script-runner.ts";
 
 /**
  * What became of a token:
@@ -53,6 +52,11 @@ export interface CompletionItem {
    * is not emitted, and the reply says whether the entry is still the caller's.
    */
   keeps?: boolean;
+  /**
+   * With `keeps`: how many takeovers the caller knew of when it got the entry; if there were none
+   * since, it is still the caller's. Absent: whose it is has to be looked up.
+   */
+  takeovers?: number;
   /** Large outputs among the results, which refer to them: kept before the item is sent. */
   blobs?: NewBlob[];
   /** The token, then the pure nodes evaluated after it. Empty: only acknowledge. */
@@ -80,6 +84,16 @@ export const COMPLETION = {
   entryYours: -7,
 } as const;
 
+/** Unchanged, and to be sent again in its general form; callers never see it. */
+const NOT_SIMPLE = -8;
+
+export interface Completed {
+  /** One COMPLETION code per item, in order. */
+  codes: number[];
+  /** Takeovers of entries in the partition so far, see `CompletionItem.takeovers`. */
+  takeovers: number;
+}
+
 /**
  * Settles a batch; the reply has one COMPLETION code per item, in order. `consumer` names the caller
  * in the consumer groups of the items' entries; "" owns none, so an entry that is refused stays.
@@ -89,93 +103,41 @@ export async function completeTokens(
   items: readonly CompletionItem[],
   consumer = "",
 ): Promise<number[]> {
+  return (await completeBatch(scripts, items, consumer)).codes;
+}
+
+/** The same, with what the caller needs for its chains. */
+export async function completeBatch(
+  scripts: ScriptRunner,
+  items: readonly CompletionItem[],
+  consumer: string,
+): Promise<Completed> {
   if (items.some((item) => item.blobs !== undefined)) {
     await putBlobs(
       scripts,
       items.flatMap((item) => item.blobs ?? []),
     );
   }
-  const { keys, args } = encodeCompletion(scripts, items, consumer);
-  const reply = (await scripts.transition("completeTokens", keys, args)) as number[];
-  return reply.slice(1);
+  const completed = await send(scripts, items, consumer, true);
+  const again = completed.codes.flatMap((code, i) => (code === NOT_SIMPLE ? [i] : []));
+  if (again.length > 0) {
+    const general = again.map((i) => items[i] as CompletionItem);
+    const { codes } = await send(scripts, general, consumer, false);
+    again.forEach((i, at) => (completed.codes[i] = codes[at] as number));
+  }
+  return completed;
 }
 
-/** KEYS and ARGV (without the epoch) of one call. */
-export function encodeCompletion(
+async function send(
   scripts: ScriptRunner,
   items: readonly CompletionItem[],
   consumer: string,
-): { keys: string[]; args: ScriptArg[] } {
-  const k = scripts.keys;
-  const keys = [k.ev, k.meta, k.timers, k.halted, k.release];
-  const runs = new Map<string, number>();
-  const bases = new Map<string, number>();
-  for (const item of items) {
-    if (!runs.has(item.runId)) {
-      declare(item.runId, keys, runs, k);
-    }
-  }
-  for (const { profile } of items) {
-    if (!bases.has(profile.key)) {
-      bases.set(profile.key, keys.length + 1);
-      for (const queue of profile.queueKeys) {
-        keys.push(queue);
-      }
-    }
-  }
-  const signals = new Map<string, number>();
-  const signalsOf = (unit: string): number => {
-    const key = k.signals(unit.split("!", 1)[0] as string);
-    const known = signals.get(key) ?? keys.push(key);
-    signals.set(key, known);
-    return known;
-  };
-  const args: ScriptArg[] = [scripts.nonce(), consumer, bases.size];
-  const places = new Map<string, number>();
-  for (const { profile } of items) {
-    if (!places.has(profile.key)) {
-      args.push(profile.irHash, profile.flags, bases.get(profile.key) as number);
-      places.set(profile.key, places.size + 1);
-    }
-  }
-  args.push(items.length);
-  const entryKeys = new Map<string, number>();
-  for (const item of items) {
-    const isElement = item.runId.includes("!");
-    const key = runs.get(item.runId) as number;
-    args.push(isElement ? -key : key, item.runId, item.epoch);
-    const entry = item.keeps === true ? `+${item.entryId ?? ""}` : (item.entryId ?? "");
-    const { profile, queue, entryKey } = item;
-    let stream = (bases.get(profile.key) as number) + queue;
-    if (entryKey !== undefined) {
-      stream = entryKeys.get(entryKey) ?? keys.push(entryKey);
-      entryKeys.set(entryKey, stream);
-    }
-    args.push(places.get(profile.key) as number, queue, stream, entry);
-    args.push(item.results.length);
-    for (const r of item.results) {
-      const { plain, args: others, closure } = r.plan;
-      const rest = r.op === "R" || r.op === "P" || r.op === "A" ? r.delayMs : closure;
-      const op = r.gathered === true ? r.op.toLowerCase() : r.op;
-      args.push(r.node, r.scope, r.attempt, op + r.edges);
-      if (r.wait === undefined) {
-        args.push(r.value, r.extra, rest);
-      } else {
-        const place = r.wait.signal === undefined ? 0 : signalsOf(item.runId);
-        const facts = `${r.delayMs}\x1f${place}\x1f${waitFacts(r.wait)}`;
-        args.push(JSON.stringify(r.wait), r.extra, facts);
-      }
-      args.push(plain.length / 2, ...plain, others.length / 8, ...others);
-    }
-  }
-  return { keys, args };
-}
-
-/** Adds the unit's key and, for an element, those of what is around it up to its run. */
-function declare(unit: string, keys: string[], at: Map<string, number>, k: PartitionKeys): void {
-  for (const name of unitsAround(unit)) {
-    if (!at.has(name)) {
-      at.set(name, keys.push(k.run(name)));
-    }
-  }
+  simple: boolean,
+): Promise<Completed> {
+  const { keys, batch, order } = encodeCompletion(scripts, items, simple);
+  const args = [scripts.nonce(), consumer, batch];
+  const reply = (await scripts.transition("completeTokens", keys, args)) as number[];
+  const codes = new Array<number>(items.length);
+  order.forEach((item, at) => (codes[item] = reply[at + 1] as number));
+  return { codes, takeovers: reply[0] as number };
 }

@@ -51,7 +51,7 @@ export function executeFunction(node: IrNode, context: KindContext): Promise<Jso
   if (handler === undefined) throw notFound(name, context);
   const filled = params === null ? NO_PARAMS : fill(node, "config.params", params, context.vars);
   try {
-    const result = handler(handlerContext(node, context, filled));
+    const result = handler(new HandlerContext(node, context, filled));
     return isPromise(result)
       ? result.then(toJsonResult).catch((error: unknown) => {
           throw toExecutionError(error, context.signal);
@@ -62,24 +62,39 @@ export function executeFunction(node: IrNode, context: KindContext): Promise<Jso
   }
 }
 
-function handlerContext(node: IrNode, context: KindContext, params: Json): FunctionContext {
-  const { data, runId, scope, attempt, iteration, log } = context;
-  return {
+/** What a handler gets. A class: its signal is made only for handlers that ask for it. */
+class HandlerContext implements FunctionContext {
+  readonly params: { [key: string]: Json };
+  readonly input: Json;
+  readonly runId: string;
+  readonly node: string;
+  readonly scope: string;
+  readonly attempt: number;
+  declare readonly iteration?: number;
+  readonly idempotencyKey: string;
+  readonly log: FunctionContext["log"];
+  readonly #context: KindContext;
+
+  constructor(node: IrNode, context: KindContext, params: Json) {
+    const { runId, scope } = context;
     // Params are an object unless the author made them one template with another value.
-    params: params as { [key: string]: Json },
-    input: data,
-    runId,
-    node: node.id,
-    scope,
-    attempt,
-    ...(iteration === undefined ? {} : { iteration }),
-    idempotencyKey: `${runId}/${node.id}/${scope}`,
-    // Made only for handlers that ask for it.
-    get signal() {
-      return context.signal;
-    },
-    log,
-  };
+    this.params = params as { [key: string]: Json };
+    this.input = context.data;
+    this.runId = runId;
+    this.node = node.id;
+    this.scope = scope;
+    this.attempt = context.attempt;
+    if (context.iteration !== undefined) {
+      this.iteration = context.iteration;
+    }
+    this.idempotencyKey = `${runId}/${node.id}/${scope}`;
+    this.log = context.log;
+    this.#context = context;
+  }
+
+  get signal(): AbortSignal {
+    return this.#context.signal;
+  }
 }
 
 function notFound(name: string, context: KindContext): ExecutionError {

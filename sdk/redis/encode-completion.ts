@@ -1,0 +1,220 @@
+/**
+ * KEYS and the packed batch of one call of complete_tokens.
+ *
+ * Items of one run stand together, in their order, the short forms of neighbours as one group: the
+ * script reads and writes a run once per group. Runs are independent of each other, so their order
+ * in the batch is free. The batch is one MessagePack argument: neither Redis nor the client has to
+ * take a thousand small ones apart.
+ */
+import { Packr } from "msgpackr";
+import type { PartitionKeys } from "../keys.ts";
+import type { RunProfile } from "../profile.ts";
+import { unitsAround } from "../unit.ts";
+import { waitFacts } from "../waits.ts";
+import type { CompletionItem, CompletionResult } from "./complete-tokens.ts";
+import type { ScriptRunner } from "./script-runner.ts";
+import { simpleItem, type Activation, type SimpleItem } from "./simple-completion.ts";
+
+export interface EncodedBatch {
+  keys: string[];
+  batch: Buffer;
+  /** For each reply, in order: which item it is of. */
+  order: number[];
+}
+
+/** One group's fields are read in one call: bounded, as the script's stack is. */
+const GROUP_MAX = 256;
+/** Forms of a step; those of a group are their size, the general form is 0. */
+const STEP = -1;
+const KEPT = -2;
+const SEPARATOR = "\x1f";
+const ARRIVAL_FIELDS = 5;
+const packr = new Packr({ useRecords: false });
+
+/** `simple`: in the short form what has one. */
+export function encodeCompletion(
+  scripts: ScriptRunner,
+  items: readonly CompletionItem[],
+  simple: boolean,
+): EncodedBatch {
+  const batch = new Batch(scripts.keys, items);
+  const byRun = new Map<string, number[]>();
+  items.forEach(({ runId }, i) => {
+    const places = byRun.get(runId);
+    if (places === undefined) {
+      byRun.set(runId, [i]);
+    } else {
+      places.push(i);
+    }
+  });
+  const order: number[] = [];
+  for (const places of byRun.values()) {
+    let group: SimpleItem[] = [];
+    for (const i of places) {
+      order.push(i);
+      const item = items[i] as CompletionItem;
+      const short = simple ? simpleItem(item) : null;
+      const isShort = short !== null && batch.takes(short);
+      if (isShort && fits(group, short)) {
+        group.push(short);
+        continue;
+      }
+      batch.group(group);
+      group = isShort ? [short] : [];
+      if (!isShort) {
+        batch.general(item);
+      }
+    }
+    batch.group(group);
+  }
+  return { keys: batch.keys, batch: packr.pack(batch.args), order };
+}
+
+/** Whether an item may be settled with those before it: their tokens are all different. */
+function fits(group: readonly SimpleItem[], { item, field, keeps }: SimpleItem): boolean {
+  const first = group[0]?.item;
+  return (
+    first === undefined ||
+    (!keeps &&
+      group[0]?.keeps === false &&
+      first.profile === item.profile &&
+      first.epoch === item.epoch &&
+      group.length < GROUP_MAX &&
+      group.every((other) => other.field !== field))
+  );
+}
+
+class Batch {
+  readonly keys: string[];
+  readonly args: (string | number)[] = [];
+  readonly #k: PartitionKeys;
+  readonly #runs = new Map<string, number>();
+  readonly #bases = new Map<RunProfile, number>();
+  readonly #profiles = new Map<RunProfile, number>();
+  /** Signals' hashes and streams of entry nodes. */
+  readonly #others = new Map<string, number>();
+  /** Takeovers known when the last of the kept entries was read. */
+  readonly #seen: number;
+
+  constructor(k: PartitionKeys, items: readonly CompletionItem[]) {
+    this.#k = k;
+    this.keys = [k.ev, k.meta, k.timers, k.halted, k.release];
+    for (const { runId } of items) {
+      if (!this.#runs.has(runId)) {
+        this.#declare(runId);
+      }
+    }
+    const kept = items.filter((item) => item.keeps === true);
+    this.#seen = Math.max(-1, ...kept.map(({ takeovers }) => takeovers ?? -1));
+    this.args.push(this.#seen, 0);
+    for (const { profile } of items) {
+      if (!this.#bases.has(profile)) {
+        this.#profiles.set(profile, this.#profiles.size + 1);
+        this.#bases.set(profile, this.keys.length + 1);
+        this.keys.push(...profile.queueKeys);
+        this.args.push(profile.irHash, profile.flags, this.#bases.get(profile) as number);
+      }
+    }
+    this.args[1] = this.#profiles.size;
+  }
+
+  /** Adds the unit's key and, for an element, those of what is around it up to its run. */
+  #declare(unit: string): void {
+    for (const name of unit.includes("!") ? unitsAround(unit) : [unit]) {
+      if (!this.#runs.has(name)) {
+        this.#runs.set(name, this.keys.push(this.#k.run(name)));
+      }
+    }
+  }
+
+  #place(key: string): number {
+    const known = this.#others.get(key) ?? this.keys.push(key);
+    this.#others.set(key, known);
+    return known;
+  }
+
+  #stream({ profile, queue, entryKey }: CompletionItem): number {
+    return entryKey === undefined
+      ? (this.#bases.get(profile) as number) + queue
+      : this.#place(entryKey);
+  }
+
+  /** Whether an item has a short form in this batch. */
+  takes({ item, step, keeps }: SimpleItem): boolean {
+    return !keeps || (step !== null && this.#seen >= 0 && item.takeovers === this.#seen);
+  }
+
+  /** Items of one run in their short form. */
+  group(group: readonly SimpleItem[]): void {
+    const first = group[0];
+    if (group.length === 1 && first !== undefined && first.step !== null) {
+      this.#step(first, first.step);
+    } else if (first !== undefined) {
+      this.#group(first.item, group);
+    }
+  }
+
+  #step(simple: SimpleItem, to: Activation): void {
+    const { item, keeps, field, record, text } = simple;
+    const { runId, epoch, profile, entryId } = item;
+    const key = this.#runs.get(runId) as number;
+    this.args.push(keeps ? KEPT : STEP, key, epoch, field, record, text, to.field);
+    if (!keeps) {
+      const queue = (this.#bases.get(profile) as number) + to.queue;
+      const entry = runId + SEPARATOR + epoch + to.middle + (item.results[0]?.value ?? "");
+      this.args.push(queue, entry, this.#stream(item), entryId ?? "");
+    }
+  }
+
+  #group({ profile, runId, epoch }: CompletionItem, group: readonly SimpleItem[]): void {
+    const { args } = this;
+    const base = this.#bases.get(profile) as number;
+    const head = runId + SEPARATOR + epoch;
+    const key = this.#runs.get(runId) as number;
+    args.push(group.length, key, this.#profiles.get(profile) as number, epoch);
+    group.forEach(({ field }) => args.push(field));
+    for (const { item, record, text, delta, extras, effects } of group) {
+      args.push(base + item.queue, this.#stream(item), item.entryId ?? "");
+      args.push(record, text, delta, extras.length / 2, ...extras);
+      const count = args.push(0) - 1;
+      for (const { on, value } of effects) {
+        for (const { field, queue, middle } of on.activations) {
+          args.push(field, base + queue, head + middle + value);
+        }
+        args[count] = (args[count] as number) + on.activations.length;
+      }
+      const arrivals = args.push(0) - 1;
+      for (const { on } of effects) {
+        args.push(...on.arrivals);
+        args[arrivals] = (args[arrivals] as number) + on.arrivals.length / ARRIVAL_FIELDS;
+      }
+    }
+  }
+
+  /** Any item. */
+  general(item: CompletionItem): void {
+    const { profile, queue, runId } = item;
+    const key = this.#runs.get(runId) as number;
+    const entry = item.keeps === true ? `+${item.entryId ?? ""}` : (item.entryId ?? "");
+    this.args.push(0, runId.includes("!") ? -key : key, runId, item.epoch);
+    this.args.push(this.#profiles.get(profile) as number, queue, this.#stream(item), entry);
+    this.args.push(item.results.length);
+    item.results.forEach((result) => this.#result(runId, result));
+  }
+
+  #result(runId: string, r: CompletionResult): void {
+    const { plain, args: others, closure } = r.plan;
+    const op = r.gathered === true ? r.op.toLowerCase() : r.op;
+    this.args.push(r.node, r.scope, r.attempt, op + r.edges);
+    if (r.wait === undefined) {
+      const rest = r.op === "R" || r.op === "P" || r.op === "A" ? r.delayMs : closure;
+      this.args.push(r.value, r.extra, rest);
+    } else {
+      const signals = this.#k.signals(runId.split("!", 1)[0] as string);
+      const place = r.wait.signal === undefined ? 0 : this.#place(signals);
+      const facts = `${r.delayMs}\x1f${place}\x1f${waitFacts(r.wait)}`;
+      this.args.push(JSON.stringify(r.wait), r.extra, facts);
+    }
+    this.args.push(plain.length / 2, ...plain, others.length / 8, ...others);
+  }
+}
