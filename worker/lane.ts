@@ -18,7 +18,6 @@ import {
 } from "../sdk/internal.ts";
 import { CompletionBatcher } from "./batcher.ts";
 import { CHAIN_MS_MAX, CHAIN_NODES_MAX, chainNext, nextToken } from "./chain.ts";
-import { childItem } from "./children.ts";
 import { Deadlines } from "./deadlines.ts";
 import { finishElement } from "./elements.ts";
 import type { Begun, Prepared } from "./execute.ts";
@@ -27,12 +26,12 @@ import { ExecutionError, toExecutionError } from "./kinds/kind.ts";
 import { timedOut } from "./kinds/wait.ts";
 import type { LaneOptions, Settle } from "./lane-options.ts";
 import type { Held } from "./leases.ts";
-import { noResults, planMap } from "./maps.ts";
+import { beginChild, beginLimited, beginMap, type Beginning } from "./beginnings.ts";
 import { BATCH_MAX } from "./options.ts";
 import { LazyAbort } from "./lazy-abort.ts";
 import { needsOf } from "./needs.ts";
 import { isElsewhere, type Preparation } from "./prepare.ts";
-import { coolAfter, needsSlot, nodeSlot } from "./rate-limit.ts";
+import { coolAfter, needsSlot } from "./rate-limit.ts";
 import { quarantine } from "./quarantine.ts";
 import { runKind } from "./run-kind.ts";
 import { claim, findStale } from "./takeover.ts";
@@ -288,11 +287,11 @@ export class Lane {
         return;
       }
       if (p.node.type === "map") {
-        this.#map(p, held, begun, settle);
+        beginMap(this.#o, this.#begin(p, held, begun, settle));
         return;
       }
       if (p.node.type === "subworkflow") {
-        this.#child(p, held, begun, settle);
+        beginChild(this.#o, this.#begin(p, held, begun, settle));
         return;
       }
       const work = (): void => {
@@ -309,7 +308,7 @@ export class Lane {
         watched = isOver ? null : this.#deadlines.watch(p);
       };
       if (needsSlot(p)) {
-        this.#slot(p, held, begun, settle, work);
+        beginLimited(this.#o, this.#begin(p, held, begun, settle), work);
       } else {
         work();
       }
@@ -318,66 +317,8 @@ export class Lane {
     }
   }
 
-  /** Begins a limited node's work when its start is now, else parks the token until then. */
-  #slot(p: Prepared, held: Held, { vars }: Begun, settle: Settle, work: () => void): void {
-    nodeSlot(this.#o.scripts, p, vars).then(
-      ({ key, waitMs }) => {
-        if (waitMs > 0) {
-          settle(() => this.#o.executor.park(p, waitMs, key));
-        } else if (this.#o.leases.has(held)) {
-          work();
-        } else {
-          settle(null);
-        }
-      },
-      this.#notMoved(p, held, vars, settle),
-    );
-  }
-
-  /** A token that starts a child run, or goes on after one; parked, it is not settled here. */
-  #child(p: Prepared, held: Held, begun: Begun, settle: Settle): void {
-    childItem(this.#o, p, begun.vars, begun.input).then(
-      (item) => {
-        if (item === null) {
-          this.#o.leases.drop(held);
-        }
-        settle(item === null ? null : () => item);
-      },
-      this.#notMoved(p, held, begun.vars, settle),
-    );
-  }
-
-  /** What is done when a token's first step fails: as its node, or handed back to be tried again. */
-  #notMoved(p: Prepared, held: Held, vars: Begun["vars"], settle: Settle): (e: unknown) => void {
-    return (error) => {
-      if (error instanceof ExecutionError) {
-        settle(() => this.#o.executor.fail(p, vars, error, 0));
-        return;
-      }
-      const at = { err: error, run: p.token.runId, node: p.node.id };
-      this.#o.logger.warn(at, "token not moved on: handed back");
-      void this.#giveBack([held]);
-      settle(null);
-    };
-  }
-
-  /** A map: its items are written, then its elements run by themselves; or they have. */
-  #map(p: Prepared, held: Held, { vars, input }: Begun, settle: Settle): void {
-    const { executor, maps } = this.#o;
-    const failed = this.#notMoved(p, held, vars, settle);
-    if (p.token.kind === "gather") {
-      maps.collect(p).then((all) => settle(() => executor.collected(p, vars, all, 0)), failed);
-      return;
-    }
-    const plan = planMap(p, vars, input);
-    if (plan.items.length === 0) {
-      settle(() => executor.collected(p, vars, noResults(p.node), 0));
-      return;
-    }
-    maps.expand(p, plan).then(() => {
-      this.#o.leases.drop(held);
-      settle(null);
-    }, failed);
+  #begin(p: Prepared, held: Held, begun: Begun, settle: Settle): Beginning {
+    return { p, held, begun, settle, giveBack: () => void this.#giveBack([held]) };
   }
 
   #poison(p: Prepared, held: Held, error: ExecutionError): void {
