@@ -1,15 +1,18 @@
 /** What the bench finds out: rows, in the order in which they were measured. */
+import { budgetOf, type Limit } from "./budgets.ts";
 import type { Usage } from "./usage.ts";
+
+export type System = "floor" | "journalled floor" | "gavotte" | "bullmq" | "dbos";
 
 /** Steps per second of one system on one workload in one round. */
 export interface ThroughputRow {
   kind: "throughput";
-  system: "floor" | "journalled floor" | "gavotte" | "bullmq";
+  system: System;
   workload: string;
   round: number;
   runs: number;
   steps: number;
-  /** Until the last run had ended as seen in Redis. */
+  /** Until the last run had ended as seen in Redis (a peer: as its worker saw it). */
   stepsPerSecond: number;
   /** Until the last run was committed in Postgres; null for what keeps nothing there. */
   durableStepsPerSecond: number | null;
@@ -25,16 +28,34 @@ export interface FigureRow {
   value: number;
   unit: string;
   /** From the table of budgets; null where there is none. */
-  budget: { atMost?: number; atLeast?: number } | null;
+  budget: Limit | null;
   note?: string;
 }
 
-export type Row = ThroughputRow | FigureRow;
+/** Where a process spends its own time, from its CPU profile. */
+export interface ProfileRow {
+  kind: "profile";
+  process: string;
+  /** Self time, most first. */
+  top: { percent: number; where: string }[];
+}
 
-/** Whether a figure keeps its budget; null without one. */
-export function keeps({ value, budget }: FigureRow): boolean | null {
-  if (budget === null) {
-    return null;
-  }
-  return value <= (budget.atMost ?? Infinity) && value >= (budget.atLeast ?? -Infinity);
+/** A row that was not measured, and why. */
+export interface FailureRow {
+  kind: "failure";
+  name: string;
+  error: string;
+}
+
+export type Row = ThroughputRow | FigureRow | ProfileRow | FailureRow;
+
+/** A figure; its budget is looked up by its name. */
+export function figure(name: string, value: number, unit: string, note?: string): FigureRow {
+  const row: FigureRow = { kind: "figure", name, value, unit, budget: budgetOf(name) };
+  return note === undefined ? row : { ...row, note };
+}
+
+/** The rate that is compared: until durable, where that is measured. */
+export function rateOf(row: ThroughputRow): number {
+  return row.durableStepsPerSecond ?? row.stepsPerSecond;
 }

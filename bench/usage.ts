@@ -1,11 +1,19 @@
 /**
- * What a measurement cost: CPU time per process from /proc, Redis' own statistics, and the CPU that
- * everybody else on the machine used meanwhile: a figure taken on a busy machine says so itself.
+ * What a measurement cost: CPU time per process from /proc, Redis' own statistics by command, and
+ * the CPU that everybody else on the machine used meanwhile: a figure taken on a busy machine says
+ * so itself.
  *
- * /proc is Linux'; elsewhere CPU figures are 0.
+ * CPU per step (utime and stime of each process) means something on a busy machine too; times by
+ * the wall clock do not. /proc is Linux'; elsewhere CPU figures are 0.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import type { Redis } from "../sdk/internal.ts";
+
+/** Calls of one command and the microseconds Redis spent in them. */
+export interface CommandUsage {
+  calls: number;
+  micros: number;
+}
 
 /** Seconds of CPU by name of the process, and what happened in Redis. */
 export interface Usage {
@@ -19,7 +27,14 @@ export interface Usage {
     /** Microseconds in scripts, and how many script calls. */
     scriptMicros: number;
     scriptCalls: number;
+    /** By name; those inside of scripts count by themselves and in `evalsha` too. */
+    commands: { [command: string]: CommandUsage };
   };
+}
+
+/** Processes by name: one, several that are told together, or one that is not known. */
+export interface Pids {
+  [process: string]: number | readonly number[] | null;
 }
 
 const TICKS_PER_SECOND = 100;
@@ -68,13 +83,18 @@ function machineBusy(): number {
 /** Starts counting; the function it gives stops and tells. `family` names count children too. */
 export async function startUsage(
   redis: Redis,
-  pids: { [process: string]: number | null },
+  pids: Pids,
   family: readonly string[] = ["postgres"],
 ): Promise<() => Promise<Usage>> {
   await redis.config("RESETSTAT");
-  const known = Object.entries(pids).filter((entry): entry is [string, number] => !!entry[1]);
+  const known = Object.entries(pids).flatMap(([name, pid]) => {
+    const list = (typeof pid === "number" ? [pid] : (pid ?? [])).filter((one) => one > 0);
+    return list.length === 0 ? [] : [[name, list] as const];
+  });
+  const sum = (name: string, list: readonly number[]): number =>
+    list.reduce((seconds, pid) => seconds + cpuOf(pid, family.includes(name)), 0);
   const sample = (): Map<string, number> =>
-    new Map(known.map(([name, pid]) => [name, cpuOf(pid, family.includes(name))]));
+    new Map(known.map(([name, list]) => [name, sum(name, list)]));
   const before = sample();
   const busy = machineBusy();
   const start = performance.now();
@@ -94,12 +114,14 @@ export async function startUsage(
 
 async function redisUsage(redis: Redis): Promise<Usage["redis"]> {
   const text = await redis.info("commandstats");
-  const usage = { calls: 0, scriptMicros: 0, scriptCalls: 0 };
-  for (const [, name = "", count = "0", micros = "0"] of text.matchAll(COMMAND)) {
-    usage.calls += Number(count);
+  const usage: Usage["redis"] = { calls: 0, scriptMicros: 0, scriptCalls: 0, commands: {} };
+  for (const [, name = "", count = "0", time = "0"] of text.matchAll(COMMAND)) {
+    const [calls, micros] = [Number(count), Number(time)];
+    usage.calls += calls;
+    usage.commands[name] = { calls, micros };
     if (name === "evalsha" || name === "eval") {
-      usage.scriptCalls += Number(count);
-      usage.scriptMicros += Number(micros);
+      usage.scriptCalls += calls;
+      usage.scriptMicros += micros;
     }
   }
   return usage;

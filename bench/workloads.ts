@@ -15,6 +15,13 @@ export interface Shape {
   fusion?: boolean;
 }
 
+/** What the engine is given: a document, its input, and how many steps one run of it executes. */
+export interface Work {
+  document: object;
+  input?: unknown;
+  steps: number;
+}
+
 /** Name of the function that every step calls. */
 export const STEP_FUNCTION = "bench.step";
 /** What every step answers, 48 bytes as JSON. */
@@ -55,20 +62,85 @@ export const WIDEST: Shape = fan(8000);
 
 /** A workflow document of this shape. */
 export function documentOf(shape: Shape): object {
-  const nodes = Array.from({ length: shape.steps }, (_, i) => ({
-    id: `s${i}`,
-    type: "function",
-    config: { function_name: STEP_FUNCTION },
-  }));
+  const nodes = Array.from({ length: shape.steps }, (_, i) => step(`s${i}`));
   const edges = shape.edges.map(([from, to]) => ({ from: `s${from}`, to: `s${to}` }));
   const settings = shape.fusion === undefined ? {} : { settings: { fusion: shape.fusion } };
   return { name: `bench-${shape.name}`, nodes, edges, ...settings };
+}
+
+/** The same with its number of steps. */
+export function workOf(shape: Shape): Work {
+  return { document: documentOf(shape), steps: shape.steps };
+}
+
+function step(id: string): object {
+  return { id, type: "function", config: { function_name: STEP_FUNCTION } };
+}
+
+/** Eight nodes, of which two die with an edge that is not taken: six steps. */
+export function branchy(): Work {
+  const nodes = Array.from({ length: 8 }, (_, i) => step(`s${i}`));
+  const taken = 'output.status == "done"';
+  const edges = [
+    { from: "s0", to: "s1", condition: taken },
+    { from: "s0", to: "s2", condition: `!(${taken})` },
+    { from: "s1", to: "s3" },
+    { from: "s2", to: "s3" },
+    { from: "s3", to: "s4", condition: taken },
+    { from: "s3", to: "s5", condition: `!(${taken})` },
+    { from: "s4", to: "s6" },
+    { from: "s5", to: "s6" },
+    { from: "s6", to: "s7" },
+  ];
+  return { document: { name: "bench-branchy", nodes, edges }, steps: 6 };
+}
+
+/** A step per element of a list of `n`: what a document cannot write down as branches. */
+export function mapOf(n: number): Work {
+  const body = { type: "function", config: { function_name: STEP_FUNCTION } };
+  const nodes = [{ id: "all", type: "map", config: { items: "input.items", do: body } }];
+  const document = { name: `bench-map${n}`, nodes, edges: [] };
+  return { document, input: { items: Array.from({ length: n }, (_, i) => i) }, steps: n };
+}
+
+/** A loop of `n` rounds of two steps, one of them its latch. */
+export function loopOf(n: number): Work {
+  const config = {
+    function_name: STEP_FUNCTION,
+    ...{ condition: `iteration < ${n}`, loop_back_to: "head", max_iterations: n },
+  };
+  const nodes = [step("head"), { id: "latch", type: "loop", config }];
+  const edges = [{ from: "head", to: "latch" }];
+  return { document: { name: `bench-loop${n}`, nodes, edges }, steps: 2 * n };
+}
+
+/** What a busy deployment may look like: short and wide, long and branched, taking turns. */
+export function mixed(): Work[] {
+  return [workOf(chain(10)), workOf(fan(2)), workOf(fan(50)), branchy(), workOf(chain(1))];
 }
 
 /** A run that waits: nothing but a delay of `ms`. */
 export function parkedDocument(ms: number): object {
   const nodes = [{ id: "wait", type: "delay", config: { delay_ms: ms } }];
   return { name: "bench-parked", nodes, edges: [] };
+}
+
+/** A step, a delay of `ms`, a step. */
+export function sleeper(ms: number): Work {
+  const nodes = [step("s0"), { id: "wait", type: "delay", config: { delay_ms: ms } }, step("s1")];
+  const edges = [
+    { from: "s0", to: "wait" },
+    { from: "wait", to: "s1" },
+  ];
+  return { document: { name: `bench-sleeper-${ms}`, nodes, edges }, steps: 3 };
+}
+
+/** Waits for the signal `go`, then `n` steps. */
+export function signalled(n: number): object {
+  const wait = { id: "wait", type: "wait", config: { signal: "go" } };
+  const steps = Array.from({ length: n }, (_, i) => step(`s${i}`));
+  const edges = steps.map((_, i) => ({ from: i === 0 ? "wait" : `s${i - 1}`, to: `s${i}` }));
+  return { name: `bench-signalled${n}`, nodes: [wait, ...steps], edges };
 }
 
 /** One step, then `n` ready tokens in a queue that no worker reads. */
