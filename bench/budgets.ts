@@ -30,7 +30,7 @@ export const FIGURE_BUDGETS: readonly FigureBudget[] = [
     figure: "submit to accepted while the worker is busy, p95",
     ...{ atMost: 10, unit: "ms", row: "submission" },
   },
-  { figure: "join of 10,000 over join of 10", atMost: 1.5, unit: "x", row: "join" },
+  { figure: "join of 8,000 over join of 10", atMost: 1.5, unit: "x", row: "join" },
   { figure: "change to client, 1,000 clients, p95", atMost: 50, unit: "ms", row: "feed" },
   { figure: "Redis per waiting run", atMost: 1536, unit: "bytes", row: "memory" },
   {
@@ -73,7 +73,10 @@ export function budgetOf(figure: string): Limit | null {
     return null;
   }
   const { atMost, atLeast } = found;
-  return { ...(atMost === undefined ? {} : { atMost }), ...(atLeast === undefined ? {} : { atLeast }) };
+  return {
+    ...(atMost === undefined ? {} : { atMost }),
+    ...(atLeast === undefined ? {} : { atLeast }),
+  };
 }
 
 /** Whether a value keeps a limit. */

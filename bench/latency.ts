@@ -1,25 +1,18 @@
-/**
- * Latencies at low load (one run at a time), submission while workers are busy, and joins of all
- * widths.
- */
+/** Latencies of runs that are alone, and joins of all widths. */
 import { pause } from "../cmd/embedded/sockets.ts";
 import { readRun } from "../sdk/postgres/index.ts";
 import type { Engine } from "./engine.ts";
 import { JournalWatch } from "./journal-watch.ts";
 import type { BenchOptions } from "./options.ts";
-import type { FigureRow } from "./rows.ts";
+import { figure, type FigureRow } from "./rows.ts";
 import { median, percentiles, round } from "./usage.ts";
-import { chain, documentOf, fan } from "./workloads.ts";
+import { chain, fan, workOf } from "./workloads.ts";
 
 const SAMPLES = 500;
 const QUICK_SAMPLES = 100;
 const WARM_UP = 50;
 /** Between two runs, so that they do not meet. */
 const GAP_MS = 5;
-
-function figure(name: string, value: number, unit: string, atMost: number | null): FigureRow {
-  return { kind: "figure", name, value, unit, budget: atMost === null ? null : { atMost } };
-}
 
 /** Submit to finished for one step, the lag of Postgres behind that, and one hop of a chain. */
 export async function measureLatency(engine: Engine, options: BenchOptions): Promise<FigureRow[]> {
@@ -33,16 +26,16 @@ export async function measureLatency(engine: Engine, options: BenchOptions): Pro
     const durable = percentiles(single.durable);
     const hop = percentiles(hops);
     return [
-      figure("one hop, p50", hop.p50, "ms", 1),
-      figure("one hop, p95", hop.p95, "ms", null),
-      figure("one hop, p99", hop.p99, "ms", 5),
-      figure("submit to accepted, p50", accepted.p50, "ms", null),
-      figure("submit to accepted, p95", accepted.p95, "ms", null),
-      figure("submit to finished, p50", ended.p50, "ms", 5),
-      figure("submit to finished, p95", ended.p95, "ms", null),
-      figure("submit to finished, p99", ended.p99, "ms", 20),
-      figure("finished to COMPLETED in Postgres, p50", durable.p50, "ms", null),
-      figure("finished to COMPLETED in Postgres, p99", durable.p99, "ms", 100),
+      figure("one hop, p50", hop.p50, "ms"),
+      figure("one hop, p95", hop.p95, "ms"),
+      figure("one hop, p99", hop.p99, "ms"),
+      figure("submit to accepted, p50", accepted.p50, "ms"),
+      figure("submit to accepted, p95", accepted.p95, "ms"),
+      figure("submit to finished, p50", ended.p50, "ms"),
+      figure("submit to finished, p95", ended.p95, "ms"),
+      figure("submit to finished, p99", ended.p99, "ms"),
+      figure("finished to COMPLETED in Postgres, p50", durable.p50, "ms"),
+      figure("finished to COMPLETED in Postgres, p99", durable.p99, "ms"),
     ];
   } finally {
     watch.close();
@@ -50,12 +43,12 @@ export async function measureLatency(engine: Engine, options: BenchOptions): Pro
 }
 
 async function singleRuns(engine: Engine, watch: JournalWatch, samples: number) {
-  const document = documentOf(chain(1));
+  const work = workOf(chain(1));
   const times = { accepted: [] as number[], ended: [] as number[], durable: [] as number[] };
   for (let i = 0; i < WARM_UP + samples; i++) {
     const start = performance.now();
     const heard = watch.until(({ e }) => e === "run.completed");
-    const id = await engine.submit(document);
+    const id = await engine.submit(work);
     const accepted = performance.now();
     const endedMs = (await heard).at(-1)?.atMs ?? 0;
     while ((await readRun(engine.services.db, id))?.status !== "COMPLETED") {
@@ -73,11 +66,11 @@ async function singleRuns(engine: Engine, watch: JournalWatch, samples: number) 
 
 /** From the end of one node to the end of the next, in chains that run alone. */
 async function hopsOfChains(engine: Engine, watch: JournalWatch, runs: number): Promise<number[]> {
-  const document = documentOf(chain(10));
+  const work = workOf({ ...chain(10), fusion: false });
   const hops: number[] = [];
   for (let i = 0; i < WARM_UP + runs; i++) {
     const heard = watch.until(({ e }) => e === "run.completed");
-    await engine.submit(document);
+    await engine.submit(work);
     const ends = (await heard).filter(({ transition }) => transition.e === "node.completed");
     const times = ends.map(({ atMs }) => atMs);
     // Two in one read have the same time; the next difference then holds both.
@@ -89,61 +82,33 @@ async function hopsOfChains(engine: Engine, watch: JournalWatch, runs: number): 
   return hops;
 }
 
-/** How fast runs are accepted, and how long one submission takes, while the worker is busy. */
-export async function measureSubmission(
-  engine: Engine,
-  options: BenchOptions,
-): Promise<FigureRow[]> {
-  const document = documentOf(chain(1));
-  await engine.submit(document);
-  await engine.submitMany(document, 200);
-  await engine.idle();
-  const runs = options.quick ? 3000 : 20_000;
-  const seconds = await engine.submitMany(document, runs);
-  await engine.idle();
-  const busy = documentOf(chain(10));
-  await engine.submit(busy);
-  await engine.submitMany(busy, options.quick ? 500 : 5000);
-  const times: number[] = [];
-  // The chains are all accepted, and the worker is at them while these are submitted.
-  for (let i = 0; i < (options.quick ? 20 : 100); i++) {
-    const start = performance.now();
-    await engine.submit(document);
-    times.push(performance.now() - start);
-  }
-  await engine.idle();
-  const rate = round(runs / seconds, 0);
-  return [
-    {
-      kind: "figure",
-      name: "submission through the queue, steps executed meanwhile",
-      ...{ value: rate, unit: "runs/s", budget: { atLeast: 5000 } },
-    },
-    figure("submit to accepted while the worker is busy, p95", percentiles(times).p95, "ms", 10),
-  ];
-}
-
 const WIDTHS = [10, 100, 1000, 8000];
+const JOIN_NOTE = "with the join's own step, which gets all outputs: an upper bound";
 
 /** From the last arrival at a join to the end of the join's own step, by width. */
 export async function measureJoins(engine: Engine, options: BenchOptions): Promise<FigureRow[]> {
   const rows: FigureRow[] = [];
+  const found = new Map<number, number>();
   for (const width of options.quick ? WIDTHS.slice(0, 3) : WIDTHS) {
-    const document = documentOf(fan(width));
-    await engine.submit(document);
+    const work = workOf(fan(width));
+    await engine.submit(work);
     await engine.idle();
     const watch = await JournalWatch.open(engine.services.redisUrl);
     const times: number[] = [];
     for (let i = 0; i < 5; i++) {
       const heard = watch.until(({ e }) => e === "run.completed");
-      await engine.submit(document);
+      await engine.submit(work);
       const news = await heard;
       const fired = news.findLast(({ transition }) => transition.e === "join.decided");
       times.push((news.at(-1)?.atMs ?? 0) - (fired?.atMs ?? 0));
     }
     watch.close();
+    found.set(width, median(times));
     const value = round(median(times), 2);
-    rows.push(figure(`join of ${width}: fires to its step's end, p50`, value, "ms", null));
+    rows.push(figure(`join of ${width}: fires to its step's end, p50`, value, "ms"));
   }
-  return rows;
+  const [narrow, wide] = [found.get(10), found.get(8000)];
+  return narrow === undefined || wide === undefined
+    ? rows
+    : [...rows, figure("join of 8,000 over join of 10", round(wide / narrow, 1), "x", JOIN_NOTE)];
 }

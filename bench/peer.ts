@@ -2,13 +2,13 @@
  * Peers: other engines on the same workloads, on the same Redis server, in a folder and with
  * packages of their own, so that the product depends on none of them.
  *
- * A peer is a program of its own that prints one JSON document; see peers/bullmq/bench.mjs.
+ * A peer is a program of its own that is told what to do by messages; see peers/bullmq/bench.mjs.
  */
 import { execFileSync, fork } from "node:child_process";
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import type { BenchOptions } from "./options.ts";
-import type { FigureRow, ThroughputRow } from "./rows.ts";
+import type { BenchOptions, Peer } from "./options.ts";
+import { figure, type FigureRow, type ThroughputRow } from "./rows.ts";
 import { PEER_DATABASE, type Services } from "./services.ts";
 import { percentiles, round, startUsage } from "./usage.ts";
 import { STEP_OUTPUT, type Shape } from "./workloads.ts";
@@ -19,13 +19,25 @@ interface PeerMessage {
   latencies?: number[];
 }
 
-/** Installs a peer's packages into its folder, once. */
-export function preparePeer(name: string): void {
+/** Installs a peer's packages into its folder, once; false, and told, if that fails. */
+export function preparePeer(name: Peer): boolean {
   const dir = fileURLToPath(new URL(`peers/${name}/`, import.meta.url));
-  if (!existsSync(`${dir}node_modules`)) {
-    const args = ["install", "--prefix", dir, "--no-package-lock", "--no-audit", "--no-fund"];
-    execFileSync("npm", args, { stdio: ["ignore", "ignore", "inherit"] });
+  if (existsSync(`${dir}node_modules`)) {
+    return true;
   }
+  const args = ["install", "--prefix", dir, "--no-package-lock", "--no-audit", "--no-fund"];
+  try {
+    execFileSync("npm", args, { stdio: ["ignore", "ignore", "inherit"] });
+    return true;
+  } catch (error) {
+    console.error(error);
+    return false;
+  }
+}
+
+/** Whether a peer can run a workload: its engine row's steps have no hop in between there either. */
+export function takesShape(name: Peer, { name: workload }: Shape): boolean {
+  return name === "bullmq" || ["chain10", "diamond"].includes(workload);
 }
 
 interface Started {
@@ -35,9 +47,11 @@ interface Started {
   stop(): Promise<void>;
 }
 
-async function start(services: Services, name: string): Promise<Started> {
+async function start(services: Services, name: Peer): Promise<Started> {
   const path = fileURLToPath(new URL(`peers/${name}/bench.mjs`, import.meta.url));
-  const settings = { path: services.redisSocket, db: PEER_DATABASE, output: STEP_OUTPUT };
+  const redis = { path: services.redisSocket, db: PEER_DATABASE };
+  const databaseUrl = await services.databaseOf(name);
+  const settings = { ...redis, databaseUrl, output: STEP_OUTPUT };
   const child = fork(path, [JSON.stringify(settings)], { execArgv: [] });
   const failed = new Promise<never>((_, reject) => {
     child.once("exit", (code) => reject(new Error(`the peer "${name}" ended with ${code}`)));
@@ -71,7 +85,7 @@ async function start(services: Services, name: string): Promise<Started> {
 /** One round of a peer on one workload. */
 export async function runPeer(
   services: Services,
-  name: string,
+  name: Peer,
   shape: Shape,
   options: { runs: number; round: number },
 ): Promise<ThroughputRow> {
@@ -81,14 +95,14 @@ export async function runPeer(
     const stop = await startUsage(services.redis, {
       worker: peer.worker,
       submitter: peer.producer,
-      redis: services.pids.redis,
+      ...{ redis: services.pids.redis, postgres: services.pids.postgres },
     });
     const { done } = await peer.run({ shape, runs: options.runs });
     const usage = await stop();
     const steps = options.runs * shape.steps;
     return {
       kind: "throughput",
-      system: name as "bullmq",
+      system: name,
       workload: shape.name,
       round: options.round,
       runs: options.runs,
@@ -106,17 +120,15 @@ export async function runPeer(
 /** One step alone on a peer: added to completed. */
 export async function runPeerLatency(
   services: Services,
-  name: string,
+  name: Peer,
   options: BenchOptions,
 ): Promise<FigureRow[]> {
   const peer = await start(services, name);
   try {
     const { latencies = [] } = await peer.run({ latency: options.quick ? 100 : 500 });
     const { p50, p99 } = percentiles(latencies);
-    const row = (what: string, value: number): FigureRow => {
-      const title = `${name}: one step, added to completed, ${what}`;
-      return { kind: "figure", name: title, value, unit: "ms", budget: null };
-    };
+    const row = (what: string, value: number): FigureRow =>
+      figure(`${name}: one step, added to completed, ${what}`, value, "ms");
     return [row("p50", p50), row("p99", p99)];
   } finally {
     await peer.stop();

@@ -1,6 +1,8 @@
-/** The table for people, and what the results' file says about the machine. */
+/** The tables for people, and what the results' file says about the machine. */
 import { cpus, hostname, totalmem } from "node:os";
-import { keeps, type FigureRow, type Row, type ThroughputRow } from "./rows.ts";
+import { keeps } from "./budgets.ts";
+import { rateOf, type FailureRow, type FigureRow, type Row, type System } from "./rows.ts";
+import type { ThroughputRow } from "./rows.ts";
 import { median, round } from "./usage.ts";
 
 export interface Machine {
@@ -25,53 +27,56 @@ export function machine(versions: { redis: string; postgres: string }): Machine 
   };
 }
 
-/** bench/results/<date>-<host>.json */
-export function resultFile({ host }: Machine, at: Date): URL {
+/** bench/results/<date>-<host>.json; what was quick is named so, and is not kept in git. */
+export function resultFile({ host }: Machine, at: Date, quick: boolean): URL {
   const date = at.toISOString().slice(0, 16).replaceAll(":", "");
-  return new URL(`results/${date}-${host}.json`, import.meta.url);
+  return new URL(`results/${date}-${host}${quick ? "-quick" : ""}.json`, import.meta.url);
 }
 
-/** Budgets of throughput; the ratios count more than the rate, which is the machine's too. */
-const FLOOR_SHARE_MIN = 0.7;
-const STEPS_PER_SECOND_MIN = 25_000;
-const PEER_RATIO_MIN = 6;
+/** The rounds of one system on one workload. */
+export function throughputGroups(rows: readonly Row[]): ThroughputRow[][] {
+  const groups = new Map<string, ThroughputRow[]>();
+  for (const row of rows) {
+    if (row.kind === "throughput") {
+      const key = `${row.workload} ${row.system}`;
+      groups.set(key, [...(groups.get(key) ?? []), row]);
+    }
+  }
+  return [...groups.values()];
+}
 
 /** One line per workload and system: the middle of the rounds, and ratios within the rounds. */
 export function throughputTable(rows: readonly Row[]): string {
-  const all = rows.filter((row): row is ThroughputRow => row.kind === "throughput");
-  if (all.length === 0) {
+  const groups = throughputGroups(rows);
+  if (groups.length === 0) {
     return "";
   }
-  const groups = new Map<string, ThroughputRow[]>();
-  for (const row of all) {
-    const key = `${row.workload} ${row.system}`;
-    groups.set(key, [...(groups.get(key) ?? []), row]);
-  }
-  const lines = [...groups.values()].map((group) => lineOf(group, all));
+  const lines = groups.map((group) => lineOf(group, rows));
   const head = [
-    ...["workload", "system", "steps/s", "in Redis", "of floor", "x peer", "budget"],
+    ...["workload", "system", "steps/s", "in Redis", "of floor", "x bullmq", "x dbos"],
     ...["redis us", "script us", "CPU us/step by process", "others, of a core"],
   ];
   return table([head, ...lines]);
 }
 
-function lineOf(group: readonly ThroughputRow[], all: readonly ThroughputRow[]): string[] {
-  const rate = median(group.map(rateOf));
+function lineOf(group: readonly ThroughputRow[], all: readonly Row[]): string[] {
   const [first] = group;
   const { workload = "", system = "floor" } = first ?? {};
-  const floor = ratio(group, all, "journalled floor");
-  const peer = ratio(group, all, "bullmq");
   const perStep = (of: (row: ThroughputRow) => number): number =>
     round(median(group.map((row) => of(row) / row.steps)) * 1e6, 1);
   const processes = Object.keys(first?.usage.cpu ?? {});
   const cpu = processes.map((name) => `${name} ${perStep(({ usage }) => usage.cpu[name] ?? 0)}`);
   const others = median(group.map(({ usage }) => usage.others / usage.seconds));
-  const own = system === "gavotte" ? budgetOf(rate, floor, peer) : "";
+  const times = (other: System): string => {
+    const found = system === "gavotte" ? ratioTo(group, all, other) : null;
+    return found === null ? "" : String(round(found, 1));
+  };
+  const floor = system === "gavotte" ? ratioTo(group, all, "journalled floor") : null;
   return [
-    ...[workload, system, String(rate), String(median(group.map((row) => row.stepsPerSecond)))],
-    system === "gavotte" && floor !== null ? `${round(floor * 100, 0)} %` : "",
-    system === "gavotte" && peer !== null ? String(round(peer, 1)) : "",
-    own,
+    ...[workload, system, String(median(group.map(rateOf)))],
+    String(median(group.map((row) => row.stepsPerSecond))),
+    floor === null ? "" : `${round(floor * 100, 0)} %`,
+    ...[times("bullmq"), times("dbos")],
     String(perStep(({ usage }) => usage.cpu["redis"] ?? 0)),
     String(perStep(({ usage }) => usage.redis.scriptMicros / 1e6)),
     cpu.filter((text) => !text.startsWith("redis")).join(", "),
@@ -79,38 +84,53 @@ function lineOf(group: readonly ThroughputRow[], all: readonly ThroughputRow[]):
   ];
 }
 
-/** The rate that is compared: until durable, where that is measured. */
-export function rateOf(row: ThroughputRow): number {
-  return row.durableStepsPerSecond ?? row.stepsPerSecond;
-}
-
 /** The middle of the rounds' ratios to another system; null where that was not measured. */
-function ratio(
+export function ratioTo(
   group: readonly ThroughputRow[],
-  all: readonly ThroughputRow[],
-  system: ThroughputRow["system"],
+  all: readonly Row[],
+  system: System,
 ): number | null {
   const ratios = group.flatMap((row) => {
     const other = all.find(
-      (one) => one.system === system && one.workload === row.workload && one.round === row.round,
+      (one): one is ThroughputRow =>
+        one.kind === "throughput" &&
+        one.system === system &&
+        one.workload === row.workload &&
+        one.round === row.round,
     );
     return other === undefined ? [] : [rateOf(row) / rateOf(other)];
   });
   return ratios.length === 0 ? null : median(ratios);
 }
 
-function budgetOf(rate: number, floor: number | null, peer: number | null): string {
-  if (floor === null) {
+/** Commands per step that are worth a column. */
+const COMMANDS_TOLD = 7;
+/** What this process asks itself. */
+const ASKED_BY_BENCH = /^(config|info|client|time|zcard|xlen|xrevrange|memory)/;
+
+/** Redis' time per step by command, for the engine: where a step's time in Redis goes. */
+export function commandTable(rows: readonly Row[]): string {
+  const groups = throughputGroups(rows).filter(([first]) => first?.system === "gavotte");
+  if (groups.length === 0) {
     return "";
   }
-  const kept = [
-    rate >= STEPS_PER_SECOND_MIN,
-    floor >= FLOOR_SHARE_MIN,
-    ...(peer === null ? [] : [peer >= PEER_RATIO_MIN]),
+  const lines = groups.map((group) => {
+    const row = group.at(-1) as ThroughputRow;
+    const commands = Object.entries(row.usage.redis.commands)
+      .filter(([name]) => !ASKED_BY_BENCH.test(name))
+      .sort(([, a], [, b]) => b.micros - a.micros)
+      .slice(0, COMMANDS_TOLD)
+      .map(([name, { calls, micros }]) => {
+        const [each, often] = [round(micros / row.steps, 2), round(calls / row.steps, 2)];
+        return `${name} ${each} (${often} x)`;
+      });
+    return [row.workload, commands.join(", ")];
+  });
+  const head = [
+    "workload",
+    "Redis us per step by command (calls per step); evalsha holds the rest",
   ];
-  const names = ["25,000/s", "70 %", "6 x"];
-  const missed = names.filter((_, i) => kept[i] === false);
-  return missed.length === 0 ? "kept" : `missed ${missed.join(", ")}`;
+  return table([head, ...lines]);
 }
 
 /** Everything that is a single figure, with its budget. */
@@ -119,18 +139,23 @@ export function figureTable(rows: readonly Row[]): string {
   if (all.length === 0) {
     return "";
   }
-  const lines = all.map((row) => {
-    const { name, value, unit, budget, note } = row;
+  const lines = all.map(({ name, value, unit, budget, note }) => {
     const limit = budget === null ? "" : `${budget.atMost ?? budget.atLeast} ${unit}`;
     const sign = budget === null ? "" : budget.atMost === undefined ? ">= " : "<= ";
-    const verdict = { true: "kept", false: "missed", null: "" }[`${keeps(row)}`];
+    const verdict = budget === null ? "" : keeps(value, budget) ? "met" : "not met";
     return [name, `${value} ${unit}`, sign + limit, verdict, note ?? ""];
   });
   return table([["figure", "measured", "budget", "", "note"], ...lines]);
 }
 
+/** What was not measured. */
+export function failureList(rows: readonly Row[]): string {
+  const failures = rows.filter((row): row is FailureRow => row.kind === "failure");
+  return failures.map(({ name, error }) => `NOT MEASURED: ${name}: ${error}`).join("\n");
+}
+
 /** Columns set under each other. */
-function table(lines: readonly string[][]): string {
+export function table(lines: readonly string[][]): string {
   const widths = (lines[0] ?? []).map((_, i) => Math.max(...lines.map((line) => line[i]!.length)));
   const text = lines.map((line) => line.map((cell, i) => cell.padEnd(widths[i]!)).join("  "));
   return `${text.map((line) => line.trimEnd()).join("\n")}\n`;

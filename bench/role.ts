@@ -2,12 +2,15 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { pino } from "pino";
 import { connectRedis, globalKeys } from "../sdk/internal.ts";
+import { createGateway } from "../gateway/index.ts";
+import { connectPostgres } from "../sdk/postgres/index.ts";
 import { createSupervisor } from "../supervisor/index.ts";
 import { createWorker, FunctionRegistry } from "../worker/index.ts";
 import { floorArchiver } from "./floor/archiver.ts";
 import type { FloorOptions } from "./floor/names.ts";
 import { floorWorker } from "./floor/worker.ts";
-import type { EngineRoleOptions, RoleOptions, RolePart } from "./roles.ts";
+import type { EngineRoleOptions, RoleOptions, RolePart, WatchersOptions } from "./roles.ts";
+import { watchers } from "./watchers.ts";
 import { STEP_FUNCTION, STEP_OUTPUT } from "./workloads.ts";
 
 const STOP_MS = 5000;
@@ -31,14 +34,29 @@ function reporter(): (count: number) => void {
 }
 
 async function supervisor(options: EngineRoleOptions): Promise<RolePart> {
-  const { redisUrl, databaseUrl: url, singleSession } = options;
-  const service = createSupervisor({ redisUrl, database: { url, singleSession }, logger });
+  const { redisUrl, databaseUrl: url, singleSession, partitions, backlogRecordsMax } = options;
+  const limit = backlogRecordsMax === undefined ? {} : { backlogRecordsMax };
+  const database = { url, singleSession };
+  const service = createSupervisor({ redisUrl, database, logger, partitions, ...limit });
   await service.start();
   return { stop: () => service.stop(STOP_MS) };
 }
 
+async function gateway(options: EngineRoleOptions): Promise<RolePart> {
+  const { redisUrl, databaseUrl: url, singleSession, partitions } = options;
+  const db = connectPostgres({ url, singleSession, name: "gateway" });
+  const where = { host: "127.0.0.1", port: 0 };
+  const service = createGateway({ ...where, redisUrl, db, partitions, logger });
+  await service.start();
+  const stop = async (): Promise<void> => {
+    await service.stop(STOP_MS);
+    await db.close();
+  };
+  return { url: service.url(), stop };
+}
+
 async function worker(options: EngineRoleOptions): Promise<RolePart> {
-  const { redisUrl, concurrency } = options;
+  const { redisUrl, concurrency, id } = options;
   const redis = connectRedis({ url: redisUrl }, "bench");
   let deployment = await redis.hgetall(globalKeys.deployment);
   while (deployment["id"] === undefined) {
@@ -52,7 +70,7 @@ async function worker(options: EngineRoleOptions): Promise<RolePart> {
     redis: { url: redisUrl },
     deployment: deployment["id"],
     partitions: Number(deployment["partitions"]),
-    ...{ registry, logger, concurrency, id: "bench" },
+    ...{ registry, logger, concurrency, id },
   });
   await service.start();
   return { stop: () => service.stop(STOP_MS) };
@@ -69,6 +87,10 @@ function start(name: keyof RoleOptions, text: string): Promise<RolePart> {
       return supervisor(options as EngineRoleOptions);
     case "worker":
       return worker(options as EngineRoleOptions);
+    case "gateway":
+      return gateway(options as EngineRoleOptions);
+    case "watchers":
+      return watchers(options as WatchersOptions);
   }
 }
 
@@ -80,8 +102,14 @@ const stop = (): void => {
   stopping ??= part.stop().finally(() => process.exit(0));
   setTimeout(() => process.exit(1), STOP_MS * 2).unref();
 };
-process.on("message", stop);
+process.on("message", (message: { stop?: true; ask?: unknown }) => {
+  if (message.stop === true) {
+    stop();
+  } else {
+    void part.ask?.(message.ask).then((answer = null) => process.send?.({ answer }));
+  }
+});
 process.on("disconnect", stop);
 // An interrupt in a terminal reaches the whole group; the bench decides who stops when.
 process.on("SIGINT", () => undefined);
-process.send?.({ ready: true });
+process.send?.({ ready: true, url: part.url });

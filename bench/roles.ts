@@ -7,10 +7,15 @@ import { mkdirSync } from "node:fs";
 import { createRequire } from "node:module";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import type { FloorOptions } from "./floor/names.ts";
+import { PROFILES } from "./profiles.ts";
 
 /** What every role of role.ts gives back to be stopped. */
 export interface RolePart {
   stop(): Promise<void>;
+  /** Told to the bench once it runs. */
+  url?: string;
+  /** Answers a question of the bench. */
+  ask?(question: unknown): Promise<unknown>;
 }
 
 export interface EngineRoleOptions {
@@ -18,6 +23,14 @@ export interface EngineRoleOptions {
   databaseUrl: string;
   singleSession: boolean;
   concurrency: number;
+  partitions: number;
+  id: string;
+  backlogRecordsMax?: number;
+}
+
+export interface WatchersOptions {
+  /** `http://host:port` of the gateway. */
+  url: string;
 }
 
 /** Names of roles and what they are started with. */
@@ -26,35 +39,49 @@ export interface RoleOptions {
   "floor-archiver": FloorOptions;
   supervisor: EngineRoleOptions;
   worker: EngineRoleOptions;
+  gateway: EngineRoleOptions;
+  watchers: WatchersOptions;
 }
 
 export interface RoleProcess {
   readonly pid: number;
+  /** What it listens on; "" if it does not. */
+  readonly url: string;
   /** The last number it reported. */
   reported(): number;
   /** Resolves when it has reported at least `count`; rejects when it dies before. */
   reaches(count: number): Promise<void>;
+  /** Its answer to a question; one at a time. */
+  ask<Answer>(question: unknown): Promise<Answer>;
   /** Stops it in good order, so that profiles are written. */
   stop(): Promise<void>;
 }
 
-const PROFILES = fileURLToPath(new URL("profiles/", import.meta.url));
+/** What a role's process says. */
+export interface RoleMessage {
+  ready?: true;
+  url?: string;
+  count?: number;
+  answer?: unknown;
+}
 
-/** Starts a role and resolves when it is running. */
+/** Starts a role and resolves when it is running. `profile` names its CPU profile, null: none. */
 export async function startRole<Name extends keyof RoleOptions>(
   name: Name,
   options: RoleOptions[Name],
-  profile: boolean,
+  profile: string | null,
 ): Promise<RoleProcess> {
   const loader = pathToFileURL(createRequire(import.meta.url).resolve("tsx")).href;
-  if (profile) {
+  if (profile !== null) {
     mkdirSync(PROFILES, { recursive: true });
   }
-  const flags = [`--cpu-prof`, `--cpu-prof-dir=${PROFILES}`];
-  const execArgv = ["--import", loader, ...(profile ? flags : [])];
+  const file = `--cpu-prof-name=${profile}.cpuprofile`;
+  const flags = [`--cpu-prof`, `--cpu-prof-dir=${PROFILES}`, file];
+  const execArgv = ["--import", loader, ...(profile === null ? [] : flags)];
   const path = fileURLToPath(new URL("role.ts", import.meta.url));
   const child = fork(path, [name, JSON.stringify(options)], { execArgv });
-  let reported = 0;
+  let [reported, url] = [0, ""];
+  let answered: (answer: unknown) => void = () => undefined;
   const waiting = new Set<() => void>();
   const failed = new Promise<never>((_, reject) => {
     child.once("exit", (code) => reject(new Error(`the process "${name}" ended with ${code}`)));
@@ -62,10 +89,14 @@ export async function startRole<Name extends keyof RoleOptions>(
   failed.catch(() => undefined);
   const gone = new Promise<void>((done) => child.once("exit", () => done()));
   const ready = new Promise<void>((done) => {
-    child.on("message", (message: { ready?: true; count?: number }) => {
+    child.on("message", (message: RoleMessage) => {
       reported = message.count ?? reported;
+      url = message.url ?? url;
       if (message.ready === true) {
         done();
+      }
+      if ("answer" in message) {
+        answered(message.answer);
       }
       waiting.forEach((look) => look());
     });
@@ -73,6 +104,7 @@ export async function startRole<Name extends keyof RoleOptions>(
   await Promise.race([ready, failed]);
   return {
     pid: child.pid ?? 0,
+    url,
     reported: () => reported,
     async reaches(count) {
       let look = (): void => undefined;
@@ -82,6 +114,11 @@ export async function startRole<Name extends keyof RoleOptions>(
         look();
       });
       await Promise.race([reached, failed]).finally(() => waiting.delete(look));
+    },
+    ask<Answer>(question: unknown) {
+      const answer = new Promise<unknown>((done) => (answered = done));
+      child.send({ ask: question });
+      return Promise.race([answer, failed]) as Promise<Answer>;
     },
     async stop() {
       if (child.connected) {

@@ -40,6 +40,13 @@ export interface ProfileRow {
   top: { percent: number; where: string }[];
 }
 
+/** Something that was looked at again and again. */
+export interface CurveRow {
+  kind: "curve";
+  name: string;
+  points: readonly { [what: string]: number }[];
+}
+
 /** A row that was not measured, and why. */
 export interface FailureRow {
   kind: "failure";
@@ -47,7 +54,7 @@ export interface FailureRow {
   error: string;
 }
 
-export type Row = ThroughputRow | FigureRow | ProfileRow | FailureRow;
+export type Row = ThroughputRow | FigureRow | ProfileRow | CurveRow | FailureRow;
 
 /** A figure; its budget is looked up by its name. */
 export function figure(name: string, value: number, unit: string, note?: string): FigureRow {

@@ -32,6 +32,8 @@ export interface Services {
   pids: { redis: number; postgres: number | null };
   redis: Redis;
   db: Database;
+  /** The URL of a peer's own database on the same server, made at first use. */
+  databaseOf(peer: string): Promise<string>;
   /** A folder for whatever else is needed; removed in the end. */
   dir: string;
   stop(): Promise<void>;
@@ -71,6 +73,7 @@ export async function startServices(): Promise<Services> {
     floorRedisUrl: socketUrl(socket, FLOOR_DATABASE),
     redisSocket: socket,
     ...{ databaseUrl: url, singleSession, redis, db, dir },
+    databaseOf: (peer) => databaseOf(db, url, `peer_${peer}`),
     versions: {
       redis: `${about("redis_version")}, appendfsync everysec, unix socket`,
       postgres: `${postgres.kind} ${version?.v ?? "?"}`,
@@ -84,6 +87,16 @@ export async function startServices(): Promise<Services> {
       await rm(dir, { recursive: true, force: true });
     },
   };
+}
+
+async function databaseOf(db: Database, url: string, name: string): Promise<string> {
+  const found = { name: "bench_database", text: "SELECT 1 FROM pg_database WHERE datname = $1" };
+  // PGlite has one database: no peer that needs another can run there.
+  if (!db.singleSession && (await db.query(found, [name])).length === 0) {
+    await db.query({ name: `bench_create_${name}`, text: `CREATE DATABASE ${name}` });
+  }
+  const [before = "", query = ""] = url.split("?", 2);
+  return `${before.slice(0, before.lastIndexOf("/") + 1)}${name}?${query}`;
 }
 
 const VERSION = "SELECT current_setting('server_version') AS v";

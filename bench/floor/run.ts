@@ -27,8 +27,8 @@ export async function runFloor(
   const redis = connectRedis({ url: redisUrl }, "floor");
   await redis.flushdb();
   const settings = { redisUrl, databaseUrl, singleSession, shape };
-  const worker = await startRole("floor-worker", settings, false);
-  const archiver = options.journalled ? await startRole("floor-archiver", settings, false) : null;
+  const worker = await startRole("floor-worker", settings, null);
+  const archiver = options.journalled ? await startRole("floor-archiver", settings, null) : null;
   try {
     await startRuns(redis, WARM_UP_RUNS);
     await Promise.all([worker.reaches(WARM_UP_RUNS), archiver?.reaches(WARM_UP_RUNS)]);

@@ -1,0 +1,117 @@
+/**
+ * Submission: how fast runs are accepted through the queue, through the client and through REST,
+ * their steps executed meanwhile, and how long one submission takes behind a backlog.
+ */
+import { createClient } from "../sdk/index.ts";
+import type { Engine } from "./engine.ts";
+import type { BenchOptions } from "./options.ts";
+import { startRole } from "./roles.ts";
+import { figure, type FailureRow, type FigureRow } from "./rows.ts";
+import { percentiles, round } from "./usage.ts";
+import { chain, STEP_OUTPUT, workOf } from "./workloads.ts";
+
+/** Submissions of the client or of REST under way at one time. */
+const CALLERS = 64;
+
+/** Through the queue, and one at a time behind a backlog of chains. */
+export async function measureSubmission(
+  engine: Engine,
+  options: BenchOptions,
+): Promise<FigureRow[]> {
+  const work = workOf(chain(1));
+  await engine.submit(work);
+  await engine.submitMany(work, 200);
+  await engine.idle();
+  const runs = options.quick ? 3000 : 20_000;
+  const seconds = await engine.submitMany(work, runs);
+  await engine.idle();
+  const busy = workOf(chain(10));
+  await engine.submit(busy);
+  await engine.submitMany(busy, options.quick ? 500 : 5000);
+  const times: number[] = [];
+  // The chains are all accepted, and the worker is at them while these are submitted.
+  for (let i = 0; i < (options.quick ? 20 : 100); i++) {
+    const start = performance.now();
+    await engine.submit(work);
+    times.push(performance.now() - start);
+  }
+  await engine.idle();
+  return [
+    figure("submission through the queue", round(runs / seconds, 0), "runs/s"),
+    figure("submit to accepted while the worker is busy, p95", percentiles(times).p95, "ms"),
+  ];
+}
+
+/** Through the SDK's client, 64 calls under way. */
+export async function measureClient(engine: Engine, options: BenchOptions): Promise<FigureRow[]> {
+  const { redisUrl, db } = engine.services;
+  const { document } = workOf(chain(1));
+  await engine.submit({ document });
+  const hash = engine.hashOf(document);
+  const client = await createClient({ redisUrl, database: db });
+  try {
+    const submit = (): Promise<unknown> => client.submit({ hash, input: STEP_OUTPUT });
+    const calls = await callers(submit, options.quick ? 1000 : 10_000);
+    await engine.idle();
+    return callFigures("the client", calls);
+  } finally {
+    await client.close();
+  }
+}
+
+/** Through REST, 64 requests under way; tells when the gateway has none. */
+export async function measureRest(
+  engine: Engine,
+  options: BenchOptions,
+): Promise<(FigureRow | FailureRow)[]> {
+  const { redisUrl, databaseUrl, singleSession } = engine.services;
+  const common = { redisUrl, databaseUrl, singleSession, concurrency: 1, partitions: 1 };
+  const { document } = workOf(chain(1));
+  await engine.submit({ document });
+  const body = JSON.stringify({ hash: engine.hashOf(document), input: STEP_OUTPUT });
+  const gateway = await startRole("gateway", { ...common, id: "bench" }, null);
+  try {
+    const submit = async (): Promise<number> => {
+      const headers = { "content-type": "application/json" };
+      const url = `${gateway.url}/api/v1/runs`;
+      const response = await fetch(url, { method: "POST", headers, body });
+      await response.arrayBuffer();
+      return response.status;
+    };
+    const status = await submit();
+    if (status >= 300) {
+      const error = `POST /api/v1/runs answers ${status}: this gateway takes no submissions`;
+      return [{ kind: "failure", name: "submission through REST", error }];
+    }
+    const calls = await callers(submit, options.quick ? 1000 : 10_000);
+    await engine.idle();
+    return callFigures("REST", calls);
+  } finally {
+    await gateway.stop();
+  }
+}
+
+function callFigures(way: string, { seconds, times }: { seconds: number; times: number[] }) {
+  const { p50, p95 } = percentiles(times);
+  return [
+    figure(`submission through ${way}`, round(times.length / seconds, 0), "runs/s"),
+    figure(`one submission through ${way}, ${CALLERS} under way, p50`, p50, "ms"),
+    figure(`one submission through ${way}, ${CALLERS} under way, p95`, p95, "ms"),
+  ];
+}
+
+/** Calls `count` times, CALLERS at a time; the time of each in ms. */
+async function callers(call: () => Promise<unknown>, count: number) {
+  const times: number[] = [];
+  let left = count;
+  const start = performance.now();
+  const one = async (): Promise<void> => {
+    while (left-- > 0) {
+      const begin = performance.now();
+      await call();
+      times.push(performance.now() - begin);
+    }
+  };
+  await Promise.all(Array.from({ length: CALLERS }, one));
+  return { seconds: (performance.now() - start) / 1000, times };
+}
