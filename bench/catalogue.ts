@@ -12,6 +12,7 @@ import { measureJoins, measureLatency } from "./latency.ts";
 import { measureLoaded, measureOverload } from "./load.ts";
 import { measureMemory } from "./memory.ts";
 import { runPeer, runPeerLatency, takesShape } from "./peer.ts";
+import type { FailureRow } from "./rows.ts";
 import { measurePartitions, measureWorkers } from "./scale.ts";
 import { measureClient, measureRest, measureSubmission } from "./submission.ts";
 import { runEngine, stepsOf } from "./throughput.ts";
@@ -43,6 +44,13 @@ const QUICK_SHARE = 0.2;
 const PEER_SHARES = { bullmq: 0.2, dbos: 0.04 } as const;
 const WIDEST_RUNS = 5;
 
+/** A peer that fails is told; the engine's row goes on. */
+async function orFailure<Found>(name: string, measure: Promise<Found>) {
+  return measure.catch((error: unknown): FailureRow => {
+    return { kind: "failure", name, error: String(error) };
+  });
+}
+
 /** Floor, journalled floor, engine and peers, taking turns. */
 async function compare(lab: Lab, shape: Shape): Promise<void> {
   const { options, services } = lab;
@@ -55,7 +63,7 @@ async function compare(lab: Lab, shape: Shape): Promise<void> {
     lab.add(await runEngine(engine, [workOf(shape)], { name: shape.name, runs, round }));
     for (const peer of options.peers.filter((name) => takesShape(name, shape))) {
       const peerRuns = Math.ceil(runs * PEER_SHARES[peer]);
-      lab.add(await runPeer(services, peer, shape, { runs: peerRuns, round }));
+      lab.add(await orFailure(peer, runPeer(services, peer, shape, { runs: peerRuns, round })));
     }
   }
 }
@@ -165,7 +173,8 @@ const FIGURES: readonly BenchRow[] = [
       const engine = await lab.engine();
       await lab.addFigures(engine, () => measureLatency(engine, lab.options));
       for (const peer of lab.options.peers) {
-        lab.add(...(await runPeerLatency(lab.services, peer, lab.options)));
+        const found = await orFailure(peer, runPeerLatency(lab.services, peer, lab.options));
+        lab.add(...(Array.isArray(found) ? found : [found]));
       }
     },
   },

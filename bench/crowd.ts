@@ -98,7 +98,10 @@ export async function measureMillion(
     figure("growth of the worker, first to last quarter", growth(curve, "worker"), "%"),
     figure("growth of the supervisor, first to last quarter", growth(curve, "supervisor"), "%"),
   ];
-  return [...figures, { kind: "curve", name: `memory over ${name}`, points: curve.map((look) => ({ ...look })) }];
+  return [
+    ...figures,
+    { kind: "curve", name: `memory over ${name}`, points: curve.map((look) => ({ ...look })) },
+  ];
 }
 
 /** In percent; what shrinks has none. */

@@ -9,6 +9,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { within } from "../cmd/embedded/child.ts";
 import { budgetTable } from "./budget-table.ts";
+import { buildRole } from "./build.ts";
 import { CATALOGUE, type BenchRow } from "./catalogue.ts";
 import { Lab } from "./lab.ts";
 import { readOptions, usage, type BenchOptions } from "./options.ts";
@@ -75,6 +76,7 @@ function tell(services: Services, options: BenchOptions, rows: readonly Row[]): 
 async function main(options: BenchOptions): Promise<void> {
   // A peer that cannot be installed is one row less, not the end.
   const peers = options.peers.filter(preparePeer);
+  await buildRole();
   const services = await startServices();
   const lab = new Lab(services, { ...options, peers }, (line) => console.error(line));
   for (const peer of options.peers.filter((name) => !peers.includes(name))) {

@@ -29,12 +29,11 @@ export async function measureMemory(engine: Engine, options: BenchOptions): Prom
   return [
     figure("Redis per waiting run", parked, "bytes"),
     figure("Redis per ready token with 50 bytes of input", ready, "bytes"),
-    figure("worker of concurrency 100, resident", round(rss / MIB, 1), "MB", FROM_SOURCES),
+    figure("worker of concurrency 100, resident", round(rss / MIB, 1), "MB"),
   ];
 }
 
 const MIB = 1024 * 1024;
-const FROM_SOURCES = "runs the sources through tsx, which takes some 25 MB of it";
 const WATCH_TIMES = 40;
 
 /** The most that a process had while it worked. */

@@ -2,14 +2,16 @@
  * CPU profiles as text: where a process spends its own time, most first. The .cpuprofile beside it
  * is for a flame graph (a browser's developer tools open it).
  */
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { Session } from "node:inspector/promises";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { sourceOf } from "./build.ts";
 import type { ProfileRow } from "./rows.ts";
 import { round } from "./usage.ts";
 
-/** Folder of profiles; not in git. */
-export const PROFILES = fileURLToPath(new URL("profiles/", import.meta.url));
+/** Not in git. */
+const PROFILES = fileURLToPath(new URL("profiles/", import.meta.url));
 const TOP = 20;
 
 interface CpuProfile {
@@ -18,9 +20,28 @@ interface CpuProfile {
   timeDeltas: number[];
 }
 
+/** The file of a profile. */
+export function profileFile(name: string): string {
+  return join(PROFILES, `${name}.cpuprofile`);
+}
+
+/** Profiles this process from now on, so without its start; what it gives writes `path`. */
+export async function startProfile(path: string): Promise<() => Promise<void>> {
+  const session = new Session();
+  session.connect();
+  await session.post("Profiler.enable");
+  await session.post("Profiler.start");
+  return async () => {
+    const { profile } = await session.post("Profiler.stop");
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(path, JSON.stringify(profile));
+    session.disconnect();
+  };
+}
+
 /** Reads profiles/<name>.cpuprofile, writes <name>.txt beside it; null if there is none. */
 export function summarise(name: string): ProfileRow | null {
-  const path = join(PROFILES, `${name}.cpuprofile`);
+  const path = profileFile(name);
   if (!existsSync(path)) {
     return null;
   }
@@ -57,7 +78,10 @@ function placeOf({ functionName, url, lineNumber }: CpuProfile["nodes"][number][
   if (url === "") {
     return functionName;
   }
+  const name = functionName || "(anonymous)";
+  if (url.endsWith("/role.js")) {
+    return `${name} ${sourceOf(lineNumber)}`;
+  }
   // The tail of the path says enough, and is the same on every machine.
-  const file = url.split("/").slice(-3).join("/");
-  return `${functionName || "(anonymous)"} ${file}:${lineNumber + 1}`;
+  return `${name} ${url.split("/").slice(-3).join("/")}:${lineNumber + 1}`;
 }

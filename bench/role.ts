@@ -9,6 +9,7 @@ import { createWorker, FunctionRegistry } from "../worker/index.ts";
 import { floorArchiver } from "./floor/archiver.ts";
 import type { FloorOptions } from "./floor/names.ts";
 import { floorWorker } from "./floor/worker.ts";
+import { startProfile } from "./profiles.ts";
 import type { EngineRoleOptions, RoleOptions, RolePart, WatchersOptions } from "./roles.ts";
 import { watchers } from "./watchers.ts";
 import { STEP_FUNCTION, STEP_OUTPUT } from "./workloads.ts";
@@ -94,12 +95,16 @@ function start(name: keyof RoleOptions, text: string): Promise<RolePart> {
   }
 }
 
-const [, , name = "", text = "{}"] = process.argv;
+const [, , name = "", text = "{}", profile = ""] = process.argv;
 const part = await start(name as keyof RoleOptions, text);
+const writeProfile = profile === "" ? null : await startProfile(profile);
 let stopping: Promise<void> | undefined;
 /** Also when the bench is gone: the channel closes with it, and Redis may be gone before it. */
 const stop = (): void => {
-  stopping ??= part.stop().finally(() => process.exit(0));
+  stopping ??= part
+    .stop()
+    .then(() => writeProfile?.())
+    .finally(() => process.exit(0));
   setTimeout(() => process.exit(1), STOP_MS * 2).unref();
 };
 process.on("message", (message: { stop?: true; ask?: unknown }) => {

@@ -3,11 +3,9 @@
  * its CPU time to be read from outside.
  */
 import { fork } from "node:child_process";
-import { mkdirSync } from "node:fs";
-import { createRequire } from "node:module";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import { ROLE } from "./build.ts";
 import type { FloorOptions } from "./floor/names.ts";
-import { PROFILES } from "./profiles.ts";
+import { profileFile } from "./profiles.ts";
 
 /** What every role of role.ts gives back to be stopped. */
 export interface RolePart {
@@ -71,15 +69,8 @@ export async function startRole<Name extends keyof RoleOptions>(
   options: RoleOptions[Name],
   profile: string | null,
 ): Promise<RoleProcess> {
-  const loader = pathToFileURL(createRequire(import.meta.url).resolve("tsx")).href;
-  if (profile !== null) {
-    mkdirSync(PROFILES, { recursive: true });
-  }
-  const file = `--cpu-prof-name=${profile}.cpuprofile`;
-  const flags = [`--cpu-prof`, `--cpu-prof-dir=${PROFILES}`, file];
-  const execArgv = ["--import", loader, ...(profile === null ? [] : flags)];
-  const path = fileURLToPath(new URL("role.ts", import.meta.url));
-  const child = fork(path, [name, JSON.stringify(options)], { execArgv });
+  const file = profile === null ? "" : profileFile(profile);
+  const child = fork(ROLE, [name, JSON.stringify(options), file], { execArgv: [] });
   let [reported, url] = [0, ""];
   let answered: (answer: unknown) => void = () => undefined;
   const waiting = new Set<() => void>();

@@ -96,7 +96,9 @@ async function databaseOf(db: Database, url: string, name: string): Promise<stri
     await db.query({ name: `bench_create_${name}`, text: `CREATE DATABASE ${name}` });
   }
   const [before = "", query = ""] = url.split("?", 2);
-  return `${before.slice(0, before.lastIndexOf("/") + 1)}${name}?${query}`;
+  // Some parsers of URLs want a host, even where the query names the socket.
+  const server = before.slice(0, before.lastIndexOf("/")).replace(/@$/, "@localhost");
+  return `${server}/${name}?${query}`;
 }
 
 const VERSION = "SELECT current_setting('server_version') AS v";

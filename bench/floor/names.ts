@@ -16,6 +16,8 @@ export interface FloorOptions {
   databaseUrl: string;
   singleSession: boolean;
   shape: Shape;
+  /** Text of complete.lua. */
+  script: string;
 }
 
 /** Per node: its successors, and how many arrivals each waits for. */

@@ -5,6 +5,7 @@
  * per batch one script call, XACK, XDEL and a journal record), and nothing else. The journalled
  * floor also copies the journal to Postgres.
  */
+import { readFileSync } from "node:fs";
 import { uuidv7 } from "uuidv7";
 import { connectRedis } from "../../sdk/internal.ts";
 import type { ThroughputRow } from "../rows.ts";
@@ -16,6 +17,7 @@ import { EV, QUEUE, runKey, SEPARATOR } from "./names.ts";
 
 const START_BATCH = 250;
 const WARM_UP_RUNS = 100;
+const SCRIPT = readFileSync(new URL("complete.lua", import.meta.url), "utf8");
 
 /** One round of the floor on one workload. */
 export async function runFloor(
@@ -26,7 +28,7 @@ export async function runFloor(
   const { floorRedisUrl: redisUrl, databaseUrl, singleSession } = services;
   const redis = connectRedis({ url: redisUrl }, "floor");
   await redis.flushdb();
-  const settings = { redisUrl, databaseUrl, singleSession, shape };
+  const settings = { redisUrl, databaseUrl, singleSession, shape, script: SCRIPT };
   const worker = await startRole("floor-worker", settings, null);
   const archiver = options.journalled ? await startRole("floor-archiver", settings, null) : null;
   try {

@@ -4,7 +4,6 @@
  * No leases, no look whether the run still runs, no templates, no conditions: what is left is the
  * traffic with Redis that no engine of this kind can do without.
  */
-import { readFileSync } from "node:fs";
 import { connectRedis } from "../../sdk/internal.ts";
 import type { RolePart } from "../roles.ts";
 import { STEP_OUTPUT } from "../workloads.ts";
@@ -30,8 +29,7 @@ export async function floorWorker(
 ): Promise<RolePart> {
   const commands = connectRedis({ url: options.redisUrl }, "floor:worker");
   const reader = connectRedis({ url: options.redisUrl }, "floor:read");
-  const script = readFileSync(new URL("complete.lua", import.meta.url), "utf8");
-  const sha = (await commands.script("LOAD", script)) as string;
+  const sha = (await commands.script("LOAD", options.script)) as string;
   await commands.xgroup("CREATE", QUEUE, GROUP, "0", "MKSTREAM");
   const plan = successorsOf(options.shape).map((list) => [list.length, ...list.flat()]);
   const output = JSON.stringify(STEP_OUTPUT);
