@@ -1,0 +1,263 @@
+/**
+ * Deliberate breaks of the code: for every invariant of the token protocol and every promise that
+ * is made, changes after which it does not hold, and the one test that says so. A test that nobody
+ * has seen fail proves little. scripts/dev/breaks.ts applies them one by one to a copy of the tree.
+ *
+ * When a change no longer fits its file, because the file has moved on, the run says so: find the
+ * place where the same rule stands now.
+ */
+export interface Break {
+  /** Which invariant or promise, in words. */
+  holds: string;
+  /** What is wrong with the code afterwards. */
+  broken: string;
+  file: string;
+  find: string;
+  replace: string;
+  /** Test file, and a part of the test's name. */
+  test: string;
+  name: string;
+}
+
+const PROPERTY = "test/property/engine.test.ts";
+const PLAN = "scripts/include/complete_plan.lua";
+const ARRIVALS = "scripts/include/complete_arrivals.lua";
+const CALM = "engine and oracle: calm";
+const ANY = "engine and oracle: any and count joins";
+
+const I1 = "1. The counter equals the tokens in flight, and is never negative";
+const I2 = "2. A token is consumed once, a node of a scope activated once";
+const I3 = "3. A run ends when nothing is in flight, once, and is finalised once";
+const I4 = "4. Every transition is in the journal once, in order; folding it gives the hot state";
+const I5 = "5. What was acknowledged to a worker survives processes and Redis";
+const I6 = "6. A valid workflow cannot deadlock";
+const I7 = "7. What an ended run used in Redis is released";
+const I8 = "8. The reference interpreter agrees";
+
+export const INVARIANT_BREAKS: readonly Break[] = [
+  {
+    ...{ holds: I1, broken: "a token that completes is not taken off the counter" },
+    ...{ file: PLAN, find: "    delta = delta - 1\n", replace: "    delta = delta\n" },
+    ...{ test: PROPERTY, name: CALM },
+  },
+  {
+    ...{ holds: I1, broken: "tokens inside a round are counted in the run (21 A1)" },
+    ...{ file: PLAN, find: 'if kind == "T" then\n      delta = depth == 0 and delta + 1 or delta' },
+    replace: 'if kind == "T" then\n      delta = delta + 1',
+    ...{ test: PROPERTY, name: CALM },
+  },
+  {
+    ...{ holds: I1, broken: "tokens that wait at a join stay counted when it fires" },
+    file: ARRIVALS,
+    find: "delta = counted and delta - (join.live - 1) or delta",
+    replace: "delta = delta",
+    ...{ test: PROPERTY, name: CALM },
+  },
+  {
+    ...{ holds: I2, broken: "a completed token may be completed again (21 A5)" },
+    ...{ file: PLAN, find: 'EXPECTS = { C = "ar",', replace: 'EXPECTS = { C = "arc",' },
+    ...{ test: PROPERTY, name: CALM },
+  },
+  {
+    ...{ holds: I2, broken: "a join that was decided counts what comes later" },
+    ...{ file: ARRIVALS, find: "if join.live < 0 then", replace: "if false then" },
+    ...{ test: PROPERTY, name: ANY },
+  },
+  {
+    ...{ holds: I2, broken: "the failure of an earlier attempt counts (21 A6)" },
+    file: PLAN,
+    find: "elseif tried > attempt or (not is_success and attempt ~= tried) then",
+    replace: "elseif tried > attempt then",
+    test: "sdk/redis/complete-tokens.test.ts",
+    name: "a failure of an earlier attempt is stale",
+  },
+  {
+    ...{ holds: I3, broken: "a run ends with one token still in flight" },
+    ...{
+      file: PLAN,
+      find: "if counter == 0 and not it.ends",
+      replace: "if counter <= 1 and not it.ends",
+    },
+    ...{ test: PROPERTY, name: CALM },
+  },
+  {
+    ...{ holds: I3, broken: "only a node without out-edges looks whether it was the last (21 A2)" },
+    ...{ file: PLAN, find: "if counter == 0 and not it.ends then" },
+    replace: "if counter == 0 and not it.ends and entry_count == 0 and not has_joins then",
+    test: "sdk/redis/complete-tokens.test.ts",
+    name: "the loser of an any-join is consumed when it arrives, and ends the run",
+  },
+  {
+    ...{ holds: I3, broken: "a released run can be started again (21 A9)" },
+    file: "scripts/start_runs.lua",
+    ...{ find: 'elseif redis.call("ZSCORE", tombs, run_id) then', replace: "elseif false then" },
+    test: "sdk/redis/run-scripts.test.ts",
+    name: "a start after the run was released is refused",
+  },
+  {
+    ...{ holds: I3, broken: "two archivers may commit the same block (21 B10)" },
+    file: "sdk/postgres/deployment.ts",
+    find: "WHERE partition = $1 AND epoch = $2 AND seq = $3 RETURNING seq",
+    replace: "WHERE partition = $1 AND epoch = $2 AND $3::bigint >= 0 RETURNING seq",
+    test: "supervisor/archiver.test.ts",
+    name: "copies each transition once",
+  },
+  {
+    ...{ holds: I4, broken: "a retry is not told with its attempt" },
+    file: "sdk/hot-state.ts",
+    find: 'this.#wait(node, "r", (t.a ?? 1) + 1',
+    replace: 'this.#wait(node, "r", t.a ?? 1',
+    test: "test/property/maps.test.ts",
+    name: "A16: maps",
+  },
+  {
+    ...{ holds: I4, broken: "a signal for an element of a map is folded twice" },
+    file: "sdk/hot-state.ts",
+    find: "    this.element(home)?.apply(own, tMs);",
+    replace: "    this.signals.apply(own, home);\n    this.element(home)?.apply(own, tMs);",
+    ...{ test: "sdk/hot-signals.test.ts", name: "count one that serves an element" },
+  },
+  {
+    ...{ holds: I4, broken: "records do not count up (21 A8)" },
+    file: "scripts/include/partition.lua",
+    find: 'string.format("%.0f", tail_seq + 1)',
+    replace: 'string.format("%.0f", tail_seq)',
+    test: "sdk/redis/complete-tokens.test.ts",
+    name: "every record of the journal continues the one before",
+  },
+  {
+    ...{
+      holds: I4,
+      broken: "what a script told before it failed half-way is not repaired (21 A4)",
+    },
+    file: "supervisor/archiver.ts",
+    ...{ find: "if (fold.suspects.length > 0) {", replace: "if (fold.suspects.length > 1000) {" },
+    test: "supervisor/archiver.test.ts",
+    name: "repairs a run in which a script failed half-way",
+  },
+  {
+    ...{ holds: I5, broken: "a Redis that was rolled back passes unnoticed" },
+    file: "supervisor/archiver.ts",
+    find: "record === null || record.seq !== to.seq + 1 || record.prev !== to.nonce",
+    replace: "record === null",
+    test: "supervisor/archiver.test.ts",
+    name: "notices a record that does not continue the chain",
+  },
+  {
+    ...{ holds: I5, broken: "a run's journal is not folded when it is rebuilt" },
+    file: "supervisor/rebuild.ts",
+    find: "journal.forEach(({ transition, t }) => state.apply(transition, t));",
+    replace: "journal.slice(0, 1).forEach(({ transition, t }) => state.apply(transition, t));",
+    test: "test/e2e/kill.test.ts",
+    name: "a Redis that has lost everything is rebuilt",
+  },
+  {
+    ...{ holds: I5, broken: "an item whose chain goes on acknowledges its entry (21 A11)" },
+    file: "scripts/complete_tokens.lua",
+    find: "return keep_entry(entry_stream(at), entry_id) and 2 or 3, false",
+    replace: "return keep_entry(entry_stream(at), entry_id) and 2 or 3, true",
+    ...{ test: PROPERTY, name: CALM },
+  },
+  {
+    ...{ holds: I6, broken: "a join that all arrivals have missed is not decided" },
+    file: ARRIVALS,
+    find: "local complete = join.decided == arity",
+    replace: 'local complete = join.decided == arity and value ~= "D"',
+    ...{ test: PROPERTY, name: CALM },
+  },
+  {
+    ...{
+      holds: I6,
+      broken: "the compiler takes a body that can be entered beside its head (21 A15)",
+    },
+    file: "compiler/loops.ts",
+    find: "if (!dominators.dominates(head + 1, latch + 1)) {",
+    replace: "if (latch < 0) {",
+    ...{ test: "compiler/rules.test.ts", name: "" },
+  },
+  {
+    ...{ holds: I7, broken: "an ended run is not put on the list of what to release (21 C6)" },
+    file: "scripts/include/run_end.lua",
+    find: 'redis.call("ZADD", k.release, now_ms, run_id)',
+    replace: "",
+    test: "supervisor/archiver.test.ts",
+    name: "releases runs whose end was committed by an archiver that died",
+  },
+  {
+    ...{ holds: I7, broken: "elements of maps are left behind" },
+    file: "supervisor/release-maps.ts",
+    ...{ find: "await redis.unlink(...elements);", replace: "await redis.exists(...elements);" },
+    ...{ test: "test/property/maps.test.ts", name: "A16: maps" },
+  },
+  {
+    ...{ holds: I8, broken: "an error edge is taken after a success, too" },
+    file: "worker/decide.ts",
+    find: "const live = candidate && (condition === null",
+    replace: "const live = (candidate || place === 1) && (condition === null",
+    ...{ test: PROPERTY, name: "engine and oracle: handled failures" },
+  },
+  {
+    ...{ holds: I8, broken: "an any join may be given up before all in-edges are decided" },
+    file: ARRIVALS,
+    find: "if (need > 0 and join.live == need)",
+    replace: "if (need > 0 and join.live == need and not complete)",
+    ...{ test: PROPERTY, name: ANY },
+  },
+];
+
+const P1 = "Promise 1: an accepted submission runs to one end";
+const P2 = "Promise 2: a completed node is not run again, its output not lost";
+const P3 = "Promise 3: any process may be killed";
+const P4 = "Promise 4: bad input is answered, and stops nothing";
+const P5 = "Promise 5: a flood slows itself down";
+const P6 = "Promise 6: nobody reads what is not theirs, no secret appears";
+
+export const PROMISE_BREAKS: readonly Break[] = [
+  {
+    ...{ holds: P1, broken: "the same key with another payload is taken for the same" },
+    file: "supervisor/submission.ts",
+    ...{ find: "const requestHash =", replace: 'const requestHash = "" && ' },
+    test: "supervisor/intake.test.ts",
+    name: "answers the same key and payload with the first run",
+  },
+  {
+    ...{ holds: P2, broken: "a late success of a void round is accepted (21 A1)" },
+    file: PLAN,
+    find: 'elseif scope ~= "" and not scope_is_current(it.run, scope) then',
+    replace: "elseif false then",
+    ...{ test: "sdk/redis/complete-tokens.test.ts", name: "what is in flight in a round is void" },
+  },
+  {
+    ...{ holds: P3, broken: "what a dead worker held is never taken over" },
+    file: "worker/takeover.ts",
+    find: '"IDLE", leaseMs, "-"',
+    replace: '"IDLE", 10 * 60_000 + leaseMs, "-"',
+    ...{ test: "test/e2e/kill.test.ts", name: "all runs end once" },
+  },
+  {
+    ...{ holds: P4, broken: "one bad submission takes its batch with it" },
+    file: "supervisor/intake.ts",
+    find: "if (signal.aborted || entries.length === 1) {",
+    replace: "if (entries.length > 0) {",
+    ...{ test: "supervisor/intake.test.ts", name: "" },
+  },
+  {
+    ...{ holds: P5, broken: "lower priorities wait for ever behind a backlog" },
+    ...{ file: "worker/reader.ts", find: "const FAIR = 8;", replace: "const FAIR = 1_000_000;" },
+    ...{ test: "worker/reader.test.ts", name: "low gets a share all the same" },
+  },
+  {
+    ...{ holds: P6, broken: "a node may reach the cloud's metadata service" },
+    file: "worker/kinds/http-guard.ts",
+    ...{ find: '  ["169.254.0.0", 16],\n', replace: "" },
+    test: "worker/kinds/http-guard.test.ts",
+    name: "refuses the metadata service however it is spelled",
+  },
+  {
+    ...{ holds: P6, broken: "a server that echoes a secret brings it into the error" },
+    file: "worker/kinds/http.ts",
+    ...{ find: 'result.replaceAll(secret, "***")', replace: "result" },
+    test: "worker/kinds/http.test.ts",
+    name: "shows the host and no secret",
+  },
+];
