@@ -93,6 +93,10 @@ local function begin()
   redis.call("UNLINK", map)
   redis.call("HSET", map, "by", by, "got", 0, "n", count, "next", 0, "done", 0, "failed", 0,
     "tolerated", ARGV[13], "entries", ARGV[15], "terminals", ARGV[16], "queue", queue, "vars", ARGV[17])
+  if before == scope then
+    -- By hand: settled while its elements ran, then tried again. They are void, and still there.
+    redis.call("HSET", map, "again", 1)
+  end
   redis.call("HSET", run, "m" .. node, scope)
   if is_element(unit) then
     redis.call("HSET", run, "x", 1)
@@ -142,7 +146,7 @@ local function start_elements(state, arrivals, is_paused, budget)
   end
   local m = { map = map, map_unit = map_unit, entries = ARGV[15], ir = ARGV[10], epoch = run_epoch,
     queue_base = BODY_QUEUES, is_paused = is_paused,
-    timers = timers, limits = limits }
+    timers = timers, limits = limits, again = redis.call("HGET", map, "again") }
   for i = first, last - 1 do
     start_element(m, i, redis.call("HGET", map, "x" .. i))
   end

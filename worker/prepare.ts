@@ -114,7 +114,9 @@ export class Preparer {
       }
       const kind = read === undefined ? "ready" : kindOf(token, data);
       const node = profile.ir.nodes[token.node] as IrNode;
-      const mayHaveMoved = redelivered && !isElsewhere(token, profile);
+      // Also of one that is new: what a pause put aside comes back as a new entry, for a token that
+      // another worker may have completed meanwhile as a part of its chain.
+      const mayHaveMoved = isOpen(token, data) && !isElsewhere(token, profile);
       if (kind === "drop" && mayHaveMoved && token.kind !== "finish") {
         const moved = await this.#moved(token, profile);
         if (moved !== null) {
@@ -219,6 +221,12 @@ async function valuesOf(pipeline: ReturnType<Redis["pipeline"]>): Promise<unknow
     }
     return value;
   });
+}
+
+/** Whether the run that the token is of goes on, under the token's epoch. */
+function isOpen(token: ReadyToken, data: ReadonlyMap<string, string | null>): boolean {
+  const status = data.get("s");
+  return (status === "running" || status === "paused") && data.get("e") === token.epoch;
 }
 
 /** When the entry was added, Redis time in ms. */

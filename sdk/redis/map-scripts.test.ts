@@ -8,6 +8,7 @@ import type { ReadyToken } from "../entry.ts";
 import { Profiles, type RunProfile } from "../profile.ts";
 import { bodyHash, mapUnit } from "../unit.ts";
 import { COMPLETION, completeTokens, type CompletionResult } from "./complete-tokens.ts";
+import { interveneToken } from "./intervene.ts";
 import { EXPANSION, expandMap, type MapExpansion } from "./map-scripts.ts";
 import { cancelRun, fireTimers, releaseRuns } from "./run-scripts.ts";
 
@@ -153,6 +154,26 @@ describe("A16: expanding a map", () => {
 });
 
 describe("A5: what is void is refused", () => {
+  it("a map that was settled by hand and is tried again begins with fresh elements", async () => {
+    const run = await player();
+    await run.expand(2);
+    const [first] = await run.read();
+    await run.end(first as ReadyToken, { op: "R", value: ERROR, delayMs: 60_000 });
+    const queueKey = run.profile.queueKeys[0] as string;
+    const order = (action: "complete" | "retry"): Promise<unknown> => {
+      const answer = { kind: "manual" as const, action, by: "ann" };
+      const at = { runId: run.runId, home: "", node: 1, scope: null };
+      return interveneToken(p.scripts, { ...at, queueKey, answer });
+    };
+    await order("complete");
+    await order("retry");
+    run.map = (await run.read()).find(({ attempt }) => attempt === 2) as ReadyToken;
+    await run.expand(2, { by: "later" });
+    const element = await p.redis.hgetall(`${run.key}#0`);
+    expect(element).toMatchObject({ n0: "a1||", c: "1" });
+    expect(Object.keys(element).sort()).toEqual(["c", "e", "ir", "it", "n0", "s"]);
+  });
+
   it("a late result of an element that has ended changes nothing and creates nothing", async () => {
     const run = await player();
     await run.expand(2);
