@@ -33,6 +33,8 @@ export async function simulateCommand(
   const { ir, mocks, files } = loaded;
   const input = await readInput(context, flags.input);
   const start = await readStart(context, ir, mocks, flags);
+  const { assertInput } = await import("../simulation/given.ts");
+  assertInput(ir, input);
   const { readWorkers } = await import("../simulation/limits.ts");
   const workers = flags.workers;
   const options: SimulateOptions = {

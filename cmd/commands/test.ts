@@ -90,7 +90,7 @@ async function resultsOf(context: Context, file: string, filter: string): Promis
   const { runCase, TestFile } = await import("../simulation/cases.ts");
   const { assertClean, assertMocked, namesIn, readChildren } =
     await import("../simulation/load.ts");
-  const { assertStart } = await import("../simulation/given.ts");
+  const { assertInput, assertStart } = await import("../simulation/given.ts");
   const text = await readText(context.cwd, file);
   const { tests, diagnostics } = TestFile.read(text, file);
   await assertClean(context, { text, file, diagnostics });
@@ -100,12 +100,18 @@ async function resultsOf(context: Context, file: string, filter: string): Promis
   await tellDiagnostics(context, read, "short");
   const { ir } = read.result;
   if (ir === null) throw new GavotteError("GV_BAD_INPUT", `${path} does not compile`);
-  const found = tests.cases(namesIn(ir));
-  await assertClean(context, { text, file, diagnostics: found.diagnostics });
   const children = await readChildren(context, file, tests.children);
+  const found = tests.cases(namesIn(ir, children));
+  await assertClean(context, { text, file, diagnostics: found.diagnostics });
   const cases = found.cases.filter(({ name }) => name.toLowerCase().includes(filter));
-  for (const { mocks, start } of cases) {
+  for (const { name, input, mocks, start } of cases) {
     assertMocked(ir, mocks, children);
+    try {
+      assertInput(ir, input);
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      throw new GavotteError("GV_BAD_INPUT", `case "${name}": ${why}`, { cause: error });
+    }
     if (start !== null) assertStart(ir, start);
   }
   return cases.map((one) => runCase(ir, one, children));

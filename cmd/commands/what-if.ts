@@ -30,6 +30,8 @@ export async function whatIfCommand(
   if (loaded === null) return EXIT.failed;
   const { ir, mocks, files } = loaded;
   const input = await readInput(context, flags.input);
+  const { assertInput } = await import("../simulation/given.ts");
+  assertInput(ir, input);
   const { readLimits, readWorkers } = await import("../simulation/limits.ts");
   const arrivals = await readArrivals(flags);
   const limits = readLimits(listOf(flags.limit), namesIn(ir).nodes, queuesIn(ir));

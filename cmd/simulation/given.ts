@@ -1,8 +1,9 @@
-/** Starts in the middle: what the nodes before are taken to have put out, and whether that will do. */
+/** What a simulation begins with: an input that fits, or a node in the middle where a run can begin. */
 import { compileTemplate, EvaluationError } from "../../condition/index.ts";
 import type { Ir, Json } from "../../compiler/index.ts";
 import { nodesNotRun, startProblems, type Start } from "../../compiler/reference/index.ts";
 import { GavotteError } from "../../sdk/errors.ts";
+import { misfit } from "../../sdk/internal.ts";
 import type { Mocks } from "./mocks.ts";
 
 /** Outputs that the mocks have for nodes which do not run; those that depend on data are left out. */
@@ -26,4 +27,11 @@ export function assertStart(ir: Ir, start: Start): void {
   if (problems.length === 0) return;
   const message = `a run cannot start at "${start.node}":\n  ${problems.join("\n  ")}`;
   throw new GavotteError("GV_BAD_INPUT", message, { details: { problems } });
+}
+
+/** Throws GV_BAD_INPUT for an input with which no run would be accepted. */
+export function assertInput({ input_schema: schema }: Ir, input: Json): void {
+  const wrong = misfit(schema ?? undefined, input);
+  if (wrong === null) return;
+  throw new GavotteError("GV_BAD_INPUT", `the input does not fit input_schema: ${wrong}`);
 }

@@ -17,6 +17,7 @@ import {
   ExecutionError,
   FunctionRegistry,
 } from "../../worker/index.ts";
+import { misfit } from "../../sdk/internal.ts";
 import { draw } from "./draws.ts";
 import { durationAt } from "./durations.ts";
 import { functionOf, type MockBook } from "./mock-book.ts";
@@ -95,9 +96,17 @@ function answer(
     (mock.error !== undefined || mock.timeout === true) &&
     attempt <= (mock.attempts ?? Number.POSITIVE_INFINITY) &&
     (mock.probability === undefined || luck() < mock.probability);
+  const odd = misfit(node.input_schema, data);
+  if (odd !== null) {
+    const message = `its input does not fit input_schema: ${odd}`;
+    return { error: { code: "BAD_INPUT", message, retryable: false } };
+  }
   if (!fails) {
-    const { output } = mock;
-    return { output: output === undefined ? data : filled(output, vars, node) };
+    const output = mock.output === undefined ? data : filled(mock.output, vars, node);
+    const wrong = misfit(node.output_schema, output);
+    if (wrong === null) return { output };
+    const message = `the mock's output does not fit output_schema: ${wrong}`;
+    return { error: { code: "BAD_OUTPUT", message } };
   }
   if (mock.timeout === true) {
     return { error: { code: "TIMEOUT", message: "the step ran out of its time", timeout: true } };

@@ -32,12 +32,10 @@ export async function loadSimulation(
     context.output.document({ simulation: null, diagnostics });
     return null;
   }
-  const mocks =
-    typeof flags.mock === "string" ? await readMockFile(context, flags.mock, ir) : NO_MOCKS;
-  const wanted = [...mocks.workflows].flatMap(([name, mock]) =>
-    mock.file === undefined ? [] : [{ name, file: mock.file }],
-  );
-  const files = await readChildren(context, String(flags.mock), wanted);
+  const { mocks, files } =
+    typeof flags.mock === "string"
+      ? await readMockFile(context, flags.mock, ir)
+      : { mocks: NO_MOCKS, files: NO_CHILDREN };
   assertMocked(ir, mocks, files);
   return { ir, mocks, files };
 }
@@ -64,7 +62,7 @@ export async function readChildren(
 }
 
 /** What mocks and tests of a workflow can name. */
-export function namesIn(ir: Ir): Names {
+export function namesIn(ir: Ir, files: ChildFiles = NO_CHILDREN): Names {
   const own = ir.nodes.filter(({ synthetic }) => synthetic !== true);
   const inside = own.flatMap(({ body }) => (body === undefined ? [] : [namesIn(body)]));
   const idsOf = (type: string): string[] =>
@@ -73,6 +71,7 @@ export function namesIn(ir: Ir): Names {
     nodes: [...own.map(({ id }) => id), ...inside.flatMap(({ nodes }) => nodes)],
     people: [...idsOf("human"), ...inside.flatMap(({ people }) => people)],
     children: [...idsOf("subworkflow"), ...inside.flatMap(({ children }) => children)],
+    inside: new Map([...files].map(([name, child]) => [name, namesIn(child).nodes])),
   };
 }
 
@@ -91,11 +90,18 @@ export function assertMocked(ir: Ir, mocks: Mocks, files: ChildFiles): void {
   throw new GavotteError("GV_BAD_INPUT", message + skeleton(missing));
 }
 
-async function readMockFile(context: Context, file: string, ir: Ir): Promise<Mocks> {
+async function readMockFile(context: Context, file: string, ir: Ir): Promise<Omit<Loaded, "ir">> {
   const text = await readText(context.cwd, file);
-  const { mocks, diagnostics } = readMocks(text, file, namesIn(ir));
+  const first = readMocks(text, file, namesIn(ir));
+  await assertClean(context, { text, file, diagnostics: first.diagnostics });
+  const wanted = [...first.mocks.workflows].flatMap(([name, mock]) =>
+    mock.file === undefined ? [] : [{ name, file: mock.file }],
+  );
+  const files = await readChildren(context, file, wanted);
+  // Now that the children are known, so are the names of their nodes.
+  const { mocks, diagnostics } = readMocks(text, file, namesIn(ir, files));
   await assertClean(context, { text, file, diagnostics });
-  return mocks;
+  return { mocks, files };
 }
 
 /** Shows the problems of a file; throws GV_BAD_INPUT if there are any. */

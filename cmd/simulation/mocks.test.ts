@@ -77,6 +77,16 @@ describe("mocks", () => {
     expect(run(ir, "nodes: { a: { timeout: true } }").error?.code).toBe("TIMEOUT");
   });
 
+  it("that do not fit the schemas of their node fail it, as its own answer would", () => {
+    const schemas = { input_schema: { type: "object" }, output_schema: { required: ["sum"] } };
+    const ir = made([step("a", schemas)]);
+    expect(run(ir, "nodes: { a: { output: { sum: 1 } } }").status).toBe("COMPLETED");
+    expect(run(ir, "nodes: { a: { output: { total: 1 } } }").error).toMatchObject({
+      ...{ code: "BAD_OUTPUT", message: expect.stringContaining("sum") },
+    });
+    expect(run(ir, "nodes: { a: { output: { sum: 1 } } }", 5).error?.code).toBe("BAD_INPUT");
+  });
+
   it("that only take time leave a built-in function its own answer", () => {
     const add = { function_name: "builtin.add", params: { a: 1, b: 2 } };
     const ir = made([{ id: "a", type: "function", config: add }]);
@@ -154,6 +164,13 @@ signals: [{ name: go, value: went, at_ms: 50, child: sub }]`;
     const result = run(ir, text, {}, { files: new Map([["child", child]]) });
     expect(result).toMatchObject({ status: "COMPLETED", output: "went", ms: 50 });
     expect(result.steps.map(({ run, node }) => `${run} ${node}`)).toContain("simulated.sub inner");
+  });
+
+  it("are checked by the names of their own nodes", () => {
+    const text = "workflows: { child: { file: child.yaml, nodes: { iner: {} } } }";
+    const names = namesIn(ir, new Map([["child", child]]));
+    const { diagnostics } = readMocks(text, "mocks.yaml", names);
+    expect(diagnostics).toMatchObject([{ hint: "did you mean `inner`?", column: 50 }]);
   });
 
   it("whose nodes have no mock are asked for too", () => {

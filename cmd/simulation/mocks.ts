@@ -60,6 +60,8 @@ export interface Names {
   people: readonly string[];
   /** Ids of the nodes that run a workflow. */
   children: readonly string[];
+  /** Ids of the nodes of children that are simulated, by their names in the mocks. */
+  inside: ReadonlyMap<string, readonly string[]>;
 }
 
 export interface ReadMocks {
@@ -97,8 +99,11 @@ export function checkMocks(
       const message = "`nodes` are those of a file: name it in `file`";
       report({ pointer: `${pointer}/nodes`, message, atKey: true });
     }
+    const known = names.inside.get(name);
     for (const [id, inner] of entriesOf(mock, "nodes")) {
-      checkMock(inner, `${pointer}/nodes/${escaped(id)}`, report);
+      const at = `${pointer}/nodes/${escaped(id)}`;
+      if (known !== undefined && !known.includes(id)) report(unknown(id, known, at, true));
+      checkMock(inner, at, report);
     }
   }
   listOf(value, "signals").forEach((signal, i) => {

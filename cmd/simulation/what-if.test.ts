@@ -144,6 +144,20 @@ describe("runs that are known beforehand", () => {
     expect(report.bottleneck).toMatchObject({ kind: "limit", name: "a" });
   });
 
+  it("a straight chain of one queue goes on with the worker that it has", () => {
+    const queued = ["a", "b"].map((id) => step(id, { queue: "q" }));
+    const straight = made(queued, [{ from: "a", to: "b" }]);
+    const report = play(straight, taking({ a: 10, b: 10 }), atOnce(3), "1");
+    expect(report.latency_ms).toMatchObject({ p50: 40, max: 60, mean: (20 + 40 + 60) / 3 });
+    // Steps of different queues take turns: all first steps, then all second ones.
+    const apart = made([step("a"), step("b")], [{ from: "a", to: "b" }]);
+    const turns = play(apart, taking({ a: 10, b: 10 }), atOnce(3), "1");
+    expect(turns.latency_ms).toMatchObject({ p50: 50, max: 60, mean: (40 + 50 + 60) / 3 });
+    // After so long it goes back to the queue, behind the others.
+    const long = play(straight, taking({ a: 300, b: 10 }), atOnce(3), "1");
+    expect(long.latency_ms).toMatchObject({ p50: 920, max: 930 });
+  });
+
   it("queues have workers of their own", () => {
     const ir = made([step("a"), step("b", { queue: "gpu" })], [{ from: "a", to: "b" }]);
     const report = play(ir, taking({ a: 10, b: 100 }), atOnce(10), "default=10,gpu=2");
