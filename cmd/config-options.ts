@@ -20,7 +20,7 @@ export type OptionSpec = OptionBase &
     | { type: "list"; default: readonly string[] }
   );
 
-const URL_REDIS = /^(redis|rediss|unix):/;
+const URL_REDIS = /^(redis|rediss|redis-cluster|rediss-cluster|unix):/;
 const URL_POSTGRES = /^postgres(ql)?:\/\//;
 const URL_WEB = /^(https?|wss?):\/\//;
 const LISTEN = /^(\[[0-9a-fA-F:]+\]|[^:\s]+):\d{1,5}$/;
@@ -31,7 +31,9 @@ export const OPTION_SPECS = {
     default: null,
     pattern: URL_REDIS,
     secret: "url",
-    about: "Redis or Valkey: redis://, rediss:// or unix://; without it the embedded stack is used",
+    about:
+      "Redis or Valkey: redis://, rediss://, unix://, or redis-cluster://host:port,host:port; " +
+      "without it the embedded stack is used",
   },
   database_url: {
     type: "string",

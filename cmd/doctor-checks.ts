@@ -103,10 +103,8 @@ async function uncertified(stack: Stack, id: string, partitions: number): Promis
   const { redis } = await stack.client();
   const open: number[] = [];
   for (let partition = 0; partition < partitions; partition++) {
-    const { shas } = new ScriptRunner({ redis, deployment: id, partition });
-    const present = (await redis.script("EXISTS", ...shas)) as number[];
-    const epoch = await redis.hget(partitionKeys(partition).meta, "epoch");
-    if (epoch === null || present.includes(0)) {
+    const scripts = new ScriptRunner({ redis, deployment: id, partition });
+    if (!(await scripts.isCertified())) {
       open.push(partition);
     }
   }

@@ -45,8 +45,8 @@ export class JournalReader {
   constructor(options: JournalReaderOptions) {
     const { redisUrl, partition } = options;
     this.#o = options;
-    this.#redis = connectRedis({ url: redisUrl }, `gateway:${partition}`);
     this.#stream = partitionKeys(partition).ev;
+    this.#redis = connectRedis({ url: redisUrl }, `gateway:${partition}`, { at: this.#stream });
   }
 
   /** Begins behind what is in the stream now. */

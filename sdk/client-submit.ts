@@ -48,7 +48,7 @@ const READ_MAX = 100;
 
 export class Submitter {
   readonly #commands: Redis;
-  readonly #openReader: () => Promise<Redis>;
+  readonly #openReader: (at: string) => Promise<Redis>;
   readonly #timeoutMs: number;
   readonly #stream: string;
   readonly #waiting = new Map<string, (reply: Reply) => void>();
@@ -58,7 +58,12 @@ export class Submitter {
   #reading: Promise<void> | null = null;
   #reader: Redis | null = null;
 
-  constructor(options: { commands: Redis; openReader: () => Promise<Redis>; timeoutMs: number }) {
+  constructor(options: {
+    commands: Redis;
+    /** A connection that may block, to where the key `at` lies. */
+    openReader: (at: string) => Promise<Redis>;
+    timeoutMs: number;
+  }) {
     this.#commands = options.commands;
     this.#openReader = options.openReader;
     this.#timeoutMs = options.timeoutMs;
@@ -127,7 +132,7 @@ export class Submitter {
   /** Reads answers while any is awaited. */
   async #read(): Promise<void> {
     try {
-      this.#reader ??= await this.#openReader();
+      this.#reader ??= await this.#openReader(this.#stream);
       while (this.#waiting.size > 0) {
         const from = ["STREAMS", this.#stream, this.#lastId] as const;
         const read = await this.#reader.xread("COUNT", READ_MAX, "BLOCK", BLOCK_MS, ...from);

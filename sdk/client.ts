@@ -52,7 +52,7 @@ import {
   type RunFilter,
   type RunRow,
 } from "./postgres/index.ts";
-import { connectRedis } from "./redis/connect.ts";
+import { connectRedis, type ConnectOptions } from "./redis/connect.ts";
 import { cancelRun } from "./redis/run-scripts.ts";
 import { isTerminal } from "./status.ts";
 import { whileAwake } from "./wake.ts";
@@ -141,7 +141,7 @@ export class Client {
     this.letters = new DeadLetters({ db, clock: this.#clock, submit, operations: this.operations });
     this.#submitter = new Submitter({
       commands,
-      openReader: () => openRedis(redisUrl, "client:replies", submitTimeoutMs),
+      openReader: (at) => openRedis(redisUrl, "client:replies", submitTimeoutMs, { at }),
       timeoutMs: submitTimeoutMs,
     });
   }
@@ -374,8 +374,13 @@ export class Client {
 }
 
 /** Opens a connection, with an end to the waiting. Throws GV_REDIS_UNAVAILABLE. */
-export async function openRedis(url: string, name: string, timeoutMs: number): Promise<Redis> {
-  const redis = connectRedis({ url }, name, { connectTimeout: timeoutMs });
+export async function openRedis(
+  url: string,
+  name: string,
+  timeoutMs: number,
+  more: ConnectOptions = {},
+): Promise<Redis> {
+  const redis = connectRedis({ url }, name, { ...more, connectTimeout: timeoutMs });
   let reason = "the connection was closed";
   const heard = (error: Error): void => void (reason = error.message);
   redis.on("error", heard);

@@ -48,6 +48,8 @@ export interface PartitionKeys {
   findings: string;
   /** Entries that no worker could read. */
   quarantine: string;
+  /** Never exists (sdk/redis/script-runner.ts). */
+  guard: string;
   /** A run; an element of a map or a map, by their names (sdk/unit.ts). */
   run(unit: string): string;
   /** Outputs of a run that are too large to stand in its hash. */
@@ -80,6 +82,7 @@ export function partitionKeys(p: number): PartitionKeys {
     paused: `${tag}paused`,
     findings: `${tag}findings`,
     quarantine: `${tag}quarantine`,
+    guard: `${tag}guard`,
     run: (unit) => `${tag}run:${unit}`,
     blobs: (id) => `${tag}run:${id}:blobs`,
     maps: (runId) => `${tag}run:${runId}:maps`,

@@ -64,7 +64,7 @@ export async function admitBatch(
   const read = entries.map(([id, fields]) => readSubmission(id, fields));
   const rejected: BadSubmission[] = read.filter(isBad);
   const good = read.filter((one): one is Submission => !isBad(one));
-  const notAfterMs = await starter.notAfterMs();
+  const deadlines = await starter.deadlines();
   const prepared = await prepare(context, workflows, limits, good, rejected);
   const effects: LimitEffects[] = [];
   const gate = limits.gate((told) => effects.push(told));
@@ -79,9 +79,9 @@ export async function admitBatch(
       : [];
   });
   await keep(context, rejected);
-  await starter.start(startable, notAfterMs);
+  await starter.start(startable, deadlines);
   for (const told of effects) {
-    await limits.settle(told, notAfterMs);
+    await limits.settle(told, deadlines);
   }
   return answersOf(prepared, admissions, rejected);
 }

@@ -97,9 +97,12 @@ async function restart(): Promise<void> {
 describe("archiver", () => {
   it("copies each transition once, although archivers die and two run at once", async () => {
     const ids = Array.from({ length: 40 }, newId);
-    const { shas } = scriptsOf(context, 0);
-    const loaded = (): Promise<unknown> => stack.redis.script("EXISTS", ...shas);
-    await waitFor(async () => !((await loaded()) as number[]).includes(0));
+    const scripts = scriptsOf(context, 0);
+    const loaded = async (): Promise<number[]> => {
+      const epoch = (await stack.redis.hget(scripts.keys.meta, "epoch")) ?? "";
+      return (await stack.redis.script("EXISTS", ...scripts.shas(epoch))) as number[];
+    };
+    await waitFor(async () => !(await loaded()).includes(0));
     const rival = createPartition(context, 0);
     await rival.start();
     for (let i = 0; i < ids.length; i += 10) {

@@ -110,7 +110,7 @@ export class Archiver extends Loop {
 
   constructor(options: ArchiverOptions) {
     const { context, partition } = options;
-    const redis = context.openRedis(`archiver ${partition}`);
+    const redis = context.openRedis(`archiver ${partition}`, partitionKeys(partition).ev);
     super({
       name: `archive ${partition}`,
       logger: context.logger,
@@ -294,8 +294,8 @@ export class Archiver extends Loop {
     if (planned.length > 0) {
       const runs = planned.map(({ run }) => ({ ...run, epoch: 1 }));
       await starter
-        .notAfterMs()
-        .then((notAfterMs) => starter.start(runs, notAfterMs))
+        .deadlines()
+        .then((deadlines) => starter.start(runs, deadlines))
         .catch((error: unknown) => context.logger.warn({ err: error }, "compensation not started"));
     }
   }

@@ -23,7 +23,9 @@ import {
   partitionKeys,
   SCRIPTS,
   type PartitionKeys,
+  type Redis,
   type ScriptName,
+  type ScriptRunner,
 } from "../sdk/internal.ts";
 import { ensureCursor, fenceCursor, raiseEpoch, type Cursor } from "../sdk/postgres/index.ts";
 import { scriptsOf, type SupervisorContext } from "./context.ts";
@@ -37,7 +39,8 @@ export class Certifier extends Loop {
   readonly #context: SupervisorContext;
   readonly #partition: number;
   readonly #keys: PartitionKeys;
-  readonly #shas: string[];
+  readonly #scripts: ScriptRunner;
+  readonly #redis: Redis;
   #epoch: number | null = null;
   #busy: Promise<unknown> = Promise.resolve();
 
@@ -53,7 +56,8 @@ export class Certifier extends Loop {
     this.#context = context;
     this.#partition = partition;
     this.#keys = partitionKeys(partition);
-    this.#shas = scriptsOf(context, partition).shas;
+    this.#scripts = scriptsOf(context, partition);
+    this.#redis = this.#scripts.redis;
   }
 
   /** The epoch under which this process last certified the partition, null before that. */
@@ -77,11 +81,10 @@ export class Certifier extends Loop {
   }
 
   async #check(): Promise<void> {
-    const { redis } = this.#context;
-    const [loaded, epoch] = await Promise.all([
-      redis.script("EXISTS", ...this.#shas) as Promise<number[]>,
-      redis.hget(this.#keys.meta, "epoch"),
-    ]);
+    // The epoch first: on a cluster, a command with a key finds the server that has the partition.
+    const epoch = await this.#redis.hget(this.#keys.meta, "epoch");
+    const shas = this.#scripts.shas(epoch ?? "");
+    const loaded = (await this.#redis.script("EXISTS", ...shas)) as number[];
     const certified = this.#epoch !== null && epoch === String(this.#epoch);
     if (!certified || loaded.includes(0)) {
       await this.#certify(loaded.includes(0));
@@ -89,7 +92,8 @@ export class Certifier extends Loop {
   }
 
   async #certify(isRestarted: boolean): Promise<void> {
-    const { redis, db, deployment } = this.#context;
+    const { db, deployment } = this.#context;
+    const redis = this.#redis;
     this.#epoch = null;
     await checkDeployment(this.#context);
     const found = await ensureCursor(db, this.#partition, newNonce());
@@ -110,7 +114,8 @@ export class Certifier extends Loop {
     } else if (isFenced) {
       await redis.hset(this.#keys.meta, "epoch", cursor.epoch);
     }
-    await this.#load(cursor);
+    await this.#load(cursor.epoch);
+    this.#epoch = cursor.epoch;
     const { partition, seq } = cursor;
     const at = { partition, epoch: cursor.epoch, seq, deployment: deployment.id };
     this.#context.logger.info(at, "certified");
@@ -118,7 +123,7 @@ export class Certifier extends Loop {
 
   /** Why Redis does not go on from the cursor; null if it does, or if both are new. */
   async #objection(cursor: Cursor, meta: { [field: string]: string }): Promise<string | null> {
-    const { redis } = this.#context;
+    const redis = this.#redis;
     const seq = Number(meta.seq);
     if (meta.epoch === undefined) {
       const fresh = cursor.seq === 0 && (await redis.exists(this.#keys.ev, this.#keys.meta)) === 0;
@@ -141,7 +146,8 @@ export class Certifier extends Loop {
   }
 
   async #rebuild(before: Cursor, reason: string): Promise<void> {
-    const { redis, db, logger } = this.#context;
+    const { db, logger } = this.#context;
+    const redis = this.#redis;
     const partition = this.#partition;
     const cursor = await raiseEpoch(db, partition, before.epoch);
     if (cursor === null) {
@@ -152,7 +158,7 @@ export class Certifier extends Loop {
     await this.#empty();
     await redis.hset(this.#keys.meta, "seq", cursor.seq, "nonce", cursor.nonce);
     await this.#context.onRollback({ partition, cursor, reason });
-    await this.#load(null);
+    await this.#load(cursor.epoch);
     await redis.hset(this.#keys.meta, "epoch", cursor.epoch);
     this.#epoch = cursor.epoch;
     logger.warn({ partition, epoch: cursor.epoch }, "rebuilt and certified");
@@ -160,30 +166,39 @@ export class Certifier extends Loop {
 
   /** Removes every key of the partition. A scan is right here: nothing else can be trusted. */
   async #empty(): Promise<void> {
-    const { redis } = this.#context;
+    while (await this.#emptyOnce()) {
+      // Once more: of a slot that has moved meanwhile, a part may have been out of sight.
+    }
+  }
+
+  async #emptyOnce(): Promise<boolean> {
+    const redis = this.#redis;
     const match = this.#keys.pattern;
+    let found = false;
     let at = "0";
+    await redis.exists(this.#keys.meta); // has a key: goes to the server that has the partition
     do {
       const [next, keys] = await redis.scan(at, "MATCH", match, "COUNT", UNLINK_BATCH);
       const doomed = keys.filter((key) => key !== this.#keys.meta);
       if (doomed.length > 0) {
         await redis.unlink(...doomed);
+        found = true;
       }
       at = next;
     } while (at !== "0");
+    return found;
   }
 
   async #writeMeta(cursor: Cursor): Promise<void> {
     const fields = { epoch: cursor.epoch, seq: cursor.seq, nonce: cursor.nonce };
-    await this.#context.redis.hset(this.#keys.meta, fields);
+    await this.#redis.hset(this.#keys.meta, fields);
   }
 
-  async #load(cursor: Cursor | null): Promise<void> {
-    const { redis, deployment } = this.#context;
+  async #load(epoch: number): Promise<void> {
+    const { id } = this.#context.deployment;
     for (const name of Object.keys(SCRIPTS) as ScriptName[]) {
-      await redis.script("LOAD", certifiedSource(name, deployment.id, this.#partition));
+      await this.#redis.script("LOAD", certifiedSource(name, id, this.#partition, epoch));
     }
-    this.#epoch = cursor?.epoch ?? this.#epoch;
   }
 }
 

@@ -18,8 +18,8 @@ export interface SupervisorContext {
   db: Database;
   /** For commands; never blocked. */
   redis: Redis;
-  /** Opens a connection that may block. */
-  openRedis(name: string): Redis;
+  /** Opens a connection that may block; on a cluster, to where the key `at` lies. */
+  openRedis(name: string, at: string): Redis;
   deployment: Deployment;
   logger: Logger;
   clock: Clock;

@@ -5,7 +5,7 @@
  * Releasing them (scripts/release_runs.lua) wakes a parent that still waits, and keeps them until
  * it has read the result.
  */
-import { isTerminal, partitionKeys, type HotState } from "../sdk/internal.ts";
+import { connectionAt, isTerminal, partitionKeys, type HotState } from "../sdk/internal.ts";
 import { runsById, type RunRow } from "../sdk/postgres/index.ts";
 import type { SupervisorContext } from "./context.ts";
 
@@ -31,7 +31,7 @@ export async function putBackEnded(
 ): Promise<string[]> {
   const rows = await runsById(context.db, ids);
   const keys = partitionKeys(partition);
-  const pipeline = context.redis.multi();
+  const pipeline = connectionAt(context.redis, keys.meta).multi();
   const ended = rows.filter((row) => isTerminal(row.status) && row.parent !== null);
   for (const row of ended) {
     pipeline.del(keys.run(row.id));

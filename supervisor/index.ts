@@ -19,6 +19,7 @@ import {
   stopAll,
   systemClock,
   type Clock,
+  type ConnectOptions,
   type Service,
 } from "../sdk/internal.ts";
 import {
@@ -139,11 +140,13 @@ async function open(options: SupervisorOptions): Promise<Parts> {
   const db = shared ?? connectPostgres({ name: "supervisor", ...(options.database as object) });
   const id = options.id ?? `${hostname()}-${process.pid}-${uuidv7().slice(-6)}`;
   const opened: Redis[] = [];
-  const openRedis = (name: string): Redis => {
-    const redis = connectRedis({ url: options.redisUrl }, `${name} ${id}`);
+  const connect = (name: string, more: ConnectOptions = {}): Redis => {
+    const redis = connectRedis({ url: options.redisUrl }, `${name} ${id}`, more);
     opened.push(redis);
     return redis;
   };
+  const openRedis = (name: string, at: string): Redis => connect(name, { at });
+  const redis = connect("supervisor");
   const abort = new AbortController();
   // As many waits may stand on it as there are loops and script calls.
   setMaxListeners(0, abort.signal);
@@ -153,7 +156,7 @@ async function open(options: SupervisorOptions): Promise<Parts> {
     await (shared === null ? db.close() : undefined);
   };
   try {
-    const context = await contextOf(options, { db, id, openRedis, signal: abort.signal });
+    const context = await contextOf(options, { db, id, redis, openRedis, signal: abort.signal });
     return { ...servicesOf(options, context), abort: () => abort.abort(), close };
   } catch (error) {
     await close();
@@ -163,7 +166,7 @@ async function open(options: SupervisorOptions): Promise<Parts> {
 
 async function contextOf(
   options: SupervisorOptions,
-  own: Pick<SupervisorContext, "db" | "id" | "openRedis" | "signal">,
+  own: Pick<SupervisorContext, "db" | "id" | "redis" | "openRedis" | "signal">,
 ): Promise<SupervisorContext> {
   const { logger, clock = systemClock, partitions } = options;
   await assertSchema(own.db);
@@ -180,14 +183,13 @@ async function contextOf(
     const found = `this deployment has key layout ${deployment.layout}, this program ${LAYOUT}`;
     throw new GavotteError("GV_SCHEMA_OUTDATED", `${found}; start the version that made it`);
   }
-  const redis = own.openRedis("supervisor");
   const irs = new IrStore(own.db);
   const onRollback = async (rollback: Rollback): Promise<void> => {
     await (options.onRollback ?? rebuildRuns)(rollback, context);
   };
   const context: SupervisorContext = {
     ...own,
-    ...{ redis, deployment, logger, clock, irs, onRollback },
+    ...{ deployment, logger, clock, irs, onRollback },
   };
   await checkDeployment(context);
   return context;

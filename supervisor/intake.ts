@@ -9,7 +9,7 @@
  * are taken: the submissions wait in their stream, and this says so.
  */
 import type { Redis } from "ioredis";
-import { errorCode, globalKeys, INTAKE_GROUP, partitionKeys } from "../sdk/internal.ts";
+import { connectionAt, errorCode, globalKeys, INTAKE_GROUP, partitionKeys } from "../sdk/internal.ts";
 import { whileDatabaseAway } from "../sdk/postgres/index.ts";
 import { admitBatch, type Answer, type Entry } from "./admit-batch.ts";
 import type { SupervisorContext } from "./context.ts";
@@ -50,7 +50,7 @@ export class Intake extends Loop {
   #backlogAtMs = 0;
 
   constructor(options: IntakeOptions) {
-    const redis = options.context.openRedis("intake");
+    const redis = options.context.openRedis("intake", globalKeys.submissions);
     super({
       name: "intake",
       logger: options.context.logger,
@@ -121,8 +121,7 @@ export class Intake extends Loop {
     const answers = await whileDatabaseAway(() => again(admit), { signal, onWait });
     await this.#answer(answers);
     const ids = entries.map(([id]) => id);
-    const { redis } = this.#context;
-    await redis
+    await connectionAt(this.#context.redis, globalKeys.submissions)
       .multi()
       .xack(globalKeys.submissions, INTAKE_GROUP, ...ids)
       .xdel(globalKeys.submissions, ...ids)

@@ -24,7 +24,7 @@ import {
 } from "../sdk/postgres/index.ts";
 import { scriptsOf, type SupervisorContext } from "./context.ts";
 import { Loop } from "./loop.ts";
-import type { Starter } from "./starter.ts";
+import type { Deadlines, Starter } from "./starter.ts";
 
 /** How soon a waiting run that another supervisor accepted is known of. */
 const LOOK_MS = 500;
@@ -82,14 +82,14 @@ export class LimitWatch extends Loop {
   }
 
   /** Starts what was admitted, cancels what is to end, remembers when to look again. */
-  async settle({ admitted, ending, dues }: LimitEffects, notAfterMs: number): Promise<void> {
+  async settle({ admitted, ending, dues }: LimitEffects, deadlines: Deadlines): Promise<void> {
     this.#mayWait = true;
     const now = this.#context.clock.nowMs();
     for (const { tenant, gate, inMs } of dues) {
       this.#dues.set(`${gate}\0${tenant}`, { tenant, gate, atMs: now + inMs });
       this.wake();
     }
-    await this.#start(admitted, notAfterMs);
+    await this.#start(admitted, deadlines);
     await this.#end(ending);
   }
 
@@ -130,11 +130,11 @@ export class LimitWatch extends Loop {
       byTenant.set(tenant, (byTenant.get(tenant) ?? new Set<string>()).add(gate));
     }
     for (const [tenant, of] of byTenant) {
-      const notAfterMs = await this.#starter.notAfterMs();
+      const deadlines = await this.#starter.deadlines();
       const look = { tenant, gates: [...of], tenantMax: this.#maxOf(tenant) };
       const { db } = this.#context;
       const done = await db.transaction((tx) => lookAtLimits(tx, look));
-      await this.settle({ ...done, ending: [] }, notAfterMs);
+      await this.settle({ ...done, ending: [] }, deadlines);
     }
   }
 
@@ -142,17 +142,17 @@ export class LimitWatch extends Loop {
     return tenant === "" || this.#tenantRunsMax === 0 ? null : this.#tenantRunsMax;
   }
 
-  async #start(runIds: readonly string[], notAfterMs: number): Promise<void> {
-    const start = async (untilMs: number): Promise<void> => {
+  async #start(runIds: readonly string[], deadlines: Deadlines): Promise<void> {
+    const start = async (until: Deadlines): Promise<void> => {
       const rows = await runsById(this.#context.db, runIds);
       const open = rows.filter(({ status, held }) => status === "QUEUED" && !held);
-      await (open.length > 0 ? this.#starter.start(open, untilMs) : undefined);
+      await (open.length > 0 ? this.#starter.start(open, until) : undefined);
     };
-    await start(notAfterMs).catch(async (error: unknown) => {
+    await start(deadlines).catch(async (error: unknown) => {
       if (errorCode(error) !== "GV_PARTITION_UNCERTIFIED") {
         throw error;
       }
-      await start(await this.#starter.notAfterMs());
+      await start(await this.#starter.deadlines());
     });
   }
 

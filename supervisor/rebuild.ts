@@ -8,6 +8,7 @@
  * refused by the epoch. Plain commands: no script accepts anything before this returns.
  */
 import {
+  connectionAt,
   globalKeys,
   GROUP,
   HotState,
@@ -159,8 +160,10 @@ async function rebuildRun(
 ): Promise<void> {
   const state = foldHot(profile, journal);
   await putBackEnded(context, profile.partition, childrenAwaited(state));
-  await releaseMapsOf(context.redis, partitionKeys(profile.partition), [row.id]);
-  const multi = context.redis.multi();
+  const keys = partitionKeys(profile.partition);
+  const redis = connectionAt(context.redis, keys.meta);
+  await releaseMapsOf(redis, keys, [row.id]);
+  const multi = redis.multi();
   writeRun(multi, profile, { ...row, epoch: row.epoch + 1 }, state, context.clock.nowMs());
   assertWritten(await multi.exec());
 }

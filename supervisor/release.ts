@@ -5,6 +5,7 @@
  * partition's `release` set, where the script that ended a run has put it.
  */
 import {
+  connectionAt,
   evictRuns,
   isTerminal,
   partitionKeys,
@@ -84,7 +85,7 @@ export class Releaser extends Loop {
     const scripts = scriptsOf(this.#context, this.#partition);
     const withMaps = batch.filter((run) => run.hasMaps).map((run) => run.runId);
     // Before the run: its hash and the list of its maps are what they are found by.
-    await releaseMapsOf(this.#context.redis, scripts.keys, withMaps);
+    await releaseMapsOf(scripts.redis, scripts.keys, withMaps);
     await releaseRuns(
       scripts,
       batch.map((run) => run.runId),
@@ -100,7 +101,7 @@ export class Releaser extends Loop {
       return false;
     }
     const maps = ids.filter((id) => id.includes("!"));
-    await releaseMaps(this.#context.redis, keys, maps);
+    await releaseMaps(connectionAt(this.#context.redis, keys.release), keys, maps);
     const runIds = ids.filter((id) => !id.includes("!"));
     const rows = await runsById(this.#context.db, runIds);
     const asleep = rows.flatMap(({ id: runId, sleepSeq: seq }) =>

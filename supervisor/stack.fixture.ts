@@ -111,8 +111,8 @@ export async function contextOf(
 ): Promise<SupervisorContext & { close(): void }> {
   const abort = new AbortController();
   const opened: Redis[] = [];
-  const openRedis = (name: string): Redis => {
-    const redis = connectRedis({ url: stack.redisUrl }, name);
+  const openRedis = (name: string, at: string): Redis => {
+    const redis = connectRedis({ url: stack.redisUrl }, name, { at });
     opened.push(redis);
     return redis;
   };
@@ -281,9 +281,9 @@ export async function startRuns(
   }));
   await admitRuns(context.db, [{ ...definition, ir: JSON.stringify(ir) }], rows);
   const starter = new Starter(context);
-  const notAfterMs = await starter.notAfterMs();
+  const deadlines = await starter.deadlines();
   await starter.start(
     rows.map((row) => ({ ...row, epoch: 1 })),
-    notAfterMs,
+    deadlines,
   );
 }

@@ -6,7 +6,7 @@
  * (21 A14). Putting back what was not lost is harmless: the token's record lets one result through.
  */
 import { setTimeout as delay } from "node:timers/promises";
-import { HotState, packEntry, suspectRun } from "../sdk/internal.ts";
+import { connectionAt, HotState, packEntry, suspectRun } from "../sdk/internal.ts";
 import type { RunRow } from "../sdk/postgres/index.ts";
 import { quietRuns, readJournal } from "../sdk/postgres/index.ts";
 import { scriptsOf, type SupervisorContext } from "./context.ts";
@@ -96,7 +96,7 @@ export class StalledWatch extends Loop {
     const payload = skips ? record.rest : answer;
     const at = { runId, epoch: Number(epoch), node, scope, attempt, irHash };
     const packed = packEntry({ ...at, kind: skips ? "skip" : kind, arrivals, payload });
-    const multi = redis.multi().xadd(queueKey, "*", "t", packed);
+    const multi = connectionAt(redis, queueKey).multi().xadd(queueKey, "*", "t", packed);
     await (entryId === null ? multi : multi.xdel(queueKey, entryId)).exec();
     logger.warn({ run: runId, node, queueKey, entryId }, "a lost entry was put back");
   }

@@ -16,6 +16,7 @@ import {
   START,
   START_WINDOW_MS,
   startRuns,
+  type Redis,
   type RunStart,
 } from "../sdk/internal.ts";
 import { isPaused, listPauses, queuedRuns } from "../sdk/postgres/index.ts";
@@ -35,6 +36,11 @@ export interface Startable {
   bindings?: string | null;
 }
 
+/** Until when runs may be started, by partition. */
+export type Deadlines = ReadonlyMap<number, number>;
+
+const SERVER_MS = 1000;
+const START_MS = 5000;
 const SWEEP_MS = 2000;
 const SWEEP_AGE_MS = 5000;
 /** Text of inputs in one start call; a call holds at least one run. */
@@ -48,13 +54,35 @@ export class Starter {
     this.#context = context;
   }
 
-  /** Redis' time plus the start window; call it before the rows' status is read. */
-  async notAfterMs(): Promise<number> {
-    return (await redisTimeMs(scriptsOf(this.#context, 0))) + START_WINDOW_MS;
+  /**
+   * Until when starts are allowed, by the clock of each partition's server: its time plus the start
+   * window. Call it before the rows' status is read. A server that is away has none: what is to be
+   * started there stays QUEUED for the sweep.
+   */
+  async deadlines(): Promise<Deadlines> {
+    const byServer = new Map<Redis, Promise<number | null>>();
+    const deadlines = new Map<number, number>();
+    for (let partition = 0; partition < this.#context.deployment.partitions; partition++) {
+      const { redis } = scriptsOf(this.#context, partition);
+      byServer.set(redis, byServer.get(redis) ?? this.#deadline(partition, redis));
+    }
+    for (let partition = 0; partition < this.#context.deployment.partitions; partition++) {
+      const at = await byServer.get(scriptsOf(this.#context, partition).redis);
+      void (typeof at === "number" && deadlines.set(partition, at));
+    }
+    return deadlines;
+  }
+
+  /** Where servers are many, none is waited for: the others are not to stand still. */
+  async #deadline(partition: number, redis: Redis): Promise<number | null> {
+    const asked = redisTimeMs(scriptsOf(this.#context, partition)).then(
+      (ms) => ms + START_WINDOW_MS,
+    );
+    return redis === this.#context.redis ? asked : inTime(asked, SERVER_MS, null);
   }
 
   /** Starts what is not started yet; returns how many runs this call started. */
-  async start(runs: readonly Startable[], notAfterMs: number): Promise<number> {
+  async start(runs: readonly Startable[], deadlines: Deadlines): Promise<number> {
     const bound = runs.flatMap(({ bindings }) => boundHashes(bindings));
     const irs = await this.#context.irs.load([...runs.map((run) => run.irHash), ...bound]);
     await this.#publish(irs);
@@ -73,15 +101,26 @@ export class Starter {
         priority: run.priority,
       });
       const { id: runId, epoch, input, bindings = null } = run;
+      const notAfterMs = deadlines.get(run.partition);
+      if (notAfterMs === undefined) {
+        continue;
+      }
       const list = starts.get(run.partition) ?? [];
       starts.set(run.partition, list);
       const paused = isPaused(pauses, stored.ir.name, stored.ir.workflow_version);
       list.push({ profile, runId, epoch, input, notAfterMs, paused, bindings });
     }
     const counts = await Promise.all(
-      [...starts].map(([partition, list]) => this.#startIn(partition, list)),
+      [...starts].map(([partition, list]) => this.#startSoon(partition, list)),
     );
     return counts.reduce((sum, count) => sum + count, 0);
+  }
+
+  /** On a cluster what takes long goes on by itself: the sweep looks after it. */
+  async #startSoon(partition: number, list: RunStart[]): Promise<number> {
+    const starting = this.#startIn(partition, list);
+    const isShared = scriptsOf(this.#context, partition).redis === this.#context.redis;
+    return isShared ? starting : inTime(starting, START_MS, 0);
   }
 
   async #startIn(partition: number, list: RunStart[]): Promise<number> {
@@ -114,6 +153,14 @@ export class Starter {
   }
 }
 
+/** What `promise` gives, or `late` when it takes longer. */
+async function inTime<T>(promise: Promise<T>, ms: number, late: T): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const limit = new Promise<T>((resolve) => (timer = setTimeout(() => resolve(late), ms)));
+  promise.catch(() => undefined); // after the limit nobody listens
+  return Promise.race([promise, limit]).finally(() => clearTimeout(timer));
+}
+
 /** Hashes that the bindings of a run's row name. */
 export function boundHashes(bindings: string | null | undefined): string[] {
   return bindings === null || bindings === undefined
@@ -128,10 +175,10 @@ export class StartSweep extends Loop {
       name: "start sweep",
       logger: context.logger,
       step: async () => {
-        const notAfterMs = await starter.notAfterMs();
+        const deadlines = await starter.deadlines();
         const beforeMs = context.clock.nowMs() - SWEEP_AGE_MS;
         const rows = await queuedRuns(context.db, beforeMs, SCRIPT_BATCH_MAX);
-        const started = rows.length === 0 ? 0 : await starter.start(rows, notAfterMs);
+        const started = rows.length === 0 ? 0 : await starter.start(rows, deadlines);
         if (started > 0) {
           context.logger.warn({ started }, "runs accepted earlier were started now");
         }

@@ -5,8 +5,10 @@
 import { setMaxListeners } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import {
+  connectionAt,
   connectRedis,
   globalKeys,
+  partitionKeys,
   ScriptRunner,
   systemClock,
   type Redis,
@@ -40,6 +42,12 @@ export interface Worker extends Service {
   inFlight(): number;
 }
 
+/**
+ * How long the start waits for all lanes. On a cluster a primary may be away; the other partitions
+ * have their lanes by then, and that one gets its lane when it is back.
+ */
+const LANES_MS = 10_000;
+const UNBLOCK_MS = 500;
 /** Between two looks for paused queues. */
 const PAUSES_MS = 1000;
 
@@ -54,7 +62,7 @@ class WorkerService implements Worker {
   readonly #o: WorkerOptions & typeof WORKER_DEFAULTS;
   readonly #stop = new AbortController();
   #commands: Redis | null = null;
-  #readers: { redis: Redis; id: number }[] = [];
+  #readers: { blocking: Redis; commands: Redis; id: number }[] = [];
   #lanes: { lane: Lane; leases: Leases }[] = [];
   #reads: Promise<void>[] = [];
   #loops: Promise<void>[] = [];
@@ -81,9 +89,10 @@ class WorkerService implements Worker {
     await redis.connect();
     this.#paused = new Set(await redis.smembers(globalKeys.pausedQueues));
     const workflows = new Workflows(redis);
-    for (let partition = 0; partition < this.#o.partitions; partition++) {
-      await this.#startLane(redis, workflows, partition);
-    }
+    const lanes = Array.from({ length: this.#o.partitions }, (_, partition) =>
+      this.#startLane(redis, workflows, partition),
+    );
+    await this.#inTime(Promise.all(lanes), LANES_MS);
     if (this.#o.blockedMsMax > 0) {
       const { id: consumer, deployment, leaseMs, blockedMsMax, logger } = this.#o;
       const about = { redis: this.#o.redis, deployment, consumer, leaseMs, blockedMsMax };
@@ -92,20 +101,22 @@ class WorkerService implements Worker {
     this.#loops.push(this.#every(PAUSES_MS, () => this.#readPauses(redis)));
   }
 
-  async #startLane(redis: Redis, workflows: Workflows, partition: number): Promise<void> {
+  async #startLane(commands: Redis, workflows: Workflows, partition: number): Promise<void> {
     const o = this.#o;
+    const at = partitionKeys(partition).meta;
+    const redis = connectionAt(commands, at);
     const logger = o.logger.child({ worker: o.id, partition });
     const scripts = new ScriptRunner({
-      redis,
+      redis: commands,
       deployment: o.deployment,
       partition,
       signal: this.#stop.signal,
       onUncertified: (waiting) =>
         logger.warn(waiting ? "waiting for a supervisor to certify Redis" : "Redis is certified"),
     });
-    const blocking = connectRedis(o.redis, `worker:${o.id}:read`);
+    const blocking = connectRedis(o.redis, `worker:${o.id}:read`, { at });
     await blocking.connect();
-    this.#readers.push({ redis: blocking, id: await blocking.client("ID") });
+    this.#readers.push({ blocking, commands: redis, id: await blocking.client("ID") });
     const reader = new QueueReader({
       redis: blocking,
       keys: scripts.keys,
@@ -114,6 +125,9 @@ class WorkerService implements Worker {
     });
     reader.pause(this.#paused);
     await reader.createGroups(redis);
+    if (this.#stop.signal.aborted || this.#commands === null) {
+      return;
+    }
     const nowMs = (): number => performance.now();
     const table = o.blockedMsMax > 0 ? new LeaseTable(reader.queueKeys) : null;
     const leases = new Leases({ scripts, consumer: o.id, leaseMs: o.leaseMs, nowMs, table });
@@ -176,24 +190,25 @@ class WorkerService implements Worker {
     const timer = setTimeout(() => {
       this.#stop.abort();
       redis.disconnect();
-      this.#readers.forEach((reader) => reader.redis.disconnect());
+      this.#readers.forEach(({ blocking }) => blocking.disconnect());
     }, deadlineMs + 1000);
     try {
-      await this.#windDown(redis, deadlineMs);
+      await this.#windDown(deadlineMs);
     } catch (error) {
       this.#o.logger.warn({ err: error }, "the worker stopped without giving everything back");
     } finally {
       clearTimeout(timer);
       this.#stop.abort();
       await this.#guard?.stop();
-      this.#readers.splice(0).forEach((reader) => reader.redis.disconnect());
+      this.#readers.splice(0).forEach(({ blocking }) => blocking.disconnect());
       redis.disconnect();
     }
   }
 
-  async #windDown(redis: Redis, deadlineMs: number): Promise<void> {
+  async #windDown(deadlineMs: number): Promise<void> {
     // Wakes blocked reads: what they bring is still handed back below.
-    await Promise.all(this.#readers.map(({ id }) => redis.client("UNBLOCK", id))).catch(() => 0);
+    const woken = this.#readers.map(({ commands, id }) => commands.client("UNBLOCK", id));
+    await this.#inTime(Promise.all(woken), UNBLOCK_MS).catch(() => 0);
     await Promise.all(this.#reads.splice(0));
     await Promise.all(this.#lanes.map(({ lane }) => lane.stop(deadlineMs)));
     this.#stop.abort();
@@ -210,6 +225,18 @@ class WorkerService implements Worker {
         });
       }
     }
+  }
+
+  /** Waits for `work`, but not for ever; what fails later is told. */
+  async #inTime(work: Promise<unknown>, ms: number): Promise<void> {
+    let isLate = false;
+    const limit = this.#pause(ms).then(() => (isLate = true));
+    work.catch((error: unknown) => {
+      if (isLate) {
+        this.#o.logger.warn({ err: error }, "the worker has not begun with all partitions");
+      }
+    });
+    await Promise.race([work, limit]);
   }
 
   async #pause(ms: number): Promise<void> {

@@ -5,15 +5,35 @@
  * for one each. Commands never give up while a server is away (`maxRetriesPerRequest: null`): every
  * call of the engine is idempotent, and who wants a limit passes an abort signal.
  */
+import calculateSlot from "cluster-key-slot";
 import { Redis, type RedisOptions } from "ioredis";
+import { connectCluster } from "./cluster-router.ts";
+import { isClusterUrl } from "./cluster-url.ts";
+import { connectSlot } from "./slot-connection.ts";
+import { topologyOf } from "./topology.ts";
 
 export interface RedisTarget {
-  /** `redis://…`, `rediss://…`, or `unix:///path/to.sock?db=0`. */
+  /**
+   * `redis://…`, `rediss://…`, `unix:///path/to.sock?db=0`, or of a cluster
+   * `redis-cluster://host:port,host:port` and `rediss-cluster://…`.
+   */
   url: string;
 }
 
+export interface ConnectOptions extends RedisOptions {
+  /**
+   * On a cluster: a key that lies where the commands of this connection go. Needed for those that
+   * block, scan, or concern one server. Without it commands are routed by their keys.
+   */
+  at?: string;
+}
+
 /** Opens a connection named `name` (seen in CLIENT LIST). It connects at first use. */
-export function connectRedis(target: RedisTarget, name: string, more: RedisOptions = {}): Redis {
+export function connectRedis(
+  target: RedisTarget,
+  name: string,
+  { at, ...more }: ConnectOptions = {},
+): Redis {
   const options: RedisOptions = {
     connectionName: `gavotte:${name}`,
     maxRetriesPerRequest: null,
@@ -24,12 +44,21 @@ export function connectRedis(target: RedisTarget, name: string, more: RedisOptio
     retryStrategy: (times) => Math.min(50 * times, 1000),
     ...more,
   };
-  const redis = target.url.startsWith("unix:")
-    ? new Redis({ ...unixOptions(target.url), ...options })
-    : new Redis(target.url, options);
+  const redis = open(target.url, options, at);
   // Without a listener an unreachable server would end the process; commands report it anyway.
   redis.on("error", () => undefined);
   return redis;
+}
+
+function open(url: string, options: RedisOptions, at: string | undefined): Redis {
+  if (isClusterUrl(url)) {
+    return at === undefined
+      ? connectCluster(topologyOf(url), options)
+      : connectSlot(topologyOf(url), calculateSlot(at), options);
+  }
+  return url.startsWith("unix:")
+    ? new Redis({ ...unixOptions(url), ...options })
+    : new Redis(url, options);
 }
 
 function unixOptions(url: string): RedisOptions {

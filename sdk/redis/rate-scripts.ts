@@ -23,7 +23,7 @@ export async function takeSlot(
   { limit, per_ms }: Pick<IrRateLimit, "limit" | "per_ms">,
 ): Promise<number> {
   const intervalUs = Math.ceil((per_ms * 1000) / limit);
-  return (await scripts.call("takeSlot", keysOf(key), [intervalUs, 0, 0])) as number;
+  return (await scripts.callAnywhere("takeSlot", keysOf(key), [intervalUs, 0, 0])) as number;
 }
 
 /** For one whose reserved start is now: 0, or ms until another one, if its key is cooling down. */
@@ -33,12 +33,12 @@ export async function keepSlot(
   { limit, per_ms }: Pick<IrRateLimit, "limit" | "per_ms">,
 ): Promise<number> {
   const intervalUs = Math.ceil((per_ms * 1000) / limit);
-  return (await scripts.call("takeSlot", keysOf(key), [intervalUs, 0, 1])) as number;
+  return (await scripts.callAnywhere("takeSlot", keysOf(key), [intervalUs, 0, 1])) as number;
 }
 
 /** Nothing of the key begins within `ms`, reserved or not; ms until the next free start. */
 export async function coolDown(scripts: ScriptRunner, key: string, ms: number): Promise<number> {
-  return (await scripts.call("takeSlot", keysOf(key), [
+  return (await scripts.callAnywhere("takeSlot", keysOf(key), [
     0,
     Math.max(1, Math.ceil(ms)),
     0,

@@ -3,15 +3,18 @@
  *
  * A server that restarted, was promoted or was flushed may have lost transitions that Postgres
  * has. Nobody may write to it before a supervisor has compared the two (20 §8). So nobody but the
- * supervisor loads scripts: their text begins with a line that names deployment and partition,
- * which gives every partition its own SHA-1, and a server without it answers NOSCRIPT. The caller
- * waits. A flushed server has lost the partition epoch, which every script checks: the same wait.
+ * supervisor loads scripts: their text begins with a line that names deployment, partition and its
+ * epoch, which gives every certificate its own SHA-1, and a server without it answers NOSCRIPT. The
+ * caller waits. A flushed server has lost the partition epoch, which every script checks: the same
+ * wait. A node of a cluster that was primary, became a replica and was promoted again still has the
+ * scripts of then: they are of an epoch that is over.
  */
 import { createHash, randomBytes } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Redis } from "ioredis";
 import { GavotteError } from "../errors.ts";
 import { partitionKeys, type PartitionKeys } from "../keys.ts";
+import { connectionAt } from "./cluster-router.ts";
 import { SCRIPTS, type ScriptName } from "./scripts.gen.ts";
 
 export type ScriptArg = string | number | Buffer;
@@ -29,12 +32,19 @@ export interface ScriptRunnerOptions {
 
 const EPOCH_REFUSED = -100;
 const NONCE_BYTES = 6;
+const MUST_WAIT = Symbol("no certificate");
+const SCRIPT_NAMES = Object.keys(SCRIPTS) as ScriptName[];
 const WAIT_MS_MIN = 20;
 const WAIT_MS_MAX = 500;
 
-/** Source of a script as it is loaded for one partition. */
-export function certifiedSource(name: ScriptName, deployment: string, partition: number): string {
-  return `-- gavotte ${deployment} {${partition}} ${name}\n${SCRIPTS[name]}`;
+/** Source of a script as it is loaded for one partition under one epoch. */
+export function certifiedSource(
+  name: ScriptName,
+  deployment: string,
+  partition: number,
+  epoch: number | string,
+): string {
+  return `-- gavotte ${deployment} {${partition}} ${epoch} ${name}\n${SCRIPTS[name]}`;
 }
 
 export class ScriptRunner {
@@ -42,24 +52,39 @@ export class ScriptRunner {
   readonly partition: number;
   readonly redis: Redis;
   readonly #options: ScriptRunnerOptions;
-  readonly #shas: { [name: string]: string } = {};
+  /** By script, under the epoch that was read last. */
+  #shas = new Map<ScriptName, string>();
+  #shasOf = "";
   #epoch: string | null = null;
   #random = Buffer.alloc(0);
+  /**
+   * On a cluster, a key that never exists. While the slot migrates a server answers TRYAGAIN to a
+   * script that names a key which is not there: so no script runs on one half of a partition, though
+   * it finds some of its keys only on its way (docs/redis-cluster.md).
+   */
+  readonly #guard: string[];
 
   constructor(options: ScriptRunnerOptions) {
     this.#options = options;
-    this.redis = options.redis;
     this.partition = options.partition;
     this.keys = partitionKeys(options.partition);
-    for (const name of Object.keys(SCRIPTS) as ScriptName[]) {
-      const source = certifiedSource(name, options.deployment, options.partition);
-      this.#shas[name] = createHash("sha1").update(source).digest("hex");
-    }
+    this.redis = connectionAt(options.redis, this.keys.meta);
+    this.#guard = this.redis === options.redis ? [] : [this.keys.guard];
   }
 
-  /** SHA-1 of every script of this partition: all present means the server is certified. */
-  get shas(): string[] {
-    return Object.values(this.#shas);
+  /** SHA-1 of every script under an epoch: all present means the server is certified. */
+  shas(epoch: number | string): string[] {
+    return SCRIPT_NAMES.map((name) => this.#shaOf(name, epoch));
+  }
+
+  /** Whether a supervisor has certified the server for this partition. */
+  async isCertified(): Promise<boolean> {
+    const epoch = await this.redis.hget(this.keys.meta, "epoch");
+    if (epoch === null) {
+      return false;
+    }
+    const present = (await this.redis.script("EXISTS", ...this.shas(epoch))) as number[];
+    return !present.includes(0);
   }
 
   /** A nonce for one journal record: random, drawn by the hundred. */
@@ -74,19 +99,67 @@ export class ScriptRunner {
 
   /** Calls a script that takes no epoch. Waits while the partition has no certificate. */
   async call(name: ScriptName, keys: string[], args: ScriptArg[]): Promise<unknown> {
-    const sha = this.#shas[name] as string;
     for (let attempt = 0; ; attempt++) {
-      try {
-        const reply = await this.redis.evalsha(sha, keys.length, ...keys, ...args);
+      const epoch = this.#epoch ?? (await this.#readEpoch());
+      const sent = epoch === null ? MUST_WAIT : await this.#send(name, epoch, keys, args);
+      if (sent !== MUST_WAIT) {
         this.#told(false, attempt);
-        return reply;
-      } catch (error) {
-        if (!isTransient(error)) {
-          throw error;
-        }
-        await this.#wait(attempt);
+        return sent;
       }
+      await this.#wait(attempt);
     }
+  }
+
+  /**
+   * Calls a script whose keys are of no partition and whose loss is harmless: it needs no
+   * certificate, and its keys may lie on another node of a cluster.
+   */
+  async callAnywhere(name: ScriptName, keys: string[], args: ScriptArg[]): Promise<unknown> {
+    const source = SCRIPTS[name];
+    const sha = createHash("sha1").update(source).digest("hex");
+    const { redis } = this.#options;
+    try {
+      return await redis.evalsha(sha, keys.length, ...keys, ...args);
+    } catch (error) {
+      if (!(error instanceof Error) || !error.message.startsWith("NOSCRIPT")) {
+        throw error;
+      }
+      return redis.eval(source, keys.length, ...keys, ...args);
+    }
+  }
+
+  /** One attempt; MUST_WAIT: there is no certificate of this epoch, or the server is not itself. */
+  async #send(
+    name: ScriptName,
+    epoch: string,
+    keys: string[],
+    args: ScriptArg[],
+  ): Promise<unknown> {
+    const count = keys.length + this.#guard.length;
+    try {
+      const sha = this.#shaOf(name, epoch);
+      return await this.redis.evalsha(sha, count, ...keys, ...this.#guard, ...args);
+    } catch (error) {
+      if (!isTransient(error)) {
+        throw error;
+      }
+      this.#epoch = null;
+      return MUST_WAIT;
+    }
+  }
+
+  #shaOf(name: ScriptName, epoch: number | string): string {
+    if (String(epoch) !== this.#shasOf) {
+      this.#shas = new Map();
+      this.#shasOf = String(epoch);
+    }
+    let sha = this.#shas.get(name);
+    if (sha === undefined) {
+      const source = certifiedSource(name, this.#options.deployment, this.partition, epoch);
+      sha = createHash("sha1").update(source).digest("hex");
+      this.#shas.set(name, sha);
+    }
+    return sha;
   }
 
   /**
@@ -103,7 +176,11 @@ export class ScriptRunner {
     for (let attempt = 0; ; attempt++) {
       const epoch = this.#epoch ?? (await this.#readEpoch());
       if (epoch !== null) {
-        const reply = await this.call(name, keys, [epoch, ...args]);
+        const reply = await this.#send(name, epoch, keys, [epoch, ...args]);
+        if (reply === MUST_WAIT) {
+          await this.#wait(attempt);
+          continue;
+        }
         if ((Array.isArray(reply) ? reply[0] : reply) !== EPOCH_REFUSED) {
           this.#told(false, attempt);
           return reply;

@@ -7,6 +7,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Redis } from "ioredis";
 import {
+  connectionAt,
   GROUP,
   parseEntry,
   parseRunKey,
@@ -30,11 +31,12 @@ export interface PartitionScan {
 
 /** Walks a partition. `streams` then knows its queues. */
 export async function scanPartition(
-  redis: Redis,
+  connection: Redis,
   partition: number,
   streams: StreamIndex,
 ): Promise<PartitionScan> {
   const keys = partitionKeys(partition);
+  const redis = connectionAt(connection, keys.meta);
   const found = await scanKeys(redis, keys);
   const suspects = [
     ...found.keys,

@@ -5,6 +5,7 @@
 import type { ChainableCommander, Redis } from "ioredis";
 import type { Ir } from "../../compiler/ir.ts";
 import {
+  connectionAt,
   commonQueueKey,
   finishPrefix,
   GROUP,
@@ -179,7 +180,7 @@ class Reader {
     queueKeys: readonly string[],
     streams: StreamIndex,
   ) {
-    this.#multi = redis.multi();
+    this.#multi = connectionAt(redis, keys.meta).multi();
     this.#keys = keys;
     this.#runId = runId;
     this.#names = names;

@@ -5,6 +5,7 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import {
+  connectionAt,
   GROUP,
   partitionKeys,
   suspectRun,
@@ -60,7 +61,7 @@ export async function removeOrphan(
   switch (kind) {
     case "orphan_entry":
     case "orphan_pending":
-      await redis.multi().xack(key, GROUP, member).xdel(key, member).exec();
+      await connectionAt(redis, key).multi().xack(key, GROUP, member).xdel(key, member).exec();
       break;
     case "orphan_timer":
     case "orphan_listed":

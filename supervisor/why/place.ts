@@ -1,6 +1,7 @@
 /** Where the entry of an active token stands, who has it, and whether that one still lives. */
 import type { Redis } from "ioredis";
 import {
+  connectionAt,
   globalKeys,
   GROUP,
   parseQueueKey,
@@ -79,7 +80,7 @@ async function executing(
   const consumers = await consumersOf(redis, queueKey);
   const seenMs = Math.min(idleMs, consumers.get(consumer) ?? idleMs);
   const isSilent = seenMs > (leaseMs * 2) / 3;
-  const nowMs = Number((await redis.time())[0]) * 1000;
+  const nowMs = Number((await connectionAt(redis, queueKey).time())[0]) * 1000;
   const forMs = Math.max(0, nowMs - Number(entryId.split("-")[0]));
   const chain = chainFrom === null ? "" : `, in a chain that began at ${chainFrom}`;
   const again = deliveries > 1 ? `, delivery ${deliveries}` : "";

@@ -5,6 +5,7 @@
 import type { Redis } from "ioredis";
 import type { Ir } from "../../compiler/ir.ts";
 import {
+  connectionAt,
   isTerminal,
   partitionKeys,
   partitionOf,
@@ -103,7 +104,8 @@ async function withRow(
   for (const { transition, t } of await readJournal(db, row.id)) {
     view.apply(transition, t);
   }
-  const nowMs = Number((await redis.time())[0]) * 1000;
+  const keys = partitionKeys(row.partition);
+  const nowMs = Number((await connectionAt(redis, keys.meta).time())[0]) * 1000;
   const pauses = await listPauses(db);
   return reasons.map((reason): Reason => {
     if (reason.kind === "paused" && reason.causes.includes("w")) {
@@ -123,10 +125,5 @@ async function withRow(
 }
 
 async function isCertified(redis: Redis, deployment: string, partition: number): Promise<boolean> {
-  const { shas } = new ScriptRunner({ redis, deployment, partition });
-  const [present, epoch] = await Promise.all([
-    redis.script("EXISTS", ...shas) as Promise<number[]>,
-    redis.hget(partitionKeys(partition).meta, "epoch"),
-  ]);
-  return epoch !== null && !present.includes(0);
+  return new ScriptRunner({ redis, deployment, partition }).isCertified();
 }

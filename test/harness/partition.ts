@@ -51,7 +51,7 @@ export async function openTestPartition(): Promise<TestPartition> {
 export async function testPartition(redis: Redis, partition = 0): Promise<TestPartition> {
   const deployment = "test";
   for (const name of Object.keys(SCRIPTS) as ScriptName[]) {
-    await redis.script("LOAD", certifiedSource(name, deployment, partition));
+    await redis.script("LOAD", certifiedSource(name, deployment, partition, 1));
   }
   const scripts = new ScriptRunner({ redis, deployment, partition });
   const certify = async (): Promise<void> => {
