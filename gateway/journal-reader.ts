@@ -51,7 +51,6 @@ export class JournalReader {
 
   /** Begins behind what is in the stream now. */
   async start(): Promise<void> {
-    await this.#redis.connect();
     const [newest] = await this.#redis.xrevrange(this.#stream, "+", "-", "COUNT", 1);
     this.#last = newest === undefined ? null : linkOf(newest[1]);
     this.#loop = this.#read(newest?.[0] ?? "0-0");

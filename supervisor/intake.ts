@@ -14,6 +14,7 @@ import { whileDatabaseAway } from "../sdk/postgres/index.ts";
 import { admitBatch, type Answer, type Entry } from "./admit-batch.ts";
 import type { SupervisorContext } from "./context.ts";
 import { LimitWatch } from "./limits.ts";
+import { inTime } from "./in-time.ts";
 import { Loop } from "./loop.ts";
 import type { Starter } from "./starter.ts";
 import { Workflows, type Compile } from "./workflows.ts";
@@ -28,6 +29,7 @@ const REPLIES_MAX = 10_000;
 /** How long a client's own stream of answers is kept after the last. */
 const REPLIES_SECONDS = 3600;
 const BACKLOG_LOOK_MS = 1000;
+const LOOK_MS_MAX = 1000;
 
 export interface IntakeOptions {
   context: SupervisorContext;
@@ -200,7 +202,10 @@ export class Intake extends Loop {
       return false;
     }
     const partitions = Array.from({ length: deployment.partitions }, (_, p) => p);
-    const lengths = await Promise.all(partitions.map((p) => redis.xlen(partitionKeys(p).ev)));
+    const lengths = await Promise.all(
+      // One of many servers that is away holds up nobody else's runs.
+      partitions.map((p) => inTime(redis.xlen(partitionKeys(p).ev), LOOK_MS_MAX, 0)),
+    );
     const records = Math.max(...lengths);
     if (records > this.#backlogRecordsMax) {
       logger.warn({ records }, "intake pauses: the journal waits to be archived");

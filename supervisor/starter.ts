@@ -21,6 +21,7 @@ import {
 } from "../sdk/internal.ts";
 import { isPaused, listPauses, queuedRuns } from "../sdk/postgres/index.ts";
 import { scriptsOf, type SupervisorContext } from "./context.ts";
+import { inTime } from "./in-time.ts";
 import type { StoredIr } from "./ir-store.ts";
 import { Loop } from "./loop.ts";
 
@@ -151,14 +152,6 @@ export class Starter {
       ...used.map(({ hash }) => redis.zadd(globalKeys.irUse, clock.nowMs(), hash)),
     ]);
   }
-}
-
-/** What `promise` gives, or `late` when it takes longer. */
-async function inTime<T>(promise: Promise<T>, ms: number, late: T): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const limit = new Promise<T>((resolve) => (timer = setTimeout(() => resolve(late), ms)));
-  promise.catch(() => undefined); // after the limit nobody listens
-  return Promise.race([promise, limit]).finally(() => clearTimeout(timer));
 }
 
 /** Hashes that the bindings of a run's row name. */

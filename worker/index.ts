@@ -115,7 +115,6 @@ class WorkerService implements Worker {
         logger.warn(waiting ? "waiting for a supervisor to certify Redis" : "Redis is certified"),
     });
     const blocking = connectRedis(o.redis, `worker:${o.id}:read`, { at });
-    await blocking.connect();
     this.#readers.push({ blocking, commands: redis, id: await blocking.client("ID") });
     const reader = new QueueReader({
       redis: blocking,

@@ -1,0 +1,226 @@
+/**
+ * A Redis Cluster of plain processes on 127.0.0.1, with what can happen to one: nodes that stop,
+ * stand still or die, replicas that are promoted, slots that move while commands come in.
+ */
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Redis } from "ioredis";
+import { spawnWatched, within, type Watched } from "../../cmd/embedded/child.ts";
+import { freePort } from "../../cmd/embedded/sockets.ts";
+import { parseNodes, SLOTS, type ClusterNode } from "../../sdk/redis/cluster-nodes.ts";
+import { redisProgram } from "./redis-program.ts";
+import { waitFor } from "./wait-for.ts";
+
+export interface ClusterOptions {
+  /** Folder for the data of all nodes. */
+  dir: string;
+  primaries?: number;
+  /** Replicas of each primary. */
+  replicas?: number;
+  /** After how long without an answer a node is held for dead. */
+  nodeTimeoutMs?: number;
+}
+
+const NODE_TIMEOUT_MS = 1500;
+const STOP_MS = 10_000;
+const KEYS_AT_A_TIME = 50;
+
+/** One process of the cluster. */
+export class TestNode {
+  readonly port: number;
+  readonly redis: Redis;
+  readonly #child: Watched;
+  id = "";
+  pid = 0;
+
+  constructor(port: number, child: Watched) {
+    this.port = port;
+    this.#child = child;
+    this.redis = new Redis({ host: "127.0.0.1", port, retryStrategy: () => 20 });
+    this.redis.on("error", () => undefined);
+  }
+
+  /** Resolves when it answers. */
+  async ready(): Promise<void> {
+    const info = await this.redis.info("server");
+    this.pid = Number(/process_id:(\d+)/.exec(info)?.[1]);
+    this.id = (await this.redis.cluster("MYID")) as string;
+  }
+
+  /** It stands still: nobody gets an answer, and no connection breaks. */
+  freeze(): void {
+    process.kill(this.pid, "SIGSTOP");
+  }
+
+  thaw(): void {
+    process.kill(this.pid, "SIGCONT");
+  }
+
+  kill(): void {
+    process.kill(this.pid, "SIGKILL");
+  }
+
+  async stop(): Promise<void> {
+    this.redis.disconnect();
+    try {
+      this.kill();
+    } catch {
+      // It is gone already.
+    }
+    this.#child.process.stdin?.end();
+    await within(this.#child.ended, STOP_MS, `the node on ${this.port} does not stop`);
+  }
+
+  async view(): Promise<ClusterNode[]> {
+    const text = (await this.redis.cluster("NODES")) as string;
+    return parseNodes(text, { host: "127.0.0.1", port: this.port });
+  }
+}
+
+export class TestCluster {
+  readonly nodes: TestNode[];
+  readonly url: string;
+
+  constructor(nodes: TestNode[]) {
+    this.nodes = nodes;
+    this.url = `redis-cluster://${nodes.map(({ port }) => `127.0.0.1:${port}`).join(",")}`;
+  }
+
+  /** The node that owns a slot, as `from` sees it. */
+  async ownerOf(slot: number, from = this.nodes[0] as TestNode): Promise<TestNode> {
+    const view = await from.view();
+    const owner = view.find(({ ranges }) => ranges.some(([a, b]) => slot >= a && slot <= b));
+    const node = this.nodes.find(({ id }) => id === owner?.id);
+    if (node === undefined) {
+      throw new Error(`slot ${slot} has no owner`);
+    }
+    return node;
+  }
+
+  /** Replicas of a node. */
+  async replicasOf(node: TestNode, from = node): Promise<TestNode[]> {
+    const ids = (await from.view()).flatMap((one) => (one.primaryId === node.id ? one.id : []));
+    return this.nodes.filter(({ id }) => ids.includes(id));
+  }
+
+  /** Moves a slot with all its keys, as `redis-cli --cluster reshard` does. */
+  async moveSlot(slot: number, from: TestNode, to: TestNode): Promise<number> {
+    await to.redis.cluster("SETSLOT", slot, "IMPORTING", from.id);
+    await from.redis.cluster("SETSLOT", slot, "MIGRATING", to.id);
+    let moved = 0;
+    for (;;) {
+      const keys = await from.redis.cluster("GETKEYSINSLOT", slot, KEYS_AT_A_TIME);
+      if (keys.length === 0) {
+        break;
+      }
+      for (const key of keys) {
+        await from.redis.call("MIGRATE", "127.0.0.1", to.port, key, 0, 5000);
+        moved += 1;
+      }
+    }
+    for (const node of [to, from, ...this.nodes]) {
+      const { id } = to;
+      await node.redis.cluster("SETSLOT", slot, "NODE", id).catch(() => undefined); // replicas refuse
+    }
+    return moved;
+  }
+
+  /** Removes every key of every node. */
+  async flush(): Promise<void> {
+    await Promise.all(this.nodes.map(({ redis }) => redis.flushall().catch(() => undefined)));
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.nodes.map((node) => node.stop()));
+  }
+}
+
+/** Starts a cluster and resolves when every node knows that all slots are served. */
+export async function startCluster(options: ClusterOptions): Promise<TestCluster> {
+  const { dir, primaries = 3, replicas = 0, nodeTimeoutMs = NODE_TIMEOUT_MS } = options;
+  const count = primaries * (1 + replicas);
+  const nodes: TestNode[] = [];
+  for (let i = 0; i < count; i++) {
+    nodes.push(await startNode(join(dir, `node-${i}`), nodeTimeoutMs));
+  }
+  const cluster = new TestCluster(nodes);
+  try {
+    await Promise.all(nodes.map((node) => node.ready()));
+    await meet(nodes, primaries);
+  } catch (error) {
+    await cluster.stop();
+    throw error;
+  }
+  return cluster;
+}
+
+async function startNode(dir: string, nodeTimeoutMs: number): Promise<TestNode> {
+  mkdirSync(dir, { recursive: true, mode: 0o700 });
+  const [port, busPort] = [await freePort(), await freePort()];
+  const child = spawnWatched(redisProgram(), [
+    ...["--port", String(port), "--bind", "127.0.0.1", "--dir", dir, "--protected-mode", "no"],
+    ...["--cluster-enabled", "yes", "--cluster-port", String(busPort)],
+    ...["--cluster-node-timeout", String(nodeTimeoutMs)],
+    // Slots without an owner are no reason to refuse the others.
+    ...["--cluster-require-full-coverage", "no", "--cluster-allow-replica-migration", "no"],
+    ...["--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction"],
+    ...["--repl-diskless-sync-delay", "0", "--daemonize", "no", "--loglevel", "warning"],
+  ]);
+  return new TestNode(port, child);
+}
+
+async function meet(nodes: readonly TestNode[], primaries: number): Promise<void> {
+  const first = nodes[0] as TestNode;
+  const leaders = nodes.slice(0, primaries);
+  for (const [i, node] of nodes.entries()) {
+    await node.redis.cluster("SET-CONFIG-EPOCH", i + 1);
+  }
+  for (const [i, node] of leaders.entries()) {
+    const from = Math.floor((i * SLOTS) / primaries);
+    const to = Math.floor(((i + 1) * SLOTS) / primaries) - 1;
+    await node.redis.cluster("ADDSLOTSRANGE", from, to);
+  }
+  const busPort = Number(((await first.redis.config("GET", "cluster-port")) as string[])[1]);
+  for (const node of nodes.slice(1)) {
+    await node.redis.call("CLUSTER", "MEET", "127.0.0.1", first.port, busPort);
+  }
+  await waitFor(async () => (await views(nodes)).every((view) => view.length === nodes.length), {
+    describe: "the nodes do not know one another",
+  });
+  for (const [i, node] of nodes.slice(primaries).entries()) {
+    await node.redis.cluster("REPLICATE", (leaders[i % primaries] as TestNode).id);
+  }
+  await waitFor(() => isWhole(nodes, primaries), { describe: "the cluster is not whole" });
+}
+
+async function isWhole(nodes: readonly TestNode[], primaries: number): Promise<boolean> {
+  for (const node of nodes) {
+    const info = String(await node.redis.cluster("INFO"));
+    if (!info.includes("cluster_state:ok") || !info.includes(`cluster_slots_ok:${SLOTS}`)) {
+      return false;
+    }
+  }
+  for (const replica of nodes.slice(primaries)) {
+    if (!(await replica.redis.info("replication")).includes("master_link_status:up")) {
+      return false;
+    }
+  }
+  const seen = await views(nodes);
+  const replicas = nodes.length - primaries;
+  return seen.every(
+    (view) => view.filter(({ primaryId }) => primaryId !== null).length === replicas,
+  );
+}
+
+function views(nodes: readonly TestNode[]): Promise<ClusterNode[][]> {
+  return Promise.all(nodes.map((node) => node.view()));
+}
+
+/** Promotes a replica without asking its primary; resolves when it is one. */
+export async function takeOver(replica: TestNode): Promise<void> {
+  await replica.redis.cluster("FAILOVER", "TAKEOVER");
+  while (!(await replica.redis.info("replication")).includes("role:master")) {
+    await sleep(10);
+  }
+}
