@@ -46,7 +46,7 @@ async function submit(...submissions: object[]): Promise<Answer["reply"][]> {
     ["submission", JSON.stringify(one)],
   ]);
   // Nothing is started: what is looked at is the rows.
-  const starter = { notAfterMs: () => Promise.resolve(0), start: () => Promise.resolve(0) };
+  const starter = { deadlines: () => Promise.resolve(new Map()), start: () => Promise.resolve(0) };
   const workflows = new Workflows(context, compile);
   const answers = await admitBatch(context, workflows, starter as never as Starter, entries);
   return answers.map(({ reply }) => reply);
