@@ -9,7 +9,13 @@
  * are taken: the submissions wait in their stream, and this says so.
  */
 import type { Redis } from "ioredis";
-import { connectionAt, errorCode, globalKeys, INTAKE_GROUP, partitionKeys } from "../sdk/internal.ts";
+import {
+  connectionAt,
+  errorCode,
+  globalKeys,
+  INTAKE_GROUP,
+  partitionKeys,
+} from "../sdk/internal.ts";
 import { whileDatabaseAway } from "../sdk/postgres/index.ts";
 import { admitBatch, type Answer, type Entry } from "./admit-batch.ts";
 import type { SupervisorContext } from "./context.ts";
