@@ -59,7 +59,7 @@ const BANS: Ban[] = [
   {
     pattern: /\bnew (Redis|Cluster)\(/,
     instead: "use connectRedis of sdk/internal.ts",
-    allowed: /^sdk\/redis\/connect\.ts$|^test\/|^bench\/|\.test\.ts$/,
+    allowed: /^sdk\/redis\/(connect|topology|cluster-router)\.ts$|^test\/|^bench\/|\.test\.ts$/,
   },
   {
     pattern: /\bDate\.now\(/,
