@@ -14,7 +14,7 @@ ARGV
   1  epoch     partition epoch
   2  nonce     random, names this call's journal record
   3  run_id    run
-  4  cause     r its own pause, w its workflow's
+  4  cause     r its own pause, w its workflow's, e errors, p its parent's
   5  note      members for the journal: ,"by":…,"why":… or ""
 RETURNS array
   {0, status} paused, {1, status} paused for that cause before,

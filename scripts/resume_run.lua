@@ -16,7 +16,7 @@ ARGV
   1  epoch     partition epoch
   2  nonce     random, names this call's journal record
   3  run_id    run
-  4  cause     r its own pause, w its workflow's, "" only go on with what is held
+  4  cause     r its own pause, w its workflow's, e errors, p its parent's, "" only go on with what is held
   5  note      members for the journal: ,"by":…,"why":… or ""
   6  max       entries to queue, 1 to 500
 RETURNS array

@@ -96,7 +96,7 @@ export interface Transition {
   un?: string;
   /** child.started: id of a child that nobody waits for. */
   ch?: string;
-  /** run.paused, run.resumed: causes in force after it, r its own pause, w its workflow's. */
+  /** run.paused, run.resumed: causes in force after it (PAUSE_CAUSES), e.g. "rw"; "": it goes on. */
   ps?: string;
   /** Who did it and why, where somebody did. */
   by?: string;

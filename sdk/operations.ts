@@ -25,7 +25,7 @@ import {
 import type { RedriveWish } from "./redrive.ts";
 import { previewRedrive, redrive, type RedriveContext, type RedriveResult } from "./redrive-run.ts";
 import { findNode, interveneToken, type Intervention } from "./redis/intervene.ts";
-import { pauseRun, resumeRun, type Note } from "./redis/pause-scripts.ts";
+import { PAUSE_CAUSES, pauseRun, resumeRun, type Note } from "./redis/pause-scripts.ts";
 import { ScriptRunner } from "./redis/script-runner.ts";
 import type { ManualAnswer } from "./waits.ts";
 import { whileAwake, type WakeClient } from "./wake.ts";
@@ -85,9 +85,23 @@ export class Operations {
    */
   async resume(runId: string, note: Note = {}): Promise<void> {
     const scripts = await this.scripts(runId);
+    // Whatever it was paused for by itself: a user's word, or errors in a row.
+    const errors = await resumeRun(scripts, runId, "errors", note);
+    if (errors.kind === "resumed") {
+      return;
+    }
     const { row, answer } = await this.#awake(runId, () => resumeRun(scripts, runId, "run", note));
     if (answer.kind === "resumed") {
       return;
+    }
+    if (row.parentRunId !== null && answer.kind !== "gone" && row.status === "PAUSED") {
+      const message = `run ${runId} stays paused because run ${row.parentRunId} is: resume that`;
+      const isWith = (await this.#o.redis.hget(scripts.keys.run(runId), "ps"))?.includes(
+        PAUSE_CAUSES.parent,
+      );
+      if (isWith === true) {
+        throw new GavotteError("GV_RUN_STATUS_REFUSED", message);
+      }
     }
     const isByWorkflow = answer.kind === "still_paused" || row.status === "PAUSED";
     if (isByWorkflow && isPaused(await listPauses(this.#o.db), row.workflow, row.version)) {

@@ -47,6 +47,7 @@ import {
   type Compensation,
 } from "./compensation.ts";
 import type { SupervisorContext } from "./context.ts";
+import { pauseAfterErrors } from "./error-pauses.ts";
 import { Finaliser, type Finalised } from "./finalise.ts";
 import { auditEntries } from "./fold-audit.ts";
 import { foldBlock, segmentsOf, type BlockFold, type DeadToken } from "./fold-block.ts";
@@ -267,6 +268,7 @@ export class Archiver extends Loop {
     releaser.evict(asleepIn(fold));
     children.look(done.parents);
     onEnded?.(done.ended.map(({ runId }) => runId));
+    await pauseAfterErrors(context, partition, fold, this.#finaliser);
     await this.#startCompensations(done.compensations);
   }
 

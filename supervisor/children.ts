@@ -1,6 +1,7 @@
 /**
  * Children outlive nobody: what a parent's end, a void round, a map that failed or a wait that was
- * over time leaves behind is cancelled here, and what those leave behind after them (21 B6).
+ * over time leaves behind is cancelled here, and what those leave behind after them (21 B6). A
+ * parent's pause is theirs, too (pause-children.ts).
  *
  * The archiver says of which runs the children are to be looked at; that hint is lost with the
  * process, so a sweep goes round all open children, a page at a time. Whether one is waited for is
@@ -10,6 +11,7 @@ import { cancelOrphans } from "../sdk/internal.ts";
 import { askToWake, openChildren, openChildrenOf, type OpenChild } from "../sdk/postgres/index.ts";
 import { scriptsOf, type SupervisorContext } from "./context.ts";
 import { Loop } from "./loop.ts";
+import { pauseWithParents } from "./pause-children.ts";
 
 const PAGE = 200;
 const SWEEP_MS = 2000;
@@ -81,6 +83,7 @@ export class Children extends Loop {
         const { partition } = { partition: this.#partition };
         this.#context.logger.info({ partition, count }, "children nobody waits for are cancelled");
       }
+      await pauseWithParents(this.#context, this.#partition, page);
     }
   }
 }

@@ -14,6 +14,7 @@ import {
   parseUnit,
   parseWait,
   partitionKeys,
+  PAUSE_CAUSES,
   type OpenToken,
   type RunSnapshot,
   type TokenRecord,
@@ -142,6 +143,13 @@ function homeOf(unit: string): { home?: string } {
 }
 
 /** What is to be said of the run as a whole. */
+const PAUSED_BY = [
+  [PAUSE_CAUSES.run, "by itself"],
+  [PAUSE_CAUSES.workflow, "with its workflow"],
+  [PAUSE_CAUSES.errors, "after errors in a row (settings.pause_after_errors)"],
+  [PAUSE_CAUSES.parent, "with its parent"],
+] as const;
+
 function explainStatus(snapshot: RunSnapshot, run: { [field: string]: string }): Reason[] {
   const status = run["s"] ?? "";
   switch (status) {
@@ -156,8 +164,8 @@ function explainStatus(snapshot: RunSnapshot, run: { [field: string]: string }):
     case "paused": {
       const causes = run["ps"] ?? "";
       const held = snapshot.entries.filter(({ state }) => state === "held").length;
-      const by = causes.includes("w") ? "with its workflow" : "by itself";
-      const text = `paused ${by}: ${held} token(s) wait until it is resumed`;
+      const by = PAUSED_BY.flatMap(([cause, text]) => (causes.includes(cause) ? [text] : []));
+      const text = `paused ${by.join(" and ")}: ${held} token(s) wait until it is resumed`;
       return [{ kind: "paused", causes, held, text }];
     }
     default: {

@@ -37,8 +37,10 @@ export interface RunFold {
   failed: FailedNode[];
   /** Set where the block starts it and another run did so. */
   child: NewChild | null;
-  /** Something of it ended or went on that may have left children behind. */
+  /** Something of it ended, went on or was paused that may concern its children. */
   leavesChildren: boolean;
+  /** An attempt of it failed. */
+  hasErrors: boolean;
   seqFrom: number;
   seqTo: number;
   tFrom: number;
@@ -96,6 +98,7 @@ export function foldBlock(records: readonly RawRecord[]): BlockFold {
       run.parts.push(`["${position}",${record.t},${text}]`);
       block.transitions++;
       run.leavesChildren ||= mayLeaveChildren(transition);
+      run.hasErrors ||= transition.e === "node.retrying" || transition.e === "node.failed";
       if (transition.due !== undefined) {
         block.dueMs = Math.min(block.dueMs ?? transition.due, transition.due);
       }
@@ -146,6 +149,7 @@ function runOf(block: BlockFold, runId: string, record: RawRecord): RunFold {
       failed: [],
       child: null,
       leavesChildren: false,
+      hasErrors: false,
       seqFrom: record.seq,
       seqTo: record.seq,
       tFrom: record.t,
@@ -204,12 +208,13 @@ function foldRun(
   }
 }
 
-/** Ends of runs, rounds and waits; what ends otherwise, a sweep finds. */
+/** Pauses, ends of runs, rounds and waits; what ends otherwise, a sweep finds. */
 function mayLeaveChildren({ e, v, fail }: Transition): boolean {
   const isEnd = e === "run.completed" || e === "run.failed" || e === "run.cancelled";
   const isAnswer = e === "node.resumed" && typeof v === "object" && "kind" in v;
   const isLost = (e === "map.element" && v === "failed") || fail !== undefined;
-  return isEnd || isLost || e === "loop.round" || (isAnswer && v.kind !== "child");
+  const isPause = e === "run.paused" || e === "run.resumed";
+  return isEnd || isPause || isLost || e === "loop.round" || (isAnswer && v.kind !== "child");
 }
 
 function childOf(tr: Transition, text: string, t: number): NewChild {

@@ -24,6 +24,7 @@ export interface NewChild {
 
 export interface OpenChild {
   id: string;
+  parentRunId: string | null;
   /** Its parent has ended, as far as is archived. */
   isParentOver: boolean;
   /** Of one that is asleep the token that it belongs to, else null. */
@@ -51,14 +52,16 @@ const INSERT = {
 };
 const OPEN_OF = {
   name: "children_open_of",
-  text: `SELECT c.id, p.status IN ${FINAL} AS "isParentOver", ${ASLEEP} FROM runs c
+  text: `SELECT c.id, c.parent_run_id AS "parentRunId",
+      p.status IN ${FINAL} AS "isParentOver", ${ASLEEP} FROM runs c
     JOIN runs p ON p.id = c.parent_run_id
     WHERE c.parent_run_id = ANY($1::text[]) AND c.status IN ${OPEN} AND c.id > $2
     ORDER BY c.id LIMIT $3`,
 };
 const OPEN_PAGE = {
   name: "children_open_page",
-  text: `SELECT c.id, COALESCE(p.status IN ${FINAL}, true) AS "isParentOver", ${ASLEEP} FROM runs c
+  text: `SELECT c.id, c.parent_run_id AS "parentRunId",
+      COALESCE(p.status IN ${FINAL}, true) AS "isParentOver", ${ASLEEP} FROM runs c
     LEFT JOIN runs p ON p.id = c.parent_run_id
     WHERE c.parent_run_id IS NOT NULL AND c.status IN ${OPEN} AND c.partition = $1 AND c.id > $2
     ORDER BY c.id LIMIT $3`,

@@ -1,13 +1,13 @@
 /**
  * Typed calls of the scripts that pause and resume runs (21 B5).
  *
- * A run may be paused for two causes at one time, its own pause and its workflow's; it goes on when
- * the last is taken back.
+ * A run may be paused for several causes at one time: by itself, with its workflow, after errors in a
+ * row, with its parent; it goes on when the last is taken back.
  */
 import { repack, type ReadyToken } from "../entry.ts";
 import type { ScriptArg, ScriptRunner } from "./script-runner.ts";
 
-export const PAUSE_CAUSES = { run: "r", workflow: "w" } as const;
+export const PAUSE_CAUSES = { run: "r", workflow: "w", errors: "e", parent: "p" } as const;
 export type PauseCause = keyof typeof PAUSE_CAUSES;
 
 /** Entries that one call of resume_run queues. */

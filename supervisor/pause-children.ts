@@ -1,0 +1,47 @@
+/**
+ * A paused run's children are paused with it, and go on with it; each child's own children follow
+ * when its pause is archived. A child that is also paused by itself stays so.
+ *
+ * Compares and corrects, so it may be repeated and come late: it is asked when a pause or its end is
+ * archived, and by the sweep over open children, which finds what a lost hint or a child that
+ * started at that very moment has left.
+ */
+import { pauseRun, resumeRun } from "../sdk/internal.ts";
+import type { OpenChild } from "../sdk/postgres/index.ts";
+import { scriptsOf, type SupervisorContext } from "./context.ts";
+
+const PARENT = "p";
+
+/** Pauses and resumes children as their parents are; returns how many it changed. */
+export async function pauseWithParents(
+  context: SupervisorContext,
+  partition: number,
+  page: readonly OpenChild[],
+): Promise<number> {
+  const scripts = scriptsOf(context, partition);
+  const ids = new Set(page.flatMap(({ id, parentRunId }) => [id, parentRunId ?? id]));
+  const states = new Map<string, { status: string | null; causes: string }>();
+  await Promise.all(
+    [...ids].map(async (id) => {
+      const [status = null, causes] = await context.redis.hmget(scripts.keys.run(id), "s", "ps");
+      states.set(id, { status, causes: causes ?? "" });
+    }),
+  );
+  let count = 0;
+  for (const { id, parentRunId } of page) {
+    const child = states.get(id);
+    const parent = states.get(parentRunId ?? "");
+    if (child?.status !== "running" && child?.status !== "paused") {
+      continue;
+    }
+    const isWith = child.causes.includes(PARENT);
+    if (parent?.status === "paused" && !isWith) {
+      await pauseRun(scripts, id, "parent");
+      count++;
+    } else if (isWith && parent?.status !== "paused") {
+      await resumeRun(scripts, id, "parent");
+      count++;
+    }
+  }
+  return count;
+}
