@@ -14,7 +14,7 @@ import type {
   Scheduler,
   TraceStep,
 } from "../../compiler/reference/index.ts";
-import { runOptions, sceneOf, type Scene, type SimulateOptions } from "./simulate.ts";
+import { RUN_ID, runOptions, sceneOf, type Scene, type SimulateOptions } from "./simulate.ts";
 
 export interface Outcome {
   status: string;
@@ -98,7 +98,7 @@ class Player {
 
   constructor(ir: Ir, input: Json, scene: Scene, { start }: SimulateOptions) {
     const options = {
-      ...runOptions(scene, "simulated"),
+      ...runOptions(scene, RUN_ID),
       ...(start === undefined ? {} : { start }),
     };
     this.#play = (order) => interpret(ir, input, { ...options, order });

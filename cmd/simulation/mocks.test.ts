@@ -4,6 +4,7 @@ import { namesIn } from "./load.ts";
 import { MockBook, skeleton } from "./mock-book.ts";
 import { NO_MOCKS, readMocks } from "./mocks.ts";
 import { chain, diamond, made, mocksFor, problemsOf, run, step } from "./simulation.fixture.ts";
+import { childRows } from "./tell-simulation.ts";
 
 describe("mocks", () => {
   const ir = made([step("a"), { id: "b", type: "parallel" }], chain("a>b"));
@@ -164,6 +165,10 @@ signals: [{ name: go, value: went, at_ms: 50, child: sub }]`;
     const result = run(ir, text, {}, { files: new Map([["child", child]]) });
     expect(result).toMatchObject({ status: "COMPLETED", output: "went", ms: 50 });
     expect(result.steps.map(({ run, node }) => `${run} ${node}`)).toContain("simulated.sub inner");
+    expect(childRows(result)).toEqual([
+      ["0..20 ms", "sub", "inner"],
+      ["20 ms", "sub", "w"],
+    ]);
   });
 
   it("are checked by the names of their own nodes", () => {

@@ -67,7 +67,8 @@ export function simulate(ir: Ir, input: Json, options: SimulateOptions): Simulat
   return { ...result, ms, steps, path: pathOf(ir, result), coverage: coverageOf(ir, result) };
 }
 
-const RUN_ID = "simulated";
+/** The `run.id` of a single simulated run; its child runs begin with it. */
+export const RUN_ID = "simulated";
 
 /** What the runs of a simulation share. */
 export interface Scene {

@@ -4,11 +4,16 @@ import type { TraceStep } from "../../compiler/reference/index.ts";
 import type { Output } from "../output.ts";
 import type { Coverage } from "./coverage.ts";
 import type { Interleavings } from "./interleave.ts";
-import { syntheticIds, type Simulation } from "./simulate.ts";
+import { RUN_ID, syntheticIds, type Simulation } from "./simulate.ts";
 
 /** Writes the trace and the sums. */
 export function tellSimulation(output: Output, ir: Ir, simulation: Simulation): void {
   output.table(traceRows(ir, simulation));
+  const inside = childRows(simulation);
+  if (inside.length > 0) {
+    output.line("\nin child runs");
+    output.table(inside);
+  }
   output.line("");
   output.line(`${simulation.status} after ${msText(simulation.ms)}`);
   output.line(`path      ${simulation.path.join(" > ")}`);
@@ -20,16 +25,29 @@ export function tellSimulation(output: Output, ir: Ir, simulation: Simulation): 
   output.line(`output    ${JSON.stringify(simulation.output)}`);
 }
 
+/** Rows of what child runs have executed: when, in which run, which node. */
+export function childRows({ steps }: Pick<Simulation, "steps">): string[][] {
+  return steps
+    .filter(({ run }) => run !== RUN_ID)
+    .map(({ run, node, attempt, from, to }) => [
+      from === to ? msText(to) : `${plain(from)}..${msText(to)}`,
+      run.slice(RUN_ID.length + 1),
+      attempt === 1 ? node : `${node} attempt ${attempt}`,
+    ]);
+}
+
 /** Rows of the trace: when, which node, what happened. */
 export function traceRows(
   ir: Ir,
   { trace, steps }: Pick<Simulation, "trace" | "steps">,
 ): string[][] {
   const begun = new Map(
-    steps.map(({ node, home, scope, attempt, from }) => [
-      JSON.stringify([node, home, scope, attempt]),
-      from,
-    ]),
+    steps
+      .filter(({ run }) => run === RUN_ID)
+      .map(({ node, home, scope, attempt, from }) => [
+        JSON.stringify([node, home, scope, attempt]),
+        from,
+      ]),
   );
   const hidden = syntheticIds(ir);
   return trace.flatMap((step) => {

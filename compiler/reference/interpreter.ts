@@ -27,6 +27,7 @@ import { prepare } from "./prepare.ts";
 import { runResult } from "./result.ts";
 import { startingNow } from "./run-clock.ts";
 import { planStart } from "./start-at.ts";
+import { limitRun, limitWait } from "./time-limits.ts";
 import { StepLimitError } from "./types.ts";
 import type {
   HandlerContext,
@@ -272,33 +273,15 @@ class Interpreter implements StagedRun {
   /** The token waits from now on, as long as its node allows. */
   #wait(token: Token, node: IrNode): void {
     this.#waiting.add(token);
-    const { timeout_ms: limit } = node;
-    if (limit === null) return;
-    this.#agenda.enter({
-      at: this.#agenda.now + limit,
-      isLimit: true,
-      isDue: () => this.#waiting.has(token),
-      happen: () => {
-        const message = `it has waited longer than its timeout_ms (${limit})`;
-        this.#resume(token, { error: { code: "TIMEOUT", message, timeout: true } });
-      },
+    limitWait(this.#agenda, node, {
+      isWaiting: () => this.#waiting.has(token),
+      fail: (result) => this.#resume(token, result),
     });
   }
 
   /** Arm the time limit of a run. */
   #limitRun(graph: GraphRun): void {
-    const { timeout_ms: limit } = graph.ir.settings;
-    if (limit === null) return;
-    this.#agenda.enter({
-      at: this.#agenda.now + limit,
-      isLimit: true,
-      isDue: () => graph.top.isAlive(),
-      happen: () => {
-        const message = `the run took longer than settings.timeout_ms (${limit})`;
-        graph.finish({ error: { code: "RUN_TIMED_OUT", message } });
-        this.#dropVoid();
-      },
-    });
+    limitRun(this.#agenda, graph, () => this.#dropVoid());
   }
 
   /** Tokens of rounds, elements and child runs that are over are not executed. */
