@@ -46,6 +46,8 @@ export interface WatchOptions {
   /** Run as another user. */
   uid?: number;
   gid?: number;
+  /** Instead of this process's environment. */
+  env?: NodeJS.ProcessEnv;
 }
 
 /** Starts a program that does not know about us. Closing `process.stdin` asks it to stop. */

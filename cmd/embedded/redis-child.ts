@@ -23,6 +23,8 @@ export interface RedisChildOptions {
   databases?: number;
   /** Keep the data over a restart; true unless told. */
   persistent?: boolean;
+  /** Environment of the server, instead of this process's. */
+  env?: NodeJS.ProcessEnv;
 }
 
 export interface RedisChild extends Child {
@@ -57,7 +59,7 @@ export async function startRedis(options: RedisChildOptions): Promise<RedisChild
   await endOrphan(options.socket);
   const private_ = ["--port", "0", "--unixsocket", options.socket, "--unixsocketperm", "700"];
   const args = [...private_, "--dir", options.dataDir, ...settings(options)];
-  const child = spawnWatched(program, args);
+  const child = spawnWatched(program, args, options.env ? { env: options.env } : {});
   const url = socketUrl(options.socket);
   await answering(child, options.socket, url, program);
   return { url, ended: child.ended, stop: () => stop(child, url) };

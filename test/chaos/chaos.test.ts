@@ -2,21 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { FAULTS } from "./faults.ts";
 import { runChaos } from "./run.ts";
-import { startLocalPostgres } from "../support/postgres-local.ts";
-import { chmodSync, mkdtempSync } from "node:fs";
-import { rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-
-/** PGlite has one session: what is killed here needs a real Postgres. */
-async function hasPostgres(): Promise<boolean> {
-  const dir = mkdtempSync(join(tmpdir(), "gv-probe-"));
-  chmodSync(dir, 0o755);
-  const database = await startLocalPostgres(join(dir, "p"));
-  await database?.stop();
-  await rm(dir, { recursive: true, force: true });
-  return database !== undefined;
-}
+import { hasPostgres } from "./has-postgres.ts";
 
 describe("a stack of which everything is killed, frozen, cut off and emptied", async () => {
   it.runIf(await hasPostgres())(
@@ -24,11 +10,11 @@ describe("a stack of which everything is killed, frozen, cut off and emptied", a
     async () => {
       const report = await runChaos({
         ...{ seed: 7, runs: 900, workflows: 24, faults: FAULTS.length },
-        ...{ workers: 2, supervisors: 2, maps: false, log: () => undefined },
+        ...{ workers: 2, supervisors: 2, maps: true, log: () => undefined },
       });
-      const { lost, wrong, doubled, leftovers, fallen, submitted } = report;
-      expect({ lost, wrong, doubled, leftovers, fallen }).toEqual({
-        ...{ lost: [], wrong: [], doubled: [], leftovers: [], fallen: [] },
+      const { lost, wrong, doubled, notUndone, leftovers, fallen, submitted } = report;
+      expect({ lost, wrong, doubled, notUndone, leftovers, fallen }).toEqual({
+        ...{ lost: [], wrong: [], doubled: [], notUndone: [], leftovers: [], fallen: [] },
       });
       expect(Object.values(report.ended).reduce((sum, n) => sum + n, 0)).toBe(submitted);
     },

@@ -5,7 +5,12 @@ import { LEASE_MS, type ChaosStack, type Role } from "./stack.ts";
 export interface Fault {
   name: string;
   run(stack: ChaosStack, random: () => number): Promise<void>;
+  /** Why it cannot be done on this machine; null if it can. */
+  missing?(stack: ChaosStack): string | null;
 }
+
+/** How far clocks jump, s. */
+const JUMP_S = 300;
 
 function pick(stack: ChaosStack, role: Role, random: () => number): number {
   return Math.floor(random() * stack.roles[role].length);
@@ -17,6 +22,17 @@ const killOne = (role: Role): Fault => ({
     await stack.kill(role, pick(stack, role, random));
     await pause(random() * 500);
     await stack.spawn(role);
+  },
+});
+
+const killAll = (name: string, roles: readonly Role[]): Fault => ({
+  name,
+  async run(stack) {
+    for (const role of roles) {
+      const count = stack.roles[role].length;
+      await Promise.all(Array.from({ length: count }, () => stack.kill(role, 0)));
+      await Promise.all(Array.from({ length: count }, () => stack.spawn(role)));
+    }
   },
 });
 
@@ -32,26 +48,7 @@ const freeze = (role: Role): Fault => ({
   },
 });
 
-export const FAULTS: readonly Fault[] = [
-  killOne("worker"),
-  killOne("worker"),
-  killOne("supervisor"),
-  freeze("worker"),
-  freeze("supervisor"),
-  {
-    name: "all workers and supervisors at once",
-    async run(stack) {
-      for (const role of ["worker", "supervisor"] as const) {
-        const count = stack.roles[role].length;
-        for (let i = 0; i < count; i++) {
-          await stack.kill(role, 0);
-        }
-        for (let i = 0; i < count; i++) {
-          await stack.spawn(role);
-        }
-      }
-    },
-  },
+const REDIS: readonly Fault[] = [
   { name: "kill -9 of Redis, started again on its log", run: (stack) => stack.restartRedis() },
   {
     name: "Redis loses the end of its log",
@@ -64,6 +61,33 @@ export const FAULTS: readonly Fault[] = [
     },
   },
   {
+    name: "Redis ends all connections",
+    run: async (stack) => {
+      await stack.redis.client("KILL", "TYPE", "normal", "SKIPME", "yes");
+    },
+  },
+  {
+    name: "the disk of Redis is full",
+    missing: (stack) => stack.box.noDisk,
+    async run(stack, random) {
+      stack.box.fillDisk();
+      await pause(2000 + random() * 2000);
+      stack.box.emptyDisk();
+    },
+  },
+  ...[JUMP_S, -JUMP_S].map((seconds): Fault => ({
+    name: `the clock of Redis jumps by ${seconds} s and back`,
+    missing: (stack) => stack.box.noClock,
+    async run(stack, random) {
+      stack.box.clock("redis", seconds);
+      await pause(1000 + random() * 2000);
+      stack.box.clock("redis", 0);
+    },
+  })),
+];
+
+const POSTGRES: readonly Fault[] = [
+  {
     name: "Postgres ends all connections",
     async run(stack) {
       const all = {
@@ -75,4 +99,47 @@ export const FAULTS: readonly Fault[] = [
       await stack.db.query(all).catch(() => undefined);
     },
   },
+  {
+    name: "kill -9 of Postgres, away for some seconds",
+    async run(stack, random) {
+      await stack.killPostgres();
+      await pause(2000 + random() * 4000);
+      await stack.startPostgres();
+    },
+  },
+  {
+    name: "kill -9 of Redis and Postgres",
+    async run(stack, random) {
+      await Promise.all([stack.box.kill(), stack.killPostgres()]);
+      await pause(random() * 2000);
+      await stack.box.start();
+      await pause(random() * 1000);
+      await stack.startPostgres();
+    },
+  },
+];
+
+export const FAULTS: readonly Fault[] = [
+  killOne("worker"),
+  killOne("worker"),
+  killOne("supervisor"),
+  killOne("gateway"),
+  freeze("worker"),
+  freeze("supervisor"),
+  killAll("kill -9 of all workers", ["worker"]),
+  killAll("kill -9 of all workers and supervisors", ["worker", "supervisor"]),
+  {
+    name: `a worker whose clock jumps by ${JUMP_S} s and back`,
+    missing: (stack) => stack.box.noClock,
+    async run(stack, random) {
+      await stack.kill("worker", pick(stack, "worker", random));
+      await stack.spawn("worker", stack.box.clock("worker", 0));
+      for (const seconds of [JUMP_S, -JUMP_S, 0]) {
+        await pause(500 + random() * 1000);
+        stack.box.clock("worker", seconds);
+      }
+    },
+  },
+  ...REDIS,
+  ...POSTGRES,
 ];

@@ -15,7 +15,7 @@ const { values } = parseArgs({
     workflows: { type: "string", default: "60" },
     workers: { type: "string", default: "3" },
     supervisors: { type: "string", default: "2" },
-    maps: { type: "boolean", default: false },
+    maps: { type: "boolean", default: true },
     out: { type: "string" },
   },
 });
@@ -31,12 +31,17 @@ const report = await runChaos({
   log: (text) => process.stderr.write(`${new Date().toISOString()} ${text}\n`),
 });
 
-const bad = [report.lost, report.wrong, report.doubled, report.leftovers, report.fallen];
+const { lost, wrong, doubled, notUndone, leftovers, fallen } = report;
+const bad = [lost, wrong, doubled, notUndone, leftovers, fallen];
+const faults: { [name: string]: number } = {};
+report.faults.forEach((name) => (faults[name] = (faults[name] ?? 0) + 1));
 const summary = {
   ...report,
+  faults,
   lost: report.lost.length,
   wrong: report.wrong.length,
   doubled: report.doubled.length,
+  notUndone: report.notUndone.length,
   leftovers: report.leftovers.length,
   examples: bad.map((list) => list.slice(0, 5)),
 };

@@ -3,6 +3,8 @@
  * ended, judge. Redis alone acknowledges the queue (25 §Queue submission), so the submitter does
  * what a careful client does: it says each run's id itself, and submits again what has no row.
  */
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { uuidv7 } from "uuidv7";
 import { globalKeys, partitionKeys } from "../../sdk/internal.ts";
@@ -10,6 +12,9 @@ import { seeded } from "../harness/random.ts";
 import { FAULTS, type Fault } from "./faults.ts";
 import { ChaosStack } from "./stack.ts";
 import { judge, type Submitted, type Verdict } from "./verdict.ts";
+import { CHILD } from "./scenarios.ts";
+import { publish, Signaller } from "./signaller.ts";
+import { Watch } from "./watch.ts";
 import { inputOf, makeWorkloads } from "./workloads.ts";
 
 export interface ChaosOptions {
@@ -29,6 +34,8 @@ export interface ChaosOptions {
 export interface ChaosReport extends Verdict {
   seed: number;
   faults: string[];
+  /** Faults that this machine does not allow, and why. */
+  skipped: string[];
   seconds: number;
   /** Longest time in which no run ended, ms. */
   longestPauseMs: number;
@@ -42,7 +49,12 @@ const AGAIN_BATCHES = 4;
 const COUNT = {
   name: "chaos_count",
   text: `SELECT count(*)::int AS n FROM runs
-    WHERE status IN ('COMPLETED', 'FAILED', 'CANCELLED')`,
+    WHERE status IN ('COMPLETED', 'FAILED', 'CANCELLED') AND idempotency_key IS NOT NULL`,
+};
+const OPEN = {
+  name: "chaos_open_count",
+  text: `SELECT count(*)::int AS n FROM runs
+    WHERE status NOT IN ('COMPLETED', 'FAILED', 'CANCELLED')`,
 };
 const KNOWN = { name: "chaos_known", text: "SELECT id FROM runs WHERE id = ANY($1::text[])" };
 
@@ -57,20 +69,34 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
   const started = performance.now();
   const stack = await ChaosStack.start();
   const watch = new Watch(stack);
+  const calls = join(stack.dir, "calls");
+  mkdirSync(calls);
+  stack.more = { calls };
+  const possible = FAULTS.filter((fault) => (fault.missing?.(stack) ?? null) === null);
+  const skipped = FAULTS.flatMap(({ name, missing }) => {
+    const reason = missing?.(stack) ?? null;
+    return reason === null ? [] : [`${name}: ${reason}`];
+  });
+  skipped.forEach((text) => options.log(`not done here: ${text}`));
   try {
     for (let i = 0; i < options.supervisors; i++) await stack.spawn("supervisor");
     for (let i = 0; i < options.workers; i++) await stack.spawn("worker");
+    await stack.spawn("gateway");
+    await publish(stack.db, CHILD);
+    const signaller = await Signaller.start(stack);
     watch.start();
     const submitting = submitAll(stack, submitted, watch, options);
-    const told = await strike(stack, order(options.faults, random), random, options, watch);
+    const faults = order(possible, options.faults, random);
+    const told = await strike(stack, faults, random, options, watch);
     await submitting;
     await settle(stack, submitted, options);
-    const verdict = await judge(stack.db, stack.redis, submitted);
+    await signaller.stop();
+    const verdict = await judge(stack.db, stack.redis, submitted, calls);
     const seconds = Math.round((performance.now() - started) / 1000);
     return {
       ...verdict,
       fallen: stack.fallen,
-      ...{ seed: options.seed, faults: told, seconds, longestPauseMs: watch.longestMs },
+      ...{ seed: options.seed, faults: told, skipped, seconds, longestPauseMs: watch.longestMs },
     };
   } finally {
     watch.stop();
@@ -79,10 +105,10 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
 }
 
 /** Faults in random order, all of them once before any comes again. */
-function order(count: number, random: () => number): Fault[] {
+function order(faults: readonly Fault[], count: number, random: () => number): Fault[] {
   const chosen: Fault[] = [];
   while (chosen.length < count) {
-    const round = [...FAULTS].map((fault) => ({ fault, at: random() }));
+    const round = faults.map((fault) => ({ fault, at: random() }));
     chosen.push(...round.sort((a, b) => a.at - b.at).map(({ fault }) => fault));
   }
   return chosen.slice(0, count);
@@ -175,8 +201,9 @@ async function settle(
   let ended = -1;
   while (performance.now() < limit) {
     await submitAgain(stack, runs, options);
-    const [row] = await stack.db.query<{ n: number }>(COUNT);
-    if (row?.n === runs.length) {
+    const [row] = await stack.db.query<{ n: number }>(COUNT).catch(() => []);
+    const [open] = await stack.db.query<{ n: number }>(OPEN).catch(() => []);
+    if (row?.n === runs.length && open?.n === 0) {
       break;
     }
     if (row?.n !== ended) {
@@ -189,37 +216,5 @@ async function settle(
   const keys = partitionKeys(0);
   for (let i = 0; i < 100 && (await stack.redis.zcard(keys.release)) > 0; i++) {
     await pause(100);
-  }
-}
-
-/** Counts ends while everything else goes on. */
-class Watch {
-  readonly #stack: ChaosStack;
-  #timer: NodeJS.Timeout | undefined;
-  #changedMs = performance.now();
-  ended = 0;
-  longestMs = 0;
-
-  constructor(stack: ChaosStack) {
-    this.#stack = stack;
-  }
-
-  start(): void {
-    this.#changedMs = performance.now();
-    this.#timer = setInterval(() => void this.#look(), 50);
-  }
-
-  stop(): void {
-    clearInterval(this.#timer);
-  }
-
-  async #look(): Promise<void> {
-    const rows = await this.#stack.db.query<{ n: number }>(COUNT).catch(() => []);
-    const n = rows[0]?.n ?? this.ended;
-    if (n > this.ended) {
-      this.longestMs = Math.max(this.longestMs, Math.round(performance.now() - this.#changedMs));
-      this.ended = n;
-      this.#changedMs = performance.now();
-    }
   }
 }

@@ -1,78 +1,78 @@
 /**
  * The whole engine as real processes, each of which can be killed, frozen and started again: Redis
- * with its append-only file, Postgres, supervisors, workers.
+ * with its append-only file, Postgres, supervisors, workers, a gateway.
  */
 import { fork, type ChildProcess } from "node:child_process";
-import { mkdtempSync, readdirSync, statSync, truncateSync } from "node:fs";
+import { mkdtempSync } from "node:fs";
 import { chmod, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { startRedis, type RedisChild } from "../../cmd/embedded/redis-child.ts";
 import { connectRedis, type Redis } from "../../sdk/internal.ts";
 import { connectPostgres, migrate, type Database } from "../../sdk/postgres/index.ts";
 import type { RoleOptions } from "../e2e/role.ts";
-import { startLocalPostgres } from "../support/postgres-local.ts";
+import { startLocalPostgres, type LocalPostgres } from "../support/postgres-local.ts";
+import { RedisBox } from "./redis-box.ts";
 
 const ROLE = new URL("../e2e/role.ts", import.meta.url);
 export const LEASE_MS = 1500;
+const POSTGRES_TRIES = 20;
 
-export type Role = "supervisor" | "worker";
+export const ROLES = ["supervisor", "worker", "gateway"] as const;
+export type Role = (typeof ROLES)[number];
 
 /** Redis, Postgres and the roles. */
 export class ChaosStack {
-  readonly #dir: string;
-  readonly #database: { url: string; stop(): Promise<void> };
+  readonly dir: string;
   readonly db: Database;
+  readonly redis: Redis;
+  readonly box: RedisBox;
   /** Processes that ended without being killed. */
   readonly fallen: string[] = [];
-  readonly roles: Record<Role, ChildProcess[]> = { supervisor: [], worker: [] };
-  #server: RedisChild;
-  #redis: Redis;
+  readonly roles: Record<Role, ChildProcess[]> = { supervisor: [], worker: [], gateway: [] };
+  /** Laid over the options of every process that is started. */
+  more: Partial<RoleOptions> = {};
+  /** Address of the gateway that was started last. */
+  gatewayUrl = "";
+  #database: LocalPostgres;
   #serial = 0;
 
-  private constructor(
-    dir: string,
-    server: RedisChild,
-    database: { url: string; stop(): Promise<void> },
-    db: Database,
-  ) {
-    this.#dir = dir;
-    this.#server = server;
+  private constructor(dir: string, box: RedisBox, database: LocalPostgres, db: Database) {
+    this.dir = dir;
+    this.box = box;
     this.#database = database;
     this.db = db;
-    this.#redis = connectRedis({ url: server.url }, "chaos");
+    this.redis = connectRedis({ url: box.url }, "chaos");
   }
 
   /** Starts the stores; throws where no local Postgres can be had. */
   static async start(): Promise<ChaosStack> {
     const dir = mkdtempSync(join(tmpdir(), "gv-chaos-"));
     await chmod(dir, 0o755);
-    const server = await startRedis({ dataDir: join(dir, "redis"), socket: join(dir, "r.sock") });
-    const database = await startLocalPostgres(join(dir, "postgres"));
+    const database = await startLocalPostgres(join(dir, "postgres"), { durable: true });
     if (database === undefined) {
       throw new Error("the chaos suite needs a Postgres on this machine: install one (initdb)");
     }
+    const box = new RedisBox(dir);
+    await box.start();
     const db = connectPostgres({ url: database.url, name: "chaos", connectionsMax: 4 });
     await migrate(db);
-    return new ChaosStack(dir, server, database, db);
+    return new ChaosStack(dir, box, database, db);
   }
 
-  get redis(): Redis {
-    return this.#redis;
-  }
-
-  /** Starts a role and waits until it is up. */
-  async spawn(role: Role): Promise<void> {
+  /** Starts a role and waits until it is up. `env` is laid over this process's environment. */
+  async spawn(role: Role, env: NodeJS.ProcessEnv = {}): Promise<void> {
     this.#serial += 1;
     const options: RoleOptions = {
-      redisUrl: this.#server.url,
+      redisUrl: this.box.url,
       databaseUrl: this.#database.url,
       singleSession: false,
       leaseMs: LEASE_MS,
       id: `${role}-${this.#serial}`,
+      ...this.more,
     };
     const execArgv = ["--import", "tsx"];
-    const child = fork(ROLE, [role, JSON.stringify(options)], { execArgv });
+    const setting = { execArgv, env: { ...process.env, ...env } };
+    const child = fork(ROLE, [role, JSON.stringify(options)], setting);
     this.roles[role].push(child);
     // Nothing here may end by itself, whatever becomes of the stores.
     child.once("exit", (code, signal) => {
@@ -81,7 +81,10 @@ export class ChaosStack {
       }
     });
     await new Promise<void>((resolve, reject) => {
-      child.once("message", () => resolve());
+      child.once("message", (text: string) => {
+        this.gatewayUrl = role === "gateway" ? text : this.gatewayUrl;
+        resolve();
+      });
       child.once("exit", (code) => reject(new Error(`a ${role} ended with ${code}`)));
     });
   }
@@ -105,35 +108,43 @@ export class ChaosStack {
    * the append-only file is gone, as after a machine that went down before it was synced.
    */
   async restartRedis(lostBytes = 0): Promise<void> {
-    const [, pid] = /process_id:(\d+)/.exec(await this.#redis.info("server")) ?? [];
-    process.kill(Number(pid), "SIGKILL");
-    await this.#server.ended;
+    await this.box.kill();
     if (lostBytes > 0) {
-      this.#cutLog(lostBytes);
+      this.box.cutLog(lostBytes);
     }
-    const socket = join(this.#dir, "r.sock");
-    this.#server = await startRedis({ dataDir: join(this.#dir, "redis"), socket });
+    await this.box.start();
   }
 
-  #cutLog(bytes: number): void {
-    const folder = join(this.#dir, "redis", "appendonlydir");
-    const log = readdirSync(folder).find((name) => name.endsWith(".incr.aof"));
-    if (log !== undefined) {
-      const path = join(folder, log);
-      truncateSync(path, Math.max(0, statSync(path).size - bytes));
+  /** Kills Postgres without warning; `startPostgres` brings it back with what was committed. */
+  async killPostgres(): Promise<void> {
+    await this.#database.kill();
+  }
+
+  async startPostgres(): Promise<void> {
+    // Its processes may take a moment to die with their head, and refuse a second server so long.
+    for (let tries = 1; ; tries++) {
+      try {
+        const again = await startLocalPostgres(join(this.dir, "postgres"), { durable: true });
+        this.#database = again ?? this.#database;
+        return;
+      } catch (error) {
+        if (tries === POSTGRES_TRIES) {
+          throw error;
+        }
+      }
     }
   }
 
   async stop(): Promise<void> {
-    for (const role of ["worker", "supervisor"] as const) {
+    for (const role of ROLES) {
       while (this.roles[role].length > 0) {
         await this.kill(role, 0);
       }
     }
-    this.#redis.disconnect();
-    await this.#server.stop();
+    this.redis.disconnect();
+    await this.box.stop();
     await this.db.close();
     await this.#database.stop();
-    await rm(this.#dir, { recursive: true, force: true });
+    await rm(this.dir, { recursive: true, force: true });
   }
 }

@@ -1,4 +1,6 @@
 /** What must hold when the dust has settled, counted over all runs. */
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { partitionKeys, type Transition } from "../../sdk/internal.ts";
 import { readJournals, type Database } from "../../sdk/postgres/index.ts";
 import type { Redis } from "../../sdk/internal.ts";
@@ -8,12 +10,17 @@ export interface Verdict {
   submitted: number;
   /** Rows that have a terminal status, by status. */
   ended: { [status: string]: number };
-  /** Runs without a row, or without an end. */
+  /** Runs without a row, or without an end; children and compensations too. */
   lost: string[];
   /** Runs whose status or output is not the oracle's. */
   wrong: { runId: string; workflow: string; found: unknown; expected: unknown }[];
   /** Transitions that are in the journal twice: ends of a run, completions of one token. */
   doubled: string[];
+  /** Runs that failed and whose compensation did not end well. */
+  notUndone: string[];
+  /** Calls of functions, and how many of them were repetitions of the same attempt (allowed). */
+  executions: number;
+  repeated: number;
   /** Processes that ended by themselves. */
   fallen: string[];
   /** Keys of runs, timers and pending entries that are left in Redis. */
@@ -31,23 +38,76 @@ const ROWS = {
   name: "chaos_rows",
   text: "SELECT id, status, output FROM runs WHERE id = ANY($1::text[])",
 };
+const OPEN = {
+  name: "chaos_open",
+  text: `SELECT id, status FROM runs
+    WHERE status NOT IN ('COMPLETED', 'FAILED', 'CANCELLED')`,
+};
+const ALL = { name: "chaos_all", text: "SELECT id FROM runs WHERE id > $1 ORDER BY id LIMIT 200" };
+const UNDONE = {
+  name: "chaos_undone",
+  text: "SELECT compensates AS id FROM runs WHERE compensates IS NOT NULL AND status = 'COMPLETED'",
+};
 const FINAL = new Set(["COMPLETED", "FAILED", "CANCELLED"]);
 const BATCH = 200;
 
-/** Judges all runs. Reads everything, so call it when nothing moves any more. */
+/**
+ * Judges all runs. Reads everything, so call it when nothing moves any more. `calls` is the folder in
+ * which the workers noted their calls.
+ */
 export async function judge(
   db: Database,
   redis: Redis,
   runs: readonly Submitted[],
+  calls: string,
 ): Promise<Verdict> {
   const verdict: Verdict = {
     ...{ submitted: runs.length, ended: {}, lost: [], wrong: [], doubled: [], fallen: [] },
-    leftovers: await leftovers(redis),
+    ...{ notUndone: [], leftovers: await leftovers(redis), ...countCalls(calls) },
   };
   for (let from = 0; from < runs.length; from += BATCH) {
     await judgeBatch(db, runs.slice(from, from + BATCH), verdict);
   }
+  for (const { id, status } of await db.query<{ id: string; status: string }>(OPEN)) {
+    if (!verdict.lost.some((text) => text.startsWith(id))) {
+      verdict.lost.push(`${id} ${status}`);
+    }
+  }
+  const undone = new Set((await db.query<{ id: string }>(UNDONE)).map(({ id }) => id));
+  const toUndo = runs.filter(({ workload }) => workload.scenario?.isUndone === true);
+  verdict.notUndone = toUndo.flatMap(({ runId }) => (undone.has(runId) ? [] : [runId]));
+  await judgeJournals(db, verdict);
   return verdict;
+}
+
+/** Of every run there is, children and compensations too. */
+async function judgeJournals(db: Database, verdict: Verdict): Promise<void> {
+  for (let after = ""; ;) {
+    const ids = (await db.query<{ id: string }>(ALL, [after])).map(({ id }) => id);
+    for (const [runId, journal] of await readJournals(db, ids)) {
+      const transitions = journal.map(({ transition }) => transition);
+      verdict.doubled.push(...doubled(runId, transitions));
+    }
+    const last = ids.at(-1);
+    if (last === undefined) {
+      return;
+    }
+    after = last;
+  }
+}
+
+function countCalls(folder: string): { executions: number; repeated: number } {
+  const seen = new Set<string>();
+  let executions = 0;
+  for (const file of readdirSync(folder)) {
+    for (const line of readFileSync(join(folder, file), "utf8").split("\n")) {
+      if (line !== "") {
+        executions += 1;
+        seen.add(line);
+      }
+    }
+  }
+  return { executions, repeated: executions - seen.size };
 }
 
 async function judgeBatch(
@@ -57,7 +117,6 @@ async function judgeBatch(
 ): Promise<void> {
   const ids = runs.map(({ runId }) => runId);
   const rows = new Map((await db.query<Row>(ROWS, [ids])).map((row) => [row.id, row]));
-  const journals = await readJournals(db, ids);
   for (const { runId, n, workload } of runs) {
     const row = rows.get(runId);
     if (row === undefined || !FINAL.has(row.status)) {
@@ -72,8 +131,6 @@ async function judgeBatch(
     if (sorted(found) !== sorted(expected)) {
       verdict.wrong.push({ runId, workflow: workload.ir.name, found, expected });
     }
-    const transitions = (journals.get(runId) ?? []).map(({ transition }) => transition);
-    verdict.doubled.push(...doubled(runId, transitions));
   }
 }
 

@@ -1,16 +1,19 @@
 /**
  * What runs while everything is killed: random workflows whose outcome does not depend on who comes
- * first, and what the oracle says of each of their runs.
+ * first, and what the oracle says of each of their runs; among them those of scenarios.ts.
  */
 import { compile, type Ir, type Json } from "../../compiler/index.ts";
 import { interpret } from "../../compiler/reference/index.ts";
 import { oracleHandlers } from "../generate/builtins.ts";
+import { SCENARIOS, type Scenario } from "./scenarios.ts";
 import { generateWorkflow, type GenerateOptions } from "../generate/workflow.ts";
 
 export interface Workload {
   document: object;
   ir: Ir;
   hash: string;
+  /** Its outcome is written down there; else the oracle knows it. */
+  scenario?: Scenario;
 }
 
 export interface Expected {
@@ -19,6 +22,8 @@ export interface Expected {
   output: Json;
 }
 
+/** So many workflows to one scenario. */
+const SCENARIO_EVERY = 3;
 const KINDS: GenerateOptions[] = [
   { loops: true },
   { loops: true, failures: true, handledOnly: true },
@@ -28,19 +33,27 @@ const KINDS: GenerateOptions[] = [
 /** `count` workflows, the same for the same seed. `more` is laid over the options of each kind. */
 export function makeWorkloads(seed: number, count: number, more: GenerateOptions = {}): Workload[] {
   return Array.from({ length: count }, (_, i) => {
+    const scenario =
+      i % SCENARIO_EVERY === 0 ? SCENARIOS[(i / SCENARIO_EVERY) % SCENARIOS.length] : undefined;
+    if (scenario !== undefined) {
+      return { ...compiled(scenario.document), scenario };
+    }
     const options = { ...KINDS[i % KINDS.length], ...more, maxNodes: 25 };
     const document = {
       ...generateWorkflow(seed * 1000 + i, options),
       metadata: { name: `chaos-${i}` },
     };
-    const { ir, hash, diagnostics } = compile({ document });
-    if (ir === null || hash === null) {
-      throw new Error(
-        `seed ${seed}, workflow ${i} does not compile: ${JSON.stringify(diagnostics)}`,
-      );
-    }
-    return { document, ir, hash };
+    return compiled(document);
   });
+}
+
+/** Throws if it has errors. */
+export function compiled(document: object): Workload {
+  const { ir, hash, diagnostics } = compile({ document: document as Json });
+  if (ir === null || hash === null) {
+    throw new Error(`${JSON.stringify(document)} has errors: ${JSON.stringify(diagnostics)}`);
+  }
+  return { document, ir, hash };
 }
 
 /** The input of the n-th run. */
@@ -49,7 +62,10 @@ export function inputOf(n: number): Json {
 }
 
 /** What a run must come to, whatever happens to it on the way. */
-export function expectedOf({ ir }: Workload, runId: string, input: Json): Expected {
+export function expectedOf({ ir, scenario }: Workload, runId: string, input: Json): Expected {
+  if (scenario !== undefined) {
+    return { status: scenario.status, output: scenario.output(input as { n: number }) };
+  }
   const { status, output } = interpret(ir, input, { handlers: oracleHandlers(), runId });
   return { status, output: status === "COMPLETED" ? output : null };
 }

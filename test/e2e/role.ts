@@ -1,6 +1,9 @@
 /** One role as a process of its own, for tests that kill it: `role.ts <role> <options as JSON>`. */
+import { openSync, writeSync } from "node:fs";
+import { join } from "node:path";
 import { pino } from "pino";
-import { connectRedis, globalKeys } from "../../sdk/internal.ts";
+import { createGateway } from "../../gateway/index.ts";
+import { connectRedis, globalKeys, type FunctionHandler } from "../../sdk/internal.ts";
 import { connectPostgres } from "../../sdk/postgres/index.ts";
 import { createSupervisor } from "../../supervisor/index.ts";
 import { createWorker, FunctionRegistry } from "../../worker/index.ts";
@@ -14,6 +17,34 @@ export interface RoleOptions {
   id: string;
   /** See WorkerOptions; 0 unless told. */
   blockedMsMax?: number;
+  /** Folder in which every call of a function leaves a line. */
+  calls?: string;
+  /** Of a supervisor; see SupervisorOptions. */
+  backlogRecordsMax?: number;
+}
+
+/** Notes each call before it is made: what is executed twice can be counted afterwards. */
+class NotingRegistry extends FunctionRegistry {
+  readonly #file: number;
+  readonly #wrapped = new Map<string, FunctionHandler>();
+
+  constructor(path: string) {
+    super();
+    this.#file = openSync(path, "a");
+  }
+
+  override get(name: string): FunctionHandler | undefined {
+    const handler = super.get(name);
+    if (handler === undefined || this.#wrapped.has(name)) {
+      return this.#wrapped.get(name);
+    }
+    const noting: FunctionHandler = (context) => {
+      writeSync(this.#file, `${context.idempotencyKey} ${context.attempt}\n`);
+      return handler(context);
+    };
+    this.#wrapped.set(name, noting);
+    return noting;
+  }
 }
 
 const role = process.argv[2];
@@ -21,14 +52,28 @@ const options = JSON.parse(process.argv[3] ?? "{}") as RoleOptions;
 const logger = pino({ level: process.env["GAVOTTE_TEST_LOG"] ?? "silent" }, pino.destination(2));
 const { redisUrl, singleSession, leaseMs, id } = options;
 
+let told = "up";
 if (role === "supervisor") {
   const database = connectPostgres({ url: options.databaseUrl, singleSession });
-  await createSupervisor({ redisUrl, database, logger, id }).start();
+  await createSupervisor({ ...options, database, logger }).start();
+} else if (role === "gateway") {
+  const db = connectPostgres({ url: options.databaseUrl, singleSession });
+  const gateway = createGateway({
+    ...options,
+    host: "127.0.0.1",
+    port: 0,
+    db,
+    partitions: 1,
+    logger,
+  });
+  await gateway.start();
+  told = gateway.url();
 } else {
   const redis = connectRedis({ url: redisUrl }, "role");
   const deployment = (await redis.hget(globalKeys.deployment, "id")) as string;
   redis.disconnect();
-  const registry = new FunctionRegistry();
+  const { calls } = options;
+  const registry = calls ? new NotingRegistry(join(calls, id)) : new FunctionRegistry();
   RECOVERY_FUNCTIONS.forEach(([name, handler]) => registry.register(name, handler));
   const { blockedMsMax = 0 } = options;
   const worker = createWorker({
@@ -37,4 +82,4 @@ if (role === "supervisor") {
   });
   await worker.start();
 }
-process.send?.("up");
+process.send?.(told);

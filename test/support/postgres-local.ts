@@ -4,7 +4,7 @@
  * Postgres refuses to run as root, so there it runs as the user `postgres`, or as `nobody`.
  */
 import { execFile, execFileSync } from "node:child_process";
-import { chownSync, mkdirSync, readdirSync } from "node:fs";
+import { chownSync, existsSync, mkdirSync, readFileSync, readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import pg from "pg";
@@ -20,10 +20,23 @@ const NOBODY = 65534;
 export interface LocalPostgres {
   url: string;
   stop(): Promise<void>;
+  /** `kill -9`, all of it; what was committed is there when it is started again in its folder. */
+  kill(): Promise<void>;
 }
 
-/** Starts one in `dir`, or returns undefined when the programs are not there or do not work. */
-export async function startLocalPostgres(dir: string): Promise<LocalPostgres | undefined> {
+export interface LocalPostgresOptions {
+  /** What is committed outlives the death of the server's processes; not that of the machine. */
+  durable?: boolean;
+}
+
+/**
+ * Starts one in `dir`, with the data of an earlier start if there is any. Returns undefined when the
+ * programs are not there or do not work.
+ */
+export async function startLocalPostgres(
+  dir: string,
+  { durable = false }: LocalPostgresOptions = {},
+): Promise<LocalPostgres | undefined> {
   const initdb = findProgram(["initdb"], debianFolders());
   if (initdb === undefined) {
     return undefined;
@@ -37,12 +50,18 @@ export async function startLocalPostgres(dir: string): Promise<LocalPostgres | u
     }
   }
   const options = ["-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"];
-  const made = run(initdb, [...options, "--locale=C"], { ...user, cwd: dir });
+  const isNew = !existsSync(join(data, "PG_VERSION"));
+  const made = isNew
+    ? run(initdb, [...options, "--locale=C"], { ...user, cwd: dir })
+    : Promise.resolve();
   if (!(await made.then(() => true).catch(() => false))) {
     return undefined;
   }
   // Durability is not what these tests are about; without it they are several times faster.
-  const fast = ["fsync=off", "synchronous_commit=off", "full_page_writes=off"];
+  const fast = [
+    "fsync=off",
+    ...(durable ? [] : ["synchronous_commit=off", "full_page_writes=off"]),
+  ];
   const settings = [...fast, "listen_addresses=", "max_connections=200"];
   const args = ["-D", data, "-k", sockets, ...settings.flatMap((setting) => ["-c", setting])];
   const program = join(dirname(initdb), "postgres");
@@ -52,9 +71,14 @@ export async function startLocalPostgres(dir: string): Promise<LocalPostgres | u
     child.process.stdin?.end();
     await within(child.ended, STOP_LIMIT_MS, "Postgres does not stop");
   };
+  const kill = async (): Promise<void> => {
+    const [pid] = readFileSync(join(data, "postmaster.pid"), "utf8").split("\n");
+    process.kill(Number(pid), "SIGKILL");
+    await within(child.ended, STOP_LIMIT_MS, "Postgres is not dead");
+  };
   const limit = `Postgres does not answer: ${child.output()}`;
   await within(answering(join(sockets, ".s.PGSQL.5432"), url), START_LIMIT_MS, limit);
-  return { url, stop };
+  return { url, stop, kill };
 }
 
 async function answering(socket: string, url: string): Promise<void> {
