@@ -174,12 +174,15 @@ export class Lane {
     await Promise.allSettled(removals);
   }
 
+  /** Never fails: what cannot be said to Redis stays pending, and is taken over. */
   async #giveBack(entries: Held[]): Promise<void> {
-    for (const held of entries) {
-      const { token } = held;
-      this.#o.leases.drop(held);
-      const { scripts, consumer, leaseMs } = this.#o;
-      await handBack(scripts, token.queueKey, consumer, leaseMs, [token.entryId]);
+    const { scripts, consumer, leaseMs, logger } = this.#o;
+    for (const { token } of entries) {
+      this.#o.leases.drop(token);
+      const { queueKey, entryId, runId: run } = token;
+      await handBack(scripts, queueKey, consumer, leaseMs, [entryId]).catch((error: unknown) => {
+        logger.warn({ err: error, run }, "entry not handed back: another worker takes it over");
+      });
     }
   }
 
@@ -204,7 +207,10 @@ export class Lane {
     if (preparation.kind === "unknown") {
       this.#o.leases.drop(held);
       this.#o.logger.error({ run: token.runId, ir: token.irHash }, "workflow of token not found");
-      void quarantine(this.#o, token.queueKey, token.entryId, ["t", JSON.stringify(token)]);
+      const fields = ["t", JSON.stringify(token)];
+      quarantine(this.#o, token.queueKey, token.entryId, fields).catch((error: unknown) => {
+        this.#o.logger.warn({ err: error }, "entry not quarantined: it is delivered again");
+      });
     } else if (preparation.kind === "drop") {
       const node = preparation.profile.ir.nodes[token.node];
       if (node !== undefined) {

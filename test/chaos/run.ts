@@ -9,7 +9,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { uuidv7 } from "uuidv7";
 import { globalKeys, partitionKeys } from "../../sdk/internal.ts";
 import { seeded } from "../harness/random.ts";
-import { FAULTS, type Fault } from "./faults.ts";
+import { FAULTS, JUMP_S, type Fault } from "./faults.ts";
 import { ChaosStack } from "./stack.ts";
 import { judge, type Submitted, type Verdict } from "./verdict.ts";
 import { CHILD } from "./scenarios.ts";
@@ -41,7 +41,8 @@ export interface ChaosReport extends Verdict {
   longestPauseMs: number;
 }
 
-const SETTLE_MS = 180_000;
+/** A timer that was armed while the clock was ahead is late by the jump. */
+const SETTLE_MS = 180_000 + JUMP_S * 1000;
 const SUBMIT_BATCH = 50;
 const IN_FLIGHT = 300;
 /** So often what is missing is looked for. */
