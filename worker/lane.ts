@@ -177,9 +177,9 @@ export class Lane {
   /** Never fails: what cannot be said to Redis stays pending, and is taken over. */
   async #giveBack(entries: Held[]): Promise<void> {
     const { scripts, consumer, leaseMs, logger } = this.#o;
-    for (const { token } of entries) {
-      this.#o.leases.drop(token);
-      const { queueKey, entryId, runId: run } = token;
+    for (const held of entries) {
+      this.#o.leases.drop(held);
+      const { queueKey, entryId, runId: run } = held.token;
       await handBack(scripts, queueKey, consumer, leaseMs, [entryId]).catch((error: unknown) => {
         logger.warn({ err: error, run }, "entry not handed back: another worker takes it over");
       });
