@@ -40,6 +40,8 @@ export class Finaliser {
   readonly #context: SupervisorContext;
   readonly #partition: number;
   readonly #hashes = new Map<string, string>();
+  /** Its starts are remembered. */
+  #block: BlockFold | null = null;
 
   constructor(context: SupervisorContext, partition: number) {
     this.#context = context;
@@ -83,9 +85,12 @@ export class Finaliser {
     runs: readonly { runId: string }[],
   ): Promise<Map<string, StoredIr>> {
     const { irs, db } = this.#context;
-    for (const run of block.runs.values()) {
-      if (run.irHash !== null) {
-        this.#remember(run.runId, run.irHash);
+    if (this.#block !== block) {
+      this.#block = block;
+      for (const { runId, irHash } of block.runs.values()) {
+        if (irHash !== null) {
+          this.#remember(runId, irHash);
+        }
       }
     }
     const unknown = runs.filter(({ runId }) => !this.#hashes.has(runId));
@@ -155,6 +160,11 @@ export class Finaliser {
       wanted.map(async (run) => {
         const ir = irs.get(run.runId);
         const terminals = ir?.terminals ?? [];
+        // Its only terminal node ended last: the journal has just brought the output.
+        if (run.done?.output != null && terminals.length === 1 && run.done.node === terminals[0]) {
+          outputs.set(run.runId, run.done.output);
+          return;
+        }
         const fields = terminalFields(terminals);
         const values = await this.#context.redis.hmget(keys.run(run.runId), "s", ...fields);
         if (values[0] === null) {

@@ -16,7 +16,7 @@ import type {
 import { foldAudit, type AuditFold } from "./fold-audit.ts";
 import { blobOf, type BlobUse } from "./blobs.ts";
 import { foldApproval } from "./fold-approvals.ts";
-import { splitTransitions, type RawRecord } from "./records.ts";
+import { splitTransitions, type NodeDone, type RawRecord } from "./records.ts";
 
 /** What a block says about one run. */
 export interface RunFold {
@@ -32,6 +32,8 @@ export interface RunFold {
   redriven: (Omit<RunRedriven, "nodes"> & { undone: readonly number[] }) | null;
   /** JSON text; null: none was given. */
   output: string | null;
+  /** The last plain success. */
+  done: NodeDone | null;
   error: RunError | null;
   /** Nodes that failed unhandled in this block. */
   failed: FailedNode[];
@@ -90,13 +92,17 @@ export function foldBlock(records: readonly RawRecord[]): BlockFold {
     transitions: 0,
   };
   for (const record of records) {
-    splitTransitions(record.body).forEach(({ text, transition }, index) => {
+    splitTransitions(record.body).forEach(({ text, done, transition }, index) => {
       const position = `${record.seq}.${index}`;
-      const run = runOf(block, transition.r, record);
+      const run = runOf(block, done?.runId ?? transition?.r ?? "", record);
       run.seqTo = record.seq;
       run.tTo = record.t;
       run.parts.push(`["${position}",${record.t},${text}]`);
       block.transitions++;
+      if (done !== null) {
+        run.done = done;
+        return;
+      }
       run.leavesChildren ||= mayLeaveChildren(transition);
       run.hasErrors ||= transition.e === "node.retrying" || transition.e === "node.failed";
       if (transition.due !== undefined) {
@@ -145,6 +151,7 @@ function runOf(block: BlockFold, runId: string, record: RawRecord): RunFold {
       startedAtMs: null,
       endedAtMs: null,
       output: null,
+      done: null,
       error: null,
       failed: [],
       child: null,

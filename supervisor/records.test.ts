@@ -5,7 +5,7 @@ import { readRecord, splitTransitions, type RawRecord } from "./records.ts";
 const text = (e: string, more = ""): string => `{"r":"run-1","e":"${e}"${more}}`;
 
 function record(seq: number, members: string[]): RawRecord {
-  const body = `[${members.join(",")}]`;
+  const body = `[${members.join(",\n")}]`;
   return { streamId: `${seq}-0`, seq, nonce: `n${seq}`, prev: `n${seq - 1}`, t: 1000 + seq, body };
 }
 
@@ -15,7 +15,7 @@ describe("splitTransitions", () => {
       text("node.completed", ',"n":0,"o":12345678901234567'),
       text("node.completed", ',"n":1,"o":[],"x":"L"'),
     ];
-    expect(splitTransitions(`[${members.join(",")}]`).map((one) => one.text)).toEqual(members);
+    expect(splitTransitions(`[${members.join(",\n")}]`).map((one) => one.text)).toEqual(members);
   });
 
   it("is not misled by a payload that looks like a border", () => {
@@ -25,14 +25,43 @@ describe("splitTransitions", () => {
       text("node.completed", `,"n":0,"o":${forged}`),
       text("node.completed", `,"n":1,"o":${quoted}`),
     ];
-    const split = splitTransitions(`[${members.join(",")}]`);
+    const split = splitTransitions(`[${members.join(",\n")}]`);
     expect(split.map((one) => one.text)).toEqual(members);
-    expect(split.map((one) => one.transition.r)).toEqual(["run-1", "run-1"]);
+    expect(split.map((one) => one.transition?.r)).toEqual(["run-1", "run-1"]);
+  });
+
+  it("takes a plain success for what it is by how it begins", () => {
+    const more = (extra: string): string => `,"n":3,"s":"","a":1${extra},"x":"L","o":[1,{"r":"x"}]`;
+    const members = [
+      text("node.completed", more(',"ms":2,"w":"host-1"')),
+      text("node.completed", more(',"f":1')),
+      '{"r":"run-1","m":"4#2","e":"node.completed"' + more(',"f":1') + "}",
+      text("node.completed", more(',"f":1').replace("[1", '{"$gv:blob":"a:1"}').slice(0, -11)),
+      text("node.completed", more(',"ms":2,"w":"host-1","errs":[]')),
+    ];
+    const split = splitTransitions(`[${members.join(",\n")}]`);
+    expect(split.map((one) => one.text)).toEqual(members);
+    const output = '[1,{"r":"x"}]';
+    expect(split[0]?.done).toEqual({ runId: "run-1", node: 3, output });
+    expect(split[1]?.done).toEqual({ runId: "run-1", node: 3, output });
+    // Of an element: no output of the run's.
+    expect(split[2]?.done).toEqual({ runId: "run-1", node: 3, output: null });
+    expect(split[4]?.done).toBeNull();
+    // A large output is looked at: its text is to be archived.
+    expect(split[3]?.transition).toMatchObject({ e: "node.completed", o: { "$gv:blob": "a:1" } });
+  });
+
+  it("reads records that were written without line breaks", () => {
+    const members = [
+      text("node.completed", ',"n":0,"o":1'),
+      text("node.completed", ',"n":1,"o":2'),
+    ];
+    expect(splitTransitions(`[${members.join(",")}]`).map((one) => one.text)).toEqual(members);
   });
 
   it("keeps what is not JSON as the text of a suspect run", () => {
     const members = [text("run.started"), '{"r":"run-1","e":"node.completed","o":oops}'];
-    const split = splitTransitions(`[${members.join(",")}]`);
+    const split = splitTransitions(`[${members.join(",\n")}]`);
     expect(split[0]?.text).toBe(members[0]);
     expect(split[1]?.transition).toMatchObject({ r: "run-1", e: "run.suspect", raw: members[1] });
   });

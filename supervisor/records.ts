@@ -3,9 +3,8 @@
  *
  * Transitions are archived as the text in which a script wrote them: taken apart and written anew,
  * a payload's numbers could change (12345678901234567 does). So a record's array is cut into the
- * texts of its members. Every member begins with `{"r":"`, so cutting at `},{"r":"` finds all
- * borders, but also look-alikes inside a payload; the count of members tells (a payload can only
- * add borders), and then a scan that knows strings and nesting cuts exactly.
+ * texts of its members, where scripts put a line break. Most members are plain successes: how they
+ * begin says all that the archive needs, and their payload is never parsed.
  */
 import type { Transition } from "../sdk/internal.ts";
 
@@ -18,11 +17,6 @@ export interface RawRecord {
   t: number;
   /** JSON array of transitions. */
   body: string;
-}
-
-export interface TransitionText {
-  text: string;
-  transition: Transition;
 }
 
 /** One entry of `ev`; null if it is not a record of version 1. */
@@ -38,24 +32,72 @@ export function readRecord(streamId: string, fields: readonly string[]): RawReco
   return { streamId, seq: Number(seq), nonce, prev, t: Number(t), body: b ?? "[]" };
 }
 
-const BORDER = '},{"r":"';
+/** A node's plain success: what most members are, taken for what they are by how they begin. */
+export interface NodeDone {
+  runId: string;
+  node: number;
+  /** Its output as JSON text; null in a round or in an element of a map. */
+  output: string | null;
+}
+
+/** One transition: its text, and what it says; `done` in place of the whole where that is enough. */
+export type Member =
+  | { text: string; done: NodeDone; transition: null }
+  | { text: string; done: null; transition: Transition };
+
+/** Between two members. A payload has no line break outside of its strings, and none unescaped. */
+const BORDER = ",\n";
+/** As records were written before: one that has it is taken apart by nesting. */
+const FORMER_BORDER = '},{"r":"';
+/** A success without anything that needs more than its text, up to its output, which stands last. */
+const DONE =
+  /^\{"r":"([^"]+)"(,"m":"[^"]*")?,"e":"node\.completed","n":(\d+),"s":"([^"]*)","a":\d+(?:,"ms":\d+,"w":"[^"]*"|,"f":1),"x":"[LDX]*","o":/;
+const BLOB = '{"$gv:blob":';
 
 /** Cuts a record's body. What is not JSON becomes a `run.suspect` that holds it as a string. */
-export function splitTransitions(body: string): TransitionText[] {
-  let parsed: Transition[];
+export function splitTransitions(body: string): Member[] {
+  if (body.includes(FORMER_BORDER)) {
+    return byNesting(body);
+  }
+  const members: Member[] = [];
+  for (const text of body.slice(1, -1).split(BORDER)) {
+    const done = readDone(text);
+    if (done !== null) {
+      members.push({ text, done, transition: null });
+      continue;
+    }
+    const transition = parsed(text);
+    if (transition === null) {
+      return byNesting(body);
+    }
+    members.push({ text, done: null, transition });
+  }
+  return members;
+}
+
+function readDone(text: string): NodeDone | null {
+  const match = DONE.exec(text);
+  if (match === null || text.startsWith(BLOB, match[0].length)) {
+    return null;
+  }
+  const [begin, runId = "", home, node, scope] = match;
+  const isTop = home === undefined && scope === "";
+  return { runId, node: Number(node), output: isTop ? text.slice(begin.length, -1) : null };
+}
+
+function parsed(text: string): Transition | null {
   try {
-    parsed = JSON.parse(body) as Transition[];
+    return text.startsWith('{"r":"') ? (JSON.parse(text) as Transition) : null;
   } catch {
-    return scan(body).map(salvage);
+    return null;
   }
-  let texts = body.slice(1, -1).split(BORDER);
-  if (texts.length === parsed.length) {
-    const last = texts.length - 1;
-    texts = texts.map((text, i) => (i > 0 ? '{"r":"' : "") + text + (i < last ? "}" : ""));
-  } else {
-    texts = scan(body);
-  }
-  return parsed.map((transition, i) => ({ text: texts[i] as string, transition }));
+}
+
+function byNesting(body: string): Member[] {
+  return scan(body).map((text) => {
+    const transition = parsed(text);
+    return transition === null ? salvage(text) : { text, done: null, transition };
+  });
 }
 
 /** The texts of an array's members, by nesting. */
@@ -72,11 +114,11 @@ function scan(body: string): string[] {
     } else if (char === "]" || char === "}") {
       depth--;
     } else if (char === "," && depth === 1) {
-      texts.push(body.slice(from, i));
+      texts.push(body.slice(from, i).trim());
       from = i + 1;
     }
   }
-  texts.push(body.slice(from, -1));
+  texts.push(body.slice(from, -1).trim());
   return texts.filter((text) => text !== "");
 }
 
@@ -88,12 +130,8 @@ function endOfString(body: string, quote: number): number {
   return i;
 }
 
-function salvage(text: string): TransitionText {
-  try {
-    return { text, transition: JSON.parse(text) as Transition };
-  } catch {
-    const r = /^\{"r":"([^"]+)"/.exec(text)?.[1] ?? "";
-    const transition = { r, e: "run.suspect" as const, raw: text };
-    return { text: JSON.stringify(transition), transition };
-  }
+function salvage(text: string): Member {
+  const r = /^\{"r":"([^"]+)"/.exec(text)?.[1] ?? "";
+  const transition = { r, e: "run.suspect" as const, raw: text };
+  return { text: JSON.stringify(transition), done: null, transition };
 }

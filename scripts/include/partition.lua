@@ -5,7 +5,9 @@ open_partition(meta, epoch)  reads the partition's tail; nil when the caller's e
                              partition's: the server lost data, nobody writes until a supervisor
                              has compared it with Postgres.
 journal(text)                adds one transition; filled before the writes it tells of.
-close_partition(ev, meta)    appends everything as ONE chained record; reached on every path.
+close_partition(ev, meta)    appends everything as ONE chained record; reached on every path. A line
+                             break stands between two transitions and nowhere else: payloads are
+                             JSON as JSON.stringify writes it, so the archiver may cut there.
 ]]
 local tail_seq, tail_nonce, now_ms
 -- How often a consumer has taken another one's entry over: unchanged, nobody lost one.
@@ -38,6 +40,6 @@ local function close_partition(ev, meta, nonce)
   end
   local seq = string.format("%.0f", tail_seq + 1)
   redis.call("XADD", ev, "*", "v", "1", "seq", seq, "nonce", nonce, "prev", tail_nonce,
-    "t", string.format("%.0f", now_ms), "b", "[" .. table.concat(records, ",") .. "]")
+    "t", string.format("%.0f", now_ms), "b", "[" .. table.concat(records, ",\n") .. "]")
   redis.call("HSET", meta, "seq", seq, "nonce", nonce)
 end

@@ -71,7 +71,7 @@ export function simpleItem(item: CompletionItem): SimpleItem | null {
     }
     delta += on.activations.length + on.fused - 1;
     const more = `${result.extra},"x":"${result.edges}","o":${value}}`;
-    text += `${i === 0 ? "" : ","}${begin}${node},"s":"","a":1${more}`;
+    text += `${i === 0 ? "" : ",\n"}${begin}${node},"s":"","a":1${more}`;
     if (i > 0) {
       extras.push(`n${node}`, `c1||${value}`);
     }
