@@ -161,8 +161,10 @@ export class Finaliser {
         const ir = irs.get(run.runId);
         const terminals = ir?.terminals ?? [];
         // Its only terminal node ended last: the journal has just brought the output.
-        if (run.done?.output != null && terminals.length === 1 && run.done.node === terminals[0]) {
-          outputs.set(run.runId, run.done.output);
+        const { done } = run;
+        const isOnly = terminals.length === 1 && done?.node === terminals[0];
+        if (isOnly && done !== null && done.output !== null) {
+          outputs.set(run.runId, done.output);
           return;
         }
         const fields = terminalFields(terminals);

@@ -136,16 +136,37 @@ export class Intake extends Loop {
       .exec();
   }
 
+  /** One pipeline per stream of answers. What cannot be told is logged: the runs go on. */
   async #answer(answers: readonly Answer[]): Promise<void> {
     const { redis, logger } = this.#context;
-    await Promise.all(
-      answers.map(({ replyTo, reply }) =>
-        redis
-          .xadd(replyTo, "MAXLEN", "~", REPLIES_MAX, "*", "reply", JSON.stringify(reply))
-          .then(() => (replyTo === globalKeys.replies ? 0 : redis.expire(replyTo, REPLIES_SECONDS)))
-          .catch((error: unknown) => logger.warn({ err: error, replyTo }, "no answer was given")),
-      ),
-    );
+    const streams = new Map<string, Answer["reply"][]>();
+    for (const { replyTo, reply } of answers) {
+      const replies = streams.get(replyTo);
+      if (replies === undefined) {
+        streams.set(replyTo, [reply]);
+      } else {
+        replies.push(reply);
+      }
+    }
+    const told = [...streams].map(async ([replyTo, replies]) => {
+      const pipeline = redis.pipeline();
+      for (const reply of replies) {
+        pipeline.xadd(replyTo, "MAXLEN", "~", REPLIES_MAX, "*", "reply", JSON.stringify(reply));
+      }
+      if (replyTo !== globalKeys.replies) {
+        pipeline.expire(replyTo, REPLIES_SECONDS);
+      }
+      const done = await pipeline.exec();
+      const failed = done?.find(([error]) => error !== null)?.[0];
+      if (failed !== null && failed !== undefined) {
+        throw failed;
+      }
+    });
+    for (const result of await Promise.allSettled(told)) {
+      if (result.status === "rejected") {
+        logger.warn({ err: result.reason as unknown }, "no answer was given");
+      }
+    }
   }
 
   async #read(): Promise<Entry[]> {
