@@ -50,8 +50,10 @@ const BORDER = ",\n";
 /** As records were written before: one that has it is taken apart by nesting. */
 const FORMER_BORDER = '},{"r":"';
 /** A success without anything that needs more than its text, up to its output, which stands last. */
-const DONE =
-  /^\{"r":"([^"]+)"(,"m":"[^"]*")?,"e":"node\.completed","n":(\d+),"s":"([^"]*)","a":\d+(?:,"ms":\d+,"w":"[^"]*"|,"f":1),"x":"[LDX]*","o":/;
+const DONE = new RegExp(
+  '^\\{"r":"([^"]+)"(,"m":"[^"]*")?,"e":"node\\.completed","n":(\\d+),"s":"([^"]*)","a":\\d+' +
+    '(?:,"ms":\\d+,"w":"[^"]*"|,"f":1),"x":"[LDX]*","o":',
+);
 const BLOB = '{"$gv:blob":';
 
 /** Cuts a record's body. What is not JSON becomes a `run.suspect` that holds it as a string. */
