@@ -16,6 +16,7 @@ import { foldChain } from "../harness/invariants.ts";
 import { Outsiders, type Chances, type OutsiderOptions } from "../harness/outsiders.ts";
 import { openTestPartition, type TestPartition } from "../harness/partition.ts";
 import { seeded } from "../harness/random.ts";
+import { Sleepers } from "../harness/sleepers.ts";
 import { related, wholeWith } from "../harness/relation.ts";
 import { checkUnits } from "../harness/units.ts";
 
@@ -27,6 +28,8 @@ interface Kind extends Pick<OutsiderOptions, "actions" | "maps"> {
   generate: GenerateOptions;
   chances: Chances;
   pause: number;
+  /** Runs fall asleep and are woken. */
+  sleep?: number;
 }
 
 const GENERATE: GenerateOptions = { loops: true, continue: true, maxNodes: 16 };
@@ -52,6 +55,11 @@ const KINDS: { [name: string]: Kind } = {
     generate: { ...GENERATE, maps: true },
     chances: { ...CALM, manual: 0.08 },
     ...{ pause: 0.05, actions: ["complete", "fail", "skip", "retry"], maps: true },
+  },
+  "runs that fall asleep and are woken at any moment": {
+    generate: { ...GENERATE, failures: true },
+    chances: { answer: 0.15, manual: 0.03, cancel: 0, hurry: 0.05 },
+    ...{ pause: 0.03, actions: ["complete", "fail"], maps: false, sleep: 0.7 },
   },
   "runs cancelled at any moment": {
     ...NOBODY,
@@ -175,19 +183,30 @@ async function play(kind: Kind, seed: number): Promise<number> {
   const irOf = (id: string): Ir => profiles.get(outsiders.runs.get(id) ?? top.irHash)?.ir as Ir;
   const look = async (): Promise<void> => {
     for (const id of new Set([runId, ...outsiders.runs.keys()])) {
+      if (sleepers.has(id)) {
+        continue;
+      }
       await checkUnits({ redis: p.redis, keys: p.scripts.keys }, irOf(id), id);
     }
   };
+  const chance = kind.sleep ?? 0;
+  const runs = (): ReadonlyMap<string, string> => outsiders.runs;
+  const sleepers = new Sleepers({ partition: p, profiles, runs, random, chance });
   const schedule = {
     ...{ random, die: 0.1, steal: 0.1, duplicate: 0.2, late: 0.1, pause },
-    outside: (isIdle: boolean) => outsiders.act(isIdle),
+    async outside(isIdle: boolean) {
+      const isMoved = chance > 0 && outsiders.runs.size > 0 && (await sleepers.act(isIdle));
+      return (await outsiders.act(isIdle && !isMoved)) || isMoved;
+    },
   };
   const driver = new Driver(p, top, schedule, look, { leaf });
   await driver.run(runId, INPUT);
+  await sleepers.wakeAll();
   await outsiders.orphans();
   const records = await driver.records();
 
   count(records);
+  seen.set("woken", (seen.get("woken") ?? 0) + sleepers.woken);
   const views = new Map<string, RunView>();
   const ids = [...outsiders.runs.keys()];
   ids.forEach((id) => views.set(id, foldChain(irOf(id), id, records)));
@@ -217,7 +236,7 @@ describe.each(Object.entries(KINDS))("engine, outsiders and oracle: %s", (_, kin
 describe.skipIf(isSpecial)("among all these cases", () => {
   const ends = ["signal", "callback", "approval", "timeout", "child", "delay", "blob"];
   const wanted = ends.flatMap((what) => [what, `in map: ${what}`]);
-  const byHand = ["complete", "fail", "skip", "retry", "cancelled"];
+  const byHand = ["complete", "fail", "skip", "retry", "cancelled", "woken"];
   it.each([...wanted, ...byHand, "in child: signal", "in child: blob"])("there is: %s", (what) => {
     expect(seen.get(what) ?? 0).toBeGreaterThan(0);
   });
