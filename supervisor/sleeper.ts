@@ -3,8 +3,8 @@
  * freezes them, the archiver commits that, the releaser removes their keys (docs/hibernate.md).
  *
  * Candidates come from Postgres by their last news, a page at a time; whether a run really waits is
- * decided by the script. One more than LEAD_MS and the threshold must lie between now and its
- * earliest timer, so none is put to sleep only to be woken.
+ * decided by the script. The threshold and the time before which a run is woken lie between
+ * now and its earliest timer, so none is put to sleep only to be woken.
  */
 import { hibernateRuns, redisTimeMs } from "../sdk/internal.ts";
 import { idleRuns, type IdleCursor } from "../sdk/postgres/index.ts";
@@ -42,9 +42,10 @@ export class Sleeper extends Loop {
 
   /** Looks at one page of candidates; true if there may be more. */
   async look(): Promise<boolean> {
-    const { db, logger } = this.#context;
+    const { db, redis, logger } = this.#context;
     const scripts = scriptsOf(this.#context, this.#partition);
-    const sinceMs = (await redisTimeMs(scripts)) - this.#afterMs;
+    const nowMs = await redisTimeMs(scripts);
+    const sinceMs = nowMs - this.#afterMs;
     const page = await idleRuns(db, this.#partition, sinceMs, this.#after, PAGE);
     if (page.length > 0) {
       const ids = page.map(({ id }) => id);
@@ -56,6 +57,8 @@ export class Sleeper extends Loop {
       return true;
     }
     this.#after = START;
+    // Where everything sleeps, nothing else removes tombstones that are over.
+    await redis.zremrangebyscore(scripts.keys.tombs, "-inf", nowMs);
     if (this.#count > 0) {
       logger.info({ partition: this.#partition, runs: this.#count }, "runs fell asleep");
       this.#count = 0;

@@ -15,6 +15,8 @@ export interface RoleOptions {
   singleSession: boolean;
   leaseMs: number;
   id: string;
+  /** See SupervisorOptions; never unless told. */
+  hibernateAfterMs?: number;
   /** See WorkerOptions; 0 unless told. */
   blockedMsMax?: number;
   /** Folder in which every call of a function leaves a line. */
