@@ -1,0 +1,254 @@
+/** Falling asleep and waking, with a supervisor that dies at every step of it. */
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import {
+  beginWake,
+  hibernateRuns,
+  partitionKeys,
+  wakeRun,
+  type HibernateAnswer,
+} from "../sdk/internal.ts";
+import { askToWake, claimWake, readJournal, readRun, type RunRow } from "../sdk/postgres/index.ts";
+import { createClient, type Client } from "../sdk/index.ts";
+import { startEngine, type Engine } from "../test/harness/engine.ts";
+import { waitFor } from "../test/support/index.ts";
+import { Archiver } from "./archiver.ts";
+import { Certifier } from "./certify.ts";
+import { Children } from "./children.ts";
+import { scriptsOf, type SupervisorContext } from "./context.ts";
+import { rebuildRuns } from "./rebuild.ts";
+import { Releaser } from "./release.ts";
+import { contextOf } from "./stack.fixture.ts";
+import { Starter } from "./starter.ts";
+import { Waker } from "./waker.ts";
+
+const keys = partitionKeys(0);
+const WORKFLOW = {
+  name: "sleeper",
+  nodes: [
+    { id: "a", type: "wait", config: { signal: "go" }, timeout_ms: 3_600_000 },
+    { id: "b", type: "wait", config: { signal: "stop" } },
+    { id: "c", type: "parallel" },
+    { id: "d", type: "wait", config: { signal: "more" } },
+  ],
+  edges: [
+    { from: "a", to: "c" },
+    { from: "b", to: "c" },
+    { from: "c", to: "d" },
+  ],
+  settings: { timeout_ms: 7_200_000 },
+};
+
+let engine: Engine;
+let client: Client;
+let context: SupervisorContext & { close(): void };
+let certifier: Certifier;
+let releaser: Releaser;
+let children: Children;
+let archiver: Archiver;
+let runId: string;
+
+beforeAll(async () => {
+  engine = await startEngine();
+  await engine.worker();
+  client = await createClient({ redisUrl: engine.redisUrl, database: engine.db });
+  runId = await client.submit({ workflow: WORKFLOW });
+  await client.signal(runId, "more", 1, { id: "early" });
+  await client.signal(runId, "more", 2, { id: "kept" });
+  await waitFor(async () => (await client.status(runId)).nodes["b"]?.status === "waiting", {
+    describe: "it does not wait",
+  });
+  // From here on its parts are in the hands of the test.
+  await engine.supervisor.stop(5000);
+  const stack = { redisUrl: engine.redisUrl, db: engine.db, redis: engine.redis };
+  context = await contextOf(stack as Parameters<typeof contextOf>[0]);
+  context.onRollback = (rollback) => rebuildRuns(rollback, context);
+  certifier = new Certifier(context, 0);
+  releaser = new Releaser(context, 0);
+  children = new Children(context, 0);
+  const own = { certifier, releaser, children, starter: new Starter(context) };
+  archiver = new Archiver({ context, partition: 0, ...own });
+  await certifier.start();
+  await archiver.start();
+});
+afterAll(async () => {
+  await Promise.all([archiver, certifier, releaser].map((one) => one.stop(2000)));
+  context.close();
+  await client.close();
+  await engine.stop();
+});
+
+async function sleep(): Promise<HibernateAnswer | undefined> {
+  const [answer] = await hibernateRuns(scriptsOf(context, 0), [runId], 1000);
+  return answer;
+}
+
+async function rowOf(): Promise<RunRow> {
+  return (await readRun(engine.db, runId)) as RunRow;
+}
+
+/** Frozen and committed; its keys are still there unless somebody has removed them. */
+async function committed(): Promise<number> {
+  return waitFor(async () => (await rowOf()).sleepSeq ?? undefined, {
+    describe: "its sleep is not committed",
+  });
+}
+
+/** What the run has in Redis, but for its epoch and its ticket. */
+async function stateOf(): Promise<unknown> {
+  const { e: epoch, ...hash } = await engine.redis.hgetall(keys.run(runId));
+  const signals = await engine.redis.hgetall(keys.signals(runId));
+  const timers = await engine.redis.zrange(keys.timers, 0, -1, "WITHSCORES");
+  const plain = (text: string): string => text.replaceAll(`|${epoch}|`, "|E|");
+  const told = Object.entries(hash).map(([field, value]) => [field, plain(value)]);
+  return { hash: Object.fromEntries(told) as unknown, signals, timers: timers.map(plain).sort() };
+}
+
+async function wakeWith(waker: Waker): Promise<RunRow> {
+  return waitFor(
+    async () => {
+      await waker.look();
+      const row = await rowOf();
+      return row.asleepSinceMs === null ? row : undefined;
+    },
+    { describe: "nobody wakes it" },
+  );
+}
+
+const CALLS = new Set(["evalsha", "hget", "hmget", "time", "set", "zadd", "query"]);
+
+/** A supervisor that dies before or after its n-th call of a store. */
+function dying(at: number, after: boolean): SupervisorContext & { calls: number } {
+  const told = { calls: 0 };
+  const wrap = <T extends object>(store: T): T =>
+    new Proxy(store, {
+      get(target, name) {
+        const value = Reflect.get(target, name) as unknown;
+        if (typeof value !== "function" || !CALLS.has(String(name))) {
+          return typeof value === "function" ? (value.bind(target) as unknown) : value;
+        }
+        return async (...args: unknown[]) => {
+          told.calls += 1;
+          const isLast = told.calls === at;
+          if (told.calls > at || (isLast && !after)) {
+            throw new Error("died");
+          }
+          const reply = (await Reflect.apply(value, target, args)) as unknown;
+          if (isLast) {
+            throw new Error("died");
+          }
+          return reply;
+        };
+      },
+    });
+  const { redis, db } = context;
+  return Object.assign(told, { ...context, redis: wrap(redis), db: wrap(db) });
+}
+
+beforeEach(async () => {
+  await askToWake(engine.db, [runId]);
+  await wakeWith(new Waker(context, 0, certifier, children));
+});
+
+describe("a supervisor that dies", () => {
+  it("before the keys are removed leaves that to the sweep", async () => {
+    await releaser.stop(1000);
+    expect(await sleep()).toBe("asleep");
+    await committed();
+    expect(await engine.redis.hget(keys.run(runId), "s")).toBe("asleep");
+    const next = new Releaser(context, 0);
+    await next.start();
+    await waitFor(async () => (await engine.redis.exists(keys.run(runId))) === 0, {
+      describe: "its keys stay",
+    });
+    await next.stop(1000);
+    expect(await engine.redis.keys(`*${runId}*`)).toEqual([]);
+    expect(await engine.redis.zcard(keys.timers)).toBe(0);
+  });
+
+  it.each([false, true])("anywhere in a wake (after its call: %s) harms nothing", async (after) => {
+    const before = await stateOf();
+    let at = 1;
+    for (; ; at++) {
+      expect(await sleep()).toBe("asleep");
+      await committed();
+      await askToWake(engine.db, [runId]);
+      const doomed = dying(at, after);
+      await new Waker(doomed, 0, certifier, children).look().catch(() => undefined);
+      const isWhole = doomed.calls < at;
+      const row = await wakeWith(new Waker(context, 0, certifier, children));
+      expect([at, await stateOf()]).toEqual([at, before]);
+      expect(await engine.redis.hget(keys.run(runId), "e")).toBe(String(row.epoch));
+      if (isWhole) {
+        break;
+      }
+    }
+    expect(at).toBeGreaterThan(8);
+  });
+});
+
+describe("two wakers", () => {
+  it("one that was held up does not write over what the other has woken", async () => {
+    const before = await stateOf();
+    expect(await sleep()).toBe("asleep");
+    const seq = await committed();
+    const scripts = scriptsOf(context, 0);
+    const [turn] = await beginWake(scripts, "slow", [{ runId, seq }]);
+    expect(turn).toEqual({ kind: "yours" });
+    expect(await claimWake(engine.db, [runId])).toHaveLength(1);
+    await askToWake(engine.db, [runId]);
+    await wakeWith(new Waker(context, 0, certifier, children));
+    const commands = [["DEL", keys.run(runId)]];
+    expect(await wakeRun(scripts, { runId, ticket: "slow", commands })).toBe(false);
+    expect(await stateOf()).toEqual(before);
+    // It sleeps and is woken again: the ticket is still of no use.
+    expect(await sleep()).toBe("asleep");
+    await committed();
+    expect(await wakeRun(scripts, { runId, ticket: "slow", commands })).toBe(false);
+    await askToWake(engine.db, [runId]);
+    await wakeWith(new Waker(context, 0, certifier, children));
+    expect(await stateOf()).toEqual(before);
+  });
+
+  it("nobody wakes a run whose sleep is not committed", async () => {
+    await archiver.stop(1000);
+    expect(await sleep()).toBe("asleep");
+    const [turn] = await beginWake(scriptsOf(context, 0), "early", [{ runId, seq: 1 }]);
+    expect(turn).toEqual({ kind: "later" });
+    const own = { certifier, releaser, children, starter: new Starter(context) };
+    archiver = new Archiver({ context, partition: 0, ...own });
+    await archiver.start();
+    await committed();
+    await askToWake(engine.db, [runId]);
+    await wakeWith(new Waker(context, 0, certifier, children));
+  });
+});
+
+describe("Redis lost", () => {
+  it("between the wake and the row's word for it: the run is woken once more", async () => {
+    expect(await sleep()).toBe("asleep");
+    await committed();
+    await askToWake(engine.db, [runId]);
+    // It dies with the call that would say so.
+    for (let at = 8; (await engine.redis.hget(keys.run(runId), "s")) !== "running"; at++) {
+      await new Waker(dying(at, false), 0, certifier, children).look().catch(() => undefined);
+    }
+    expect((await rowOf()).asleepSinceMs).not.toBeNull();
+    await engine.redis.flushdb();
+    await waitFor(async () => (await engine.redis.hget(keys.meta, "epoch")) !== null, {
+      timeoutMs: 20_000,
+      describe: "the partition is not rebuilt",
+    });
+    expect(await engine.redis.exists(keys.run(runId))).toBe(0);
+    const row = await wakeWith(new Waker(context, 0, certifier, children));
+    expect(await engine.redis.hget(keys.run(runId), "e")).toBe(String(row.epoch));
+    expect((await client.signal(runId, "more", 3, { id: "kept" })).outcome).toBe("repeated");
+    expect((await client.signal(runId, "go", 3)).outcome).toBe("delivered");
+    expect((await client.signal(runId, "stop", 3)).outcome).toBe("delivered");
+    const ended = await client.wait(runId, { timeoutMs: 20_000 });
+    expect(ended.status).toBe("COMPLETED");
+    const ends = (await readJournal(engine.db, runId)).filter(
+      ({ transition }) => transition.e === "run.completed",
+    );
+    expect(ends).toHaveLength(1);
+  });
+});
