@@ -36,6 +36,7 @@ export * from "./redis/sleep-scripts.ts";
 export * from "./redis/scripts.gen.ts";
 export * from "./redis/wait-scripts.ts";
 export * from "./schema-check.ts";
+export * from "./run-namespaces.ts";
 export * from "./run-output.ts";
 export * from "./scope.ts";
 export * from "./status.ts";

@@ -7,11 +7,9 @@
  * transaction's (limit-looks.ts), so looking too often, or in several supervisors, does nothing.
  * What is admitted and not started, because its supervisor died in between, the start sweep starts.
  */
-import { cancelRun, errorCode } from "../sdk/internal.ts";
+import { errorCode } from "../sdk/internal.ts";
 import {
   anyWaiting,
-  askToWake,
-  cancelRunRow,
   cleanAdmissions,
   endingRuns,
   gatesOfRuns,
@@ -22,7 +20,8 @@ import {
   type Gate,
   type LimitEffects,
 } from "../sdk/postgres/index.ts";
-import { scriptsOf, type SupervisorContext } from "./context.ts";
+import type { SupervisorContext } from "./context.ts";
+import { endRun } from "./end-run.ts";
 import { Loop } from "./loop.ts";
 import type { Deadlines, Starter } from "./starter.ts";
 
@@ -161,17 +160,10 @@ export class LimitWatch extends Loop {
    * the sweep to find.
    */
   async #end(runIds: readonly string[]): Promise<void> {
-    const { db, clock } = this.#context;
     const message = "cancelled for a newer run of the same key (settings.concurrency)";
-    const error = JSON.stringify({ code: "CANCELLED", message });
-    for (const row of await runsById(db, runIds)) {
-      const { id, partition } = row;
-      const answer = await cancelRun(scriptsOf(this.#context, partition), id, message);
-      const isEnded = answer === "gone" && (await cancelRunRow(db, row, error, clock.nowMs()));
-      if (isEnded) {
-        this.ended([id]);
-      } else if (answer === "gone" || answer === "asleep") {
-        await askToWake(db, [id]);
+    for (const row of await runsById(this.#context.db, runIds)) {
+      if (await endRun(this.#context, row, message)) {
+        this.ended([row.id]);
       }
     }
   }

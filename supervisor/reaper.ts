@@ -1,6 +1,6 @@
 /**
  * Tidying up what processes that died left behind: consumers, rows of the worker registry, IRs that
- * no unfinished run uses, old answers. Any number may run; nothing here is urgent.
+ * no unfinished run uses, old answers, runs whose command was killed. Any number may run; nothing here is urgent.
  */
 import type { Redis } from "ioredis";
 import {
@@ -14,6 +14,7 @@ import {
 import { collectBlobs, removeDeadWorkers, usedHashes } from "../sdk/postgres/index.ts";
 import { scriptsOf, type SupervisorContext } from "./context.ts";
 import { Loop } from "./loop.ts";
+import { reapNamespaces } from "./namespaces.ts";
 
 const LOOK_MS = 60_000;
 const DEAD_AFTER_MS = 600_000;
@@ -43,6 +44,7 @@ export class Reaper extends Loop {
   async look(): Promise<void> {
     const { redis, db, clock } = this.#context;
     await this.#removeConsumers();
+    await reapNamespaces(this.#context);
     await removeDeadWorkers(db, clock.nowMs() - DEAD_AFTER_MS);
     await this.#removeIrs();
     await collectBlobs(db, clock.nowMs() - BLOB_UNUSED_MS, BLOB_BATCH);

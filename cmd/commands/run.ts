@@ -2,15 +2,25 @@
  * `gavotte run FILE`: one run, executed here, from file to output.
  *
  * The run gets a namespace of its own that only the worker of this process serves: two of these
- * commands never execute each other's functions, whatever stack they share.
+ * commands never execute each other's functions, whatever stack they share. It is written down in
+ * Redis, so that a supervisor ends the run and removes its queues if this process is killed.
  */
 import { randomBytes } from "node:crypto";
+import { hostname } from "node:os";
 import { uuidv7 } from "uuidv7";
 import { canonicalJson, type Ir, type Json } from "../../compiler/index.ts";
 import type { Client } from "../../sdk/client.ts";
 import { reportOf, type RunReport } from "../../sdk/client-report.ts";
-import { errorCode, GavotteError, isTerminal, RunView } from "../../sdk/internal.ts";
-import { insertDefinitions } from "../../sdk/postgres/index.ts";
+import {
+  errorCode,
+  GavotteError,
+  isTerminal,
+  keepNamespace,
+  removeNamespace,
+  RunView,
+  type RunNamespace,
+} from "../../sdk/internal.ts";
+import { insertDefinitions, readRun } from "../../sdk/postgres/index.ts";
 import type { FunctionRegistry, Worker } from "../../worker/index.ts";
 import type { Config } from "../config.ts";
 import type { Context } from "../context.ts";
@@ -49,21 +59,27 @@ export async function run(
   const logger = createLogger(config, "error");
   const stack = await openStack(context, { config, logger });
   let worker: Worker | null = null;
+  let kept: RunNamespace | null = null;
   try {
     const suffix = randomBytes(6).toString("hex");
-    const namespace = `ns:${suffix}:`;
+    const namespace = `ns:run-${suffix}:`;
     const { registry, ir } = prepared;
     const id = workerId(suffix);
     const role = { config, logger, stack, registry, id, namespace, queues: ir.queues };
     worker = await workerOf(role);
     await worker.start();
-    const report = await execute(context, stack, prepared, namespace);
+    const { queues } = worker;
+    const own = { namespace, runId: uuidv7(), queues, host: hostname(), pid: process.pid };
+    kept = { ...own, atMs: Date.now() };
+    await keepNamespace((await stack.client()).redis, kept);
+    const report = await execute(context, stack, prepared, kept);
     return tellEnd(context, report);
   } catch (error) {
     throw await causeOf(stack, error);
   } finally {
     const deadlineMs = context.signal.aborted ? 0 : config.values.shutdown_ms;
     await stopServices(stack, worker === null ? [] : [worker], deadlineMs);
+    await (kept === null ? undefined : tidyUp(stack, kept));
     await stack.stop();
   }
 }
@@ -103,7 +119,7 @@ async function execute(
   context: Context,
   stack: Stack,
   prepared: Prepared,
-  namespace: string,
+  { namespace, runId }: RunNamespace,
 ): Promise<RunReport> {
   const { ir, hash, input, file } = prepared;
   const client = await stack.client();
@@ -111,7 +127,6 @@ async function execute(
   const { tags } = file.result;
   const about = { name: ir.name, version: ir.workflow_version, tags, createdAtMs: Date.now() };
   await insertDefinitions(stack.db, [{ ...about, hash, ir: text, source: file.text }]);
-  const runId = uuidv7();
   const { signal } = stack;
   signal.throwIfAborted();
   try {
@@ -122,6 +137,20 @@ async function execute(
       await cancel(client, runId);
     }
     throw error;
+  }
+}
+
+/** Removes the run's queues when it has ended; what fails here, a supervisor does later. */
+async function tidyUp(stack: Stack, kept: RunNamespace): Promise<void> {
+  try {
+    const client = await stack.client();
+    const row = await readRun(stack.db, kept.runId);
+    if (row === null || isTerminal(row.status)) {
+      const { partitions } = await client.deployment();
+      await removeNamespace(client.redis, partitions, kept);
+    }
+  } catch {
+    // Postgres or Redis are away: the namespace stays written down.
   }
 }
 
