@@ -1,6 +1,7 @@
 /**
  * Tidying up what processes that died left behind: consumers, rows of the worker registry, IRs that
- * no unfinished run uses, old answers, runs whose command was killed. Any number may run; nothing here is urgent.
+ * no unfinished run uses, old answers, runs whose command was killed. Any number may run; nothing
+ * here is urgent.
  */
 import type { Redis } from "ioredis";
 import {
