@@ -8,7 +8,7 @@ import {
   quietRuns,
   readDeployment,
 } from "../sdk/postgres/index.ts";
-import type { KeptFinding } from "../supervisor/index.ts";
+import { TIGHT_SHARE, type KeptFinding } from "../supervisor/index.ts";
 import { why } from "./commands/status.ts";
 import type { Config } from "./config.ts";
 import { HEARTBEAT_MS } from "./heartbeat.ts";
@@ -43,13 +43,16 @@ export async function checkRedis(stack: Stack): Promise<Check[]> {
   const policy = info.maxmemory_policy ?? "unknown";
   const evicts = policy !== "noeviction" && policy !== "unknown";
   const limit = info.maxmemory === "0" ? "no limit" : (info.maxmemory_human ?? "unknown limit");
+  const share = Number(info.used_memory) / Number(info.maxmemory);
+  const isTight = Number.isFinite(share) && share > TIGHT_SHARE;
+  const used = isTight ? `, ${Math.round(share * 100)} % used: no new run begins` : "";
   const aof = info.aof_enabled === "1";
   return [
     { name: "redis", state: isOld ? "bad" : "ok", text: `${product} ${version}${needs}` },
     {
       name: "memory",
-      state: evicts ? "bad" : "ok",
-      text: `${policy}, ${limit}${evicts ? ": it would throw runs away; set noeviction" : ""}`,
+      state: evicts ? "bad" : isTight ? "warning" : "ok",
+      text: `${policy}, ${limit}${used}${evicts ? ": it would throw runs away; set noeviction" : ""}`,
     },
     {
       name: "persistence",

@@ -37,7 +37,7 @@ local PAYLOAD_INLINE_MAX = 4096
 local ev, meta, timers, tombs, paused = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local nonce, run_count = ARGV[2], tonumber(ARGV[3])
 
-if not open_partition(meta, ARGV[1]) then
+if not open_partition(meta, ARGV[1], true) then
   return { -100 }
 end
 

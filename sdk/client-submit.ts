@@ -92,6 +92,8 @@ export class Submitter {
     this.#adding++;
     try {
       return (await this.#commands.xadd(globalKeys.submissions, "*", "submission", text)) ?? "";
+    } catch (error) {
+      throw error instanceof Error && error.message.startsWith("OOM") ? full(error) : error;
     } finally {
       this.#adding--;
     }
@@ -158,6 +160,12 @@ export class Submitter {
       this.#early.clear();
     }
   }
+}
+
+function full(cause: Error): GavotteError {
+  const message =
+    "Redis has no memory left and takes no submissions; nothing was submitted: try again later";
+  return new GavotteError("GV_REDIS_FULL", message, { cause });
 }
 
 function noAnswer(timeoutMs: number, entryId: string, runId: string): GavotteError {

@@ -30,6 +30,7 @@ export const ERRORS = {
   GV_DEAD_LETTER_NOT_FOUND: { retryable: false, exit: 1 },
   GV_REDIS_UNAVAILABLE: { retryable: true, exit: 3 },
   GV_DATABASE_UNAVAILABLE: { retryable: true, exit: 3 },
+  GV_REDIS_FULL: { retryable: true, exit: 3 },
   GV_INTAKE_UNAVAILABLE: { retryable: true, exit: 3 },
   GV_PARTITION_UNCERTIFIED: { retryable: true, exit: 3 },
   GV_PARTITION_MISMATCH: { retryable: false, exit: 2 },

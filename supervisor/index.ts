@@ -52,6 +52,7 @@ export {
   type RepairReport,
 } from "./audit/audit.ts";
 export { findDrifts, type AuditContext } from "./audit/audit-run.ts";
+export { TIGHT_SHARE } from "./memory-gauge.ts";
 export { explainRun, type Explanation, type ExplainTarget, type Reason } from "./explain.ts";
 export type { KeptFinding } from "./audit/sampler.ts";
 export { whyRun, type WhyTarget } from "./why/why.ts";

@@ -16,7 +16,7 @@ import {
   INTAKE_GROUP,
   partitionKeys,
 } from "../sdk/internal.ts";
-import { whileDatabaseAway } from "../sdk/postgres/index.ts";
+import { readCursor, whileDatabaseAway } from "../sdk/postgres/index.ts";
 import { admitBatch, type Answer, type Entry } from "./admit-batch.ts";
 import type { SupervisorContext } from "./context.ts";
 import { LimitWatch } from "./limits.ts";
@@ -56,6 +56,8 @@ export class Intake extends Loop {
   readonly #inFlight = new Set<Promise<unknown>>();
   #takeoverAtMs = 0;
   #backlogAtMs = 0;
+  /** Newest archived record by partition, as last read. */
+  readonly #archived = new Map<number, number>();
 
   constructor(options: IntakeOptions) {
     const redis = options.context.openRedis("intake", globalKeys.submissions);
@@ -224,22 +226,33 @@ export class Intake extends Loop {
   }
 
   async #isBehind(): Promise<boolean> {
-    const { clock, redis, deployment, logger } = this.#context;
+    const { clock, deployment, logger } = this.#context;
     if (clock.nowMs() < this.#backlogAtMs) {
       return false;
     }
     const partitions = Array.from({ length: deployment.partitions }, (_, p) => p);
-    const lengths = await Promise.all(
-      // One of many servers that is away holds up nobody else's runs.
-      partitions.map((p) => inTime(redis.xlen(partitionKeys(p).ev), LOOK_MS_MAX, 0)),
-    );
-    const records = Math.max(...lengths);
+    // One of many servers that is away holds up nobody else's runs.
+    const looks = partitions.map((p) => inTime(this.#backlog(p), LOOK_MS_MAX, 0));
+    const records = Math.max(...(await Promise.all(looks)));
     if (records > this.#backlogRecordsMax) {
       logger.warn({ records }, "intake pauses: the journal waits to be archived");
       return true;
     }
     this.#backlogAtMs = clock.nowMs() + BACKLOG_LOOK_MS;
     return false;
+  }
+
+  /** Records not yet archived: the stream also has a tail of those that are. */
+  async #backlog(partition: number): Promise<number> {
+    const { redis, db } = this.#context;
+    const [seq, cursor] = await Promise.all([
+      redis.hget(partitionKeys(partition).meta, "seq"),
+      // While Postgres is away what was archived last is what is archived.
+      readCursor(db, partition).catch(() => null),
+    ]);
+    const archived = cursor?.seq ?? this.#archived.get(partition) ?? Infinity;
+    this.#archived.set(partition, archived);
+    return Math.max(0, Number(seq ?? 0) - archived);
   }
 }
 

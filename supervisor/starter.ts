@@ -24,6 +24,7 @@ import { scriptsOf, type SupervisorContext } from "./context.ts";
 import { inTime } from "./in-time.ts";
 import type { StoredIr } from "./ir-store.ts";
 import { Loop } from "./loop.ts";
+import { isFull, MemoryGauge } from "./memory-gauge.ts";
 
 export interface Startable {
   id: string;
@@ -50,9 +51,11 @@ const START_CHARS_MAX = 4_000_000;
 export class Starter {
   readonly #context: SupervisorContext;
   readonly #profiles = new Profiles();
+  readonly #memory: MemoryGauge;
 
   constructor(context: SupervisorContext) {
     this.#context = context;
+    this.#memory = new MemoryGauge(context);
   }
 
   /**
@@ -82,8 +85,28 @@ export class Starter {
     return redis === this.#context.redis ? asked : inTime(asked, SERVER_MS, null);
   }
 
-  /** Starts what is not started yet; returns how many runs this call started. */
+  /**
+   * Starts what is not started yet; returns how many runs this call started. None where Redis is
+   * almost full: their rows stay QUEUED, and the sweep starts them when there is room.
+   */
   async start(runs: readonly Startable[], deadlines: Deadlines): Promise<number> {
+    const tight = await this.#memory.tight(new Set(runs.map((run) => run.partition)));
+    const roomy = tight.size === 0 ? runs : runs.filter((run) => !tight.has(run.partition));
+    if (roomy.length === 0) {
+      return 0;
+    }
+    try {
+      return await this.#start(roomy, deadlines);
+    } catch (error) {
+      if (!isFull(error)) {
+        throw error;
+      }
+      this.#memory.refused();
+      return 0;
+    }
+  }
+
+  async #start(runs: readonly Startable[], deadlines: Deadlines): Promise<number> {
     const bound = runs.flatMap(({ bindings }) => boundHashes(bindings));
     const irs = await this.#context.irs.load([...runs.map((run) => run.irHash), ...bound]);
     await this.#publish(irs);

@@ -1,9 +1,12 @@
 --[[
 partition -- the epoch check before, and the journal record after, every transition.
 
-open_partition(meta, epoch)  reads the partition's tail; nil when the caller's epoch is not the
+open_partition(meta, epoch, is_new)
+                             reads the partition's tail; nil when the caller's epoch is not the
                              partition's: the server lost data, nobody writes until a supervisor
-                             has compared it with Postgres.
+                             has compared it with Postgres. A full server (OOM) refuses the script
+                             if `is_new`, before anything has changed, and else does not: what is
+                             under way gives memory back only by going on to its end.
 journal(text)                adds one transition; filled before the writes it tells of.
 close_partition(ev, meta)    appends everything as ONE chained record; reached on every path. A line
                              break stands between two transitions and nowhere else: payloads are
@@ -14,7 +17,7 @@ local tail_seq, tail_nonce, now_ms
 local takeovers
 local records, record_count = {}, 0
 
-local function open_partition(meta, epoch)
+local function open_partition(meta, epoch, is_new)
   local tail = redis.call("HMGET", meta, "epoch", "seq", "nonce", "offset_ms", "taken")
   if not tail[1] or tail[1] ~= epoch then
     return false
@@ -23,8 +26,10 @@ local function open_partition(meta, epoch)
   -- offset_ms is only ever set by tests, to move the clock.
   now_ms = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000) + (tonumber(tail[4]) or 0)
   tail_seq, tail_nonce, takeovers = tonumber(tail[2]), tail[3], tonumber(tail[5] or 0)
-  -- The first write of every script. A full server (OOM) refuses it, and with it the whole call,
-  -- before anything has changed.
+  if not is_new then
+    -- Redis looks at its memory at a script's first write only, and lets what removes something pass.
+    redis.call("HDEL", meta, "-")
+  end
   redis.call("HSET", meta, "at_ms", now_ms)
   return true
 end

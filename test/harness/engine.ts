@@ -51,7 +51,7 @@ const logger = pino({ level: process.env["GAVOTTE_TEST_LOG"] ?? "silent" });
 
 /** Starts the engine; `options` of its supervisor. */
 export async function startEngine(options: Partial<SupervisorOptions> = {}): Promise<Engine> {
-  const redisUrl = await testRedisUrl();
+  const redisUrl = options.redisUrl ?? (await testRedisUrl());
   const database = await testDatabase();
   const db = database.connect();
   const redis = connectRedis({ url: redisUrl }, "test");
