@@ -99,8 +99,8 @@ export const INVARIANT_BREAKS: readonly Break[] = [
     file: "sdk/postgres/deployment.ts",
     find: "WHERE partition = $1 AND epoch = $2 AND seq = $3 RETURNING seq",
     replace: "WHERE partition = $1 AND epoch = $2 AND $3::bigint >= 0 RETURNING seq",
-    test: "supervisor/archiver.test.ts",
-    name: "copies each transition once",
+    test: "sdk/postgres/postgres.test.ts",
+    name: "moves a cursor only from where it stands",
   },
   {
     ...{ holds: I4, broken: "a retry is not told with its attempt" },
@@ -148,8 +148,8 @@ export const INVARIANT_BREAKS: readonly Break[] = [
     file: "supervisor/rebuild.ts",
     find: "journal.forEach(({ transition, t }) => state.apply(transition, t));",
     replace: "journal.slice(0, 1).forEach(({ transition, t }) => state.apply(transition, t));",
-    test: "test/e2e/kill.test.ts",
-    name: "a Redis that has lost everything is rebuilt",
+    test: "test/waits.test.ts",
+    name: "parked tokens, kept and accepted signals, decisions survive an emptied Redis",
   },
   {
     ...{ holds: I5, broken: "an item whose chain goes on acknowledges its entry (21 A11)" },
@@ -180,8 +180,8 @@ export const INVARIANT_BREAKS: readonly Break[] = [
     file: "scripts/include/run_end.lua",
     find: 'redis.call("ZADD", k.release, now_ms, run_id)',
     replace: "",
-    test: "supervisor/archiver.test.ts",
-    name: "releases runs whose end was committed by an archiver that died",
+    test: "test/property/children.test.ts",
+    name: "come to the oracle's end whatever the schedule",
   },
   {
     ...{ holds: I7, broken: "elements of maps are left behind" },
@@ -215,8 +215,9 @@ const P6 = "Promise 6: nobody reads what is not theirs, no secret appears";
 export const PROMISE_BREAKS: readonly Break[] = [
   {
     ...{ holds: P1, broken: "the same key with another payload is taken for the same" },
-    file: "supervisor/submission.ts",
-    ...{ find: "const requestHash =", replace: 'const requestHash = "" && ' },
+    file: "sdk/postgres/admission.ts",
+    find: "if (first.requestHash !== requestHash || first.tenant !== tenant) {",
+    replace: "if (first.tenant !== tenant) {",
     test: "supervisor/intake.test.ts",
     name: "answers the same key and payload with the first run",
   },
