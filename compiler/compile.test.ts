@@ -178,7 +178,7 @@ describe("nodes", () => {
     expect(node(ir, "c").join).toEqual({ kind: "any", need: 1, arity: 2 });
   });
 
-  it("a pure node is not fused as a join, an entry, with a retry or over a loop's border", () => {
+  it("A10: a pure node is not fused as a join, an entry, with a retry or over a loop's border", () => {
     const document = {
       name: "w",
       nodes: [

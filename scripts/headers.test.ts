@@ -24,7 +24,7 @@ describe.each(names)("%s", (file) => {
     expect(documented).toBeGreaterThanOrEqual(named.size);
   });
 
-  it("calls no command that walks a whole key space or a whole hash", () => {
+  it("C4: calls no command that walks a whole key space or a whole hash", () => {
     expect(text).not.toMatch(BANNED);
   });
 });

@@ -30,7 +30,7 @@ describe("Planner", () => {
     ],
   );
 
-  it("a dead edge reaches the border of its region without the nodes in between", () => {
+  it("C2: a dead edge reaches the border of its region without the nodes in between", () => {
     expect(words(new Planner(ladder).end(0, "DL", false))).toEqual(["T3@0", "D4@0"]);
   });
 
@@ -69,6 +69,11 @@ describe("Planner", () => {
     expect(words(planner.end(0, "D", false))).toEqual([]);
     // Inside a round a dead edge into the outer latch ends the outer loop.
     expect(words(planner.end(2, "D", true))).toEqual(["E2@2", "E3@1"]);
+  });
+
+  it("C2: a region is worked out once, and not again for the next token", () => {
+    const planner = new Planner(ladder);
+    expect(planner.end(0, "DD", false)).toBe(planner.end(0, "DD", false));
   });
 
   it("a fused target is counted and not sent to a queue", () => {

@@ -122,7 +122,7 @@ describe("archiver", () => {
     expect(rollbacks).toEqual([]);
   });
 
-  it("releases runs whose end was committed by an archiver that died before releasing", async () => {
+  it("C6: releases runs whose end was committed by an archiver that died before releasing", async () => {
     const id = newId();
     await startRuns(context, ir, "h-ab", [id]);
     await work(stack, ir, "h-ab");
@@ -284,7 +284,7 @@ describe("certification", () => {
     ]);
   });
 
-  it("notices a record that does not continue the chain", async () => {
+  it("A8: notices a record that does not continue the chain", async () => {
     const before = await readCursor(stack.db, 0);
     const seq = String((before?.seq ?? 0) + 1);
     const fields = ["v", "1", "seq", seq, "nonce", "x", "prev", "other", "t", "1", "b", "[]"];

@@ -95,7 +95,7 @@ describe("intake", () => {
     expect(kept).toHaveLength(7);
   });
 
-  it("answers the same key and payload with the first run, another payload with a refusal", async () => {
+  it("B13: answers the same key and payload with the first run, another payload with a refusal", async () => {
     await intake.start();
     const keyed = { ...GOOD, idempotency_key: "order-7" };
     const first = await answer(await submit({ ...keyed, input: { a: 1, b: 2 } }));
@@ -127,7 +127,7 @@ describe("intake", () => {
     expect(await stack.redis.ttl("gv:submissions:replies:me")).toBeGreaterThan(0);
   });
 
-  it("keeps entries while Postgres is away, and goes on when it is back", async () => {
+  it("B13: keeps entries while Postgres is away, and goes on when it is back", async () => {
     const away = connectPostgres({ url: "postgres://nobody@127.0.0.1:1/none" });
     let isAway = true;
     const now = (): typeof away => (isAway ? away : stack.db);
@@ -159,7 +159,7 @@ describe("intake", () => {
     expect((await answer(id)).status).toBe("accepted");
   });
 
-  it("pauses while the journal waits to be archived", async () => {
+  it("C9: pauses while the journal waits to be archived", async () => {
     await partition.stop(2000);
     const starter = new Starter(context);
     const limited = { context, compile: compileFake, starter, backlogRecordsMax: 0 };

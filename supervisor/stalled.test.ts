@@ -78,7 +78,7 @@ describe("explainRun", () => {
 });
 
 describe("stalled watch", () => {
-  it("puts back an entry that a deleted consumer took with it", async () => {
+  it("A14: puts back an entry that a deleted consumer took with it", async () => {
     await startRuns(context, ir, "h-ab", ["run-4"]);
     await read("gone");
     await stack.redis.xgroup("DELCONSUMER", queueKey, GROUP, "gone");
@@ -172,7 +172,7 @@ describe("stalled watch", () => {
 });
 
 describe("reaper", () => {
-  it("lets IRs expire that no unfinished run uses, and no others", async () => {
+  it("C11: lets IRs expire that no unfinished run uses, and no others", async () => {
     await startRuns(context, chainIr(["x"]), "h-used", ["run-6"]);
     await stack.redis.set("gv:ir:h-unused", "{}");
     await stack.redis.zadd("gv:ir", 1, "h-unused", 1, "h-used");

@@ -1,6 +1,13 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { compile, type Json } from "../compiler/index.ts";
-import { completeTokens, COMPLETION, holdTokens, pauseRun, resumeRun } from "../sdk/internal.ts";
+import {
+  cancelRun,
+  completeTokens,
+  COMPLETION,
+  holdTokens,
+  pauseRun,
+  resumeRun,
+} from "../sdk/internal.ts";
 import { openTestPartition, type TestPartition } from "../test/harness/partition.ts";
 import { TokenPlayer } from "../test/harness/tokens.ts";
 import { Preparer } from "./prepare.ts";
@@ -45,5 +52,18 @@ describe("A11, B5: a chain whose entry a pause has put aside", () => {
     // Delivered for the first time, and without its input: its record is read.
     const [looked] = await preparer.prepare([{ ...back, payload: null } as never], false);
     expect(looked?.kind === "ready" && run.idOf(looked.prepared.token)).toBe("b");
+  });
+});
+
+describe("B1: before a token is executed", () => {
+  it("its run is looked at: a cancelled one's queued tokens are dropped, in one look", async () => {
+    const { ir, hash } = compile({ document: { name: "one", nodes: [echo("a")], edges: [] } });
+    const run = new TokenPlayer(p, await p.publish(ir as never, hash as string), "run-2");
+    await run.start();
+    const tokens = await run.read();
+    await cancelRun(p.scripts, run.runId, "enough");
+    const preparer = new Preparer(p.redis, new Workflows(p.redis), 0);
+    const kinds = (await preparer.prepare(tokens, false)).map(({ kind }) => kind);
+    expect(kinds).toEqual(["drop"]);
   });
 });

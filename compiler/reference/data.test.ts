@@ -16,7 +16,7 @@ describe("a node's input", () => {
     expect(play(ir, { input: {} }).error).toMatchObject({ code: "BAD_INPUT", attempts: 1 });
   });
 
-  it("names the nodes of the file, also where the compiler has split a wide join", () => {
+  it("C3: names the nodes of the file, also where the compiler has split a wide join", () => {
     const ids = Array.from({ length: 700 }, (_, i) => `n${i}`);
     const ir = irOf(
       [fn("a"), ...ids.map((id) => fn(id)), fn("z")],

@@ -101,7 +101,7 @@ describe.each(Object.entries(servers))("on %s", (_, open) => {
     expect(await ensureDeployment(db, { id: "two", partitions: 8, layout: 1 })).toEqual(first);
   });
 
-  it("moves a cursor only from where it stands", async () => {
+  it("B10: moves a cursor only from where it stands", async () => {
     const cursor = await ensureCursor(db, 3, "start");
     const to = { ...cursor, seq: 5, nonce: "n5", streamId: "9-1" };
     expect(await advanceCursor(db, cursor, to)).toBe(true);

@@ -44,7 +44,7 @@ const diamond = miniIr(
 );
 
 describe("acceptance of a result", () => {
-  it("a repeated item changes nothing and is told so", async () => {
+  it("B3: a repeated item changes nothing and is told so", async () => {
     const run = await player(chain);
     const item = run.item(await run.take("a"), "L");
     expect(await completeTokens(p.scripts, [item])).toEqual([COMPLETION.done]);
@@ -61,7 +61,7 @@ describe("acceptance of a result", () => {
     expect((await run.read()).length).toBe(1);
   });
 
-  it("items of one run see each other's writes in one batch", async () => {
+  it("B2: items of one run see each other's writes in one batch", async () => {
     const run = await player(diamond);
     await run.settle(await run.take("a"), "LL");
     const tokens = await run.read();
@@ -84,13 +84,13 @@ describe("acceptance of a result", () => {
     expect(await p.redis.exists(p.scripts.keys.run("no-such-run"))).toBe(0);
   });
 
-  it("a token that was never activated is refused", async () => {
+  it("A5: a token that was never activated is refused", async () => {
     const run = await player(chain);
     const token = await run.take("a");
     expect(await run.settle({ ...token, node: 1 }, "")).toBe(COMPLETION.tokenNotActive);
   });
 
-  it("a failure of an earlier attempt is stale, its success is accepted", async () => {
+  it("A6: a failure of an earlier attempt is stale, its success is accepted", async () => {
     const run = await player(chain);
     const token = await run.take("a");
     const retry = { op: "R" as const, value: '{"error":{"code":"E","message":""}}', delayMs: 1000 };
@@ -122,7 +122,16 @@ describe("acceptance of a result", () => {
 });
 
 describe("errors inside the script", () => {
-  it("an item that cannot be planned changes nothing, and its neighbours are settled", async () => {
+  it("C5: outputs are the bytes that were sent, in the record and in the journal", async () => {
+    const run = await player(miniIr(["a"], []));
+    const value = '{"list":[],"id":12345678901234567,"empty":{},"text":"\\u0000"}';
+    await run.settle(await run.take("a"), "", { value });
+    expect((await run.hash())["n0"]).toBe(`c1||${value}`);
+    const [, fields] = (await p.redis.xrevrange(p.scripts.keys.ev, "+", "-", "COUNT", 1))[0] ?? [];
+    expect(fields?.join(" ")).toContain(`"o":${value}`);
+  });
+
+  it("A4: an item that cannot be planned changes nothing, and its neighbours are settled", async () => {
     const good = await player(chain);
     const neighbour = await good.take("a");
     const bad = await player(diamond);
@@ -141,7 +150,7 @@ describe("errors inside the script", () => {
     expect(await events()).toContain("node.completed:0");
   });
 
-  it("an error while writing is told in the journal, and the batch is acknowledged", async () => {
+  it("A4: an error while writing is told in the journal, and the batch is acknowledged", async () => {
     const run = await player(chain);
     const token = await run.take("a");
     // The successor's queue is of a wrong type: XADD fails after the run was written.
@@ -176,7 +185,7 @@ describe("joins and dead paths", () => {
     expect((await run.read()).map((token) => token.arrivals)).toEqual(["LD"]);
   });
 
-  it("a count join short of arrivals is skipped and consumes what waits there", async () => {
+  it("A3: a count join short of arrivals is skipped and consumes what waits there", async () => {
     const ir = miniIr(
       ["s", "a", "b", "j", "e"],
       [
@@ -197,7 +206,7 @@ describe("joins and dead paths", () => {
     expect((await run.hash())["s"]).toBe("completed");
   });
 
-  it("the loser of an any-join is consumed when it arrives, and ends the run", async () => {
+  it("A2: the loser of an any-join is consumed when it arrives, and ends the run", async () => {
     const ir = miniIr(
       ["s", "a", "b", "j"],
       [
@@ -218,7 +227,7 @@ describe("joins and dead paths", () => {
     expect(await run.hash()).toMatchObject({ s: "completed", c: "0" });
   });
 
-  it("a cascade that the worker did not send goes on in a token of its own", async () => {
+  it("C1: a cascade that the worker did not send goes on in a token of its own", async () => {
     const ir = miniIr(
       ["s", "a", "b", "j", "x", "y", "k"],
       [
@@ -268,7 +277,7 @@ describe("loops", () => {
     },
   );
 
-  it("what is in flight in a round is void when its latch has decided", async () => {
+  it("A1: what is in flight in a round is void when its latch has decided", async () => {
     const run = await player(loop);
     await run.settle(await run.take("h"), "LL");
     const [x, y] = await run.read();
@@ -281,7 +290,7 @@ describe("loops", () => {
     expect((await run.hash())["c"]).toBe("1");
   });
 
-  it("a latch whose in-edges all died ends the loop and consumes its unit", async () => {
+  it("A15: a latch whose in-edges all died ends the loop and consumes its unit", async () => {
     const run = await player(loop);
     await run.settle(await run.take("h"), "DD");
     expect(await run.hash()).toMatchObject({ s: "completed", c: "0", l4: "e4:1" });
@@ -312,7 +321,7 @@ describe("the end of a run", () => {
     expect(await run.settle(c as NonNullable<typeof c>, "L")).toBe(COMPLETION.runGone);
   });
 
-  it("under continue a failed arrival skips the join and the run ends failed at zero", async () => {
+  it("A12: under continue a failed arrival skips the join and the run ends failed at zero", async () => {
     const ir = { ...diamond, settings: { ...diamond.settings, failure: "continue" as const } };
     const run = await player(ir);
     await run.settle(await run.take("a"), "LL");

@@ -43,7 +43,7 @@ describe("startRuns", () => {
     expect((await run.read()).length).toBe(1);
   });
 
-  it("a start after the run was released is refused by its tombstone, until that expires", async () => {
+  it("A9: a start after the run was released is refused by its tombstone, until that expires", async () => {
     const run = await player();
     await run.start();
     await run.settle(await run.take("a"), "");
@@ -90,7 +90,7 @@ describe("fireTimers", () => {
     expect(nextMs).toBeGreaterThan(await redisTimeMs(p.scripts));
   });
 
-  it("the end of a run removes its timeout", async () => {
+  it("C8: the end of a run removes its timeout", async () => {
     const run = await player(timed);
     await run.start();
     await run.settle(await run.take("a"), "");
@@ -111,7 +111,7 @@ describe("fireTimers", () => {
     expect((await run.hash())["s"]).toBe("completed");
   });
 
-  it("a timer of a run that was cancelled only disappears", async () => {
+  it("B14: a timer of a run that was cancelled only disappears", async () => {
     const run = await player();
     await run.start();
     await run.settle(await run.take("a"), "", { op: "P", value: "", delayMs: 100 });
@@ -197,7 +197,7 @@ describe("leases", () => {
     expect(pending[0]?.[3]).toBe(0);
   });
 
-  it("a consumer is removed only when nothing is pending for it", async () => {
+  it("A14: a consumer is removed only when nothing is pending for it", async () => {
     const run = await player();
     await run.start();
     const [token] = await run.read("old");

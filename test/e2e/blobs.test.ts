@@ -39,7 +39,7 @@ const workflow = {
 };
 
 describe("outputs over the inline limit", () => {
-  it("reach every reader whole, and leave nothing behind", async () => {
+  it("C7: reach every reader whole, and leave nothing behind", async () => {
     await engine.worker();
     const id = await engine.submit({ workflow, input: { text: big } });
     const row = await engine.ended(id);

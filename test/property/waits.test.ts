@@ -220,7 +220,7 @@ async function play(kind: Kind, seed: number): Promise<number> {
   return compared;
 }
 
-describe.each(Object.entries(KINDS))("engine, outsiders and oracle: %s", (_, kind) => {
+describe.each(Object.entries(KINDS))("B11: engine, outsiders and oracle: %s", (_, kind) => {
   it(
     "agree whatever comes when",
     async () => {

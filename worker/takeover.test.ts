@@ -1,0 +1,39 @@
+import { afterAll, beforeEach, describe, expect, it } from "vitest";
+import { miniIr } from "../test/harness/mini-ir.ts";
+import { openTestPartition } from "../test/harness/partition.ts";
+import { TokenPlayer } from "../test/harness/tokens.ts";
+import { claim, findStale } from "./takeover.ts";
+
+const p = await openTestPartition();
+afterAll(() => p.close());
+beforeEach(() => p.reset());
+
+/** Three entries that a dead worker has read. */
+async function abandoned(): Promise<{ run: TokenPlayer; queues: string[] }> {
+  const profile = await p.publish(miniIr(["a", "b", "c"], []), "three");
+  const run = new TokenPlayer(p, profile, "run-1");
+  await run.start();
+  expect(await run.read("dead")).toHaveLength(3);
+  return { run, queues: [...profile.queueKeys, ...profile.entryKeys] };
+}
+
+describe("what a dead worker held", () => {
+  it("A13: is taken over one by one; only the one that is taken counts a delivery", async () => {
+    const { queues } = await abandoned();
+    const [first, ...rest] = await findStale(p.redis, queues, 0, 10);
+    expect(await claim(p.redis, p.scripts.keys.meta, first as never, "other", 0)).not.toBeNull();
+    const now = await findStale(p.redis, queues, 0, 10);
+    const deliveries = new Map(now.map((entry) => [entry.entryId, entry.deliveries]));
+    expect(deliveries.get(first?.entryId ?? "")).toBe(2);
+    expect(rest.map(({ entryId }) => deliveries.get(entryId))).toEqual([1, 1]);
+  });
+
+  it("C10: an entry that was deleted is nobody's any more", async () => {
+    const { queues } = await abandoned();
+    const [first] = await findStale(p.redis, queues, 0, 10);
+    await p.redis.xdel(first?.queueKey ?? "", first?.entryId ?? "");
+    expect(await claim(p.redis, p.scripts.keys.meta, first as never, "other", 0)).toBeNull();
+    const left = await findStale(p.redis, queues, 0, 10);
+    expect(left.map(({ entryId }) => entryId)).not.toContain(first?.entryId);
+  });
+});
