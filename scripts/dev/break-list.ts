@@ -235,10 +235,11 @@ export const PROMISE_BREAKS: readonly Break[] = [
     ...{ test: "test/e2e/kill.test.ts", name: "all runs end once" },
   },
   {
-    ...{ holds: P4, broken: "a submission with faults is taken in all the same" },
+    ...{ holds: P4, broken: "a submission that is not JSON is thrown at whoever reads it" },
     file: "supervisor/submission.ts",
-    find: "if (problems.length > 0 || workflow === null) {",
-    replace: "if (workflow === null) {",
+    find: "  } catch (error) {\n    say(`the submission is not JSON",
+    replace:
+      '  } catch (error) {\n    if (raw !== "") throw error;\n    say(`the submission is not JSON',
     ...{ test: "supervisor/intake.test.ts", name: "answers each entry of a batch by itself" },
   },
   {
