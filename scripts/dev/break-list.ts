@@ -235,12 +235,12 @@ export const PROMISE_BREAKS: readonly Break[] = [
     ...{ test: "test/e2e/kill.test.ts", name: "all runs end once" },
   },
   {
-    ...{ holds: P4, broken: "a submission that is not JSON is thrown at whoever reads it" },
-    file: "supervisor/submission.ts",
-    find: "  } catch (error) {\n    say(`the submission is not JSON",
-    replace:
-      '  } catch (error) {\n    if (raw !== "") throw error;\n    say(`the submission is not JSON',
-    ...{ test: "supervisor/intake.test.ts", name: "answers each entry of a batch by itself" },
+    ...{ holds: P4, broken: "a document may be nested as deeply as it likes" },
+    file: "compiler/json-source.ts",
+    find: "if (this.#path.length >= this.#depthMax) {",
+    replace: "if (this.#depthMax < 0) {",
+    test: "compiler/source.test.ts",
+    name: "deep nesting is refused without exhausting the stack",
   },
   {
     ...{ holds: P5, broken: "lower priorities wait for ever behind a backlog" },

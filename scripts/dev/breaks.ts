@@ -1,8 +1,8 @@
 /**
- * `npm run breaks [-- --only <regular expression>]`: breaks the code on purpose, one break at a time, in
- * a copy of the tree, and looks whether the test that should notice does. Writes
- * docs/evidence/breaks.md (with --only just the rows of those); ends with 1 if a break went unnoticed, if its test
- * fails without it, or if it no longer fits the code.
+ * `npm run breaks [-- --only <regular expression>]`: breaks the code on purpose, one break at a time,
+ * in a copy of the tree, and looks whether the test that should notice does. Writes
+ * docs/evidence/breaks.md (with --only just the rows of those); ends with 1 if a break went
+ * unnoticed, if its test fails without it, or if it no longer fits the code.
  */
 import { execFileSync, spawn } from "node:child_process";
 import {
