@@ -7,36 +7,37 @@
  */
 import { completeBatch, type CompletionItem, type ScriptRunner } from "../sdk/internal.ts";
 
-/** What an item's sender is told: its code, and the partition's takeovers at that moment. */
-export type Settled = (code: number, takeovers: number) => void;
-
-export interface BatcherOptions {
+export interface BatcherOptions<Sent extends { item: CompletionItem }> {
   scripts: ScriptRunner;
   /** This worker's name in the consumer groups. */
   consumer: string;
   /** Items per call. */
   itemsMax: number;
+  /**
+   * Told of every batch: its COMPLETION codes, NaN for all if the call failed, and the partition's
+   * takeovers at that moment.
+   */
+  onSettled: (sent: readonly Sent[], codes: readonly number[], takeovers: number) => void;
   /** A call that failed for good: its items stay pending and are taken over later. */
   onError: (error: unknown, items: number) => void;
 }
 
-export class CompletionBatcher {
-  readonly #options: BatcherOptions;
-  #items: CompletionItem[] = [];
-  #settled: Settled[] = [];
+export class CompletionBatcher<Sent extends { item: CompletionItem }> {
+  readonly #options: BatcherOptions<Sent>;
+  #waiting: Sent[] = [];
   #inCall = 0;
   #scheduled = false;
   #flushing = false;
   #idle: (() => void)[] = [];
   #takeovers: number | undefined;
 
-  constructor(options: BatcherOptions) {
+  constructor(options: BatcherOptions<Sent>) {
     this.#options = options;
   }
 
   /** Items handed over and not yet settled. */
   get pending(): number {
-    return this.#items.length + this.#inCall;
+    return this.#waiting.length + this.#inCall;
   }
 
   /** Takeovers of entries in the partition as of the last call; undefined before the first. */
@@ -44,16 +45,15 @@ export class CompletionBatcher {
     return this.#takeovers;
   }
 
-  /** Hands an item over; `settled` gets its COMPLETION code, NaN if the call failed. */
-  add(item: CompletionItem, settled: Settled): void {
-    this.#items.push(item);
-    this.#settled.push(settled);
+  /** Hands an item over, with what its sender wants to be reminded of. */
+  add(sent: Sent): void {
+    this.#waiting.push(sent);
     this.#schedule();
   }
 
   /** Resolves when everything handed over so far is settled. */
   drain(): Promise<void> {
-    if (this.#items.length === 0 && !this.#flushing) {
+    if (this.#waiting.length === 0 && !this.#flushing) {
       return Promise.resolve();
     }
     return new Promise((resolve) => this.#idle.push(resolve));
@@ -75,20 +75,21 @@ export class CompletionBatcher {
     }
     this.#flushing = true;
     const { scripts, consumer } = this.#options;
-    while (this.#items.length > 0) {
-      const items = this.#items.splice(0, this.#options.itemsMax);
-      const settled = this.#settled.splice(0, this.#options.itemsMax);
+    while (this.#waiting.length > 0) {
+      const sent = this.#waiting.splice(0, this.#options.itemsMax);
+      const items = sent.map(({ item }) => item);
       this.#inCall = items.length;
+      let codes: number[];
+      let takeovers = -1;
       try {
-        const { codes, takeovers } = await completeBatch(scripts, items, consumer);
-        this.#inCall = 0;
+        ({ codes, takeovers } = await completeBatch(scripts, items, consumer));
         this.#takeovers = takeovers;
-        settled.forEach((tell, i) => tell(codes[i] as number, takeovers));
       } catch (error) {
-        this.#inCall = 0;
         this.#options.onError(error, items.length);
-        settled.forEach((tell) => tell(Number.NaN, -1));
+        codes = items.map(() => Number.NaN);
       }
+      this.#inCall = 0;
+      this.#options.onSettled(sent, codes, takeovers);
     }
     this.#flushing = false;
     this.#idle.splice(0).forEach((resolve) => resolve());

@@ -1,11 +1,11 @@
 /** What a lane works with: one worker in one partition (lane.ts). */
 import type { Redis } from "ioredis";
 import type { Logger } from "pino";
-import type { Clock, CompletionItem, ScriptRunner } from "../sdk/internal.ts";
+import type { Clock, CompletionItem, ReadyToken, ScriptRunner } from "../sdk/internal.ts";
 import type { ChildOptions } from "./children.ts";
 import type { Elements } from "./elements.ts";
-import type { Executor } from "./execute.ts";
-import type { Leases } from "./leases.ts";
+import type { Begun, Executor, Prepared } from "./execute.ts";
+import type { Held, Leases } from "./leases.ts";
 import type { Maps } from "./maps.ts";
 import type { Preparer } from "./prepare.ts";
 import type { QueueReader } from "./reader.ts";
@@ -33,3 +33,24 @@ export interface LaneOptions extends RunKindOptions, ChildOptions {
 
 /** Settles a token with the item that `make` makes; null: it is settled elsewhere. */
 export type Settle = (make: (() => CompletionItem) | null) => void;
+
+/** A token in execution. */
+export interface Task {
+  p: Prepared;
+  held: Held;
+  /** Monotonic ms. */
+  startedMs: number;
+  vars: Begun["vars"];
+  /** Its timer in Redis. */
+  watched: string | null;
+  isOver: boolean;
+}
+
+/** A token on its way to be settled. */
+export interface Sent {
+  item: CompletionItem;
+  token: ReadyToken;
+  held: Held;
+  /** Set if its chain goes on here with this node. */
+  chain: { p: Prepared; next: number } | null;
+}

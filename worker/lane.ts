@@ -16,6 +16,7 @@ import {
   type ReadyToken,
   type RunProfile,
 } from "../sdk/internal.ts";
+import type { Json } from "../compiler/ir.ts";
 import { CompletionBatcher } from "./batcher.ts";
 import { CHAIN_MS_MAX, CHAIN_NODES_MAX, chainNext, nextToken } from "./chain.ts";
 import { Deadlines } from "./deadlines.ts";
@@ -24,7 +25,7 @@ import type { Begun, Prepared } from "./execute.ts";
 import { finish } from "./finish.ts";
 import { ExecutionError, toExecutionError } from "./kinds/kind.ts";
 import { timedOut } from "./kinds/wait.ts";
-import type { LaneOptions, Settle } from "./lane-options.ts";
+import type { LaneOptions, Sent, Settle, Task } from "./lane-options.ts";
 import type { Held } from "./leases.ts";
 import { beginChild, beginLimited, beginMap, type Beginning } from "./beginnings.ts";
 import { BATCH_MAX } from "./options.ts";
@@ -33,7 +34,7 @@ import { needsOf } from "./needs.ts";
 import { isElsewhere, type Preparation } from "./prepare.ts";
 import { coolAfter, needsSlot } from "./rate-limit.ts";
 import { quarantine } from "./quarantine.ts";
-import { runKind } from "./run-kind.ts";
+import { runKind, type Outcome } from "./run-kind.ts";
 import { claim, findStale } from "./takeover.ts";
 
 const BLOCK_MS = 1000;
@@ -50,7 +51,7 @@ interface Admission {
 
 export class Lane {
   readonly #o: LaneOptions;
-  readonly #batcher: CompletionBatcher;
+  readonly #batcher: CompletionBatcher<Sent>;
   readonly #buffer: { prepared: Prepared; held: Held }[] = [];
   readonly #deadlines: Deadlines;
   #running = 0;
@@ -72,6 +73,13 @@ export class Lane {
       scripts: options.scripts,
       consumer: options.consumer,
       itemsMax: BATCH_MAX,
+      onSettled: (sent, codes, takeovers) => {
+        sent.forEach((one, i) => {
+          one.held.takeovers = takeovers;
+          this.#settled(one, codes[i] as number);
+        });
+        this.#pump();
+      },
       onError: (error, items) => options.logger.error({ err: error, items }, "batch not settled"),
     });
   }
@@ -264,67 +272,89 @@ export class Lane {
     this.#roomWaiters.splice(0).forEach((go) => go());
   }
 
+  /** Begins a token's work; one whose handler answers at once is settled on return. */
   #execute(p: Prepared, held: Held): void {
-    const [{ executor }, { token }] = [this.#o, p];
+    const [{ executor }, { token, node }] = [this.#o, p];
     if (token.kind === "finish") {
       this.#finish(p.profile, token, held, token.entryId);
       return;
     }
-    const startedMs = this.#o.nowMs();
     this.#running += 1;
-    let vars = {};
-    let isOver = false;
-    let watched: string | null = null;
-    const settle = (make: (() => CompletionItem) | null): void => {
-      this.#running -= 1;
-      isOver = true;
-      if (make !== null && this.#o.leases.has(held)) {
-        this.#deadlines.unwatch(watched);
-        this.#settle(p, held, this.#made(p, make));
-      }
-      this.#pump();
-    };
+    const startedMs = this.#o.nowMs();
+    const task: Task = { p, held, startedMs, vars: {}, watched: null, isOver: false };
     try {
       const begun = executor.begin(p, this.#o.clock.nowMs());
-      vars = begun.vars;
-      const { settled } = begun;
-      if (settled !== null) {
-        settle(() => settled);
-        return;
-      }
-      if (p.node.type === "map") {
-        beginMap(this.#o, this.#begin(p, held, begun, settle));
-        return;
-      }
-      if (p.node.type === "subworkflow") {
-        beginChild(this.#o, this.#begin(p, held, begun, settle));
-        return;
-      }
-      const work = (): void => {
-        this.#o.leases.begin(held, p.node.timeout_ms);
-        runKind(this.#o, p, vars, begun.input, held.abort, (outcome) => {
-          const ms = Math.round(this.#o.nowMs() - startedMs);
-          if ("output" in outcome) {
-            settle(() => executor.succeed(p, vars, outcome.output, ms));
-          } else {
-            coolAfter(this.#o, p, vars, outcome.error);
-            settle(() => executor.fail(p, vars, outcome.error, ms));
-          }
-        });
-        watched = isOver ? null : this.#deadlines.watch(p);
-      };
-      if (needsSlot(p)) {
-        beginLimited(this.#o, this.#begin(p, held, begun, settle), work);
+      task.vars = begun.vars;
+      if (begun.settled !== null) {
+        this.#end(task, begun.settled);
+      } else if (node.type === "map") {
+        beginMap(this.#o, this.#beginning(task, begun));
+      } else if (node.type === "subworkflow") {
+        beginChild(this.#o, this.#beginning(task, begun));
+      } else if (needsSlot(p)) {
+        const beginning = this.#beginning(task, begun);
+        beginLimited(this.#o, beginning, () => this.#work(task, begun.input));
       } else {
-        work();
+        this.#work(task, begun.input);
       }
     } catch (error) {
-      settle(() => executor.fail(p, vars, toExecutionError(error), 0));
+      const failure = toExecutionError(error);
+      this.#end(
+        task,
+        this.#made(p, () => executor.fail(p, task.vars, failure, 0)),
+      );
     }
   }
 
-  #begin(p: Prepared, held: Held, begun: Begun, settle: Settle): Beginning {
+  #beginning(task: Task, begun: Begun): Beginning {
+    const { p, held } = task;
+    const settle: Settle = (make) => {
+      this.#end(task, make === null ? null : this.#made(p, make));
+      this.#pump();
+    };
     return { p, held, begun, settle, giveBack: () => void this.#giveBack([held]) };
+  }
+
+  #work(task: Task, input: Json): void {
+    const { p, held } = task;
+    this.#o.leases.begin(held, p.node.timeout_ms);
+    const now = runKind(this.#o, p, task.vars, input, held.abort, (later) => {
+      this.#end(task, this.#itemOf(task, later));
+      this.#pump();
+    });
+    if (now === null) {
+      task.watched = this.#deadlines.watch(p);
+    } else {
+      this.#end(task, this.#itemOf(task, now));
+    }
+  }
+
+  /** The item of an execution's outcome; that it cannot be made is a failure of its node. */
+  #itemOf({ p, vars, startedMs }: Task, outcome: Outcome): CompletionItem {
+    const { executor } = this.#o;
+    const ms = Math.round(this.#o.nowMs() - startedMs);
+    try {
+      if ("output" in outcome) {
+        return executor.succeed(p, vars, outcome.output, ms);
+      }
+      coolAfter(this.#o, p, vars, outcome.error);
+      return executor.fail(p, vars, outcome.error, ms);
+    } catch (error) {
+      return this.#notMade(p, error);
+    }
+  }
+
+  /** The token is executed no more; null: it is settled elsewhere. */
+  #end(task: Task, item: CompletionItem | null): void {
+    if (task.isOver) {
+      return;
+    }
+    task.isOver = true;
+    this.#running -= 1;
+    if (item !== null && this.#o.leases.has(task.held)) {
+      this.#deadlines.unwatch(task.watched);
+      this.#settle(task.p, task.held, item);
+    }
   }
 
   #poison(p: Prepared, held: Held, error: ExecutionError): void {
@@ -333,15 +363,19 @@ export class Lane {
     this.#send(this.#made(p, make), p.token, held);
   }
 
-  /** An item that cannot even be made is a failure of its node. */
   #made(p: Prepared, make: () => CompletionItem): CompletionItem {
     try {
       return make();
     } catch (error) {
-      this.#o.logger.error({ err: error, run: p.token.runId, node: p.node.id }, "item not made");
-      const failure = new ExecutionError("HANDLER_ERROR", String(error), { retryable: false });
-      return this.#o.executor.fail(p, {}, failure, 0);
+      return this.#notMade(p, error);
     }
+  }
+
+  /** An item that cannot even be made is a failure of its node. */
+  #notMade(p: Prepared, error: unknown): CompletionItem {
+    this.#o.logger.error({ err: error, run: p.token.runId, node: p.node.id }, "item not made");
+    const failure = new ExecutionError("HANDLER_ERROR", String(error), { retryable: false });
+    return this.#o.executor.fail(p, {}, failure, 0);
   }
 
   /** Sends a token's item; its chain goes on here if the item allows it. */
@@ -358,26 +392,16 @@ export class Lane {
     if (held.takeovers !== undefined) {
       item.takeovers = held.takeovers;
     }
-    this.#send(item, p.token, held, () => this.#goOn(p, held, nextToken(p.token, item, next)));
+    this.#batcher.add({ item, token: p.token, held, chain: { p, next } });
   }
 
-  #send(item: CompletionItem, token: ReadyToken, held: Held, goOn?: () => void): void {
-    this.#batcher.add(item, (code, takeovers) => {
-      held.takeovers = takeovers;
-      this.#settled(code, item, token, held, goOn);
-      this.#pump();
-    });
+  #send(item: CompletionItem, token: ReadyToken, held: Held): void {
+    this.#batcher.add({ item, token, held, chain: null });
   }
 
-  #settled(
-    code: number,
-    item: CompletionItem,
-    token: ReadyToken,
-    held: Held,
-    goOn: (() => void) | undefined,
-  ): void {
-    if (code === COMPLETION.goOn && goOn !== undefined) {
-      goOn();
+  #settled({ item, token, held, chain }: Sent, code: number): void {
+    if (code === COMPLETION.goOn && chain !== null) {
+      this.#goOn(chain.p, held, nextToken(token, item, chain.next));
       return;
     }
     if (code === COMPLETION.entryYours) {

@@ -70,7 +70,8 @@ class Call implements KindContext {
 
 /**
  * Runs the node with this input. `abort` ends it from outside (lost lease, shutdown); a node timeout
- * ends it from inside. `done` is called exactly once.
+ * ends it from inside. Returns the outcome if the handler answered at once; else null, and `later`
+ * is called exactly once.
  */
 export function runKind(
   options: RunKindOptions,
@@ -78,22 +79,21 @@ export function runKind(
   vars: Vars,
   data: Json,
   abort: LazyAbort,
-  done: (outcome: Outcome) => void,
-): void {
+  later: (outcome: Outcome) => void,
+): Outcome | null {
   const { node } = p;
   const context = new Call(options, p, vars, data, abort);
   let result: Json | Promise<Json>;
   try {
     result = executeKind(node, context);
   } catch (error) {
-    done({ error: toExecutionError(error, abort.signal) });
-    return;
+    return { error: toExecutionError(error, abort.signal) };
   }
   if (!(result instanceof Promise)) {
-    done({ output: result });
-    return;
+    return { output: result };
   }
-  settleLater(result, node.timeout_ms, abort, done);
+  settleLater(result, node.timeout_ms, abort, later);
+  return null;
 }
 
 function settleLater(
