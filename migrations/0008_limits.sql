@@ -28,10 +28,11 @@ CREATE TABLE admissions (
   rate_text text,
   rate_limit integer,
   rate_ms bigint,
-  -- Times by the database's clock. Until the second the place is taken though the run has ended: it
-  -- is being redriven.
+  -- Times by the database's clock. Until the second the place is taken though the run has ended: this
+  -- attempt of it is being redriven.
   admitted_at_ms bigint,
-  claimed_until_ms bigint
+  claimed_until_ms bigint,
+  claimed_attempt integer
 );
 CREATE INDEX admissions_key_waiting_idx ON admissions (key, turn_ms, place)
   WHERE state = 'waiting' AND key IS NOT NULL;

@@ -47,6 +47,9 @@ beforeAll(async () => {
       await delay(ms);
       await gates.get(key);
       active.set(key, (active.get(key) ?? 0) - 1);
+      if (name === "fails") {
+        throw Object.assign(new Error("as it was told"), { code: "TOLD" });
+      }
       return name;
     },
   );
@@ -226,6 +229,26 @@ describe("settings.concurrency: reject and cancel_running", () => {
     expect(rows.slice(0, -1).map((row) => row.status)).not.toContain("FAILED");
     expect(rows.filter((row) => row.status === "CANCELLED").length).toBeGreaterThan(0);
     expect(rows.find((row) => row.status === "CANCELLED")?.error).toContain("newer");
+  });
+});
+
+describe("a redrive", () => {
+  it("takes a place of its key, and is refused while another run has it", async () => {
+    const failing = await submit({ settings: queue(1), key: "again", name: "fails" });
+    expect((await ended(failing)).status).toBe("FAILED");
+    const release = hold("again");
+    const other = await submit({ settings: queue(1), key: "again", name: 1 });
+    await begins("again", 2);
+    const redriven = client.operations.redrive(failing, { by: "ann" });
+    await expect(redriven).rejects.toMatchObject({ code: "GV_CONCURRENCY_LIMIT" });
+    await expect(redriven).rejects.toThrow(other);
+    release();
+    await ended(other);
+    await client.operations.redrive(failing, { by: "ann" });
+    const third = await submit({ settings: queue(1), key: "again", name: 2 });
+    expect((await ended(failing)).status).toBe("FAILED");
+    expect((await ended(third)).status).toBe("COMPLETED");
+    expect(most.get("again")).toBe(1);
   });
 });
 

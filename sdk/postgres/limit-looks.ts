@@ -45,6 +45,9 @@ const LOCK_CLASS = 0x6777;
 const OPEN = "('QUEUED', 'RUNNING', 'PAUSED', 'FINISHING')";
 const TAKEN = "('admitted', 'ending')";
 
+/** Its ended attempt is being redriven; `$2` is now. */
+const CLAIMED = "(a.claimed_until_ms > $2 AND a.claimed_attempt = r.attempt)";
+
 const LOCK = {
   name: "admissions_lock",
   text: "SELECT pg_advisory_xact_lock($1, hashtext($2))",
@@ -81,7 +84,7 @@ const KEYS = {
   text: `SELECT a.key AS gate, count(*)::integer AS count
     FROM admissions a JOIN runs r ON r.id = a.run_id
     WHERE a.key = ANY($1::text[]) AND a.state IN ${TAKEN}
-      AND (r.status IN ${OPEN} OR a.claimed_until_ms > $2) GROUP BY a.key`,
+      AND (r.status IN ${OPEN} OR ${CLAIMED}) GROUP BY a.key`,
 };
 const RATES = {
   name: "admissions_rates",
@@ -113,11 +116,13 @@ const OTHERS = {
   name: "admissions_others",
   text: `SELECT a.run_id AS "runId" FROM admissions a JOIN runs r ON r.id = a.run_id
     WHERE a.key = $1 AND a.state IN ${TAKEN} AND a.run_id <> $3
-      AND (r.status IN ${OPEN} OR a.claimed_until_ms > $2) ORDER BY a.place`,
+      AND (r.status IN ${OPEN} OR ${CLAIMED}) ORDER BY a.place`,
 };
 const CLAIM = {
   name: "admissions_claim",
-  text: `UPDATE admissions SET state = 'admitted', claimed_until_ms = $2 WHERE run_id = $1`,
+  text: `UPDATE admissions SET state = 'admitted', claimed_until_ms = $2,
+      claimed_attempt = (SELECT attempt FROM runs WHERE id = $1)
+    WHERE run_id = $1`,
 };
 const STATE = {
   name: "admissions_state",
