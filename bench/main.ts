@@ -10,6 +10,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { within } from "../cmd/embedded/child.ts";
 import { budgetTable } from "./budget-table.ts";
 import { buildRole } from "./build.ts";
+import { capacityTable } from "./capacity.ts";
 import { CATALOGUE, type BenchRow } from "./catalogue.ts";
 import { Lab } from "./lab.ts";
 import { readOptions, usage, type BenchOptions } from "./options.ts";
@@ -65,6 +66,7 @@ function tell(services: Services, options: BenchOptions, rows: readonly Row[]): 
   console.log(figureTable(rows));
   const profiles = rows.filter((row): row is ProfileRow => row.kind === "profile");
   profiles.forEach((profile) => console.log(profileText(profile)));
+  console.log(capacityTable(rows));
   console.log(budgetTable(rows));
   console.log(failureList(rows));
   const file = resultFile(about, new Date(), options.quick);
