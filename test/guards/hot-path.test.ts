@@ -275,7 +275,9 @@ const TOLERANCE: { [key in keyof Cost]?: number } = { redisBytes: 0.15 };
 function expectAbout(found: Cost, wanted: Cost): void {
   const off = (Object.keys(wanted) as (keyof Cost)[]).flatMap((key) => {
     const [is, was] = [found[key], wanted[key]];
-    return Math.abs(is - was) <= (TOLERANCE[key] ?? 0.04) * was ? [] : [`${key}: ${is.toFixed(2)}, was ${was}`];
+    return Math.abs(is - was) <= (TOLERANCE[key] ?? 0.04) * was
+      ? []
+      : [`${key}: ${is.toFixed(2)}, was ${was}`];
   });
   expect(off).toEqual([]);
 }
