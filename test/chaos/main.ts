@@ -16,6 +16,7 @@ const { values } = parseArgs({
     workers: { type: "string", default: "3" },
     supervisors: { type: "string", default: "2" },
     maps: { type: "boolean", default: true },
+    sleep: { type: "boolean", default: false },
     out: { type: "string" },
   },
 });
@@ -28,6 +29,7 @@ const report = await runChaos({
   workers: Number(values.workers),
   supervisors: Number(values.supervisors),
   maps: values.maps,
+  sleep: values.sleep,
   log: (text) => process.stderr.write(`${new Date().toISOString()} ${text}\n`),
 });
 

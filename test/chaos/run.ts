@@ -10,6 +10,7 @@ import { uuidv7 } from "uuidv7";
 import { globalKeys, partitionKeys } from "../../sdk/internal.ts";
 import { seeded } from "../harness/random.ts";
 import { FAULTS, JUMP_S, type Fault } from "./faults.ts";
+import { Lullaby } from "./lullaby.ts";
 import { ChaosStack } from "./stack.ts";
 import { judge, type Submitted, type Verdict } from "./verdict.ts";
 import { CHILD } from "./scenarios.ts";
@@ -27,6 +28,8 @@ export interface ChaosOptions {
   workers: number;
   supervisors: number;
   maps: boolean;
+  /** Runs fall asleep as soon as they wait, and are woken for whatever comes. */
+  sleep?: boolean;
   /** Told what happens. */
   log: (text: string) => void;
 }
@@ -37,6 +40,8 @@ export interface ChaosReport extends Verdict {
   /** Faults that this machine does not allow, and why. */
   skipped: string[];
   seconds: number;
+  /** How often a run fell asleep. */
+  sleeps: number;
   /** Longest time in which no run ended, ms. */
   longestPauseMs: number;
 }
@@ -85,18 +90,23 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
     await stack.spawn("gateway");
     await publish(stack.db, CHILD);
     const signaller = await Signaller.start(stack);
+    const lullaby = new Lullaby(stack);
+    if (options.sleep === true) {
+      lullaby.start();
+    }
     watch.start();
     const submitting = submitAll(stack, submitted, watch, options);
     const faults = order(possible, options.faults, random);
     const told = await strike(stack, faults, random, options, watch);
     await submitting;
+    await lullaby.stop();
     await settle(stack, submitted, options);
     await signaller.stop();
     const verdict = await judge(stack.db, stack.redis, submitted, calls);
     const seconds = Math.round((performance.now() - started) / 1000);
     return {
       ...verdict,
-      fallen: stack.fallen,
+      ...{ fallen: stack.fallen, sleeps: lullaby.count },
       ...{ seed: options.seed, faults: told, skipped, seconds, longestPauseMs: watch.longestMs },
     };
   } finally {
