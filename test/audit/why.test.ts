@@ -3,7 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { readFileSync } from "node:fs";
 import { canonicalJson, compile, type Json } from "../../compiler/index.ts";
 import { createClient, type Client } from "../../sdk/client.ts";
-import { globalKeys, GROUP, partitionKeys } from "../../sdk/internal.ts";
+import { globalKeys, GROUP, hibernateRuns, partitionKeys } from "../../sdk/internal.ts";
 import { insertRuns, publishDefinitions, type Database } from "../../sdk/postgres/index.ts";
 import { whyRun, type Reason } from "../../supervisor/index.ts";
 import { FunctionRegistry } from "../../worker/index.ts";
@@ -144,6 +144,19 @@ describe("a token stands still, because", () => {
     const reason = await reasonOf(parent, "wait");
     expect(reason).toMatchObject({ node: "c", child: "running", wait: { kind: "child" } });
     await Promise.all([signal, approval, parent].map((id) => client.cancel(id, "enough")));
+  });
+
+  it("asleep: since when, until when, and what its nodes wait for", async () => {
+    const timed = { timeout_ms: 3_600_000 };
+    const id = await start(flow([node("s", "wait", { signal: "go" }, timed)]));
+    await reasonOf(id, "wait");
+    const scripts = await client.operations.scripts(id);
+    expect(await hibernateRuns(scripts, [id], 1000)).toEqual(["asleep"]);
+    const reason = await reasonOf(id, "asleep");
+    expect((reason.dueMs ?? 0) - reason.sinceMs).toBeGreaterThan(3_000_000);
+    const [, wait] = await ask(id);
+    expect(wait).toMatchObject({ kind: "wait", node: "s", wait: { signal: "go" } });
+    await client.cancel(id, "enough");
   });
 
   it("map: so many elements are open, and what each of them waits for", async () => {
