@@ -14,7 +14,7 @@ import {
   type RunError,
   type Transition,
 } from "../sdk/internal.ts";
-import { readJournals, runsById, type RunChange } from "../sdk/postgres/index.ts";
+import { parseSegment, readJournals, runsById, type RunChange } from "../sdk/postgres/index.ts";
 import { resolveOutput } from "./blobs.ts";
 import type { SupervisorContext } from "./context.ts";
 import type { BlockFold, RunFold } from "./fold-block.ts";
@@ -220,8 +220,11 @@ export class Finaliser {
     );
     for (const run of runs) {
       const before = archived.get(run.runId) ?? [];
-      const now = JSON.parse(`[${run.parts.join(",")}]`) as [string, number, Transition][];
-      all.set(run.runId, [...before.map((a) => a.transition), ...now.map((item) => item[2])]);
+      const now = parseSegment(run.runId, `[${run.parts.join(",")}]`);
+      all.set(
+        run.runId,
+        [...before, ...now].map(({ transition }) => transition),
+      );
     }
     return all;
   }

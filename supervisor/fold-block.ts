@@ -92,17 +92,20 @@ export function foldBlock(records: readonly RawRecord[]): BlockFold {
     transitions: 0,
   };
   for (const record of records) {
-    splitTransitions(record.body).forEach(({ text, done, transition }, index) => {
+    splitTransitions(record.body).forEach((member, index) => {
+      const { text } = member;
       const position = `${record.seq}.${index}`;
-      const run = runOf(block, done?.runId ?? transition?.r ?? "", record);
+      const runId = member.done === null ? member.transition.r : member.done.runId;
+      const run = runOf(block, runId, record);
       run.seqTo = record.seq;
       run.tTo = record.t;
-      run.parts.push(`["${position}",${record.t},${text}]`);
+      run.parts.push(`["${position}",${record.t},${withoutRun(text, runId)}]`);
       block.transitions++;
-      if (done !== null) {
-        run.done = done;
+      if (member.done !== null) {
+        run.done = member.done;
         return;
       }
+      const { transition } = member;
       run.leavesChildren ||= mayLeaveChildren(transition);
       run.hasErrors ||= transition.e === "node.retrying" || transition.e === "node.failed";
       if (transition.due !== undefined) {
@@ -126,6 +129,12 @@ export function foldBlock(records: readonly RawRecord[]): BlockFold {
     });
   }
   return block;
+}
+
+/** A transition's text without its run, which its row names: a fifth of most of them. */
+function withoutRun(text: string, runId: string): string {
+  const begin = `{"r":"${runId}",`;
+  return text.startsWith(begin) ? `{${text.slice(begin.length)}` : text;
 }
 
 /** The rows of a block, in an order in which concurrent writers cannot deadlock. */

@@ -10,7 +10,7 @@ export interface Segment {
   seqTo: number;
   tFrom: number;
   tTo: number;
-  /** JSON text: `[[position, t, transition], …]`. */
+  /** JSON text: `[[position, t, transition without its run], …]`. */
   transitions: string;
 }
 
@@ -61,7 +61,7 @@ export async function readJournal(
   segmentsMax = 10_000,
 ): Promise<ArchivedTransition[]> {
   const rows = await db.query<{ transitions: string }>(READ, [runId, fromSeq, segmentsMax]);
-  const all = rows.flatMap((row) => parseSegment(row.transitions));
+  const all = rows.flatMap((row) => parseSegment(runId, row.transitions));
   return fromSeq === 0
     ? all
     : all.filter(({ position }) => Number.parseInt(position, 10) >= fromSeq);
@@ -79,14 +79,18 @@ export async function readJournals(
   for (const { runId, transitions } of rows) {
     const list = byRun.get(runId) ?? [];
     byRun.set(runId, list);
-    for (const one of parseSegment(transitions)) {
+    for (const one of parseSegment(runId, transitions)) {
       list.push(one);
     }
   }
   return byRun;
 }
 
-function parseSegment(text: string): ArchivedTransition[] {
+/** The transitions of one row; they name no run, the row does. */
+export function parseSegment(runId: string, text: string): ArchivedTransition[] {
   const items = JSON.parse(text) as [string, number, Transition][];
-  return items.map(([position, t, transition]) => ({ position, t, transition }));
+  return items.map(([position, t, transition]) => {
+    transition.r ??= runId;
+    return { position, t, transition };
+  });
 }
