@@ -10,7 +10,7 @@ export interface Fault {
 }
 
 /** How far clocks jump, s. */
-export const JUMP_S = 300;
+export const JUMP_S = 120;
 
 function pick(stack: ChaosStack, role: Role, random: () => number): number {
   return Math.floor(random() * stack.roles[role].length);
