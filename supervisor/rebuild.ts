@@ -7,6 +7,7 @@
  * unless its completion had not reached Postgres; whatever a worker still holds from before is
  * refused by the epoch. Plain commands: no script accepts anything before this returns.
  */
+import type { Ir } from "../compiler/ir.ts";
 import {
   connectionAt,
   globalKeys,
@@ -30,7 +31,7 @@ import {
   type ArchivedTransition,
   type RunRow,
 } from "../sdk/postgres/index.ts";
-import { restoreBlobs } from "./blobs.ts";
+import { blobOf, restoreBlobs } from "./blobs.ts";
 import type { Rollback, SupervisorContext } from "./context.ts";
 import { childrenAwaited, putBackEnded } from "./ended-children.ts";
 import { Emitter, type Writer } from "./emitter.ts";
@@ -39,6 +40,7 @@ import { releaseMapsOf } from "./release-maps.ts";
 import { boundHashes } from "./starter.ts";
 
 const RUNS_BATCH = 200;
+const RUNS_AT_ONCE = 50;
 const FINISH_GRACE_MS = 30_000;
 
 /** Rebuilds the partition's unfinished runs; rows without a journal are left to intake's sweep. */
@@ -137,19 +139,25 @@ async function rebuildRows(
     context.db,
     started.map((row) => row.id),
   );
-  let count = 0;
-  for (const row of started) {
-    const stored = irs.get(row.irHash);
-    if (stored !== undefined) {
-      await context.redis.set(globalKeys.ir(row.irHash), stored.text);
-      const place = { partition, namespace: row.namespace, priority: row.priority };
-      const profile = profiles.add(stored.ir, row.irHash, place);
-      await restoreBlobs(context, partition, row.id);
-      await rebuildRun(context, profile, row, journals.get(row.id) ?? []);
-      count += 1;
-    }
+  const known = started.filter((row) => irs.has(row.irHash));
+  for (const hash of new Set(known.map((row) => row.irHash))) {
+    await context.redis.set(globalKeys.ir(hash), irs.get(hash)?.text ?? "");
   }
-  return count;
+  const one = async (row: RunRow): Promise<void> => {
+    const { ir } = irs.get(row.irHash) as { ir: Ir };
+    const place = { partition, namespace: row.namespace, priority: row.priority };
+    const profile = profiles.add(ir, row.irHash, place);
+    const journal = journals.get(row.id) ?? [];
+    if (journal.some(({ transition }) => blobOf(transition) !== null)) {
+      await restoreBlobs(context, partition, row.id);
+    }
+    await rebuildRun(context, profile, row, journal);
+  };
+  // They touch nothing of one another, and most of each is waiting for an answer.
+  for (let from = 0; from < known.length; from += RUNS_AT_ONCE) {
+    await Promise.all(known.slice(from, from + RUNS_AT_ONCE).map(one));
+  }
+  return known.length;
 }
 
 async function rebuildRun(
@@ -159,7 +167,10 @@ async function rebuildRun(
   journal: readonly ArchivedTransition[],
 ): Promise<void> {
   const state = foldHot(profile, journal);
-  await putBackEnded(context, profile.partition, childrenAwaited(state));
+  const children = childrenAwaited(state);
+  if (children.length > 0) {
+    await putBackEnded(context, profile.partition, children);
+  }
   const keys = partitionKeys(profile.partition);
   const redis = connectionAt(context.redis, keys.meta);
   await releaseMapsOf(redis, keys, [row.id]);
