@@ -1,4 +1,5 @@
 /** The sdk's face for the engine's own parts; users import sdk/index.ts. */
+export { BACKLOG_BYTES_HARD, BACKLOG_BYTES_SOFT, backlogBytes } from "./backlog.ts";
 export * from "./audit/index.ts";
 export * from "./blobs.ts";
 export * from "./chain.ts";

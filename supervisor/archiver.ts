@@ -13,7 +13,13 @@
  */
 import { setTimeout as pause } from "node:timers/promises";
 import type { Redis } from "ioredis";
-import { nodeAt, partitionKeys, scopeJoin, type PartitionKeys } from "../sdk/internal.ts";
+import {
+  backlogBytes,
+  nodeAt,
+  partitionKeys,
+  scopeJoin,
+  type PartitionKeys,
+} from "../sdk/internal.ts";
 import {
   advanceCursor,
   changeApprovals,
@@ -72,6 +78,8 @@ const LOAD_CHARS = 30_000;
 const CERTIFICATE_WAIT_MS = 50;
 /** Records kept in the stream behind the cursor. */
 const TAIL_RECORDS = 1000;
+/** And so much of their text: the tail is far below what counts as a backlog. */
+const TAIL_CHARS = 32_000_000;
 /** Between two looks for runs whose repair was cut off. */
 const SUSPECTS_MS = 30_000;
 
@@ -107,7 +115,7 @@ export class Archiver extends Loop {
   #count = BLOCK_RECORDS_FIRST;
   #sweepAtMs = 0;
   /** Blocks behind the cursor: where each began. */
-  #tail: { seq: number; streamId: string }[] = [];
+  #tail: { seq: number; streamId: string; chars: number }[] = [];
 
   constructor(options: ArchiverOptions) {
     const { context, partition } = options;
@@ -149,6 +157,7 @@ export class Archiver extends Loop {
   /** Archives from `cursor` on, until it breaks, moves, or the service stops. */
   async #session(from: Cursor, signal: AbortSignal): Promise<void> {
     const { certifier } = this.#options;
+    await this.#trimOld(from);
     let cursor = from;
     let next = this.#readAhead(cursor);
     while (!signal.aborted && certifier.epoch === cursor.epoch) {
@@ -382,11 +391,24 @@ export class Archiver extends Loop {
     }));
   }
 
+  /** What an archiver that died has archived and not trimmed must not count as a backlog. */
+  async #trimOld({ seq, streamId }: Cursor): Promise<void> {
+    const { redis } = this.#options.context;
+    this.#tail = [{ seq, streamId, chars: 0 }];
+    if ((await backlogBytes(redis, this.#keys)) > 2 * TAIL_CHARS) {
+      await redis.xtrim(this.#keys.ev, "MINID", streamId);
+    }
+  }
+
   /** Trims the stream to a tail of about TAIL_RECORDS; what it misses, a later trim removes. */
   #trim(block: Block): void {
-    const first = block.records[0] as RawRecord;
-    this.#tail.push({ seq: first.seq, streamId: first.streamId });
-    const keep = this.#tail.findLastIndex(({ seq }) => seq <= block.to.seq - TAIL_RECORDS);
+    const { seq, streamId: from } = block.records[0] as RawRecord;
+    this.#tail.push({ seq, streamId: from, chars: block.chars });
+    let chars = 0;
+    const keep = this.#tail.findLastIndex((old) => {
+      chars += old.chars;
+      return old.seq <= block.to.seq - TAIL_RECORDS || chars > TAIL_CHARS;
+    });
     if (keep > 0) {
       const { streamId } = this.#tail[keep] as { streamId: string };
       this.#tail = this.#tail.slice(keep);

@@ -82,6 +82,8 @@ export interface SupervisorOptions {
   hibernateAfterMs?: number;
   /** Journal records of a partition not yet archived, above which intake pauses. */
   backlogRecordsMax?: number;
+  /** Bytes of a partition's journal in Redis, above which intake pauses. */
+  backlogBytesMax?: number;
   /** Puts unfinished runs back after Redis was rolled back. */
   onRollback?: (rollback: Rollback, context: SupervisorContext) => Promise<void>;
 }
@@ -200,7 +202,7 @@ function servicesOf(
   options: SupervisorOptions,
   context: SupervisorContext,
 ): Omit<Parts, "abort" | "close"> {
-  const { compile = compileWorkflow, backlogRecordsMax, stalledAfterMs } = options;
+  const { compile = compileWorkflow, backlogRecordsMax, backlogBytesMax, stalledAfterMs } = options;
   const { auditRunsPerMinute = 0, tenantRunsMax = TENANT_RUNS_MAX } = options;
   const { hibernateAfterMs = 0 } = options;
   const starter = new Starter(context);
@@ -220,7 +222,10 @@ function servicesOf(
       },
     })),
   );
-  const limit = backlogRecordsMax === undefined ? {} : { backlogRecordsMax };
+  const limit = {
+    ...(backlogRecordsMax === undefined ? {} : { backlogRecordsMax }),
+    ...(backlogBytesMax === undefined ? {} : { backlogBytesMax }),
+  };
   const intake = new Intake({ context, compile, starter, limits, ...limit });
   const stalled = new StalledWatch(context, stalledAfterMs);
   const sweep = new StartSweep(context, starter);

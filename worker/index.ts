@@ -175,6 +175,7 @@ class WorkerService implements Worker {
   async #readPauses(redis: Redis): Promise<void> {
     this.#paused = new Set(await redis.smembers(globalKeys.pausedQueues));
     this.#lanes.forEach(({ lane }) => lane.pause(this.#paused));
+    await Promise.all(this.#lanes.map(({ lane }) => lane.waitForArchive(this.#o.backlogBytesMax)));
   }
 
   /** Finishes or hands back what it holds; resolves when nothing of it is left. */

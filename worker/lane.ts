@@ -7,6 +7,7 @@
  * crash: an unsettled entry stays pending in Redis and another worker takes it over.
  */
 import {
+  backlogBytes,
   COMPLETION,
   handBack,
   isBlobText,
@@ -151,6 +152,17 @@ export class Lane {
   /** Reads these queues no more, or again; names with their namespace. */
   pause(queues: ReadonlySet<string>): void {
     this.#o.reader.pause(queues);
+  }
+
+  /** Reads no queue while the journal is this far ahead of its archive (21 C9). */
+  async waitForArchive(bytesMax: number): Promise<void> {
+    const { redis, scripts, reader, logger } = this.#o;
+    const bytes = await backlogBytes(redis, scripts.keys);
+    const isBehind = bytes > bytesMax;
+    if (isBehind !== reader.isHalted) {
+      logger.warn({ bytes, isBehind }, "reads no queue while the journal waits to be archived");
+      reader.isHalted = isBehind;
+    }
   }
 
   /** Takes no new work. */

@@ -1,6 +1,6 @@
 /** What a worker is made with. Defaults in `WORKER_DEFAULTS`; durations in ms, sizes in bytes. */
 import type { Logger } from "pino";
-import type { Clock, RedisTarget } from "../sdk/internal.ts";
+import { BACKLOG_BYTES_HARD, type Clock, type RedisTarget } from "../sdk/internal.ts";
 import type { HttpClient } from "./kinds/http-client.ts";
 import type { FunctionRegistry } from "./registry.ts";
 
@@ -23,6 +23,8 @@ export interface WorkerOptions {
   leaseMs?: number;
   /** For so long a thread renews the leases while a handler blocks the event loop, ms; 0: never. */
   blockedMsMax?: number;
+  /** Bytes of a partition's journal in Redis, above which nothing is read from its queues. */
+  backlogBytesMax?: number;
   /** Deliveries of one token without a result before it counts as poison. */
   deliveriesMax?: number;
   outputBytesMax?: number;
@@ -36,6 +38,7 @@ export const WORKER_DEFAULTS = {
   namespace: "",
   leaseMs: 30_000,
   blockedMsMax: 0,
+  backlogBytesMax: BACKLOG_BYTES_HARD,
   deliveriesMax: 5,
   outputBytesMax: 16 * 1024 * 1024,
 } as const;

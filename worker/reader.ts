@@ -32,6 +32,8 @@ const FAIR = 8;
 
 export class QueueReader {
   readonly queueKeys: readonly string[];
+  /** No queue is read at all. */
+  isHalted = false;
   readonly #redis: Redis;
   readonly #consumer: string;
   /** Streams per level. */
@@ -81,6 +83,9 @@ export class QueueReader {
   }
 
   #open(keys: readonly string[]): readonly string[] {
+    if (this.isHalted) {
+      return [];
+    }
     return this.#paused.size === 0 ? keys : keys.filter((key) => !this.#paused.has(key));
   }
 

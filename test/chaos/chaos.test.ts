@@ -1,6 +1,6 @@
-/** The chaos suite's short form: every fault once (npm run chaos is the long one). */
+/** The chaos suite's short form: some faults on mixed work. All of them, one by one, are in test/recovery;
+ * `npm run chaos` is the long form. */
 import { describe, expect, it } from "vitest";
-import { FAULTS } from "./faults.ts";
 import { runChaos } from "./run.ts";
 import { hasPostgres } from "./has-postgres.ts";
 
@@ -9,7 +9,7 @@ describe("a stack of which everything is killed, frozen, cut off and emptied", a
     "loses, doubles and spoils nothing, and leaves nothing behind",
     async () => {
       const report = await runChaos({
-        ...{ seed: 7, runs: 900, workflows: 24, faults: FAULTS.length },
+        ...{ seed: 7, runs: 400, workflows: 24, faults: 8 },
         ...{ workers: 2, supervisors: 2, maps: true, log: () => undefined },
       });
       const { lost, wrong, doubled, notUndone, leftovers, fallen, submitted } = report;

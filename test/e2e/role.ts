@@ -19,10 +19,14 @@ export interface RoleOptions {
   hibernateAfterMs?: number;
   /** See WorkerOptions; 0 unless told. */
   blockedMsMax?: number;
+  /** Of a worker. */
+  concurrency?: number;
   /** Folder in which every call of a function leaves a line. */
   calls?: string;
   /** Of a supervisor; see SupervisorOptions. */
   backlogRecordsMax?: number;
+  /** Of a supervisor, and of a worker: their limits for the journal's bytes. */
+  backlogBytesMax?: number;
 }
 
 /** Notes each call before it is made: what is executed twice can be counted afterwards. */
@@ -77,10 +81,12 @@ if (role === "supervisor") {
   const { calls } = options;
   const registry = calls ? new NotingRegistry(join(calls, id)) : new FunctionRegistry();
   RECOVERY_FUNCTIONS.forEach(([name, handler]) => registry.register(name, handler));
-  const { blockedMsMax = 0 } = options;
+  const { blockedMsMax = 0, backlogBytesMax, concurrency } = options;
   const worker = createWorker({
     ...{ redis: { url: redisUrl }, deployment, partitions: 1, registry, logger, id, leaseMs },
     blockedMsMax,
+    ...(concurrency === undefined ? {} : { concurrency }),
+    ...(backlogBytesMax === undefined ? {} : { backlogBytesMax }),
   });
   await worker.start();
 }
