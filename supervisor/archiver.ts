@@ -14,6 +14,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { Redis } from "ioredis";
 import {
+  BACKLOG_BYTES_SOFT,
   backlogBytes,
   nodeAt,
   partitionKeys,
@@ -78,8 +79,8 @@ const LOAD_CHARS = 30_000;
 const CERTIFICATE_WAIT_MS = 50;
 /** Records kept in the stream behind the cursor. */
 const TAIL_RECORDS = 1000;
-/** And so much of their text: the tail is far below what counts as a backlog. */
-const TAIL_CHARS = 32_000_000;
+/** And so much of their text: the tail stays far below what counts as a backlog. */
+const TAIL_CHARS = BACKLOG_BYTES_SOFT / 8;
 /** Between two looks for runs whose repair was cut off. */
 const SUSPECTS_MS = 30_000;
 
@@ -164,6 +165,7 @@ export class Archiver extends Loop {
       const block = await next;
       if (block === null) {
         await this.#compareTail(cursor);
+        await this.#trimOld(cursor);
         await this.#sweepSuspects();
         next = this.#readAhead(cursor);
         continue;
@@ -391,12 +393,12 @@ export class Archiver extends Loop {
     }));
   }
 
-  /** What an archiver that died has archived and not trimmed must not count as a backlog. */
+  /** What is archived must not count as a backlog: at the start, and when nothing comes. */
   async #trimOld({ seq, streamId }: Cursor): Promise<void> {
-    const { redis } = this.#options.context;
-    this.#tail = [{ seq, streamId, chars: 0 }];
-    if ((await backlogBytes(redis, this.#keys)) > 2 * TAIL_CHARS) {
+    const { redis, tailChars = TAIL_CHARS } = this.#options.context;
+    if ((await backlogBytes(redis, this.#keys)) > 2 * tailChars) {
       await redis.xtrim(this.#keys.ev, "MINID", streamId);
+      this.#tail = [{ seq, streamId, chars: 0 }];
     }
   }
 
@@ -404,10 +406,11 @@ export class Archiver extends Loop {
   #trim(block: Block): void {
     const { seq, streamId: from } = block.records[0] as RawRecord;
     this.#tail.push({ seq, streamId: from, chars: block.chars });
+    const { tailChars = TAIL_CHARS } = this.#options.context;
     let chars = 0;
     const keep = this.#tail.findLastIndex((old) => {
       chars += old.chars;
-      return old.seq <= block.to.seq - TAIL_RECORDS || chars > TAIL_CHARS;
+      return old.seq <= block.to.seq - TAIL_RECORDS || chars > tailChars;
     });
     if (keep > 0) {
       const { streamId } = this.#tail[keep] as { streamId: string };

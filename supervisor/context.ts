@@ -24,6 +24,8 @@ export interface SupervisorContext {
   logger: Logger;
   clock: Clock;
   irs: IrStore;
+  /** Characters of the journal that stay in Redis behind the archive, for the feed. */
+  tailChars?: number;
   /** Aborted when the supervisor stops: ends waits for a certificate. */
   signal: AbortSignal;
   /**

@@ -193,6 +193,8 @@ async function contextOf(
   const context: SupervisorContext = {
     ...own,
     ...{ deployment, logger, clock, irs, onRollback },
+    // The tail counts as backlog too: it stays a small part of what is allowed.
+    ...(options.backlogBytesMax === undefined ? {} : { tailChars: options.backlogBytesMax / 8 }),
   };
   await checkDeployment(context);
   return context;

@@ -6,8 +6,8 @@ import { waitFor } from "../support/index.ts";
 import { keys, Scene } from "./scene.ts";
 
 const RUNS = 12;
-const ROUNDS = 1500;
-const BYTES_MAX = 400_000;
+const ROUNDS = 600;
+const BYTES_MAX = 200_000;
 /** The journal is looked at once a second; what is written in between is more than the limit. */
 const BYTES_SEEN_MAX = 20 * BYTES_MAX;
 
