@@ -237,28 +237,21 @@ export class Intake extends Loop {
       return false;
     }
     const partitions = Array.from({ length: deployment.partitions }, (_, p) => p);
-<<<<<<< HEAD
     // One of many servers that is away holds up nobody else's runs.
     const looks = partitions.map((p) => inTime(this.#backlog(p), LOOK_MS_MAX, 0));
+    const sizes = partitions.map((p) => inTime(this.#bytes(p), LOOK_MS_MAX, 0));
     const records = Math.max(...(await Promise.all(looks)));
-    if (records > this.#backlogRecordsMax) {
-      logger.warn({ records }, "intake pauses: the journal waits to be archived");
-=======
-    const lengths = await Promise.all(
-      // One of many servers that is away holds up nobody else's runs.
-      partitions.map((p) => inTime(redis.xlen(partitionKeys(p).ev), LOOK_MS_MAX, 0)),
-    );
-    const sizes = await Promise.all(
-      partitions.map((p) => inTime(backlogBytes(redis, partitionKeys(p)), LOOK_MS_MAX, 0)),
-    );
-    const [records, bytes] = [Math.max(...lengths), Math.max(...sizes)];
+    const bytes = Math.max(...(await Promise.all(sizes)));
     if (records > this.#backlogRecordsMax || bytes > this.#backlogBytesMax) {
       logger.warn({ records, bytes }, "intake pauses: the journal waits to be archived");
->>>>>>> 1861771 (C9: the journal's backlog is bounded in bytes: intake stops at the soft limit, workers at the hard one; recovery tests)
       return true;
     }
     this.#backlogAtMs = clock.nowMs() + BACKLOG_LOOK_MS;
     return false;
+  }
+
+  #bytes(partition: number): Promise<number> {
+    return backlogBytes(this.#context.redis, partitionKeys(partition));
   }
 
   /** Records not yet archived: the stream also has a tail of those that are. */
