@@ -48,24 +48,43 @@ local function is_wanted(run_id, run, up, status)
   return state ~= nil
 end
 
+-- One call for what goes of all of them; a call takes at most CALL_MAX of each.
+local CALL_MAX = 500
+local gone, tombed, ids = {}, {}, {}
+local any_paused = redis.call("EXISTS", paused) == 1
+
 for i = 1, run_count do
-  local run_id, run, signals = ARGV[4 + i], KEYS[6 + i], KEYS[6 + run_count + i]
-  local blobs = KEYS[6 + 2 * run_count + i]
+  local run_id, run = ARGV[4 + i], KEYS[6 + i]
   local have = redis.call("HMGET", run, "s", "up")
   local status, up = have[1], have[2]
   -- A run that lives again under a new epoch is not what was released.
   if FINAL[status] and up and is_wanted(run_id, run, up, status) then
     redis.call("ZADD", release, now_ms + KEPT_MS, run_id)
   elseif not status or FINAL[status] then
-    redis.call("ZADD", tombs, now_ms + tomb_ms, run_id)
-    if redis.call("ZREM", paused, run_id) == 1 then
+    if any_paused and redis.call("ZREM", paused, run_id) == 1 then
       redis.call("UNLINK", held_key(run))
     end
-    removed = removed + redis.call("UNLINK", run)
-    redis.call("UNLINK", signals, blobs)
-    redis.call("ZREM", release, run_id)
+    removed = status and removed + 1 or removed
+    local at = #gone
+    gone[at + 1], gone[at + 2] = run, KEYS[6 + run_count + i]
+    gone[at + 3] = KEYS[6 + 2 * run_count + i]
+    tombed[#tombed + 1], tombed[#tombed + 2] = now_ms + tomb_ms, run_id
+    ids[#ids + 1] = run_id
   end
 end
+
+local function in_calls(command, key, values)
+  for from = 1, #values, CALL_MAX do
+    redis.call(command, key, unpack(values, from, math.min(from + CALL_MAX - 1, #values)))
+  end
+end
+
+-- The tombstones are there before the hashes are gone.
+in_calls("ZADD", tombs, tombed)
+for from = 1, #gone, CALL_MAX do
+  redis.call("UNLINK", unpack(gone, from, math.min(from + CALL_MAX - 1, #gone)))
+end
+in_calls("ZREM", release, ids)
 for i = 5 + run_count, #ARGV do
   redis.call("ZREM", timers, ARGV[i])
 end

@@ -41,10 +41,21 @@ if not open_partition(meta, ARGV[1], true) then
   return { -100 }
 end
 
-local function refusal(run, run_id, not_after_ms)
-  if redis.call("EXISTS", run) == 1 then
+local replies, at = { 0 }, 4
+local keys, ids = {}, {}
+for i = 1, run_count do
+  keys[i], ids[i] = KEYS[tonumber(ARGV[at])], ARGV[at + 1]
+  at = at + 12 + tonumber(ARGV[at + 11]) * 3
+end
+-- Of all of them in one call: hardly ever is one there. A run that comes twice is looked at each time.
+local any_exists = run_count > 0 and redis.call("EXISTS", unpack(keys)) > 0
+local tombstones = run_count > 0 and redis.call("ZMSCORE", tombs, unpack(ids)) or {}
+local started = {}
+
+local function refusal(i, run, not_after_ms)
+  if started[run] or (any_exists and redis.call("EXISTS", run) == 1) then
     return -10
-  elseif redis.call("ZSCORE", tombs, run_id) then
+  elseif tombstones[i] then
     return -11
   elseif now_ms > not_after_ms then
     return -12
@@ -73,11 +84,12 @@ local function start(run, at)
   start_run(timers, r)
 end
 
-local replies, at = { 0 }, 4
+at = 4
 for i = 1, run_count do
-  local run = KEYS[tonumber(ARGV[at])]
-  replies[i + 1] = refusal(run, ARGV[at + 1], tonumber(ARGV[at + 6]))
+  local run = keys[i]
+  replies[i + 1] = refusal(i, run, tonumber(ARGV[at + 6]))
   if replies[i + 1] == 0 then
+    started[run] = true
     start(run, at)
   end
   at = at + 12 + tonumber(ARGV[at + 11]) * 3

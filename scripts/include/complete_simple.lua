@@ -51,7 +51,9 @@ local function settle_step(at, form)
 end
 
 -- What a join or the run's end need to know of the run.
+local is_named = false
 local function name_run(epoch)
+  is_named = true
   it.run_id = string.sub(it.run, #k.ev + 3)
   it.told = '{"r":"' .. it.run_id .. '","e":"'
   it.packed = it.run_id .. "\31" .. epoch .. "\31"
@@ -60,6 +62,9 @@ end
 -- Whether the arrivals at `at` can be worked out here; returns also where they end.
 local function can_arrive(at)
   local count, usual = ARGV[at], true
+  if count > 0 and not is_named then
+    name_run(it.epoch)
+  end
   for from = at + 1, at + 5 * count, 5 do
     local position, arity = ARGV[from + 3], ARGV[from + 4]
     local join = read_join(ARGV[from + 1], "", arity)
@@ -117,6 +122,9 @@ local function plan_group(have, at, size)
     planned = planned + 1
   end
   end_plan(have[3])
+  if it.ends and not is_named then
+    name_run(it.epoch)
+  end
   return planned
 end
 
@@ -135,7 +143,7 @@ local function settle_group(at)
     and redis.call("HMGET", run, "s", "e", "c", "nf", "up", unpack(ARGV, fields_at, at - 1))
   local planned, ended = 0, 0
   if have and have[1] == "running" and have[2] == epoch then
-    name_run(epoch)
+    is_named = false
     planned = plan_group(have, fields_at, size)
   end
   if planned > 0 then
