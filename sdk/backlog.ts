@@ -5,6 +5,7 @@
  */
 import type { Redis } from "ioredis";
 import type { PartitionKeys } from "./keys.ts";
+import { connectionAt } from "./redis/cluster-router.ts";
 
 export const BACKLOG_BYTES_SOFT = 256 * 1024 * 1024;
 export const BACKLOG_BYTES_HARD = 4 * BACKLOG_BYTES_SOFT;
@@ -14,5 +15,5 @@ const SAMPLES = 5;
 
 /** About how many bytes the journal's stream takes in Redis, its archived tail included. */
 export async function backlogBytes(redis: Redis, keys: PartitionKeys): Promise<number> {
-  return (await redis.memory("USAGE", keys.ev, "SAMPLES", SAMPLES)) ?? 0;
+  return (await connectionAt(redis, keys.ev).memory("USAGE", keys.ev, "SAMPLES", SAMPLES)) ?? 0;
 }

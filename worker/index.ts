@@ -168,6 +168,7 @@ class WorkerService implements Worker {
     this.#loops.push(
       this.#every(o.leaseMs / 6, () => leases.renew()),
       this.#every(o.leaseMs / 2, () => lane.takeOver()),
+      this.#every(PAUSES_MS, () => lane.waitForArchive(o.backlogBytesMax)),
     );
   }
 
@@ -175,7 +176,6 @@ class WorkerService implements Worker {
   async #readPauses(redis: Redis): Promise<void> {
     this.#paused = new Set(await redis.smembers(globalKeys.pausedQueues));
     this.#lanes.forEach(({ lane }) => lane.pause(this.#paused));
-    await Promise.all(this.#lanes.map(({ lane }) => lane.waitForArchive(this.#o.backlogBytesMax)));
   }
 
   /** Finishes or hands back what it holds; resolves when nothing of it is left. */
