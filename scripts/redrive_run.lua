@@ -3,15 +3,15 @@ redrive_run -- a run that had failed lives again, in the state that its journal 
 
 Atomic because hash, tokens, timers and the journal's word for it belong together. The run's keys
 are released by then, so whether a redrive may still write must be told otherwise: it carries an
-epoch that Postgres has given to it alone and a deadline; a later one leaves its epoch behind for
-longer than that (21 A9, B8).
+epoch that Postgres has given to it alone and a deadline; the first of an attempt leaves the attempt's
+number behind for longer than that, and no other is that attempt (21 A9, B8).
 
 KEYS
   1  ev        stream  gv:{p}:ev                       journal, appends
   2  meta      hash    gv:{p}:meta                     epoch, tail; reads and writes
   3  timers    zset    gv:{p}:timers                   writes
   4  release   zset    gv:{p}:release                  removes
-  5  redriven  string  gv:{p}:run:<id>:redriven        epoch of the last redrive; reads and writes
+  5  redriven  string  gv:{p}:run:<id>:redriven        attempt of the last redrive; reads and writes
   6  run       hash    gv:{p}:run:<id>                 creates
   7  signals   hash    gv:{p}:run:<id>:signals         creates
   8  paused    zset    gv:{p}:paused                   writes, when its workflow is paused
@@ -27,12 +27,13 @@ ARGV
   7  timeout_ms    of the run, 0 none
   8  told      the transition run.redriven, JSON
   9  pause     w: its workflow is paused, so it goes on paused; "" it is not
- 10  fields    number of texts, then field, value each; the same for the signals hash
+ 10  attempt   which attempt of the run this is
+ 11  fields    number of texts, then field, value each; the same for the signals hash
   .. timers    number of texts, then due, member each
   .. entries   number of texts, then place of the queue in KEYS, packed each
 RETURNS array
-  {0} goes on, {-10, status} it is still there: released soon, or lives, {-11} a later redrive came
-  first, {-12} TOO_LATE, {-100} EPOCH
+  {0} goes on, {-10, status} it is still there: released soon, or lives, {-11} this attempt was begun by
+  another, {-12} TOO_LATE, {-100} EPOCH
 EMITS     run.redriven run.paused
 REPEAT    -10 or -11
 COST      O(size of the workflow)
@@ -43,7 +44,7 @@ COST      O(size of the workflow)
 local ev, meta, timers, release, redriven, run, signals, paused, blobs = unpack(KEYS, 1, 9)
 local nonce, run_id, run_epoch, pause = ARGV[2], ARGV[3], ARGV[4], ARGV[9]
 local not_after_ms, keep_ms, timeout_ms = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
-local HSET_MAX = 1000
+local attempt, HSET_MAX = tonumber(ARGV[10]), 1000
 
 if not open_partition(meta, ARGV[1]) then
   return { -100 }
@@ -51,7 +52,7 @@ end
 local status = redis.call("HGET", run, "s")
 if status then
   return { -10, status }
-elseif tonumber(redis.call("GET", redriven) or "0") >= tonumber(run_epoch) then
+elseif tonumber(redis.call("GET", redriven) or "0") >= attempt then
   return { -11 }
 elseif now_ms > not_after_ms then
   return { -12 }
@@ -75,8 +76,8 @@ local function write_hash(key, at)
 end
 
 journal(ARGV[8])
-redis.call("SET", redriven, run_epoch, "PX", keep_ms)
-local at = write_hash(run, 10)
+redis.call("SET", redriven, attempt, "PX", keep_ms)
+local at = write_hash(run, 11)
 if pause ~= "" then
   journal('{"r":"' .. run_id .. '","e":"run.paused","ps":"' .. pause .. '"}')
   redis.call("HSET", run, "s", "paused", "ps", pause)

@@ -124,3 +124,13 @@ describe("X17: the store", () => {
     expect(await cancelRun(p.scripts, "r", "enough")).toBe("failed");
   });
 });
+
+it("B8: an attempt is begun once, also when what the first redrive began is over and released", async () => {
+  const at = await caseOf("failed", "redrive");
+  await releaseRuns(p.scripts, ["r"], []);
+  const again = (): Promise<unknown> => ACTIONS.redrive(at);
+  expect(await again()).toEqual({ kind: "redriven" });
+  await cancelRun(p.scripts, "r", "enough");
+  await releaseRuns(p.scripts, ["r"], []);
+  expect(await again()).toEqual({ kind: "superseded" });
+});

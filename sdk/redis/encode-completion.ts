@@ -6,12 +6,12 @@
  * in the batch is free. The batch is one MessagePack argument: neither Redis nor the client has to
  * take a thousand small ones apart.
  */
-import { Packr } from "msgpackr";
 import type { PartitionKeys } from "../keys.ts";
 import type { RunProfile } from "../profile.ts";
 import { unitsAround } from "../unit.ts";
 import { waitFacts } from "../waits.ts";
 import type { CompletionItem, CompletionResult } from "./complete-tokens.ts";
+import { packBatch } from "./pack-batch.ts";
 import type { ScriptRunner } from "./script-runner.ts";
 import { simpleItem, type Activation, type SimpleItem } from "./simple-completion.ts";
 
@@ -29,7 +29,6 @@ const STEP = -1;
 const KEPT = -2;
 const SEPARATOR = "\x1f";
 const ARRIVAL_FIELDS = 5;
-const packr = new Packr({ useRecords: false });
 
 /** `simple`: in the short form what has one. */
 export function encodeCompletion(
@@ -67,7 +66,7 @@ export function encodeCompletion(
     }
     batch.group(group);
   }
-  return { keys: batch.keys, batch: packr.pack(batch.args), order };
+  return { keys: batch.keys, batch: packBatch(batch.args), order };
 }
 
 /** Whether an item may be settled with those before it: their tokens are all different. */

@@ -22,12 +22,13 @@ export interface RunRedrive {
   input: string;
   /** Further fields of the run hash. */
   fields: { [field: string]: string };
+  /** `run.redriven`; its `at` says which attempt of the run it is: each is begun once. */
   told: Transition;
   /** It goes on paused, because its workflow is. */
   paused?: boolean;
 }
 
-/** `exists`: not released yet, or alive. `superseded`, `late`: it must be planned anew. */
+/** `exists`: not released yet, or alive. `superseded` (its attempt was begun by another), `late`: it must be planned anew. */
 export type RedriveAnswer =
   { kind: "redriven" | "superseded" | "late" } | { kind: "exists"; status: string };
 
@@ -49,7 +50,7 @@ export async function redriveRun(
   const signals = state.signals.fields(() => null);
   const args: ScriptArg[] = [scripts.nonce(), runId, epoch, redrive.notAfterMs, TOMBSTONE_MS];
   args.push(profile.ir.settings.timeout_ms ?? 0, JSON.stringify(told));
-  args.push(redrive.paused === true ? PAUSE_CAUSES.workflow : "");
+  args.push(redrive.paused === true ? PAUSE_CAUSES.workflow : "", told.at ?? epoch);
   for (const list of [Object.entries(fields).flat(), Object.entries(signals).flat()]) {
     args.push(list.length, ...list);
   }
