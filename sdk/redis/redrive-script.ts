@@ -28,7 +28,10 @@ export interface RunRedrive {
   paused?: boolean;
 }
 
-/** `exists`: not released yet, or alive. `superseded` (its attempt was begun by another), `late`: it must be planned anew. */
+/**
+ * `exists`: not released yet, or alive. `superseded` (its attempt was begun by another), `late`: it
+ * must be planned anew.
+ */
 export type RedriveAnswer =
   { kind: "redriven" | "superseded" | "late" } | { kind: "exists"; status: string };
 
