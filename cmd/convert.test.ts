@@ -23,7 +23,7 @@ async function hashOf(file: string): Promise<unknown> {
 
 describe("convert", () => {
   it("writes a native file that is the same workflow", async () => {
-    const source = join(DIALECTS, "asl/job-poller.asl.json");
+    const source = join(DIALECTS, "asl/valid/job-poller.asl.json");
     const { code, stdout, stderr } = await gavotte(
       "convert",
       source,
@@ -38,7 +38,7 @@ describe("convert", () => {
   });
 
   it("tells its losses on stderr, and with --json", async () => {
-    const source = join(DIALECTS, "states/leads.yaml");
+    const source = join(DIALECTS, "states/valid/leads.yaml");
     const { code, stderr } = await gavotte("convert", source);
     expect(code).toBe(0);
     expect(stderr).toMatch(/warning\[GV5002\]: `triggers` have no equal/);
@@ -65,7 +65,7 @@ describe("convert", () => {
 
 describe("--dialect", () => {
   it("says the dialect, and is refused where there is none of that name", async () => {
-    const file = join(DIALECTS, "steps/plain.yaml");
+    const file = join(DIALECTS, "steps/valid/plain.yaml");
     expect((await gavotte("validate", "--dialect", "steps", file)).code).toBe(0);
     const native = await gavotte("validate", "--dialect", "native", file);
     expect(native.stderr).toContain("unknown property `steps`");

@@ -1,9 +1,9 @@
-/** The files of test_data/invalid, as the compiler is given them. */
+/** The files of test_data/dialects/native/invalid, as the compiler is given them. */
 import { readdirSync, readFileSync } from "node:fs";
 import { compile } from "./index.ts";
 import type { CompileResult, Limits } from "./index.ts";
 
-const folder = new URL("../test_data/invalid/", import.meta.url);
+const folder = new URL("../test_data/dialects/native/invalid/", import.meta.url);
 
 /** Limits under which a file is compiled, for those that break no others. */
 const LIMITS: Readonly<Record<string, Partial<Limits>>> = {

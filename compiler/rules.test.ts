@@ -1,14 +1,13 @@
 /**
- * Every rule by a file that breaks it: test_data/invalid/<rule>, and beside it in golden/ what is
- * said of it, all of it and nothing else. UPDATE_GOLDEN=1 writes golden/ anew; read the difference.
+ * Every rule by a file that breaks it: test_data/dialects/native/invalid/<rule>, and beside it in
+ * golden/ what is said of it, all of it and nothing else. UPDATE_GOLDEN=1 writes golden/ anew; read the difference.
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
+import { expectGolden, expectNoOthers } from "./golden.fixture.ts";
 import { compile, DIAGNOSTICS, formatDiagnostic } from "./index.ts";
 import { compileInvalid, goldenPath, INVALID_FILES, readInvalid } from "./invalid.fixture.ts";
 import { renderDiagnostics, summarise } from "./report.ts";
 
-const isUpdate = process.env["UPDATE_GOLDEN"] === "1";
 const golden = new URL(".", goldenPath("any"));
 
 function rendered(file: string): string {
@@ -21,24 +20,17 @@ function rendered(file: string): string {
 
 describe("files that break a rule", () => {
   it.each(INVALID_FILES)("%s is reported as it is expected", (file) => {
-    const text = rendered(file);
-    const path = goldenPath(file);
-    if (isUpdate) {
-      mkdirSync(golden, { recursive: true });
-      writeFileSync(path, text);
-    }
-    expect(existsSync(path), "no golden output: run with UPDATE_GOLDEN=1").toBe(true);
-    expect(text).toBe(readFileSync(path, "utf8"));
+    expectGolden(goldenPath(file), rendered(file));
     const { ir, diagnostics } = compileInvalid(file);
     expect(diagnostics).not.toEqual([]);
     expect(ir === null).toBe(diagnostics.some((d) => d.severity === "error"));
   });
 
   it("no golden output is left of a file that is gone", () => {
-    const known = new Set(INVALID_FILES.map((file) => `${file}.txt`));
-    const left = readdirSync(golden).filter((name) => !known.has(name));
-    if (isUpdate) left.forEach((name) => rmSync(new URL(name, golden)));
-    expect(isUpdate ? [] : left).toEqual([]);
+    expectNoOthers(
+      golden,
+      INVALID_FILES.map((file) => `${file}.txt`),
+    );
   });
 
   it("each code is shown by a file", () => {

@@ -7,7 +7,8 @@
  *
  * Adding a code:
  *   1. a record in the file of its thousand, with a wrong and a right example that compile so;
- *   2. a file in test_data/invalid/ that shows it, and its golden output (UPDATE_GOLDEN=1);
+ *   2. a file in test_data/dialects/native/invalid/ that shows it, with its golden text
+ *      (UPDATE_GOLDEN=1);
  *   3. `npm run gen`, which writes docs/diagnostics.md.
  * compiler/rules.test.ts and compiler/codes/codes.test.ts fail until all of it is there.
  */

@@ -1,17 +1,16 @@
 /**
  * Every file of test_data/dialects: what a valid one becomes, and what is said of each.
  *
- * UPDATE_GOLDEN=1 writes golden/ anew; read the difference. A golden file has the native document
- * and not the IR: it is what a front end makes, and stays the same when the compiler behind it learns
- * something.
+ * Beside a valid file lie, in golden/, its compiled form (`.ir.json`) and the native document that the
+ * front end made of it, with what was said (`.txt`); beside an invalid one what is said of it.
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
+import { expectGolden, expectNoOthers, irText } from "../golden.fixture.ts";
 import { compile, formatOf, readNative, writeNative } from "../index.ts";
 import type { CompileResult, Dialect, Json } from "../index.ts";
 import { renderDiagnostics, summarise } from "../report.ts";
 
-const isUpdate = process.env["UPDATE_GOLDEN"] === "1";
 const root = new URL("../../test_data/", import.meta.url);
 const folder = new URL("dialects/", root);
 
@@ -19,10 +18,15 @@ const isWorkflow = (name: string): boolean => /\.(json|yaml)$/.test(name);
 const list = (place: URL): string[] => readdirSync(place).filter(isWorkflow).sort();
 const read = (place: URL, name: string): string => readFileSync(new URL(name, place), "utf8");
 
+/** The native files that are refused are those of compiler/rules.test.ts. */
 const DIALECTS = ["steps", "states", "graph", "asl"] as const;
+const ALL = ["native", ...DIALECTS] as const;
 
-const VALID = DIALECTS.flatMap((dialect) =>
-  list(new URL(`${dialect}/`, folder)).map((name) => ({ dialect, file: `${dialect}/${name}` })),
+const VALID = ALL.flatMap((dialect) =>
+  list(new URL(`${dialect}/valid/`, folder)).map((name) => ({
+    dialect,
+    file: `${dialect}/valid/${name}`,
+  })),
 );
 const INVALID = DIALECTS.flatMap((dialect) =>
   list(new URL(`${dialect}/invalid/`, folder)).map((name) => ({
@@ -42,15 +46,9 @@ function told(file: string, { diagnostics }: CompileResult): string {
   return `${text}\n\n${summarise(diagnostics)}\n\n${pointers}`;
 }
 
-/** Compare with golden/NAME.txt beside the file, or write it. */
-function expectGolden(file: string, text: string): void {
-  const path = new URL(file.replace(/([^/]+)$/, "golden/$1.txt"), folder);
-  if (isUpdate) {
-    mkdirSync(new URL(".", path), { recursive: true });
-    writeFileSync(path, text);
-  }
-  expect(existsSync(path), "no golden output: run with UPDATE_GOLDEN=1").toBe(true);
-  expect(text).toBe(readFileSync(path, "utf8"));
+/** The golden file of a file. */
+function golden(file: string, ending: string): URL {
+  return new URL(file.replace(/([^/]+)$/, `golden/$1${ending}`), folder);
 }
 
 function nativeText(file: string): string {
@@ -65,25 +63,32 @@ describe("files of a dialect", () => {
     const result = compileFile(file);
     expect(result.diagnostics.filter(({ severity }) => severity === "error")).toEqual([]);
     expect(result.dialect).toBe(dialect);
-    expectGolden(file, `${nativeText(file)}\n${told(file, result)}`.trimEnd() + "\n");
+    if (result.ir !== null) expectGolden(golden(file, ".ir.json"), irText(result.ir));
+    const text = `${nativeText(file)}\n${told(file, result)}`.trimEnd();
+    expectGolden(golden(file, ".txt"), `${text}\n`);
   });
 
   it.each(INVALID)("$file is refused at its own places", ({ file }) => {
     const result = compileFile(file);
     expect(result.ir).toBeNull();
-    expectGolden(file, told(file, result));
+    expectGolden(golden(file, ".txt"), told(file, result));
   });
 
   it("no golden output is left of a file that is gone", () => {
-    for (const dialect of DIALECTS) {
-      for (const place of [`${dialect}/`, `${dialect}/invalid/`]) {
-        const known = new Set(list(new URL(place, folder)).map((name) => `${name}.txt`));
-        const golden = new URL(`${place}golden/`, folder);
-        const left = readdirSync(golden).filter((name) => !known.has(name));
-        if (isUpdate) left.forEach((name) => rmSync(new URL(name, golden)));
-        expect(isUpdate ? [] : left).toEqual([]);
-      }
+    for (const dialect of ALL) {
+      const valid = list(new URL(`${dialect}/valid/`, folder));
+      const kept = valid.flatMap((name) => [`${name}.ir.json`, `${name}.txt`]);
+      expectNoOthers(new URL(`${dialect}/valid/golden/`, folder), kept);
+      if (dialect === "native") continue;
+      const invalid = list(new URL(`${dialect}/invalid/`, folder)).map((name) => `${name}.txt`);
+      expectNoOthers(new URL(`${dialect}/invalid/golden/`, folder), invalid);
     }
+  });
+
+  it.each(ALL)("%s has at least six valid and ten invalid files", (dialect) => {
+    const count = (kind: string): number => list(new URL(`${dialect}/${kind}/`, folder)).length;
+    expect(count("valid")).toBeGreaterThanOrEqual(6);
+    expect(count("invalid")).toBeGreaterThanOrEqual(10);
   });
 });
 
@@ -101,6 +106,10 @@ describe("the same workflow in two dialects", () => {
     expect(new Set(results.map(({ hash }) => hash)).size).toBe(1);
   });
 
+  it("there are eight and more of them", () => {
+    expect(TWINS.size).toBeGreaterThanOrEqual(8);
+  });
+
   it("every dialect has a twin in native, and in every other one", () => {
     const pairs = new Set(
       [...TWINS.values()].flatMap((names) => {
@@ -108,7 +117,7 @@ describe("the same workflow in two dialects", () => {
         return dialects.flatMap((a) => dialects.map((b) => `${a} ${b}`));
       }),
     );
-    const all: Dialect[] = ["native", ...DIALECTS];
+    const all: readonly Dialect[] = ALL;
     const missing = all.flatMap((a) => all.map((b) => `${a} ${b}`)).filter((p) => !pairs.has(p));
     expect(missing).toEqual([]);
   });

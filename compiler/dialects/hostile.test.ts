@@ -8,9 +8,9 @@ import type { Json } from "../index.ts";
 const folder = new URL("../../test_data/dialects/", import.meta.url);
 
 const FILES: Json[] = ["steps", "states", "graph", "asl"].flatMap((dialect) =>
-  readdirSync(new URL(`${dialect}/`, folder))
+  readdirSync(new URL(`${dialect}/valid/`, folder))
     .filter((name) => name.endsWith(".json"))
-    .map((name) => JSON.parse(readFileSync(new URL(`${dialect}/${name}`, folder), "utf8")) as Json),
+    .map((name) => JSON.parse(readFileSync(new URL(`${dialect}/valid/${name}`, folder), "utf8")) as Json),
 );
 
 const ODD: Json[] = [

@@ -21,7 +21,7 @@ const folder = mkdtempSync(join(tmpdir(), "gavotte-validators-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 function documents(): unknown[] {
-  const paths = ["test_data/", "test_data/invalid/"].flatMap((path) =>
+  const paths = ["test_data/", "test_data/dialects/native/invalid/"].flatMap((path) =>
     readdirSync(new URL(path, root))
       .filter((name) => /\.(json|yaml)$/.test(name))
       .map((name) => readFileSync(new URL(path + name, root), "utf8")),

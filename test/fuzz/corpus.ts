@@ -14,7 +14,7 @@ const LENGTH_MAX = 20_000;
 
 /** Texts of workflow files; large ones would only be slow. */
 export const FILES: readonly string[] = [
-  ...[...read("./"), ...read("invalid/")],
+  ...[...read("./"), ...read("dialects/native/invalid/")],
   ...Object.values(DIAGNOSTICS).flatMap(({ wrong, right }) =>
     [wrong, right].flatMap((example) => (typeof example === "string" ? [example] : [])),
   ),

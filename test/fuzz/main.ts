@@ -1,7 +1,7 @@
 /**
  * `npm run fuzz -- --seconds N --seed S`: mutations of the corpus until the time is up. Stops at the
  * first text that breaks a rule, takes too long or leaves too much in memory, prints it, exits with
- * 1. Put such a text into test_data/invalid, with its golden output.
+ * 1. Put such a text into test_data/dialects/native/invalid, with its golden output.
  */
 import { parseArgs } from "node:util";
 import { seeded } from "../harness/random.ts";
