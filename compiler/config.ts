@@ -16,8 +16,10 @@ import { kindOf } from "./kinds/index.ts";
 import type { Kind } from "./kinds/kind.ts";
 import { LOOP_PROPERTIES } from "./kinds/loop-properties.ts";
 import { checkSchema } from "./schema-check.ts";
+import type { SchemaProblem } from "./schema-check.ts";
 import { findUserSchemaProblem } from "./user-schema.ts";
 import { joinPointer } from "./source-map.ts";
+import { findMeant } from "./suggest.ts";
 
 export interface ConfigOwner {
   id: string;
@@ -68,6 +70,7 @@ function reportConfig(
       pointer: base + problem.pointer,
       message: `${kind.type} \`${owner.id}\`: ${problem.message.replace("the value", "config")}`,
       ...(problem.meant && { meant: problem.meant }),
+      ...remedyOf(problem, config),
     });
   }
   for (const key of kind.schemas ?? []) reportUserSchema(config, key, owner, reporter);
@@ -83,6 +86,17 @@ function reportConfig(
       meant: { name: key, known },
     });
   }
+}
+
+/** For a key that is missing: one that was probably meant to be it, or the advice to add it. */
+function remedyOf(
+  { kind, missing, pointer }: SchemaProblem,
+  config: JsonObject,
+): { hint?: string } {
+  if (kind !== "missing" || missing === undefined || pointer !== "") return {};
+  const meant = Object.keys(config).find((key) => findMeant(key, [missing]) === missing);
+  if (meant === undefined) return { hint: `add \`${missing}\` to \`config\`` };
+  return { hint: `rename \`${meant}\` to \`${missing}\`` };
 }
 
 /** A JSON Schema in a config must be one: its data come when nobody can correct it any more. */

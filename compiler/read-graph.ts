@@ -5,6 +5,7 @@
  * without saying in whose body it is. A body written as one node needs no id: it gets one that the
  * file does not use.
  */
+import { rewriteTemplates } from "./config.ts";
 import type { Reporter } from "./diagnostics.ts";
 import { BODY_GRAPH_SCHEMA, BODY_NODE_SCHEMA } from "./document-schema.ts";
 import { asObject, own } from "./document.ts";
@@ -81,7 +82,7 @@ export class GraphReader {
     return {
       nodes,
       edges: readEdges(own(root, "edges"), pointer),
-      output: output === null ? undefined : output,
+      output: output === undefined || output === null ? undefined : rewriteTemplates(output),
       ...{ pointer, map, isSingle: false },
     };
   }

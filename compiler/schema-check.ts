@@ -19,6 +19,8 @@ export interface SchemaProblem {
   /** Of the value, relative to the one that was checked. */
   pointer: string;
   message: string;
+  /** The property that is missing. */
+  missing?: string;
   /** A misspelt name, and those that are known at its place. */
   meant?: { name: string; known: readonly string[] };
 }
@@ -80,13 +82,22 @@ function describeError(error: ErrorObject): SchemaProblem {
   }
   if (error.keyword === "required") {
     const name = String(params["missingProperty"]);
-    return { kind: "missing", pointer, message: `\`${name}\` is missing` };
+    return { kind: "missing", pointer, missing: name, message: `\`${name}\` is missing` };
   }
   const subject =
     pointer === "" ? "the value" : `\`${pointer.slice(pointer.lastIndexOf("/") + 1)}\``;
   const expected = parent?.["x-expect"];
   const found = describeValue(error.data as Json);
   if (expected !== undefined) {
+    // "must be an object with a or b, not an object" helps nobody.
+    const isObject = found === "an object" && expected.startsWith("an object");
+    const keys = Object.keys((error.data ?? {}) as object);
+    const shown = keys.map((key) => `\`${key}\``).join(", ");
+    if (isObject) {
+      const given = keys.length === 0 ? "it is empty" : `it has ${shown}`;
+      const message = `${subject} must be ${expected}; ${cut(given)}`;
+      return { kind: "wrong", pointer, message };
+    }
     return { kind: "wrong", pointer, message: `${subject} must be ${expected}, not ${found}` };
   }
   if (error.keyword === "enum") {
@@ -106,6 +117,10 @@ function describeError(error: ErrorObject): SchemaProblem {
     pointer,
     message: `${subject} ${error.message ?? "is wrong"}, not ${found}`,
   };
+}
+
+function cut(text: string): string {
+  return text.length > 120 ? `${text.slice(0, 117)}…` : text;
 }
 
 /** A value as it is shown in messages, cut short. */

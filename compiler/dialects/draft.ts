@@ -39,6 +39,14 @@ export class Draft {
     this.#keys.set(part, keys.set(String(key), pointer));
   }
 
+  /** `copy` has the keys of `part` from where they came; gives `copy` back. */
+  like<T extends object>(copy: T, part: object): T {
+    const [at, keys] = [this.#objects.get(part), this.#keys.get(part)];
+    if (at !== undefined) this.#objects.set(copy, at);
+    if (keys) this.#keys.set(copy, new Map(keys));
+    return copy;
+  }
+
   /** Set a key and where it comes from. */
   set(part: JsonObject, key: string, value: Json, pointer: string): void {
     // A key such as `__proto__` is data and must not reach a setter.

@@ -92,7 +92,7 @@ export function withoutEchoes(
   const isGraphWrong = errors.some(({ code }) => /^GV(?:2|5004)/.test(code));
   return found.filter(({ code, severity, pointer }) => {
     if (severity !== "error" || (isGraphWrong && code.startsWith("GV2"))) return false;
-    const isMissing = code === "GV1012" || code === "GV4003";
+    const isMissing = code === "GV1012" || code === "GV4003" || code.startsWith("GV3");
     return !errors.some(
       (e) =>
         e.pointer === pointer ||

@@ -10,7 +10,7 @@ import type { Json } from "../ir.ts";
 import { joinPointer } from "../source-map.ts";
 import { copyKeys, mapStrings, readList, reportAt, reportLoss } from "./front-end.ts";
 import type { FrontContext, FrontEnd } from "./front-end.ts";
-import { applyType, readCommon, reportTriggers } from "./steps.ts";
+import { applyType, readCommon, reportEdges, reportTriggers } from "./steps.ts";
 
 /** Keys that say where a state leads, and what kind of edge that is. */
 const PATHS = { on_success: "success", on_failure: "error", on_timeout: "timeout" } as const;
@@ -37,8 +37,9 @@ interface Target {
 }
 
 export const readStates: FrontEnd = (root, context) => {
-  const document = copyKeys(root, ["states", "triggers", "initial", "start"]);
+  const document = copyKeys(root, ["states", "edges", "triggers", "initial", "start"]);
   reportTriggers(root, context);
+  reportEdges(root, "`on_success`, `on_failure` and `on_timeout` say where a state leads", context);
   const states = readList(root, "states", context).map(({ item, pointer }): State => {
     const id = own(item, "id") ?? own(item, "name");
     return { item, pointer, id };
@@ -106,11 +107,23 @@ function readState(
   gatherConfig(item, node, pointer, context);
   const count = typeof id === "string" ? (before.get(id) ?? 0) : 0;
   if (own(node, "config") !== undefined) {
-    node["config"] = mapStrings(own(node, "config") ?? null, `${pointer}/config`, (text, at) =>
-      readPrevious(text, at, count, context),
+    const config = own(node, "config") ?? null;
+    const filled = mapStrings(config, `${pointer}/config`, (text, at) =>
+      readPrevious(text, sourceOf(item, pointer, at), count, context),
     );
+    const hasPlaces = asObject(config) && asObject(filled);
+    node["config"] = hasPlaces ? (draft.like(filled as object, config as object) as Json) : filled;
   }
   return node;
+}
+
+/** The place in the file of a part of the config: keys may stand beside `config` too. */
+function sourceOf(item: JsonObject, pointer: string, at: string): string {
+  const base = `${pointer}/config/`;
+  const [key = ""] = at.slice(base.length).split("/");
+  const inside = asObject(own(item, "config")) ?? {};
+  const isBeside = at.startsWith(base) && own(inside, key) === undefined;
+  return isBeside && own(item, key) !== undefined ? `${pointer}/${at.slice(base.length)}` : at;
 }
 
 /**

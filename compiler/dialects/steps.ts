@@ -7,24 +7,28 @@
 import { asObject, own } from "../document.ts";
 import type { JsonObject } from "../document.ts";
 import type { Json } from "../ir.ts";
+import { resolveType, TYPE_NAMES } from "../kinds/types.ts";
+import { joinPointer } from "../source-map.ts";
 import { copyKeys, mapStrings, readDuration, readList, reportAt, reportLoss } from "./front-end.ts";
 import type { FrontContext, FrontEnd } from "./front-end.ts";
-import { meaningOf } from "./types.ts";
+import { DIALECT_TYPES, meaningOf } from "./types.ts";
 
 const PREVIOUS = /\{\{\s*prev(?=\.output(?![A-Za-z0-9_-]))/g;
 
 export const readSteps: FrontEnd = (root, context) => {
-  const document = copyKeys(root, ["steps", "triggers", "inputs"]);
+  const document = copyKeys(root, ["steps", "edges", "triggers", "inputs"]);
   reportTriggers(root, context);
   moveInputs(root, document, context);
+  reportEdges(root, "a step leads to the next one", context);
   const steps = readList(root, "steps", context);
-  const ids = steps.map(({ item }) => own(item, "id"));
+  const ids = steps.map(({ item }) => own(item, "id") ?? own(item, "name"));
   const nodes = steps.map(({ item, pointer }, i) =>
     readStep(item, pointer, i === 0 ? undefined : ids[i - 1], context),
   );
   const edges = ids.slice(1).flatMap((to, i): Json[] => {
     const from = ids[i];
-    if (typeof from !== "string" || typeof to !== "string") return [];
+    // Two of one name are reported as such, and not as an edge to itself as well.
+    if (typeof from !== "string" || typeof to !== "string" || from === to) return [];
     return [context.draft.at({ from, to }, steps[i + 1]?.pointer ?? "")];
   });
   context.draft.at(document, "");
@@ -32,6 +36,14 @@ export const readSteps: FrontEnd = (root, context) => {
   context.draft.set(document, "edges", edges, "/steps");
   return document;
 };
+
+/** Edges in a file whose form has no place for them: they are not left out in silence. */
+export function reportEdges(root: JsonObject, why: string, context: FrontContext): void {
+  if (own(root, "edges") === undefined) return;
+  const message = `\`edges\` have no place in this form: ${why}`;
+  const hint = "leave them out, or write a native file with `nodes` and `edges`";
+  context.reporter.report({ code: "GV1011", pointer: "/edges", atKey: true, message, hint });
+}
 
 /** What starts a run is no part of a workflow here. */
 export function reportTriggers(root: JsonObject, context: FrontContext): void {
@@ -121,8 +133,10 @@ export function applyType(
   pointer: string,
   context: FrontContext,
 ): void {
-  const meaning = meaningOf(own(from, "type"));
-  if (!meaning) return;
+  readBody(node, pointer, context);
+  const given = own(from, "type");
+  const meaning = meaningOf(given);
+  if (!meaning) return reportType(given, pointer, context);
   context.draft.set(node, "type", meaning.type, `${pointer}/type`);
   if (meaning.function_name === undefined) return;
   const config = asObject(own(node, "config")) ?? {};
@@ -133,4 +147,43 @@ export function applyType(
   );
   context.draft.key(named, "function_name", `${pointer}/type`);
   node["config"] = named;
+}
+
+/** A type that neither a native file nor a dialect knows. */
+function reportType(type: Json | undefined, pointer: string, context: FrontContext): void {
+  if (typeof type !== "string" || resolveType(type) !== undefined) return;
+  const known = [...TYPE_NAMES, ...Object.keys(DIALECT_TYPES)];
+  context.reporter.report({
+    code: "GV4001",
+    pointer: `${pointer}/type`,
+    message: `unknown node type \`${type}\``,
+    hint: `there is: ${known.join(", ")}`,
+    meant: { name: type, known },
+  });
+}
+
+/** The types inside `do` of a map: one node, or nodes and edges. */
+function readBody(node: JsonObject, pointer: string, context: FrontContext): void {
+  const config = asObject(own(node, "config"));
+  const body = asObject(own(config ?? {}, "do"));
+  if (!config || !body) return;
+  const at = `${pointer}/config/do`;
+  const change = (inner: JsonObject, place: string): JsonObject => {
+    const copy = context.draft.at({ ...inner }, place);
+    applyType(inner, copy, place, context);
+    return copy;
+  };
+  const list = own(body, "nodes");
+  const changed = Array.isArray(list)
+    ? {
+        ...body,
+        nodes: list.map((entry, i) => {
+          const inner = asObject(entry);
+          return inner ? change(inner, joinPointer(at, "nodes", i)) : entry;
+        }),
+      }
+    : change(body, at);
+  const copy = context.draft.like({ ...config }, config);
+  context.draft.set(copy, "do", context.draft.at(changed, at), at);
+  node["config"] = copy;
 }

@@ -76,6 +76,9 @@ export const QUESTIONS: Readonly<Record<string, (left: string) => string>> = {
   IsTimestamp: (left) => `isTimestamp(${left})`,
 };
 
+/** RFC 3339, as the language asks for. */
+const TIMESTAMP = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)$/;
+
 const COMBINERS = ["And", "Or", "Not"] as const;
 const BESIDES: ReadonlySet<string> = new Set(["Variable", "Next", "Comment"]);
 
@@ -162,7 +165,12 @@ function compare(
   if (isPath && typeof value === "string") {
     return found.write(left, readExpression(value, scope, at, complain));
   }
-  const type = found.takes === "timestamp" ? "string" : found.takes;
+  const isTime = found.takes === "timestamp";
+  if (isTime && !isPath && !(typeof value === "string" && TIMESTAMP.test(value))) {
+    complain(at, `\`${operator}\` takes a timestamp with its zone, such as 2026-01-31T08:00:00Z`);
+    return "false";
+  }
+  const type = isTime ? "string" : found.takes;
   if (isPath || typeof value !== type) {
     complain(at, `\`${operator}\` takes a ${isPath ? "path" : found.takes}`);
     return "false";

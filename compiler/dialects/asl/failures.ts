@@ -19,6 +19,14 @@ export const ERROR_CODES: Readonly<Record<string, string>> = {
   "States.IntrinsicFailure": "BAD_INPUT",
 };
 
+/** Names of the language for what cannot happen here. */
+const OTHER_ERRORS: readonly string[] = [
+  ...["States.ALL", "States.TaskFailed", "States.BranchFailed", "States.Runtime"],
+  ...["States.Permissions", "States.DataLimitExceeded", "States.QueryEvaluationError"],
+  ...["States.ItemReaderFailed", "States.ResultWriterFailed"],
+  "States.ExceedToleratedFailureThreshold",
+];
+
 const ATTEMPTS_MAX = 100;
 const DEFAULT_CAP_MS = 60_000;
 
@@ -35,6 +43,13 @@ function readNames(value: Json | undefined, pointer: string, context: FrontConte
     reportAt(context, "GV1013", pointer, "`ErrorEquals` must be a list of names of errors");
   }
   const names = list.map(String);
+  const known = [...Object.keys(ERROR_CODES), ...OTHER_ERRORS];
+  for (const [i, name] of names.entries()) {
+    if (!name.startsWith("States.") || known.includes(name)) continue;
+    const message = `there is no error \`${name}\`: names with \`States.\` are the language's own`;
+    const at = joinPointer(pointer, i);
+    context.reporter.report({ code: "GV1013", pointer: at, message, meant: { name, known } });
+  }
   const isAll = names.includes("States.ALL");
   const isTaskFailed = names.includes("States.TaskFailed");
   const plain = names.filter((name) => name !== "States.ALL" && name !== "States.TaskFailed");
@@ -54,6 +69,18 @@ function matchCondition({ codes, isAll, isTaskFailed }: Names): string {
   return parts.length === 0 ? "false" : parts.join(" || ");
 }
 
+/** `States.ALL` before the last entry: those behind it would never be looked at. */
+function checkAllLast(list: Json | undefined, pointer: string, context: FrontContext): void {
+  const entries = Array.isArray(list) ? list : [];
+  for (const [i, entry] of entries.slice(0, -1).entries()) {
+    const names = own(asObject(entry) ?? {}, "ErrorEquals");
+    if (!Array.isArray(names) || !names.includes("States.ALL")) continue;
+    const message = "`States.ALL` stands before other entries: they are never reached";
+    const at = joinPointer(pointer, i, "ErrorEquals");
+    return reportAt(context, "GV1013", at, message, "make it the last entry");
+  }
+}
+
 export interface Catcher {
   pointer: string;
   next: string;
@@ -65,6 +92,7 @@ export interface Catcher {
 /** The catchers of a state; each has what those before it have not. */
 export function readCatch(state: JsonObject, pointer: string, context: FrontContext): Catcher[] {
   const list = own(state, "Catch");
+  checkAllLast(list, joinPointer(pointer, "Catch"), context);
   const before: string[] = [];
   const catchers: Catcher[] = [];
   for (const [i, entry] of (Array.isArray(list) ? list : []).entries()) {
@@ -82,9 +110,9 @@ export function readCatch(state: JsonObject, pointer: string, context: FrontCont
     const isSum = parts.length > 1 && own_.includes("||");
     if (isSum) parts[parts.length - 1] = `(${own_})`;
     const condition = parts.length === 0 ? undefined : parts.join(" && ");
+    if (before.includes("true")) continue;
     catchers.push({ pointer: at, next, resultPath: own(catcher, "ResultPath"), condition });
     before.push(own_);
-    if (own_ === "true") break;
   }
   return catchers;
 }
@@ -109,6 +137,7 @@ export function readRetry(
   context: FrontContext,
 ): JsonObject | undefined {
   const list = own(state, "Retry");
+  checkAllLast(list, joinPointer(pointer, "Retry"), context);
   const retriers = (Array.isArray(list) ? list : []).map((entry, i) =>
     readRetrier(asObject(entry) ?? {}, joinPointer(pointer, "Retry", i), context),
   );

@@ -5,7 +5,7 @@
  * state's input, `_out` puts the result into the document, `_catch` makes the error's document.
  * fields.ts says what becomes of every field; docs/dialects.md shows it.
  */
-import { own } from "../../document.ts";
+import { asObject, own } from "../../document.ts";
 import type { JsonObject } from "../../document.ts";
 import { reportAt } from "../front-end.ts";
 import type { FrontContext, FrontEnd } from "../front-end.ts";
@@ -17,7 +17,9 @@ import { checkFields } from "./validate.ts";
 export const readAsl: FrontEnd = (root, context) => {
   checkFields(root, MACHINE_FIELDS, "", "a state machine", context);
   const builder = new GraphBuilder(context.draft);
-  const scope = { context, ids: new Ids(), builder, isInMap: false, emitInner: emitMachine };
+  const outer = new Set(Object.keys(asObject(own(root, "States")) ?? {}));
+  const inner = { isInMap: false, emitInner: emitMachine };
+  const scope = { context, ids: new Ids(), builder, outer, ...inner };
   emitMachine(root, "", scope, null);
   const document: JsonObject = {};
   const metadata = readMetadata(root, context);

@@ -92,7 +92,11 @@ function joinExits(
   const [only] = exits;
   if (only && exits.length === 1) return [only];
   if (!only) {
-    reportAt(context, "GV5001", pointer, "this branch cannot end but by failing");
+    // Where a part of the branch is wrong that has been told, and this only follows from it.
+    const isTold = context.reporter.diagnostics.some(
+      (told) => told.severity === "error" && `${told.pointer}/`.startsWith(`${pointer}/`),
+    );
+    if (!isTold) reportAt(context, "GV5001", pointer, "this branch cannot end but by failing");
     return [];
   }
   const end = builder.pass(ids.take(name), pointer);
@@ -135,7 +139,12 @@ function limits({ state, pointer, scope }: Place): JsonObject {
   for (const [key, ours] of pairs) {
     const value = own(state, key);
     if (value === undefined || (key === "MaxConcurrency" && value === 0)) continue;
-    scope.context.draft.set(config, ours, value, joinPointer(pointer, key));
+    const at = joinPointer(pointer, key);
+    if (typeof value === "number" && Number.isInteger(value) && value >= 0) {
+      scope.context.draft.set(config, ours, value, at);
+    } else {
+      reportAt(scope.context, "GV1013", at, `\`${key}\` must be an integer from 0`);
+    }
   }
   return config;
 }
@@ -144,6 +153,11 @@ function emitBody(place: Place, selector: string | undefined, root: string): Jso
   const { state, scope, pointer, id, flow, complain } = place;
   const { draft } = scope.context;
   const key = own(state, "ItemProcessor") !== undefined ? "ItemProcessor" : "Iterator";
+  if (key === "ItemProcessor" && own(state, "Iterator") !== undefined) {
+    const message = "`Iterator` is the older name of `ItemProcessor`: keep one of the two";
+    const report = { pointer: joinPointer(pointer, "Iterator"), atKey: true, message };
+    scope.context.reporter.report({ code: "GV1016", ...report });
+  }
   const at = joinPointer(pointer, key);
   const inner = innerMachine(own(state, key), at, scope.context);
   if (!inner) return { type: "noop" };

@@ -15,6 +15,8 @@ export interface MachineScope {
   ids: Ids;
   builder: GraphBuilder;
   isInMap: boolean;
+  /** Names of the states of the whole workflow: from inside a machine none of them can be reached. */
+  outer: ReadonlySet<string>;
   /** Emit a machine inside a state; gives the nodes at which it ends. */
   emitInner: (
     source: JsonObject,

@@ -31,7 +31,7 @@ export function checkMachine(
     const found = states.get(name);
     if (found) found.id = scope.ids.take(name);
   }
-  checkTargets(source, pointer, states, context);
+  checkTargets(source, pointer, states, scope);
   return states;
 }
 
@@ -109,12 +109,17 @@ function checkTargets(
   source: JsonObject,
   pointer: string,
   states: ReadonlyMap<string, StateSource>,
-  context: FrontContext,
+  scope: MachineScope,
 ): void {
+  const { context } = scope;
   const names = new Set(Object.keys(asObject(own(source, "States")) ?? {}));
   const start = own(source, "StartAt");
   const report = (target: string, at: string): void => {
     const message = `there is no state \`${target}\``;
+    if (pointer !== "" && scope.outer.has(target)) {
+      const inside = `\`${target}\` is outside this machine: nothing leads out of it`;
+      return reportAt(context, "GV2001", at, inside, 'end here with "End": true');
+    }
     const meant = { name: target, known: names };
     context.reporter.report({ code: "GV2001", pointer: at, message, meant });
   };
