@@ -10,7 +10,10 @@ const folder = new URL("../../test_data/dialects/", import.meta.url);
 const FILES: Json[] = ["steps", "states", "graph", "asl"].flatMap((dialect) =>
   readdirSync(new URL(`${dialect}/valid/`, folder))
     .filter((name) => name.endsWith(".json"))
-    .map((name) => JSON.parse(readFileSync(new URL(`${dialect}/valid/${name}`, folder), "utf8")) as Json),
+    .map(
+      (name) =>
+        JSON.parse(readFileSync(new URL(`${dialect}/valid/${name}`, folder), "utf8")) as Json,
+    ),
 );
 
 const ODD: Json[] = [
