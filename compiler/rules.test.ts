@@ -1,6 +1,7 @@
 /**
  * Every rule by a file that breaks it: test_data/dialects/native/invalid/<rule>, and beside it in
- * golden/ what is said of it, all of it and nothing else. UPDATE_GOLDEN=1 writes golden/ anew; read the difference.
+ * golden/ what is said of it, all of it and nothing else. UPDATE_GOLDEN=1 writes golden/ anew; read
+ * the difference.
  */
 import { describe, expect, it } from "vitest";
 import { expectGolden, expectNoOthers } from "./golden.fixture.ts";
