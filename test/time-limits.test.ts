@@ -1,6 +1,6 @@
 /** B12: a node that is begun too late, or whose worker is gone, fails though nobody executes it. */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { createClient, type Client } from "../sdk/index.ts";
+import { createClient, type Client, type Json } from "../sdk/index.ts";
 import { defineFunction } from "../sdk/define-function.ts";
 import { commonQueueKey, partitionKeys, timerMember } from "../sdk/internal.ts";
 import { FunctionRegistry } from "../worker/index.ts";
@@ -36,8 +36,8 @@ const call = (id: string, function_name: string, more: object = {}): object => (
 const echo = call("echo", "builtin.echo");
 const gaveUp = call("gave_up", "builtin.echo");
 
-async function outputOf(workflow: object): Promise<unknown> {
-  const runId = await client.submit({ workflow: workflow as never });
+async function outputOf(workflow: object, input: Json = {}): Promise<unknown> {
+  const runId = await client.submit({ workflow: workflow as never, input });
   const row = await client.wait(runId, { timeoutMs: 20_000 });
   return row.status === "COMPLETED"
     ? JSON.parse(row.output ?? "null")
@@ -66,6 +66,25 @@ describe("queue_timeout_ms", () => {
 
   it("B12: an entry node too, without an edge for it its run fails", async () => {
     expect(await outputOf({ name: "entry", nodes: [late], edges: [] })).toMatchObject(timeout);
+  });
+
+  it("B12: an entry node of a map's body too: the element fails, as does each that follows", async () => {
+    const config = { items: "${input.list}", do: { nodes: [late] }, max_concurrency: 1 };
+    const each = { id: "each", type: "map", config: { ...config, tolerated_failures: 3 } };
+    const workflow = { name: "elements", nodes: [each], output: "${ctx.each.errors}" };
+    const errors = await outputOf(workflow, { list: [1, 2, 3] });
+    expect(errors).toMatchObject([0, 1, 2].map((index) => ({ index, ...timeout })));
+  });
+
+  it("B12: a step behind the entry node of a map's body, and the edge for it, too", async () => {
+    const edges = [
+      { from: "echo", to: "late" },
+      { from: "late", to: "gave_up", on: "timeout" },
+    ];
+    const body = { nodes: [echo, late, gaveUp], edges };
+    const each = { id: "each", type: "map", config: { items: "${input.list}", do: body } };
+    const output = await outputOf({ name: "inside", nodes: [each] }, { list: [1, 2] });
+    expect(output).toMatchObject([{ error: timeout }, { error: timeout }]);
   });
 
   it("B12: a token that was begun in time is not failed by its queue's timer", async () => {

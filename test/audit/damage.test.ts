@@ -423,6 +423,22 @@ describe("what belongs to no run", () => {
     await redis.del(queue);
   });
 
+  it("orphan_listed: a name on the list of what is to be released, without its run", async () => {
+    const { redis } = engine;
+    // Whoever releases leaves it: it is on the list until a run of this name has a row that has ended.
+    await redis.zadd(keys.release, 1, gone);
+    const listed = async (): Promise<Drift[]> =>
+      (await orphans()).filter(({ runId }) => runId === gone);
+    const found = await listed();
+    const about = { kind: "orphan_listed", runId: gone, key: keys.release, member: gone };
+    const drift = { ...about, is: "a run that is not there", expected: "none", remedy: "remove" };
+    expect(found).toEqual([drift]);
+    const report = await repairDrifts(audit, scripts, found);
+    expect(report).toMatchObject({ repaired: [], failed: [], removed: 1 });
+    expect(await listed()).toEqual([]);
+    expect(await redis.zscore(keys.release, gone)).toBeNull();
+  });
+
   it("is not what runs under way need", async () => {
     shut();
     const busy = line("chain", [fn("a"), fn("b")]);
