@@ -8,10 +8,12 @@
  */
 import calculateSlot from "cluster-key-slot";
 import { Cluster, Redis, type Command, type RedisOptions } from "ioredis";
-import { connectSlot } from "./slot-connection.ts";
+import { connectSlot, isSlotConnection } from "./slot-connection.ts";
 import type { ClusterTopology } from "./topology.ts";
 
 const PARTITION_KEY = /^gv:\{\d+\}:/;
+/** Their key follows the name of a subcommand, and ioredis does not see it. */
+const CONTAINERS = new Set(["xgroup", "xinfo"]);
 const REFRESH_MS = 1000;
 const REDIRECTIONS_MAX = 10_000;
 const LOAD_MS = 10_000;
@@ -47,6 +49,9 @@ class ClusterRouter extends Redis {
   }
 
   override sendCommand(command: Command): unknown {
+    if (CONTAINERS.has(command.name.toLowerCase()) && command.args[1] !== undefined) {
+      return this.at(String(command.args[1])).sendCommand(command);
+    }
     const [first] = command.getKeys();
     if (first === undefined && command.name !== "ping") {
       command.reject(misdirected(command.name));
@@ -110,6 +115,11 @@ export function connectCluster(topology: ClusterTopology, options: RedisOptions)
 /** The connection for what shares the slot of `key`; on a single server `redis` itself. */
 export function connectionAt(redis: Redis, key: string): Redis {
   return redis instanceof ClusterRouter ? redis.at(key) : redis;
+}
+
+/** Whether a connection is one to a cluster. */
+export function isOfCluster(redis: Redis): boolean {
+  return redis instanceof ClusterRouter || isSlotConnection(redis);
 }
 
 /** The topology behind a connection made for a cluster URL; null for a single server. */

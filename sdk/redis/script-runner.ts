@@ -14,7 +14,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Redis } from "ioredis";
 import { GavotteError } from "../errors.ts";
 import { partitionKeys, type PartitionKeys } from "../keys.ts";
-import { connectionAt } from "./cluster-router.ts";
+import { connectionAt, isOfCluster } from "./cluster-router.ts";
 import { SCRIPTS, type ScriptName } from "./scripts.gen.ts";
 
 export type ScriptArg = string | number | Buffer;
@@ -69,7 +69,7 @@ export class ScriptRunner {
     this.partition = options.partition;
     this.keys = partitionKeys(options.partition);
     this.redis = connectionAt(options.redis, this.keys.meta);
-    this.#guard = this.redis === options.redis ? [] : [this.keys.guard];
+    this.#guard = isOfCluster(options.redis) ? [this.keys.guard] : [];
   }
 
   /** SHA-1 of every script under an epoch: all present means the server is certified. */

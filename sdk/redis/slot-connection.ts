@@ -115,6 +115,7 @@ class SlotConnection extends Redis {
     const { connected } = this.#place;
     const isUp = this.status === "ready" || this.status === "connect";
     if (isUp && connected !== null && connected !== addressText(owner)) {
+      this.#place.connected = null; // once: the connection ends a moment later
       this.disconnect(true);
     }
   }
@@ -129,6 +130,11 @@ export function connectSlot(topology: ClusterTopology, slot: number, options: Re
     ...options,
     Connector: connectorTo(place),
   });
+}
+
+/** Whether a connection follows a slot. */
+export function isSlotConnection(redis: Redis): boolean {
+  return redis instanceof SlotConnection;
 }
 
 /** Looks for the slot's owner as long as it takes, then connects to it. */

@@ -1,7 +1,7 @@
 /** What must hold when the dust has settled, counted over all runs. */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { partitionKeys, type Transition } from "../../sdk/internal.ts";
+import { connectionAt, partitionKeys, type Transition } from "../../sdk/internal.ts";
 import { readJournals, type Database } from "../../sdk/postgres/index.ts";
 import type { Redis } from "../../sdk/internal.ts";
 import { expectedOf, inputOf, type Workload } from "./workloads.ts";
@@ -60,10 +60,12 @@ export async function judge(
   redis: Redis,
   runs: readonly Submitted[],
   calls: string,
+  partitions = 1,
 ): Promise<Verdict> {
+  const all = Array.from({ length: partitions }, (_, partition) => leftovers(redis, partition));
   const verdict: Verdict = {
     ...{ submitted: runs.length, ended: {}, lost: [], wrong: [], doubled: [], fallen: [] },
-    ...{ notUndone: [], leftovers: await leftovers(redis), ...countCalls(calls) },
+    ...{ notUndone: [], leftovers: (await Promise.all(all)).flat(), ...countCalls(calls) },
   };
   for (let from = 0; from < runs.length; from += BATCH) {
     await judgeBatch(db, runs.slice(from, from + BATCH), verdict);
@@ -161,8 +163,9 @@ function sorted(value: unknown): string {
   );
 }
 
-async function leftovers(redis: Redis): Promise<string[]> {
-  const keys = partitionKeys(0);
+async function leftovers(connection: Redis, partition: number): Promise<string[]> {
+  const keys = partitionKeys(partition);
+  const redis = connectionAt(connection, keys.meta);
   const left: string[] = [];
   for (let cursor = "0"; ;) {
     const [next, found] = await redis.scan(cursor, "MATCH", keys.pattern, "COUNT", 1000);

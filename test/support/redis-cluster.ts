@@ -8,7 +8,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Redis } from "ioredis";
 import { spawnWatched, within, type Watched } from "../../cmd/embedded/child.ts";
 import { freePort } from "../../cmd/embedded/sockets.ts";
-import { parseNodes, SLOTS, type ClusterNode } from "../../sdk/redis/cluster-nodes.ts";
+import { mergeViews, parseNodes, SLOTS, type ClusterNode } from "../../sdk/redis/cluster-nodes.ts";
 import { redisProgram } from "./redis-program.ts";
 import { waitFor } from "./wait-for.ts";
 
@@ -30,13 +30,15 @@ const KEYS_AT_A_TIME = 50;
 export class TestNode {
   readonly port: number;
   readonly redis: Redis;
-  readonly #child: Watched;
+  readonly #args: readonly string[];
+  #child: Watched;
   id = "";
   pid = 0;
 
-  constructor(port: number, child: Watched) {
+  constructor(port: number, args: readonly string[]) {
     this.port = port;
-    this.#child = child;
+    this.#args = args;
+    this.#child = spawnWatched(redisProgram(), args);
     this.redis = new Redis({ host: "127.0.0.1", port, retryStrategy: () => 20 });
     this.redis.on("error", () => undefined);
   }
@@ -59,6 +61,25 @@ export class TestNode {
 
   kill(): void {
     process.kill(this.pid, "SIGKILL");
+  }
+
+  /** Starts it again after `kill`: without data, which it has nowhere but in its memory. */
+  async restart(): Promise<void> {
+    this.#child.process.stdin?.end();
+    await within(this.#child.ended, STOP_MS, `the node on ${this.port} does not end`);
+    this.#child = spawnWatched(redisProgram(), this.#args);
+    await this.ready();
+  }
+
+  /** A replica: cuts it off from its primary, and keeps it so. It goes on with what it has. */
+  async cutOff(): Promise<void> {
+    // A primary without a password refuses one that gives one.
+    await this.redis.config("SET", "masterauth", "nobody-knows-it");
+    await this.redis.client("KILL", "TYPE", "master");
+  }
+
+  async joinAgain(): Promise<void> {
+    await this.redis.config("SET", "masterauth", "");
   }
 
   async stop(): Promise<void> {
@@ -126,6 +147,22 @@ export class TestCluster {
     return moved;
   }
 
+  /** Resolves when every node sees all slots served, and each replica has what its primary has. */
+  async settled(): Promise<void> {
+    await waitFor(() => isWhole(this.nodes), {
+      timeoutMs: 60_000,
+      describe: "the cluster is not whole",
+    });
+  }
+
+  /** Nodes that own slots, as most of the others see it. */
+  async primaries(): Promise<TestNode[]> {
+    const seen = (await views(this.nodes)).flat();
+    const { nodes, owners } = mergeViews([seen]);
+    const ids = new Set([...owners].map((place) => nodes[place]?.id));
+    return this.nodes.filter(({ id }) => ids.has(id));
+  }
+
   /** Removes every key of every node. */
   async flush(): Promise<void> {
     await Promise.all(this.nodes.map(({ redis }) => redis.flushall().catch(() => undefined)));
@@ -158,7 +195,7 @@ export async function startCluster(options: ClusterOptions): Promise<TestCluster
 async function startNode(dir: string, nodeTimeoutMs: number): Promise<TestNode> {
   mkdirSync(dir, { recursive: true, mode: 0o700 });
   const [port, busPort] = [await freePort(), await freePort()];
-  const child = spawnWatched(redisProgram(), [
+  return new TestNode(port, [
     ...["--port", String(port), "--bind", "127.0.0.1", "--dir", dir, "--protected-mode", "no"],
     ...["--cluster-enabled", "yes", "--cluster-port", String(busPort)],
     ...["--cluster-node-timeout", String(nodeTimeoutMs)],
@@ -167,7 +204,6 @@ async function startNode(dir: string, nodeTimeoutMs: number): Promise<TestNode> 
     ...["--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction"],
     ...["--repl-diskless-sync-delay", "0", "--daemonize", "no", "--loglevel", "warning"],
   ]);
-  return new TestNode(port, child);
 }
 
 async function meet(nodes: readonly TestNode[], primaries: number): Promise<void> {
@@ -191,23 +227,23 @@ async function meet(nodes: readonly TestNode[], primaries: number): Promise<void
   for (const [i, node] of nodes.slice(primaries).entries()) {
     await node.redis.cluster("REPLICATE", (leaders[i % primaries] as TestNode).id);
   }
-  await waitFor(() => isWhole(nodes, primaries), { describe: "the cluster is not whole" });
+  const replicas = nodes.length - primaries;
+  await waitFor(() => isWhole(nodes, replicas), { describe: "the cluster is not whole" });
 }
 
-async function isWhole(nodes: readonly TestNode[], primaries: number): Promise<boolean> {
+async function isWhole(nodes: readonly TestNode[], replicas = nodes.length / 2): Promise<boolean> {
   for (const node of nodes) {
     const info = String(await node.redis.cluster("INFO"));
     if (!info.includes("cluster_state:ok") || !info.includes(`cluster_slots_ok:${SLOTS}`)) {
       return false;
     }
   }
-  for (const replica of nodes.slice(primaries)) {
-    if (!(await replica.redis.info("replication")).includes("master_link_status:up")) {
+  for (const node of nodes) {
+    if ((await node.redis.info("replication")).includes("master_link_status:down")) {
       return false;
     }
   }
   const seen = await views(nodes);
-  const replicas = nodes.length - primaries;
   return seen.every(
     (view) => view.filter(({ primaryId }) => primaryId !== null).length === replicas,
   );

@@ -1,0 +1,145 @@
+/** What is done to the cluster while runs are on their way; each returns what was done. */
+import { setTimeout as pause } from "node:timers/promises";
+import calculateSlot from "cluster-key-slot";
+import { SLOTS } from "../../sdk/internal.ts";
+import { partitionKeys } from "../../sdk/keys.ts";
+import { makeWorkloads, type Workload } from "../chaos/workloads.ts";
+import { takeOver, type TestNode } from "../support/redis-cluster.ts";
+import { waitFor } from "../support/wait-for.ts";
+import { PARTITIONS, type ClusterStack } from "./stack.ts";
+
+export interface Load {
+  seed: number;
+  runs: number;
+}
+
+const BATCH = 25;
+const WORKFLOWS = 12;
+
+/** Submits while `work` goes on, then what is left. */
+export async function under(
+  stack: ClusterStack,
+  { seed, runs }: Load,
+  work: () => Promise<void>,
+): Promise<void> {
+  const workloads: Workload[] = makeWorkloads(seed, WORKFLOWS, { maps: true });
+  let isOver = false;
+  const loading = (async () => {
+    let sent = 0;
+    while (!isOver || sent < runs) {
+      await stack.submit(workloads, BATCH);
+      sent += BATCH;
+      // Not more than what keeps everybody busy.
+      const open = sent - (await stack.ended()).size;
+      await pause(open > 4 * BATCH ? 200 : 20);
+      if (isOver && sent >= runs) {
+        return;
+      }
+    }
+  })();
+  await work().finally(() => (isOver = true));
+  await loading;
+}
+
+/** Moves half of one primary's slots that hold partitions to another primary; returns the count. */
+export async function reshard(stack: ClusterStack): Promise<{ slots: number; keys: number }> {
+  const { cluster } = stack;
+  const used = Array.from({ length: PARTITIONS }, (_, p) => calculateSlot(partitionKeys(p).meta));
+  const [from, to] = cluster.nodes as [TestNode, TestNode];
+  const view = (await from.view()).find(({ id }) => id === from.id);
+  const owned = (view?.ranges ?? []).flatMap(([first, last]) =>
+    Array.from({ length: last - first + 1 }, (_, i) => first + i),
+  );
+  const hot = owned.filter((slot) => used.includes(slot));
+  // Those of partitions first: the others have next to no keys.
+  const cold = owned.filter((slot) => !used.includes(slot));
+  const chosen = [...hot.slice(0, Math.ceil(hot.length / 2)), ...cold.slice(0, COLD_SLOTS)];
+  let keys = 0;
+  for (const slot of chosen) {
+    keys += await cluster.moveSlot(slot, from, to);
+  }
+  return { slots: chosen.length, keys };
+}
+
+const COLD_SLOTS = 200;
+
+export interface Failover {
+  /** For how long the replica had nothing of what its primary accepted, ms. */
+  lostMs: number;
+  how: "frozen" | "killed";
+  /** Writes that the primary had accepted and the replica did not have, in bytes of the stream. */
+  lostBytes: number;
+}
+
+/**
+ * One primary goes, its replica takes over without the last of what it had accepted. The primary
+ * comes back, believing at first that it still is one.
+ */
+export async function failOver(
+  stack: ClusterStack,
+  random: () => number,
+  how: Failover["how"],
+): Promise<Failover> {
+  const { cluster } = stack;
+  const primaries = await cluster.primaries();
+  const primary = primaries[Math.floor(random() * primaries.length)] as TestNode;
+  const [replica] = await cluster.replicasOf(primary);
+  if (replica === undefined) {
+    throw new Error(`the primary on ${primary.port} has no replica`);
+  }
+  const lostMs = Math.round(50 + random() * 600);
+  await replica.cutOff();
+  await pause(lostMs);
+  const lostBytes = (await offset(primary, "master")) - (await offset(replica, "slave"));
+  if (how === "killed") {
+    primary.kill();
+  } else {
+    primary.freeze();
+  }
+  await takeOver(replica);
+  await replica.joinAgain();
+  await pause(random() * 1500);
+  if (how === "killed") {
+    await primary.restart();
+  } else {
+    primary.thaw();
+  }
+  await cluster.settled();
+  return { lostMs, how, lostBytes };
+}
+
+async function offset(node: TestNode, role: "master" | "slave"): Promise<number> {
+  const info = await node.redis.info("replication");
+  return Number(new RegExp(`${role}_repl_offset:(\\d+)`).exec(info)?.[1] ?? 0);
+}
+
+/**
+ * One primary without a replica stands still; runs submitted meanwhile in partitions of the others
+ * end. Returns how many have.
+ */
+export async function oneDown(stack: ClusterStack, seed: number): Promise<number> {
+  const { cluster } = stack;
+  const down = await cluster.ownerOf(SLOTS - 1);
+  // Submissions and definitions lie somewhere too: those must be up.
+  const view = (await down.view()).find(({ id }) => id === down.id);
+  const isDown = (key: string): boolean => {
+    const slot = calculateSlot(key);
+    return (view?.ranges ?? []).some(([first, last]) => slot >= first && slot <= last);
+  };
+  const workloads = makeWorkloads(seed, 20).filter(({ hash }) => !isDown(`gv:ir:${hash}`));
+  down.freeze();
+  try {
+    const runs = await stack.submit(workloads, 60);
+    const alive = runs.filter(({ runId }) => !isDown(partitionKeys(stack.partitionOf(runId)).meta));
+    await waitFor(
+      async () => {
+        const ended = await stack.ended();
+        return alive.every(({ runId }) => ended.has(runId));
+      },
+      { timeoutMs: 60_000, describe: "runs of partitions whose primary is up have not ended" },
+    );
+    return alive.length;
+  } finally {
+    down.thaw();
+  }
+}
