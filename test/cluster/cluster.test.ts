@@ -23,7 +23,7 @@ describe("an engine on a Redis Cluster", () => {
   it("goes on while half of a primary's partitions move to another: nothing lost or doubled", async () => {
     await start(0);
     let moved = { slots: 0, keys: 0 };
-    await under(stack, { seed: 11, runs: 200 }, async () => {
+    await under(stack, { seed: 11, runs: 100 }, async () => {
       moved = await reshard(stack);
     });
     const { lost, wrong, doubled, leftovers } = await stack.verdict();
@@ -36,7 +36,7 @@ describe("an engine on a Redis Cluster", () => {
     await start(1);
     const random = seeded(5);
     const done: Failover[] = [];
-    await under(stack, { seed: 12, runs: 200 }, async () => {
+    await under(stack, { seed: 12, runs: 100 }, async () => {
       for (const how of ["frozen", "killed", "frozen"] as const) {
         done.push(await failOver(stack, random, how));
       }

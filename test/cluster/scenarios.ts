@@ -31,7 +31,7 @@ export async function under(
       sent += BATCH;
       // Not more than what keeps everybody busy.
       const open = sent - (await stack.ended()).size;
-      await pause(open > 4 * BATCH ? 200 : 20);
+      await pause(open > 3 * BATCH ? 300 : 20);
       if (isOver && sent >= runs) {
         return;
       }

@@ -24,7 +24,9 @@ export interface ClusterOptions {
 
 const NODE_TIMEOUT_MS = 1500;
 const STOP_MS = 10_000;
-const KEYS_AT_A_TIME = 50;
+/** As many as redis-cli moves with one command. */
+const KEYS_AT_A_TIME = 10;
+const MIGRATE_MS = 5000;
 
 /** One process of the cluster. */
 export class TestNode {
@@ -135,10 +137,9 @@ export class TestCluster {
       if (keys.length === 0) {
         break;
       }
-      for (const key of keys) {
-        await from.redis.call("MIGRATE", "127.0.0.1", to.port, key, 0, 5000);
-        moved += 1;
-      }
+      const address = ["127.0.0.1", to.port, "", 0, MIGRATE_MS] as const;
+      await from.redis.call("MIGRATE", ...address, "KEYS", ...keys);
+      moved += keys.length;
     }
     for (const node of [to, from, ...this.nodes]) {
       const { id } = to;
