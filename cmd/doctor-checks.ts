@@ -1,5 +1,13 @@
 /** What `gavotte doctor` looks at, one function per thing. Reads only. */
-import { driftText, partitionKeys, ScriptRunner } from "../sdk/internal.ts";
+import {
+  addressText,
+  clusterOf,
+  driftText,
+  partitionKeys,
+  ScriptRunner,
+  SLOTS,
+  type ClusterTopology,
+} from "../sdk/internal.ts";
 import {
   assertSchema,
   listWorkers,
@@ -32,7 +40,11 @@ const CERTIFY_POLL_MS = 100;
 /** Version, memory policy and persistence of Redis or Valkey. */
 export async function checkRedis(stack: Stack): Promise<Check[]> {
   const { redis } = await stack.client();
-  const info = parseInfo(await redis.info());
+  const topology = clusterOf(redis);
+  return topology === null ? serverChecks(parseInfo(await redis.info())) : clusterChecks(topology);
+}
+
+function serverChecks(info: Info): Check[] {
   const valkey = info.valkey_version;
   const [product, version, min] =
     valkey === undefined
@@ -169,7 +181,40 @@ export async function checkRuns(stack: Stack, config: Config): Promise<Check[]> 
   return checks;
 }
 
-function parseInfo(text: string): { [name: string]: string | undefined } {
+/** The cluster as a whole, then every node of it. */
+async function clusterChecks(topology: ClusterTopology): Promise<Check[]> {
+  await topology.refresh();
+  const nodes = [...topology.nodes].sort(
+    (a, b) => (a.ranges[0]?.[0] ?? SLOTS) - (b.ranges[0]?.[0] ?? SLOTS),
+  );
+  const primaries = nodes.filter((node) => node.ranges.length > 0);
+  const covered = topology.coverage();
+  const replicas = nodes.length - primaries.length;
+  const missing = covered < SLOTS ? `; ${SLOTS - covered} slots have no primary that answers` : "";
+  const text = `${primaries.length} primaries, ${replicas} replicas, ${covered} of ${SLOTS} slots`;
+  const checks: Check[] = [
+    { name: "cluster", state: covered < SLOTS ? "bad" : "ok", text: text + missing },
+  ];
+  for (const node of nodes) {
+    const where = addressText(node.address);
+    const info = await topology.info(node.address);
+    if (info === null || node.isFailed) {
+      checks.push({ name: "node", state: "bad", text: `${where} does not answer` });
+      continue;
+    }
+    const slots = node.ranges.reduce((sum, [first, last]) => sum + last - first + 1, 0);
+    const role = node.ranges.length > 0 ? `primary of ${slots} slots` : "replica";
+    checks.push({ name: "node", state: "ok", text: `${where}, ${role}` });
+    checks.push(...serverChecks(parseInfo(info)));
+  }
+  return checks;
+}
+
+interface Info {
+  [name: string]: string | undefined;
+}
+
+function parseInfo(text: string): Info {
   const lines = text.split("\r\n").filter((line) => line.includes(":"));
   return Object.fromEntries(
     lines.map((line) => [line.slice(0, line.indexOf(":")), line.slice(line.indexOf(":") + 1)]),

@@ -23,6 +23,7 @@ export * from "./redis/cluster-nodes.ts";
 export { clusterOf, connectionAt } from "./redis/cluster-router.ts";
 export { addressText, isClusterUrl, type NodeAddress } from "./redis/cluster-url.ts";
 export * from "./redis/connect.ts";
+export type { ClusterTopology } from "./redis/topology.ts";
 export * from "./redis/intervene.ts";
 export * from "./redis/lease-scripts.ts";
 export * from "./redis/map-scripts.ts";

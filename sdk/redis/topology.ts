@@ -154,7 +154,18 @@ export class ClusterTopology {
     return this.#turn % 10 === 0 ? this.target.seeds : turned.slice(0, ASKED_MAX);
   }
 
-  async #ask(address: NodeAddress): Promise<ClusterNode[] | null> {
+  /** INFO of one node; null if it does not answer within a second. */
+  info(address: NodeAddress): Promise<string | null> {
+    return this.#withLink(address, (link) => link.info());
+  }
+
+  #ask(address: NodeAddress): Promise<ClusterNode[] | null> {
+    return this.#withLink(address, async (link) => {
+      return parseNodes((await link.cluster("NODES")) as string, address);
+    });
+  }
+
+  async #withLink<T>(address: NodeAddress, ask: (link: Redis) => Promise<T>): Promise<T | null> {
     const text = addressText(address);
     let link = this.#links.get(text);
     if (link === undefined) {
@@ -174,7 +185,7 @@ export class ClusterTopology {
       this.#links.set(text, link);
     }
     try {
-      return parseNodes((await link.cluster("NODES")) as string, address);
+      return await ask(link);
     } catch {
       link.disconnect();
       this.#links.delete(text);
