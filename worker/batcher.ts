@@ -51,6 +51,11 @@ export class CompletionBatcher<Sent extends { item: CompletionItem }> {
     this.#schedule();
   }
 
+  /** Takes back what is not sent yet; nobody is told about it. */
+  forsake(): void {
+    this.#waiting = [];
+  }
+
   /** Resolves when everything handed over so far is settled. */
   drain(): Promise<void> {
     if (this.#waiting.length === 0 && !this.#flushing) {

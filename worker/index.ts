@@ -106,11 +106,13 @@ class WorkerService implements Worker {
     const at = partitionKeys(partition).meta;
     const redis = connectionAt(commands, at);
     const logger = o.logger.child({ worker: o.id, partition });
+    const made: { lane?: Lane } = {};
     const scripts = new ScriptRunner({
       redis: commands,
       deployment: o.deployment,
       partition,
       signal: this.#stop.signal,
+      onNewEpoch: () => made.lane?.forsake(),
       onUncertified: (waiting) =>
         logger.warn(waiting ? "waiting for a supervisor to certify Redis" : "Redis is certified"),
     });
@@ -163,6 +165,7 @@ class WorkerService implements Worker {
       nowMs,
       clock: o.clock ?? systemClock,
     });
+    made.lane = lane;
     this.#lanes.push({ lane, leases });
     this.#reads.push(lane.readLoop((ms) => this.#pause(ms)));
     this.#loops.push(

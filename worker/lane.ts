@@ -187,6 +187,25 @@ export class Lane {
     await this.#batcher.drain();
   }
 
+  /**
+   * The partition has a new epoch: what was read and computed before may rest on what its server has
+   * lost. A result of it, also one that is refused, would take the entry of an earlier token of the
+   * chain with it. So all of it is given up; where it is still pending it is executed again.
+   */
+  forsake(): void {
+    const all = this.#o.leases.all();
+    this.#buffer.splice(0);
+    this.#batcher.forsake();
+    all.forEach((held) => {
+      this.#o.leases.drop(held);
+      held.abort.abort(new Error("Redis may have lost what this token rests on"));
+    });
+    void this.#giveBack(all).catch((error: unknown) => {
+      this.#o.logger.warn({ err: error }, "tokens not handed back: taken over later");
+    });
+    this.#wakeReader();
+  }
+
   /** Removes this consumer from the groups, where nothing is pending for it. */
   async forget(): Promise<void> {
     const { scripts, reader, consumer } = this.#o;
@@ -224,6 +243,9 @@ export class Lane {
 
   /** What becomes of a token that has been looked up. */
   #route(preparation: Preparation, token: ReadyToken, held: Held, poison: boolean): void {
+    if (!this.#o.leases.has(held)) {
+      return; // forsaken meanwhile
+    }
     if (preparation.kind === "unknown") {
       this.#o.leases.drop(held);
       this.#o.logger.error({ run: token.runId, ir: token.irHash }, "workflow of token not found");

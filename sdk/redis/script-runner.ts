@@ -26,6 +26,11 @@ export interface ScriptRunnerOptions {
   partition: number;
   /** Gives up waiting for a certificate when aborted; without it, waits for ever. */
   signal?: AbortSignal;
+  /**
+   * Told when the partition has another epoch than the one this runner has worked under. Transitions
+   * that were begun before then fail: what they rest on may be lost.
+   */
+  onNewEpoch?: () => void;
   /** Told once when a wait begins and once when it ends. */
   onUncertified?: (waiting: boolean) => void;
 }
@@ -56,6 +61,8 @@ export class ScriptRunner {
   #shas = new Map<ScriptName, string>();
   #shasOf = "";
   #epoch: string | null = null;
+  /** The last epoch there was. */
+  #known: string | null = null;
   #random = Buffer.alloc(0);
   /**
    * On a cluster, a key that never exists. While the slot migrates a server answers TRYAGAIN to a
@@ -164,8 +171,8 @@ export class ScriptRunner {
 
   /**
    * Calls a script whose first argument is the partition's epoch. A refused epoch is read anew and
-   * the call repeated, unless `sameEpoch`: then the refusal is an error, for callers whose
-   * arguments were computed from what another epoch may have changed.
+   * the call repeated, unless `sameEpoch` (or there is an `onNewEpoch`): then another epoch is an
+   * error, for callers whose arguments were computed from what it may have changed.
    */
   async transition(
     name: ScriptName,
@@ -173,25 +180,24 @@ export class ScriptRunner {
     args: ScriptArg[],
     options: { sameEpoch?: boolean } = {},
   ): Promise<unknown> {
+    const begun = this.#known;
+    const isBound = options.sameEpoch === true || this.#options.onNewEpoch !== undefined;
     for (let attempt = 0; ; attempt++) {
       const epoch = this.#epoch ?? (await this.#readEpoch());
+      if (isBound && begun !== null && this.#known !== begun) {
+        throw new GavotteError(
+          "GV_PARTITION_UNCERTIFIED",
+          `partition ${this.partition} has a new epoch; read the state again and repeat`,
+        );
+      }
       if (epoch !== null) {
         const reply = await this.#send(name, epoch, keys, [epoch, ...args]);
-        if (reply === MUST_WAIT) {
-          await this.#wait(attempt);
-          continue;
-        }
-        if ((Array.isArray(reply) ? reply[0] : reply) !== EPOCH_REFUSED) {
+        const code = Array.isArray(reply) ? (reply[0] as unknown) : reply;
+        if (code !== MUST_WAIT && code !== EPOCH_REFUSED) {
           this.#told(false, attempt);
           return reply;
         }
         this.#epoch = null;
-        if (options.sameEpoch === true) {
-          throw new GavotteError(
-            "GV_PARTITION_UNCERTIFIED",
-            `partition ${this.partition} has a new epoch; read the state again and repeat`,
-          );
-        }
       }
       await this.#wait(attempt);
     }
@@ -199,6 +205,11 @@ export class ScriptRunner {
 
   async #readEpoch(): Promise<string | null> {
     this.#epoch = await this.redis.hget(this.keys.meta, "epoch");
+    const before = this.#known;
+    if (this.#epoch !== null && this.#epoch !== before) {
+      this.#known = this.#epoch;
+      void (before !== null && this.#options.onNewEpoch?.());
+    }
     return this.#epoch;
   }
 

@@ -2,7 +2,7 @@
  * A whole engine on a Redis Cluster of six processes: two supervisors and two workers in this
  * process, sixteen partitions, runs of random workflows whose outcome the oracle knows.
  */
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
@@ -60,6 +60,7 @@ export class ClusterStack {
   /** Starts all of it; `replicas` of each of the three primaries. */
   static async start(db: Database, replicas: number): Promise<ClusterStack> {
     const dir = mkdtempSync(join(tmpdir(), "gv-cluster-"));
+    mkdirSync(join(dir, "calls")); // of handlers: these workflows have none that tell
     const cluster = await startCluster({ dir, replicas });
     const stack = new ClusterStack(dir, cluster, db);
     try {
@@ -150,7 +151,7 @@ export class ClusterStack {
         await pause(POLL_MS);
       }
     }
-    return judge(this.db, this.redis, this.#runs, this.#dir, PARTITIONS);
+    return judge(this.db, this.redis, this.#runs, join(this.#dir, "calls"), PARTITIONS);
   }
 
   async #sendMissing(): Promise<void> {
