@@ -180,11 +180,12 @@ export class ScriptRunner {
     args: ScriptArg[],
     options: { sameEpoch?: boolean } = {},
   ): Promise<unknown> {
-    const begun = this.#known;
+    const begun = this.#options.onNewEpoch !== undefined ? this.#known : this.#epoch;
     const isBound = options.sameEpoch === true || this.#options.onNewEpoch !== undefined;
     for (let attempt = 0; ; attempt++) {
       const epoch = this.#epoch ?? (await this.#readEpoch());
       if (isBound && begun !== null && this.#known !== begun) {
+        this.#epoch = null; // for the caller's next attempt, whose arguments are new
         throw new GavotteError(
           "GV_PARTITION_UNCERTIFIED",
           `partition ${this.partition} has a new epoch; read the state again and repeat`,
