@@ -1,13 +1,38 @@
-/** The engine on a Redis Cluster: slots that move, primaries that go with accepted writes. */
-import { afterEach, describe, expect, it } from "vitest";
+/**
+ * The engine on a Redis Cluster: slots that move, primaries that go with accepted writes. With
+ * GAVOTTE_EVIDENCE=<file> what was done and found is written there (`npm run cluster`).
+ */
+import { writeFileSync } from "node:fs";
+import { afterAll, afterEach, describe, expect, it } from "vitest";
 import { seeded } from "../harness/random.ts";
 import { testDatabase, type TestDatabase } from "../support/index.ts";
 import { failOver, oneDown, reshard, under, type Failover } from "./scenarios.ts";
+import type { TestNode } from "../support/redis-cluster.ts";
 import { ClusterStack } from "./stack.ts";
 
 const NOTHING = { lost: [], wrong: [], doubled: [], leftovers: [] };
 let database: TestDatabase;
 let stack: ClusterStack;
+const evidence: { [scenario: string]: unknown } = {};
+
+/** Keeps what was found; returns what must be nothing. */
+async function judged(scenario: string, done: object): Promise<object> {
+  const { lost, wrong, doubled, leftovers, submitted, ended } = await stack.verdict();
+  const info = await (stack.cluster.nodes[0] as TestNode).redis.info("server");
+  const server = /(?:valkey|redis)_version:\S+/g.exec(info)?.[0];
+  const found = { lost, wrong, doubled, leftovers };
+  const epochMax = await stack.epochMax();
+  const told = { ...stack.told, epochMax };
+  evidence[scenario] = { server, submitted, ended, ...done, ...told, ...found };
+  return found;
+}
+
+afterAll(() => {
+  const file = process.env["GAVOTTE_EVIDENCE"];
+  if (file !== undefined && file !== "") {
+    writeFileSync(file, `${JSON.stringify(evidence, null, 2)}\n`);
+  }
+});
 
 async function start(replicas: number): Promise<void> {
   database = await testDatabase();
@@ -26,8 +51,7 @@ describe("an engine on a Redis Cluster", () => {
     await under(stack, { seed: 11, runs: 100 }, async () => {
       moved = await reshard(stack);
     });
-    const { lost, wrong, doubled, leftovers } = await stack.verdict();
-    expect({ lost, wrong, doubled, leftovers }).toEqual(NOTHING);
+    expect(await judged("slots move", { moved })).toEqual(NOTHING);
     expect(moved.keys).toBeGreaterThan(0);
     expect(stack.told.rolledBack).toBe(0);
   }, 240_000);
@@ -41,8 +65,7 @@ describe("an engine on a Redis Cluster", () => {
         done.push(await failOver(stack, random, how));
       }
     });
-    const { lost, wrong, doubled, leftovers } = await stack.verdict();
-    expect({ lost, wrong, doubled, leftovers }).toEqual(NOTHING);
+    expect(await judged("failover", { failovers: done })).toEqual(NOTHING);
     expect(Math.max(...done.map(({ lostBytes }) => lostBytes))).toBeGreaterThan(0);
     expect(stack.told.rolledBack).toBeGreaterThan(0);
     expect(await stack.epochMax()).toBeGreaterThan(1);
@@ -50,8 +73,8 @@ describe("an engine on a Redis Cluster", () => {
 
   it("goes on in the other partitions while one primary stands still, then in all", async () => {
     await start(0);
-    expect(await oneDown(stack, 13)).toBeGreaterThan(10);
-    const { lost, wrong, doubled, leftovers } = await stack.verdict();
-    expect({ lost, wrong, doubled, leftovers }).toEqual(NOTHING);
+    const wentOn = await oneDown(stack, 13);
+    expect(wentOn).toBeGreaterThan(10);
+    expect(await judged("one primary stands still", { wentOn })).toEqual(NOTHING);
   }, 240_000);
 });
