@@ -169,7 +169,8 @@ export class Finaliser {
         }
         const fields = terminalFields(terminals);
         const values = await this.#context.redis.hmget(keys.run(run.runId), "s", ...fields);
-        if (values[0] === null) {
+        // Released, redriven, or rolled back since its end was read: then the journal tells.
+        if (values[0] !== "completed") {
           gone.push(run);
         } else if (ir !== undefined) {
           const resolve = (text: string): Promise<string> => this.#resolve(run.runId, text);

@@ -157,7 +157,7 @@ export class Intake extends Loop {
       }
     }
     const told = [...streams].map(async ([replyTo, replies]) => {
-      const pipeline = redis.pipeline();
+      const pipeline = connectionAt(redis, replyTo).pipeline();
       for (const reply of replies) {
         pipeline.xadd(replyTo, "MAXLEN", "~", REPLIES_MAX, "*", "reply", JSON.stringify(reply));
       }
