@@ -103,8 +103,7 @@ class WorkerService implements Worker {
 
   async #startLane(commands: Redis, workflows: Workflows, partition: number): Promise<void> {
     const o = this.#o;
-    const at = partitionKeys(partition).meta;
-    const redis = connectionAt(commands, at);
+    const redis = connectionAt(commands, partitionKeys(partition).meta);
     const logger = o.logger.child({ worker: o.id, partition });
     const made: { lane?: Lane } = {};
     const scripts = new ScriptRunner({
@@ -116,16 +115,7 @@ class WorkerService implements Worker {
       onUncertified: (waiting) =>
         logger.warn(waiting ? "waiting for a supervisor to certify Redis" : "Redis is certified"),
     });
-    const blocking = connectRedis(o.redis, `worker:${o.id}:read`, { at });
-    this.#readers.push({ blocking, commands: redis, id: await blocking.client("ID") });
-    const reader = new QueueReader({
-      redis: blocking,
-      keys: scripts.keys,
-      queues: this.queues,
-      consumer: o.id,
-    });
-    reader.pause(this.#paused);
-    await reader.createGroups(redis);
+    const reader = await this.#openReader(redis, partition);
     if (this.#stop.signal.aborted || this.#commands === null) {
       return;
     }
@@ -173,6 +163,22 @@ class WorkerService implements Worker {
       this.#every(o.leaseMs / 2, () => lane.takeOver()),
       this.#every(PAUSES_MS, () => lane.waitForArchive(o.backlogBytesMax)),
     );
+  }
+
+  async #openReader(redis: Redis, partition: number): Promise<QueueReader> {
+    const o = this.#o;
+    const keys = partitionKeys(partition);
+    const blocking = connectRedis(o.redis, `worker:${o.id}:read`, { at: keys.meta });
+    this.#readers.push({ blocking, commands: redis, id: await blocking.client("ID") });
+    const reader = new QueueReader({
+      redis: blocking,
+      keys,
+      queues: this.queues,
+      consumer: o.id,
+    });
+    reader.pause(this.#paused);
+    await reader.createGroups(redis);
+    return reader;
   }
 
   /** Which queues are paused: one small set, asked for once a second by the whole process. */
