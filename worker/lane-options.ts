@@ -54,3 +54,12 @@ export interface Sent {
   /** Set if its chain goes on here with this node. */
   chain: { p: Prepared; next: number } | null;
 }
+
+/** How tokens came into a lane. */
+export interface Admission {
+  redelivered?: boolean;
+  /** Delivered too often: it fails without being executed. */
+  poison?: boolean;
+  /** See Held. */
+  takeovers?: number | undefined;
+}

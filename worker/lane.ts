@@ -26,7 +26,7 @@ import type { Begun, Prepared } from "./execute.ts";
 import { finish } from "./finish.ts";
 import { ExecutionError, toExecutionError } from "./kinds/kind.ts";
 import { timedOut } from "./kinds/wait.ts";
-import type { LaneOptions, Sent, Settle, Task } from "./lane-options.ts";
+import type { Admission, LaneOptions, Sent, Settle, Task } from "./lane-options.ts";
 import type { Held } from "./leases.ts";
 import { beginChild, beginLimited, beginMap, type Beginning } from "./beginnings.ts";
 import { BATCH_MAX } from "./options.ts";
@@ -41,14 +41,6 @@ import { claim, findStale } from "./takeover.ts";
 const BLOCK_MS = 1000;
 /** Finished tokens on their way to Redis: one call under way and the next one full. */
 const UNSETTLED_MAX = 2 * BATCH_MAX;
-
-interface Admission {
-  redelivered?: boolean;
-  /** Delivered too often: it fails without being executed. */
-  poison?: boolean;
-  /** See Held. */
-  takeovers?: number | undefined;
-}
 
 export class Lane {
   readonly #o: LaneOptions;
@@ -187,22 +179,11 @@ export class Lane {
     await this.#batcher.drain();
   }
 
-  /**
-   * The partition has a new epoch: what was read and computed before may rest on what its server has
-   * lost. A result of it, also one that is refused, would take the entry of an earlier token of the
-   * chain with it. So all of it is given up; where it is still pending it is executed again.
-   */
+  /** The partition has a new epoch: gives up what was read before (Leases.forsake). */
   forsake(): void {
-    const all = this.#o.leases.all();
     this.#buffer.splice(0);
     this.#batcher.forsake();
-    all.forEach((held) => {
-      this.#o.leases.drop(held);
-      held.abort.abort(new Error("Redis may have lost what this token rests on"));
-    });
-    void this.#giveBack(all).catch((error: unknown) => {
-      this.#o.logger.warn({ err: error }, "tokens not handed back: taken over later");
-    });
+    void this.#giveBack(this.#o.leases.forsake());
     this.#wakeReader();
   }
 

@@ -79,6 +79,20 @@ export class Leases {
     }
   }
 
+  /**
+   * Gives up everything, and returns it: the server may have lost what it rests on. A result, also
+   * one that is refused, would take the entry of an earlier token of the chain with it, which may be
+   * active again. What is still pending is executed again.
+   */
+  forsake(): Held[] {
+    const all = this.all();
+    all.forEach((held) => {
+      this.drop(held);
+      held.abort.abort(new Error("Redis may have lost what this token rests on"));
+    });
+    return all;
+  }
+
   /** Resolves when nothing is held. */
   whenEmpty(): Promise<void> {
     return this.#held.size === 0
