@@ -190,8 +190,7 @@ export class Lane {
   /** Removes this consumer from the groups, where nothing is pending for it. */
   async forget(): Promise<void> {
     const { scripts, reader, consumer } = this.#o;
-    const removals = reader.queueKeys.map((key) => removeConsumer(scripts, key, consumer));
-    await Promise.allSettled(removals);
+    await Promise.allSettled(reader.queueKeys.map((key) => removeConsumer(scripts, key, consumer)));
   }
 
   /** Never fails: what cannot be said to Redis stays pending, and is taken over. */
@@ -225,9 +224,8 @@ export class Lane {
   /** What becomes of a token that has been looked up. */
   #route(preparation: Preparation, token: ReadyToken, held: Held, poison: boolean): void {
     if (!this.#o.leases.has(held)) {
-      return; // forsaken meanwhile
-    }
-    if (preparation.kind === "unknown") {
+      // Forsaken meanwhile.
+    } else if (preparation.kind === "unknown") {
       this.#o.leases.drop(held);
       this.#o.logger.error({ run: token.runId, ir: token.irHash }, "workflow of token not found");
       const fields = ["t", JSON.stringify(token)];
