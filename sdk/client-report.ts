@@ -5,6 +5,7 @@ import { RunView, type NodeWait } from "./fold.ts";
 import { readBlobs } from "./postgres/index.ts";
 import type { AdmissionWait, ArchivedTransition, Queryable, RunRow } from "./postgres/index.ts";
 import type { NodeStatus, RunError, RunStatus } from "./status.ts";
+import { parseUnit } from "./unit.ts";
 
 export interface NodeReport {
   status: NodeStatus;
@@ -35,6 +36,18 @@ export interface WaitReport {
   key?: string;
 }
 
+/** A token inside an element of a map that waits for something or for its retry. */
+export interface ElementReport {
+  /** The place of the element: "3#17" is element 17 of the map that is node 3. */
+  element: string;
+  node: string;
+  /** Rounds of loops in the map's body; "" outside of them. */
+  scope: string;
+  status: NodeStatus;
+  attempts: number;
+  wait?: WaitReport;
+}
+
 /** The document of `gavotte run --json`. */
 export interface RunReport {
   run_id: string;
@@ -46,6 +59,8 @@ export interface RunReport {
   started_at: string | null;
   ended_at: string | null;
   nodes: { [id: string]: NodeReport };
+  /** What stands still inside elements of its maps, by their place; at most 100. */
+  elements?: ElementReport[];
   /** What it has to wait for before it starts. */
   admission?: AdmissionReport;
   /** While it is asleep: it waits for long and is not in Redis. */
@@ -100,6 +115,8 @@ export interface SleepReport {
 export interface ChildReport {
   run_id: string;
   node: string;
+  /** The place of the map's element that has started it, if one has. */
+  element?: string;
   workflow: string;
   version: string;
   status: RunStatus;
@@ -127,8 +144,11 @@ export function relativesOf(
   };
 }
 
-function childOf({ id, parentNode, workflow, version, status }: RunRow): ChildReport {
-  return { run_id: id, node: parentNode ?? "", workflow, version, status };
+function childOf({ id, parentNode, parent, workflow, version, status }: RunRow): ChildReport {
+  // The token that waits for it begins with its unit (scripts/include/parent.lua).
+  const { home } = parseUnit((parent ?? "").split("|")[0] ?? "");
+  const at = { node: parentNode ?? "", ...(home === "" ? {} : { element: home }) };
+  return { run_id: id, ...at, workflow, version, status };
 }
 
 export interface RunSummary {
@@ -203,7 +223,8 @@ function sleepOf({ asleepSinceMs, wakesAtMs }: RunRow): { asleep?: SleepReport }
   return since === null ? {} : { asleep: { since, wakes_at } };
 }
 
-function waitOf({ for: what, untilMs, rate }: NodeWait): WaitReport {
+/** A wait as it is told. */
+export function waitOf({ for: what, untilMs, rate }: NodeWait): WaitReport {
   const until = isoTime(untilMs);
   if (what === null) {
     return rate === undefined ? { for: "delay", until } : { for: "rate_limit", until, key: rate };

@@ -31,6 +31,7 @@ import { GavotteError } from "./errors.ts";
 import { DeadLetters } from "./dead-letters.ts";
 import { Operations } from "./operations.ts";
 import { comparePositions } from "./journal.ts";
+import { elementsOf, hasElements } from "./element-report.ts";
 import type { RunView } from "./fold.ts";
 import { globalKeys } from "./keys.ts";
 import {
@@ -211,13 +212,17 @@ export class Client {
   async status(runId: string): Promise<RunReport> {
     const row = await this.#row(runId);
     const ir = await this.irOf(row.irHash);
-    const view = foldRun(ir, await readJournal(this.db, runId));
+    const journal = await readJournal(this.db, runId);
+    const view = foldRun(ir, journal);
     await resolveOutputs(this.db, view);
+    const isOpen = !isTerminal(row.status) && hasElements(view);
+    const elements = isOpen ? elementsOf(ir, journal) : [];
     const children = await listRuns(this.db, { parent: runId, limit: CHILDREN_TOLD_MAX });
     const compensation = await compensationOf(this.db, runId);
     const wait = row.held && !isTerminal(row.status) ? await readAdmission(this.db, runId) : null;
     return {
       ...reportOf(row, view),
+      ...(elements.length === 0 ? {} : { elements }),
       ...(wait === null ? {} : { admission: admissionOf(wait) }),
       ...relativesOf(row, { children, compensation }),
     };

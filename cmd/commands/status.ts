@@ -1,10 +1,11 @@
 /** `gavotte status RUN`: what a run has done so far, and with `--why`, what it waits for. */
 import type { RunReport, WaitReport } from "../../sdk/client-report.ts";
-import { isTerminal } from "../../sdk/internal.ts";
+import { isTerminal, scopeJoin } from "../../sdk/internal.ts";
 import type { Client } from "../../sdk/client.ts";
 import type { Context } from "../context.ts";
 import { EXIT } from "../exit.ts";
 import { explain, reasonDocument, reasonText } from "./why.ts";
+import type { Output } from "../output.ts";
 import { withClient } from "../with-client.ts";
 
 /** 0 whatever the run's status: the question was answered. */
@@ -15,7 +16,7 @@ export async function status(
 ): Promise<number> {
   return withClient(context, async (client) => {
     const report = await client.status(runId);
-    tell(context, report);
+    tellReport(context.output, report);
     const { json } = context.output;
     const isAsked = (flags.why === true || json) && !isTerminal(report.status);
     const { reasons } = isAsked ? await explain(client, runId) : { reasons: [] };
@@ -27,8 +28,8 @@ export async function status(
   });
 }
 
-function tell(context: Context, report: RunReport): void {
-  const { output } = context;
+/** A report as people read it. */
+export function tellReport(output: Output, report: RunReport): void {
   output.line(`${report.workflow} ${report.run_id} ${report.status}`);
   output.line(`started ${report.started_at ?? "-"}, ended ${report.ended_at ?? "-"}`);
   if (report.asleep !== undefined) {
@@ -43,13 +44,26 @@ function tell(context: Context, report: RunReport): void {
     return [`  ${id}`, node.status, notes.filter((text) => text !== "").join(", ")];
   });
   output.table(rows);
-  tellRelatives(context, report);
+  tellElements(output, report);
+  tellRelatives(output, report);
   if (report.error !== null) {
     output.line(`error ${report.error.code}: ${report.error.message}`);
   }
   if (report.status === "COMPLETED") {
     output.line(`output ${JSON.stringify(report.output)}`);
   }
+}
+
+/** "paid 3#17  waiting  for signal paid": the places are those of `why` and of `node --element`. */
+function tellElements(output: Output, { elements = [] }: RunReport): void {
+  output.table(
+    elements.map(({ element, node, scope, status, attempts, wait }) => {
+      const place = scopeJoin(element, scope);
+      const tries = attempts > 1 ? `attempt ${attempts}` : "";
+      const notes = [tries, wait === undefined ? "" : waitText(wait)];
+      return [`  ${node} ${place}`, status, notes.filter((text) => text !== "").join(", ")];
+    }),
+  );
 }
 
 /** "for signal paid until 2026-01-31T08:00:00.000Z (callback 0198….3-kj8f)" */
@@ -68,15 +82,16 @@ function waitText(wait: WaitReport): string {
   return parts.filter((part) => part !== "").join(" ");
 }
 
-function tellRelatives({ output }: Context, report: RunReport): void {
+function tellRelatives(output: Output, report: RunReport): void {
   const { parent, children = [], compensation, compensates } = report;
   if (parent !== undefined) {
     output.line(`started by ${parent.run_id}, node ${parent.node}`);
   }
   output.table(
-    children.map(({ run_id, node, workflow, version, status }) => {
+    children.map(({ run_id, node, element, workflow, version, status }) => {
       const name = version === "" ? workflow : `${workflow}@${version}`;
-      return [`  child of ${node}`, name, run_id, status];
+      const place = element === undefined ? node : `${node} ${element}`;
+      return [`  child of ${place}`, name, run_id, status];
     }),
   );
   if (compensation !== undefined) {

@@ -1,0 +1,81 @@
+/**
+ * What the elements of a run's maps wait for. The report of a run has one entry per node, so what
+ * stands still inside elements is told beside them, each with the place of its element.
+ *
+ * It is read off the folded hot state, which knows what is void: elements of a map that is over, of
+ * a round that has ended, of an element that failed.
+ */
+import type { Ir, IrNode } from "../compiler/ir.ts";
+import { waitOf, type ElementReport } from "./client-report.ts";
+import type { RunView } from "./fold.ts";
+import { HotState, type HotToken } from "./hot-state.ts";
+import type { ArchivedTransition } from "./postgres/index.ts";
+import { scopeJoin } from "./scope.ts";
+
+/** Elements' tokens told at most. */
+export const ELEMENTS_TOLD_MAX = 100;
+
+/** Whether any map of the run has elements on their way: without one there is nothing to fold. */
+export function hasElements(view: RunView): boolean {
+  return Object.values(view.nodes).some(
+    ({ status, elements }) => status === "running" && elements !== undefined,
+  );
+}
+
+/** The tokens in elements that wait for something or for their retry, by place; the first 100. */
+export function elementsOf(ir: Ir, transitions: readonly ArchivedTransition[]): ElementReport[] {
+  const state = new HotState(ir);
+  for (const { transition, t } of transitions) {
+    state.apply(transition, t);
+  }
+  const told: ElementReport[] = [];
+  visitMaps(state, "", told);
+  return told;
+}
+
+function visitMaps(unit: HotState, home: string, told: ElementReport[]): void {
+  for (const [node, map] of unit.maps) {
+    const token = unit.tokens.get(node);
+    if (token?.state !== "m" || token.scope !== map.scope || !unit.isCurrent(map.scope)) {
+      continue;
+    }
+    const name = scopeJoin(home, scopeJoin(map.scope, String(node)));
+    for (const [index, element] of [...map.elements].sort(([a], [b]) => a - b)) {
+      if (told.length >= ELEMENTS_TOLD_MAX) {
+        return;
+      }
+      visitElement(element, `${name}#${index}`, told);
+    }
+  }
+}
+
+function visitElement(element: HotState, home: string, told: ElementReport[]): void {
+  if (element.status !== "running" && element.status !== "paused") {
+    return;
+  }
+  for (const [index, token] of [...element.tokens].sort(([a], [b]) => a - b)) {
+    const node = element.ir.nodes[index];
+    const stands = token.state === "w" || token.state === "r";
+    const isTold = told.length < ELEMENTS_TOLD_MAX && node !== undefined && node.synthetic !== true;
+    if (stands && isTold && element.isCurrent(token.scope)) {
+      told.push(reportOf(node, token, home));
+    }
+  }
+  visitMaps(element, home, told);
+}
+
+function reportOf(node: IrNode, token: HotToken, element: string): ElementReport {
+  const { state, scope, attempt, timer, wait = null } = token;
+  const at = { element, node: node.id, scope };
+  const untilMs = timer?.dueMs ?? null;
+  if (state === "r" && attempt > 1) {
+    // Its record counts the attempt to come.
+    return { ...at, status: "retrying", attempts: attempt - 1 };
+  }
+  const limit = state === "w" && wait === null ? node.rate_limit : undefined;
+  const rate = limit === undefined ? {} : { rate: limit.key || node.id };
+  return {
+    ...{ ...at, status: "waiting", attempts: attempt },
+    wait: waitOf({ for: wait, untilMs, ...rate }),
+  };
+}
