@@ -31,7 +31,13 @@ export {
 export type { SettledLetter } from "./dead-letters.ts";
 export type { NodeOrder } from "./operations.ts";
 export type { RedriveWish } from "./redrive.ts";
-export type { ElementReport, NodeReport, RunReport, RunSummary, WaitReport } from "./client-report.ts";
+export type {
+  ElementReport,
+  NodeReport,
+  RunReport,
+  RunSummary,
+  WaitReport,
+} from "./client-report.ts";
 export type { Approval, CallbackReceipt, DecisionReceipt, SignalReceipt } from "./client-waits.ts";
 export type { SubmissionProblem, SubmissionRequest } from "./client-submit.ts";
 export { errorCode, ERRORS, GavotteError, type ErrorCode } from "./errors.ts";
