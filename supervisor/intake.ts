@@ -38,6 +38,8 @@ const REPLIES_MAX = 10_000;
 const REPLIES_SECONDS = 3600;
 const BACKLOG_LOOK_MS = 1000;
 const LOOK_MS_MAX = 1000;
+/** Of it for Postgres: while that is slow, the rest of the look must still count. */
+const CURSOR_MS_MAX = 500;
 
 export interface IntakeOptions {
   context: SupervisorContext;
@@ -259,8 +261,12 @@ export class Intake extends Loop {
     const { redis, db } = this.#context;
     const [seq, cursor] = await Promise.all([
       redis.hget(partitionKeys(partition).meta, "seq"),
-      // While Postgres is away what was archived last is what is archived.
-      readCursor(db, partition).catch(() => null),
+      // While Postgres is away, or slow, what was archived last is what is archived.
+      inTime(
+        readCursor(db, partition).catch(() => null),
+        CURSOR_MS_MAX,
+        null,
+      ),
     ]);
     const archived = cursor?.seq ?? this.#archived.get(partition) ?? Infinity;
     this.#archived.set(partition, archived);
