@@ -29,6 +29,7 @@ import {
 } from "../sdk/internal.ts";
 import type { Executor, Prepared } from "./execute.ts";
 import { badInput, ExecutionError } from "./kinds/kind.ts";
+import { fittingOutput } from "./kinds/schemas.ts";
 import { answered } from "./kinds/wait.ts";
 import type { Workflows } from "./workflows.ts";
 
@@ -52,7 +53,7 @@ export async function childItem(
   try {
     const step = await stepChild(o, p, input);
     if (step.kind === "output") {
-      return o.executor.succeed(p, vars, step.output, 0);
+      return o.executor.succeed(p, vars, fittingOutput(p.node, step.output), 0);
     }
     return step.kind === "void" ? o.executor.item(p) : null;
   } catch (error) {

@@ -61,6 +61,9 @@ export interface Begun {
   settled: CompletionItem | null;
 }
 
+/** Kinds that are not executed but begun, by themselves or in beginnings.ts. */
+const WAITS: ReadonlySet<string> = new Set(["delay", "wait", "human", "map", "subworkflow"]);
+
 const SECRET_BYTES = 12;
 const FUSED_MAX = 64;
 const FUSED_BYTES_MAX = 256 * 1024;
@@ -94,6 +97,12 @@ export class Executor {
     const vars = input === data ? full : { ...full, data: input };
     // How a child ended has yet to be read: see children.ts.
     const isOpen = answer === null || answer.kind === "child";
+    // A node of another kind is looked at when it is executed; what has waited was, before.
+    const isNew = token.kind === "run" && answer === null && WAITS.has(node.type);
+    const wrong = isNew ? misfitOf(() => fittingInput(node, input)) : null;
+    if (wrong !== null) {
+      return { vars, input, settled: this.fail(p, vars, wrong, 0) };
+    }
     const settled = isOpen
       ? this.#withoutWork(p, vars, input, nowMs)
       : this.answer(p, vars, answer);
@@ -111,7 +120,13 @@ export class Executor {
     }
     return token.kind === "run"
       ? this.park(p, delayOf(node, vars, nowMs))
-      : this.succeed(p, vars, input, 0);
+      : this.#fitting(p, vars, input);
+  }
+
+  /** An item that settles a success whose output has yet to be looked at. */
+  #fitting(p: Prepared, vars: Vars, output: Json): CompletionItem {
+    const wrong = misfitOf(() => fittingOutput(p.node, output));
+    return wrong === null ? this.succeed(p, vars, output, 0) : this.fail(p, vars, wrong, 0);
   }
 
   /** What the expressions of a node see before it runs. */
@@ -161,6 +176,10 @@ export class Executor {
   /** An item that settles a map whose elements have ended. */
   collected(p: Prepared, vars: Vars, results: MapResults, ms: number): CompletionItem {
     const { output, errors } = results;
+    const wrong = misfitOf(() => fittingOutput(p.node, output));
+    if (wrong !== null) {
+      return this.fail(p, vars, wrong, ms);
+    }
     const item = this.item(p);
     const { node, attempt } = p.token;
     // Of a map without elements there is nothing to keep.
@@ -221,7 +240,9 @@ export class Executor {
     } catch (error) {
       return this.fail(p, vars, toExecutionError(error), 0);
     }
-    return this.succeed(p, vars, output, 0);
+    // What somebody decided by hand holds whatever the schema says.
+    const isByHand = answer.kind === "manual";
+    return isByHand ? this.succeed(p, vars, output, 0) : this.#fitting(p, vars, output);
   }
 
   /** An item that spreads a skipped join's dead region. */
@@ -431,5 +452,15 @@ export class Executor {
       throw new ExecutionError("TOO_LARGE", message, { retryable: false });
     }
     return text;
+  }
+}
+
+/** Why a value does not fit; null: it does. */
+function misfitOf(check: () => unknown): ExecutionError | null {
+  try {
+    check();
+    return null;
+  } catch (error) {
+    return toExecutionError(error);
   }
 }

@@ -46,6 +46,7 @@ export interface HandlerOptions {
 /** The handlers of a simulation. */
 export function simulatedHandlers(book: MockBook, options: HandlerOptions): HandlerTable {
   return {
+    misfit,
     standsFor: (node) => book.answerOf(node) !== undefined,
     evaluate(node, context) {
       const mock = book.answerOf(node);

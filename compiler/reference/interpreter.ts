@@ -24,6 +24,7 @@ import type { Inside } from "./inside.ts";
 import { firstCome } from "./order.ts";
 import { Parking } from "./parking.ts";
 import { prepare } from "./prepare.ts";
+import { fittingResult, inputProblem } from "./schemas.ts";
 import { runResult } from "./result.ts";
 import { startingNow } from "./run-clock.ts";
 import { planStart } from "./start-at.ts";
@@ -38,6 +39,9 @@ import type {
 } from "./types.ts";
 
 const STEPS_MAX = 100_000;
+/** Kinds that no handler is asked for. */
+const OWN_KINDS: ReadonlySet<string> = new Set(["map", "subworkflow", "wait", "human"]);
+
 const READS_SECRETS: ReadonlySet<string> = new Set(["http", "llm", "emit"]);
 
 /**
@@ -222,6 +226,9 @@ class Interpreter implements StagedRun {
     if (this.#options.handlers.standsFor?.(node)) {
       return this.#conclude(token, this.#evaluate(token, node, vars));
     }
+    const isOwn = OWN_KINDS.has(node.type);
+    const wrong = isOwn && inputProblem(this.#options.handlers, node, vars.data ?? null);
+    if (wrong) return this.#conclude(token, wrong);
     switch (node.type) {
       case "map":
         return beginMap(token, node, vars, this.#inside);
@@ -251,7 +258,10 @@ class Interpreter implements StagedRun {
 
   #conclude(token: Token, result: HandlerResult, errors?: Json): void {
     this.#waiting.delete(token);
-    token.graph.conclude(token, result, errors);
+    const node = nodeAt(token.graph.ir, token.index);
+    const isOwn = OWN_KINDS.has(node.type);
+    const own = isOwn ? fittingResult(this.#options.handlers, node, result) : result;
+    token.graph.conclude(token, own, errors);
     this.#dropVoid();
     token.graph.settle();
     this.#dropVoid();

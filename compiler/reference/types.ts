@@ -42,6 +42,11 @@ export interface HandlerTable {
   evaluate(node: IrNode, context: HandlerContext): HandlerResult;
   /** Whether it is asked for a node all the same whose kind is the interpreter's. Default: no. */
   standsFor?(node: IrNode): boolean;
+  /**
+   * Why a value does not fit a JSON Schema, or null: for schemas of nodes that are not evaluated.
+   * Without it these are not looked at.
+   */
+  misfit?(schema: Json, value: Json): string | null;
 }
 
 /** A token that may be executed next. */
