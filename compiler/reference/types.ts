@@ -46,7 +46,7 @@ export interface HandlerTable {
    * Why a value does not fit a JSON Schema, or null: for schemas of nodes that are not evaluated.
    * Without it these are not looked at.
    */
-  misfit?(schema: Json, value: Json): string | null;
+  misfit?: (schema: Json, value: Json) => string | null;
 }
 
 /** A token that may be executed next. */
