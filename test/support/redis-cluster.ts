@@ -41,7 +41,8 @@ export class TestNode {
     this.port = port;
     this.#args = args;
     this.#child = spawnWatched(redisProgram(), args);
-    this.redis = new Redis({ host: "127.0.0.1", port, retryStrategy: () => 20 });
+    const patient = { retryStrategy: () => 20, maxRetriesPerRequest: null };
+    this.redis = new Redis({ host: "127.0.0.1", port, ...patient });
     this.redis.on("error", () => undefined);
   }
 
