@@ -17,6 +17,8 @@ export interface Observed {
   runsUnharmed: Set<string>;
   /** `a b`: both ran in one execution; in the order of the alphabet. */
   together: Set<string>;
+  /** Nodes that got live values over two in-edges and more in one execution. */
+  meets: Set<string>;
   /** Number of terminal nodes' statuses and the run's, as a text. */
   ends: Set<string>;
   errors: Set<string>;
@@ -41,7 +43,7 @@ const FIELDS: { [field: string]: Json[] } = {
 export function executeAll(ir: Ir, { executionsMax, orders }: ExhaustiveOptions): Observed {
   const seen: Observed = {
     ...{ runs: new Set(), skipped: new Set(), live: new Set(), runsUnharmed: new Set() },
-    ...{ together: new Set(), ends: new Set(), errors: new Set() },
+    ...{ together: new Set(), meets: new Set(), ends: new Set(), errors: new Set() },
     ...{ tokensMax: 0, executions: 0, isComplete: true },
   };
   const choices = new Choices();
@@ -64,7 +66,7 @@ export function executeAll(ir: Ir, { executionsMax, orders }: ExhaustiveOptions)
           },
         },
       );
-      observe(result, seen);
+      observe(ir, result, seen);
     } catch (error) {
       seen.errors.add(error instanceof Error ? error.message : String(error));
     }
@@ -89,7 +91,9 @@ function resultsOf(ir: Ir, node: IrNode): HandlerResult[] {
   return [...outputs.map((output) => ({ output })), ...failures];
 }
 
-function observe({ trace, status }: InterpretResult, seen: Observed): void {
+function observe(ir: Ir, { trace, status }: InterpretResult, seen: Observed): void {
+  const arrived = new Map<number, number>();
+  const outOf = new Map(ir.nodes.map((one) => [one.id, one.out]));
   const ran = new Set<string>();
   let hasFailed = false;
   let inFlight = 0;
@@ -104,9 +108,16 @@ function observe({ trace, status }: InterpretResult, seen: Observed): void {
     if (event === "node.skipped") seen.skipped.add(node);
     if (event === "node.failed") hasFailed = true;
     edges.forEach(({ value }, place) => {
-      if (value === "live") seen.live.add(`${node}>${place}`);
+      if (value !== "live") return;
+      seen.live.add(`${node}>${place}`);
+      const to = ir.edges[outOf.get(node)?.[place] ?? -1]?.to ?? -1;
+      arrived.set(to, (arrived.get(to) ?? 0) + 1);
     });
     seen.tokensMax = Math.max(seen.tokensMax, inFlight);
+  }
+  for (const [to, count] of arrived) {
+    const id = ir.nodes[to]?.id;
+    if (count > 1 && id !== undefined) seen.meets.add(id);
   }
   for (const a of ran) {
     seen.runs.add(a);

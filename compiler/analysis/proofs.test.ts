@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { compile } from "../index.ts";
 import type { Ir, Json } from "../index.ts";
+import { damage } from "./damage.fixture.ts";
 import { executeAll } from "./exhaustive.fixture.ts";
 import { analyseWorkflow, findCriticalPath, prove, walkPaths } from "./index.ts";
 import { findDefects } from "./verify.ts";
@@ -73,31 +74,6 @@ describe("the proofs", () => {
     expect(prove(ir).at(-1)?.reasons).toEqual(["at most 9 executions of nodes"]);
   });
 });
-
-/** Cut, double or bend one thing. */
-function damage(ir: Ir, seed: number): Ir {
-  const copy = structuredClone(ir);
-  const edge = copy.edges[seed % Math.max(1, copy.edges.length)];
-  if (!edge) return copy;
-  const index = copy.edges.indexOf(edge);
-  const [from, to] = [copy.nodes[edge.from], copy.nodes[edge.to]];
-  if (!from || !to) return copy;
-  switch (seed % 4) {
-    case 0:
-      from.out.splice(from.out.indexOf(index), 1);
-      break;
-    case 1:
-      from.out.push(index);
-      break;
-    case 2:
-      to.is_entry = true;
-      to.in = [];
-      break;
-    default:
-      to.in.splice(to.in.indexOf(index), 1, copy.edges.length + 3);
-  }
-  return copy;
-}
 
 describe("the analysis of a workflow", () => {
   it("does not hang on sixty diamonds in a row", () => {

@@ -2,6 +2,7 @@
  * The passes against the reference interpreter: what can be observed of a run is the same with them
  * and without. Seeds from 1; GAVOTTE_CASES says how many.
  */
+import { createHash } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { oracleHandlers } from "../../test/generate/builtins.ts";
 import { generateWorkflow, type GenerateOptions } from "../../test/generate/workflow.ts";
@@ -9,8 +10,11 @@ import { randomGraph } from "../analysis/random-graph.fixture.ts";
 import { executeAll } from "../analysis/exhaustive.fixture.ts";
 import { compile } from "../index.ts";
 import type { Ir, Json, PassNote } from "../index.ts";
-import { interpret } from "../reference/index.ts";
-import { optimise } from "./index.ts";
+import { compileTemplate } from "../../condition/index.ts";
+import { interpret, seededOrder } from "../reference/index.ts";
+import type { HandlerTable } from "../reference/index.ts";
+import { optimise, PASSES } from "./index.ts";
+import type { Pass } from "./pass.ts";
 
 const CASES = Number(process.env["GAVOTTE_CASES"] ?? 200);
 const CALM: GenerateOptions = { loops: true };
@@ -55,6 +59,105 @@ describe("all executions of small graphs", () => {
     expect(marked).toBeGreaterThan(0);
   });
 });
+
+/** The graph and the bodies of its maps, each with the one pass. */
+function applied(ir: Ir, pass: Pass): Ir {
+  const changed = structuredClone(ir);
+  const visit = (graph: Ir): void => {
+    for (const { body } of graph.nodes) if (body) visit(body);
+    pass.run(graph, () => {});
+  };
+  visit(changed);
+  return changed;
+}
+
+describe.each(PASSES.map((pass) => [pass.name, pass] as const))(
+  "the pass %s by itself",
+  (_, pass) => {
+    it("changes nothing that can be observed of random runs with random handlers", () => {
+      for (let seed = 1; seed <= CASES; seed++) {
+        const options = Object.values(KINDS)[seed % 3] ?? CALM;
+        const { ir } = compile({ document: generateWorkflow(seed, options) }, { optimise: false });
+        if (!ir) throw new Error(`seed ${seed} is not valid`);
+        const [plain, changed] = [ir, applied(ir, pass)].map((one) =>
+          interpret(one, INPUT, { handlers: randomHandlers(seed), maxSteps: 5_000 }),
+        );
+        expect(changed, `seed ${seed}`).toEqual(plain);
+      }
+    });
+
+    it("changes nothing in any execution of small graphs", () => {
+      for (let seed = 1; seed <= CASES; seed++) {
+        const ir = randomGraph(seed, { nodesMax: 5, loops: seed % 2 === 0 });
+        if (!ir) continue;
+        const limits = { executionsMax: 300, orders: false };
+        const [before, after] = [ir, applied(ir, pass)].map((one) => executeAll(one, limits));
+        expect(after, `seed ${seed}`).toEqual(before);
+      }
+    });
+  },
+);
+
+/** Handlers whose answers are drawn from the seed and the place of the execution. */
+function randomHandlers(seed: number): HandlerTable {
+  const oracle = oracleHandlers();
+  return {
+    evaluate(node, context) {
+      const place = `${seed} ${node.id} ${context.scope} ${context.home} ${context.attempt}`;
+      const drawn = createHash("sha256").update(place).digest();
+      const error = { code: "BROKEN", message: "as drawn", retryable: (drawn[1] ?? 0) % 2 === 0 };
+      if ((drawn[0] ?? 0) % 8 === 0) return { error };
+      const isWork = !node.pure && (drawn[0] ?? 0) % 3 === 0;
+      return isWork ? { output: { n: drawn[2] ?? 0, ok: true } } : oracle.evaluate(node, context);
+    },
+  };
+}
+
+describe("nodes marked as equal requests", () => {
+  it("make equal requests in every run in which both run", () => {
+    let compared = 0;
+    for (let seed = 1; seed <= CASES; seed++) {
+      const ir = requests(seed);
+      const asked = new Map<string, string>();
+      interpret(ir, INPUT, {
+        handlers: {
+          evaluate(node, { vars, data }) {
+            if (node.type !== "http") return { output: { n: seed % 3, of: node.id } };
+            const request = compileTemplate(node.config).evaluate({ ...vars, data });
+            asked.set(node.id, JSON.stringify(request));
+            return { output: null };
+          },
+        },
+      });
+      for (const { id, same_as: first } of ir.nodes) {
+        const other = ir.nodes[first ?? -1]?.id;
+        if (other === undefined) continue;
+        expect(asked.get(id), `seed ${seed}`).toBe(asked.get(other));
+        compared++;
+      }
+    }
+    expect(compared).toBeGreaterThan(CASES / 4);
+  });
+});
+
+/** Requests behind one or two functions, with addresses that read this or that. */
+function requests(seed: number): Ir {
+  const order = seededOrder(seed);
+  const pick = (count: number): number => order(Array.from({ length: count }) as never);
+  const urls = [
+    "http://e/1",
+    "http://e/${data.of}",
+    "http://e/${input.n}",
+    "http://e/${ctx.a.output.n}",
+  ];
+  const nodes: JsonObject[] = [fn("a"), fn("b")];
+  const edges: [string, string][] = [["a", "b"]];
+  for (let i = 0; i < 5; i++) {
+    nodes.push(get(`r${i}`, urls[pick(urls.length)] ?? ""));
+    edges.push([pick(2) === 0 ? "a" : "b", `r${i}`]);
+  }
+  return compiled(nodes, edges, { coalesce: true }).ir;
+}
 
 type JsonObject = { [key: string]: Json };
 
