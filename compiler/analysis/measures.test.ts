@@ -1,4 +1,4 @@
-/** Figures of the analysis against counting by hand: tokens in flight, longest path, payloads, meetings. */
+/** Figures of the analysis beside counting: tokens in flight, longest path, meetings, payloads. */
 import { describe, expect, it } from "vitest";
 import type { Ir, Json } from "../ir.ts";
 import { executeAll } from "./exhaustive.fixture.ts";

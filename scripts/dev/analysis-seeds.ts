@@ -1,6 +1,7 @@
 /**
  * Compares the proofs with exhaustive execution on the published seeds and writes
- * docs/evidence/analysis-seeds.json: `npx tsx scripts/dev/analysis-seeds.ts [BLOCKS]`, of 100 seeds each.
+ * docs/evidence/analysis-seeds.json: `npx tsx scripts/dev/analysis-seeds.ts [BLOCKS]`, of 100 seeds
+ * each.
  * With `--check` it writes nothing and fails if something is different from what is published.
  */
 import { readFileSync, writeFileSync } from "node:fs";
