@@ -24,7 +24,7 @@ describe("validate", () => {
   });
 
   it("exits 1 with place and remedy for a file with errors, and checks the others too", async () => {
-    const files = ["invalid/cycle.json", "invalid/truncated.json"];
+    const files = ["dialects/native/invalid/cycle.json", "dialects/native/invalid/truncated.json"];
     const result = await gavotte(["validate", ...files.map((file) => join(EXAMPLES, file))]);
     expect(result.code).toBe(1);
     expect(result.stderr).toMatch(/error\[GV2006\].*\n.*--> .*cycle\.json:11:5\n/);
@@ -38,7 +38,11 @@ describe("validate", () => {
   });
 
   it("prints one JSON document with --json", async () => {
-    const result = await gavotte(["validate", "--json", join(EXAMPLES, "invalid/cycle.json")]);
+    const result = await gavotte([
+      "validate",
+      "--json",
+      join(EXAMPLES, "dialects/native/invalid/cycle.json"),
+    ]);
     const document = JSON.parse(result.stdout) as { valid: boolean; files: object[] };
     expect(result.code).toBe(1);
     expect(document.valid).toBe(false);
@@ -52,7 +56,7 @@ describe("validate", () => {
 });
 
 describe("validate --format", () => {
-  const file = join(EXAMPLES, "invalid/unknown-property.json");
+  const file = join(EXAMPLES, "dialects/native/invalid/unknown-property.json");
 
   it("short tells each in a line that editors read", async () => {
     const { code, stderr } = await gavotte(["validate", "--format", "short", file]);
