@@ -130,8 +130,8 @@ describe("an almost full Redis", () => {
 
 describe("a Postgres that does not keep up", () => {
   it("stops the intake at the limit of the journal; what waits runs when it is back", async (t) => {
-    const limit = 1100;
-    // One token at a time: a record for each.
+    const limit = 200;
+    // One token is read at a time: few share a record, also on a slow machine.
     await start({ backlogRecordsMax: limit }, 1);
     if (engine.db.singleSession) {
       t.skip("one session cannot hold a lock against the others");
