@@ -3,6 +3,7 @@
  * clock; a rule that is quadratic in a megabyte would run into the limit of the test itself.
  */
 import { describe, expect, it } from "vitest";
+import { compileCondition } from "../condition/index.ts";
 import { compile } from "./index.ts";
 import { REPORTED_MAX } from "./diagnostics.ts";
 
@@ -14,6 +15,29 @@ const withParams = (params: unknown): string =>
     name: "w",
     nodes: [{ id: "a", type: "function", config: { function_name: "f", params } }],
   });
+
+/** The same characters each time, of those that mean something. */
+function noise(length: number): string {
+  const marks = "abc:-{}[],&*!|>'\"%@` \n#?0123456789";
+  let state = 12_345;
+  let text = "";
+  while (text.length < length) {
+    state = (state * 1_103_515_245 + 12_345) % 2 ** 31;
+    text += marks[Math.floor(state / 65_536) % marks.length] ?? "";
+  }
+  return text;
+}
+
+/** Each definition refers twice to the one before: 2^n places in the end. */
+function doubling(n: number): object {
+  const $defs = Object.fromEntries(
+    Array.from({ length: n }, (_, i) => {
+      const before = { $ref: `#/$defs/d${i - 1}` };
+      return [`d${i}`, i === 0 ? { type: "null" } : { allOf: [before, before] }];
+    }),
+  );
+  return { $defs, $ref: `#/$defs/d${n - 1}` };
+}
 
 function codes(text: string, file = "w.json"): string[] {
   return [...new Set(compile({ text, file }).diagnostics.map((d) => d.code))];
@@ -36,6 +60,71 @@ describe("a file that is made to hurt", () => {
     ["a string of opening braces", withParams("{{".repeat(MANY))],
   ])("%s is only that", (_, text) => {
     expect(codes(text)).toEqual([]);
+  });
+
+  it("a long list in one line is no deep one", () => {
+    const list = ids(5000).map(({ id, type }) => `{id: ${id}, type: ${type}}`);
+    expect(codes(`name: w\nnodes: [${list.join()}]`, "w.yaml")).toEqual([]);
+  });
+
+  // Seconds of the library's time each, if it had to read them to their end.
+  it.each([
+    ["noise", noise(1_000_000), "GV1003"],
+    ["closing brackets", "]}".repeat(500_000), "GV1003"],
+    ["empty lists", "[\n]\n".repeat(250_000), "GV1005"],
+    ["directives", "%a\n".repeat(300_000), "GV1003"],
+    ["tags", "- !!x y\n".repeat(120_000), "GV1005"],
+    ["one key again and again", "? a\n".repeat(250_000), "GV1004"],
+    ["a list of strings", "- a\n".repeat(250_000), "GV1005"],
+    ["a list in brackets", `[${"a,".repeat(500_000)}]`, "GV1005"],
+    ["block texts", "- |\n x\n".repeat(140_000), "GV1005"],
+  ])("a megabyte of %s is refused by how it begins", (_, text, code) => {
+    expect(codes(text, "w.yaml")).toContain(code);
+  });
+
+  it("a large file is read to its end before it is refused for a mistake that it ends with", () => {
+    const lines = ids(9_000).map(({ id, type }) => `  - { id: ${id}, type: ${type} }`);
+    const text = ["name: w", "nodes:", ...lines, "edges: ]"].join("\n");
+    const { diagnostics } = compile({ text, file: "w.yaml" });
+    expect(diagnostics[0]).toMatchObject({ code: "GV1003", line: 9_003 });
+    const flow = `{name: w, nodes: [${ids(9_000)
+      .map(({ id, type }) => `{id: ${id},\n type: ${type}}`)
+      .join()}]}`;
+    expect(codes(flow, "w.yaml")).toEqual([]);
+  });
+
+  it.each([
+    ["that refers to itself", { $ref: "#" }],
+    ["whose references double", doubling(30)],
+    ["with a definition in a circle", { $defs: { a: { $ref: "#/$defs/a" } }, $ref: "#/$defs/a" }],
+    ["with a circle in an element", { items: { anyOf: [{ $ref: "#/items" }] } }],
+  ])("a schema %s for one value is refused", (_, input_schema) => {
+    const { diagnostics } = compile({ document: { name: "w", nodes: ids(1), input_schema } });
+    expect(diagnostics.map(({ code }) => code)).toEqual(["GV1015"]);
+  });
+
+  it("a schema that comes back to itself for parts of the value is one of a tree", () => {
+    const child = { $ref: "#" };
+    const input_schema = { type: "object", properties: { left: child, right: child } };
+    const { diagnostics } = compile({ document: { name: "w", nodes: ids(1), input_schema } });
+    expect(diagnostics).toEqual([]);
+  });
+
+  it.each(["(a+)+$", "(a|a)*b", "(.*)*x", "^(([a-z])+.)+[A-Z]([a-z])+$"])(
+    "the pattern %s matches in linear time, in a schema and in an expression",
+    (pattern) => {
+      const text = "a".repeat(50_000);
+      const input_schema = { type: "object", properties: { s: { type: "string", pattern } } };
+      expect(compile({ document: { name: "w", nodes: ids(1), input_schema } }).ir).not.toBeNull();
+      const source = `output.s.matches(${JSON.stringify(pattern)})`;
+      expect(() => compileCondition(source).test({ output: { s: `${text}!` } })).not.toThrow();
+    },
+  );
+
+  it("a pattern that cannot be matched in linear time is refused", () => {
+    const input_schema = { type: "string", pattern: "(a)\\1" };
+    const { diagnostics } = compile({ document: { name: "w", nodes: ids(1), input_schema } });
+    expect(diagnostics.map(({ code }) => code)).toEqual(["GV1015"]);
   });
 
   it("ten thousand errors are counted, and a bounded number is kept", () => {

@@ -9,6 +9,7 @@ import type { AnySchema } from "ajv/dist/2020.js";
 import { schemaPatternProblem } from "../condition/index.ts";
 import { newAjv } from "./ajv.ts";
 import type { Json } from "./ir.ts";
+import { findWeightProblem } from "./schema-weight.ts";
 import { joinPointer } from "./source-map.ts";
 
 /** Values of a schema, of all kinds. */
@@ -28,8 +29,10 @@ export function findUserSchemaProblem(schema: Json): SchemaFault | undefined {
     return { pointer: "", message: `is too large: more than ${VALUES_MAX} values` };
   }
   if (walk.fault) return walk.fault;
+  const heavy = findWeightProblem(schema);
+  if (heavy !== undefined) return { pointer: "", message: heavy };
   // An instance of its own: a user's `$id` must neither clash with another's nor stay in memory.
-  const checker = newAjv({ strict: false, validateFormats: false, addUsedSchema: false });
+  const checker = newAjv({ strict: false, validateFormats: false });
   try {
     if (!checker.validateSchema(schema as AnySchema)) {
       const first = checker.errors?.[0];

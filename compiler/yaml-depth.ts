@@ -23,11 +23,12 @@ export function findExcess(text: string, depthMax: number, aliasesMax: number): 
     const first = token[0];
     if (token === "[" || token === "{") flow++;
     else if (token === "]" || token === "}") flow = Math.max(0, flow - 1);
-    else if (token === "-" || token === "?" || token === ":") inLine++;
+    // Between brackets an indicator is a pair's and opens nothing: lists may be long in one line.
+    else if (flow === 0 && (token === "-" || token === "?" || token === ":")) inLine++;
     else if (first === "\n" || first === "\r") inLine = 0;
     if (first === "*" && ++aliases > aliasesMax) return { what: "aliases", offset };
     // In one line no other block can end, so each indicator may open one more.
-    if (flow > depthMax || (inLine > depthMax && flow === 0)) return { what: "depth", offset };
+    if (flow > depthMax || inLine > depthMax) return { what: "depth", offset };
     offset += isMark(token) ? 0 : token.length;
   }
   return undefined;

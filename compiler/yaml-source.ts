@@ -19,6 +19,14 @@ import { scalarTextAt } from "./yaml-text.ts";
 /** Values that aliases may add to a document. */
 export const ALIAS_VALUES_MAX = 10_000;
 
+/** A text that is longer is looked into before it is read. */
+const PROBED_FROM = 128 * 1024;
+const PROBE_CHARS = 24 * 1024;
+/** Mistakes so near to the end of what is looked into may come from its being cut off. */
+const PROBE_MARGIN = 2 * 1024;
+/** More than collections that can be open at the cut, each of which may look like a mistake. */
+const PROBE_PROBLEMS_MAX = 100;
+
 const TOO_MANY_ALIASED = `aliases stand for more than ${ALIAS_VALUES_MAX} values`;
 
 export interface YamlProblem {
@@ -56,6 +64,31 @@ export function readYaml(text: string, depthMax: number): ReadYaml {
     const problem = { code: "GV1009", message, offset, end: offset + 1, pointer: "" } as const;
     return { value: null, root: undefined, problems: [problem] };
   }
+  if (text.length > PROBED_FROM) {
+    const hopeless = probe(text, depthMax);
+    if (hopeless) return hopeless;
+  }
+  const { isList: _, ...read } = parse(text, depthMax);
+  return read;
+}
+
+/**
+ * The beginning of a large text, read by itself: undefined if the whole may be a workflow. The
+ * library takes 10 microseconds for a mark and more for a mistake, seconds for a megabyte of them.
+ * What is no workflow shows at once: it is full of mistakes, or it is a list.
+ */
+function probe(text: string, depthMax: number): ReadYaml | undefined {
+  const cut = text.lastIndexOf("\n", PROBE_CHARS);
+  const end = cut > 0 ? cut : PROBE_CHARS;
+  const { isList, ...read } = parse(text.slice(0, end), depthMax);
+  if (isList) return { ...read, value: [], problems: [] };
+  // What is open at the end of the part is no mistake, and may be told there or where it began.
+  const certain = read.problems.filter(({ offset }) => offset < end - PROBE_MARGIN);
+  return certain.length > PROBE_PROBLEMS_MAX ? { ...read, problems: certain } : undefined;
+}
+
+/** The text as it is; `isList`: its root is one, whatever else is wrong. */
+function parse(text: string, depthMax: number): ReadYaml & { isList: boolean } {
   let document: Document.Parsed;
   try {
     document = yamlLibrary().parseDocument(text, OPTIONS);
@@ -75,12 +108,15 @@ export function readYaml(text: string, depthMax: number): ReadYaml {
     end: e.pos[1],
     pointer: "",
   }));
-  if (document.errors.length > 0) return { value: null, root: undefined, problems };
+  const isList = yamlLibrary().isSeq(document.contents);
+  const place = (targets: Converter["targets"]): YamlNode | undefined =>
+    document.contents ? new YamlNode(document.contents, targets, text) : undefined;
+  if (document.errors.length > 0) {
+    return { value: null, root: isList ? place(new Map()) : undefined, problems, isList };
+  }
   const value = document.contents ? converter.convert(document.contents, "", 0, false) : null;
-  const root = document.contents
-    ? new YamlNode(document.contents, converter.targets, text)
-    : undefined;
-  return { value, root, problems: [...problems, ...converter.problems] };
+  const root = place(converter.targets);
+  return { value, root, problems: [...problems, ...converter.problems], isList };
 }
 
 function readableMessage(code: string, message: string): string {
