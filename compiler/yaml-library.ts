@@ -1,12 +1,11 @@
-/** The YAML library, loaded when there is YAML: most files of programs are JSON, and it is large. */
-import { createRequire } from "node:module";
+/** The YAML library, loaded when there is YAML. */
 import type * as Yaml from "yaml";
+import { loadLibrary } from "./library.ts";
 
-const require = createRequire(import.meta.url);
 let loaded: typeof Yaml | undefined;
 
 /** The library. */
 export function yamlLibrary(): typeof Yaml {
-  loaded ??= require("yaml") as typeof Yaml;
+  loaded ??= loadLibrary("yaml", "yaml.cjs") as typeof Yaml;
   return loaded;
 }

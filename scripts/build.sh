@@ -29,6 +29,12 @@ bundle() {
     --target=node20 --minify --legal-comments=linked --log-level=warning --outdir=dist/quick \
     --external:ajv --external:yaml --external:jiti $others \
     --banner:js="$banner"
+  # What is loaded now and then, each in one file: see compiler/library.ts.
+  for library in ajv/dist/2020.js:ajv yaml/dist/index.js:yaml; do
+    npx --no-install esbuild "node_modules/${library%:*}" --bundle --platform=node --format=cjs \
+      --target=node20 --minify --legal-comments=linked --log-level=warning \
+      --outfile="dist/quick/libraries/${library#*:}.cjs"
+  done
 }
 
 if [ "${1:-}" = --if-stale ] && is_fresh; then exit 0; fi

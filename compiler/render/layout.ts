@@ -35,6 +35,10 @@ export interface Box extends Point {
   height: number;
 }
 
+/** How far the sides of a branch, and of what waits, lean inwards. */
+export const BRANCH_SLANT = 18;
+export const WAIT_SLANT = 10;
+
 export interface Layout {
   width: number;
   height: number;
@@ -83,6 +87,21 @@ function sizeOf(node: PictureNode): { width: number; height: number } {
   return { width: node.shape === "branch" ? width + 28 : width, height: NODE_HEIGHT };
 }
 
+/** A point on the box around a node, moved to the outline that is drawn in it. */
+function onOutline(node: PictureNode | undefined, box: Box, point: Point): Point {
+  const [left, right] = [box.x - box.width / 2, box.x + box.width / 2];
+  const down = (point.y - box.y) / box.height + 0.5;
+  const within = (from: number, to: number): Point => {
+    return { ...point, x: Math.min(to, Math.max(from, point.x)) };
+  };
+  if (node?.shape === "branch") {
+    const inset = BRANCH_SLANT * Math.min(1, Math.abs(2 * down - 1));
+    return within(left + inset, right - inset);
+  }
+  if (node?.shape !== "wait") return point;
+  return within(left + WAIT_SLANT * (1 - down), right - WAIT_SLANT * down);
+}
+
 function collect(graph: DagreGraph, picture: Picture, groups: readonly string[]): Layout {
   const size = graph.graph();
   return {
@@ -94,7 +113,12 @@ function collect(graph: DagreGraph, picture: Picture, groups: readonly string[])
       const isBack = edge.kind === "loop";
       const [from, to] = isBack ? [edge.to, edge.from] : [edge.from, edge.to];
       const laid = graph.edge(`node ${from}`, `node ${to}`, String(i));
-      const points = [...(laid.points ?? [])];
+      const points = (laid.points ?? []).map((point, at, all) => {
+        if (at > 0 && at < all.length - 1) return point;
+        const id = at === 0 ? from : to;
+        const node = picture.nodes.find((one) => one.id === id);
+        return onOutline(node, graph.node(`node ${id}`), point);
+      });
       const label = shorten(edge.label, LABEL_MAX);
       const at = label === "" ? null : { x: laid.x ?? 0, y: laid.y ?? 0 };
       return { edge, points: isBack ? points.reverse() : points, label, at };

@@ -2,7 +2,7 @@
  * A picture as one self-contained SVG: colours follow the reader's light or dark setting, text
  * stays text, nothing is loaded from anywhere.
  */
-import { layOut } from "./layout.ts";
+import { BRANCH_SLANT, layOut, WAIT_SLANT } from "./layout.ts";
 import type { Box, Layout, Point } from "./layout.ts";
 import { shorten, subtitleOf } from "./picture.ts";
 import type { Picture, PictureNode } from "./picture.ts";
@@ -102,20 +102,20 @@ function shapeSvg(node: PictureNode, { x, y, width, height }: Box): string {
       return points([
         ...([
           [l, y],
-          [l + 18, t],
-          [r - 18, t],
+          [l + BRANCH_SLANT, t],
+          [r - BRANCH_SLANT, t],
         ] as [number, number][]),
         ...([
           [r, y],
-          [r - 18, b],
-          [l + 18, b],
+          [r - BRANCH_SLANT, b],
+          [l + BRANCH_SLANT, b],
         ] as [number, number][]),
       ]);
     case "wait":
       return points([
-        [l + 10, t],
+        [l + WAIT_SLANT, t],
         [r, t],
-        [r - 10, b],
+        [r - WAIT_SLANT, b],
         [l, b],
       ]);
     default: {
