@@ -200,9 +200,10 @@ edges:
     title: "input_schema is not a JSON Schema",
     remedy: "write a JSON Schema of draft 2020-12",
     meaning:
-      "`input_schema` is no JSON Schema, refers to something that is not there, or has a " +
+      "`input_schema` is no JSON Schema, refers to something that is not there, has a " +
       "`pattern` that cannot be matched in linear time (RE2: no look-around, no " +
-      "back-references).",
+      "back-references), more than 5,000 values, or references that apply more than 10,000 " +
+      "schemas to one value, or the same one for ever.",
     why:
       "Every submission is checked against it, in the supervisor: it has to be usable, " +
       "and quick for any input.",
