@@ -40,7 +40,10 @@ describe("Redis emptied under load", async () => {
       const first = scene.calls().filter((call) => call.includes("/a/"));
       expect(first).toHaveLength(RUNS);
       // Each sleeper was under way and had to be begun anew; the first answer was of another epoch.
-      expect(scene.calls().filter((call) => call.includes("/p/"))).toHaveLength(2 * RUNS);
+      // Once more where a slow machine has the server certified a second time meanwhile.
+      const sleeps = scene.calls().filter((call) => call.includes("/p/")).length;
+      expect(sleeps).toBeGreaterThanOrEqual(2 * RUNS);
+      expect(sleeps).toBeLessThanOrEqual(3 * RUNS);
       expect(await scene.doubled(ids)).toEqual([]);
     },
     4 * 60_000,
