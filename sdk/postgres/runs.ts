@@ -110,6 +110,8 @@ const BY_KEY = {
   text: `SELECT ${RUN_COLUMNS} FROM runs WHERE (tenant, idempotency_key) IN
     (SELECT * FROM unnest($1::text[], $2::text[]))`,
 };
+// COALESCE hides the column from statistics: "no unfinished run" as of their last look would have
+// the planner begin with all of them.
 const CHANGE = {
   name: "runs_change",
   text: `UPDATE runs r SET status = u.status, output = COALESCE(u.output, r.output),
@@ -118,7 +120,7 @@ const CHANGE = {
       asleep_since_ms = CASE WHEN u.ended IS NULL THEN r.asleep_since_ms END
     FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::text[],
       $7::bigint[]) AS u(id, status, started, ended, output, error, at)
-    WHERE r.id = u.id AND r.status NOT IN ${FINAL}`,
+    WHERE r.id = u.id AND COALESCE(r.status, '') NOT IN ${FINAL}`,
 };
 const QUEUED = {
   name: "runs_queued",

@@ -33,22 +33,27 @@ export interface IdleCursor {
 
 type Row = RunRow & { [column: string]: unknown };
 const FINAL = "('COMPLETED', 'FAILED', 'CANCELLED')";
+// Where rows are named by id: nothing that statistics know about, so the planner goes by the ids
+// and not by "nobody is asleep" or "nobody is unfinished" as of their last look.
+const NAMED_ASLEEP = "COALESCE(asleep_since_ms, -1) >= 0";
+const NAMED_UNFINISHED = `COALESCE(status, '') NOT IN ${FINAL}`;
 
 const SLEEP = {
   name: "runs_sleep",
   text: `UPDATE runs r SET asleep_since_ms = u.since, sleep_seq = u.seq, wakes_at_ms = u.wakes
     FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[]) AS u(id, since, seq, wakes)
-    WHERE r.id = u.id AND r.status NOT IN ${FINAL}`,
+    WHERE r.id = u.id AND ${NAMED_UNFINISHED}`,
 };
 const WAKE_PARENTS = {
   name: "runs_wake_parents",
   text: `UPDATE runs p SET wakes_at_ms = 0 FROM runs c
-    WHERE c.id = ANY($1::text[]) AND p.id = c.parent_run_id AND p.asleep_since_ms IS NOT NULL`,
+    WHERE c.id = ANY($1::text[]) AND p.id = COALESCE(c.parent_run_id, '')
+      AND COALESCE(p.asleep_since_ms, -1) >= 0`,
 };
 const ASK = {
   name: "runs_ask_wake",
   text: `UPDATE runs SET wakes_at_ms = 0
-    WHERE id = ANY($1::text[]) AND asleep_since_ms IS NOT NULL AND wakes_at_ms IS DISTINCT FROM 0`,
+    WHERE id = ANY($1::text[]) AND ${NAMED_ASLEEP} AND wakes_at_ms IS DISTINCT FROM 0`,
 };
 const DUE = {
   name: "runs_due_sleepers",
@@ -59,7 +64,7 @@ const DUE = {
 const CLAIM = {
   name: "runs_claim_wake",
   text: `UPDATE runs SET epoch = epoch + 1
-    WHERE id = ANY($1::text[]) AND asleep_since_ms IS NOT NULL AND status NOT IN ${FINAL}
+    WHERE id = ANY($1::text[]) AND ${NAMED_ASLEEP} AND ${NAMED_UNFINISHED}
     RETURNING ${RUN_COLUMNS}`,
 };
 // The cursor's row is locked: a roll-back either sees these runs awake, or comes first and undoes it.
