@@ -16,9 +16,7 @@ import type { Redis } from "ioredis";
 import {
   BACKLOG_BYTES_SOFT,
   backlogBytes,
-  nodeAt,
   partitionKeys,
-  scopeJoin,
   type PartitionKeys,
 } from "../sdk/internal.ts";
 import {
@@ -35,16 +33,18 @@ import {
   sleepRuns,
   wakeParents,
   whileDatabaseAway,
-  type ApprovalChanges,
-  type ClosedApproval,
-  type Cursor,
-  type FallenAsleep,
-  type NewChild,
   redriveRuns,
-  type NewDeadLetter,
-  type RunRedriven,
+  type Cursor,
 } from "../sdk/postgres/index.ts";
 import { blobsToArchive } from "./blobs.ts";
+import {
+  approvalsIn,
+  childrenEnded,
+  childrenIn,
+  lettersIn,
+  parentsIn,
+  redrivenIn,
+} from "./block-rows.ts";
 import type { Certifier } from "./certify.ts";
 import type { Children } from "./children.ts";
 import {
@@ -57,7 +57,7 @@ import type { SupervisorContext } from "./context.ts";
 import { pauseAfterErrors } from "./error-pauses.ts";
 import { Finaliser, type Finalised } from "./finalise.ts";
 import { auditEntries } from "./fold-audit.ts";
-import { foldBlock, segmentsOf, type BlockFold, type DeadToken } from "./fold-block.ts";
+import { foldBlock, segmentsOf, type BlockFold } from "./fold-block.ts";
 import { Loop } from "./loop.ts";
 import { readRecord, type RawRecord } from "./records.ts";
 import { repairRuns, repairSuspects } from "./rebuild.ts";
@@ -264,10 +264,9 @@ export class Archiver extends Loop {
     const done = await whileDatabaseAway(
       async () => {
         const finalised = await this.#finaliser.finalise(fold);
-        const compensations = await this.#compensations(fold);
-        const parents = await this.#parents(fold);
+        const compensations = await this.#compensations(fold, finalised.irs);
         await this.#commit(cursor, block, fold, finalised, compensations);
-        return { ...finalised, compensations, parents };
+        return { ...finalised, compensations };
       },
       { signal, onWait },
     );
@@ -276,27 +275,16 @@ export class Archiver extends Loop {
       await repairRuns(context, partition, fold.suspects);
     }
     releaser.add(done.ended);
-    releaser.evict(asleepIn(fold));
-    children.look(done.parents);
+    releaser.evict(fold.asleep);
+    children.look(parentsIn(fold, done.irs));
     onEnded?.(done.ended.map(({ runId }) => runId));
-    await pauseAfterErrors(context, partition, fold, this.#finaliser);
+    await pauseAfterErrors(context, partition, fold, done.irs);
     await this.#startCompensations(done.compensations);
   }
 
-  /** Runs whose children the block may have left behind. */
-  async #parents(fold: BlockFold): Promise<string[]> {
-    const runs = [...fold.runs.values()].filter((run) => run.leavesChildren);
-    const irs = await this.#finaliser.irsOf(fold, runs);
-    return runs.flatMap(({ runId }) =>
-      (irs.get(runId)?.references.length ?? 0) > 0 ? [runId] : [],
-    );
-  }
-
-  async #compensations(fold: BlockFold): Promise<Compensation[]> {
+  async #compensations(fold: BlockFold, irs: Finalised["irs"]): Promise<Compensation[]> {
     const { context, partition } = this.#options;
-    const ended = [...fold.runs.values()].filter((run) => run.endedAtMs !== null);
-    const irs = await this.#finaliser.irsOf(fold, ended);
-    const runs = toCompensate(ended, irs);
+    const runs = toCompensate(fold.ended, irs);
     const history = await this.#finaliser.history(runs);
     return planCompensations(context, partition, runs, irs, history);
   }
@@ -321,15 +309,11 @@ export class Archiver extends Loop {
     compensations: readonly Compensation[],
   ): Promise<void> {
     const { context, partition } = this.#options;
-    const letters = await this.#letters(fold);
-    const approvals = await this.#approvals(fold, done);
-    const audit = auditEntries(
-      partition,
-      fold.audit,
-      await this.#finaliser.irsOf(fold, fold.audit),
-    );
+    const letters = lettersIn(partition, fold, done.irs);
+    const approvals = approvalsIn(fold, done.irs);
+    const audit = auditEntries(partition, fold.audit, done.irs);
     const blobs = await blobsToArchive(context.redis, partition, fold.blobs);
-    const redriven = await this.#redriven(fold);
+    const redriven = redrivenIn(fold, done.irs);
     await context.db.transaction(async (tx) => {
       if (!(await advanceCursor(tx, from, block.to))) {
         throw new CursorMoved();
@@ -338,7 +322,7 @@ export class Archiver extends Loop {
       await insertSegments(tx, segmentsOf(partition, fold));
       await redriveRuns(tx, redriven);
       await changeRuns(tx, done.changes);
-      await sleepRuns(tx, asleepIn(fold));
+      await sleepRuns(tx, fold.asleep);
       await wakeParents(tx, childrenEnded(fold));
       await markSuspects(tx, fold.suspects);
       await insertBlobs(tx, blobs, context.clock.nowMs());
@@ -347,50 +331,6 @@ export class Archiver extends Loop {
       await changeApprovals(tx, approvals);
       await insertAudit(tx, audit);
     });
-  }
-
-  /** What the block says about approvals, and that those of its ended runs are over. */
-  async #approvals(fold: BlockFold, done: Finalised): Promise<ApprovalChanges> {
-    const irs = await this.#finaliser.irsOf(fold, done.ended);
-    const closed: ClosedApproval[] = [...fold.approvals.closed];
-    for (const { runId } of done.ended) {
-      if (irs.get(runId)?.hasApprovals === true) {
-        const atMs = fold.runs.get(runId)?.endedAtMs ?? 0;
-        closed.push({ runId, token: null, state: "cancelled", atMs });
-      }
-    }
-    return { ...fold.approvals, closed };
-  }
-
-  async #redriven(fold: BlockFold): Promise<RunRedriven[]> {
-    const runs = [...fold.runs.values()].flatMap(({ redriven }) => redriven ?? []);
-    const irs = await this.#finaliser.irsOf(
-      fold,
-      runs.map(({ id: runId }) => ({ runId })),
-    );
-    return runs.map(({ undone, ...run }) => {
-      const nodes = irs.get(run.id)?.ir.nodes ?? [];
-      return { ...run, nodes: undone.flatMap((index) => nodes[index]?.id ?? []) };
-    });
-  }
-
-  async #letters(fold: BlockFold): Promise<NewDeadLetter[]> {
-    const irs = await this.#finaliser.irsOf(fold, fold.dead);
-    const nameOf = ({ runId, home, node }: DeadToken): string => {
-      const ir = irs.get(runId)?.ir;
-      return (ir && nodeAt(ir, home, node)?.id) ?? String(node);
-    };
-    return fold.dead.map((token) => ({
-      id: `${this.#options.partition}-${token.position}`,
-      kind: "token",
-      runId: token.runId,
-      node: nameOf(token),
-      scope: scopeJoin(token.home, token.scope),
-      attempts: token.attempts,
-      error: JSON.stringify(token.error),
-      payload: null,
-      createdAtMs: token.atMs,
-    }));
   }
 
   /** What is archived must not count as a backlog: at the start, and when nothing comes. */
@@ -421,20 +361,4 @@ export class Archiver extends Loop {
       });
     }
   }
-}
-
-function asleepIn(fold: BlockFold): FallenAsleep[] {
-  return [...fold.runs.values()].flatMap(({ asleep }) => asleep ?? []);
-}
-
-/** Ids of runs that may have a parent, and have ended. */
-function childrenEnded(fold: BlockFold): string[] {
-  const ended = [...fold.runs.values()].filter((run) => run.endedAtMs !== null);
-  return ended.flatMap(({ runId }) => (runId.includes("~") ? [runId] : []));
-}
-
-function childrenIn(partition: number, fold: BlockFold): NewChild[] {
-  return [...fold.runs.values()].flatMap(({ child }) =>
-    child === null ? [] : [{ ...child, partition }],
-  );
 }

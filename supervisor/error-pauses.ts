@@ -9,7 +9,7 @@ import { pauseRun, type Transition } from "../sdk/internal.ts";
 import { readJournal } from "../sdk/postgres/index.ts";
 import { scriptsOf, type SupervisorContext } from "./context.ts";
 import type { BlockFold } from "./fold-block.ts";
-import type { Finaliser } from "./finalise.ts";
+import type { StoredIr } from "./ir-store.ts";
 
 const FAILURES: ReadonlySet<string> = new Set(["node.retrying", "node.failed"]);
 const FRESH: ReadonlySet<string> = new Set(["node.completed", "run.resumed", "run.redriven"]);
@@ -25,14 +25,12 @@ export async function pauseAfterErrors(
   context: SupervisorContext,
   partition: number,
   fold: BlockFold,
-  finaliser: Finaliser,
+  irs: ReadonlyMap<string, StoredIr>,
 ): Promise<string[]> {
-  const failing = [...fold.runs.values()].filter((run) => run.hasErrors && run.endedAtMs === null);
-  const irs = await finaliser.irsOf(fold, failing);
   const paused: string[] = [];
-  for (const { runId } of failing) {
+  for (const runId of fold.withErrors) {
     const max = irs.get(runId)?.ir.settings.pause_after_errors;
-    if (max === undefined) {
+    if (max === undefined || fold.runs.get(runId)?.endedAtMs !== null) {
       continue;
     }
     const count = errorsInARow(await readJournal(context.db, runId));

@@ -7,6 +7,7 @@
  */
 import {
   BlobError,
+  isBlobText,
   partitionKeys,
   RunView,
   terminalFields,
@@ -17,12 +18,15 @@ import {
 import { parseSegment, readJournals, runsById, type RunChange } from "../sdk/postgres/index.ts";
 import { resolveOutput } from "./blobs.ts";
 import type { SupervisorContext } from "./context.ts";
-import type { BlockFold, RunFold } from "./fold-block.ts";
+import { transitionsOf, type BlockFold, type RunFold } from "./fold-block.ts";
 import type { StoredIr } from "./ir-store.ts";
+import { readDone } from "./records.ts";
 
 export interface Finalised {
   changes: RunChange[];
   ended: EndedRun[];
+  /** Workflows of the runs that the block says something about beyond plain steps. */
+  irs: ReadonlyMap<string, StoredIr>;
 }
 
 export interface EndedRun {
@@ -40,9 +44,6 @@ export class Finaliser {
   readonly #context: SupervisorContext;
   readonly #partition: number;
   readonly #hashes = new Map<string, string>();
-  /** Its starts are remembered. */
-  #block: BlockFold | null = null;
-
   constructor(context: SupervisorContext, partition: number) {
     this.#context = context;
     this.#partition = partition;
@@ -50,61 +51,52 @@ export class Finaliser {
 
   /** Changes of rows that a block makes. Reads only; may be repeated. */
   async finalise(block: BlockFold): Promise<Finalised> {
-    const changed = [...block.runs.values()].filter((run) => run.status !== null);
-    const ended = changed.filter((run) => run.endedAtMs !== null);
-    const irs = await this.irsOf(block, ended);
+    const { ended } = block;
+    const irs = await this.#irs(block);
     const [outputs, timers] = await Promise.all([
       this.#outputs(ended, irs),
       this.#timers(ended, irs),
     ]);
     const errors = await this.#errors(ended, irs);
-    const written = await this.#written(changed);
-    const changes = changed.map((run): RunChange => {
-      const error = errors.get(run.runId) ?? null;
-      return {
-        id: run.runId,
-        status: run.status as RunChange["status"],
-        startedAtMs: run.startedAtMs,
-        endedAtMs: run.endedAtMs,
-        output: written.get(run.runId) ?? outputs.get(run.runId) ?? null,
-        error: error === null ? null : JSON.stringify(error),
-        atMs: run.tTo,
-      };
-    });
+    const changes: RunChange[] = [];
+    for (const { runId, status, startedAtMs, endedAtMs, tTo: atMs } of block.runs.values()) {
+      if (status !== null) {
+        const failure = errors.get(runId);
+        const error = failure === undefined ? null : JSON.stringify(failure);
+        const output = outputs.get(runId) ?? null;
+        changes.push({ id: runId, status, startedAtMs, endedAtMs, output, error, atMs });
+      }
+    }
     const release = ended.map(({ runId }) => ({
       runId,
       timers: timers.get(runId) ?? [],
       hasMaps: irs.get(runId)?.hasMaps ?? true,
     }));
-    return { changes, ended: release };
+    return { changes, ended: release, irs };
   }
 
-  /** The workflows of `runs`; a run of which nothing is known is absent. */
-  async irsOf(
-    block: BlockFold,
-    runs: readonly { runId: string }[],
-  ): Promise<Map<string, StoredIr>> {
+  /** The workflows of runs that need a look; a run of which nothing is known is absent. */
+  async #irs(block: BlockFold): Promise<Map<string, StoredIr>> {
     const { irs, db } = this.#context;
-    if (this.#block !== block) {
-      this.#block = block;
-      for (const { runId, irHash } of block.runs.values()) {
-        if (irHash !== null) {
-          this.#remember(runId, irHash);
-        }
+    for (const { runId, irHash } of block.runs.values()) {
+      if (irHash !== null) {
+        this.#remember(runId, irHash);
       }
     }
-    const unknown = runs.filter(({ runId }) => !this.#hashes.has(runId));
-    for (const row of await runsById(
-      db,
-      unknown.map(({ runId }) => runId),
-    )) {
+    const wanted = new Set([...block.leaveChildren, ...block.withErrors]);
+    [block.ended, block.dead, block.audit].forEach((list) =>
+      list.forEach(({ runId }) => wanted.add(runId)),
+    );
+    block.redriven.forEach(({ id }) => wanted.add(id));
+    const unknown = [...wanted].filter((runId) => !this.#hashes.has(runId));
+    for (const row of await runsById(db, unknown)) {
       this.#remember(row.id, row.irHash);
     }
-    const hashes = runs.flatMap(({ runId }) => this.#hashes.get(runId) ?? []);
-    const stored = await irs.load(hashes);
+    const hashOf = (runId: string): string => this.#hashes.get(runId) ?? "";
+    const stored = await irs.load(Array.from(wanted, hashOf));
     const byRun = new Map<string, StoredIr>();
-    for (const { runId } of runs) {
-      const ir = stored.get(this.#hashes.get(runId) ?? "");
+    for (const runId of wanted) {
+      const ir = stored.get(hashOf(runId));
       if (ir !== undefined) {
         byRun.set(runId, ir);
       }
@@ -124,17 +116,6 @@ export class Finaliser {
     this.#hashes.set(runId, hash);
   }
 
-  /** Outputs that the journal brings, large ones in full. */
-  async #written(runs: readonly RunFold[]): Promise<Map<string, string>> {
-    const written = new Map<string, string>();
-    for (const { runId, output } of runs) {
-      if (output !== null) {
-        written.set(runId, await this.#resolve(runId, output));
-      }
-    }
-    return written;
-  }
-
   /** A blob that is gone or damaged leaves its reference: the run has ended all the same. */
   async #resolve(runId: string, text: string): Promise<string> {
     try {
@@ -148,35 +129,27 @@ export class Finaliser {
     }
   }
 
+  /** Outputs of runs, large ones in full: as the journal brings them, else as the hash has them. */
   async #outputs(
     ended: readonly RunFold[],
     irs: ReadonlyMap<string, StoredIr>,
   ): Promise<Map<string, string>> {
-    const wanted = ended.filter((run) => run.status === "COMPLETED" && run.output === null);
-    const keys = partitionKeys(this.#partition);
     const outputs = new Map<string, string>();
+    const wanted: RunFold[] = [];
+    for (const run of ended) {
+      const output = run.output ?? outputIn(run, irs.get(run.runId));
+      if (output !== null) {
+        const { runId } = run;
+        outputs.set(runId, isBlobText(output) ? await this.#resolve(runId, output) : output);
+      } else if (run.status === "COMPLETED") {
+        wanted.push(run);
+      }
+    }
     const gone: RunFold[] = [];
     await Promise.all(
       wanted.map(async (run) => {
-        const ir = irs.get(run.runId);
-        const terminals = ir?.terminals ?? [];
-        // Its only terminal node ended last: the journal has just brought the output.
-        const { done } = run;
-        const isOnly = terminals.length === 1 && done?.node === terminals[0];
-        if (isOnly && done !== null && done.output !== null) {
-          outputs.set(run.runId, done.output);
-          return;
-        }
-        const fields = terminalFields(terminals);
-        const values = await this.#context.redis.hmget(keys.run(run.runId), "s", ...fields);
-        // Released, redriven, or rolled back since its end was read: then the journal tells.
-        if (values[0] !== "completed") {
-          gone.push(run);
-        } else if (ir !== undefined) {
-          const resolve = (text: string): Promise<string> => this.#resolve(run.runId, text);
-          const read = values.slice(1);
-          outputs.set(run.runId, await terminalOutput(ir.ir, terminals, read, resolve));
-        }
+        const output = await this.#readOutput(run.runId, irs.get(run.runId));
+        void (output === null ? gone.push(run) : outputs.set(run.runId, output));
       }),
     );
     for (const [runId, transitions] of await this.history(gone)) {
@@ -186,6 +159,18 @@ export class Finaliser {
       }
     }
     return outputs;
+  }
+
+  /** From the hash; null: released, redriven, or rolled back since its end was read. */
+  async #readOutput(runId: string, ir: StoredIr | undefined): Promise<string | null> {
+    const key = partitionKeys(this.#partition).run(runId);
+    const fields = terminalFields(ir?.terminals ?? []);
+    const [status, ...values] = await this.#context.redis.hmget(key, "s", ...fields);
+    if (status !== "completed" || ir === undefined) {
+      return null;
+    }
+    const resolve = (text: string): Promise<string> => this.#resolve(runId, text);
+    return terminalOutput(ir.ir, ir.terminals, values, resolve);
   }
 
   async #errors(
@@ -221,7 +206,7 @@ export class Finaliser {
     );
     for (const run of runs) {
       const before = archived.get(run.runId) ?? [];
-      const now = parseSegment(run.runId, `[${run.parts.join(",")}]`);
+      const now = parseSegment(run.runId, transitionsOf(run));
       all.set(
         run.runId,
         [...before, ...now].map(({ transition }) => transition),
@@ -265,6 +250,15 @@ export async function armedTimers(
     }),
   );
   return timers;
+}
+
+/** The output of a run whose only terminal node ended last: the journal has just brought it. */
+function outputIn({ done, status }: RunFold, ir: StoredIr | undefined): string | null {
+  if (status !== "COMPLETED" || done === null || ir?.terminals.length !== 1) {
+    return null;
+  }
+  const last = readDone(done);
+  return last !== null && last.node === ir.terminals[0] ? last.output : null;
 }
 
 /** The run as its whole journal tells it. */

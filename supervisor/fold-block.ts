@@ -16,7 +16,7 @@ import type {
 import { foldAudit, type AuditFold } from "./fold-audit.ts";
 import { blobOf, type BlobUse } from "./blobs.ts";
 import { foldApproval } from "./fold-approvals.ts";
-import { splitTransitions, type NodeDone, type RawRecord } from "./records.ts";
+import { splitTransitions, type Member, type RawRecord } from "./records.ts";
 
 /** What a block says about one run. */
 export interface RunFold {
@@ -26,29 +26,25 @@ export interface RunFold {
   irHash: string | null;
   startedAtMs: number | null;
   endedAtMs: number | null;
-  /** Set where it falls asleep at the end of the block. */
-  asleep: FallenAsleep | null;
-  /** Set when it was redriven in this block. */
-  redriven: (Omit<RunRedriven, "nodes"> & { undone: readonly number[] }) | null;
   /** JSON text; null: none was given. */
   output: string | null;
-  /** The last plain success. */
-  done: NodeDone | null;
+  /** Text of the last plain success. */
+  done: string | null;
   error: RunError | null;
   /** Nodes that failed unhandled in this block. */
   failed: FailedNode[];
   /** Set where the block starts it and another run did so. */
   child: NewChild | null;
-  /** Something of it ended, went on or was paused that may concern its children. */
-  leavesChildren: boolean;
-  /** An attempt of it failed. */
-  hasErrors: boolean;
   seqFrom: number;
   seqTo: number;
   tFrom: number;
   tTo: number;
+  /** Its transitions, each as its row has it. */
   parts: string[];
 }
+
+/** A redrive; `undone` are the indexes of nodes. */
+export type RedrivenFold = Omit<RunRedriven, "nodes"> & { undone: readonly number[] };
 
 export interface FailedNode {
   node: number;
@@ -67,6 +63,16 @@ export interface DeadToken extends FailedNode {
 
 export interface BlockFold {
   runs: Map<string, RunFold>;
+  /** Those that have ended. */
+  ended: RunFold[];
+  /** Children that were started. */
+  children: NewChild[];
+  asleep: FallenAsleep[];
+  redriven: RedrivenFold[];
+  /** Runs of which something ended, went on or was paused that may concern their children. */
+  leaveChildren: Set<string>;
+  /** Runs of which an attempt failed. */
+  withErrors: Set<string>;
   dead: DeadToken[];
   approvals: ApprovalChanges;
   audit: AuditFold[];
@@ -83,52 +89,77 @@ export interface BlockFold {
 export function foldBlock(records: readonly RawRecord[]): BlockFold {
   const block: BlockFold = {
     runs: new Map(),
-    dead: [],
+    ...{ ended: [], children: [], asleep: [], redriven: [], dead: [] },
+    ...{ leaveChildren: new Set(), withErrors: new Set() },
     approvals: { opened: [], decisions: [], closed: [] },
-    audit: [],
-    blobs: [],
-    suspects: [],
-    dueMs: null,
-    transitions: 0,
+    ...{ audit: [], blobs: [], suspects: [], dueMs: null, transitions: 0 },
   };
   for (const record of records) {
-    splitTransitions(record.body).forEach((member, index) => {
-      const { text } = member;
-      const position = `${record.seq}.${index}`;
-      const runId = member.done === null ? member.transition.r : member.done.runId;
-      const run = runOf(block, runId, record);
-      run.seqTo = record.seq;
-      run.tTo = record.t;
-      run.parts.push(`["${position}",${record.t},${withoutRun(text, runId)}]`);
-      block.transitions++;
-      if (member.done !== null) {
-        run.done = member.done;
-        return;
-      }
-      const { transition } = member;
-      run.leavesChildren ||= mayLeaveChildren(transition);
-      run.hasErrors ||= transition.e === "node.retrying" || transition.e === "node.failed";
-      if (transition.due !== undefined) {
-        block.dueMs = Math.min(block.dueMs ?? transition.due, transition.due);
-      }
-      const blob = blobOf(transition);
-      if (blob !== null) {
-        block.blobs.push(blob);
-      }
-      if (transition.e === "node.failed") {
-        foldFailure(block, run, transition, position, record.t);
-      } else if (transition.e.startsWith("run.")) {
-        foldRun(block, run, transition, text, record);
-      } else if (transition.w !== undefined || transition.v !== undefined) {
-        foldApproval(block.approvals, transition, transition.m ?? "", position, record.t);
-      }
-      if (transition.by !== undefined || typeof transition.v === "object") {
-        const entry = foldAudit(transition, position, record.t);
-        block.audit.push(...(entry === null ? [] : [entry]));
-      }
-    });
+    const members = splitTransitions(record.body);
+    for (let index = 0; index < members.length; index++) {
+      foldMember(block, record, index, members[index] as Member);
+    }
+    block.transitions += members.length;
+  }
+  for (const run of block.runs.values()) {
+    if (run.endedAtMs !== null) {
+      block.ended.push(run);
+    }
   }
   return block;
+}
+
+/** Most members are plain successes: they cost their part of the row and nothing else. */
+function foldMember(
+  block: BlockFold,
+  record: RawRecord,
+  index: number,
+  { text, runId, transition }: Member,
+): void {
+  const run = block.runs.get(runId) ?? addRun(block, runId, record);
+  run.seqTo = record.seq;
+  run.tTo = record.t;
+  run.parts.push(`["${record.seq}.${index}",${record.t},${withoutRun(text, runId)}]`);
+  if (transition === null) {
+    run.done = text;
+  } else {
+    foldTransition(block, run, { transition, text, record, position: `${record.seq}.${index}` });
+  }
+}
+
+interface Placed {
+  transition: Transition;
+  text: string;
+  record: RawRecord;
+  position: string;
+}
+
+function foldTransition(block: BlockFold, run: RunFold, placed: Placed): void {
+  const { transition, position, record } = placed;
+  if (mayLeaveChildren(transition)) {
+    block.leaveChildren.add(run.runId);
+  }
+  if (transition.e === "node.retrying" || transition.e === "node.failed") {
+    block.withErrors.add(run.runId);
+  }
+  if (transition.due !== undefined) {
+    block.dueMs = Math.min(block.dueMs ?? transition.due, transition.due);
+  }
+  const blob = blobOf(transition);
+  if (blob !== null) {
+    block.blobs.push(blob);
+  }
+  if (transition.e === "node.failed") {
+    foldFailure(block, run, transition, position, record.t);
+  } else if (transition.e.startsWith("run.")) {
+    foldRun(block, run, placed);
+  } else if (transition.w !== undefined || transition.v !== undefined) {
+    foldApproval(block.approvals, transition, transition.m ?? "", position, record.t);
+  }
+  if (transition.by !== undefined || typeof transition.v === "object") {
+    const entry = foldAudit(transition, position, record.t);
+    block.audit.push(...(entry === null ? [] : [entry]));
+  }
 }
 
 /** A transition's text without its run, which its row names: a fifth of most of them. */
@@ -139,64 +170,62 @@ function withoutRun(text: string, runId: string): string {
 
 /** The rows of a block, in an order in which concurrent writers cannot deadlock. */
 export function segmentsOf(partition: number, block: BlockFold): Segment[] {
-  const segments: Segment[] = [];
-  for (const run of block.runs.values()) {
-    const { runId, seqFrom, seqTo, tFrom, tTo } = run;
-    const transitions = `[${run.parts.join(",")}]`;
-    segments.push({ partition, runId, seqFrom, seqTo, tFrom, tTo, transitions });
-  }
-  return segments;
+  return Array.from(block.runs.values(), (run) => ({
+    partition,
+    runId: run.runId,
+    seqFrom: run.seqFrom,
+    seqTo: run.seqTo,
+    tFrom: run.tFrom,
+    tTo: run.tTo,
+    transitions: transitionsOf(run),
+  }));
 }
 
-function runOf(block: BlockFold, runId: string, record: RawRecord): RunFold {
-  let run = block.runs.get(runId);
-  if (run === undefined) {
-    run = {
-      runId,
-      status: null,
-      irHash: null,
-      asleep: null,
-      redriven: null,
-      startedAtMs: null,
-      endedAtMs: null,
-      output: null,
-      done: null,
-      error: null,
-      failed: [],
-      child: null,
-      leavesChildren: false,
-      hasErrors: false,
-      seqFrom: record.seq,
-      seqTo: record.seq,
-      tFrom: record.t,
-      tTo: record.t,
-      parts: [],
-    };
-    block.runs.set(runId, run);
-  }
+/** The transitions of a run in this block, as its row has them. */
+export function transitionsOf({ parts }: RunFold): string {
+  return `[${parts.join(",")}]`;
+}
+
+function addRun(block: BlockFold, runId: string, { seq, t }: RawRecord): RunFold {
+  const run: RunFold = {
+    runId,
+    status: null,
+    irHash: null,
+    startedAtMs: null,
+    endedAtMs: null,
+    output: null,
+    done: null,
+    error: null,
+    failed: [],
+    child: null,
+    seqFrom: seq,
+    seqTo: seq,
+    tFrom: t,
+    tTo: t,
+    parts: [],
+  };
+  block.runs.set(runId, run);
   return run;
 }
 
-function foldRun(
-  block: BlockFold,
-  run: RunFold,
-  tr: Transition,
-  text: string,
-  { t, seq }: RawRecord,
-): void {
+function foldRun(block: BlockFold, run: RunFold, { transition: tr, text, record }: Placed): void {
+  const { t, seq } = record;
   switch (tr.e) {
     case "run.started":
       run.status = "RUNNING";
       run.startedAtMs = t;
       run.irHash = tr.ir ?? null;
-      run.child = tr.dep === undefined ? null : childOf(tr, text, t);
+      if (tr.dep !== undefined) {
+        run.child = childOf(tr, text, t);
+        block.children.push(run.child);
+      }
       break;
     case "run.finishing":
       run.status = "FINISHING";
       break;
     case "run.redriven":
       run.status = "RUNNING";
-      run.redriven = redrivenOf(tr, t);
+      block.redriven.push(redrivenOf(tr, t));
       break;
     case "run.paused":
     case "run.resumed":
@@ -215,7 +244,7 @@ function foldRun(
       run.error = tr.err?.error ?? null;
       break;
     case "run.hibernated":
-      run.asleep = { runId: tr.r, sinceMs: t, seq, wakesAtMs: tr.due ?? null };
+      block.asleep.push({ runId: tr.r, sinceMs: t, seq, wakesAtMs: tr.due ?? null });
       break;
     case "run.suspect":
       block.suspects.push(tr.r);
@@ -252,7 +281,7 @@ function childOf(tr: Transition, text: string, t: number): NewChild {
   };
 }
 
-function redrivenOf(tr: Transition, t: number): NonNullable<RunFold["redriven"]> {
+function redrivenOf(tr: Transition, t: number): RedrivenFold {
   const { rd, ep = 0, at = 0 } = tr;
   const input = rd?.in === undefined ? null : JSON.stringify(rd.in);
   const undone = (rd?.u ?? []).map((key) => Number.parseInt(key, 10));

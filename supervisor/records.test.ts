@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { foldBlock, segmentsOf } from "./fold-block.ts";
-import { readRecord, splitTransitions, type RawRecord } from "./records.ts";
+import { readDone, readRecord, splitTransitions, type RawRecord } from "./records.ts";
 
 const text = (e: string, more = ""): string => `{"r":"run-1","e":"${e}"${more}}`;
 
@@ -41,12 +41,20 @@ describe("splitTransitions", () => {
     ];
     const split = splitTransitions(`[${members.join(",\n")}]`);
     expect(split.map((one) => one.text)).toEqual(members);
+    expect(split.map(({ runId }) => runId)).toEqual(members.map(() => "run-1"));
     const output = '[1,{"r":"x"}]';
-    expect(split[0]?.done).toEqual({ runId: "run-1", node: 3, output });
-    expect(split[1]?.done).toEqual({ runId: "run-1", node: 3, output });
+    expect(split.map(({ transition }) => transition === null)).toEqual([
+      true,
+      true,
+      true,
+      false,
+      false,
+    ]);
+    expect(readDone(members[0] as string)).toEqual({ node: 3, output });
+    expect(readDone(members[1] as string)).toEqual({ node: 3, output });
     // Of an element: no output of the run's.
-    expect(split[2]?.done).toEqual({ runId: "run-1", node: 3, output: null });
-    expect(split[4]?.done).toBeNull();
+    expect(readDone(members[2] as string)).toEqual({ node: 3, output: null });
+    expect(readDone(members[4] as string)).toBeNull();
     // A large output is looked at: its text is to be archived.
     expect(split[3]?.transition).toMatchObject({ e: "node.completed", o: { "$gv:blob": "a:1" } });
   });

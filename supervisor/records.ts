@@ -32,29 +32,31 @@ export function readRecord(streamId: string, fields: readonly string[]): RawReco
   return { streamId, seq: Number(seq), nonce, prev, t: Number(t), body: b ?? "[]" };
 }
 
-/** A node's plain success: what most members are, taken for what they are by how they begin. */
-export interface NodeDone {
+/** One transition: its text, and what it says; null where the text says enough: a plain success. */
+export interface Member {
+  text: string;
   runId: string;
+  transition: Transition | null;
+}
+
+/** What a plain success says. */
+export interface NodeDone {
   node: number;
   /** Its output as JSON text; null in a round or in an element of a map. */
   output: string | null;
 }
 
-/** One transition: its text, and what it says; `done` in place of the whole where that is enough. */
-export type Member =
-  | { text: string; done: NodeDone; transition: null }
-  | { text: string; done: null; transition: Transition };
-
 /** Between two members. A payload has no line break outside of its strings, and none unescaped. */
 const BORDER = ",\n";
 /** As records were written before: one that has it is taken apart by nesting. */
 const FORMER_BORDER = '},{"r":"';
+/** How every member begins, then its run's id. */
+const BEGIN = '{"r":"';
 /** A success without anything that needs more than its text, up to its output, which stands last. */
 const DONE = new RegExp(
-  '^\\{"r":"([^"]+)"(,"m":"[^"]*")?,"e":"node\\.completed","n":(\\d+),"s":"([^"]*)","a":\\d+' +
-    '(?:,"ms":\\d+,"w":"[^"]*"|,"f":1),"x":"[LDX]*","o":',
+  '^\\{"r":"[^"]+"(,"m":"[^"]*")?,"e":"node\\.completed","n":(\\d+),"s":"([^"]*)","a":\\d+' +
+    '(?:,"ms":\\d+,"w":"[^"]*"|,"f":1),"x":"[LDX]*","o":(?!\\{"\\$gv:blob":)',
 );
-const BLOB = '{"$gv:blob":';
 
 /** Cuts a record's body. What is not JSON becomes a `run.suspect` that holds it as a string. */
 export function splitTransitions(body: string): Member[] {
@@ -63,42 +65,42 @@ export function splitTransitions(body: string): Member[] {
   }
   const members: Member[] = [];
   for (const text of body.slice(1, -1).split(BORDER)) {
-    const done = readDone(text);
-    if (done !== null) {
-      members.push({ text, done, transition: null });
-      continue;
-    }
-    const transition = parsed(text);
-    if (transition === null) {
+    const transition = DONE.test(text) ? null : parsed(text);
+    if (transition === undefined) {
       return byNesting(body);
     }
-    members.push({ text, done: null, transition });
+    members.push({ text, runId: transition?.r ?? runIdIn(text), transition });
   }
   return members;
 }
 
-function readDone(text: string): NodeDone | null {
+/** What the text of a plain success says; for any other text null. */
+export function readDone(text: string): NodeDone | null {
   const match = DONE.exec(text);
-  if (match === null || text.startsWith(BLOB, match[0].length)) {
+  if (match === null) {
     return null;
   }
-  const [begin, runId = "", home, node, scope] = match;
+  const [begin, home, node, scope] = match;
   const isTop = home === undefined && scope === "";
-  return { runId, node: Number(node), output: isTop ? text.slice(begin.length, -1) : null };
+  return { node: Number(node), output: isTop ? text.slice(begin.length, -1) : null };
 }
 
-function parsed(text: string): Transition | null {
+function runIdIn(text: string): string {
+  return text.slice(BEGIN.length, text.indexOf('"', BEGIN.length));
+}
+
+function parsed(text: string): Transition | undefined {
   try {
-    return text.startsWith('{"r":"') ? (JSON.parse(text) as Transition) : null;
+    return text.startsWith(BEGIN) ? (JSON.parse(text) as Transition) : undefined;
   } catch {
-    return null;
+    return undefined;
   }
 }
 
 function byNesting(body: string): Member[] {
   return scan(body).map((text) => {
     const transition = parsed(text);
-    return transition === null ? salvage(text) : { text, done: null, transition };
+    return transition === undefined ? salvage(text) : { text, runId: transition.r, transition };
   });
 }
 
@@ -133,7 +135,7 @@ function endOfString(body: string, quote: number): number {
 }
 
 function salvage(text: string): Member {
-  const r = /^\{"r":"([^"]+)"/.exec(text)?.[1] ?? "";
-  const transition = { r, e: "run.suspect" as const, raw: text };
-  return { text: JSON.stringify(transition), done: null, transition };
+  const runId = /^\{"r":"([^"]+)"/.exec(text)?.[1] ?? "";
+  const transition = { r: runId, e: "run.suspect" as const, raw: text };
+  return { text: JSON.stringify(transition), runId, transition };
 }

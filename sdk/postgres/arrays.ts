@@ -16,20 +16,29 @@ function header(buffer: Buffer, oid: number, count: number): void {
   buffer.writeInt32BE(1, 16); // lower bound
 }
 
+/** Of so many characters the most that they can take is reserved: counting would cost more. */
+const SHORT_CHARS = 100;
+const UTF8_BYTES_MAX = 3;
+const UINT32 = 2 ** 32;
+
 /** A `text[]` parameter; use it as `$n::text[]`. */
 export function textArray(values: readonly (string | null)[]): Buffer {
-  const lengths = values.map((value) => (value === null ? -1 : Buffer.byteLength(value)));
-  const bytes = lengths.reduce((sum, length) => sum + 4 + Math.max(length, 0), HEADER_BYTES);
-  const buffer = Buffer.allocUnsafe(bytes);
+  let bytesMax = HEADER_BYTES;
+  for (const value of values) {
+    bytesMax += 4 + (value === null ? 0 : bytesMaxOf(value));
+  }
+  const buffer = Buffer.allocUnsafe(bytesMax);
   header(buffer, OID.text, values.length);
   let at = HEADER_BYTES;
-  values.forEach((value, i) => {
-    at = buffer.writeInt32BE(lengths[i] as number, at);
-    if (value !== null) {
-      at += buffer.write(value, at);
-    }
-  });
-  return buffer;
+  for (const value of values) {
+    const bytes = value === null ? -1 : buffer.write(value, at + 4);
+    at = buffer.writeInt32BE(bytes, at) + Math.max(bytes, 0);
+  }
+  return buffer.subarray(0, at);
+}
+
+function bytesMaxOf(text: string): number {
+  return text.length <= SHORT_CHARS ? text.length * UTF8_BYTES_MAX : Buffer.byteLength(text);
 }
 
 /** A `bigint[]` parameter of safe integers; use it as `$n::bigint[]`. */
@@ -40,7 +49,9 @@ export function bigintArray(values: readonly (number | null)[]): Buffer {
   for (const value of values) {
     at = buffer.writeInt32BE(value === null ? -1 : 8, at);
     if (value !== null) {
-      at = buffer.writeBigInt64BE(BigInt(value), at);
+      // In two halves: a BigInt each would be most of the garbage of an archived block.
+      at = buffer.writeInt32BE(Math.floor(value / UINT32), at);
+      at = buffer.writeUInt32BE(value >>> 0, at);
     }
   }
   return buffer.subarray(0, at);

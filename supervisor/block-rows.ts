@@ -1,0 +1,66 @@
+/** Rows that a block makes besides those of the journal and of runs. Pure. */
+import { nodeAt, scopeJoin } from "../sdk/internal.ts";
+import type {
+  ApprovalChanges,
+  ClosedApproval,
+  NewChild,
+  NewDeadLetter,
+  RunRedriven,
+} from "../sdk/postgres/index.ts";
+import type { BlockFold, DeadToken } from "./fold-block.ts";
+import type { StoredIr } from "./ir-store.ts";
+
+type Irs = ReadonlyMap<string, StoredIr>;
+
+/** Runs whose children the block may have left behind. */
+export function parentsIn(fold: BlockFold, irs: Irs): string[] {
+  return [...fold.leaveChildren].filter((runId) => (irs.get(runId)?.references.length ?? 0) > 0);
+}
+
+/** What the block says about approvals, and that those of its ended runs are over. */
+export function approvalsIn(fold: BlockFold, irs: Irs): ApprovalChanges {
+  const closed: ClosedApproval[] = [...fold.approvals.closed];
+  for (const { runId, endedAtMs } of fold.ended) {
+    if (irs.get(runId)?.hasApprovals === true) {
+      closed.push({ runId, token: null, state: "cancelled", atMs: endedAtMs ?? 0 });
+    }
+  }
+  return { ...fold.approvals, closed };
+}
+
+/** Redrives, with the ids of the nodes that they undo. */
+export function redrivenIn(fold: BlockFold, irs: Irs): RunRedriven[] {
+  return fold.redriven.map(({ undone, ...run }) => {
+    const nodes = irs.get(run.id)?.ir.nodes ?? [];
+    return { ...run, nodes: undone.flatMap((index) => nodes[index]?.id ?? []) };
+  });
+}
+
+/** Dead tokens as letters, with their nodes' ids as the workflows have them. */
+export function lettersIn(partition: number, fold: BlockFold, irs: Irs): NewDeadLetter[] {
+  const nameOf = ({ runId, home, node }: DeadToken): string => {
+    const ir = irs.get(runId)?.ir;
+    return (ir && nodeAt(ir, home, node)?.id) ?? String(node);
+  };
+  return fold.dead.map((token) => ({
+    id: `${partition}-${token.position}`,
+    kind: "token",
+    runId: token.runId,
+    node: nameOf(token),
+    scope: scopeJoin(token.home, token.scope),
+    attempts: token.attempts,
+    error: JSON.stringify(token.error),
+    payload: null,
+    createdAtMs: token.atMs,
+  }));
+}
+
+/** Ids of runs that may have a parent, and have ended. */
+export function childrenEnded({ ended }: BlockFold): string[] {
+  return ended.filter(({ runId }) => runId.includes("~")).map(({ runId }) => runId);
+}
+
+/** Rows of the children that were started. */
+export function childrenIn(partition: number, { children }: BlockFold): NewChild[] {
+  return children.map((child) => ({ ...child, partition }));
+}
