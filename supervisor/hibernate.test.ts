@@ -20,6 +20,7 @@ import { Releaser } from "./release.ts";
 import { contextOf } from "./stack.fixture.ts";
 import { Starter } from "./starter.ts";
 import { Waker } from "./waker.ts";
+import { allKeys, emptyRedis } from "../test/support/index.ts";
 
 const keys = partitionKeys(0);
 const WORKFLOW = {
@@ -161,7 +162,7 @@ describe("a supervisor that dies", () => {
       describe: "its keys stay",
     });
     await next.stop(1000);
-    expect(await engine.redis.keys(`*${runId}*`)).toEqual([]);
+    expect(await allKeys(engine.redis, `*${runId}*`)).toEqual([]);
     expect(await engine.redis.zcard(keys.timers)).toBe(0);
   });
 
@@ -233,7 +234,7 @@ describe("Redis lost", () => {
       await new Waker(dying(at, false), 0, certifier, children).look().catch(() => undefined);
     }
     expect((await rowOf()).asleepSinceMs).not.toBeNull();
-    await engine.redis.flushdb();
+    await emptyRedis(engine.redis);
     await waitFor(async () => (await engine.redis.hget(keys.meta, "epoch")) !== null, {
       timeoutMs: 20_000,
       describe: "the partition is not rebuilt",

@@ -13,7 +13,7 @@ import { readRun, type RunRow } from "../sdk/postgres/index.ts";
 import { createSupervisor, whyRun, type Supervisor } from "../supervisor/index.ts";
 import { FunctionRegistry } from "../worker/index.ts";
 import { startEngine, type Engine } from "./harness/engine.ts";
-import { waitFor } from "./support/index.ts";
+import { emptyRedis, waitFor } from "./support/index.ts";
 
 const PARTITIONS = 4;
 const logger = pino({ level: process.env["GAVOTTE_TEST_LOG"] ?? "silent" });
@@ -171,7 +171,7 @@ describe("settings.concurrency: queue", () => {
     for (let i = 1; i < 4; i++) {
       ids.push(await submit({ settings: queue(1), key: "lost", name: i }));
     }
-    await engine.redis.flushdb();
+    await emptyRedis(engine.redis);
     await waitFor(
       async () => (await engine.redis.exists(partitionKeys(0).meta)) === 1 || undefined,
       {

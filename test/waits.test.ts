@@ -5,7 +5,7 @@ import { parse } from "yaml";
 import { createClient, type Approval, type Client, type Json } from "../sdk/index.ts";
 import { explainRun } from "../supervisor/index.ts";
 import { startEngine, type Engine } from "./harness/engine.ts";
-import { waitFor } from "./support/index.ts";
+import { emptyRedis, waitFor } from "./support/index.ts";
 
 let engine: Engine;
 let client: Client;
@@ -293,7 +293,7 @@ describe("Redis lost", () => {
       return Number(row?.seq) === Number(tail);
     };
     await waitFor(archived, { describe: "the journal is not archived" });
-    await engine.redis.flushdb();
+    await emptyRedis(engine.redis);
 
     expect(await client.signal(early, "go", 6, { id: "kept" })).toMatchObject({
       outcome: "repeated",

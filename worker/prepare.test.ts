@@ -48,7 +48,7 @@ describe("A11, B5: a chain whose entry a pause has put aside", () => {
 
     const [back] = await run.read("other");
     expect(run.idOf(back as never)).toBe("a");
-    const preparer = new Preparer(p.redis, new Workflows(p.redis), 0);
+    const preparer = new Preparer(p.scripts.redis, new Workflows(p.redis), 0);
     // Delivered for the first time, and without its input: its record is read.
     const [looked] = await preparer.prepare([{ ...back, payload: null } as never], false);
     expect(looked?.kind === "ready" && run.idOf(looked.prepared.token)).toBe("b");
@@ -62,7 +62,7 @@ describe("B1: before a token is executed", () => {
     await run.start();
     const tokens = await run.read();
     await cancelRun(p.scripts, run.runId, "enough");
-    const preparer = new Preparer(p.redis, new Workflows(p.redis), 0);
+    const preparer = new Preparer(p.scripts.redis, new Workflows(p.redis), 0);
     const kinds = (await preparer.prepare(tokens, false)).map(({ kind }) => kind);
     expect(kinds).toEqual(["drop"]);
   });

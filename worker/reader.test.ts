@@ -15,8 +15,8 @@ afterAll(() => p.close());
 beforeEach(async () => {
   await p.reset();
   const queues = ["kind:x"];
-  reader = new QueueReader({ redis: p.redis, keys: p.scripts.keys, queues, consumer: "c" });
-  await reader.createGroups(p.redis);
+  reader = new QueueReader({ redis: p.scripts.redis, keys: p.scripts.keys, queues, consumer: "c" });
+  await reader.createGroups(p.scripts.redis);
 });
 
 async function add(runs: string, priority: Priority, count: number, isNew = false): Promise<void> {
@@ -25,7 +25,7 @@ async function add(runs: string, priority: Priority, count: number, isNew = fals
   for (let i = 0; i < count; i++) {
     const token = { runId: `${runs}-${i}`, epoch: 1, node: 0, scope: "", attempt: 1 };
     const rest = { irHash: "h", kind: "run", arrivals: "", payload: "" } as const;
-    await p.redis.xadd(key, "*", "t", packEntry({ ...token, ...rest }));
+    await p.scripts.redis.xadd(key, "*", "t", packEntry({ ...token, ...rest }));
   }
 }
 

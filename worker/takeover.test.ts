@@ -20,9 +20,11 @@ async function abandoned(): Promise<{ run: TokenPlayer; queues: string[] }> {
 describe("what a dead worker held", () => {
   it("A13: is taken over one by one; only the one that is taken counts a delivery", async () => {
     const { queues } = await abandoned();
-    const [first, ...rest] = await findStale(p.redis, queues, 0, 10);
-    expect(await claim(p.redis, p.scripts.keys.meta, first as never, "other", 0)).not.toBeNull();
-    const now = await findStale(p.redis, queues, 0, 10);
+    const [first, ...rest] = await findStale(p.scripts.redis, queues, 0, 10);
+    expect(
+      await claim(p.scripts.redis, p.scripts.keys.meta, first as never, "other", 0),
+    ).not.toBeNull();
+    const now = await findStale(p.scripts.redis, queues, 0, 10);
     const deliveries = new Map(now.map((entry) => [entry.entryId, entry.deliveries]));
     expect(deliveries.get(first?.entryId ?? "")).toBe(2);
     expect(rest.map(({ entryId }) => deliveries.get(entryId))).toEqual([1, 1]);
@@ -30,10 +32,12 @@ describe("what a dead worker held", () => {
 
   it("C10: an entry that was deleted is nobody's any more", async () => {
     const { queues } = await abandoned();
-    const [first] = await findStale(p.redis, queues, 0, 10);
-    await p.redis.xdel(first?.queueKey ?? "", first?.entryId ?? "");
-    expect(await claim(p.redis, p.scripts.keys.meta, first as never, "other", 0)).toBeNull();
-    const left = await findStale(p.redis, queues, 0, 10);
+    const [first] = await findStale(p.scripts.redis, queues, 0, 10);
+    await p.scripts.redis.xdel(first?.queueKey ?? "", first?.entryId ?? "");
+    expect(
+      await claim(p.scripts.redis, p.scripts.keys.meta, first as never, "other", 0),
+    ).toBeNull();
+    const left = await findStale(p.scripts.redis, queues, 0, 10);
     expect(left.map(({ entryId }) => entryId)).not.toContain(first?.entryId);
   });
 });

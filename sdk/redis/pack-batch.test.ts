@@ -17,7 +17,7 @@ async function unpacked(list: (string | number)[]): Promise<string[]> {
       list[i] = type(list[i]) == "number" and "#" .. string.format("%d", list[i]) or list[i]
     end
     return list`;
-  return (await p.redis.eval(script, 0, packBatch(list))) as string[];
+  return (await p.scripts.redis.eval(script, 0, packBatch(list))) as string[];
 }
 
 const asRead = (list: (string | number)[]): string[] =>

@@ -9,6 +9,7 @@ import { parseJournalRecord } from "../journal.ts";
 import { COMPLETION, completeTokens } from "./complete-tokens.ts";
 import { heldItem, holdTokens, pauseRun, resumeRun } from "./pause-scripts.ts";
 import { cancelRun, fireTimers, redisTimeMs, releaseRuns, startRuns } from "./run-scripts.ts";
+import { allKeys } from "../../test/support/index.ts";
 
 let p: TestPartition;
 let serial = 0;
@@ -107,7 +108,7 @@ describe("B5: a paused run", () => {
     expect(await cancelRun(p.scripts, run.runId, "enough")).toBe("cancelled");
     expect(await resumeRun(p.scripts, run.runId, "run")).toMatchObject({ status: "cancelled" });
     await releaseRuns(p.scripts, [run.runId], []);
-    expect(await p.redis.keys(`*${run.runId}*`)).toEqual([]);
+    expect(await allKeys(p.redis, `*${run.runId}*`)).toEqual([]);
     expect(await p.redis.zcard(p.scripts.keys.paused)).toBe(0);
   });
 

@@ -28,7 +28,7 @@ describe("takeSlot", () => {
   it("a limit that is no divisor of its time is rounded to longer intervals", async () => {
     const odd = { limit: 3, per_ms: 10_000 };
     for (let i = 0; i < 3; i++) await takeSlot(p.scripts, key, odd);
-    const [seconds, micros] = await p.redis.time();
+    const [seconds, micros] = await p.scripts.redis.time();
     const now = Number(seconds) * 1e6 + Number(micros);
     const free = Number(await p.redis.get(key));
     expect(free - now).toBeLessThanOrEqual(3 * 3_333_334);

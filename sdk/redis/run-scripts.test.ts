@@ -222,7 +222,7 @@ describe("certificates", () => {
     while (waits.length === 0) {
       await new Promise((resolve) => setImmediate(resolve));
     }
-    await p.redis.script("LOAD", certifiedSource("releaseRuns", "another", 0, 1));
+    await p.scripts.redis.script("LOAD", certifiedSource("releaseRuns", "another", 0, 1));
     expect(await call).toBe(0);
     expect(waits).toEqual([true, false]);
   });

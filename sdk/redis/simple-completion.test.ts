@@ -167,7 +167,7 @@ describe("the short forms", () => {
     const run = await player(SHAPES[0]?.[1] as Ir);
     const a = await run.take("a");
     const { takeovers } = await completeBatch(p.scripts, [], "c");
-    await p.redis
+    await p.scripts.redis
       .multi()
       .xclaim(a.queueKey, "workers", "other", 0, a.entryId)
       .hincrby(p.scripts.keys.meta, "taken", 1)

@@ -424,7 +424,7 @@ describe("what a parked run costs", () => {
     const run = await started();
     await park(run, await run.take("a"), {}, 3_600_000);
     const usage = async (key: string): Promise<number> =>
-      Number(await p.redis.memory("USAGE", key, "SAMPLES", 0));
+      Number(await p.scripts.redis.memory("USAGE", key, "SAMPLES", 0));
     const { keys } = p.scripts;
     const bytes = (await usage(keys.run(run.runId))) + (await usage(keys.signals(run.runId)));
     expect(bytes).toBeLessThan(1500);

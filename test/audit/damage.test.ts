@@ -6,6 +6,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { pino } from "pino";
 import {
   GROUP,
+  connectionAt,
   globalKeys,
   packEntry,
   partitionKeys,
@@ -150,7 +151,7 @@ describe("a run that is damaged", () => {
     shut();
     const id = await standing(line("chain", [fn("a"), fn("b")]), "a", "ready");
     const [key, entry] = await waitFor(() => entryOf(id));
-    await engine.redis.multi().xack(key, GROUP, entry).xdel(key, entry).exec();
+    await connectionAt(engine.redis, key).multi().xack(key, GROUP, entry).xdel(key, entry).exec();
     const [drift] = await seenAndRepaired(id, ["entry_missing"]);
     expect(drift).toMatchObject({ node: "a", remedy: "rebuild" });
     open();

@@ -10,7 +10,7 @@ import {
 } from "../../sdk/internal.ts";
 import { listRuns, publishDefinitions, readJournal, readRun } from "../../sdk/postgres/index.ts";
 import { startEngine, type Engine } from "../harness/engine.ts";
-import { waitFor } from "../support/index.ts";
+import { allKeys, waitFor } from "../support/index.ts";
 
 let engine: Engine;
 let at = 1000;
@@ -94,7 +94,7 @@ describe("A7: a child's end completes its parent's node", () => {
     });
     const row = await engine.ended(runId);
     expect(JSON.parse(row.output as string)).toEqual({ sum: 6 });
-    await waitFor(async () => (await engine.redis.keys(`${keys.run(runId)}*`)).length === 0, {
+    await waitFor(async () => (await allKeys(engine.redis, `${keys.run(runId)}*`)).length === 0, {
       timeoutMs: 15_000,
       describe: "keys are left behind",
     });
@@ -328,7 +328,7 @@ describe("A7: children of a map's elements", () => {
     expect(children.map(({ parentNode, status }) => [parentNode, status])).toEqual(
       Array.from({ length: 3 }, () => ["s", "COMPLETED"]),
     );
-    await waitFor(async () => (await engine.redis.keys(`${keys.run(runId)}*`)).length === 0, {
+    await waitFor(async () => (await allKeys(engine.redis, `${keys.run(runId)}*`)).length === 0, {
       timeoutMs: 15_000,
       describe: "keys are left behind",
     });

@@ -4,7 +4,7 @@ import { canonicalJson, compile, type Json } from "../../compiler/index.ts";
 import { cancelRun, globalKeys, ScriptRunner, signalRun } from "../../sdk/internal.ts";
 import { listRuns, publishDefinitions, readJournal } from "../../sdk/postgres/index.ts";
 import { startEngine, type Engine } from "../harness/engine.ts";
-import { waitFor } from "../support/index.ts";
+import { emptyRedis, waitFor } from "../support/index.ts";
 
 let engine: Engine;
 let at = 1000;
@@ -41,8 +41,8 @@ async function childOf(runId: string): Promise<string> {
 }
 
 /** Empties Redis and waits until the partition is certified again. */
-async function emptyRedis(): Promise<void> {
-  await engine.redis.flushdb();
+async function loseRedis(): Promise<void> {
+  await emptyRedis(engine.redis);
   const { keys } = await scripts();
   await waitFor(async () => (await engine.redis.hget(keys.meta, "epoch")) !== null, {
     timeoutMs: 20_000,
@@ -83,7 +83,7 @@ describe("A7: a tree in an emptied Redis", () => {
     const runId = await engine.submit({ workflow: top, input: { n: 4 } });
     const mid = await childOf(runId);
     await archived(mid, "node.parked");
-    await emptyRedis();
+    await loseRedis();
     const { keys } = await scripts();
     const fields = await engine.redis.hmget(keys.run(mid), "up", "dep", "sub");
     expect(fields[0]).toContain(`${runId}|0||1|`);
@@ -116,7 +116,7 @@ describe("A7: a tree in an emptied Redis", () => {
     for (const { id } of children) {
       await archived(id, "node.parked");
     }
-    await emptyRedis();
+    await loseRedis();
     for (const { id } of children) {
       const signal = { runId: id, id: "1", name: "go", data: null };
       expect(await signalRun(await scripts(), signal)).toBe("delivered");
@@ -141,7 +141,7 @@ describe("A7: a tree in an emptied Redis", () => {
     expect(await cancelRun(await scripts(), child, "by hand")).toBe("cancelled");
     await archived(runId, "node.resumed");
     await engine.ended(child);
-    await emptyRedis();
+    await loseRedis();
     const { keys } = await scripts();
     expect(await engine.redis.hget(keys.run(child), "s")).toBe("cancelled");
     await engine.worker({ id: "second" });

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { partitionKeys } from "../../sdk/internal.ts";
 import { startEngine, type Engine } from "../harness/engine.ts";
-import { waitFor } from "../support/index.ts";
+import { allKeys, emptyRedis, waitFor } from "../support/index.ts";
 
 let engine: Engine;
 const keys = partitionKeys(0);
@@ -79,7 +79,7 @@ describe("outputs over the inline limit", () => {
     expect(row.error).toBeNull();
     expect(JSON.parse(row.output ?? "null")).toEqual({ sizes: [20001, 20002, 20003, 20004] });
     await waitFor(async () => {
-      const left = await engine.redis.keys(`${keys.run(id)}*`);
+      const left = await allKeys(engine.redis, `${keys.run(id)}*`);
       return left.length === 0;
     });
   });
@@ -140,7 +140,7 @@ describe("outputs over the inline limit", () => {
       return rows[0]?.n === 1;
     });
     const epoch = await engine.redis.hget(keys.meta, "epoch");
-    await engine.redis.flushdb();
+    await emptyRedis(engine.redis);
     await waitFor(async () => {
       const now = await engine.redis.hget(keys.meta, "epoch");
       return now !== null && now !== epoch;

@@ -3,10 +3,11 @@ import { fork, type ChildProcess } from "node:child_process";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { compile, type Ir } from "../../compiler/index.ts";
 import { interpret } from "../../compiler/reference/index.ts";
-import { connectRedis, globalKeys, type Redis } from "../../sdk/internal.ts";
+import { connectionAt, connectRedis, globalKeys, type Redis } from "../../sdk/internal.ts";
 import { readJournal, type Database } from "../../sdk/postgres/index.ts";
 import { oracleHandlers } from "../generate/builtins.ts";
 import {
+  emptyRedis,
   testDatabase,
   testRedis,
   waitFor,
@@ -96,7 +97,7 @@ async function kill(child: ChildProcess): Promise<void> {
 
 async function submitAll(count: number): Promise<void> {
   for (let from = 0; from < count; from += 200) {
-    const pipeline = redis.pipeline();
+    const pipeline = connectionAt(redis, globalKeys.submissions).pipeline();
     for (let k = from; k < Math.min(from + 200, count); k++) {
       const submission = JSON.stringify({ workflow, input: { k } });
       pipeline.xadd(globalKeys.submissions, "*", "submission", submission);
@@ -183,7 +184,7 @@ describe("kill -9 in the middle of a thousand runs", () => {
       await waitFor(async () => (await redis.xlen(globalKeys.submissions)) === 0, {
         timeoutMs: 60_000,
       });
-      await redis.flushdb();
+      await emptyRedis(redis);
       await waitFor(async () => (await ended()).length === before + RUNS, {
         timeoutMs: 120_000,
         describe: "not all runs have ended after Redis was lost",

@@ -4,6 +4,8 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { connectRedis, globalKeys, partitionKeys, type Redis } from "../../sdk/internal.ts";
 import { readJournal, type Database } from "../../sdk/postgres/index.ts";
 import {
+  allKeys,
+  emptyRedis,
   testDatabase,
   testRedis,
   waitFor,
@@ -137,7 +139,7 @@ async function expectWhole(runId: string, list: readonly number[]): Promise<void
   const rows = await db.query<{ node: string; n: number }>({ name: "e2e_by_node", text }, [runId]);
   const counts = Object.fromEntries(rows.map(({ node, n }) => [node, n]));
   expect(counts).toEqual({ all: 1, size: 1, plus: list.length, keep: list.length });
-  await waitFor(async () => (await redis.keys(`gv:{0}:run:${runId}*`)).length === 0, {
+  await waitFor(async () => (await allKeys(redis, `gv:{0}:run:${runId}*`)).length === 0, {
     timeoutMs: 30_000,
     describe: "the run's keys are not released",
   });
@@ -165,7 +167,7 @@ describe("A16: large maps", () => {
       await submit(list);
       const runId = await running();
       await elementsDone(runId, 1000);
-      await redis.flushdb();
+      await emptyRedis(redis);
       await expectWhole(runId, list);
     },
     5 * 60_000,

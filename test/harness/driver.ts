@@ -125,8 +125,8 @@ export class Driver {
     this.#workflows = workflows;
     const hashes = Object.entries(children).map(([ref, { irHash }]) => [ref, irHash]);
     this.#bindings = JSON.stringify(Object.fromEntries(hashes));
-    this.#preparer = new Preparer(partition.redis, workflows, 0);
-    this.#elements = new Elements(partition.redis, partition.scripts.keys);
+    this.#preparer = new Preparer(partition.scripts.redis, workflows, 0);
+    this.#elements = new Elements(partition.scripts.redis, partition.scripts.keys);
     this.#maps = new Maps(this.#dying(), workflows, CHUNK);
     const all = [profile, ...Object.values(children)];
     this.#queueKeys = [...new Set(all.flatMap((one) => queueKeysOf(one)))];
@@ -166,7 +166,7 @@ export class Driver {
       record.transitions.map((transition) => ({ transition, t: record.t })),
     );
     const { state, redriven } = planRedrive(this.#profile.ir, journal, wish);
-    await releaseMapsOf(this.#p.redis, scripts.keys, [runId]);
+    await releaseMapsOf(scripts.redis, scripts.keys, [runId]);
     await releaseRuns(scripts, [runId], []);
     this.#epoch += 1;
     const told = { r: runId, e: "run.redriven", ep: this.#epoch, at: this.#epoch } as const;
@@ -268,7 +268,7 @@ export class Driver {
   /** Another consumer takes everything pending: of the dead and of the living. */
   async #steal(): Promise<boolean> {
     const consumer = this.#pick(CONSUMERS);
-    const tokens = await claimAll(this.#p.redis, this.#queueKeys, consumer);
+    const tokens = await claimAll(this.#p.scripts.redis, this.#queueKeys, consumer);
     this.#held.push(...tokens.map((token) => ({ token, consumer, again: true })));
     return tokens.length > 0;
   }

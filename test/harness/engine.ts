@@ -17,7 +17,7 @@ import {
   type Worker,
   type WorkerOptions,
 } from "../../worker/index.ts";
-import { testDatabase, testRedisUrl, waitFor } from "../support/index.ts";
+import { testDatabase, testRedis, waitFor } from "../support/index.ts";
 
 export interface Engine {
   redis: Redis;
@@ -51,7 +51,8 @@ const logger = pino({ level: process.env["GAVOTTE_TEST_LOG"] ?? "silent" });
 
 /** Starts the engine; `options` of its supervisor. */
 export async function startEngine(options: Partial<SupervisorOptions> = {}): Promise<Engine> {
-  const redisUrl = options.redisUrl ?? (await testRedisUrl());
+  const own = options.redisUrl === undefined ? await testRedis() : undefined;
+  const redisUrl = options.redisUrl ?? own?.url ?? "";
   const database = await testDatabase();
   const db = database.connect();
   const redis = connectRedis({ url: redisUrl }, "test");
@@ -110,7 +111,7 @@ export async function startEngine(options: Partial<SupervisorOptions> = {}): Pro
       await gateway.stop(1000);
       await supervisor.stop(5000);
       redis.disconnect();
-      await database.close();
+      await Promise.all([own?.close(), database.close()]);
     },
   };
   return engine;

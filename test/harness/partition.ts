@@ -1,7 +1,6 @@
 /** A certified partition of its own on a test's Redis, without a supervisor. */
 import {
   certifiedSource,
-  connectRedis,
   globalKeys,
   GROUP,
   partitionKeys,
@@ -13,9 +12,11 @@ import {
   type ScriptName,
 } from "../../sdk/internal.ts";
 import type { Ir } from "../../compiler/ir.ts";
-import { testRedisUrl } from "../support/services.ts";
+import { testRedis } from "../support/services.ts";
+import { emptyRedis } from "../support/whole-redis.ts";
 
 export interface TestPartition {
+  /** Commands go by their keys; what has none goes through `scripts.redis`. */
   redis: Redis;
   scripts: ScriptRunner;
   /** Publishes a workflow and makes its queues readable. */
@@ -42,18 +43,20 @@ export function queueKeysOf(profile: RunProfile): string[] {
 
 /** A partition on the test's own Redis database. */
 export async function openTestPartition(): Promise<TestPartition> {
-  const redis = connectRedis({ url: await testRedisUrl() }, "test");
+  const own = await testRedis();
+  const redis = own.connect();
   await redis.connect();
-  return testPartition(redis);
+  const partition = await testPartition(redis);
+  return { ...partition, close: () => own.close() };
 }
 
 /** Loads the scripts and writes the partition's epoch: what certification does on a fresh server. */
 export async function testPartition(redis: Redis, partition = 0): Promise<TestPartition> {
   const deployment = "test";
-  for (const name of Object.keys(SCRIPTS) as ScriptName[]) {
-    await redis.script("LOAD", certifiedSource(name, deployment, partition, 1));
-  }
   const scripts = new ScriptRunner({ redis, deployment, partition });
+  for (const name of Object.keys(SCRIPTS) as ScriptName[]) {
+    await scripts.redis.script("LOAD", certifiedSource(name, deployment, partition, 1));
+  }
   const certify = async (): Promise<void> => {
     await redis.hset(scripts.keys.meta, { epoch: "1", seq: "0", nonce: "0", offset_ms: "0" });
   };
@@ -63,7 +66,7 @@ export async function testPartition(redis: Redis, partition = 0): Promise<TestPa
     redis,
     scripts,
     async reset() {
-      await redis.flushdb();
+      await emptyRedis(redis);
       await certify();
     },
     async close() {

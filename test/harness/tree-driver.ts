@@ -66,7 +66,7 @@ export class TreeDriver {
     const keys = options.profiles.flatMap((one) => [...one.queueKeys, ...one.entryKeys]);
     this.#keys = [...new Set(keys)];
     this.#workflows = new Workflows(partition.redis);
-    this.#preparer = new Preparer(partition.redis, this.#workflows, 0);
+    this.#preparer = new Preparer(partition.scripts.redis, this.#workflows, 0);
     this.#executor = new Executor({
       workerId: "t",
       secrets: () => ({}),
@@ -195,7 +195,7 @@ export class TreeDriver {
 
   async #steal(): Promise<boolean> {
     const consumer = this.#pick(CONSUMERS);
-    const tokens = await claimAll(this.#p.redis, this.#keys, consumer);
+    const tokens = await claimAll(this.#p.scripts.redis, this.#keys, consumer);
     this.#held.push(...tokens.map((token) => ({ token, consumer })));
     return tokens.length > 0;
   }

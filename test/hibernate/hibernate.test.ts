@@ -5,7 +5,7 @@ import { createClient, type Client } from "../../sdk/index.ts";
 import { partitionKeys } from "../../sdk/internal.ts";
 import { listRuns, publishDefinitions, readRun, type RunRow } from "../../sdk/postgres/index.ts";
 import { startEngine, type Engine } from "../harness/engine.ts";
-import { waitFor } from "../support/index.ts";
+import { allKeys, emptyRedis, waitFor } from "../support/index.ts";
 
 const keys = partitionKeys(0);
 let engine: Engine;
@@ -75,7 +75,7 @@ describe("a run that waits for long", () => {
     const runId = await client.submit(run("h-signal", [gate("a"), gate("b")]));
     const row = await asleep(runId);
     expect(row).toMatchObject({ status: "RUNNING", wakesAtMs: null });
-    const left = await engine.redis.keys(`*${runId}*`);
+    const left = await allKeys(engine.redis, `*${runId}*`);
     expect(left).toEqual([]);
     expect(await engine.redis.zcard(keys.timers)).toBe(0);
     const receipt = await client.signal(runId, "go", 1, { id: "one" });
@@ -200,7 +200,7 @@ describe("Redis lost", () => {
     const sleeper = await client.submit(run("h-lost", [gate("a")]));
     await asleep(sleeper);
     const awake = await client.submit(run("h-lost-awake", [{ ...gate("a"), timeout_ms: 100_000 }]));
-    await engine.redis.flushdb();
+    await emptyRedis(engine.redis);
     await waitFor(async () => (await engine.redis.hget(keys.meta, "epoch")) !== null, {
       timeoutMs: 20_000,
       describe: "the partition is not rebuilt",

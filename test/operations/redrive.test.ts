@@ -3,7 +3,7 @@ import { createClient, type Client } from "../../sdk/client.ts";
 import { partitionKeys } from "../../sdk/internal.ts";
 import { FunctionRegistry } from "../../worker/index.ts";
 import { startEngine, type Engine } from "../harness/engine.ts";
-import { waitFor } from "../support/index.ts";
+import { emptyRedis, waitFor } from "../support/index.ts";
 
 let engine: Engine;
 let client: Client;
@@ -204,12 +204,12 @@ describe("B8: a redrive", () => {
 
   it("works when Redis has lost everything, and survives it", async () => {
     const id = await failed(diamond());
-    await engine.redis.flushdb();
+    await emptyRedis(engine.redis);
     healed.add(id);
     await client.operations.pauseWorkflow({ name: "redriven" });
     await client.operations.redrive(id, WISH);
     await waitFor(async () => (await client.status(id)).status === "PAUSED");
-    await engine.redis.flushdb();
+    await emptyRedis(engine.redis);
     await waitFor(async () => {
       const hash = await engine.redis.hmget(partitionKeys(0).run(id), "s", "ps");
       return hash[0] === "paused" && hash[1] === "w";

@@ -12,6 +12,7 @@ import { foldChain } from "../harness/invariants.ts";
 import { openTestPartition, type TestPartition } from "../harness/partition.ts";
 import { seeded } from "../harness/random.ts";
 import { TreeDriver } from "../harness/tree-driver.ts";
+import { allKeys } from "../support/index.ts";
 
 reportCases(import.meta.filename);
 const INPUT = { n: 3, name: "gavotte", list: [3, 1, 2] };
@@ -95,7 +96,7 @@ async function play(seed: number): Promise<number> {
   }
   const started = all.filter(({ up }) => up !== undefined).map(({ up }) => up);
   expect(new Set(started).size).toBe(started.length);
-  expect(await p.redis.keys("gv:{0}:run:*")).toEqual([]);
+  expect(await allKeys(p.redis, "gv:{0}:run:*")).toEqual([]);
 
   const view = foldChain(irs["top"] as Ir, runId, records);
   const options = { handlers: oracleHandlers(), runId, workflows: irs };

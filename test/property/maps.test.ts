@@ -13,6 +13,7 @@ import { foldChain } from "../harness/invariants.ts";
 import { openTestPartition, type TestPartition } from "../harness/partition.ts";
 import { seeded } from "../harness/random.ts";
 import { checkUnits } from "../harness/units.ts";
+import { allKeys } from "../support/index.ts";
 
 reportCases(import.meta.filename);
 
@@ -58,9 +59,9 @@ async function play(scenario: MapScenario, seed: number): Promise<void> {
     .map((t) => `${t.m ?? ""}|${t.n}|${t.s}`);
   expect(new Set(done).size).toBe(done.length);
 
-  await releaseMapsOf(redis, scripts.keys, [runId]);
+  await releaseMapsOf(p.scripts.redis, scripts.keys, [runId]);
   await releaseRuns(scripts, [runId], []);
-  expect(await redis.keys("gv:{0}:run:*")).toEqual([]);
+  expect(await allKeys(redis, "gv:{0}:run:*")).toEqual([]);
   expect(await redis.zrange(scripts.keys.timers, 0, -1)).toEqual([]);
 }
 

@@ -11,6 +11,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestProject } from "vitest/node";
+import { ClusterService } from "./cluster-service.ts";
 import { PostgresService } from "./postgres-service.ts";
 import { RedisService } from "./redis-service.ts";
 
@@ -28,10 +29,13 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const remove = (): void => rmSync(dir, { recursive: true, force: true, maxRetries: 3 });
   process.once("exit", remove);
   const redis = new RedisService(dir);
+  const clusters = new ClusterService(dir);
   const postgres = new PostgresService(dir);
   const routes: Record<string, (url: string) => Promise<unknown>> = {
     "/redis/take": async () => ({ url: await redis.take() }),
     "/redis/release": async (url) => redis.release(url),
+    "/cluster/take": async () => ({ url: await clusters.take() }),
+    "/cluster/release": async (url) => clusters.release(url),
     "/postgres/take": () => postgres.take(),
     "/postgres/release": (url) => postgres.release(url),
   };
@@ -53,7 +57,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   return async () => {
     server.close();
     server.closeAllConnections();
-    await Promise.all([redis.stop(), postgres.stop()]);
+    await Promise.all([redis.stop(), clusters.stop(), postgres.stop()]);
     remove();
   };
 }

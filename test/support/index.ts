@@ -2,3 +2,4 @@
 export { freePort } from "../../cmd/embedded/sockets.ts";
 export * from "./services.ts";
 export * from "./wait-for.ts";
+export * from "./whole-redis.ts";

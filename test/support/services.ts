@@ -11,6 +11,7 @@ import { inject } from "vitest";
 import { connectPostgres, type Database, type PostgresTarget } from "../../sdk/postgres/connect.ts";
 import { migrate } from "../../sdk/postgres/migrate.ts";
 import { connectRedis } from "../../sdk/redis/connect.ts";
+import { emptyRedis } from "./whole-redis.ts";
 import type { Redis } from "ioredis";
 
 export interface TestRedis {
@@ -38,9 +39,22 @@ export interface TestDatabase {
   close(): Promise<void>;
 }
 
-/** An empty Redis database for this test file. */
+/** What GAVOTTE_TEST_REDIS asks for: `cluster`, or nothing. */
+function redisKind(): "redis" | "cluster" {
+  const wish = process.env["GAVOTTE_TEST_REDIS"] ?? "";
+  if (wish !== "" && wish !== "cluster") {
+    throw new Error(`GAVOTTE_TEST_REDIS is ${wish}: it may be "cluster", or be absent`);
+  }
+  return wish === "" ? "redis" : "cluster";
+}
+
+/**
+ * An empty Redis database for this test file; with GAVOTTE_TEST_REDIS=cluster a whole Redis Cluster
+ * of three primaries.
+ */
 export async function testRedis(): Promise<TestRedis> {
-  const { url } = await ask<{ url: string }>("/redis/take");
+  const kind = redisKind();
+  const { url } = await ask<{ url: string }>(`/${kind}/take`);
   const open: Redis[] = [];
   const connect = (name = "test"): Redis => {
     const redis = connectRedis({ url }, name);
@@ -52,19 +66,14 @@ export async function testRedis(): Promise<TestRedis> {
     url,
     connect,
     async flush() {
-      await connectOnce(url, (redis) => redis.flushdb());
+      await connectOnce(url, emptyRedis);
     },
     close() {
       open.forEach((redis) => redis.disconnect());
-      closing ??= ask("/redis/release", url);
+      closing ??= ask(`/${kind}/release`, url);
       return closing;
     },
   };
-}
-
-/** The URL of an empty Redis database that is given back when the whole run of tests ends. */
-export async function testRedisUrl(): Promise<string> {
-  return (await testRedis()).url;
 }
 
 /** A Postgres database for this test file, with the schema unless `migrated` is false. */

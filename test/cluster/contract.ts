@@ -1,0 +1,35 @@
+/**
+ * The contract part of the suite: what must hold on a Redis Cluster as on a single server. With
+ * GAVOTTE_TEST_REDIS=cluster these files run, and no others, on a cluster of three primaries
+ * (`npm run test:cluster`); QUICK of them also do in every `npm test`.
+ *
+ * A file that asks for a Redis is either here or has a reason not to be (contract.test.ts).
+ */
+
+/** Files and folders, as vitest's globs. */
+export const CONTRACT: readonly string[] = [
+  "sdk/redis/**/*.test.ts",
+  "sdk/{client,status}.test.ts",
+  "worker/**/*.test.ts",
+  "gateway/**/*.test.ts",
+  "supervisor/hibernate.test.ts",
+  "cmd/processes.test.ts",
+  "test/{audit,children,e2e,hibernate,operations,property}/**/*.test.ts",
+  "test/{fairness,limits,run-limits,schemas,time-limits,waits}.test.ts",
+];
+
+/** Each script, and waits through a whole engine: a few seconds. */
+export const QUICK: readonly string[] = [
+  "sdk/redis/{complete-*,simple-completion,*-scripts}.test.ts",
+  "test/waits.test.ts",
+];
+
+/** Files that ask for a Redis and are not in the contract, each with the reason. */
+export const LEFT_OUT: { readonly [file: string]: string } = {
+  "test/backpressure.test.ts": "fills one server that it starts itself, up to its maxmemory",
+  "test/guards/hot-path.test.ts": "counts the commands of one server that it starts itself",
+  "test/recovery/blocked-loop.test.ts":
+    "waits for the lease thread in CLIENT LIST; on a cluster that connects at first need, and " +
+    "test/cluster/lease-thread.test.ts says that it does",
+  "test/support/services.test.ts": "is about the logical databases of a single server",
+};
