@@ -7,7 +7,7 @@
  */
 import { availableParallelism } from "node:os";
 import { defineConfig } from "vitest/config";
-import { CONTRACT, QUICK } from "./test/cluster/contract.ts";
+import { CONTRACT, isOnCluster, QUICK } from "./test/cluster/contract.ts";
 
 const common = {
   exclude: ["**/node_modules/**", "dist/**", "web/**", "bench/peers/**"],
@@ -29,9 +29,6 @@ export default defineConfig({
     globalSetup: ["test/support/global-setup.ts"],
     maxWorkers: Math.max(2, availableParallelism() - 1),
     teardownTimeout: common.teardownTimeout,
-    projects:
-      process.env["GAVOTTE_TEST_REDIS"] === "cluster"
-        ? [onCluster(CONTRACT)]
-        : [single, onCluster(QUICK)],
+    projects: isOnCluster ? [onCluster(CONTRACT)] : [single, onCluster(QUICK)],
   },
 });

@@ -6,6 +6,9 @@
  * A file that asks for a Redis is either here or has a reason not to be (contract.test.ts).
  */
 
+/** Whether this run of tests is on a cluster. */
+export const isOnCluster = process.env["GAVOTTE_TEST_REDIS"] === "cluster";
+
 /** Files and folders, as vitest's globs. */
 export const CONTRACT: readonly string[] = [
   "sdk/redis/**/*.test.ts",

@@ -6,11 +6,12 @@
 import { appendFileSync } from "node:fs";
 import { basename } from "node:path";
 import { afterAll } from "vitest";
+import { isOnCluster } from "../cluster/contract.ts";
 import type { JournalRecord } from "../../sdk/internal.ts";
 
 const { GAVOTTE_SEED, GAVOTTE_FIRST, GAVOTTE_CASES, GAVOTTE_TALLY } = process.env;
 /** On a cluster they are played in a short form: each case empties every primary. */
-const USUAL_MAX = process.env["GAVOTTE_TEST_REDIS"] === "cluster" ? 60 : Infinity;
+const USUAL_MAX = isOnCluster ? 60 : Infinity;
 const played = { cases: 0, transitions: 0 };
 
 /** Not the usual seeds: what is usual among them need not be there. */
