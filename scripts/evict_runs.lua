@@ -9,9 +9,12 @@ KEYS
   1  meta      hash    gv:{p}:meta                epoch; reads and writes
   2  release   zset    gv:{p}:release             removes
   3  tombs     zset    gv:{p}:tombs               writes
-  4+ runs      hash    gv:{p}:run:<id>            one per run; removes
+  4  paused    zset    gv:{p}:paused              removes
+  5+ runs      hash    gv:{p}:run:<id>            one per run; removes, with its maps and elements
   .. signals   hash    gv:{p}:run:<id>:signals    one per run, in the same order; removes
   .. blobs     hash    gv:{p}:run:<id>:blobs      likewise
+  .. held      list    gv:{p}:run:<id>:held       likewise
+  .. maps      set     gv:{p}:run:<id>:maps       likewise; reads
 ARGV
   1  epoch     partition epoch
   2  tomb_ms   how long a tombstone stays
@@ -20,23 +23,44 @@ RETURNS integer
   n >= 0 runs removed, -100 EPOCH
 EMITS     nothing
 REPEAT    0
-COST      O(runs); hashes are unlinked, their memory is freed elsewhere
+COST      O(runs and elements begun); hashes are unlinked, their memory is freed elsewhere
 ]]
 --- @include "partition"
-local meta, release, tombs = KEYS[1], KEYS[2], KEYS[3]
+local meta, release, tombs, paused = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local tomb_ms, count = tonumber(ARGV[2]), (#ARGV - 2) / 2
 
 if not open_partition(meta, ARGV[1]) then
   return -100
 end
+local KEYS_MAX = 1000
+
+-- Removes what maps have, those that are over included.
+local function remove_maps(run, run_id, maps)
+  for _, unit in ipairs(redis.call("SMEMBERS", maps)) do
+    local map = string.sub(run, 1, #run - #run_id) .. unit
+    local begun = tonumber(redis.call("HGET", map, "next") or 0)
+    for from = 0, begun - 1, KEYS_MAX do
+      local elements = {}
+      for i = from, math.min(from + KEYS_MAX, begun) - 1 do
+        elements[#elements + 1] = map .. "#" .. i
+      end
+      redis.call("UNLINK", unpack(elements))
+    end
+    redis.call("UNLINK", map)
+  end
+end
+
 local removed = 0
 for i = 1, count do
-  local run_id, seq, run = ARGV[1 + 2 * i], ARGV[2 + 2 * i], KEYS[3 + i]
+  local run_id, seq, run = ARGV[1 + 2 * i], ARGV[2 + 2 * i], KEYS[4 + i]
   local have = redis.call("HMGET", run, "s", "sl")
   if have[1] == "asleep" and have[2] == seq then
     redis.call("ZADD", tombs, now_ms + tomb_ms, run_id)
-    redis.call("UNLINK", run, KEYS[3 + count + i], KEYS[3 + 2 * count + i])
+    local held, maps = KEYS[4 + 3 * count + i], KEYS[4 + 4 * count + i]
+    remove_maps(run, run_id, maps)
+    redis.call("UNLINK", run, KEYS[4 + count + i], KEYS[4 + 2 * count + i], held, maps)
     redis.call("ZREM", release, run_id)
+    redis.call("ZREM", paused, run_id)
     removed = removed + 1
   end
 end

@@ -92,7 +92,7 @@ local function begin()
   end
   redis.call("UNLINK", map)
   redis.call("HSET", map, "by", by, "got", 0, "n", count, "next", 0, "done", 0, "failed", 0,
-    "tolerated", ARGV[13], "entries", ARGV[15], "terminals", ARGV[16], "queue", queue, "vars", ARGV[17])
+    "tolerated", ARGV[13], "window", window, "entries", ARGV[15], "terminals", ARGV[16], "queue", queue, "vars", ARGV[17])
   if before == scope then
     -- By hand: settled while its elements ran, then tried again. They are void, and still there.
     redis.call("HSET", map, "again", 1)

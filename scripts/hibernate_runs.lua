@@ -10,8 +10,9 @@ KEYS
   2  meta      hash    gv:{p}:meta             epoch, tail; reads and writes
   3  timers    zset    gv:{p}:timers           removes the runs' timers
   4  release   zset    gv:{p}:release          runs whose keys go when their sleep is committed; writes
-  5+ runs      hash    gv:{p}:run:<id>         one per run; reads and writes
-  .. maps      set     gv:{p}:run:<id>:maps    one per run, in the same order; reads
+  5+ runs      hash    gv:{p}:run:<id>         one per run; reads and writes; its maps and their
+                                               elements follow from it, reads
+  .. held      list    gv:{p}:run:<id>:held    one per run, in the same order; reads
 ARGV
   1  epoch     partition epoch
   2  nonce     random, names this call's journal record
@@ -19,7 +20,8 @@ ARGV
   4+ runs      ids
 RETURNS array
   1  0, or -100 EPOCH
-  2+ per run: 0 asleep, 1 not running, or not here, 2 something of it is under way, 3 a timer is near
+  2+ per run: 0 asleep, 1 neither running nor paused, or not here, 2 something of it is under way, or
+     it is too large to look through, 3 a timer is near
 EMITS     run.hibernated
 REPEAT    1
 COST      O(size of the runs)
@@ -27,11 +29,12 @@ COST      O(size of the runs)
 --- @include "partition"
 --- @include "scope"
 --- @include "token"
+--- @include "unit"
 local ev, meta, timers, release = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local nonce, least_ms, RUNS_AT = ARGV[2], tonumber(ARGV[3]), 3
 local count = #ARGV - RUNS_AT
-local BUSY = { a = true, k = true, m = true, g = true }
-local FIELDS_MAX = 1000
+local OPEN = { a = true, k = true, g = true, m = true, w = true, r = true }
+local FIELDS_MAX, SIZE_MAX = 1000, 10000
 
 if not open_partition(meta, ARGV[1]) then
   return { -100 }
@@ -50,29 +53,50 @@ local function read(run, fields)
   return values
 end
 
--- Whether every token of the run waits, and at least one does. Tokens of rounds that are over do
--- not count, whatever somebody is still doing with them.
-local function is_idle(run, tokens)
-  local parked = false
-  for _, record in ipairs(read(run, tokens)) do
-    local state, _, scope = parse_record(record)
-    if BUSY[state] or state == "w" or state == "r" then
-      if scope_is_current(run, scope) then
-        if BUSY[state] then
-          return false
-        end
-        parked = true
-      end
-    end
-  end
-  return parked
+local function place_of(unit, node, scope, attempt)
+  return unit .. "\31" .. node .. "\31" .. scope .. "\31" .. attempt
 end
 
-local function hibernate(run_id, run, maps)
-  local have = redis.call("HMGET", run, "s", "e")
-  if have[1] ~= "running" then
-    return 1
+-- Places of the tokens that a paused run has put aside: nobody is at them. Nil: too many.
+local function held_places(held)
+  local places = {}
+  if redis.call("LLEN", held) > SIZE_MAX then
+    return nil
   end
+  for _, item in ipairs(redis.call("LRANGE", held, 0, -1)) do
+    local unit, node, scope, attempt =
+      string.match(item, "\30([^\31]*)\31[^\31]*\31([^\31]*)\31([^\31]*)\31([^\31]*)")
+    places[place_of(unit, node, scope, attempt)] = true
+  end
+  return places
+end
+
+local is_idle
+
+-- Whether all elements of a map wait, and all that may begin have begun.
+local function is_map_idle(seen, map, map_unit, is_held)
+  local have = redis.call("HMGET", map, "n", "next", "done", "window")
+  local all, next_index = tonumber(have[1]), tonumber(have[2] or SIZE_MAX)
+  local in_flight = next_index - tonumber(have[3] or 0)
+  seen.size = seen.size + next_index
+  if seen.size > SIZE_MAX or not have[4] then
+    return false
+  elseif next_index < all and in_flight < tonumber(have[4]) and not is_held then
+    return false
+  end
+  for i = 0, next_index - 1 do
+    local element = map .. "#" .. i
+    local status = redis.call("HGET", element, "s")
+    if status and (status ~= "running" or not is_idle(seen, element, map_unit .. "#" .. i)) then
+      return false
+    end
+  end
+  return true
+end
+
+-- Whether nobody is at any token of the unit: it waits, or it is held. Tokens of rounds that are
+-- over do not count, whatever somebody is still doing with them. `seen` gathers the timers.
+is_idle = function(seen, run, unit)
   local tokens, armed = {}, {}
   for _, field in ipairs(redis.call("HKEYS", run)) do
     local kind = string.match(field, "^([nd])%d+$")
@@ -82,10 +106,39 @@ local function hibernate(run_id, run, maps)
       armed[#armed + 1] = field
     end
   end
-  if redis.call("EXISTS", maps) == 1 or not is_idle(run, tokens) then
+  for i, record in ipairs(read(run, tokens)) do
+    local state, attempt, scope = parse_record(record)
+    if OPEN[state] and scope_is_current(run, scope) then
+      local node = string.sub(tokens[i], 2)
+      local is_held = seen.held[place_of(unit, node, scope, attempt)]
+      seen.is_open = true
+      if state == "m" then
+        if not is_map_idle(seen, map_of(run, scope, node), map_of(unit, scope, node), is_held) then
+          return false
+        end
+      elseif state ~= "w" and state ~= "r" and not is_held then
+        return false
+      end
+    end
+  end
+  for _, member in ipairs(read(run, armed)) do
+    seen.timers[#seen.timers + 1] = member
+  end
+  return true
+end
+
+local function hibernate(run_id, run, held)
+  local have = redis.call("HMGET", run, "s", "e", "ps")
+  local is_paused = have[1] == "paused"
+  if have[1] ~= "running" and not is_paused then
+    return 1
+  end
+  local places = is_paused and held_places(held) or (not is_paused and {})
+  local seen = { timers = {}, size = 0, held = places }
+  if not places or not is_idle(seen, run, run_id) or not seen.is_open then
     return 2
   end
-  local members, due = read(run, armed), nil
+  local members, due = seen.timers, nil
   members[#members + 1] = timer_member("run", run_id, have[2], "", "", "", "")
   for i = 1, #members do
     local score = tonumber(redis.call("ZSCORE", timers, members[i]) or nil)
@@ -95,7 +148,8 @@ local function hibernate(run_id, run, maps)
     return 3
   end
   journal('{"r":"' .. run_id .. '","e":"run.hibernated"'
-    .. (due and ',"due":' .. string.format("%.0f", due) or "") .. "}")
+    .. (due and ',"due":' .. string.format("%.0f", due) or "")
+    .. (is_paused and ',"ps":"' .. have[3] .. '"' or "") .. "}")
   for i = 1, #members do
     redis.call("ZREM", timers, members[i])
   end

@@ -88,6 +88,7 @@ export class HotMap {
       done: String(this.done),
       failed: String(this.errors.size),
       tolerated: String(this.tolerated),
+      window: String(this.window),
       vars: this.vars,
     };
     this.items.forEach((item, i) => (fields[`x${i}`] = item));

@@ -244,7 +244,10 @@ function foldRun(block: BlockFold, run: RunFold, { transition: tr, text, record 
       run.error = tr.err?.error ?? null;
       break;
     case "run.hibernated":
-      block.asleep.push({ runId: tr.r, sinceMs: t, seq, wakesAtMs: tr.due ?? null });
+      block.asleep.push({
+        ...{ runId: tr.r, sinceMs: t, seq },
+        ...{ wakesAtMs: tr.due ?? null, causes: tr.ps ?? "" },
+      });
       break;
     case "run.suspect":
       block.suspects.push(tr.r);

@@ -7,7 +7,14 @@ import {
   wakeRun,
   type HibernateAnswer,
 } from "../sdk/internal.ts";
-import { askToWake, claimWake, readJournal, readRun, type RunRow } from "../sdk/postgres/index.ts";
+import {
+  askToWake,
+  claimWake,
+  listPauses,
+  readJournal,
+  readRun,
+  type RunRow,
+} from "../sdk/postgres/index.ts";
 import { createClient, type Client } from "../sdk/index.ts";
 import { startEngine, type Engine } from "../test/harness/engine.ts";
 import { waitFor } from "../test/support/index.ts";
@@ -17,7 +24,8 @@ import { Children } from "./children.ts";
 import { scriptsOf, type SupervisorContext } from "./context.ts";
 import { rebuildRuns } from "./rebuild.ts";
 import { Releaser } from "./release.ts";
-import { contextOf } from "./stack.fixture.ts";
+import { PauseWatch } from "./pauses.ts";
+import { contextOf, TestClock } from "./stack.fixture.ts";
 import { Starter } from "./starter.ts";
 import { Waker } from "./waker.ts";
 import { allKeys, emptyRedis } from "../test/support/index.ts";
@@ -66,8 +74,7 @@ beforeAll(async () => {
   certifier = new Certifier(context, 0);
   releaser = new Releaser(context, 0);
   children = new Children(context, 0);
-  const own = { certifier, releaser, children, starter: new Starter(context) };
-  archiver = new Archiver({ context, partition: 0, ...own });
+  archiver = archiverOf();
   await certifier.start();
   await archiver.start();
 });
@@ -77,6 +84,11 @@ afterAll(async () => {
   await client.close();
   await engine.stop();
 });
+
+function archiverOf(): Archiver {
+  const own = { certifier, releaser, children, starter: new Starter(context) };
+  return new Archiver({ context, partition: 0, ...own });
+}
 
 async function sleep(): Promise<HibernateAnswer | undefined> {
   const [answer] = await hibernateRuns(scriptsOf(context, 0), [runId], 1000);
@@ -99,7 +111,7 @@ async function stateOf(): Promise<unknown> {
   const { e: epoch, ...hash } = await engine.redis.hgetall(keys.run(runId));
   const signals = await engine.redis.hgetall(keys.signals(runId));
   const timers = await engine.redis.zrange(keys.timers, 0, -1, "WITHSCORES");
-  const plain = (text: string): string => text.replaceAll(`|${epoch}|`, "|E|");
+  const plain = (text: string): string => text.replaceAll(`${runId}|${epoch}|`, `${runId}|E|`);
   const told = Object.entries(hash).map(([field, value]) => [field, plain(value)]);
   return { hash: Object.fromEntries(told) as unknown, signals, timers: timers.map(plain).sort() };
 }
@@ -215,12 +227,79 @@ describe("two wakers", () => {
     expect(await sleep()).toBe("asleep");
     const [turn] = await beginWake(scriptsOf(context, 0), "early", [{ runId, seq: 1 }]);
     expect(turn).toEqual({ kind: "later" });
-    const own = { certifier, releaser, children, starter: new Starter(context) };
-    archiver = new Archiver({ context, partition: 0, ...own });
+    archiver = archiverOf();
     await archiver.start();
     await committed();
     await askToWake(engine.db, [runId]);
     await wakeWith(new Waker(context, 0, certifier, children));
+  });
+});
+
+describe("its workflow is paused while the sleeper freezes it", () => {
+  const watch = (): Promise<void> => new PauseWatch(context).look();
+  const status = (): Promise<string | null> => engine.redis.hget(keys.run(runId), "s");
+  const resumed = async (): Promise<void> => {
+    await client.operations.resumeWorkflow({ name: WORKFLOW.name });
+    await watch();
+    await wakeWith(new Waker(context, 0, certifier, children));
+    await watch();
+    expect(await status()).toBe("running");
+  };
+
+  it("the pause comes first: it sleeps paused, and the end of the pause wakes it", async () => {
+    const before = await stateOf();
+    await client.operations.pauseWorkflow({ name: WORKFLOW.name });
+    await watch();
+    expect(await status()).toBe("paused");
+    expect(await sleep()).toBe("asleep");
+    await committed();
+    expect(await rowOf()).toMatchObject({
+      status: "PAUSED",
+      sleepCauses: "w",
+      wakesAtMs: expect.any(Number) as number,
+    });
+    await watch(); // there is nothing left to pause
+    await resumed();
+    expect(await stateOf()).toEqual(before);
+  });
+
+  it("the sleep comes first: it is paused when it wakes, and not before", async () => {
+    const before = await stateOf();
+    await archiver.stop(1000);
+    expect(await sleep()).toBe("asleep");
+    await client.operations.pauseWorkflow({ name: WORKFLOW.name });
+    await watch(); // its row does not say yet that it sleeps
+    expect(await status()).toBe("asleep");
+    archiver = archiverOf();
+    await archiver.start();
+    await committed();
+    expect(await rowOf()).toMatchObject({ status: "RUNNING", sleepCauses: "" });
+    await askToWake(engine.db, [runId]);
+    await wakeWith(new Waker(context, 0, certifier, children));
+    expect(await status()).toBe("paused");
+    await resumed();
+    expect(await stateOf()).toEqual(before);
+  });
+
+  it("the pause ends while it falls asleep: it is not forgotten", async () => {
+    await client.operations.pauseWorkflow({ name: WORKFLOW.name });
+    await watch();
+    await archiver.stop(1000);
+    expect(await sleep()).toBe("asleep");
+    await client.operations.resumeWorkflow({ name: WORKFLOW.name });
+    // So late that no start of before can come any more.
+    const late = { ...context, clock: new TestClock() };
+    late.clock.offsetMs = 3_600_000;
+    await new PauseWatch(late).look();
+    expect(await listPauses(engine.db)).toHaveLength(1);
+    archiver = archiverOf();
+    await archiver.start();
+    await committed();
+    await watch();
+    await wakeWith(new Waker(context, 0, certifier, children));
+    expect(await status()).toBe("running");
+    await new PauseWatch(late).look();
+    expect(await listPauses(engine.db)).toEqual([]);
   });
 });
 

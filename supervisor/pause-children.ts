@@ -4,13 +4,13 @@
  *
  * Compares and corrects, so it may be repeated and come late: it is asked when a pause or its end is
  * archived, and by the sweep over open children, which finds what a lost hint or a child that
- * started at that very moment has left.
+ * started at that very moment has left. Of a parent that is asleep its row tells. A child that is
+ * asleep is woken when its parent goes on; one whose parent was paused meanwhile is paused when it is
+ * awake.
  */
-import { pauseRun, resumeRun } from "../sdk/internal.ts";
-import type { OpenChild } from "../sdk/postgres/index.ts";
+import { PAUSE_CAUSES, pauseRun, resumeRun } from "../sdk/internal.ts";
+import { askToWake, type OpenChild } from "../sdk/postgres/index.ts";
 import { scriptsOf, type SupervisorContext } from "./context.ts";
-
-const PARENT = "p";
 
 /** Pauses and resumes children as their parents are; returns how many it changed. */
 export async function pauseWithParents(
@@ -28,20 +28,24 @@ export async function pauseWithParents(
     }),
   );
   let count = 0;
-  for (const { id, parentRunId } of page) {
+  const toWake: string[] = [];
+  for (const { id, parentRunId, isParentPaused, causes } of page) {
     const child = states.get(id);
-    const parent = states.get(parentRunId ?? "");
-    if (child?.status !== "running" && child?.status !== "paused") {
+    const { status = null } = states.get(parentRunId ?? "") ?? {};
+    const isPaused = status === null || status === "asleep" ? isParentPaused : status === "paused";
+    const isWith = (causes ?? child?.causes ?? "").includes(PAUSE_CAUSES.parent);
+    if (causes !== null) {
+      toWake.push(...(isWith && !isPaused ? [id] : []));
+    } else if (child?.status !== "running" && child?.status !== "paused") {
       continue;
-    }
-    const isWith = child.causes.includes(PARENT);
-    if (parent?.status === "paused" && !isWith) {
+    } else if (isPaused && !isWith) {
       await pauseRun(scripts, id, "parent");
       count++;
-    } else if (isWith && parent?.status !== "paused") {
+    } else if (isWith && !isPaused) {
       await resumeRun(scripts, id, "parent");
       count++;
     }
   }
+  await askToWake(context.db, toWake);
   return count;
 }

@@ -11,6 +11,7 @@
 import {
   globalKeys,
   partitionKeys,
+  PAUSE_CAUSES,
   pauseRun,
   resumeRun,
   type PauseCause,
@@ -19,6 +20,7 @@ import {
   listPauses,
   removePause,
   runsOfWorkflow,
+  wakePaused,
   type Pause,
   type RunRow,
 } from "../sdk/postgres/index.ts";
@@ -80,16 +82,21 @@ export class PauseWatch extends Loop {
     this.#tell(pause, count, "paused");
   }
 
-  /** Runs that it paused go on; then, and not before a late start could come, it is forgotten. */
+  /**
+   * Runs that it paused go on, those that sleep when they are awake; then, and not before a late start
+   * could come, it is forgotten.
+   */
   async #resumeRuns(pause: Pause): Promise<void> {
     let count = 0;
+    let asleep = await wakePaused(this.#context.db, pause, PAUSE_CAUSES[CAUSE]);
     for await (const row of this.#runs(pause, "PAUSED")) {
       const scripts = scriptsOf(this.#context, row.partition);
       const answer = await resumeRun(scripts, row.id, CAUSE, noteOf(pause));
       count += answer.kind === "resumed" ? 1 : 0;
+      asleep += answer.kind === "not_paused" && answer.status === "asleep" ? 1 : 0;
     }
     this.#tell(pause, count, "resumed");
-    if (count === 0) {
+    if (count + asleep === 0) {
       const { db, clock } = this.#context;
       await removePause(db, pause, clock.nowMs() - RESUMING_MS);
     }

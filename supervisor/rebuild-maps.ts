@@ -53,6 +53,7 @@ function rebuildMap(
   const { keys, profile } = emit;
   const name = mapUnit(emit.name, map.scope, node);
   const mapNode = profile.ir.nodes[node];
+  pipeline.del(keys.run(name)); // of a frozen run it is still there
   pipeline.sadd(keys.maps(parseUnit(name).runId), name);
   const fields = {
     ...map.fields(),
@@ -85,6 +86,7 @@ function rebuildElement(pipeline: Writer, emit: Emitter, element: HotState): voi
     fields["qt"] = limits;
   }
   emit.unit(element, fields);
+  pipeline.del(keys.run(name));
   const mayLeave = Object.keys(fields).some((field) => /^[dm]\d+$/.test(field));
   pipeline.hset(keys.run(name), mayLeave ? { ...fields, x: "1" } : fields);
   if (element.status === "finishing") {

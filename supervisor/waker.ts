@@ -12,10 +12,12 @@
 import {
   beginWake,
   globalKeys,
+  PAUSE_CAUSES,
   pauseRun,
   Profiles,
   redisTimeMs,
   releaseRuns,
+  resumeRun,
   wakeRun,
   type HotState,
   type RunProfile,
@@ -191,10 +193,12 @@ export class Waker extends Loop {
       await releaseRuns(this.#scripts, ended, []);
     }
     const pauses = await listPauses(db);
-    for (const { row } of woken.filter((one) =>
-      isPaused(pauses, one.row.workflow, one.row.version),
-    )) {
-      await pauseRun(this.#scripts, row.id, "workflow");
+    for (const { row, state } of woken) {
+      if (isPaused(pauses, row.workflow, row.version)) {
+        await pauseRun(this.#scripts, row.id, "workflow");
+      } else if (state.pauseCauses.includes(PAUSE_CAUSES.workflow)) {
+        await resumeRun(this.#scripts, row.id, "workflow");
+      }
     }
     const awake = woken.flatMap(({ row }): Awake[] =>
       row.sleepSeq === null ? [] : [{ runId: row.id, seq: row.sleepSeq, epoch: row.epoch }],

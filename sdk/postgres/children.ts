@@ -27,13 +27,18 @@ export interface OpenChild {
   parentRunId: string | null;
   /** Its parent has ended, as far as is archived. */
   isParentOver: boolean;
+  /** Its parent is paused, as far as is archived. */
+  isParentPaused: boolean;
   /** Of one that is asleep the token that it belongs to, else null. */
   up: string | null;
+  /** Why one that is asleep is paused, as field `ps` of its hash. */
+  causes: string | null;
 }
 
 const FINAL = "('COMPLETED', 'FAILED', 'CANCELLED')";
 const OPEN = "('QUEUED', 'RUNNING', 'PAUSED', 'FINISHING')";
-const ASLEEP = 'CASE WHEN c.asleep_since_ms IS NOT NULL THEN c.parent END AS "up"';
+const ASLEEP = `COALESCE(p.status = 'PAUSED', false) AS "isParentPaused", c.sleep_causes AS causes,
+  CASE WHEN c.asleep_since_ms IS NOT NULL THEN c.parent END AS "up"`;
 /** Tenant and bindings are those of the root, name and version those of the definition. */
 const INSERT = {
   name: "children_insert",

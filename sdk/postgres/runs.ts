@@ -53,6 +53,8 @@ export interface RunRow extends Omit<NewRun, "limits"> {
   asleepSinceMs: number | null;
   /** Record of the journal that tells of its sleep. */
   sleepSeq: number | null;
+  /** Why one that is asleep is paused, as field `ps` of its hash: "" it is not. */
+  sleepCauses: string | null;
   /** When its earliest timer is due; null: it has none; 0: somebody has asked for it to be woken. */
   wakesAtMs: number | null;
 }
@@ -87,6 +89,7 @@ export const RUN_COLUMNS = `id, tenant, workflow, version, ir_hash AS "irHash", 
   started_at_ms AS "startedAtMs", ended_at_ms AS "endedAtMs", updated_at_ms AS "updatedAtMs",
   bindings, compensates, depth, parent_run_id AS "parentRunId", parent_node AS "parentNode", parent,
   held, asleep_since_ms AS "asleepSinceMs", sleep_seq AS "sleepSeq",
+  sleep_causes AS "sleepCauses",
   wakes_at_ms AS "wakesAtMs"`;
 const FINAL = "('COMPLETED', 'FAILED', 'CANCELLED')";
 const OPEN = "('QUEUED', 'RUNNING', 'PAUSED', 'FINISHING')";

@@ -16,6 +16,8 @@ export interface FallenAsleep {
   seq: number;
   /** When its earliest timer is due, Redis time in ms; null: it has none. */
   wakesAtMs: number | null;
+  /** Why it is paused, as field `ps` of its hash; "": it is not. */
+  causes: string;
 }
 
 /** A run that has been put back: its sleep, and its epoch in Redis. */
@@ -40,8 +42,10 @@ const NAMED_UNFINISHED = `COALESCE(status, '') NOT IN ${FINAL}`;
 
 const SLEEP = {
   name: "runs_sleep",
-  text: `UPDATE runs r SET asleep_since_ms = u.since, sleep_seq = u.seq, wakes_at_ms = u.wakes
-    FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[]) AS u(id, since, seq, wakes)
+  text: `UPDATE runs r SET asleep_since_ms = u.since, sleep_seq = u.seq, wakes_at_ms = u.wakes,
+      sleep_causes = u.causes
+    FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[])
+      AS u(id, since, seq, wakes, causes)
     WHERE r.id = u.id AND ${NAMED_UNFINISHED}`,
 };
 const WAKE_PARENTS = {
@@ -71,18 +75,28 @@ const CLAIM = {
 const AWAKE = {
   name: "runs_awake",
   text: `WITH held AS (SELECT 1 FROM cursors WHERE partition = $1 AND epoch = $2 FOR SHARE)
-    UPDATE runs r SET epoch = u.epoch, asleep_since_ms = NULL, sleep_seq = NULL, wakes_at_ms = NULL
+    UPDATE runs r SET epoch = u.epoch, asleep_since_ms = NULL, sleep_seq = NULL, wakes_at_ms = NULL,
+      sleep_causes = NULL
     FROM unnest($3::text[], $4::bigint[], $5::bigint[]) AS u(id, seq, epoch), held
     WHERE r.id = u.id AND r.sleep_seq = u.seq RETURNING r.id`,
 };
 const IDLE = {
   name: "runs_idle",
   text: `SELECT id, created_at_ms AS "createdAtMs" FROM runs r
-    WHERE status = 'RUNNING' AND asleep_since_ms IS NULL AND partition = $1
+    WHERE status IN ('RUNNING', 'PAUSED') AND asleep_since_ms IS NULL AND partition = $1
       AND updated_at_ms < $2 AND NOT suspect AND created_at_ms >= $3
       AND (created_at_ms, id) > ($3, $4)
       AND NOT EXISTS (SELECT 1 FROM journal j WHERE j.run_id = r.id AND j.t_to >= $2)
     ORDER BY created_at_ms, id LIMIT $5`,
+};
+// Written only once: a row that is due already stays as it is.
+const WAKE_PAUSED = {
+  name: "runs_wake_paused",
+  text: `WITH asleep AS (SELECT id FROM runs WHERE workflow = $1 AND ($2 = '*' OR version = $2)
+        AND status = 'PAUSED' AND asleep_since_ms IS NOT NULL AND strpos(sleep_causes, $3) > 0),
+      asked AS (UPDATE runs SET wakes_at_ms = 0
+        WHERE id IN (SELECT id FROM asleep) AND wakes_at_ms IS DISTINCT FROM 0)
+    SELECT count(*)::int AS asleep FROM asleep`,
 };
 const COUNT = {
   name: "runs_asleep_count",
@@ -97,6 +111,7 @@ export async function sleepRuns(tx: Queryable, runs: readonly FallenAsleep[]): P
       bigintArray(runs.map((run) => run.sinceMs)),
       bigintArray(runs.map((run) => run.seq)),
       bigintArray(runs.map((run) => run.wakesAtMs)),
+      textArray(runs.map((run) => run.causes)),
     ]);
   }
 }
@@ -109,6 +124,19 @@ export async function wakeParents(tx: Queryable, children: readonly string[]): P
 /** Asks for those of these runs that are asleep to be woken. */
 export async function askToWake(db: Queryable, runIds: readonly string[]): Promise<void> {
   await (runIds.length === 0 ? undefined : db.query(ASK, [textArray(runIds)]));
+}
+
+/**
+ * Asks for the sleeping runs of a workflow to be woken that are paused for this cause; returns how many
+ * there are.
+ */
+export async function wakePaused(
+  db: Queryable,
+  workflow: { name: string; version: string },
+  cause: string,
+): Promise<number> {
+  const values = [workflow.name, workflow.version, cause];
+  return (await db.query<{ asleep: number }>(WAKE_PAUSED, values))[0]?.asleep ?? 0;
 }
 
 /** Sleeping runs of a partition whose time is before `beforeMs`, or that are asked for. */
@@ -148,7 +176,7 @@ export async function markAwake(
   return rows.map(({ id }) => id);
 }
 
-/** Running runs of a partition without news since `sinceMs`, oldest first, after a cursor. */
+/** Running and paused runs of a partition without news since `sinceMs`, oldest first, after a cursor. */
 export async function idleRuns(
   db: Queryable,
   partition: number,

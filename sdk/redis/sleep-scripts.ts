@@ -3,8 +3,9 @@ import { TOMBSTONE_MS } from "./run-scripts.ts";
 import type { ScriptArg, ScriptRunner } from "./script-runner.ts";
 
 /**
- * asleep: frozen, its keys go when that is archived. moved: not running, or not here. busy: something
- * of it is ready, executing or a map. soon: a timer is nearer than asked for.
+ * asleep: frozen, its keys go when that is archived. moved: neither running nor paused, or not here.
+ * busy: something of it is ready or executing, or it is very large. soon: a timer is nearer than
+ * asked for.
  */
 export type HibernateAnswer = "asleep" | "moved" | "busy" | "soon";
 
@@ -18,7 +19,7 @@ export async function hibernateRuns(
 ): Promise<HibernateAnswer[]> {
   const k = scripts.keys;
   const keys = [k.ev, k.meta, k.timers, k.release];
-  keys.push(...runIds.map((id) => k.run(id)), ...runIds.map((id) => k.maps(id)));
+  keys.push(...runIds.map((id) => k.run(id)), ...runIds.map((id) => k.held(id)));
   const args: ScriptArg[] = [scripts.nonce(), leastMs, ...runIds];
   const reply = (await scripts.transition("hibernateRuns", keys, args)) as number[];
   return reply.slice(1).map((code) => ANSWERS[code] ?? "moved");
@@ -33,9 +34,10 @@ export async function evictRuns(
     return 0;
   }
   const k = scripts.keys;
-  const keys = [k.meta, k.release, k.tombs];
-  keys.push(...runs.map(({ runId }) => k.run(runId)), ...runs.map(({ runId }) => k.signals(runId)));
-  keys.push(...runs.map(({ runId }) => k.blobs(runId)));
+  const keys = [k.meta, k.release, k.tombs, k.paused];
+  for (const keyOf of [k.run, k.signals, k.blobs, k.held, k.maps]) {
+    keys.push(...runs.map(({ runId }) => keyOf(runId)));
+  }
   const args = [TOMBSTONE_MS, ...runs.flatMap(({ runId, seq }) => [runId, seq])];
   return (await scripts.transition("evictRuns", keys, args)) as number;
 }

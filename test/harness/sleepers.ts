@@ -42,8 +42,10 @@ interface Kept {
 const FINAL = new Set(["completed", "failed", "cancelled"]);
 
 export class Sleepers {
-  /** How often a run was woken. */
+  /** How often a run was woken; of these, one that is paused, one with a map under way. */
   woken = 0;
+  wokenPaused = 0;
+  wokenWithMap = 0;
   readonly #o: SleeperOptions;
   readonly #asleep = new Map<string, Kept>();
   readonly #epochs = new Map<string, number>();
@@ -131,6 +133,8 @@ export class Sleepers {
       await this.#expect(true, { runId, ticket: "first", commands });
     }
     this.woken += 1;
+    this.wokenPaused += state.status === "paused" ? 1 : 0;
+    this.wokenWithMap += [...state.tokens.values()].some((token) => token.state === "m") ? 1 : 0;
     this.#asleep.delete(runId);
     const ended: string[] = [];
     for (const child of childrenAwaited(state)) {

@@ -3,7 +3,13 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { canonicalJson, compile, type Json } from "../../compiler/index.ts";
 import { createClient, type Client } from "../../sdk/index.ts";
 import { partitionKeys } from "../../sdk/internal.ts";
-import { listRuns, publishDefinitions, readRun, type RunRow } from "../../sdk/postgres/index.ts";
+import {
+  askToWake,
+  listRuns,
+  publishDefinitions,
+  readRun,
+  type RunRow,
+} from "../../sdk/postgres/index.ts";
 import { startEngine, type Engine } from "../harness/engine.ts";
 import { allKeys, emptyRedis, waitFor } from "../support/index.ts";
 
@@ -169,6 +175,102 @@ describe("what comes for a sleeping run", () => {
     const { nodes } = await client.status(runId);
     const given = ["a", "b", "c", "d", "e"].map((id) => nodes[id]?.output);
     expect(given.sort()).toEqual(["s0", "s1", "s2", "s3", "s4"]);
+  });
+});
+
+describe("a paused run", () => {
+  it("sleeps with what is held for it, and goes on when it is resumed", async () => {
+    const runId = await client.submit(run("h-paused", [gate("a"), gate("b")]));
+    await waitFor(async () => (await client.status(runId)).nodes["a"]?.status === "waiting", {
+      describe: "it does not wait",
+    });
+    await client.operations.pause(runId);
+    await client.signal(runId, "go", 1);
+    expect(await asleep(runId)).toMatchObject({ status: "PAUSED", sleepCauses: "r" });
+    expect(await engine.redis.keys(`*${runId}*`)).toEqual([]);
+    expect(await engine.redis.zscore(keys.paused, runId)).toBeNull();
+    await client.signal(runId, "go", 2);
+    await client.operations.resume(runId);
+    expect(await outputOf(runId)).toBe(2);
+  });
+
+  it("sleeps with its workflow's pause, and goes on with its workflow", async () => {
+    const runId = await client.submit(run("h-paused-workflow", [gate("a")]));
+    await waitFor(async () => (await client.status(runId)).nodes["a"]?.status === "waiting", {
+      describe: "it does not wait",
+    });
+    await client.operations.pauseWorkflow({ name: "h-paused-workflow" });
+    const told = await waitFor(
+      async () => {
+        const row = await asleep(runId);
+        await askToWake(engine.db, row.status === "PAUSED" ? [] : [runId]);
+        return row.status === "PAUSED" ? row : undefined;
+      },
+      { describe: "it does not sleep paused" },
+    );
+    expect(told.sleepCauses).toBe("w");
+    await client.operations.resumeWorkflow({ name: "h-paused-workflow" });
+    await waitFor(async () => (await readRun(engine.db, runId))?.status === "RUNNING", {
+      describe: "it stays paused",
+    });
+    await client.signal(runId, "go", 3);
+    expect(await outputOf(runId)).toBe(3);
+  });
+
+  it("a child that sleeps paused with its parent goes on with it", async () => {
+    const sub = { id: "sub", type: "subworkflow", config: { workflow: "h_child" } };
+    await publish({ name: "h_child", nodes: [gate("a")], edges: [] });
+    const parent = await client.submit(run("h-paused-parent", [sub]));
+    const child = await childOf(parent);
+    await client.operations.pause(parent);
+    await asleep(parent);
+    await waitFor(async () => (await asleep(child)).status === "PAUSED", {
+      timeoutMs: 20_000,
+      describe: "the child does not sleep paused",
+    });
+    await client.operations.resume(parent);
+    await client.signal(child, "go", "on");
+    expect(await outputOf(parent)).toBe("on");
+  });
+});
+
+describe("a run with a map under way", () => {
+  const items = "[1, 2, 3, 4, 5]";
+  const each = (config: object): object => ({ id: "each", type: "map", config });
+
+  it("sleeps while all its elements wait, and each goes on with what comes for it", async () => {
+    const config = { items, do: { ...gate("a"), timeout_ms: 3_600_000 }, max_concurrency: 2 };
+    const runId = await client.submit(run("h-map", [each(config)]));
+    for (let i = 1; i <= 5; i++) {
+      await asleep(runId);
+      expect(await engine.redis.keys(`*${runId}*`)).toEqual([]);
+      expect(await engine.redis.zcard(keys.timers)).toBe(0);
+      await client.signal(runId, "go", i);
+    }
+    expect(((await outputOf(runId)) as number[]).sort()).toEqual([1, 2, 3, 4, 5]);
+  });
+
+  it("a timer of an element wakes it", async () => {
+    const config = { items, do: { ...gate("a"), timeout_ms: 3_600_000 } };
+    const runId = await client.submit(run("h-map-timer", [each(config)]));
+    const row = await asleep(runId);
+    expect(row.wakesAtMs).toBeGreaterThan((row.asleepSinceMs ?? 0) + 3_500_000);
+    await engine.redis.hset(keys.meta, "offset_ms", 3_600_000);
+    expect(await outputOf(runId)).toBe("FAILED");
+  });
+
+  it("children of its elements wake it when they end", async () => {
+    await publish({ name: "h_child", nodes: [gate("a")], edges: [] });
+    const sub = { id: "sub", type: "subworkflow", config: { workflow: "h_child" } };
+    const runId = await client.submit(run("h-map-children", [each({ items: "[1, 2]", do: sub })]));
+    await asleep(runId);
+    const children = await listRuns(engine.db, { parent: runId, limit: 10 });
+    expect(children).toHaveLength(2);
+    for (const { id } of children) {
+      await asleep(id);
+      await client.signal(id, "go", "end");
+    }
+    expect(await outputOf(runId)).toEqual(["end", "end"]);
   });
 });
 

@@ -61,6 +61,11 @@ const KINDS: { [name: string]: Kind } = {
     chances: { answer: 0.15, manual: 0.03, cancel: 0, hurry: 0.05 },
     ...{ pause: 0.03, actions: ["complete", "fail"], maps: false, sleep: 0.7 },
   },
+  "runs with maps, and runs that are paused, fall asleep and are woken at any moment": {
+    generate: { ...GENERATE, maps: true, failures: true },
+    chances: { answer: 0.15, manual: 0.03, cancel: 0, hurry: 0.05 },
+    ...{ pause: 0.15, actions: ["complete", "fail"], maps: false, sleep: 0.7 },
+  },
   "runs cancelled at any moment": {
     ...NOBODY,
     generate: { ...GENERATE, maps: true },
@@ -206,7 +211,11 @@ async function play(kind: Kind, seed: number): Promise<number> {
   const records = await driver.records();
 
   count(records);
-  seen.set("woken", (seen.get("woken") ?? 0) + sleepers.woken);
+  const { woken, wokenPaused, wokenWithMap } = sleepers;
+  const wakes = { woken, "woken paused": wokenPaused, "woken with a map": wokenWithMap };
+  for (const [what, times] of Object.entries(wakes)) {
+    seen.set(what, (seen.get(what) ?? 0) + times);
+  }
   const views = new Map<string, RunView>();
   const ids = [...outsiders.runs.keys()];
   ids.forEach((id) => views.set(id, foldChain(irOf(id), id, records)));
@@ -236,8 +245,9 @@ describe.each(Object.entries(KINDS))("B11: engine, outsiders and oracle: %s", (_
 describe.skipIf(isSpecial)("among all these cases", () => {
   const ends = ["signal", "callback", "approval", "timeout", "child", "delay", "blob"];
   const wanted = ends.flatMap((what) => [what, `in map: ${what}`]);
-  const byHand = ["complete", "fail", "skip", "retry", "cancelled", "woken"];
-  it.each([...wanted, ...byHand, "in child: signal", "in child: blob"])("there is: %s", (what) => {
+  const byHand = ["complete", "fail", "skip", "retry", "cancelled"];
+  const wakes = ["woken", "woken paused", "woken with a map"];
+  it.each([...wanted, ...byHand, ...wakes, "in child: signal", "in child: blob"])("there is: %s", (what) => {
     expect(seen.get(what) ?? 0).toBeGreaterThan(0);
   });
 });
