@@ -14,11 +14,12 @@ KEYS
   .. signals   hash    gv:{p}:run:<id>:signals    one per run, in the same order; removes
   .. blobs     hash    gv:{p}:run:<id>:blobs      likewise
   .. held      list    gv:{p}:run:<id>:held       likewise
-  .. maps      set     gv:{p}:run:<id>:maps       likewise; reads
+  .. maps      set     gv:{p}:run:<id>:maps       likewise
+  .. map       hash    gv:{p}:run:<map>           of the runs in their order; removes, with its elements
 ARGV
   1  epoch     partition epoch
   2  tomb_ms   how long a tombstone stays
-  3+ runs      per run: id, seq of the sleep that is committed
+  3+ runs      per run: id, seq of the sleep that is committed, number of its maps
 RETURNS integer
   n >= 0 runs removed, -100 EPOCH
 EMITS     nothing
@@ -27,42 +28,42 @@ COST      O(runs and elements begun); hashes are unlinked, their memory is freed
 ]]
 --- @include "partition"
 local meta, release, tombs, paused = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local tomb_ms, count = tonumber(ARGV[2]), (#ARGV - 2) / 2
+local tomb_ms, count = tonumber(ARGV[2]), (#ARGV - 2) / 3
 
 if not open_partition(meta, ARGV[1]) then
   return -100
 end
 local KEYS_MAX = 1000
 
--- Removes what maps have, those that are over included.
-local function remove_maps(run, run_id, maps)
-  for _, unit in ipairs(redis.call("SMEMBERS", maps)) do
-    local map = string.sub(run, 1, #run - #run_id) .. unit
-    local begun = tonumber(redis.call("HGET", map, "next") or 0)
-    for from = 0, begun - 1, KEYS_MAX do
-      local elements = {}
-      for i = from, math.min(from + KEYS_MAX, begun) - 1 do
-        elements[#elements + 1] = map .. "#" .. i
-      end
-      redis.call("UNLINK", unpack(elements))
+local function remove_map(map)
+  local begun = tonumber(redis.call("HGET", map, "next") or 0)
+  for from = 0, begun - 1, KEYS_MAX do
+    local elements = {}
+    for i = from, math.min(from + KEYS_MAX, begun) - 1 do
+      elements[#elements + 1] = map .. "#" .. i
     end
-    redis.call("UNLINK", map)
+    redis.call("UNLINK", unpack(elements))
   end
+  redis.call("UNLINK", map)
 end
 
-local removed = 0
+local removed, maps_at = 0, 4 + 5 * count
 for i = 1, count do
-  local run_id, seq, run = ARGV[1 + 2 * i], ARGV[2 + 2 * i], KEYS[4 + i]
+  local run_id, seq, run = ARGV[3 * i], ARGV[3 * i + 1], KEYS[4 + i]
+  local map_count = tonumber(ARGV[3 * i + 2])
   local have = redis.call("HMGET", run, "s", "sl")
   if have[1] == "asleep" and have[2] == seq then
     redis.call("ZADD", tombs, now_ms + tomb_ms, run_id)
     local held, maps = KEYS[4 + 3 * count + i], KEYS[4 + 4 * count + i]
-    remove_maps(run, run_id, maps)
+    for at = maps_at + 1, maps_at + map_count do
+      remove_map(KEYS[at])
+    end
     redis.call("UNLINK", run, KEYS[4 + count + i], KEYS[4 + 2 * count + i], held, maps)
     redis.call("ZREM", release, run_id)
     redis.call("ZREM", paused, run_id)
     removed = removed + 1
   end
+  maps_at = maps_at + map_count
 end
 redis.call("ZREMRANGEBYSCORE", tombs, "-inf", now_ms)
 return removed

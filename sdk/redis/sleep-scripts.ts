@@ -25,7 +25,10 @@ export async function hibernateRuns(
   return reply.slice(1).map((code) => ANSWERS[code] ?? "moved");
 }
 
-/** Removes the keys of runs whose sleep, the one of record `seq`, is committed; returns how many. */
+/**
+ * Removes the keys of runs whose sleep, the one of record `seq`, is committed; returns how many. Which
+ * maps they have is read before: those of a frozen run do not change.
+ */
 export async function evictRuns(
   scripts: ScriptRunner,
   runs: readonly { runId: string; seq: number }[],
@@ -38,7 +41,17 @@ export async function evictRuns(
   for (const keyOf of [k.run, k.signals, k.blobs, k.held, k.maps]) {
     keys.push(...runs.map(({ runId }) => keyOf(runId)));
   }
-  const args = [TOMBSTONE_MS, ...runs.flatMap(({ runId, seq }) => [runId, seq])];
+  const reads = scripts.redis.pipeline();
+  runs.forEach(({ runId }) => reads.smembers(k.maps(runId)));
+  const maps = ((await reads.exec()) ?? []).map(([error, names]) => {
+    if (error !== null) {
+      throw error;
+    }
+    return names as string[];
+  });
+  keys.push(...maps.flat().map((map) => k.run(map)));
+  const args: ScriptArg[] = [TOMBSTONE_MS];
+  runs.forEach(({ runId, seq }, i) => args.push(runId, seq, maps[i]?.length ?? 0));
   return (await scripts.transition("evictRuns", keys, args)) as number;
 }
 
