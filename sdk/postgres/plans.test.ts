@@ -46,7 +46,7 @@ const running = (id: string) => ({
   ...{ id, status: "RUNNING" as const, startedAtMs: 5, endedAtMs: null },
   ...{ output: null, error: null, atMs: 6 },
 });
-const asleep = (runId: string) => ({ runId, sinceMs: 7, seq: 1, wakesAtMs: 9 });
+const asleep = (runId: string) => ({ runId, sinceMs: 7, seq: 1, wakesAtMs: 9, causes: "" });
 
 const statements: { [name: string]: (tx: Queryable) => Promise<unknown> } = {
   "changing runs": (tx) => changeRuns(tx, ids.map(running)),
