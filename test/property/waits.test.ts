@@ -247,7 +247,10 @@ describe.skipIf(isSpecial)("among all these cases", () => {
   const wanted = ends.flatMap((what) => [what, `in map: ${what}`]);
   const byHand = ["complete", "fail", "skip", "retry", "cancelled"];
   const wakes = ["woken", "woken paused", "woken with a map"];
-  it.each([...wanted, ...byHand, ...wakes, "in child: signal", "in child: blob"])("there is: %s", (what) => {
-    expect(seen.get(what) ?? 0).toBeGreaterThan(0);
-  });
+  it.each([...wanted, ...byHand, ...wakes, "in child: signal", "in child: blob"])(
+    "there is: %s",
+    (what) => {
+      expect(seen.get(what) ?? 0).toBeGreaterThan(0);
+    },
+  );
 });
