@@ -38,8 +38,8 @@ export async function evictRuns(
   }
   const k = scripts.keys;
   const keys = [k.meta, k.release, k.tombs, k.paused];
-  for (const keyOf of [k.run, k.signals, k.blobs, k.held, k.maps]) {
-    keys.push(...runs.map(({ runId }) => keyOf(runId)));
+  for (const part of ["run", "signals", "blobs", "held", "maps"] as const) {
+    keys.push(...runs.map(({ runId }) => k[part](runId)));
   }
   const reads = scripts.redis.pipeline();
   runs.forEach(({ runId }) => reads.smembers(k.maps(runId)));
