@@ -1,5 +1,5 @@
 --! compatible
--- 0011_sleep_causes: paused runs may sleep, too.
+-- 0012_sleep_causes: paused runs may sleep, too.
 --
 -- `sleep_causes`: the pauses with which a run fell asleep (as field `ps` of its hash), '' if it was not
 -- paused, NULL while it is awake. What takes a pause back finds by it whom to wake.
