@@ -240,10 +240,15 @@ describe("its workflow is paused while the sleeper freezes it", () => {
   const status = (): Promise<string | null> => engine.redis.hget(keys.run(runId), "s");
   const resumed = async (): Promise<void> => {
     await client.operations.resumeWorkflow({ name: WORKFLOW.name });
-    await watch();
-    await wakeWith(new Waker(context, 0, certifier, children));
-    await watch();
-    expect(await status()).toBe("running");
+    const waker = new Waker(context, 0, certifier, children);
+    await waitFor(
+      async () => {
+        await watch();
+        await waker.look();
+        return (await status()) === "running";
+      },
+      { describe: "it stays paused" },
+    );
   };
 
   it("the pause comes first: it sleeps paused, and the end of the pause wakes it", async () => {
@@ -295,7 +300,7 @@ describe("its workflow is paused while the sleeper freezes it", () => {
     archiver = archiverOf();
     await archiver.start();
     await committed();
-    await watch();
+    await watch(); // its row says why it sleeps paused
     await wakeWith(new Waker(context, 0, certifier, children));
     expect(await status()).toBe("running");
     await new PauseWatch(late).look();
