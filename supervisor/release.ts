@@ -33,6 +33,9 @@ export class Releaser extends Loop {
   #queue: EndedRun[] = [];
   #asleep: Asleep[] = [];
   #sweepAtMs = 0;
+  /** Of this pass of the sweep: names still to look at, and those gone past. */
+  #toSweep = 0;
+  #passed = 0;
 
   constructor(context: SupervisorContext, partition: number) {
     super({
@@ -93,13 +96,33 @@ export class Releaser extends Loop {
     );
   }
 
-  /** Releases what ended and is committed; true if there may be more. */
+  /**
+   * Releases a page of what is listed, ended and committed; true if the pass goes on. What stays - not
+   * committed yet, or without a row, which `doctor --audit` names - is gone past, so that it does not
+   * keep the sweep from what comes after it. A pass ends: what comes to the list's end waits for the next.
+   */
   async #sweep(): Promise<boolean> {
-    const keys = partitionKeys(this.#partition);
-    const ids = await this.#context.redis.zrange(keys.release, 0, SCRIPT_BATCH_MAX - 1);
-    if (ids.length === 0) {
-      return false;
+    const { redis } = this.#context;
+    const { release } = partitionKeys(this.#partition);
+    if (this.#toSweep <= 0) {
+      this.#toSweep = await redis.zcard(release);
+      this.#passed = 0;
     }
+    const to = this.#passed + SCRIPT_BATCH_MAX - 1;
+    const page = await redis.zrange(release, this.#passed, to, "WITHSCORES");
+    const ids = page.filter((_, i) => i % 2 === 0);
+    if (ids.length > 0) {
+      await this.#releaseListed(ids);
+      const scores = await redis.zmscore(release, ...ids);
+      this.#passed += scores.filter((score, i) => score === page[2 * i + 1]).length;
+    }
+    this.#toSweep = ids.length < SCRIPT_BATCH_MAX ? 0 : this.#toSweep - ids.length;
+    return this.#toSweep > 0;
+  }
+
+  async #releaseListed(ids: readonly string[]): Promise<void> {
+    const scripts = scriptsOf(this.#context, this.#partition);
+    const { keys } = scripts;
     const maps = ids.filter((id) => id.includes("!"));
     await releaseMaps(connectionAt(this.#context.redis, keys.release), keys, maps);
     const runIds = ids.filter((id) => !id.includes("!"));
@@ -107,15 +130,13 @@ export class Releaser extends Loop {
     const asleep = rows.flatMap(({ id: runId, sleepSeq: seq }) =>
       seq === null ? [] : [{ runId, seq }],
     );
-    await evictRuns(scriptsOf(this.#context, this.#partition), asleep);
+    await evictRuns(scripts, asleep);
     const committed = rows.filter((row) => isTerminal(row.status)).map((row) => row.id);
-    if (committed.length === 0) {
-      return false;
+    if (committed.length > 0) {
+      const timers = await armedTimers(this.#context, this.#partition, committed);
+      await this.#release(
+        committed.map((runId) => ({ runId, timers: timers.get(runId) ?? [], hasMaps: true })),
+      );
     }
-    const timers = await armedTimers(this.#context, this.#partition, committed);
-    await this.#release(
-      committed.map((runId) => ({ runId, timers: timers.get(runId) ?? [], hasMaps: true })),
-    );
-    return ids.length === SCRIPT_BATCH_MAX;
   }
 }

@@ -16,6 +16,7 @@ export type DriftKind =
   | "suspect"
   | "run_missing"
   | "run_unknown"
+  | "ended_unknown"
   | "not_released"
   | "entry_missing"
   | "entry_lost"

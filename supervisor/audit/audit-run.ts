@@ -16,7 +16,13 @@ import {
   type Drift,
   type RunStatus,
 } from "../../sdk/internal.ts";
-import { readRun, runsById, type Database, type RunRow } from "../../sdk/postgres/index.ts";
+import {
+  readCursor,
+  readRun,
+  runsById,
+  type Database,
+  type RunRow,
+} from "../../sdk/postgres/index.ts";
 import type { IrStore } from "../ir-store.ts";
 import { foldUpTo } from "./journal.ts";
 import { readSnapshot, type Snapshot } from "./read-snapshot.ts";
@@ -72,6 +78,9 @@ async function lookOnce(
   if (run["s"] === "asleep" && early?.asleepSinceMs !== null) {
     return []; // on its way out of Redis, or back
   }
+  if (early === null && isFinal(run["s"])) {
+    return endedUnknown(context, partition, snapshot);
+  }
   const ir = await irOf(early?.irHash ?? run["ir"] ?? "");
   if (ir === null) {
     const is = `its workflow ${run["ir"] ?? "(none)"} is not stored`;
@@ -113,6 +122,23 @@ async function missingDrift({ redis }: AuditContext, row: RunRow): Promise<Drift
   }
   const is = `${row.status} in Postgres, not in Redis`;
   return [{ kind: "run_missing", runId: row.id, is, expected: "its hash", remedy: "rebuild" }];
+}
+
+/**
+ * A run that has ended and has no row: nobody will ever release it. A child's row is written with its
+ * start, so it is judged when that is archived.
+ */
+async function endedUnknown(
+  { db }: AuditContext,
+  partition: number,
+  { runId, seq }: Snapshot,
+): Promise<Drift[]> {
+  const cursor = await readCursor(db, partition);
+  if (cursor === null || cursor.seq < seq) {
+    return [];
+  }
+  const is = "it has ended, and Postgres has no row of it";
+  return [{ kind: "ended_unknown", runId, is, expected: "no keys", remedy: "remove" }];
 }
 
 /** What the row says otherwise than the hash; judged when everything up to the hash is archived. */

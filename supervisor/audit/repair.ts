@@ -10,9 +10,11 @@ import {
   partitionKeys,
   suspectRun,
   type Drift,
+  type Redis,
   type ScriptRunner,
 } from "../../sdk/internal.ts";
 import { readRun } from "../../sdk/postgres/index.ts";
+import { releaseMapsOf } from "../release-maps.ts";
 import type { AuditContext } from "./audit-run.ts";
 
 /** A supervisor looks for runs to repair twice a minute. */
@@ -51,6 +53,19 @@ export async function repairRun(
   return { kind: "failed", text: "no supervisor has rebuilt it yet; is one running?" };
 }
 
+/** Removes what an ended run has left, as its release would, which waits for a row. */
+async function removeEnded(connection: Redis, partition: number, runId: string): Promise<void> {
+  const keys = partitionKeys(partition);
+  const redis = connectionAt(connection, keys.meta);
+  await releaseMapsOf(redis, keys, [runId]);
+  const names = (await redis.hkeys(keys.run(runId))).filter((name) => /^d\d+$/.test(name));
+  const timers = names.length === 0 ? [] : await redis.hmget(keys.run(runId), ...names);
+  const all = redis.multi();
+  timers.forEach((member) => void (member !== null && all.zrem(keys.timers, member)));
+  all.unlink(keys.run(runId), keys.signals(runId), keys.blobs(runId), keys.held(runId));
+  await all.zrem(keys.release, runId).zrem(keys.paused, runId).exec();
+}
+
 /** Removes one thing that belongs to no run, or puts an ended run on the list of releases. */
 export async function removeOrphan(
   { redis }: AuditContext,
@@ -69,6 +84,9 @@ export async function removeOrphan(
       break;
     case "orphan_key":
       await redis.unlink(key);
+      break;
+    case "ended_unknown":
+      await removeEnded(redis, partition, runId ?? "");
       break;
     case "not_released":
       await redis.zadd(partitionKeys(partition).release, 0, runId ?? "");

@@ -319,6 +319,27 @@ describe("a run that is damaged", () => {
     await engine.redis.del(keys.run(id));
   });
 
+  it("ended_unknown: what a run has left that has ended and has no row is removed", async () => {
+    const { redis } = engine;
+    const id = "0199aaaa-0000-7000-8000-0000000000ed";
+    const timer = `resume|${id}|1|0||1|${keys.queue("kind:delay", "normal")}`;
+    await redis.hset(keys.run(id), { s: "completed", e: "1", ir: "x", d0: timer });
+    await redis.hset(keys.signals(id), "n", 1);
+    await redis.sadd(keys.maps(id), `${id}!3`);
+    await redis.hset(keys.run(`${id}!3`), { next: "2" });
+    await redis.hset(keys.run(`${id}!3#1`), { s: "running" });
+    await redis.zadd(keys.timers, Date.now() + 3_600_000, timer);
+    await redis.zadd(keys.release, 1, id);
+    const { drifts: all } = await auditPartition(audit, 0);
+    const drifts = all.filter(({ runId }) => runId === id);
+    expect(drifts).toMatchObject([{ kind: "ended_unknown", remedy: "remove" }]);
+    const report = await repairDrifts(audit, scripts, drifts);
+    expect(report).toMatchObject({ repaired: [], failed: [], removed: 1 });
+    expect(await redis.keys(`*${id}*`)).toEqual([]);
+    expect(await redis.zscore(keys.release, id)).toBeNull();
+    expect(await redis.zscore(keys.timers, timer)).toBeNull();
+  });
+
   it("not_released: a run that has ended is on no list", async () => {
     const id = await client.submit({ workflow: line("one", [fn("a")]) as never, input: {} });
     const { irHash } = await engine.ended(id);
