@@ -53,9 +53,15 @@ describe("the embedded stack of several processes", () => {
         code: 0,
         stdout: "7\n",
       });
-      const list = await runCli(cwd, ["runs", "--status", "running", "--json"]);
+      // Nobody serves the runs of the two any more: the stack that started has ended them.
+      const list = await runCli(cwd, ["runs", "--workflow", "slow", "--json"]);
       expect(list).toMatchObject({ code: 0, stderr: "" });
-      expect((JSON.parse(list.stdout) as { runs: object[] }).runs).toHaveLength(2);
+      const { runs } = JSON.parse(list.stdout) as { runs: { status: string; error?: object }[] };
+      const [one, two] = runs;
+      expect([one, two]).toMatchObject(
+        [one, two].map(() => ({ status: "CANCELLED", error: { code: "CANCELLED" } })),
+      );
+      expect(JSON.stringify(one?.error)).toContain("is gone");
     },
     SLOW,
   );

@@ -15,7 +15,6 @@ describe("keys", () => {
       globalKeys.ir("<hash>"),
       globalKeys.irUse,
       globalKeys.pausedQueues,
-      globalKeys.namespaces,
       globalKeys.rate("<sha256>"),
       globalKeys.rateCool(globalKeys.rate("<sha256>")),
       ...[

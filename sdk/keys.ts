@@ -23,8 +23,6 @@ export const globalKeys = {
   ir: (hash: string): string => `gv:ir:${hash}`,
   /** IR hashes by time of last use, so that unused ones can be removed. */
   irUse: "gv:ir",
-  /** Namespaces that one process serves for one run (sdk/run-namespaces.ts). */
-  namespaces: "gv:namespaces",
   /** Queues that workers leave alone, namespace included; a copy of what Postgres has. */
   pausedQueues: "gv:paused",
   /** The next free start under a rate limit, by the digest of its key (sdk/redis/rate-scripts.ts). */

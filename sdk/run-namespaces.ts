@@ -1,34 +1,27 @@
 /**
- * Namespaces that one process serves for one run (`gavotte run`): who owns them, and their removal.
+ * Namespaces that one process serves for one run (`gavotte run`): where it is, and the removal of its
+ * queues.
  *
- * The process writes itself down before it submits, and removes the queues when its run has ended. What
- * a process leaves behind that was killed, a supervisor finds here (supervisor/namespaces.ts).
+ * The process writes itself down in Postgres before it submits, and beats while it lives; it removes the
+ * queues when its run has ended. What a process leaves behind that was killed, a supervisor finds there
+ * (supervisor/namespaces.ts).
  */
+import { readFile, readlink } from "node:fs/promises";
+import { hostname } from "node:os";
 import type { Redis } from "ioredis";
-import { globalKeys, partitionKeys, PRIORITIES } from "./keys.ts";
+import { partitionKeys, PRIORITIES } from "./keys.ts";
+import { forgetNamespace, type Database, type RunNamespace } from "./postgres/index.ts";
 
-export interface RunNamespace {
-  /** `ns:<id>:`. */
-  namespace: string;
-  runId: string;
-  /** Queues that its worker reads, namespace included. */
-  queues: readonly string[];
-  /** Who serves it. */
-  host: string;
-  pid: number;
-  /** When it was written down. */
-  atMs: number;
-}
-
-/** Writes a namespace down. */
-export async function keepNamespace(redis: Redis, one: RunNamespace): Promise<void> {
-  await redis.hset(globalKeys.namespaces, one.namespace, JSON.stringify(one));
-}
-
-/** All that are written down. */
-export async function listNamespaces(redis: Redis): Promise<RunNamespace[]> {
-  const texts = await redis.hvals(globalKeys.namespaces);
-  return texts.map((text) => JSON.parse(text) as RunNamespace);
+/**
+ * Names where a process id means something: this host since it was started, and within it, where there
+ * are such, the process ids that this process sees. Two containers of one host name differ in it.
+ */
+export async function machineName(): Promise<string> {
+  const facts = await Promise.all([
+    readFile("/proc/sys/kernel/random/boot_id", "utf8").catch(() => ""),
+    readlink("/proc/self/ns/pid").catch(() => ""),
+  ]);
+  return [hostname(), ...facts.map((fact) => fact.trim())].join(" ");
 }
 
 /** Streams of a namespace's queues in a partition. */
@@ -44,12 +37,12 @@ export function namespaceStreams({ queues }: RunNamespace, partition: number): s
 
 /** Removes the queues of a namespace whose run has ended and whose worker has stopped. */
 export async function removeNamespace(
-  redis: Redis,
+  { redis, db }: { redis: Redis; db: Database },
   partitions: number,
   one: RunNamespace,
 ): Promise<void> {
   for (let p = 0; p < partitions; p++) {
     await redis.unlink(...namespaceStreams(one, p));
   }
-  await redis.hdel(globalKeys.namespaces, one.namespace);
+  await forgetNamespace(db, one.namespace);
 }

@@ -1,17 +1,16 @@
 import { hostname } from "node:os";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { GROUP, machineName, partitionKeys, type Service } from "../sdk/internal.ts";
 import {
-  globalKeys,
-  GROUP,
   keepNamespace,
-  partitionKeys,
+  listNamespaces,
+  beatNamespace,
+  readRun,
   type RunNamespace,
-  type Service,
-} from "../sdk/internal.ts";
-import { readRun } from "../sdk/postgres/index.ts";
+} from "../sdk/postgres/index.ts";
 import { waitFor } from "../test/support/index.ts";
 import type { SupervisorContext } from "./context.ts";
-import { reapNamespaces } from "./namespaces.ts";
+import { NamespaceWatch } from "./namespaces.ts";
 import { createPartition } from "./partition.ts";
 import { chainIr, contextOf, startRuns, startStack } from "./stack.fixture.ts";
 import { TestClock, type Stack } from "./stack.fixture.ts";
@@ -23,11 +22,13 @@ const NOBODY = 2 ** 30;
 let stack: Stack;
 let context: SupervisorContext & { close(): void };
 let partition: Service;
+let watch: NamespaceWatch;
 
 beforeAll(async () => {
   stack = await startStack();
   context = await contextOf(stack, { clock });
   partition = createPartition(context, 0);
+  watch = new NamespaceWatch(context);
   await partition.start();
 });
 afterAll(async () => {
@@ -39,11 +40,18 @@ afterAll(async () => {
 /** A run under way, and its command as it has written itself down. */
 async function commandOf(id: string, more: Partial<RunNamespace> = {}): Promise<RunNamespace> {
   await startRuns(context, chainIr(["a"]), "h-a", [id]);
+  await becomes(id, "RUNNING");
   const namespace = `ns:run-${id}:`;
-  const own = { namespace, runId: id, queues: [`${namespace}fn:work`], host: hostname() };
-  const one = { ...own, pid: process.pid, atMs: clock.nowMs(), ...more };
-  await keepNamespace(stack.redis, one);
+  const place = { host: hostname(), machine: await machineName(), pid: process.pid };
+  const one = { namespace, runId: id, queues: [`${namespace}fn:work`], ...place, ...more };
+  await keepNamespace(stack.db, one);
   return one;
+}
+
+/** Nothing has been heard of it for so long. */
+async function silent({ namespace }: RunNamespace, ms: number): Promise<void> {
+  const text = "UPDATE run_namespaces SET beat_at_ms = beat_at_ms - $2 WHERE namespace = $1";
+  await stack.db.query({ name: "test_silent", text }, [namespace, ms]);
 }
 
 const statusOf = async (id: string): Promise<string | undefined> =>
@@ -55,55 +63,60 @@ async function becomes(id: string, status: string): Promise<void> {
 }
 
 describe("a run whose command was killed", () => {
-  it("is cancelled soon when its process is gone from this machine", async () => {
+  it("is cancelled at once when its process is gone from this machine", async () => {
     const id = "01890000-0000-7000-8000-000000000001";
     await commandOf(id, { pid: NOBODY });
-    await becomes(id, "RUNNING");
-    await reapNamespaces(context);
-    expect(await statusOf(id)).toBe("RUNNING");
-    clock.offsetMs += 31_000;
-    await reapNamespaces(context);
+    await watch.look();
     await becomes(id, "CANCELLED");
-    expect((await readRun(stack.db, id))?.error).toContain("is gone");
+    expect((await readRun(stack.db, id))?.error).toContain(`process ${NOBODY}) is gone`);
   });
 
-  it("is cancelled after ten minutes when the process was elsewhere", async () => {
+  it("is cancelled after ten minutes of silence when the process was elsewhere", async () => {
     const id = "01890000-0000-7000-8000-000000000002";
-    await commandOf(id, { host: "elsewhere" });
-    await becomes(id, "RUNNING");
-    clock.offsetMs += 590_000;
-    await reapNamespaces(context);
+    const one = await commandOf(id, { machine: "elsewhere", pid: NOBODY });
+    await silent(one, 590_000);
+    await watch.look();
+    await watch.look();
     expect(await statusOf(id)).toBe("RUNNING");
-    clock.offsetMs += 11_000;
-    await reapNamespaces(context);
+    await silent(one, 11_000);
+    await watch.look();
+    await watch.look();
     await becomes(id, "CANCELLED");
   });
 
-  it("is left alone while somebody reads its queues", async () => {
+  it("is left alone when it beats before the second look: Postgres was away, not the process", async () => {
     const id = "01890000-0000-7000-8000-000000000003";
-    const { queues } = await commandOf(id, { pid: NOBODY });
-    await becomes(id, "RUNNING");
-    const stream = keys.queue(queues[0] as string, "normal");
-    await stack.redis.xgroup("CREATE", stream, GROUP, "0", "MKSTREAM");
-    await stack.redis.xreadgroup("GROUP", GROUP, "w", "COUNT", 1, "STREAMS", stream, ">");
-    clock.offsetMs += 700_000;
-    await reapNamespaces(context);
+    const one = await commandOf(id, { machine: "elsewhere" });
+    for (let i = 0; i < 3; i++) {
+      await silent(one, 700_000);
+      await watch.look();
+      await beatNamespace(stack.db, one.namespace);
+      await watch.look();
+    }
+    expect(await statusOf(id)).toBe("RUNNING");
+  });
+
+  it("is left alone while its process lives", async () => {
+    const id = "01890000-0000-7000-8000-000000000005";
+    await commandOf(id);
+    await watch.look();
+    await watch.look();
     expect(await statusOf(id)).toBe("RUNNING");
   });
 
   it("leaves no queue behind: they go when the run has ended and the worker has stopped", async () => {
     const id = "01890000-0000-7000-8000-000000000004";
     const one = await commandOf(id, { pid: NOBODY });
-    await becomes(id, "RUNNING");
     const stream = keys.queue(one.queues[0] as string, "high");
     await stack.redis.xgroup("CREATE", stream, GROUP, "0", "MKSTREAM");
-    clock.offsetMs += 31_000;
-    await reapNamespaces(context);
+    await watch.look();
     await becomes(id, "CANCELLED");
+    await watch.look();
     expect(await stack.redis.exists(stream)).toBe(1);
     clock.offsetMs += 61_000;
-    await reapNamespaces(context);
+    await watch.look();
     expect(await stack.redis.exists(stream)).toBe(0);
-    expect(await stack.redis.hexists(globalKeys.namespaces, one.namespace)).toBe(0);
+    const left = (await listNamespaces(stack.db)).map(({ namespace }) => namespace);
+    expect(left).not.toContain(one.namespace);
   });
 });

@@ -15,7 +15,7 @@ import {
 import { collectBlobs, removeDeadWorkers, usedHashes } from "../sdk/postgres/index.ts";
 import { scriptsOf, type SupervisorContext } from "./context.ts";
 import { Loop } from "./loop.ts";
-import { reapNamespaces } from "./namespaces.ts";
+import { NamespaceWatch } from "./namespaces.ts";
 
 const LOOK_MS = 60_000;
 const DEAD_AFTER_MS = 600_000;
@@ -28,6 +28,7 @@ const BLOB_BATCH = 500;
 
 export class Reaper extends Loop {
   readonly #context: SupervisorContext;
+  readonly #namespaces: NamespaceWatch;
 
   constructor(context: SupervisorContext) {
     super({
@@ -39,13 +40,14 @@ export class Reaper extends Loop {
       },
     });
     this.#context = context;
+    this.#namespaces = new NamespaceWatch(context);
   }
 
   /** Tidies up once. */
   async look(): Promise<void> {
     const { redis, db, clock } = this.#context;
     await this.#removeConsumers();
-    await reapNamespaces(this.#context);
+    await this.#namespaces.look();
     await removeDeadWorkers(db, clock.nowMs() - DEAD_AFTER_MS);
     await this.#removeIrs();
     await collectBlobs(db, clock.nowMs() - BLOB_UNUSED_MS, BLOB_BATCH);

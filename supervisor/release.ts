@@ -97,9 +97,9 @@ export class Releaser extends Loop {
   }
 
   /**
-   * Releases a page of what is listed, ended and committed; true if the pass goes on. What stays - not
-   * committed yet, or without a row, which `doctor --audit` names - is gone past, so that it does not
-   * keep the sweep from what comes after it. A pass ends: what comes to the list's end waits for the next.
+   * Releases a page of what is listed, ended and committed; true if the pass goes on. What stays
+   * (not committed yet, or without a row, which `doctor --audit` names) is gone past, so it does not
+   * keep the sweep from the rest. A pass ends: what comes to the list's end waits for the next.
    */
   async #sweep(): Promise<boolean> {
     const { redis } = this.#context;

@@ -3,7 +3,7 @@
  *
  * The run gets a namespace of its own that only the worker of this process serves: two of these
  * commands never execute each other's functions, whatever stack they share. It is written down in
- * Redis, so that a supervisor ends the run and removes its queues if this process is killed.
+ * Postgres, so that a supervisor ends the run and removes its queues if this process is killed.
  */
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
@@ -15,18 +15,19 @@ import {
   errorCode,
   GavotteError,
   isTerminal,
-  keepNamespace,
+  machineName,
   removeNamespace,
   RunView,
-  type RunNamespace,
+  type Service,
 } from "../../sdk/internal.ts";
-import { insertDefinitions, readRun } from "../../sdk/postgres/index.ts";
+import { insertDefinitions, readRun, type RunNamespace } from "../../sdk/postgres/index.ts";
 import type { FunctionRegistry, Worker } from "../../worker/index.ts";
 import type { Config } from "../config.ts";
 import type { Context } from "../context.ts";
 import { EXIT } from "../exit.ts";
 import { LiveView } from "../live-view.ts";
 import { createLogger } from "../logger.ts";
+import { createNamespaceBeat } from "../namespace-beat.ts";
 import { readInput } from "../read-input.ts";
 import { readWorkflow, tellDiagnostics, type WorkflowFile } from "../read-workflow.ts";
 import { functionsIn, registryOf, workerId, workerOf } from "../roles.ts";
@@ -60,6 +61,7 @@ export async function run(
   const stack = await openStack(context, { config, logger });
   let worker: Worker | null = null;
   let kept: RunNamespace | null = null;
+  let beat: Service | null = null;
   try {
     const suffix = randomBytes(6).toString("hex");
     const namespace = `ns:run-${suffix}:`;
@@ -69,16 +71,21 @@ export async function run(
     worker = await workerOf(role);
     await worker.start();
     const { queues } = worker;
-    const own = { namespace, runId: uuidv7(), queues, host: hostname(), pid: process.pid };
-    kept = { ...own, atMs: Date.now() };
-    await keepNamespace((await stack.client()).redis, kept);
+    const place = { host: hostname(), machine: await machineName(), pid: process.pid };
+    kept = { namespace, runId: uuidv7(), queues, ...place };
+    beat = createNamespaceBeat(stack.db, kept, logger);
+    await beat.start();
     const report = await execute(context, stack, prepared, kept);
     return tellEnd(context, report);
   } catch (error) {
     throw await causeOf(stack, error);
   } finally {
     const deadlineMs = context.signal.aborted ? 0 : config.values.shutdown_ms;
-    await stopServices(stack, worker === null ? [] : [worker], deadlineMs);
+    await stopServices(
+      stack,
+      [beat, worker].filter((one) => one !== null),
+      deadlineMs,
+    );
     await (kept === null ? undefined : tidyUp(stack, kept));
     await stack.stop();
   }
@@ -147,10 +154,10 @@ async function tidyUp(stack: Stack, kept: RunNamespace): Promise<void> {
     const row = await readRun(stack.db, kept.runId);
     if (row === null || isTerminal(row.status)) {
       const { partitions } = await client.deployment();
-      await removeNamespace(client.redis, partitions, kept);
+      await removeNamespace({ redis: client.redis, db: stack.db }, partitions, kept);
     }
   } catch {
-    // Postgres or Redis are away: the namespace stays written down.
+    // Postgres or Redis are away: the namespace stays written down, and is silent.
   }
 }
 

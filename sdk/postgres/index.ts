@@ -17,6 +17,7 @@ export * from "./migrate.ts";
 export * from "./pauses.ts";
 export * from "./redrives.ts";
 export * from "./retry.ts";
+export * from "./run-namespaces.ts";
 export * from "./runs.ts";
 export * from "./sleep.ts";
 export * from "./workers.ts";
