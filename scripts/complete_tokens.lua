@@ -26,7 +26,7 @@ ARGV
        how many takeovers the caller knew of when it got the entries of its kept chains; number of
        workflow profiles; each is: ir, flags (o output template, t timeout, then queue timeouts, see
          include/late.lua), queue_base (its queue q is KEYS[queue_base + q])
-       then items, the short forms of include/complete_simple.lua (-1 and -2 a step, above 0 the
+       then the journal text of all short forms, and items, the short forms of include/complete_simple.lua (-1 and -2 a step, above 0 the
        size of a group) or
        0, key (negative: of an element), run (unit), epoch, profile, own_queue (of the token's
        node), entry_stream (place in KEYS), entry_id ("" none; "+" before it: a chain, the
@@ -70,7 +70,8 @@ COST      O(effects); a cascade over WORK_MAX arrivals goes on in a token of its
 --- @include "run_end"
 --- @include "held"
 --- @include "unit"
-local k = { ev = KEYS[1], meta = KEYS[2], timers = KEYS[3], halted = KEYS[4], release = KEYS[5] }
+local k = { ev = KEYS[1], meta = KEYS[2], timers = KEYS[3], halted = KEYS[4], release = KEYS[5],
+  ended = {} }
 local nonce, consumer = ARGV[2], ARGV[3]
 local packed = ARGV[4]
 local PLUS, OUTPUT, EMPTY, VOID = 43, 90, 9, -9
@@ -102,13 +103,16 @@ local function tell(reply, stream, entry_id, is_settled)
   reply_count = reply_count + 1
   replies[reply_count] = reply
   if is_settled and entry_id ~= "" then
-    local ids = acks[stream] or {}
-    acks[stream] = ids
+    local ids = acks[stream]
+    if not ids then
+      ids = {}
+      acks[stream] = ids
+    end
     ids[#ids + 1] = entry_id
   end
 end
 
-local seen_takeovers = ARGV[1]
+local seen_takeovers, text = ARGV[1], ARGV[3 + 3 * ARGV[2]]
 --- @include "complete_simple"
 
 -- One item: what to reply, and whether its entry is to be acknowledged.
@@ -154,7 +158,7 @@ local function settle_general(at)
   return next_item(at)
 end
 
-local at, last = 3 + 3 * ARGV[2], #ARGV
+local at, last = 4 + 3 * ARGV[2], #ARGV
 
 local function settle_all()
   while at <= last do
@@ -176,7 +180,11 @@ repeat
   end
 until is_done
 
+cut_piece()
 close_partition(k.ev, k.meta, nonce)
+if #k.ended > 0 then
+  redis.call("ZADD", k.release, unpack(k.ended))
+end
 for queue, ids in pairs(acks) do
   redis.call("XACK", queue, GROUP, unpack(ids))
   redis.call("XDEL", queue, unpack(ids))

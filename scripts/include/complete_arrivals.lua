@@ -19,15 +19,18 @@ local function activate(node, depth, scope, suffix, queue, arrivals, payload, de
   end
 end
 
--- Arrivals at one join: "<scope>|<live>|<decided>|<failed>|<one char per in-edge>".
-local function read_join(node, scope, arity)
+-- Arrivals at one join: "<scope>|<live>|<decided>|<failed>|<one char per in-edge>". `stored`: its
+-- field, if it is known.
+local function read_join(node, scope, arity, stored)
   local field = "j" .. node
   local join = joins[field]
   if join and join.scope == scope then
     return join
   end
   join = { scope = scope, live = 0, decided = 0, failed = 0 }
-  local stored = redis.call("HGET", it.run, field)
+  if stored == nil then
+    stored = redis.call("HGET", it.run, field)
+  end
   if stored then
     local s, live, decided, failed, arrivals = string.match(stored, "^([^|]*)|(%-?%d+)|(%d+)|(%d+)|(.*)$")
     if s == scope then
@@ -38,6 +41,24 @@ local function read_join(node, scope, arity)
   join.arrivals = join.arrivals or string.rep(".", arity)
   joins[field], has_joins = join, true
   return join
+end
+
+-- Writes the values of in-edges from `position` on; false if one of them has arrived before.
+local function splice(join, position, values)
+  local stop = position + #values
+  if string.find(string.sub(join.arrivals, position + 1, stop), "[^.]") then
+    return false
+  end
+  join.arrivals = string.sub(join.arrivals, 1, position) .. values .. string.sub(join.arrivals, stop + 1)
+  return true
+end
+
+-- The join's own token begins, in place of those that arrived live.
+local function fire(join, node, depth, scope, suffix, queue)
+  delta = depth == 0 and delta - (join.live - 1) or delta
+  told("join.decided", node, scope, ',"v":"fired","in":"' .. join.arrivals .. '"')
+  activate(node, depth, scope, suffix, queue, join.arrivals, "", 0)
+  join.live = -1
 end
 
 local arrive
@@ -72,10 +93,9 @@ function arrive(token_scope, closure, value, node, depth, suffix, queue, positio
   if join.live < 0 then
     return -- decided before: a live token is consumed on arrival, nothing else changes
   end
-  if string.sub(join.arrivals, position + 1, position + 1) ~= "." then
+  if not splice(join, position, value) then
     error("in-edge " .. position .. " of node " .. node .. " arrived twice")
   end
-  join.arrivals = string.sub(join.arrivals, 1, position) .. value .. string.sub(join.arrivals, position + 2)
   join.decided = join.decided + 1
   if value == "L" then
     join.live = join.live + 1
@@ -85,10 +105,7 @@ function arrive(token_scope, closure, value, node, depth, suffix, queue, positio
   end
   local complete = join.decided == arity
   if (need > 0 and join.live == need) or (need == 0 and complete and join.live > 0 and join.failed == 0) then
-    delta = counted and delta - (join.live - 1) or delta
-    told("join.decided", node, scope, ',"v":"fired","in":"' .. join.arrivals .. '"')
-    activate(node, depth, scope, suffix, queue, join.arrivals, "", 0)
-    join.live = -1
+    fire(join, node, depth, scope, suffix, queue)
   elseif complete then
     delta = counted and delta - join.live or delta
     join.live = -1

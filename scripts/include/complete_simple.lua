@@ -7,13 +7,16 @@ step    one token that leads to one other and changes nothing else. `kept`: of a
 group   tokens of one run that lead to plain activations or to arrivals at joins that wait for all:
         read with one HMGET and written with one HSET.
 
-What is written comes as it is to stand there; only joins and the end of a run are worked out.
+What is written comes as it is to stand there; only joins and the end of a run are worked out. The
+transitions of all of them come as one text, of which each names its length: what is accepted in a
+row is journalled as one piece, and no string is made of each.
 Whatever is out of the ordinary (a paused run, another epoch, a record that is not a fresh token's,
 a join that a failure reached or that is to be skipped, a takeover since the caller got a chain's
-entry) changes nothing and is answered with NOT_SIMPLE: the caller sends it again in the general
-form, and with it all that comes after it of this run, so that a run's items keep their order.
+entry) changes nothing of its step or group and is answered with NOT_SIMPLE: the caller sends it
+again in the general form, and with it all that comes after it of this run, so that a run's items
+keep their order.
 ]]
-local NOT_SIMPLE, FRESH, STEP, KEPT = -8, "a1||", -1, -2
+local NOT_SIMPLE, FRESH, STEP, RUN_FIELDS = -8, "a1||", -1, 5
 -- Where an error struck: before the first write (the item is bounced) or after (the run is frozen).
 local is_writing = false
 -- Runs of which something has to come again.
@@ -24,10 +27,38 @@ local function is_fresh(record)
   return record == FRESH or (record and string.sub(record, 1, 4) == FRESH)
 end
 
--- step: form, key, epoch, field, record, journal text, next field; unless kept: queue (place in
--- KEYS), entry, entry_stream, entry_id. Returns where it ends.
+-- Where the next transitions begin in `text`; the piece that is being journalled, and its place.
+local text_at, piece_from, piece_to, piece_place = 1, 1, 0, 0
+
+local function cut_piece()
+  if piece_place > 0 then
+    records[piece_place] = string.sub(text, piece_from, piece_to)
+  end
+end
+
+-- The next `bytes` of the text: where they begin. A separator stands between two (",\n").
+local function next_text(bytes)
+  local from = text_at
+  text_at = from + bytes + 2
+  return from
+end
+
+-- Journals what begins at `from`, in one piece with what was journalled just before if they are
+-- neighbours in the text, too.
+local function journal_text(from, bytes)
+  if piece_place ~= record_count or piece_to + 3 ~= from then
+    cut_piece()
+    record_count = record_count + 1
+    piece_place, piece_from = record_count, from
+  end
+  piece_to = from + bytes - 1
+end
+
+-- step: form, key, epoch, bytes of its transitions, field, record, next field; unless kept: queue
+-- (place in KEYS), entry, entry_stream, entry_id. Returns where it ends.
 local function settle_step(at, form)
-  local run, field = KEYS[ARGV[at + 1]], ARGV[at + 3]
+  local run, bytes, field = KEYS[ARGV[at + 1]], ARGV[at + 3], ARGV[at + 4]
+  local from = next_text(bytes)
   local have = redis.call("HMGET", run, "s", "e", field)
   local is_usual = is_fresh(have[3]) and have[1] == "running" and have[2] == ARGV[at + 2]
     and not bounced[run] and (form == STEP or takeovers == seen_takeovers)
@@ -37,8 +68,8 @@ local function settle_step(at, form)
   else
     it.run = run
     is_writing = true
-    redis.call("HSET", run, field, ARGV[at + 4], ARGV[at + 6], FRESH)
-    journal(ARGV[at + 5])
+    redis.call("HSET", run, field, ARGV[at + 5], ARGV[at + 6], FRESH)
+    journal_text(from, bytes)
     if form == STEP then
       redis.call("XADD", KEYS[ARGV[at + 7]], "*", "t", ARGV[at + 8])
       tell(0, KEYS[ARGV[at + 9]], ARGV[at + 10], true)
@@ -59,108 +90,112 @@ local function name_run(epoch)
   it.packed = it.run_id .. "\31" .. epoch .. "\31"
 end
 
--- Whether the arrivals at `at` can be worked out here; returns also where they end.
-local function can_arrive(at)
-  local count, usual = ARGV[at], true
-  if count > 0 and not is_named then
-    name_run(it.epoch)
-  end
-  for from = at + 1, at + 5 * count, 5 do
-    local position, arity = ARGV[from + 3], ARGV[from + 4]
-    local join = read_join(ARGV[from + 1], "", arity)
-    local is_skipped = join.decided + 1 == arity and join.live == 0 and ARGV[from] == "D"
-    usual = usual and join.live >= 0 and join.failed == 0 and not is_skipped
-      and string.byte(join.arrivals, position + 1) == 46
-  end
-  return usual, at + 1 + 5 * count
-end
-
--- Plans the group's item at `at`, if its record is a fresh token's: whether it did, where it ends.
-local function plan_simple(at, field, record)
-  local extras, emits_at = ARGV[at + 6], at + 7 + 2 * ARGV[at + 6]
-  local emits = ARGV[emits_at]
-  local usual, stop = can_arrive(emits_at + 1 + 3 * emits)
-  if not usual or not is_fresh(record) then
+-- Plans the arrivals at a join whose field is `stored`: whether they can be worked out here, and
+-- where they end.
+local function plan_join(at, stored)
+  local node, arity, lives, decided = ARGV[at], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
+  local stop, join = at + 6 + 2 * ARGV[at + 5], read_join(node, "", arity, stored)
+  local is_complete = join.decided + decided == arity
+  if join.live < 0 or join.failed > 0 or (is_complete and join.live + lives == 0) then
     return false, stop
   end
-  it.own_queue = KEYS[ARGV[at]]
-  set(field, ARGV[at + 3])
-  event_count = event_count + 1
-  events[event_count] = ARGV[at + 4]
-  delta = delta + ARGV[at + 5]
-  for from = at + 7, at + 5 + 2 * extras, 2 do
-    set(ARGV[from], ARGV[from + 1])
+  for from = at + 6, stop - 2, 2 do
+    if not splice(join, ARGV[from], ARGV[from + 1]) then
+      return false, stop
+    end
   end
-  for from = emits_at + 1, emits_at + 3 * emits, 3 do
-    set(ARGV[from], FRESH)
-    entry_count = entry_count + 1
-    queues[entry_count], entries[entry_count] = KEYS[ARGV[from + 1]], ARGV[from + 2]
-  end
-  for from = emits_at + 2 + 3 * emits, stop - 1, 5 do
-    arrive("", "", ARGV[from], ARGV[from + 1], 0, "", ARGV[from + 2], ARGV[from + 3], 0, ARGV[from + 4])
+  join.decided, join.live, delta = join.decided + decided, join.live + lives, delta + lives
+  if is_complete then
+    if not is_named then
+      name_run(it.epoch)
+    end
+    fire(join, node, 0, "", "", ARGV[at + 1])
   end
   return true, stop
 end
 
--- Where the group's item at `at` ends.
-local function after_simple(at)
-  at = at + 7 + 2 * ARGV[at + 6]
-  at = at + 1 + 3 * ARGV[at]
-  return at + 1 + 5 * ARGV[at]
+-- Whether all tokens of a group are on their first attempt.
+local function are_fresh(have, size)
+  for i = RUN_FIELDS + 1, RUN_FIELDS + size do
+    if not is_fresh(have[i]) then
+      return false
+    end
+  end
+  return true
 end
 
--- Plans the group's items: how many of them.
-local function plan_group(have, at, size)
+-- Plans what a group writes, which stands at `at`: whether all of it can be worked out here. In
+-- `have` the joins' fields begin behind `last`.
+local function plan_group(have, last, at, change)
   begin_plan(have[4])
-  it.up = have[5]
-  local planned, is_done, from = 0, nil, at + size
-  for i = 0, size - 1 do
-    is_done, from = plan_simple(from, ARGV[at + i], have[6 + i])
-    if not is_done then
-      break
+  it.up, delta, field_count = have[5], change, ARGV[at]
+  for i = 1, field_count do
+    fields[i] = ARGV[at + i]
+  end
+  at = at + 1 + field_count
+  entry_count = ARGV[at]
+  for i = 1, entry_count do
+    queues[i], entries[i] = KEYS[ARGV[at + 2 * i - 1]], ARGV[at + 2 * i]
+  end
+  at = at + 1 + 2 * entry_count
+  local join_count, is_usual = ARGV[at], true
+  at = at + 1
+  for i = 1, join_count do
+    is_usual, at = plan_join(at, have[last + i])
+    if not is_usual then
+      return false
     end
-    planned = planned + 1
   end
   end_plan(have[3])
   if it.ends and not is_named then
     name_run(it.epoch)
   end
-  return planned
+  return true
 end
 
--- group: its size, key, profile, epoch, the fields of its items' tokens; and per item own queue,
--- entry_stream (places in KEYS), entry_id, record, journal text, change of the counter, more fields:
--- count, then field, value each; activations: count, then field, queue (place in KEYS), entry each;
--- arrivals: count, then value (L, D), node, queue, position, arity each. Returns where it ends.
+-- Where the group at `at` ends.
+local function after_group(at)
+  at = at + 8 + 2 * ARGV[at] + ARGV[at + 7]
+  at = at + 1 + ARGV[at]
+  at = at + 1 + 2 * ARGV[at]
+  local join_count = ARGV[at]
+  at = at + 1
+  for _ = 1, join_count do
+    at = at + 6 + 2 * ARGV[at + 5]
+  end
+  return at
+end
+
+-- group: its size, key, profile, epoch, bytes of its transitions, change of the counter, own queue of
+-- its last item (place in KEYS), how many fields it reads, these: its items' tokens, then its joins;
+-- entry_stream and entry_id of each item; what it writes: count of fields and values, then these; activations: count, then queue, entry each;
+-- joins: count, then node, queue, arity, live arrivals, all arrivals, and how many stretches of
+-- in-edges: first position and values (L, D) each. Returns where it ends.
 local function settle_group(at)
-  local size, run, profile = ARGV[at], KEYS[ARGV[at + 1]], 3 * ARGV[at + 2]
-  local epoch, fields_at = ARGV[at + 3], at + 4
-  at = fields_at + size
-  it.run, it.epoch = run, epoch
+  local size, run, profile, epoch = ARGV[at], KEYS[ARGV[at + 1]], 3 * ARGV[at + 2], ARGV[at + 3]
+  local bytes, reads = ARGV[at + 4], ARGV[at + 7]
+  local from, entry = next_text(bytes), at + 8 + reads
+  it.run, it.epoch, it.own_queue, is_named = run, epoch, KEYS[ARGV[at + 6]], false
   it.ir, it.flags, it.queue_base = ARGV[profile], ARGV[profile + 1], ARGV[profile + 2]
   it.element, it.gathered, it.cancels, it.is_paused = nil, nil, nil, false
   local have = not bounced[run]
-    and redis.call("HMGET", run, "s", "e", "c", "nf", "up", unpack(ARGV, fields_at, at - 1))
-  local planned, ended = 0, 0
-  if have and have[1] == "running" and have[2] == epoch then
-    is_named = false
-    planned = plan_group(have, fields_at, size)
-  end
-  if planned > 0 then
+    and redis.call("HMGET", run, "s", "e", "c", "nf", "up", unpack(ARGV, at + 8, at + 7 + reads))
+  local is_usual = have and have[1] == "running" and have[2] == epoch and are_fresh(have, size)
+    and plan_group(have, RUN_FIELDS + size, entry + 2 * size, ARGV[at + 5])
+  local others, last = NOT_SIMPLE, NOT_SIMPLE
+  if is_usual then
     is_writing = true
-    ended = apply_plan(false)
+    journal_text(from, bytes)
+    others, last = 0, apply_plan(false)
     is_writing = false
+  else
+    bounced[run] = true
   end
-  bounced[run] = bounced[run] or planned < size
   for i = 1, size do
-    if i > planned then
-      tell(NOT_SIMPLE, "", "", false)
-    else
-      tell(i == planned and ended or 0, KEYS[ARGV[at + 1]], ARGV[at + 2], true)
-    end
-    at = after_simple(at)
+    tell(i == size and last or others, KEYS[ARGV[entry]], ARGV[entry + 1], is_usual)
+    entry = entry + 2
   end
-  return at
+  return after_group(at)
 end
 
 -- An error struck the step or group at `at`: answers for all of it; returns where it ends.
@@ -168,10 +203,7 @@ local function give_up(at, reason)
   local size, reply, run = 1, NOT_SIMPLE, KEYS[ARGV[at + 1]]
   local stop = at + (ARGV[at] == STEP and 11 or 7)
   if ARGV[at] > 0 then
-    size, stop = ARGV[at], at + 4 + ARGV[at]
-    for _ = 1, size do
-      stop = after_simple(stop)
-    end
+    size, stop = ARGV[at], after_group(at)
   end
   bounced[run] = true
   if is_writing then

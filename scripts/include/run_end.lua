@@ -8,10 +8,15 @@ child's end wakes the token that waits for it; its output or error stays in the 
 --- @include "parent"
 local HALTED_KEEP_MS = 60000
 
--- What follows once the status stands in the run. `result`: JSON of the output or of {"error":…}, nil
+-- What follows once the status stands in the run. Who ends many runs gives a list `k.ended` and adds
+-- what is in it to `release` in the end. `result`: JSON of the output or of {"error":…}, nil
 -- where it follows from the nodes' records. `up`: the run's field, nil if it was not read.
 local function leave_run(k, run, run_id, epoch, status, has_timeout, result, up)
-  redis.call("ZADD", k.release, now_ms, run_id)
+  if k.ended then
+    k.ended[#k.ended + 1], k.ended[#k.ended + 2] = now_ms, run_id
+  else
+    redis.call("ZADD", k.release, now_ms, run_id)
+  end
   if has_timeout then
     redis.call("ZREM", k.timers, timer_member("run", run_id, epoch, "", "", "", ""))
   end

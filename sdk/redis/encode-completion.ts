@@ -13,7 +13,7 @@ import { waitFacts } from "../waits.ts";
 import type { CompletionItem, CompletionResult } from "./complete-tokens.ts";
 import { packBatch } from "./pack-batch.ts";
 import type { ScriptRunner } from "./script-runner.ts";
-import { simpleItem, type Activation, type SimpleItem } from "./simple-completion.ts";
+import { joinsOf, simpleItem, type Activation, type SimpleItem } from "./simple-completion.ts";
 
 export interface EncodedBatch {
   keys: string[];
@@ -27,8 +27,11 @@ const GROUP_MAX = 256;
 /** Forms of a step; those of a group are their size, the general form is 0. */
 const STEP = -1;
 const KEPT = -2;
+/** Stands between two transitions of the journal. */
+const BETWEEN = ",\n";
 const SEPARATOR = "\x1f";
-const ARRIVAL_FIELDS = 5;
+/** Record of a token on its first attempt. */
+const FRESH = "a1||";
 
 /** `simple`: in the short form what has one. */
 export function encodeCompletion(
@@ -66,7 +69,7 @@ export function encodeCompletion(
     }
     batch.group(group);
   }
-  return { keys: batch.keys, batch: packBatch(batch.args), order };
+  return { keys: batch.keys, batch: packBatch(batch.end()), order };
 }
 
 /** Whether an item may be settled with those before it: their tokens are all different. */
@@ -85,7 +88,10 @@ function fits(group: readonly SimpleItem[], { item, field, keeps }: SimpleItem):
 
 class Batch {
   readonly keys: string[];
-  readonly args: (string | number)[] = [];
+  readonly #args: (string | number)[] = [];
+  /** The journal's text of the short forms, and its place among the arguments. */
+  readonly #texts: string[] = [];
+  readonly #textAt: number;
   readonly #k: PartitionKeys;
   readonly #runs = new Map<string, number>();
   readonly #bases = new Map<RunProfile, number>();
@@ -105,16 +111,29 @@ class Batch {
     }
     const kept = items.filter((item) => item.keeps === true);
     this.#seen = Math.max(-1, ...kept.map(({ takeovers }) => takeovers ?? -1));
-    this.args.push(this.#seen, 0);
+    this.#args.push(this.#seen, 0);
     for (const { profile } of items) {
       if (!this.#bases.has(profile)) {
         this.#profiles.set(profile, this.#profiles.size + 1);
         this.#bases.set(profile, this.keys.length + 1);
         this.keys.push(...profile.queueKeys);
-        this.args.push(profile.irHash, profile.flags, this.#bases.get(profile) as number);
+        this.#args.push(profile.irHash, profile.flags, this.#bases.get(profile) as number);
       }
     }
-    this.args[1] = this.#profiles.size;
+    this.#args[1] = this.#profiles.size;
+    this.#textAt = this.#args.push("") - 1;
+  }
+
+  /** The whole batch. */
+  end(): (string | number)[] {
+    this.#args[this.#textAt] = this.#texts.join(BETWEEN);
+    return this.#args;
+  }
+
+  /** Adds transitions to the journal's text: their bytes there. */
+  #tell(text: string): number {
+    this.#texts.push(text);
+    return Buffer.byteLength(text);
   }
 
   /** Adds the unit's key and, for an element, those of what is around it up to its run. */
@@ -157,36 +176,44 @@ class Batch {
     const { item, keeps, field, record, text } = simple;
     const { runId, epoch, profile, entryId } = item;
     const key = this.#runs.get(runId) as number;
-    this.args.push(keeps ? KEPT : STEP, key, epoch, field, record, text, to.field);
+    const bytes = this.#tell(text);
+    this.#args.push(keeps ? KEPT : STEP, key, epoch, bytes, field, record, to.field);
     if (!keeps) {
       const queue = (this.#bases.get(profile) as number) + to.queue;
       const entry = runId + SEPARATOR + epoch + to.middle + (item.results[0]?.value ?? "");
-      this.args.push(queue, entry, this.#stream(item), entryId ?? "");
+      this.#args.push(queue, entry, this.#stream(item), entryId ?? "");
     }
   }
 
   #group({ profile, runId, epoch }: CompletionItem, group: readonly SimpleItem[]): void {
-    const { args } = this;
     const base = this.#bases.get(profile) as number;
     const head = runId + SEPARATOR + epoch;
-    const key = this.#runs.get(runId) as number;
-    args.push(group.length, key, this.#profiles.get(profile) as number, epoch);
-    group.forEach(({ field }) => args.push(field));
-    for (const { item, record, text, delta, extras, effects } of group) {
-      args.push(base + item.queue, this.#stream(item), item.entryId ?? "");
-      args.push(record, text, delta, extras.length / 2, ...extras);
-      const count = args.push(0) - 1;
-      for (const { on, value } of effects) {
+    const writes: string[] = [];
+    const emits: (string | number)[] = [];
+    let delta = 0;
+    for (const simple of group) {
+      writes.push(simple.field, simple.record, ...simple.extras);
+      delta += simple.delta;
+      for (const { on, value } of simple.effects) {
         for (const { field, queue, middle } of on.activations) {
-          args.push(field, base + queue, head + middle + value);
+          writes.push(field, FRESH);
+          emits.push(base + queue, head + middle + value);
         }
-        args[count] = (args[count] as number) + on.activations.length;
       }
-      const arrivals = args.push(0) - 1;
-      for (const { on } of effects) {
-        args.push(...on.arrivals);
-        args[arrivals] = (args[arrivals] as number) + on.arrivals.length / ARRIVAL_FIELDS;
-      }
+    }
+    const bytes = this.#tell(group.map(({ text }) => text).join(BETWEEN));
+    const queue = base + (group.at(-1) as SimpleItem).item.queue;
+    const key = this.#runs.get(runId) as number;
+    const profilePlace = this.#profiles.get(profile) as number;
+    const joins = joinsOf(group);
+    const reads = [...group.map(({ field }) => field), ...joins.map(({ node }) => `j${node}`)];
+    this.#args.push(group.length, key, profilePlace, epoch, bytes, delta, queue);
+    this.#args.push(reads.length, ...reads);
+    group.forEach(({ item }) => this.#args.push(this.#stream(item), item.entryId ?? ""));
+    this.#args.push(writes.length, ...writes, emits.length / 2, ...emits);
+    this.#args.push(joins.length);
+    for (const { node, queue, arity, live, arrived, stretches } of joins) {
+      this.#args.push(node, queue, arity, live, arrived, stretches.length, ...stretches.flat());
     }
   }
 
@@ -195,25 +222,25 @@ class Batch {
     const { profile, queue, runId } = item;
     const key = this.#runs.get(runId) as number;
     const entry = item.keeps === true ? `+${item.entryId ?? ""}` : (item.entryId ?? "");
-    this.args.push(0, runId.includes("!") ? -key : key, runId, item.epoch);
-    this.args.push(this.#profiles.get(profile) as number, queue, this.#stream(item), entry);
-    this.args.push(item.results.length);
+    this.#args.push(0, runId.includes("!") ? -key : key, runId, item.epoch);
+    this.#args.push(this.#profiles.get(profile) as number, queue, this.#stream(item), entry);
+    this.#args.push(item.results.length);
     item.results.forEach((result) => this.#result(runId, result));
   }
 
   #result(runId: string, r: CompletionResult): void {
     const { plain, args: others, closure } = r.plan;
     const op = r.gathered === true ? r.op.toLowerCase() : r.op;
-    this.args.push(r.node, r.scope, r.attempt, op + r.edges);
+    this.#args.push(r.node, r.scope, r.attempt, op + r.edges);
     if (r.wait === undefined) {
       const rest = r.op === "R" || r.op === "P" || r.op === "A" ? r.delayMs : closure;
-      this.args.push(r.value, r.extra, rest);
+      this.#args.push(r.value, r.extra, rest);
     } else {
       const signals = this.#k.signals(runId.split("!", 1)[0] as string);
       const place = r.wait.signal === undefined ? 0 : this.#place(signals);
       const facts = `${r.delayMs}\x1f${place}\x1f${waitFacts(r.wait)}`;
-      this.args.push(JSON.stringify(r.wait), r.extra, facts);
+      this.#args.push(JSON.stringify(r.wait), r.extra, facts);
     }
-    this.args.push(plain.length / 2, ...plain, others.length / 8, ...others);
+    this.#args.push(plain.length / 2, ...plain, others.length / 8, ...others);
   }
 }

@@ -153,6 +153,60 @@ describe("the short forms", () => {
     expect(JSON.stringify(await written(other))).toContain("run.suspect");
   });
 
+  it("journal what is accepted and nothing of what is refused, whatever its characters", async () => {
+    const runs: TokenPlayer[] = [];
+    const items: CompletionItem[] = [];
+    const first = await player(SHAPES[0]?.[1] as Ir);
+    for (const [i, value] of ['"ä"', '"→ 2"', '"𝄞3"', '"4"'].entries()) {
+      const run = i === 0 ? first : new TokenPlayer(p, first.profile, `run-${i + 1}`);
+      await (i === 0 ? undefined : run.start());
+      items.push(run.item(await run.take("a"), "L", { value }));
+      runs.push(run);
+    }
+    await p.redis.hset(p.scripts.keys.run("run-2"), "n0", "a2||");
+    const already = (await p.redis.xrange(p.scripts.keys.ev, "-", "+")).length;
+    expect(await send(items, true)).toEqual([0, NOT_SIMPLE, 0, 0]);
+    const [record] = (await p.redis.xrange(p.scripts.keys.ev, "-", "+")).slice(already);
+    const { transitions } = parseJournalRecord(...(record as [string, string[]]));
+    expect(transitions.map(({ r, o }) => [r, o])).toEqual([
+      ["run-1", "ä"],
+      ["run-3", "𝄞3"],
+      ["run-4", "4"],
+    ]);
+    expect((await runs[2]?.hash())?.["n0"]).toBe('c1||"𝄞3"');
+  });
+
+  it("write arrivals at a wide join wherever they stand, those of several calls together", async () => {
+    const branches = ["b0", "b1", "b2", "b3", "b4", "b5"];
+    const edges = branches.flatMap((id): [string, string][] => [
+      ["a", id],
+      [id, "z"],
+    ]);
+    const run = await player(miniIr(["a", ...branches, "z"], edges));
+    await run.settle(await run.take("a"), "LLLLLL");
+    const tokens = await run.read();
+    const settle = async (places: [place: number, edge: string][]): Promise<unknown> => {
+      const items = places.map(([i, edge]) => run.item(tokens[i] as (typeof tokens)[0], edge));
+      expect(await send(items, true)).toEqual(places.map(() => COMPLETION.done));
+      return (await run.hash())["j7"];
+    };
+    expect(
+      await settle([
+        [4, "L"],
+        [1, "D"],
+        [0, "L"],
+      ]),
+    ).toBe("|2|3|0|LD..L.");
+    expect(
+      await settle([
+        [5, "L"],
+        [2, "L"],
+      ]),
+    ).toBe("|4|5|0|LDL.LL");
+    expect(await settle([[3, "L"]])).toBe("|-1|6|0|LDLLLL");
+    expect((await run.read()).map(({ arrivals }) => arrivals)).toEqual(["LDLLLL"]);
+  });
+
   it("A11: a chain goes on without a look at its entry while nothing was taken over", async () => {
     const run = await player(SHAPES[0]?.[1] as Ir);
     const a = await run.take("a");

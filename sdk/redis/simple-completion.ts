@@ -35,10 +35,29 @@ export interface Activation {
   middle: string;
 }
 
+interface Arrival {
+  value: "L" | "D";
+  node: number;
+  queue: number;
+  /** Which of the join's in-edges, of how many. */
+  position: number;
+  arity: number;
+}
+
+/** What arrives at one join. */
+export interface JoinArrivals {
+  node: number;
+  queue: number;
+  arity: number;
+  live: number;
+  arrived: number;
+  /** In-edges that stand together. */
+  stretches: [first: number, values: string][];
+}
+
 export interface SimpleEffects {
   activations: readonly Activation[];
-  /** Value, node, queue, position, arity each. */
-  arrivals: readonly (string | number)[];
+  arrivals: readonly Arrival[];
   /** Results of the same item that follow. */
   fused: number;
 }
@@ -108,17 +127,56 @@ function readEffects(plan: EffectPlan, irHash: string): SimpleEffects | null {
     const middle = `\x1f${node}\x1f\x1f1\x1f${irHash}\x1f\x1f\x1f=`;
     activations.push({ field: `n${node}`, queue: Number(plain[i + 1]), middle });
   }
-  const arrivals: (string | number)[] = [];
+  const arrivals: Arrival[] = [];
   let fused = 0;
   for (let i = 0; i < args.length; i += EFFECT_FIELDS) {
     const [type = "", node, depth, suffix, queue, position, need, arity] = args.slice(i);
     if (type === "F" && depth === "0") {
       fused += 1;
     } else if ((type === "L" || type === "D") && depth === "0" && suffix === "" && need === "0") {
-      arrivals.push(type, Number(node), Number(queue), Number(position), Number(arity));
+      const [at, ofAll] = [Number(position), Number(arity)];
+      arrivals.push({
+        value: type,
+        node: Number(node),
+        queue: Number(queue),
+        position: at,
+        arity: ofAll,
+      });
     } else {
       return null;
     }
   }
   return { activations, arrivals, fused };
+}
+
+/** What a group's items bring to joins, by join. */
+export function joinsOf(group: readonly SimpleItem[]): JoinArrivals[] {
+  const byNode = new Map<number, Arrival[]>();
+  for (const { on } of group.flatMap(({ effects }) => effects)) {
+    for (const arrival of on.arrivals) {
+      const known = byNode.get(arrival.node);
+      if (known === undefined) {
+        byNode.set(arrival.node, [arrival]);
+      } else {
+        known.push(arrival);
+      }
+    }
+  }
+  return [...byNode.values()].map(joinOf);
+}
+
+function joinOf(arrivals: Arrival[]): JoinArrivals {
+  const { node, queue, arity } = arrivals[0] as Arrival;
+  const stretches: [first: number, values: string][] = [];
+  let live = 0;
+  for (const { position, value } of arrivals.sort((a, b) => a.position - b.position)) {
+    live += value === "L" ? 1 : 0;
+    const last = stretches.at(-1);
+    if (last !== undefined && last[0] + last[1].length === position) {
+      last[1] += value;
+    } else {
+      stretches.push([position, value]);
+    }
+  }
+  return { node, queue, arity, live, arrived: arrivals.length, stretches };
 }

@@ -71,7 +71,7 @@ const CASES: [name: string, shape: Shape, cost: Cost][] = [
     "chain of 10",
     { steps: 10, edges: line(10), fusion: false },
     {
-      commands: 3.41,
+      commands: 3.32,
       scriptCalls: 17.2,
       wireBytes: 726,
       journalBytes: 197,
@@ -83,7 +83,7 @@ const CASES: [name: string, shape: Shape, cost: Cost][] = [
     "chain of 10, straight",
     { steps: 10, edges: line(10) },
     {
-      commands: 2.54,
+      commands: 2.44,
       scriptCalls: 17.2,
       wireBytes: 364,
       journalBytes: 197,
@@ -95,7 +95,7 @@ const CASES: [name: string, shape: Shape, cost: Cost][] = [
     "diamond",
     fan(2),
     {
-      commands: 3.73,
+      commands: 3.24,
       scriptCalls: 19.5,
       wireBytes: 765,
       journalBytes: 253,
@@ -107,7 +107,7 @@ const CASES: [name: string, shape: Shape, cost: Cost][] = [
     "fan of 50",
     fan(50),
     {
-      commands: 1.45,
+      commands: 1.37,
       scriptCalls: 15.9,
       wireBytes: 739,
       journalBytes: 185,
