@@ -32,12 +32,11 @@ ARGV
  10  ir        hash of its workflow
  11  input     JSON
  12  meta      namespace|priority
- 13  timeouts  timeout of the child in ms, 0 none; after it queue timeouts, see include/late.lua
+ 13  start     MessagePack array: what it begins with, see include/run_start.lua
  14  wait      1: the token is parked, 0: it is the caller's to complete, the child has no parent
  15  wait_ms   timeout of the wait, 0 none
  16  former_id child of the attempt before, "" none
  17  node_id   id of the token's node, as JSON
- 18  entries   number of entry nodes of the child; each is: node, suffix, queue (13 is 0)
 RETURNS integer
   0 started, 1 started before, 2 the token was parked or settled before (nothing to do),
   -1 RUN_GONE, -2 RUN_EPOCH, -3 TOKEN_NOT_ACTIVE, -14 CHILD_EXISTS (or its tombstone does),
@@ -52,15 +51,15 @@ COST      O(entries)
 --- @include "held"
 --- @include "waiters"
 --- @include "run_end"
-local PAYLOAD_INLINE_MAX, DEPTH_MAX, GROUP = 4096, 16, "workers"
+local DEPTH_MAX, GROUP = 16, "workers"
 --- @include "late"
 --- @include "run_start"
 local k = { ev = KEYS[1], meta = KEYS[2], timers = KEYS[3], halted = KEYS[4], release = KEYS[5] }
 local tombs, run, unit, child, former, queue, stream = unpack(KEYS, 6, 12)
 local nonce, unit_id, run_epoch, node, scope, attempt, entry_id, child_id, ir, input, meta =
   unpack(ARGV, 2, 12)
-local child_timeouts, waits, wait_ms, former_id, node_id, entries =
-  ARGV[13], ARGV[14] == "1", tonumber(ARGV[15]), ARGV[16], ARGV[17], tonumber(ARGV[18])
+local start, waits, wait_ms, former_id, node_id =
+  ARGV[13], ARGV[14] == "1", tonumber(ARGV[15]), ARGV[16], ARGV[17]
 
 if not open_partition(k.meta, ARGV[1]) then
   return -100
@@ -116,19 +115,14 @@ local function tell()
 end
 
 local function apply()
-  local r = { key = child, id = child_id, epoch = "1", ir = ir, input = input, meta = meta,
-    timeouts = child_timeouts, is_paused = false, sent = {}, fields = { "dep", depth } }
+  start_run(k.timers, { key = child, id = child_id, epoch = 1, is_paused = false }, cmsgpack.unpack(start), 1)
+  redis.call("HSET", child, "dep", depth)
   if status[3] then
-    r.fields[3], r.fields[4] = "sub", status[3]
+    redis.call("HSET", child, "sub", status[3])
   end
   if waits then
-    r.fields[#r.fields + 1], r.fields[#r.fields + 2] = "up", up
+    redis.call("HSET", child, "up", up)
   end
-  for i = 1, entries do
-    local from = 16 + i * 3
-    r.sent[i] = { ARGV[from], ARGV[from + 1], KEYS[13 + tonumber(ARGV[from + 2])] }
-  end
-  start_run(k.timers, r)
   if not waits then
     redis.call("HSET", unit, "w" .. node, mark)
     return

@@ -93,8 +93,3 @@ export function queueLimits(ir: Ir): string {
     .map(({ queue_timeout_ms: ms }, index) => (ms === undefined ? "" : `;${index}=${ms}`))
     .join("");
 }
-
-/** A run's timeout in ms (0: none) and its queue timeouts, as the scripts that start runs take them. */
-export function timeoutsOf(ir: Ir): string {
-  return `${ir.settings.timeout_ms ?? 0}${queueLimits(ir)}`;
-}

@@ -49,7 +49,7 @@ export const INVARIANT_BREAKS: readonly Break[] = [
   {
     ...{ holds: I1, broken: "tokens that wait at a join stay counted when it fires" },
     file: ARRIVALS,
-    find: "delta = counted and delta - (join.live - 1) or delta",
+    find: "delta = depth == 0 and delta - (join.live - 1) or delta",
     replace: "delta = delta",
     ...{ test: PROPERTY, name: CALM },
   },
@@ -90,7 +90,7 @@ export const INVARIANT_BREAKS: readonly Break[] = [
   {
     ...{ holds: I3, broken: "a released run can be started again (21 A9)" },
     file: "scripts/start_runs.lua",
-    ...{ find: 'elseif redis.call("ZSCORE", tombs, run_id) then', replace: "elseif false then" },
+    ...{ find: "elseif tombstones[i] then", replace: "elseif false then" },
     test: "sdk/redis/run-scripts.test.ts",
     name: "a start after the run was released is refused",
   },
@@ -176,8 +176,8 @@ export const INVARIANT_BREAKS: readonly Break[] = [
   },
   {
     ...{ holds: I7, broken: "an ended run is not put on the list of what to release (21 C6)" },
-    file: "scripts/include/run_end.lua",
-    find: 'redis.call("ZADD", k.release, now_ms, run_id)',
+    file: "scripts/complete_tokens.lua",
+    find: 'redis.call("ZADD", k.release, unpack(k.ended))',
     replace: "",
     test: "test/property/children.test.ts",
     name: "come to the oracle's end whatever the schedule",

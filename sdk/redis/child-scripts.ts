@@ -1,7 +1,8 @@
 /** Typed calls of the scripts that start children and cancel those nobody waits for. */
 import { createHash } from "node:crypto";
-import { timeoutsOf, type RunProfile } from "../profile.ts";
-import { entrySuffix } from "../scope.ts";
+import type { RunProfile } from "../profile.ts";
+import { packBatch } from "./pack-batch.ts";
+import { runStart } from "./run-start.ts";
 import type { ScriptArg, ScriptRunner } from "./script-runner.ts";
 
 /** Runs deep that a tree may be. */
@@ -83,14 +84,12 @@ export async function startChild(scripts: ScriptRunner, start: ChildStart): Prom
   keys.push(k.run(runOfUnit(unit)), k.run(unit), k.run(childId));
   keys.push(k.run(former === "" ? childId : former), queueKey, streamKey);
   keys.push(...profile.queueKeys);
-  const { ir, irHash, namespace, priority } = profile;
+  const { irHash, namespace, priority } = profile;
+  const first = keys.length - profile.queueKeys.length + 1;
+  const beginning = runStart({ profile, runId: childId, epoch: 1, input }, first);
   const args: ScriptArg[] = [scripts.nonce(), unit, epoch, node, scope, attempt, entryId];
-  args.push(childId, irHash, input, `${namespace}|${priority}`, timeoutsOf(ir));
+  args.push(childId, irHash, input, `${namespace}|${priority}`, packBatch(beginning));
   args.push(waits ? 1 : 0, waitMs ?? 0, former, JSON.stringify(token.nodeId));
-  args.push(ir.analysis.roots.length);
-  for (const root of ir.analysis.roots) {
-    args.push(root, entrySuffix(ir, root), ir.nodes[root]?.queue ?? 0);
-  }
   const reply = await scripts.transition("startChild", keys, args);
   return ANSWERS[String(reply)] ?? "void";
 }

@@ -1,8 +1,9 @@
 /** Typed calls of the scripts that start, finish, cancel, time out and release runs. */
-import { entrySuffix } from "../scope.ts";
-import { timeoutsOf, type RunProfile } from "../profile.ts";
+import type { RunProfile } from "../profile.ts";
 import { unitsAround } from "../unit.ts";
+import { packBatch } from "./pack-batch.ts";
 import { PAUSE_CAUSES } from "./pause-scripts.ts";
+import { runStart } from "./run-start.ts";
 import type { ScriptArg, ScriptRunner } from "./script-runner.ts";
 
 /** Timers a script can fire in one call, and runs it can start or release. */
@@ -34,28 +35,34 @@ export async function startRuns(
 ): Promise<number[]> {
   const k = scripts.keys;
   const keys = [k.ev, k.meta, k.timers, k.tombs, k.paused];
-  const runKeys = runs.map((run) => keys.push(k.run(run.runId)));
-  const bases = new Map<string, number>();
-  const args: ScriptArg[] = [scripts.nonce(), runs.length];
-  runs.forEach((run, i) => {
-    const { profile } = run;
-    let base = bases.get(profile.key);
-    if (base === undefined) {
-      base = keys.length + 1;
-      bases.set(profile.key, base);
+  keys.push(...runs.map(({ runId }) => k.run(runId)));
+  const queues = new Map<string, number>();
+  const list: (string | number)[] = [runs.length, ...runs.map(({ runId }) => runId)];
+  for (const run of runs) {
+    const { profile, runId, epoch, input, notAfterMs, bindings } = run;
+    let first = queues.get(profile.key);
+    if (first === undefined) {
+      first = keys.length + 1;
+      queues.set(profile.key, first);
       keys.push(...profile.entryKeys);
     }
-    const { ir } = profile;
-    args.push(runKeys[i] as number, run.runId, run.epoch, profile.irHash, run.input);
-    args.push(`${profile.namespace}|${profile.priority}`, run.notAfterMs);
-    args.push(timeoutsOf(ir), base, run.paused === true ? PAUSE_CAUSES.workflow : "");
-    args.push(run.bindings ?? "", ir.analysis.roots.length);
-    for (const root of ir.analysis.roots) {
-      args.push(root, entrySuffix(ir, root), ir.nodes[root]?.queue ?? 0);
-    }
-  });
+    const more = (bindings ?? "") === "" ? [] : ["sub", bindings as string];
+    const paused = run.paused === true ? { paused: PAUSE_CAUSES.workflow } : {};
+    list.push(epoch, notAfterMs, run.paused === true ? 1 : 0, startedText(run));
+    list.push(...runStart({ profile, runId, epoch, input, more, ...paused }, first));
+  }
+  const args = [scripts.nonce(), packBatch(list)];
   const reply = await scripts.transition("startRuns", keys, args, { sameEpoch: true });
   return (reply as number[]).slice(1);
+}
+
+/** The journal's transitions of a start. */
+function startedText({ runId, profile, epoch, paused }: RunStart): string {
+  const begin = `{"r":"${runId}","e":"run.`;
+  const started = `${begin}started","ir":"${profile.irHash}","ep":${epoch}}`;
+  return paused === true
+    ? `${started},\n${begin}paused","ps":"${PAUSE_CAUSES.workflow}"}`
+    : started;
 }
 
 /** The scripts' clock: Redis' own time in ms (plus an offset that only tests set). */

@@ -73,7 +73,7 @@ const CASES: [name: string, shape: Shape, cost: Cost][] = [
     {
       commands: 3.32,
       scriptCalls: 17.2,
-      wireBytes: 726,
+      wireBytes: 763,
       journalBytes: 197,
       redisBytes: 87.2,
       postgresRows: 1000,
@@ -85,7 +85,7 @@ const CASES: [name: string, shape: Shape, cost: Cost][] = [
     {
       commands: 2.44,
       scriptCalls: 17.2,
-      wireBytes: 364,
+      wireBytes: 400,
       journalBytes: 197,
       redisBytes: 87.2,
       postgresRows: 1000,
@@ -97,7 +97,7 @@ const CASES: [name: string, shape: Shape, cost: Cost][] = [
     {
       commands: 3.24,
       scriptCalls: 19.5,
-      wireBytes: 765,
+      wireBytes: 842,
       journalBytes: 253,
       redisBytes: 138,
       postgresRows: 1000,
