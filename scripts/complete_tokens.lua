@@ -26,8 +26,9 @@ ARGV
        how many takeovers the caller knew of when it got the entries of its kept chains; number of
        workflow profiles; each is: ir, flags (o output template, t timeout, then queue timeouts, see
          include/late.lua), queue_base (its queue q is KEYS[queue_base + q])
-       then the journal text of all short forms, and items, the short forms of include/complete_simple.lua (-1 and -2 a step, above 0 the
-       size of a group) or
+       then the journal text of all short forms, and the items:
+       the short forms of include/complete_simple.lua (-1 and -2 a step, above 0 the size of
+       a group) or
        0, key (negative: of an element), run (unit), epoch, profile, own_queue (of the token's
        node), entry_stream (place in KEYS), entry_id ("" none; "+" before it: a chain, the
        caller goes on with the one token that this item activates, on the same entry, unless the

@@ -168,9 +168,10 @@ end
 
 -- group: its size, key, profile, epoch, bytes of its transitions, change of the counter, own queue of
 -- its last item (place in KEYS), how many fields it reads, these: its items' tokens, then its joins;
--- entry_stream and entry_id of each item; what it writes: count of fields and values, then these; activations: count, then queue, entry each;
--- joins: count, then node, queue, arity, live arrivals, all arrivals, and how many stretches of
--- in-edges: first position and values (L, D) each. Returns where it ends.
+-- entry_stream and entry_id of each item; what it writes: count of fields and values, then these;
+-- activations: count, then queue, entry each; joins: count, then node, queue, arity, live arrivals, all
+-- arrivals, and how many stretches of in-edges: first position and values (L, D) each. Returns where
+-- it ends.
 local function settle_group(at)
   local size, run, profile, epoch = ARGV[at], KEYS[ARGV[at + 1]], 3 * ARGV[at + 2], ARGV[at + 3]
   local bytes, reads = ARGV[at + 4], ARGV[at + 7]
