@@ -162,6 +162,9 @@ export function parseRunKey(keys: PartitionKeys, key: string): RunKey | null {
  * is a power of two up to 16,384 (then CRC16 modulo slots modulo P is CRC16 modulo P).
  */
 export function partitionOf(runId: string, partitions: number): number {
+  if (partitions === 1) {
+    return 0;
+  }
   const root = runId.split("~", 1)[0] ?? runId;
   return calculateSlot(root) % partitions;
 }

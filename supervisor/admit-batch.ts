@@ -16,7 +16,7 @@ import {
 } from "../sdk/postgres/index.ts";
 import { partitionOf } from "../sdk/internal.ts";
 import type { SupervisorContext } from "./context.ts";
-import { Binder, type Bound } from "./bindings.ts";
+import { Binder, UNBOUND, type Bound } from "./bindings.ts";
 import type { StoredIr } from "./ir-store.ts";
 import { LimitWatch } from "./limits.ts";
 import { limitsOf } from "./run-limits.ts";
@@ -74,9 +74,7 @@ export async function admitBatch(
     // A repeated idempotency key is answered with the first run: that has a row of its own, which
     // its own entry or the sweep starts.
     const own = admission?.accepted === true && admission.runId === one.run.id;
-    return own && admission.status === "QUEUED" && !admission.held
-      ? [{ ...one.run, epoch: 1 }]
-      : [];
+    return own && admission.status === "QUEUED" && !admission.held ? [one.run] : [];
   });
   await keep(context, rejected);
   await starter.start(startable, deadlines);
@@ -107,30 +105,27 @@ async function prepare(
       continue;
     }
     const problems = context.irs.check(one.stored, submission.input);
-    const bound = problems.length > 0 ? problems : await binder.bind(one);
+    // Most workflows refer to none: a promise each would be a good part of what they cost here.
+    const isAlone = one.stored.references.length === 0;
+    const bound = problems.length > 0 ? problems : isAlone ? UNBOUND : await binder.bind(one);
     if (isProblems(bound)) {
       reject(bound);
       continue;
     }
     const { tenant, namespace, input } = submission;
-    const limited = limitsOf(one.stored.ir, {
-      ...{ runId, tenant, namespace, input, hasTenantMax: limits.hasTenantMax },
-    });
+    const { hasTenantMax } = limits;
+    const limited = limitsOf(one.stored.ir, { runId, tenant, namespace, input, hasTenantMax });
     if (Array.isArray(limited)) {
       reject(limited);
       continue;
     }
-    const own = one.definition === null ? [] : [one.definition];
-    const definitions = [...own, ...bound.definitions];
-    prepared.push({
-      submission,
-      definitions,
-      run: {
-        ...rowOf(context, submission, one.stored, bound),
-        ...(limited === undefined ? {} : { limits: limited }),
-      },
-      raw,
-    });
+    const { definitions } = bound;
+    const run = rowOf(context, submission, one.stored, bound);
+    if (limited !== undefined) {
+      run.limits = limited;
+    }
+    const own = one.definition;
+    prepared.push({ submission, definitions: own ? [own, ...definitions] : definitions, run, raw });
   }
   return prepared;
 }

@@ -293,7 +293,7 @@ export class Archiver extends Loop {
   async #startCompensations(planned: readonly Compensation[]): Promise<void> {
     const { starter, context } = this.#options;
     if (planned.length > 0) {
-      const runs = planned.map(({ run }) => ({ ...run, epoch: 1 }));
+      const runs = planned.map(({ run }) => run);
       await starter
         .deadlines()
         .then((deadlines) => starter.start(runs, deadlines))

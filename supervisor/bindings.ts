@@ -34,6 +34,9 @@ export interface Bound {
 
 const REFERENCES_MAX = 1000;
 
+/** What a workflow without references is bound to. */
+export const UNBOUND: Bound = { bindings: null, definitions: [] };
+
 /** Binds the references of one batch; each is looked up once. */
 export class Binder {
   readonly #context: SupervisorContext;
@@ -49,9 +52,6 @@ export class Binder {
 
   /** The bindings of a workflow's tree, or what is wrong. */
   async bind(root: Bindable): Promise<Bound | SubmissionProblem[]> {
-    if (root.stored.references.length === 0) {
-      return { bindings: null, definitions: [] };
-    }
     const bindings: { [ref: string]: string } = Object.create(null) as { [ref: string]: string };
     const definitions = new Map<string, Definition>();
     const problems: SubmissionProblem[] = [];

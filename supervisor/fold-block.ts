@@ -18,6 +18,9 @@ import { blobOf, type BlobUse } from "./blobs.ts";
 import { foldApproval } from "./fold-approvals.ts";
 import { splitTransitions, type Member, type RawRecord } from "./records.ts";
 
+/** How a transition names its run. */
+const [RUN_BEGIN, RUN_END] = ['{"r":"', '",'];
+
 /** What a block says about one run. */
 export interface RunFold {
   runId: string;
@@ -39,8 +42,8 @@ export interface RunFold {
   seqTo: number;
   tFrom: number;
   tTo: number;
-  /** Its transitions, each as its row has it. */
-  parts: string[];
+  /** The text of its row, in pieces, without its end: for each transition its place, and itself. */
+  pieces: string[];
 }
 
 /** A redrive; `undone` are the indexes of nodes. */
@@ -95,9 +98,10 @@ export function foldBlock(records: readonly RawRecord[]): BlockFold {
     ...{ audit: [], blobs: [], suspects: [], dueMs: null, transitions: 0 },
   };
   for (const record of records) {
+    const source = sourceOf(record);
     const members = splitTransitions(record.body);
     for (let index = 0; index < members.length; index++) {
-      foldMember(block, record, index, members[index] as Member);
+      foldMember(block, source, index, members[index] as Member);
     }
     block.transitions += members.length;
   }
@@ -109,17 +113,28 @@ export function foldBlock(records: readonly RawRecord[]): BlockFold {
   return block;
 }
 
+/** A record, and the texts that lead to its transitions in a row. */
+interface Source {
+  record: RawRecord;
+  first: string;
+  next: string;
+  time: string;
+}
+
+function sourceOf(record: RawRecord): Source {
+  const { seq, t } = record;
+  return { record, first: `[["${seq}.`, next: `],["${seq}.`, time: `",${t},{` };
+}
+
 /** Most members are plain successes: they cost their part of the row and nothing else. */
-function foldMember(
-  block: BlockFold,
-  record: RawRecord,
-  index: number,
-  { text, runId, transition }: Member,
-): void {
+function foldMember(block: BlockFold, source: Source, index: number, member: Member): void {
+  const { text, runId, transition } = member;
+  const { record } = source;
   const run = block.runs.get(runId) ?? addRun(block, runId, record);
   run.seqTo = record.seq;
   run.tTo = record.t;
-  run.parts.push(`["${record.seq}.${index}",${record.t},${withoutRun(text, runId)}]`);
+  const lead = run.pieces.length === 0 ? source.first : source.next;
+  run.pieces.push(lead + index + source.time, withoutRun(text, runId));
   if (transition === null) {
     run.done = text;
   } else {
@@ -162,10 +177,11 @@ function foldTransition(block: BlockFold, run: RunFold, placed: Placed): void {
   }
 }
 
-/** A transition's text without its run, which its row names: a fifth of most of them. */
+/** A transition's text behind its brace, without its run, which its row names. */
 function withoutRun(text: string, runId: string): string {
-  const begin = `{"r":"${runId}",`;
-  return text.startsWith(begin) ? `{${text.slice(begin.length)}` : text;
+  const end = RUN_BEGIN.length + runId.length;
+  const isNamed = text.startsWith(RUN_END, end) && text.startsWith(runId, RUN_BEGIN.length);
+  return text.slice(isNamed ? end + RUN_END.length : 1);
 }
 
 /** The rows of a block, in an order in which concurrent writers cannot deadlock. */
@@ -182,8 +198,8 @@ export function segmentsOf(partition: number, block: BlockFold): Segment[] {
 }
 
 /** The transitions of a run in this block, as its row has them. */
-export function transitionsOf({ parts }: RunFold): string {
-  return `[${parts.join(",")}]`;
+export function transitionsOf({ pieces }: RunFold): string {
+  return [...pieces, "]]"].join("");
 }
 
 function addRun(block: BlockFold, runId: string, { seq, t }: RawRecord): RunFold {
@@ -202,7 +218,7 @@ function addRun(block: BlockFold, runId: string, { seq, t }: RawRecord): RunFold
     seqTo: seq,
     tFrom: t,
     tTo: t,
-    parts: [],
+    pieces: [],
   };
   block.runs.set(runId, run);
   return run;

@@ -10,6 +10,7 @@
  */
 import type { Redis } from "ioredis";
 import {
+  answerSubmissions,
   connectionAt,
   BACKLOG_BYTES_SOFT,
   backlogBytes,
@@ -20,7 +21,7 @@ import {
 } from "../sdk/internal.ts";
 import { readCursor, whileDatabaseAway } from "../sdk/postgres/index.ts";
 import { admitBatch, type Answer, type Entry } from "./admit-batch.ts";
-import type { SupervisorContext } from "./context.ts";
+import { scriptsOf, type SupervisorContext } from "./context.ts";
 import { LimitWatch } from "./limits.ts";
 import { inTime } from "./in-time.ts";
 import { Loop } from "./loop.ts";
@@ -33,9 +34,6 @@ const BATCHES_IN_FLIGHT = 2;
 const BLOCK_MS = 1000;
 const TAKEOVER_IDLE_MS = 30_000;
 const TAKEOVER_EVERY_MS = 10_000;
-const REPLIES_MAX = 10_000;
-/** How long a client's own stream of answers is kept after the last. */
-const REPLIES_SECONDS = 3600;
 const BACKLOG_LOOK_MS = 1000;
 const LOOK_MS_MAX = 1000;
 /** Of it for Postgres: while that is slow, the rest of the look must still count. */
@@ -146,35 +144,21 @@ export class Intake extends Loop {
       .exec();
   }
 
-  /** One pipeline per stream of answers. What cannot be told is logged: the runs go on. */
+  /** One call per stream of answers. What cannot be told is logged: the runs go on. */
   async #answer(answers: readonly Answer[]): Promise<void> {
-    const { redis, logger } = this.#context;
-    const streams = new Map<string, Answer["reply"][]>();
+    const streams = new Map<string, string[]>();
     for (const { replyTo, reply } of answers) {
-      const replies = streams.get(replyTo);
-      if (replies === undefined) {
-        streams.set(replyTo, [reply]);
-      } else {
-        replies.push(reply);
-      }
+      const replies = streams.get(replyTo) ?? [];
+      streams.set(replyTo, replies);
+      replies.push(JSON.stringify(reply));
     }
-    const told = [...streams].map(async ([replyTo, replies]) => {
-      const pipeline = connectionAt(redis, replyTo).pipeline();
-      for (const reply of replies) {
-        pipeline.xadd(replyTo, "MAXLEN", "~", REPLIES_MAX, "*", "reply", JSON.stringify(reply));
-      }
-      if (replyTo !== globalKeys.replies) {
-        pipeline.expire(replyTo, REPLIES_SECONDS);
-      }
-      const done = await pipeline.exec();
-      const failed = done?.find(([error]) => error !== null)?.[0];
-      if (failed !== null && failed !== undefined) {
-        throw failed;
-      }
-    });
+    const scripts = scriptsOf(this.#context, 0);
+    const told = [...streams].map(([stream, replies]) =>
+      answerSubmissions(scripts, stream, replies),
+    );
     for (const result of await Promise.allSettled(told)) {
       if (result.status === "rejected") {
-        logger.warn({ err: result.reason as unknown }, "no answer was given");
+        this.#context.logger.warn({ err: result.reason as unknown }, "no answer was given");
       }
     }
   }

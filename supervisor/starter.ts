@@ -33,7 +33,8 @@ export interface Startable {
   namespace: string;
   priority: Priority;
   input: string;
-  epoch: number;
+  /** 1 if absent: it was never in Redis. */
+  epoch?: number;
   /** JSON text: reference to hash of the workflows that its tree may run. */
   bindings?: string | null;
 }
@@ -42,6 +43,8 @@ export interface Startable {
 export type Deadlines = ReadonlyMap<number, number>;
 
 const SERVER_MS = 1000;
+/** For so long deadlines are used again: an earlier one only refuses earlier. */
+const DEADLINES_MS = 1000;
 const START_MS = 5000;
 const SWEEP_MS = 2000;
 const SWEEP_AGE_MS = 5000;
@@ -52,6 +55,8 @@ export class Starter {
   readonly #context: SupervisorContext;
   readonly #profiles = new Profiles();
   readonly #memory: MemoryGauge;
+  #deadlines: Deadlines = new Map();
+  #deadlinesAtMs = -Infinity;
 
   constructor(context: SupervisorContext) {
     this.#context = context;
@@ -64,6 +69,20 @@ export class Starter {
    * started there stays QUEUED for the sweep.
    */
   async deadlines(): Promise<Deadlines> {
+    const askedMs = this.#context.clock.nowMs();
+    const ageMs = askedMs - this.#deadlinesAtMs;
+    if (ageMs >= 0 && ageMs < DEADLINES_MS) {
+      return this.#deadlines;
+    }
+    const deadlines = await this.#askDeadlines();
+    // One that is missing is asked for again at once.
+    if (deadlines.size === this.#context.deployment.partitions) {
+      [this.#deadlines, this.#deadlinesAtMs] = [deadlines, askedMs];
+    }
+    return deadlines;
+  }
+
+  async #askDeadlines(): Promise<Deadlines> {
     const byServer = new Map<Redis, Promise<number | null>>();
     const deadlines = new Map<number, number>();
     for (let partition = 0; partition < this.#context.deployment.partitions; partition++) {
@@ -109,9 +128,8 @@ export class Starter {
   async #start(runs: readonly Startable[], deadlines: Deadlines): Promise<number> {
     const bound = runs.flatMap(({ bindings }) => boundHashes(bindings));
     const irs = await this.#context.irs.load([...runs.map((run) => run.irHash), ...bound]);
-    await this.#publish(irs);
-    // Read after the rows are committed: a pause that comes later finds them in Postgres.
-    const pauses = await listPauses(this.#context.db);
+    // Pauses are read after the rows are committed: one that comes later finds them in Postgres.
+    const [pauses] = await Promise.all([listPauses(this.#context.db), this.#publish(irs)]);
     const starts = new Map<number, RunStart[]>();
     for (const run of runs) {
       const stored = irs.get(run.irHash);
@@ -124,7 +142,7 @@ export class Starter {
         namespace: run.namespace,
         priority: run.priority,
       });
-      const { id: runId, epoch, input, bindings = null } = run;
+      const { id: runId, epoch = 1, input, bindings = null } = run;
       const notAfterMs = deadlines.get(run.partition);
       if (notAfterMs === undefined) {
         continue;

@@ -2,7 +2,7 @@
  * Reading one entry of gv:submissions: pure, and it never throws. A submission comes from anybody;
  * whatever it holds, the answer is a submission in order or a list of what is wrong with it.
  */
-import { createHash } from "node:crypto";
+import { hash as digest } from "node:crypto";
 import { canonicalJson } from "../compiler/index.ts";
 import type { Json, Priority } from "../compiler/ir.ts";
 import { globalKeys, PRIORITIES } from "../sdk/internal.ts";
@@ -49,10 +49,10 @@ const SUBMISSION_BYTES_MAX = 4 * 1024 * 1024;
 const INPUT_BYTES_MAX = 1024 * 1024;
 const RAW_KEPT_CHARS = 65_536;
 const TEXT_CHARS_MAX = 256;
-const MEMBERS = [
+const MEMBERS = new Set([
   ...["workflow", "workflow_ref", "hash", "input", "idempotency_key", "run_id"],
   ...["priority", "tenant", "reply_to", "namespace"],
-];
+]);
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 
 /** Reads an entry. */
@@ -86,8 +86,14 @@ function read(entryId: string, text: string | null): Submission | BadSubmission 
   if (members === null) {
     return bad(entryId, null, replyTo, problems, raw);
   }
-  for (const name of Object.keys(members).filter((key) => !MEMBERS.includes(key))) {
-    say(`unknown member "${name.slice(0, TEXT_CHARS_MAX)}"; known are ${MEMBERS.join(", ")}`, name);
+  for (const name of Object.keys(members)) {
+    if (MEMBERS.has(name)) {
+      continue;
+    }
+    say(
+      `unknown member "${name.slice(0, TEXT_CHARS_MAX)}"; known are ${[...MEMBERS].join(", ")}`,
+      name,
+    );
   }
   const runId = readRunId(members.run_id, entryId, say);
   const workflow = readWorkflow(members, say);
@@ -106,15 +112,30 @@ function read(entryId: string, text: string | null): Submission | BadSubmission 
     const given = typeof members.run_id === "string" ? runId : null;
     return bad(entryId, given, replyTo, problems, raw);
   }
-  const request = [workflowIdentity(workflow), members.input ?? null, priority, namespace];
+  const input = members.input ?? null;
   // Only compared between submissions of one key.
   const requestHash =
     idempotencyKey === null
       ? ""
-      : createHash("sha256").update(canonicalJson(request)).digest("hex");
-  const input = members.input ?? null;
-  const rest = { idempotencyKey, requestHash, priority, tenant, namespace, replyTo, raw };
-  return { entryId, runId, workflow, input, inputText, ...rest };
+      : digestOf([workflowIdentity(workflow), input, priority, namespace]);
+  return {
+    entryId,
+    runId,
+    workflow,
+    input,
+    inputText,
+    idempotencyKey,
+    requestHash,
+    priority,
+    tenant,
+    namespace,
+    replyTo,
+    raw,
+  };
+}
+
+function digestOf(request: Json): string {
+  return digest("sha256", canonicalJson(request));
 }
 
 /** The answer to a submission that cannot be accepted. */
@@ -164,7 +185,7 @@ function readWorkflow(members: Members, say: Say): WorkflowChoice | null {
       return null;
     }
     const text = JSON.stringify(workflow);
-    return { document: workflow, key: createHash("sha256").update(text).digest("hex") };
+    return { document: workflow, key: digest("sha256", text) };
   }
   if (ref !== undefined) {
     const text = readText(ref, "workflow_ref", say);
@@ -196,10 +217,10 @@ function readRunId(value: Json | undefined, entryId: string, say: Say): string {
 export function runIdOfEntry(entryId: string): string {
   const ms = Number.parseInt(entryId, 10) || 0;
   const time = ms.toString(16).padStart(12, "0").slice(-12);
-  const digest = createHash("sha256").update(`submission ${entryId}`).digest("hex");
-  const variant = ((Number.parseInt(digest[3] as string, 16) & 3) | 8).toString(16);
-  const parts = [time.slice(0, 8), time.slice(8), `7${digest.slice(0, 3)}`];
-  return [...parts, `${variant}${digest.slice(4, 7)}`, digest.slice(7, 19)].join("-");
+  const hex = digest("sha256", `submission ${entryId}`);
+  const variant = ((Number.parseInt(hex[3] as string, 16) & 3) | 8).toString(16);
+  const parts = [time.slice(0, 8), time.slice(8), `7${hex.slice(0, 3)}`];
+  return [...parts, `${variant}${hex.slice(4, 7)}`, hex.slice(7, 19)].join("-");
 }
 
 function readPriority(value: Json | undefined, say: Say): Priority | null {

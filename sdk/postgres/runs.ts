@@ -177,8 +177,12 @@ export async function insertRuns(tx: Queryable, runs: readonly NewRun[]): Promis
     return new Set();
   }
   // Sorted, so that two batches with the same keys wait for each other in the same order.
-  const order = (run: NewRun): string => `${run.tenant} ${run.idempotencyKey ?? ""} ${run.id}`;
-  const all = [...runs].sort((a, b) => (order(a) < order(b) ? -1 : 1));
+  const all = [...runs].sort(
+    (a, b) =>
+      compare(a.tenant, b.tenant) ||
+      compare(a.idempotencyKey ?? "", b.idempotencyKey ?? "") ||
+      compare(a.id, b.id),
+  );
   const rows = await tx.query<{ id: string }>(INSERT, [
     textArray(all.map((r) => r.id)),
     textArray(all.map((r) => r.tenant)),
@@ -198,6 +202,10 @@ export async function insertRuns(tx: Queryable, runs: readonly NewRun[]): Promis
     all.map((r) => r.limits !== undefined),
   ]);
   return new Set(rows.map((row) => row.id));
+}
+
+function compare(a: string, b: string): number {
+  return a === b ? 0 : a < b ? -1 : 1;
 }
 
 /** Rows with these ids, in no order. */
