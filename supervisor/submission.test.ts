@@ -33,9 +33,27 @@ describe("readSubmission", () => {
     expect(other.requestHash).not.toBe(one.requestHash);
   });
 
+  it("gives another workflow, priority or namespace under the same key another request hash", () => {
+    const same = { workflow_ref: "flow@1", idempotency_key: "k" };
+    const others = [
+      ...[same, { ...same, workflow_ref: "flow@2" }, { ...same, workflow_ref: "flow" }],
+      ...[
+        { idempotency_key: "k", hash: "flow@1" },
+        { ...same, priority: "high" },
+      ],
+      ...[
+        { ...same, namespace: "ns:a1:" },
+        { ...same, namespace: "ns:a2:" },
+      ],
+    ].map((one) => (read(one) as Submission).requestHash);
+    expect(new Set(others).size).toBe(others.length);
+  });
+
   it("splits a reference at its last @", () => {
     const one = read({ workflow_ref: "@team/flow@1.2" }) as Submission;
     expect(one.workflow).toEqual({ ref: { name: "@team/flow", version: "1.2" } });
+    const newest = read({ workflow_ref: "@flow" }) as Submission;
+    expect(newest.workflow).toEqual({ ref: { name: "@flow", version: null } });
   });
 
   it("says what is wrong", () => {
@@ -47,11 +65,37 @@ describe("readSubmission", () => {
     expect(problemsOf({ workflow: {}, priorty: "high" })).toContain('unknown member "priorty"');
     expect(problemsOf({ workflow: {}, tenant: "a\0b" })).toContain("without U+0000");
     expect(problemsOf({ workflow: {}, input: "x".repeat(1 << 20) })).toContain("larger than");
+    // In bytes, not in characters.
+    expect(problemsOf({ workflow: {}, input: "ä".repeat(1 << 19) })).toContain("larger than");
+    expect(problemsOf({ workflow: {}, priority: "urgent" })).toContain("priority must be one of");
+    expect(problemsOf({ workflow: {}, tenant: "x".repeat(257) })).toContain("at most 256");
+    expect(problemsOf(" ".repeat(4 * 1024 * 1024 + 1))).toContain("the submission is larger than");
     expect(isBad(readSubmission("1-0", ["other", "x"]))).toBe(true);
+  });
+
+  it("lets nobody out of a namespace by its name: it becomes a part of the names of queues", () => {
+    for (const namespace of ["ns:", "ns:a", "a:", "ns:a:b:", "ns:a}:", "ns:{0}:", "\nns:a:"]) {
+      expect(problemsOf({ workflow: {}, namespace })).toContain("must look like ns:<id>:");
+    }
+  });
+
+  it("names the run of a bad submission, and its stream of answers, as far as they were given", () => {
+    const rest = { reply_to: "gv:submissions:replies:me", priority: "?" };
+    expect(read({ workflow: {}, run_id: UUID, ...rest })).toMatchObject({
+      ...{ runId: UUID, replyTo: "gv:submissions:replies:me" },
+    });
+    expect(read({ workflow: {}, ...rest })).toMatchObject({ runId: null });
+  });
+
+  it("keeps the beginning of what cannot be read for the dead letters", () => {
+    const raw = `${"x".repeat(65_536)}y`;
+    expect(read(raw)).toMatchObject({ raw: raw.slice(0, 65_536) });
   });
 
   it("refuses to answer anywhere but in a stream of answers", () => {
     expect(problemsOf({ workflow: {}, reply_to: "gv:{0}:ev" })).toContain("reply_to must be");
+    const near = "gv:submissions:repliesX";
+    expect(problemsOf({ workflow: {}, reply_to: near })).toContain("reply_to must be");
     const own = read({ workflow: {}, reply_to: "gv:submissions:replies:me" }) as Submission;
     expect(own.replyTo).toBe("gv:submissions:replies:me");
   });

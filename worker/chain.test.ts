@@ -97,4 +97,8 @@ describe("a chain that was taken over", () => {
     expect(chainToken(ir, token, reach, ["c1||1", "c1||1"])).toBeNull();
     expect(chainToken(ir, token, reach, ["a1|7:2|", null])).toBeNull();
   });
+
+  it("leaves a token of a later attempt to its own entry: it was retried, or settled by hand", () => {
+    expect(chainToken(ir, token, reach, ["c1||1", "a2||"])).toBeNull();
+  });
 });

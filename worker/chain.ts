@@ -8,12 +8,7 @@
  * reads in the run which token of the chain is active and begins there.
  */
 import type { Ir } from "../compiler/ir.ts";
-import {
-  parseRecord,
-  type CompletionItem,
-  type ReadyToken,
-  type TokenRecord,
-} from "../sdk/internal.ts";
+import { parseRecord, type CompletionItem, type ReadyToken } from "../sdk/internal.ts";
 
 /** Fair to others: a chain goes back to the queue after so many nodes, or so long. */
 export const CHAIN_NODES_MAX = 64;
@@ -91,13 +86,12 @@ export function chainToken(
 ): ReadyToken | null {
   const queue = ir.nodes[token.node]?.queue;
   for (const [i, node] of reach.entries()) {
-    const record: TokenRecord | null = parseRecord(records[i]);
-    const isActive = record?.state === "a" && record.scope === token.scope;
-    if (record !== null && isActive && ir.nodes[node]?.queue === queue) {
-      const { attempt } = record;
+    const record = parseRecord(records[i]);
+    // A later attempt has an entry of its own: the timer's, or of who settled it by hand.
+    const isFirst = record?.state === "a" && record.attempt === 1;
+    if (isFirst && record.scope === token.scope && ir.nodes[node]?.queue === queue) {
       const none = { arrivals: "", payload: null, skipValue: null, answer: null };
-      const fresh = { kind: "run", ...none } as const;
-      return { ...token, ...fresh, node, attempt };
+      return { ...token, kind: "run", ...none, node, attempt: 1 };
     }
   }
   return null;

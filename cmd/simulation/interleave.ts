@@ -115,8 +115,8 @@ class Player {
   /** One that was played before does not count again. */
   play(choose: Scheduler): void {
     const order: string[] = [];
-    const { status, output, error, trace } = this.#play((ready) => {
-      const at = choose(ready);
+    const { status, output, error, trace } = this.#play((ready, waiting) => {
+      const at = choose(ready, waiting);
       const token = ready[at];
       if (token !== undefined) order.push(nameOf(token));
       return at;

@@ -23,7 +23,7 @@ const LOOPS = ["output.a", "iteration < 2", "false", "true", "output.k > 1 && it
 /** A graph that compiles; seeds whose graph does not give undefined. */
 export function randomGraph(seed: number, options: RandomGraphOptions): Ir | undefined {
   const order = seededOrder(seed);
-  const pick = (count: number): number => order(Array.from({ length: count }) as never);
+  const pick = (count: number): number => order(Array.from({ length: count }) as never, []);
   const some = <T>(list: readonly T[]): T => list[pick(list.length)] as T;
   const count = 2 + pick(options.nodesMax - 1);
   const nodes = Array.from({ length: count }, (_, i): { [key: string]: Json } => {

@@ -143,7 +143,7 @@ describe("nodes marked as equal requests", () => {
 /** Requests behind one or two functions, with addresses that read this or that. */
 function requests(seed: number): Ir {
   const order = seededOrder(seed);
-  const pick = (count: number): number => order(Array.from({ length: count }) as never);
+  const pick = (count: number): number => order(Array.from({ length: count }) as never, []);
   const urls = [
     "http://e/1",
     "http://e/${data.of}",

@@ -32,6 +32,8 @@ export interface Token extends ReadyToken {
   data: Json;
   /** Graphs that run inside it: elements, a child run. */
   inside: GraphRun[];
+  /** Of a map whose elements are done with: what they have come to, failed ones last. */
+  collected?: [HandlerResult, Json | undefined];
 }
 
 /** A value on its way to a node: over an edge, to the join that lives in `frame`. */
@@ -130,7 +132,7 @@ export class GraphRun {
   /** A token has done its work. `errors` is of a map that goes on with failed elements. */
   conclude(token: Token, result: HandlerResult, errors?: Json): void {
     const node = nodeAt(this.ir, token.index);
-    for (const inner of token.inside.splice(0)) inner.top.end();
+    this.endInside(token);
     if ("output" in result) {
       this.live--;
       this.#succeed(token, node, asStored(result.output), errors);
@@ -145,6 +147,25 @@ export class GraphRun {
     this.live--;
     this.#fail(token, node, error);
     this.#spread();
+  }
+
+  /** A token is not to run: what only it would have led to is skipped, too. */
+  skip(token: Token): void {
+    const node = nodeAt(this.ir, token.index);
+    this.endInside(token);
+    this.live--;
+    this.record.skipped(token.index, token.scope);
+    this.#leave(
+      token,
+      node,
+      node.out.map(() => "dead"),
+    );
+    this.#spread();
+  }
+
+  /** What runs inside a token is void from now on. */
+  endInside(token: Token): void {
+    for (const inner of token.inside.splice(0)) inner.top.end();
   }
 
   /** Tell whoever began this graph, if nothing is left to do. */

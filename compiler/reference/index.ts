@@ -6,6 +6,7 @@ export { firstCome, lastCome, recordedOrder, seededNumbers, seededOrder } from "
 export { nodesNotRun, startProblems } from "./start-at.ts";
 export { StepLimitError } from "./types.ts";
 export type {
+  ByHand,
   Decision,
   EdgeValue,
   HandlerContext,

@@ -19,6 +19,8 @@ export interface Inside {
   wait(token: Token, node: IrNode): void;
   /** The token's work is done; `errors` is of a map that goes on with failed elements. */
   conclude(token: Token, result: HandlerResult, errors?: Json): void;
+  /** The same, of a map that has had elements. */
+  collect(token: Token, result: HandlerResult, errors?: Json): void;
   /** It goes on after it has waited. */
   resume(token: Token, result: HandlerResult): void;
   /** Arm the time limit of a run. */
@@ -49,7 +51,10 @@ export function beginMap(token: Token, node: IrNode, vars: Vars, inside: Inside)
       token.inside.push(element);
       element.begin(item);
     },
-    ended: (result, errors) => inside.conclude(token, result, errors),
+    ended: (result, errors) =>
+      items.length === 0
+        ? inside.conclude(token, result, errors)
+        : inside.collect(token, result, errors),
   }).begin();
 }
 

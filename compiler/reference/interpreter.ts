@@ -31,10 +31,12 @@ import { planStart } from "./start-at.ts";
 import { limitRun, limitWait } from "./time-limits.ts";
 import { StepLimitError } from "./types.ts";
 import type {
+  ByHand,
   HandlerContext,
   HandlerResult,
   InterpretOptions,
   InterpretResult,
+  Scheduler,
   Stage,
 } from "./types.ts";
 
@@ -100,6 +102,7 @@ class Interpreter implements StagedRun {
     workflow: (ref) => this.#options.workflows?.[ref],
     wait: (token, node) => this.#wait(token, node),
     conclude: (token, result, errors) => this.#conclude(token, result, errors),
+    collect: (token, result, errors) => this.#collect(token, result, errors),
     resume: (token, result) => this.#resume(token, result),
     limitRun: (graph) => this.#limitRun(graph),
   };
@@ -151,11 +154,30 @@ class Interpreter implements StagedRun {
         return false;
       }
       this.#countStep();
-      const [token] = this.#ready.splice(order(this.#ready), 1);
-      if (!token) throw new Error("the scheduler picked a token that there is not");
-      this.#execute(token);
+      this.#turn(order);
     }
     return false;
+  }
+
+  #turn(order: Scheduler): void {
+    const waiting = [...this.#waiting];
+    const at = order(this.#ready, waiting);
+    const token = this.#ready[at] ?? waiting[at - this.#ready.length];
+    if (!token) throw new Error("the scheduler picked a token that there is not");
+    const byHand = this.#options.byHand?.(token);
+    const isReady = this.#ready.splice(at, 1).length > 0;
+    if (byHand) return this.#settle(token, byHand);
+    if (!isReady) throw new Error(`nobody settles "${token.node}" by hand, and it waits`);
+    this.#execute(token);
+  }
+
+  /** What somebody says holds, whatever the node's config and schemas say. */
+  #settle(token: Token, byHand: ByHand): void {
+    this.#waiting.delete(token);
+    if (byHand === "retry") return this.#admit({ ...token, attempt: token.attempt + 1 });
+    if (byHand === "skip") token.graph.skip(token);
+    else token.graph.conclude(token, byHand);
+    this.#settled(token);
   }
 
   result(isCancelled = false): InterpretResult {
@@ -220,6 +242,7 @@ class Interpreter implements StagedRun {
   }
 
   #execute(token: Token): void {
+    if (token.collected) return this.#conclude(token, ...token.collected);
     const node = nodeAt(token.graph.ir, token.index);
     const { vars, problem } = prepare(token, node);
     if (problem) return this.#conclude(token, problem);
@@ -262,9 +285,22 @@ class Interpreter implements StagedRun {
     const isOwn = OWN_KINDS.has(node.type);
     const own = isOwn ? fittingResult(this.#options.handlers, node, result) : result;
     token.graph.conclude(token, own, errors);
+    this.#settled(token);
+  }
+
+  #settled(token: Token): void {
     this.#dropVoid();
     token.graph.settle();
     this.#dropVoid();
+  }
+
+  /** The elements of a map are done with: what is left of them is void. */
+  #collect(token: Token, result: HandlerResult, errors?: Json): void {
+    if (this.#options.collects !== true) return this.#conclude(token, result, errors);
+    this.#waiting.delete(token);
+    token.graph.endInside(token);
+    this.#dropVoid();
+    this.#admit({ ...token, collected: [result, errors] });
   }
 
   #park(token: Token, node: IrNode): void {

@@ -18,16 +18,19 @@ export function seededOrder(seed: number): Scheduler {
 
 /**
  * The order in which another execution ended its tokens; one entry per attempt. Tokens that it does
- * not name (it dropped them, or never came to them) wait until nothing else is ready.
+ * not name (it dropped them, or never came to them) wait until nothing else is ready. Only those
+ * that were ended by hand may have waited then.
  */
 export function recordedOrder(
-  ends: readonly { node: string; scope: string; home?: string }[],
+  ends: readonly { node: string; scope: string; home?: string; isByHand?: boolean }[],
 ): Scheduler {
   const left = [...ends];
-  return (ready) => {
+  return (ready, waiting) => {
+    const all = [...ready, ...waiting];
     for (let i = 0; i < left.length; i++) {
-      const { node, scope, home = "" } = left[i] ?? {};
-      const at = ready.findIndex((t) => t.node === node && t.scope === scope && t.home === home);
+      const { node, scope, home = "", isByHand = false } = left[i] ?? {};
+      const from = isByHand ? all : ready;
+      const at = from.findIndex((t) => t.node === node && t.scope === scope && t.home === home);
       if (at < 0) continue;
       left.splice(i, 1);
       return at;

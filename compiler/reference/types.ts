@@ -34,6 +34,14 @@ export interface HandlerError {
 
 export type HandlerResult = { output: Json } | { error: HandlerError };
 
+/** What somebody makes of a token by hand: its result, or as below. */
+export type ByHand =
+  | HandlerResult
+  /** As if no edge had led to it. */
+  | "skip"
+  /** Another attempt at once. */
+  | "retry";
+
 /**
  * The node kinds: everything that a node does by itself. Must not change what it is given. Not asked
  * for `map`, `subworkflow`, `wait` and `human`: these are the interpreter's.
@@ -111,13 +119,23 @@ export interface Decision {
   after?: number;
 }
 
-/** Picks the next token: its index in `ready`, which is in order of readiness and never empty. */
-export type Scheduler = (ready: readonly ReadyToken[]) => number;
+/**
+ * Picks the next token: its index in `ready`, which is in order of readiness and never empty; or,
+ * counted on from there, in `waiting`, if somebody settles that one by hand.
+ */
+export type Scheduler = (ready: readonly ReadyToken[], waiting: readonly ReadyToken[]) => number;
 
 export interface InterpretOptions {
   handlers: HandlerTable;
   /** Default: first come, first served. */
   order?: Scheduler;
+  /** Asked for the token that was picked; undefined: nobody settles it by hand. */
+  byHand?(token: ReadyToken): ByHand | undefined;
+  /**
+   * A map whose elements are done with becomes ready once more, and goes on when it is picked.
+   * Default: it goes on at once.
+   */
+  collects?: boolean;
   /** `run.id` for expressions. */
   runId?: string;
   /** For the kinds whose config may read them (http, llm, emit). */

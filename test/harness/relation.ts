@@ -8,27 +8,30 @@ import type { Ir, Json } from "../../compiler/ir.ts";
 import {
   interpret,
   recordedOrder,
-  type HandlerContext,
+  type ByHand,
   type HandlerResult,
   type InterpretResult,
+  type ReadyToken,
 } from "../../compiler/reference/index.ts";
 import {
   blobOfValue,
   type JournalRecord,
+  type ManualAnswer,
   type RunView,
   type Transition,
   type WaitAnswer,
 } from "../../sdk/internal.ts";
 import { oracleHandlers } from "../generate/builtins.ts";
 
-/** One attempt of a token that has ended. */
-interface End {
+/** One turn of a token: an attempt that has ended, a map that begins, an order by hand. */
+interface Turn {
   home: string;
   scope: string;
   node: string;
   transition: Transition;
   /** What its wait was ended by, if it waited. */
   answer: WaitAnswer | null;
+  isByHand: boolean;
 }
 
 /** What is known of the other runs of a tree. */
@@ -55,62 +58,56 @@ export function wholeWith(texts: { [sha256: string]: string }): (value: Json) =>
   return whole;
 }
 
-const ENDS = new Set(["node.completed", "node.failed", "node.retrying"]);
+const ENDS = new Set(["node.completed", "node.failed", "node.retrying", "node.skipped"]);
 
-/** What the journal tells of a run's attempts. */
+/** What the journal tells of a run's tokens. */
 class Told {
-  /** In the order of their ends; maps where their elements begin. */
-  readonly order: { node: string; scope: string; home: string }[] = [];
-  readonly #ends = new Map<string, End[]>();
-  /** Whether the interpreter knows everything that happened. */
-  isComparable = true;
+  /** In the order in which they came. */
+  readonly turns: Turn[] = [];
+  readonly #left = new Map<string, Turn[]>();
   isCancelled = false;
 
   constructor(ir: Ir, runId: string, records: readonly JournalRecord[]) {
     const answers = new Map<string, Transition>();
-    const begun = new Set<string>();
-    const between = new Set<string>();
     const own = records.flatMap(({ transitions }) => transitions.filter(({ r }) => r === runId));
     for (const t of own) {
-      const { n = -1, s: scope = "", m: home = "" } = t;
-      const node = nodeAt(ir, home, n);
+      const { n = -1, s: scope = "", m: home = "", v } = t;
       const key = `${home}|${scope}|${n}`;
-      const place = { node: node?.id ?? "", scope, home };
-      followEnds(between, t);
-      if (t.e === "node.activated" && t.v !== undefined) {
-        this.isComparable = false; // tried again by hand
-      } else if (t.e === "node.resumed" && t.v !== undefined) {
+      const place = { node: nodeAt(ir, home, n)?.id ?? "", scope, home };
+      if (t.e === "node.resumed" && v !== undefined) {
         answers.set(key, t);
-        this.#seeOrder(t.v as WaitAnswer, node?.type ?? "");
-      } else if (t.e === "map.started" && !begun.has(`${key}|${t.a}`)) {
-        begun.add(`${key}|${t.a}`);
-        this.order.push(place);
-      } else if (ENDS.has(t.e)) {
-        const list = this.#ends.get(`${home}|${scope}|${place.node}`) ?? [];
-        list.push({ ...place, transition: t, answer: answerOf(answers.get(key), t) });
-        this.#ends.set(`${home}|${scope}|${place.node}`, list);
-        answers.delete(key);
-        if (!begun.has(`${key}|${t.a}`)) {
-          this.order.push(place);
+      } else if (t.e === "map.started") {
+        this.#take({ ...place, transition: t, answer: null, isByHand: false });
+      } else if (t.e === "node.activated" && v !== undefined) {
+        answers.delete(key); // whoever orders last is obeyed
+        if (t.was?.startsWith("a") === true) {
+          this.#take({ ...place, transition: t, answer: v as WaitAnswer, isByHand: true });
         }
+      } else if (ENDS.has(t.e) && (t.e !== "node.skipped" || answers.has(key))) {
+        const answer = answerOf(answers.get(key), t);
+        const isByHand = answer?.kind === "manual";
+        this.#take({ ...place, transition: t, answer, isByHand });
+        answers.delete(key);
       } else if (t.e === "run.cancelled") {
         this.isCancelled = true;
-        this.isComparable &&= between.size === 0;
       }
     }
   }
 
-  /** Skips, retries by hand and maps that are settled by hand are not the interpreter's. */
-  #seeOrder(answer: WaitAnswer, type: string): void {
-    const isKnown = answer.kind !== "manual" || ["complete", "fail"].includes(answer.action);
-    const isMap = answer.kind === "manual" && type === "map";
-    this.isComparable &&= isKnown && !isMap;
+  #take(turn: Turn): void {
+    this.turns.push(turn);
+    const key = keyOf(turn);
+    this.#left.set(key, [...(this.#left.get(key) ?? []), turn]);
   }
 
-  /** The next end of this token; undefined if it never ended. */
-  next(node: string, { home, scope }: HandlerContext): End | undefined {
-    return this.#ends.get(`${home}|${scope}|${node}`)?.shift();
+  /** The token's next turn; undefined if it never came to one. */
+  next(token: ReadyToken): Turn | undefined {
+    return this.#left.get(keyOf(token))?.shift();
   }
+}
+
+function keyOf({ node, home, scope }: Pick<Turn, "node" | "home" | "scope">): string {
+  return `${home}|${scope}|${node}`;
 }
 
 /** Who was at work when somebody settled his node by hand may have been first: his is the one before. */
@@ -119,56 +116,53 @@ function answerOf(resumed: Transition | undefined, end: Transition): WaitAnswer 
   return isMeant ? (resumed.v as WaitAnswer) : null;
 }
 
-/**
- * Elements and maps that have ended and whose end a worker has yet to carry on: to the interpreter
- * that is one step. A run that is cancelled there has no place in it.
- */
-function followEnds(between: Set<string>, { e, m = "", s = "", n = -1, i }: Transition): void {
-  const map = [m, s, String(n)].filter((part) => part !== "").join("/");
-  if (e === "element.finishing") {
-    between.add(m);
-  } else if (e === "map.element") {
-    between.delete(`${map}#${i}`);
-  } else if (e === "map.gather") {
-    between.add(map);
-  } else if (ENDS.has(e)) {
-    between.delete(map);
-  }
-}
-
-/** What the run must have come to; null if somebody did what the interpreter does not know. */
+/** What the run must have come to. */
 export function related(
   ir: Ir,
   runId: string,
   input: Json,
   records: readonly JournalRecord[],
   around: Around,
-): InterpretResult | null {
+): InterpretResult {
   const told = new Told(ir, runId, records);
-  if (!told.isComparable) {
-    return null;
-  }
   const oracle = oracleHandlers();
+  let turn: Turn | undefined;
   return interpret(ir, input, {
     runId,
-    order: recordedOrder(told.order),
-    ...(told.isCancelled ? { cancelAfter: told.order.length } : {}),
+    order: recordedOrder(told.turns),
+    collects: true,
+    ...(told.isCancelled ? { cancelAfter: told.turns.length } : {}),
+    byHand: (token) => {
+      turn = told.next(token);
+      return turn?.isByHand === true ? orderOf(turn.answer as ManualAnswer) : undefined;
+    },
     handlers: {
       standsFor: ({ type }) => type === "wait" || type === "human" || type === "subworkflow",
       evaluate: (node, context) => {
-        const end = told.next(node.id, context);
-        const answer = end?.answer ?? null;
-        if (answer !== null) {
-          return resultOf(answer, end as End, around);
+        const answer = turn?.answer ?? null;
+        if (answer !== null && answer.kind !== "manual") {
+          return resultOf(answer, turn as Turn, around);
         }
-        const attempt = end?.transition.a ?? context.attempt;
+        const attempt = turn?.transition.a ?? context.attempt;
         return oracle.evaluate(node, { ...context, attempt });
       },
     },
   });
 }
 
-function resultOf(answer: WaitAnswer, { transition }: End, around: Around): HandlerResult {
+function orderOf({ action, output = null }: ManualAnswer): ByHand {
+  return action === "skip" || action === "retry"
+    ? action
+    : action === "complete"
+      ? { output }
+      : { error: { code: "FAILED_BY_HAND", message: "", retryable: false } };
+}
+
+function resultOf(
+  answer: Exclude<WaitAnswer, ManualAnswer>,
+  { transition }: Turn,
+  around: Around,
+): HandlerResult {
   switch (answer.kind) {
     case "timeout":
       return { error: { code: "TIMEOUT", message: "", timeout: true } };
@@ -181,10 +175,6 @@ function resultOf(answer: WaitAnswer, { transition }: End, around: Around): Hand
       const lists = { by: said.map(({ by }) => by), data: said.map(({ data }) => data) };
       return { output: { approved: answer.approved, ...(only ?? lists) } };
     }
-    case "manual":
-      return answer.action === "complete"
-        ? { output: answer.output ?? null }
-        : { error: { code: "FAILED_BY_HAND", message: "", retryable: false } };
     case "child": {
       const child = around.views.get(answer.run);
       if (child?.status === "COMPLETED") {
