@@ -4,7 +4,7 @@ intervene_token -- somebody settles a token of a live run by hand: complete, fai
 Atomic because the token's record, its timer and its entry belong together. Edges are decided by a
 worker: the token becomes a ready one that carries what is to become of it. A token that somebody
 is executing gets the next attempt, so that his failure does not count any more; whichever success
-comes first wins.
+comes first wins. So does a map whose elements run: whoever had its entry cannot expand it again.
 
 KEYS
   1  ev        stream  gv:{p}:ev                     journal, appends
@@ -63,7 +63,7 @@ elseif action == "retry" and state ~= "a" and state ~= "r" then
   return { -4, state }
 end
 local was = state .. attempt
-attempt = state == "a" and attempt + 1 or attempt
+attempt = (state == "a" or state == "m") and attempt + 1 or attempt
 local kind, payload, becomes, event = "v", answer, "a", "node.resumed"
 if action == "retry" then
   kind, payload, event = "", "", "node.activated"

@@ -7,6 +7,7 @@ import type { Ir } from "../../compiler/ir.ts";
 import type { ReadyToken } from "../entry.ts";
 import { Profiles, type RunProfile } from "../profile.ts";
 import { bodyHash, mapUnit } from "../unit.ts";
+import type { ManualAnswer } from "../waits.ts";
 import { COMPLETION, completeTokens, type CompletionResult } from "./complete-tokens.ts";
 import { interveneToken } from "./intervene.ts";
 import { EXPANSION, expandMap, type MapExpansion } from "./map-scripts.ts";
@@ -77,6 +78,14 @@ class MapPlayer extends TokenPlayer {
     const item = this.item(token, "", { value: `"r${token.unit.split("#")[1]}"`, ...more });
     const sent = { ...item, profile: this.body, runId: token.unit };
     return (await completeTokens(this.p.scripts, [sent]))[0] as number;
+  }
+
+  /** Somebody settles the map by hand. */
+  order(action: ManualAnswer["action"]): Promise<unknown> {
+    const answer = { kind: "manual" as const, action, by: "ann" };
+    const at = { runId: this.runId, home: "", node: 1, scope: null };
+    const queueKey = this.profile.queueKeys[0] as string;
+    return interveneToken(this.p.scripts, { ...at, queueKey, answer });
   }
 
   indexes(tokens: readonly ReadyToken[]): number[] {
@@ -160,19 +169,22 @@ describe("A5: what is void is refused", () => {
     await run.expand(2);
     const [first] = await run.read();
     await run.end(first as ReadyToken, { op: "R", value: ERROR, delayMs: 60_000 });
-    const queueKey = run.profile.queueKeys[0] as string;
-    const order = (action: "complete" | "retry"): Promise<unknown> => {
-      const answer = { kind: "manual" as const, action, by: "ann" };
-      const at = { runId: run.runId, home: "", node: 1, scope: null };
-      return interveneToken(p.scripts, { ...at, queueKey, answer });
-    };
-    await order("complete");
-    await order("retry");
-    run.map = (await run.read()).find(({ attempt }) => attempt === 2) as ReadyToken;
+    await run.order("complete");
+    await run.order("retry");
+    run.map = (await run.read()).find(({ attempt }) => attempt === 3) as ReadyToken;
     await run.expand(2, { by: "later" });
     const element = await p.redis.hgetall(`${run.key}#0`);
     expect(element).toMatchObject({ n0: "a1||", c: "1" });
     expect(Object.keys(element).sort()).toEqual(["c", "e", "ir", "it", "n0", "s"]);
+  });
+
+  it("a map that was settled by hand is not expanded again by whoever had its entry before", async () => {
+    const run = await player();
+    await run.expand(2);
+    await run.order("fail");
+    const late = run.expansion(2, { by: "late" });
+    expect(await expandMap(p.scripts, late, 0, ["0", "1"])).toBe(EXPANSION.tokenNotActive);
+    expect((await run.hash())["n1"]).toBe("a2||");
   });
 
   it("a late result of an element that has ended changes nothing and creates nothing", async () => {

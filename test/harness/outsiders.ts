@@ -23,6 +23,7 @@ import {
   unitOf,
   type ManualAnswer,
   type RunProfile,
+  type Transition,
   type WaitAddress,
   type WaitInfo,
 } from "./imports.ts";
@@ -35,6 +36,8 @@ export interface Chances {
   /** Somebody settles a token by hand. */
   manual: number;
   cancel: number;
+  /** The same, while the elements of a map have ended and its results are not collected. */
+  cancelGathered?: number;
   /** The clock goes on to the next timer although tokens are ready. */
   hurry: number;
 }
@@ -65,6 +68,8 @@ export class Outsiders {
   readonly #runs = new Map<string, string>();
   readonly #open = new Set<string>();
   readonly #waits: Seen[] = [];
+  /** Maps whose results nobody has collected yet: run, home, scope, node. */
+  readonly #gathered = new Set<string>();
   /** Ids of signals sent, by run. */
   readonly #sent: { runId: string; id: string; name: string }[] = [];
   #next = 0;
@@ -95,7 +100,9 @@ export class Outsiders {
     if (random() < chances.manual) {
       await this.#byHand();
     }
-    if (random() < chances.cancel && this.#open.size > 0) {
+    const { cancel, cancelGathered = cancel } = chances;
+    const isCut = random() < (this.#gathered.size > 0 ? cancelGathered : cancel);
+    if (isCut && this.#open.size > 0) {
       await cancelRun(this.#o.partition.scripts, this.#pick([...this.#open]), "somebody says so");
     }
     if (random() < chances.hurry) {
@@ -134,7 +141,17 @@ export class Outsiders {
         } else if (t.e === "node.parked" && typeof t.w === "object" && t.w.token !== undefined) {
           this.#waits.push({ at: parseWaitToken(t.w.token) as WaitAddress, wait: t.w });
         }
+        this.#followMap(t);
       }
+    }
+  }
+
+  #followMap({ e, r, m = "", s = "", n = -1 }: Transition): void {
+    const map = [r, m, s, n].join("|");
+    if (e === "map.gather") {
+      this.#gathered.add(map);
+    } else if (e === "node.completed" || e === "node.failed") {
+      this.#gathered.delete(map);
     }
   }
 
@@ -223,7 +240,8 @@ export class Outsiders {
     if (active.length === 0) {
       return;
     }
-    const node = this.#pick(active);
+    const running = active.filter((index) => ir.nodes[index]?.body !== undefined);
+    const node = this.#pick(running.length > 0 && this.#o.random() < 0.5 ? running : active);
     const action = this.#pick(actions);
     const output = action === "complete" ? { output: this.#data() } : {};
     const answer: ManualAnswer = { kind: "manual", action, ...output, by: "ann" };
