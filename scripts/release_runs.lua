@@ -51,6 +51,7 @@ end
 -- One call for what goes of all of them; a call takes at most CALL_MAX of each.
 local CALL_MAX = 500
 local gone, tombed, ids = {}, {}, {}
+local tombed_until = string.format("%.0f", now_ms + tomb_ms)
 local any_paused = redis.call("EXISTS", paused) == 1
 
 for i = 1, run_count do
@@ -68,7 +69,7 @@ for i = 1, run_count do
     local at = #gone
     gone[at + 1], gone[at + 2] = run, KEYS[6 + run_count + i]
     gone[at + 3] = KEYS[6 + 2 * run_count + i]
-    tombed[#tombed + 1], tombed[#tombed + 2] = now_ms + tomb_ms, run_id
+    tombed[#tombed + 1], tombed[#tombed + 2] = tombed_until, run_id
     ids[#ids + 1] = run_id
   end
 end

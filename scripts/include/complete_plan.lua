@@ -15,6 +15,7 @@ local dues, members, timed, timer_count = {}, {}, {}, 0
 local events, event_count = {}, 0
 local joins, has_joins = {}, false
 local delta, work = 0, 0
+local texts = {}
 -- Emitted tokens that may not stand in their queue for long: node, ms, timer; three places each.
 local late, late_count = {}, 0
 
@@ -212,17 +213,25 @@ local function begin_plan(failed)
   end
 end
 
+-- A count as text. Most are small and come again and again, and printing one is dear.
+local function digits(count)
+  local text = texts[count] or string.format("%d", count)
+  texts[count] = text
+  return text
+end
+
 -- Adds what follows from the whole plan: the joins' records, the counter, and the end at zero.
 local function end_plan(counted)
   for field, join in pairs(joins) do
-    set(field, join.scope .. "|" .. join.live .. "|" .. join.decided .. "|" .. join.failed .. "|" .. join.arrivals)
+    set(field, join.scope .. "|" .. digits(join.live) .. "|" .. digits(join.decided) .. "|"
+      .. digits(join.failed) .. "|" .. join.arrivals)
   end
   if delta ~= 0 then
     local counter = tonumber(counted) + delta
     if counter < 0 then
       error("counter would be " .. counter)
     end
-    set("c", counter)
+    set("c", digits(counter))
     if counter == 0 and not it.ends then
       it.ends = it.failed and "failed" or (string.find(it.flags, "o", 1, true) and "finishing" or "completed")
     end

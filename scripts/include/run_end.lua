@@ -13,7 +13,8 @@ local HALTED_KEEP_MS = 60000
 -- where it follows from the nodes' records. `up`: the run's field, nil if it was not read.
 local function leave_run(k, run, run_id, epoch, status, has_timeout, result, up)
   if k.ended then
-    k.ended[#k.ended + 1], k.ended[#k.ended + 2] = now_ms, run_id
+    k.now = k.now or string.format("%.0f", now_ms)
+    k.ended[#k.ended + 1], k.ended[#k.ended + 2] = k.now, run_id
   else
     redis.call("ZADD", k.release, now_ms, run_id)
   end
