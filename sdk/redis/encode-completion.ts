@@ -213,7 +213,15 @@ class Batch {
     this.#args.push(writes.length, ...writes, emits.length / 2, ...emits);
     this.#args.push(joins.length);
     for (const { node, queue, arity, live, arrived, stretches } of joins) {
-      this.#args.push(String(node), queue, arity, live, arrived, stretches.length, ...stretches.flat());
+      this.#args.push(
+        String(node),
+        queue,
+        arity,
+        live,
+        arrived,
+        stretches.length,
+        ...stretches.flat(),
+      );
     }
   }
 
