@@ -20,6 +20,8 @@ import {
   certifiedSource,
   GavotteError,
   globalKeys,
+  inTime,
+  isOfCluster,
   partitionKeys,
   SCRIPTS,
   type PartitionKeys,
@@ -33,6 +35,7 @@ import { Loop } from "./loop.ts";
 import { readRecord } from "./records.ts";
 
 const POLL_MS = 500;
+const DEPLOYMENT_MS = 1000;
 const UNLINK_BATCH = 500;
 
 export class Certifier extends Loop {
@@ -95,7 +98,7 @@ export class Certifier extends Loop {
     const { db, deployment } = this.#context;
     const redis = this.#redis;
     this.#epoch = null;
-    await checkDeployment(this.#context);
+    await this.#checkDeployment();
     const found = await ensureCursor(db, this.#partition, newNonce());
     const meta = await redis.hgetall(this.#keys.meta);
     const isFenced = isRestarted && Number(meta.epoch) === found.epoch;
@@ -119,6 +122,12 @@ export class Certifier extends Loop {
     const { partition, seq } = cursor;
     const at = { partition, epoch: cursor.epoch, seq, deployment: deployment.id };
     this.#context.logger.info(at, "certified");
+  }
+
+  /** On a cluster it may lie on a server that is away; it was looked at when this process began. */
+  async #checkDeployment(): Promise<void> {
+    const checked = checkDeployment(this.#context);
+    await (isOfCluster(this.#context.redis) ? inTime(checked, DEPLOYMENT_MS, undefined) : checked);
   }
 
   /** Why Redis does not go on from the cursor; null if it does, or if both are new. */

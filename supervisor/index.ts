@@ -30,6 +30,7 @@ import {
 } from "../sdk/postgres/index.ts";
 import { AuditSampler } from "./audit/sampler.ts";
 import { checkDeployment } from "./certify.ts";
+import { clusterWatch, type ClusterWatch } from "./cluster-watch.ts";
 import type { Rollback, SupervisorContext } from "./context.ts";
 import { Intake } from "./intake.ts";
 import { IrStore } from "./ir-store.ts";
@@ -158,10 +159,17 @@ async function open(options: SupervisorOptions): Promise<Parts> {
     opened.forEach((redis) => redis.disconnect());
     await (shared === null ? db.close() : undefined);
   };
+  let watch: ClusterWatch | null = null;
   try {
     const context = await contextOf(options, { db, id, redis, openRedis, signal: abort.signal });
-    return { ...servicesOf(options, context), abort: () => abort.abort(), close };
+    watch = clusterWatch(context);
+    await watch?.start(); // says what this one may have to wait for
+    await checkDeployment(context);
+    const parts = servicesOf(options, context);
+    const services = watch === null ? parts.services : [watch, ...parts.services];
+    return { ...parts, services, abort: () => abort.abort(), close };
   } catch (error) {
+    await watch?.stop(0);
     await close();
     throw error;
   }
@@ -196,7 +204,6 @@ async function contextOf(
     // The tail counts as backlog too: it stays a small part of what is allowed.
     ...(options.backlogBytesMax === undefined ? {} : { tailChars: options.backlogBytesMax / 8 }),
   };
-  await checkDeployment(context);
   return context;
 }
 

@@ -17,13 +17,14 @@ import {
   errorCode,
   globalKeys,
   INTAKE_GROUP,
+  inTime,
+  isOfCluster,
   partitionKeys,
 } from "../sdk/internal.ts";
 import { readCursor, whileDatabaseAway } from "../sdk/postgres/index.ts";
 import { admitBatch, type Answer, type Entry } from "./admit-batch.ts";
 import { scriptsOf, type SupervisorContext } from "./context.ts";
 import { LimitWatch } from "./limits.ts";
-import { inTime } from "./in-time.ts";
 import { Loop } from "./loop.ts";
 import type { Starter } from "./starter.ts";
 import { Workflows, type Compile } from "./workflows.ts";
@@ -36,6 +37,8 @@ const TAKEOVER_IDLE_MS = 30_000;
 const TAKEOVER_EVERY_MS = 10_000;
 const BACKLOG_LOOK_MS = 1000;
 const LOOK_MS_MAX = 1000;
+/** For one stream of answers, whose server may be away; it is told when that is back. */
+const ANSWER_MS_MAX = 1000;
 /** Of it for Postgres: while that is slow, the rest of the look must still count. */
 const CURSOR_MS_MAX = 500;
 
@@ -69,7 +72,6 @@ export class Intake extends Loop {
     super({
       name: "intake",
       logger: options.context.logger,
-      open: () => this.#createGroup(),
       step: (signal) => this.#step(signal),
       interrupt: () => redis.disconnect(),
       close: async () => {
@@ -153,9 +155,11 @@ export class Intake extends Loop {
       replies.push(JSON.stringify(reply));
     }
     const scripts = scriptsOf(this.#context, 0);
-    const told = [...streams].map(([stream, replies]) =>
-      answerSubmissions(scripts, stream, replies),
-    );
+    const isMany = isOfCluster(this.#context.redis);
+    const told = [...streams].map(([stream, replies]) => {
+      const answered = answerSubmissions(scripts, stream, replies);
+      return isMany ? inTime(answered, ANSWER_MS_MAX, undefined) : answered;
+    });
     for (const result of await Promise.allSettled(told)) {
       if (result.status === "rejected") {
         this.#context.logger.warn({ err: result.reason as unknown }, "no answer was given");

@@ -19,7 +19,9 @@ import {
   type AdmissionGate,
   type Gate,
   type LimitEffects,
+  type RunRow,
 } from "../sdk/postgres/index.ts";
+import { Apart, byPartition, inTurn } from "./apart.ts";
 import type { SupervisorContext } from "./context.ts";
 import { endRun } from "./end-run.ts";
 import { Loop } from "./loop.ts";
@@ -38,6 +40,7 @@ export class LimitWatch extends Loop {
   readonly #context: SupervisorContext;
   readonly #starter: Starter;
   readonly #tenantRunsMax: number;
+  readonly #apart = new Apart();
   /** Runs whose ends are archived, since the last look. */
   #ended = new Set<string>();
   /** When rates have their next start, by this process' clock. */
@@ -161,10 +164,12 @@ export class LimitWatch extends Loop {
    */
   async #end(runIds: readonly string[]): Promise<void> {
     const message = "cancelled for a newer run of the same key (settings.concurrency)";
-    for (const row of await runsById(this.#context.db, runIds)) {
+    const end = async (row: RunRow): Promise<void> => {
       if (await endRun(this.#context, row, message)) {
         this.ended([row.id]);
       }
-    }
+    };
+    const rows = byPartition(await runsById(this.#context.db, runIds));
+    await this.#apart.run(rows.map(([partition, list]) => [partition, () => inTurn(list, end)]));
   }
 }

@@ -8,8 +8,8 @@
  * starts them when there is room again. So a flood ends up on disk and not in memory.
  */
 import type { Redis } from "ioredis";
+import { inTime } from "../sdk/internal.ts";
 import { scriptsOf, type SupervisorContext } from "./context.ts";
-import { inTime } from "./in-time.ts";
 
 /** Share of `maxmemory` above which nothing new begins. */
 export const TIGHT_SHARE = 0.75;
@@ -33,11 +33,13 @@ export class MemoryGauge {
   /** Those of the partitions whose server has no room; each server is asked now and then. */
   async tight(partitions: ReadonlySet<number>): Promise<Set<number>> {
     const tight = new Set<number>();
-    for (const partition of partitions) {
-      if (await this.#isTight(scriptsOf(this.#context, partition).redis)) {
-        tight.add(partition);
-      }
-    }
+    await Promise.all(
+      [...partitions].map(async (partition) => {
+        if (await this.#isTight(scriptsOf(this.#context, partition).redis)) {
+          tight.add(partition);
+        }
+      }),
+    );
     return tight;
   }
 

@@ -24,6 +24,7 @@ import {
   type Pause,
   type RunRow,
 } from "../sdk/postgres/index.ts";
+import { Apart, byPartition, inTurn, type Job } from "./apart.ts";
 import { scriptsOf, type SupervisorContext } from "./context.ts";
 import { Loop } from "./loop.ts";
 
@@ -35,6 +36,7 @@ const CAUSE: PauseCause = "workflow";
 
 export class PauseWatch extends Loop {
   readonly #context: SupervisorContext;
+  readonly #apart = new Apart();
 
   constructor(context: SupervisorContext) {
     super({
@@ -51,11 +53,17 @@ export class PauseWatch extends Loop {
   /** Looks once. */
   async look(): Promise<void> {
     const pauses = await listPauses(this.#context.db);
-    await this.#tellQueues(pauses);
-    for (const pause of pauses.filter(({ kind }) => kind === "workflow")) {
-      await (pause.state === "paused" ? this.#pauseRuns(pause) : this.#resumeRuns(pause));
-    }
-    await this.#finishResumes();
+    const workflows = pauses.filter(({ kind }) => kind === "workflow");
+    const applyAll = async (): Promise<void> => {
+      await inTurn(workflows, (pause) =>
+        pause.state === "paused" ? this.#pauseRuns(pause) : this.#resumeRuns(pause),
+      );
+      await this.#finishResumes();
+    };
+    await this.#apart.run([
+      ["queues", () => this.#tellQueues(pauses)],
+      ["runs", applyAll],
+    ]);
   }
 
   async #tellQueues(pauses: readonly Pause[]): Promise<void> {
@@ -74,11 +82,11 @@ export class PauseWatch extends Loop {
   /** Running runs of the workflow are paused. */
   async #pauseRuns(pause: Pause): Promise<void> {
     let count = 0;
-    for await (const row of this.#runs(pause, "RUNNING")) {
+    await this.#each(pause, "RUNNING", async (row) => {
       const scripts = scriptsOf(this.#context, row.partition);
       const answer = await pauseRun(scripts, row.id, CAUSE, noteOf(pause));
       count += answer.kind === "paused" ? 1 : 0;
-    }
+    });
     this.#tell(pause, count, "paused");
   }
 
@@ -89,14 +97,14 @@ export class PauseWatch extends Loop {
   async #resumeRuns(pause: Pause): Promise<void> {
     let count = 0;
     let asleep = await wakePaused(this.#context.db, pause, PAUSE_CAUSES[CAUSE]);
-    for await (const row of this.#runs(pause, "PAUSED")) {
+    const isAll = await this.#each(pause, "PAUSED", async (row) => {
       const scripts = scriptsOf(this.#context, row.partition);
       const answer = await resumeRun(scripts, row.id, CAUSE, noteOf(pause));
       count += answer.kind === "resumed" ? 1 : 0;
       asleep += answer.kind === "not_paused" && answer.status === "asleep" ? 1 : 0;
-    }
+    });
     this.#tell(pause, count, "resumed");
-    if (count + asleep === 0) {
+    if (isAll && count + asleep === 0) {
       const { db, clock } = this.#context;
       await removePause(db, pause, clock.nowMs() - RESUMING_MS);
     }
@@ -105,23 +113,36 @@ export class PauseWatch extends Loop {
   /** Entries that are still held for runs which are not paused any more. */
   async #finishResumes(): Promise<void> {
     const { redis, deployment } = this.#context;
-    for (let p = 0; p < deployment.partitions; p++) {
+    const finish = async (p: number): Promise<void> => {
       const keys = partitionKeys(p);
       for (const runId of await redis.zrangebyscore(keys.paused, 0, 0, "LIMIT", 0, RUNS_MAX)) {
         await resumeRun(scriptsOf(this.#context, p), runId, null);
       }
-    }
+    };
+    const partitions = Array.from({ length: deployment.partitions }, (_, p) => p);
+    await this.#apart.run(partitions.map((p) => [p, () => finish(p)]));
   }
 
-  async *#runs({ name, version }: Pause, status: RunRow["status"]): AsyncGenerator<RunRow> {
+  /** Does `work` for each run of the workflow in a status; false: not for all, a server is away. */
+  async #each(
+    { name, version }: Pause,
+    status: RunRow["status"],
+    work: (row: RunRow) => Promise<void>,
+  ): Promise<boolean> {
     const { db } = this.#context;
+    let isAll = true;
     let rows: RunRow[];
     let afterId = "";
     do {
       rows = await runsOfWorkflow(db, { name, version, status, afterId, limit: RUNS_MAX });
-      yield* rows;
+      const jobs = byPartition(rows).map(([partition, list]): Job => {
+        const key = `${name}@${version} ${status} ${partition}`;
+        return [key, () => inTurn(list, work)];
+      });
+      isAll = (await this.#apart.run(jobs)) && isAll;
       afterId = rows.at(-1)?.id ?? "";
     } while (rows.length === RUNS_MAX);
+    return isAll;
   }
 
   #tell({ name, version }: Pause, count: number, what: string): void {

@@ -13,6 +13,7 @@ import {
   removeConsumer,
 } from "../sdk/internal.ts";
 import { collectBlobs, removeDeadWorkers, usedHashes } from "../sdk/postgres/index.ts";
+import { Apart } from "./apart.ts";
 import { scriptsOf, type SupervisorContext } from "./context.ts";
 import { Loop } from "./loop.ts";
 import { NamespaceWatch } from "./namespaces.ts";
@@ -29,6 +30,7 @@ const BLOB_BATCH = 500;
 export class Reaper extends Loop {
   readonly #context: SupervisorContext;
   readonly #namespaces: NamespaceWatch;
+  readonly #apart = new Apart();
 
   constructor(context: SupervisorContext) {
     super({
@@ -46,12 +48,15 @@ export class Reaper extends Loop {
   /** Tidies up once. */
   async look(): Promise<void> {
     const { redis, db, clock } = this.#context;
-    await this.#removeConsumers();
-    await this.#namespaces.look();
-    await removeDeadWorkers(db, clock.nowMs() - DEAD_AFTER_MS);
-    await this.#removeIrs();
-    await collectBlobs(db, clock.nowMs() - BLOB_UNUSED_MS, BLOB_BATCH);
-    await redis.xtrim(globalKeys.replies, "MAXLEN", "~", REPLIES_MAX);
+    await this.#apart.run([
+      ["consumers", () => this.#removeConsumers()],
+      ["intakes", () => this.#removeIntakes()],
+      ["namespaces", () => this.#namespaces.look()],
+      ["workers", () => removeDeadWorkers(db, clock.nowMs() - DEAD_AFTER_MS)],
+      ["irs", () => this.#removeIrs()],
+      ["blobs", () => collectBlobs(db, clock.nowMs() - BLOB_UNUSED_MS, BLOB_BATCH)],
+      ["replies", () => redis.xtrim(globalKeys.replies, "MAXLEN", "~", REPLIES_MAX)],
+    ]);
   }
 
   async #removeConsumers(): Promise<void> {
@@ -61,18 +66,25 @@ export class Reaper extends Loop {
     for (const { ir } of (await irs.load(hashes)).values()) {
       ir.queues.forEach((queue) => queues.add(queue));
     }
-    for (let p = 0; p < deployment.partitions; p++) {
-      for (const queue of queues) {
-        for (const priority of PRIORITIES) {
-          const keys = partitionKeys(p);
-          for (const key of [keys.queue(queue, priority), keys.entryQueue(queue, priority)]) {
-            for (const consumer of await silentConsumers(redis, key, GROUP)) {
-              await removeConsumer(scriptsOf(this.#context, p), key, consumer);
-            }
+    const partitions = Array.from({ length: deployment.partitions }, (_, p) => p);
+    await this.#apart.run(partitions.map((p) => [p, () => this.#removeFrom(p, queues)]));
+  }
+
+  async #removeFrom(p: number, queues: ReadonlySet<string>): Promise<void> {
+    const keys = partitionKeys(p);
+    for (const queue of queues) {
+      for (const priority of PRIORITIES) {
+        for (const key of [keys.queue(queue, priority), keys.entryQueue(queue, priority)]) {
+          for (const consumer of await silentConsumers(this.#context.redis, key, GROUP)) {
+            await removeConsumer(scriptsOf(this.#context, p), key, consumer);
           }
         }
       }
     }
+  }
+
+  async #removeIntakes(): Promise<void> {
+    const { redis } = this.#context;
     for (const consumer of await silentConsumers(redis, globalKeys.submissions, INTAKE_GROUP)) {
       await redis.xgroup("DELCONSUMER", globalKeys.submissions, INTAKE_GROUP, consumer);
     }

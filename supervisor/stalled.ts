@@ -9,6 +9,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { connectionAt, HotState, packEntry, suspectRun } from "../sdk/internal.ts";
 import type { RunRow } from "../sdk/postgres/index.ts";
 import { quietRuns, readJournal } from "../sdk/postgres/index.ts";
+import { Apart, byPartition, inTurn } from "./apart.ts";
 import { scriptsOf, type SupervisorContext } from "./context.ts";
 import { explainRun, type LostToken, type Reason } from "./explain.ts";
 import { Loop } from "./loop.ts";
@@ -31,6 +32,7 @@ const PAUSE_MS = 5;
 export class StalledWatch extends Loop {
   readonly #context: SupervisorContext;
   readonly #stalledAfterMs: number;
+  readonly #apart = new Apart();
   #runs: StalledRun[] = [];
   #told = new Map<string, string>();
 
@@ -57,12 +59,15 @@ export class StalledWatch extends Loop {
     const { db, clock } = this.#context;
     const rows = await quietRuns(db, clock.nowMs() - this.#stalledAfterMs, RUNS_MAX);
     const runs: StalledRun[] = [];
-    for (const row of rows) {
-      if (signal.aborted) {
-        return;
+    const explain = async (row: RunRow): Promise<void> => {
+      if (!signal.aborted) {
+        runs.push(await this.#explain(row));
+        await delay(PAUSE_MS, undefined, { signal }).catch(() => undefined);
       }
-      runs.push(await this.#explain(row));
-      await delay(PAUSE_MS, undefined, { signal }).catch(() => undefined);
+    };
+    await this.#apart.run(byPartition(rows).map(([p, list]) => [p, () => inTurn(list, explain)]));
+    if (signal.aborted) {
+      return;
     }
     this.#tell(runs);
     this.#runs = runs;

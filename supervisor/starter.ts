@@ -10,6 +10,8 @@
 import type { Priority } from "../compiler/ir.ts";
 import {
   globalKeys,
+  inTime,
+  isOfCluster,
   Profiles,
   redisTimeMs,
   SCRIPT_BATCH_MAX,
@@ -21,7 +23,6 @@ import {
 } from "../sdk/internal.ts";
 import { isPaused, listPauses, queuedRuns } from "../sdk/postgres/index.ts";
 import { scriptsOf, type SupervisorContext } from "./context.ts";
-import { inTime } from "./in-time.ts";
 import type { StoredIr } from "./ir-store.ts";
 import { Loop } from "./loop.ts";
 import { isFull, MemoryGauge } from "./memory-gauge.ts";
@@ -57,6 +58,8 @@ export class Starter {
   readonly #memory: MemoryGauge;
   #deadlines: Deadlines = new Map();
   #deadlinesAtMs = -Infinity;
+  /** Writes that wait for a server which is away. */
+  readonly #late = new Set<string>();
 
   constructor(context: SupervisorContext) {
     this.#context = context;
@@ -129,7 +132,7 @@ export class Starter {
     const bound = runs.flatMap(({ bindings }) => boundHashes(bindings));
     const irs = await this.#context.irs.load([...runs.map((run) => run.irHash), ...bound]);
     // Pauses are read after the rows are committed: one that comes later finds them in Postgres.
-    const [pauses] = await Promise.all([listPauses(this.#context.db), this.#publish(irs)]);
+    const [pauses, there] = await Promise.all([listPauses(this.#context.db), this.#publish(irs)]);
     const starts = new Map<number, RunStart[]>();
     for (const run of runs) {
       const stored = irs.get(run.irHash);
@@ -144,7 +147,9 @@ export class Starter {
       });
       const { id: runId, epoch = 1, input, bindings = null } = run;
       const notAfterMs = deadlines.get(run.partition);
-      if (notAfterMs === undefined) {
+      const needs = [run.irHash, ...boundHashes(bindings)].filter((hash) => irs.has(hash));
+      const isReadable = needs.every((hash) => there.has(hash));
+      if (notAfterMs === undefined || !isReadable) {
         continue;
       }
       const list = starts.get(run.partition) ?? [];
@@ -184,14 +189,39 @@ export class Starter {
     return started;
   }
 
-  /** Puts IRs where workers look for them, before any entry that names them. */
-  async #publish(irs: ReadonlyMap<string, StoredIr>): Promise<void> {
+  /**
+   * Puts IRs where workers look for them, before any entry that names them. Returns those that are
+   * there: on a cluster a server may be away, and what needs it stays QUEUED for the sweep.
+   */
+  async #publish(irs: ReadonlyMap<string, StoredIr>): Promise<Set<string>> {
     const { redis, clock } = this.#context;
-    const used = [...irs.values()];
-    await Promise.all([
-      ...used.map(({ hash, text }) => redis.set(globalKeys.ir(hash), text)),
-      ...used.map(({ hash }) => redis.zadd(globalKeys.irUse, clock.nowMs(), hash)),
-    ]);
+    const there = new Set<string>();
+    const puts = [...irs.values()].map(async ({ hash, text }) => {
+      if (await this.#inTime(hash, () => redis.set(globalKeys.ir(hash), text))) {
+        there.add(hash);
+      }
+    });
+    const uses = [...irs.keys()].flatMap((hash) => [clock.nowMs(), hash]);
+    if (uses.length > 0) {
+      const use = (): Promise<unknown> => redis.zadd(globalKeys.irUse, ...uses);
+      puts.push(this.#inTime(globalKeys.irUse, use).then(() => undefined));
+    }
+    await Promise.all(puts);
+    return there;
+  }
+
+  /** Whether it was done; on a cluster, in time. What is late is not asked again meanwhile. */
+  async #inTime(what: string, work: () => Promise<unknown>): Promise<boolean> {
+    if (this.#late.has(what)) {
+      return false;
+    }
+    const done = work().then(() => true);
+    if (!isOfCluster(this.#context.redis) || (await inTime(done, SERVER_MS, false))) {
+      return done;
+    }
+    this.#late.add(what);
+    done.catch(() => false).finally(() => this.#late.delete(what));
+    return false;
   }
 }
 

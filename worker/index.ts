@@ -8,6 +8,8 @@ import {
   connectionAt,
   connectRedis,
   globalKeys,
+  inTime,
+  isOfCluster,
   partitionKeys,
   ScriptRunner,
   systemClock,
@@ -18,7 +20,7 @@ import { Elements } from "./elements.ts";
 import { Executor } from "./execute.ts";
 import { createHttpClient } from "./kinds/http-client.ts";
 import { Lane } from "./lane.ts";
-import { guardLeases, type GuardedLane, type LeaseGuard } from "./lease-guard.ts";
+import { guardLeases, type LeaseGuard } from "./lease-guard.ts";
 import { LeaseTable } from "./lease-table.ts";
 import { Leases } from "./leases.ts";
 import { Maps } from "./maps.ts";
@@ -67,7 +69,6 @@ class WorkerService implements Worker {
   #reads: Promise<void>[] = [];
   #loops: Promise<void>[] = [];
   #paused: ReadonlySet<string> = new Set();
-  readonly #guarded: GuardedLane[] = [];
   #guard: LeaseGuard | null = null;
 
   constructor(options: WorkerOptions) {
@@ -87,17 +88,19 @@ class WorkerService implements Worker {
     const redis = connectRedis(this.#o.redis, `worker:${this.#o.id}`);
     this.#commands = redis;
     await redis.connect();
-    this.#paused = new Set(await redis.smembers(globalKeys.pausedQueues));
+    const paused = redis.smembers(globalKeys.pausedQueues);
+    // On a cluster its server may be away: they are asked for again every second.
+    this.#paused = new Set(await (isOfCluster(redis) ? inTime(paused, PAUSES_MS, []) : paused));
     const workflows = new Workflows(redis);
+    if (this.#o.blockedMsMax > 0) {
+      const { id: consumer, deployment, leaseMs, blockedMsMax, logger } = this.#o;
+      const about = { redis: this.#o.redis, deployment, consumer, leaseMs, blockedMsMax };
+      this.#guard = guardLeases(about, logger);
+    }
     const lanes = Array.from({ length: this.#o.partitions }, (_, partition) =>
       this.#startLane(redis, workflows, partition),
     );
     await this.#inTime(Promise.all(lanes), LANES_MS);
-    if (this.#o.blockedMsMax > 0) {
-      const { id: consumer, deployment, leaseMs, blockedMsMax, logger } = this.#o;
-      const about = { redis: this.#o.redis, deployment, consumer, leaseMs, blockedMsMax };
-      this.#guard = guardLeases({ ...about, lanes: this.#guarded }, logger);
-    }
     this.#loops.push(this.#every(PAUSES_MS, () => this.#readPauses(redis)));
   }
 
@@ -124,7 +127,7 @@ class WorkerService implements Worker {
     const leases = new Leases({ scripts, consumer: o.id, leaseMs: o.leaseMs, nowMs, table });
     if (table !== null) {
       table.beat(nowMs());
-      this.#guarded.push({ partition, queues: reader.queueKeys, buffer: table.buffer });
+      this.#guard?.guard({ partition, queues: reader.queueKeys, buffer: table.buffer });
     }
     const secrets = o.secrets ?? ((): { [name: string]: string } => ({}));
     const executor = new Executor({

@@ -23,10 +23,11 @@ export interface ThreadData {
   blockedMsMax: number;
   /** `process.hrtime` minus the worker's monotonic clock, ms. */
   clockOffsetMs: number;
-  lanes: readonly GuardedLane[];
 }
 
 export interface LeaseGuard {
+  /** Also of a partition that comes later, when its server is back. */
+  guard(lane: GuardedLane): void;
   stop(): Promise<void>;
 }
 
@@ -51,7 +52,10 @@ export function guardLeases(
       "the lease thread has ended: a blocked event loop loses its leases",
     );
   });
-  return { stop: async () => void (await thread.terminate()) };
+  return {
+    guard: (lane) => thread.postMessage(lane),
+    stop: async () => void (await thread.terminate()),
+  };
 }
 
 /** Sources need tsx, which a thread does not inherit; a compiled installation needs none. */

@@ -8,10 +8,10 @@
  * that has stood still for `blockedMsMax` is given up, so that a handler in an endless loop loses
  * its entry to a worker that will call it poison.
  */
-import { workerData } from "node:worker_threads";
+import { parentPort, workerData } from "node:worker_threads";
 import { setTimeout as sleep } from "node:timers/promises";
 import { connectRedis, renewLeases, ScriptRunner } from "../sdk/internal.ts";
-import type { ThreadData } from "./lease-guard.ts";
+import type { GuardedLane, ThreadData } from "./lease-guard.ts";
 import { LeaseTable } from "./lease-table.ts";
 
 /** Looks per lease, and the share of it after which the event loop counts as blocked. */
@@ -20,18 +20,18 @@ const BLOCKED_SHARE = 1 / 4;
 
 const data = workerData as ThreadData;
 const redis = connectRedis(data.redis, `worker:${data.consumer}:leases`);
-const lanes = data.lanes.map((lane) => ({
-  table: new LeaseTable(lane.queues, lane.buffer),
-  scripts: new ScriptRunner({ redis, deployment: data.deployment, partition: lane.partition }),
-}));
-
 /** The worker's monotonic clock: both threads count from the same. */
 function nowMs(): number {
   const [seconds, nanos] = process.hrtime();
   return seconds * 1000 + nanos / 1e6 - data.clockOffsetMs;
 }
 
-async function renew({ table, scripts }: (typeof lanes)[number]): Promise<void> {
+interface Lane {
+  table: LeaseTable;
+  scripts: ScriptRunner;
+}
+
+async function renew({ table, scripts }: Lane): Promise<void> {
   const silentMs = nowMs() - table.beatMs;
   if (silentMs < data.leaseMs * BLOCKED_SHARE || silentMs > data.blockedMsMax) {
     return;
@@ -41,9 +41,16 @@ async function renew({ table, scripts }: (typeof lanes)[number]): Promise<void> 
   }
 }
 
-await redis.connect().catch(() => undefined);
-for (;;) {
-  await sleep(data.leaseMs / LOOKS);
-  // Redis may be away or not certified: the next look tries again.
-  await Promise.allSettled(lanes.map(renew));
+/** Each lane by itself: where a server is away, the lanes of the others go on. */
+async function guard({ queues, buffer, partition }: GuardedLane): Promise<never> {
+  const scripts = new ScriptRunner({ redis, deployment: data.deployment, partition });
+  const lane = { table: new LeaseTable(queues, buffer), scripts };
+  for (;;) {
+    await sleep(data.leaseMs / LOOKS);
+    // Redis may be away or not certified: the next look tries again.
+    await renew(lane).catch(() => undefined);
+  }
 }
+
+parentPort?.on("message", (lane: GuardedLane) => void guard(lane));
+await redis.connect().catch(() => undefined);

@@ -91,6 +91,8 @@ class ClusterRouter extends Redis {
       this.#others = new Cluster(seeds, {
         redisOptions: { ...options, ...this.#connectionOptions },
         lazyConnect: true,
+        // It would ask any node, also one that stands still.
+        enableReadyCheck: false,
         slotsRefreshTimeout: REFRESH_MS,
         slotsRefreshInterval: REFRESH_MS,
         // Commands never give up while a node is away, as on a single server.

@@ -3,8 +3,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import calculateSlot from "cluster-key-slot";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { startCluster, type TestCluster } from "../../test/support/redis-cluster.ts";
+import { startCluster, type TestCluster, type TestNode } from "../../test/support/redis-cluster.ts";
 import { waitFor } from "../../test/support/wait-for.ts";
+import { inTime } from "../in-time.ts";
 import { partitionKeys } from "../keys.ts";
 import { mergeViews, parseNodes, SLOTS, type ClusterNode } from "./cluster-nodes.ts";
 import { clusterOf, connectionAt } from "./cluster-router.ts";
@@ -118,6 +119,28 @@ describe("a cluster behind one connection", () => {
   it("knows the nodes and how many slots are served", async () => {
     await waitFor(() => clusterOf(redis)?.coverage() === SLOTS);
     expect(clusterOf(redis)?.nodes.filter(({ isPrimary }) => isPrimary)).toHaveLength(3);
+  });
+});
+
+describe("a node that stands still", () => {
+  it("keeps no new connection from the keys of the others", async () => {
+    const [still, other] = cluster.nodes as [TestNode, TestNode];
+    const ranges = (await other.view()).find(({ id }) => id === other.id)?.ranges ?? [];
+    const isOthers = (key: string): boolean =>
+      ranges.some(([from, to]) => calculateSlot(key) >= from && calculateSlot(key) <= to);
+    const key = Array.from({ length: 50 }, (_, i) => `gv:ir:${i}`).find(isOthers) as string;
+    still.freeze();
+    try {
+      // Which node a connection asks first is drawn by lot.
+      for (let i = 0; i < 12; i++) {
+        const mine = connectRedis({ url: cluster.url }, "test");
+        await mine.connect();
+        await expect(inTime<unknown>(mine.exists(key), 5000, "late")).resolves.not.toBe("late");
+        mine.disconnect();
+      }
+    } finally {
+      still.thaw();
+    }
   });
 });
 

@@ -6,6 +6,7 @@
  * connected to it is told. Answers that do not come within a second are done without.
  */
 import { setTimeout as sleep } from "node:timers/promises";
+import calculateSlot from "cluster-key-slot";
 import { Redis } from "ioredis";
 import { GavotteError } from "../errors.ts";
 import { mergeViews, parseNodes, SLOTS, type ClusterNode, type SlotMap } from "./cluster-nodes.ts";
@@ -55,6 +56,12 @@ export class ClusterTopology {
   ownerOf(slot: number): NodeAddress | null {
     const owner = this.#map.nodes[this.#map.owners[slot] ?? -1];
     return this.#told.get(slot) ?? owner?.address ?? null;
+  }
+
+  /** Whether the slot of a key has an owner that is not held for dead. */
+  isServed(key: string): boolean {
+    const { nodes, owners } = this.#map;
+    return nodes[owners[calculateSlot(key)] ?? -1]?.isFailed === false;
   }
 
   /** How many slots have an owner that is not held for dead. */
