@@ -2,17 +2,29 @@
  * Does data from outside (a run's input, a signal's payload, an approval's form) fit its JSON Schema?
  * Asked where it comes in, so that the sender is told, and again by whoever uses it.
  *
- * Patterns are matched in linear time: schemas and data are strangers' texts.
+ * Patterns are matched in linear time: schemas and data are strangers' texts. The validator is loaded
+ * with the first schema: most processes never meet one, and it is a hundred files.
  */
-import addFormatsModule from "ajv-formats";
-import { Ajv2020, type ValidateFunction } from "ajv/dist/2020.js";
+import { createRequire } from "node:module";
+import type { Ajv2020, ValidateFunction } from "ajv/dist/2020.js";
 import { RE2JS } from "re2js";
 import type { Json } from "../compiler/ir.ts";
 
-const addFormats = addFormatsModule as unknown as (ajv: Ajv2020) => Ajv2020;
 const COMPILED_MAX = 500;
 const PROBLEMS_MAX = 5;
 const compiled = new Map<string, ValidateFunction | string>();
+
+const require = createRequire(import.meta.url);
+let makeAjv: ((options: object) => Ajv2020) | null = null;
+
+function ajvOf(options: object): Ajv2020 {
+  if (makeAjv === null) {
+    const { Ajv2020 } = require("ajv/dist/2020.js") as typeof import("ajv/dist/2020.js");
+    const addFormats = require("ajv-formats") as (ajv: Ajv2020) => Ajv2020;
+    makeAjv = (given) => addFormats(new Ajv2020(given));
+  }
+  return makeAjv(options);
+}
 
 /** A validator, or why there is none. */
 export function compileSchema(schema: Json): ValidateFunction | string {
@@ -24,8 +36,7 @@ export function compileSchema(schema: Json): ValidateFunction | string {
   linear.code = "linear";
   try {
     const options = { strict: false, allErrors: true, code: { regExp: linear as never } };
-    const ajv = addFormats(new Ajv2020(options));
-    return ajv.compile(schema as { [key: string]: Json });
+    return ajvOf(options).compile(schema as { [key: string]: Json });
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }

@@ -25,6 +25,9 @@ export interface ThreadData {
   clockOffsetMs: number;
 }
 
+/** It looks at a number now and then: without a limit its modules' load alone leaves 16 MB behind. */
+const YOUNG_MB = 1;
+
 export interface LeaseGuard {
   /** Also of a partition that comes later, when its server is back. */
   guard(lane: GuardedLane): void;
@@ -38,7 +41,9 @@ export function guardLeases(
 ): LeaseGuard {
   const [seconds, nanos] = process.hrtime();
   const clockOffsetMs = seconds * 1000 + nanos / 1e6 - performance.now();
-  const about = { workerData: { ...options, clockOffsetMs } satisfies ThreadData, name: "leases" };
+  const workerData: ThreadData = { ...options, clockOffsetMs };
+  const resourceLimits = { maxYoungGenerationSizeMb: YOUNG_MB };
+  const about = { workerData, resourceLimits, name: "leases" };
   const thread = import.meta.url.endsWith(".ts")
     ? new Thread(fromSource(new URL("./lease-thread.ts", import.meta.url)), {
         ...about,

@@ -7,7 +7,6 @@
  */
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
-import { createJiti } from "jiti";
 import {
   defineFunction,
   FailRun,
@@ -85,6 +84,8 @@ export async function loadFunctions(
   const file = resolve(path);
   if (!existsSync(file)) throw invalid(path, "there is no such file; check the path", undefined);
   const gavotte = options.sdk ?? { defineFunction, FailRun, RetryLater };
+  // Only by who has modules of their own, once.
+  const { createJiti } = await import("jiti");
   const jiti = createJiti(import.meta.url, {
     virtualModules: { gavotte },
     moduleCache: false,

@@ -6,7 +6,6 @@
  */
 import { existsSync, readdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { runner } from "node-pg-migrate";
 import { GavotteError } from "../errors.ts";
 import { databaseError, type Database } from "./connect.ts";
 
@@ -22,6 +21,8 @@ export interface MigrateOptions {
  * they wait for each other (a PGlite has one process that does so).
  */
 export async function migrate(db: Database, options: MigrateOptions = {}): Promise<string[]> {
+  // Processes that only check the schema need no more than its names.
+  const { runner } = await import("node-pg-migrate");
   const client = await db.pool.connect().catch((error: unknown) => {
     throw databaseError(error, "migrate");
   });
