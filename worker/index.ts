@@ -24,6 +24,7 @@ import { guardLeases, type LeaseGuard } from "./lease-guard.ts";
 import { LeaseTable } from "./lease-table.ts";
 import { Leases } from "./leases.ts";
 import { Maps } from "./maps.ts";
+import { News } from "./news.ts";
 import { QUEUED_KINDS, WORKER_DEFAULTS, type WorkerOptions } from "./options.ts";
 import { Preparer } from "./prepare.ts";
 import { QueueReader } from "./reader.ts";
@@ -118,7 +119,8 @@ class WorkerService implements Worker {
       onUncertified: (waiting) =>
         logger.warn(waiting ? "waiting for a supervisor to certify Redis" : "Redis is certified"),
     });
-    const reader = await this.#openReader(redis, partition);
+    const news = new News(scripts.keys.halted);
+    const reader = await this.#openReader(redis, partition, news);
     if (this.#stop.signal.aborted || this.#commands === null) {
       return;
     }
@@ -144,7 +146,7 @@ class WorkerService implements Worker {
       scripts,
       reader,
       workflows,
-      preparer: new Preparer(redis, workflows, partition),
+      preparer: new Preparer(redis, workflows, partition, news),
       executor,
       leases,
       consumer: o.id,
@@ -168,7 +170,7 @@ class WorkerService implements Worker {
     );
   }
 
-  async #openReader(redis: Redis, partition: number): Promise<QueueReader> {
+  async #openReader(redis: Redis, partition: number, news: News): Promise<QueueReader> {
     const o = this.#o;
     const keys = partitionKeys(partition);
     const blocking = connectRedis(o.redis, `worker:${o.id}:read`, { at: keys.meta });
@@ -178,9 +180,12 @@ class WorkerService implements Worker {
       keys,
       queues: this.queues,
       consumer: o.id,
+      news,
     });
     reader.pause(this.#paused);
     await reader.createGroups(redis);
+    // What is taken over may be executed before the first read has ended.
+    await news.look(redis);
     return reader;
   }
 

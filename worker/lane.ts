@@ -60,7 +60,7 @@ export class Lane {
       keys: options.scripts.keys,
       logger: options.logger,
       graceMs: options.leaseMs,
-      redisNowMs: () => options.preparer.redisNowMs(),
+      redisNowMs: () => options.preparer.news.nowMs(),
     });
     this.#batcher = new CompletionBatcher({
       scripts: options.scripts,

@@ -63,6 +63,7 @@ describe("B1: before a token is executed", () => {
     const tokens = await run.read();
     await cancelRun(p.scripts, run.runId, "enough");
     const preparer = new Preparer(p.scripts.redis, new Workflows(p.redis), 0);
+    await preparer.news.look(p.scripts.redis);
     const kinds = (await preparer.prepare(tokens, false)).map(({ kind }) => kind);
     expect(kinds).toEqual(["drop"]);
   });

@@ -1,9 +1,9 @@
 /**
  * Before tokens are executed: is their run still running, and what must be read for them.
  *
- * One pipeline per batch. A token fresh from the queue that carries its input and reads nothing
- * else is only looked up in `halted`, the list of runs that ended badly or were paused within the
- * last minute (21 B1); everything else is checked against its record in the run.
+ * A token fresh from the queue that carries its input and reads nothing else is ready at once, unless
+ * its run is known to have been halted (news.ts, 21 B1); everything else is checked against its
+ * record in the run, in one pipeline per batch.
  */
 import type { Redis } from "ioredis";
 import type { IrNode } from "../compiler/ir.ts";
@@ -22,8 +22,9 @@ import { chainToken } from "./chain.ts";
 import { Elements, type Surroundings } from "./elements.ts";
 import type { Prepared } from "./execute.ts";
 import { needsOf, outputFields } from "./needs.ts";
+import { FRESH_MS, News, repliesOf } from "./news.ts";
 import { resolveBlobs } from "./resolve-blobs.ts";
-import { RunData } from "./run-data.ts";
+import { RunData, type Fields } from "./run-data.ts";
 import type { Workflows } from "./workflows.ts";
 
 /**
@@ -37,27 +38,20 @@ export type Preparation =
   | { kind: "hold"; token: ReadyToken }
   | { kind: "unknown"; token: ReadyToken };
 
-/** `halted` keeps a minute; an entry older than this is checked by its record instead. */
-const FRESH_MS = 30_000;
-
 export class Preparer {
+  /** What is known of halted runs, and Redis' time: kept up to date by who reads the queues. */
+  readonly news: News;
   readonly #redis: Redis;
   readonly #workflows: Workflows;
   readonly #keys: PartitionKeys;
   readonly #elements: Elements;
-  /** Redis' clock before this process's monotonic one, ms. */
-  #aheadMs = 0;
 
-  constructor(redis: Redis, workflows: Workflows, partition: number) {
+  constructor(redis: Redis, workflows: Workflows, partition: number, news?: News) {
     this.#redis = redis;
     this.#workflows = workflows;
     this.#keys = partitionKeys(partition);
     this.#elements = new Elements(redis, this.#keys);
-  }
-
-  /** Redis' time now, in ms, as of the last batch. */
-  redisNowMs(): number {
-    return performance.now() + this.#aheadMs;
+    this.news = news ?? new News(this.#keys.halted);
   }
 
   /**
@@ -70,29 +64,17 @@ export class Preparer {
     queued = false,
   ): Promise<Preparation[]> {
     const profiles = await this.#profiles(tokens);
-    const pipeline = this.#redis.pipeline();
-    const oldest = Math.min(...tokens.map((token) => entryMs(token)));
-    pipeline.time();
-    pipeline.zrangebyscore(this.#keys.halted, oldest, "+inf");
-    const fieldsOf = tokens.map((token, i) => this.#fields(token, profiles[i], redelivered));
-    const asked: number[] = [];
-    fieldsOf.forEach((fields, i) => {
-      if (fields.length > 0) {
-        asked.push(i);
-        pipeline.hmget(this.#keys.run((tokens[i] as ReadyToken).unit), ...fields);
-      }
+    const redisMs = this.news.nowMs();
+    const fieldsOf = tokens.map((token, i) => {
+      const isChecked =
+        redelivered || this.news.isHalted(token.runId) || entryMs(token) < redisMs - FRESH_MS;
+      return this.#fields(token, profiles[i], isChecked);
     });
     const inMaps = tokens.filter((token) => token.unit !== token.runId);
-    if (queued) {
-      tokens.forEach((token, i) => this.#begin(pipeline, token, profiles[i]));
-    }
-    const [replies, around] = await Promise.all([valuesOf(pipeline), this.#elements.look(inMaps)]);
-    const [seconds, micros] = replies[0] as [string, string];
-    const redisMs = Number(seconds) * 1000 + Number(micros) / 1000;
-    this.#aheadMs = redisMs - performance.now();
-    const halted = new Set(replies[1] as string[]);
-    const values = new Map(asked.map((i, at) => [i, replies[2 + at] as (string | null)[]]));
-    const staleBefore = Number(seconds) * 1000 - FRESH_MS;
+    const [read, around] = await Promise.all([
+      this.#read(tokens, fieldsOf, queued ? profiles : []),
+      this.#elements.look(inMaps),
+    ]);
     const result: Preparation[] = [];
     for (const [i, token] of tokens.entries()) {
       const profile = profiles[i];
@@ -100,24 +82,17 @@ export class Preparer {
         result.push({ kind: "unknown", token });
         continue;
       }
-      const fields = fieldsOf[i] as string[];
-      let read = values.get(i);
-      const isDoubtful = halted.has(token.runId) || entryMs(token) < staleBefore;
-      if (read === undefined && isDoubtful) {
-        read = await this.#redis.hmget(this.#keys.run(token.unit), ...CHECKED, `n${token.node}`);
-        fields.push(...CHECKED, `n${token.node}`);
-      }
-      const data = new Map(fields.map((field, at) => [field, read?.[at] ?? null]));
+      const data = read[i] ?? NOTHING;
       const outside = around.get(token.unit) ?? null;
       if (outside !== null) {
         asItsRun(data, outside.run);
       }
-      const kind = read === undefined ? "ready" : kindOf(token, data);
+      const kind = data === NOTHING ? "ready" : kindOf(token, data);
       const node = profile.ir.nodes[token.node] as IrNode;
       // Also of one that is new: what a pause put aside comes back as a new entry, for a token that
       // another worker may have completed meanwhile as a part of its chain.
-      const mayHaveMoved = isOpen(token, data) && !isElsewhere(token, profile);
-      if (kind === "drop" && mayHaveMoved && token.kind !== "finish") {
+      const mayHaveMoved = kind === "drop" && isOpen(token, data) && !isElsewhere(token, profile);
+      if (mayHaveMoved && token.kind !== "finish") {
         const moved = await this.#moved(token, profile);
         if (moved !== null) {
           result.push(...(await this.prepare([moved], true)));
@@ -135,6 +110,31 @@ export class Preparer {
     }
     await resolveBlobs(this.#redis, this.#keys, result);
     return result;
+  }
+
+  /** Reads the fields of each token, by name; nothing is sent if there is nothing to read. */
+  async #read(
+    tokens: readonly ReadyToken[],
+    fieldsOf: readonly (readonly string[])[],
+    begun: readonly (RunProfile | undefined)[],
+  ): Promise<(Map<string, string | null> | undefined)[]> {
+    const asked = tokens.flatMap((_, i) => ((fieldsOf[i]?.length ?? 0) > 0 ? [i] : []));
+    const timed = begun.flatMap((profile, i) => (profile?.flags.includes(";") ? [i] : []));
+    const read = new Array<Map<string, string | null> | undefined>(tokens.length);
+    if (asked.length + timed.length === 0) {
+      return read;
+    }
+    const pipeline = this.#redis.pipeline();
+    for (const i of asked) {
+      pipeline.hmget(this.#keys.run((tokens[i] as ReadyToken).unit), ...(fieldsOf[i] as string[]));
+    }
+    timed.forEach((i) => this.#begin(pipeline, tokens[i] as ReadyToken, begun[i]));
+    const replies = await repliesOf(pipeline);
+    asked.forEach((i, at) => {
+      const values = replies[at] as (string | null)[];
+      read[i] = new Map((fieldsOf[i] as string[]).map((field, f) => [field, values[f] ?? null]));
+    });
+    return read;
   }
 
   /** A token that begins stands in its queue no more: its timer comes off. */
@@ -178,10 +178,14 @@ export class Preparer {
     return profiles;
   }
 
-  /** Fields to read for a token; none if it needs nothing and is fresh. */
-  #fields(token: ReadyToken, profile: RunProfile | undefined, redelivered: boolean): string[] {
+  /** Fields to read for a token; none if it needs nothing and need not be checked. */
+  #fields(
+    token: ReadyToken,
+    profile: RunProfile | undefined,
+    isChecked: boolean,
+  ): readonly string[] {
     if (profile === undefined) {
-      return [];
+      return NO_FIELDS;
     }
     if (token.kind === "finish") {
       const terminal = outputFields(profile.ir, profile.ir.nodes.keys());
@@ -189,18 +193,20 @@ export class Preparer {
     }
     const needs = needsOf(profile.ir, token.node);
     const reads = token.payload === null ? token.kind !== "skip" : token.kind === "gather";
-    const own = reads ? needs.own : [];
+    const own = reads ? needs.own : NO_FIELDS;
     if (token.unit !== token.runId) {
       return [...new Set([...CHECKED, `n${token.node}`, "it", ...needs.context, ...own])];
     }
-    if (!redelivered && own.length === 0 && (needs.context.length === 0 || token.kind === "skip")) {
-      return [];
+    if (!isChecked && own.length === 0 && (needs.context.length === 0 || token.kind === "skip")) {
+      return NO_FIELDS;
     }
     return [...new Set([...CHECKED, `n${token.node}`, ...needs.context, ...own])];
   }
 }
 
 const CHECKED = ["s", "e"];
+const NO_FIELDS: readonly string[] = [];
+const NOTHING: Fields & Map<string, string | null> = new Map();
 
 /** State of the record for which an entry stands. A map's entry stays until all of it runs. */
 const STATES: { [kind in EntryKind]?: string } = { run: "am", skip: "k", gather: "g" };
@@ -211,16 +217,6 @@ function asItsRun(data: Map<string, string | null>, run: Surroundings["run"]): v
   const isOpen = run?.status === "running" || run?.status === "paused";
   data.set("s", own === "running" ? (run?.status ?? null) : isOpen ? (own ?? null) : null);
   data.set("e", run?.epoch ?? null);
-}
-
-/** The replies of a pipeline; throws the first error among them. */
-async function valuesOf(pipeline: ReturnType<Redis["pipeline"]>): Promise<unknown[]> {
-  return ((await pipeline.exec()) ?? []).map(([error, value]) => {
-    if (error !== null) {
-      throw error;
-    }
-    return value;
-  });
 }
 
 /** Whether the run that the token is of goes on, under the token's epoch. */

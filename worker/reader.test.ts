@@ -3,10 +3,12 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { Priority } from "../compiler/ir.ts";
 import { packEntry } from "../sdk/internal.ts";
 import { openTestPartition, type TestPartition } from "../test/harness/partition.ts";
+import { FRESH_MS, News } from "./news.ts";
 import { QueueReader } from "./reader.ts";
 
 let p: TestPartition;
 let reader: QueueReader;
+let news: News;
 
 beforeAll(async () => {
   p = await openTestPartition();
@@ -15,7 +17,9 @@ afterAll(() => p.close());
 beforeEach(async () => {
   await p.reset();
   const queues = ["kind:x"];
-  reader = new QueueReader({ redis: p.scripts.redis, keys: p.scripts.keys, queues, consumer: "c" });
+  const { keys } = p.scripts;
+  news = new News(keys.halted);
+  reader = new QueueReader({ redis: p.scripts.redis, keys, queues, consumer: "c", news });
   await reader.createGroups(p.scripts.redis);
 });
 
@@ -66,5 +70,38 @@ describe("levels", () => {
 
   it("nothing anywhere is an empty batch after the wait", async () => {
     expect(await reader.read(4, 1)).toEqual({ tokens: [], garbage: [] });
+  });
+});
+
+describe("B1: what is heard along with the entries", () => {
+  it("names each run that was halted before they were read, and asks for it only once", async () => {
+    const { halted } = p.scripts.keys;
+    const nowMs = async (): Promise<number> => Number((await p.scripts.redis.time())[0]) * 1000;
+    await p.scripts.redis.zadd(halted, (await nowMs()) - 5000, "early");
+    await add("old", "normal", 1);
+    expect((await read(1)).flat()).toEqual(["old"]);
+    expect(news.isHalted("early")).toBe(true);
+    // What is behind the last look is not sent again.
+    await p.scripts.redis.zadd(halted, (await nowMs()) - 4000, "unseen");
+    await p.scripts.redis.zadd(halted, (await nowMs()) + 2000, "late");
+    await reader.read(4, 1);
+    expect(["early", "unseen", "late"].map((run) => news.isHalted(run))).toEqual([
+      true,
+      false,
+      true,
+    ]);
+  });
+
+  it("forgets those whose tokens are checked by their age anyway", async () => {
+    const [seconds] = await p.scripts.redis.time();
+    await p.scripts.redis.zadd(p.scripts.keys.halted, Number(seconds) * 1000 - FRESH_MS - 2000, "old");
+    await reader.read(4, 1);
+    expect(news.isHalted("old")).toBe(false);
+  });
+
+  it("has Redis' time", async () => {
+    await reader.read(4, 1);
+    const [seconds] = await p.scripts.redis.time();
+    expect(Math.abs(news.nowMs() - Number(seconds) * 1000)).toBeLessThan(2000);
   });
 });

@@ -6,7 +6,8 @@
  * slow: those on their way end first, and fewer are in flight. A level that was full at the last
  * look hides those below it; every FAIR-th look asks all of them, so each gets at least a share of
  * 1/FAIR of the looks, however much stands above it. Groups are created at 0, so an entry that was
- * added before its group is delivered too (21 A14).
+ * added before its group is delivered too (21 A14). What else a lane has to hear of Redis before it
+ * executes what it has read comes in the same round trip (news.ts).
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Redis } from "ioredis";
@@ -18,6 +19,7 @@ import {
   type PartitionKeys,
   type ReadyToken,
 } from "../sdk/internal.ts";
+import { repliesOf, type News } from "./news.ts";
 
 export interface ReadBatch {
   tokens: ReadyToken[];
@@ -36,6 +38,7 @@ export class QueueReader {
   isHalted = false;
   readonly #redis: Redis;
   readonly #consumer: string;
+  readonly #news: News;
   /** Streams per level. */
   readonly #width: number;
   readonly #levelOf = new Map<string, number>();
@@ -54,10 +57,12 @@ export class QueueReader {
     /** Queue names, namespace included. */
     queues: readonly string[];
     consumer: string;
+    news: News;
   }) {
     const { keys, queues } = options;
     this.#redis = options.redis;
     this.#consumer = options.consumer;
+    this.#news = options.news;
     const levels = PRIORITIES.flatMap((priority) => [
       queues.map((queue) => keys.queue(queue, priority)),
       queues.map((queue) => keys.entryQueue(queue, priority)),
@@ -119,10 +124,12 @@ export class QueueReader {
     const count = Math.max(1, Math.ceil(room / this.#active));
     if (streams.length === 0) {
       await sleep(blockMs ?? 0);
+      await this.#news.look(this.#redis);
       return null;
     }
     const block = blockMs === null ? [] : ["BLOCK", blockMs];
-    const reply = (await this.#redis.call(
+    const pipeline = this.#redis.pipeline();
+    pipeline.call(
       "XREADGROUP",
       "GROUP",
       GROUP,
@@ -133,7 +140,11 @@ export class QueueReader {
       "STREAMS",
       ...streams,
       ...streams.map(() => ">"),
-    )) as StreamReply;
+    );
+    this.#news.ask(pipeline);
+    const [read, time, halted] = await repliesOf(pipeline);
+    this.#news.hear(time as [string, string], halted as string[]);
+    const reply = read as StreamReply;
     this.#active = Math.max(1, reply?.length ?? 1);
     const full = (reply ?? []).filter(([, entries]) => entries.length >= count);
     const first = Math.min(...full.map(([key]) => this.#levelOf.get(key) ?? 0));

@@ -25,6 +25,7 @@ import { foldBlock, segmentsOf } from "../../supervisor/fold-block.ts";
 import { readRecord } from "../../supervisor/records.ts";
 import { chainNext, nextToken } from "../../worker/chain.ts";
 import { Executor, type Prepared } from "../../worker/execute.ts";
+import { repliesOf } from "../../worker/news.ts";
 import { Preparer } from "../../worker/prepare.ts";
 import { RunData } from "../../worker/run-data.ts";
 import { Workflows } from "../../worker/workflows.ts";
@@ -168,11 +169,12 @@ async function work(profile: RunProfile): Promise<void> {
     const batch = going.splice(0, BATCH);
     if (batch.length < BATCH) {
       const group = ["GROUP", GROUP, "c", "COUNT", BATCH - batch.length] as const;
-      const reply = (await redis.call(
-        "XREADGROUP",
-        ...group,
-        ...["STREAMS", ...streams, ...streams.map(() => ">")],
-      )) as [string, [string, string[]][]][] | null;
+      const pipeline = redis.pipeline();
+      pipeline.call("XREADGROUP", ...group, "STREAMS", ...streams, ...streams.map(() => ">"));
+      preparer.news.ask(pipeline);
+      const [read, time, halted] = await repliesOf(pipeline);
+      preparer.news.hear(time as [string, string], halted as string[]);
+      const reply = read as [string, [string, string[]][]][] | null;
       const tokens = (reply ?? []).flatMap(([key, entries]) =>
         entries.flatMap(([id, fields]) => parseEntry(key, id, fields) ?? []),
       );

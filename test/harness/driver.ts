@@ -301,6 +301,7 @@ export class Driver {
     const sent: Sent[] = [];
     for (const one of held) {
       const redelivered = one.again === true || this.#s.random() < 0.5;
+      await this.#preparer.news.look(this.#p.scripts.redis);
       const [preparation] = await this.#preparer.prepare([one.token], redelivered);
       if (preparation === undefined || preparation.kind === "unknown") {
         throw new Error("a token of an unknown workflow");

@@ -1,0 +1,78 @@
+/**
+ * What a lane hears of its Redis along with every read: the time there, and which runs ended badly
+ * or were paused within the last half minute (21 B1). Their tokens may still stand in a queue.
+ *
+ * It is asked in the same round trip, behind the entries, so a run that was halted before they were
+ * read is known with them. Only what is new is asked for: scripts write the time of the same clock.
+ */
+import type { Redis } from "ioredis";
+
+type Pipeline = ReturnType<Redis["pipeline"]>;
+
+/** Entries that are older are checked by the records of their run. */
+export const FRESH_MS = 30_000;
+
+export class News {
+  readonly #key: string;
+  /** When each of them was halted, oldest first. */
+  readonly #halted = new Map<string, number>();
+  #sinceMs = 0;
+  /** Redis' clock before this process's monotonic one, ms. */
+  #aheadMs = 0;
+
+  /** `key`: the partition's runs that were halted. */
+  constructor(key: string) {
+    this.#key = key;
+  }
+
+  /** Redis' time now, in ms, as of the last read. */
+  nowMs(): number {
+    return performance.now() + this.#aheadMs;
+  }
+
+  /** Whether a run was halted lately. What goes on since may still be named. */
+  isHalted(runId: string): boolean {
+    return this.#halted.size > 0 && this.#halted.has(runId);
+  }
+
+  /** Adds the question to a pipeline. The time comes first: what is halted later, is so after it. */
+  ask(pipeline: Pipeline): void {
+    pipeline.time().zrangebyscore(this.#key, this.#sinceMs, "+inf", "WITHSCORES");
+  }
+
+  /** Takes the replies to `ask`. */
+  hear(time: [string, string], halted: readonly string[]): void {
+    const redisMs = Number(time[0]) * 1000 + Number(time[1]) / 1000;
+    this.#aheadMs = redisMs - performance.now();
+    this.#sinceMs = Math.floor(redisMs);
+    for (let i = 0; i < halted.length; i += 2) {
+      const runId = halted[i] as string;
+      this.#halted.delete(runId);
+      this.#halted.set(runId, Number(halted[i + 1]));
+    }
+    for (const [runId, ms] of this.#halted) {
+      if (ms >= redisMs - FRESH_MS) {
+        break;
+      }
+      this.#halted.delete(runId);
+    }
+  }
+
+  /** Asks by itself. */
+  async look(redis: Redis): Promise<void> {
+    const pipeline = redis.pipeline();
+    this.ask(pipeline);
+    const [time, halted] = await repliesOf(pipeline);
+    this.hear(time as [string, string], halted as string[]);
+  }
+}
+
+/** The replies of a pipeline; throws the first error among them. */
+export async function repliesOf(pipeline: Pipeline): Promise<unknown[]> {
+  return ((await pipeline.exec()) ?? []).map(([error, value]) => {
+    if (error !== null) {
+      throw error;
+    }
+    return value;
+  });
+}
