@@ -1,7 +1,10 @@
 /** Reads the large outputs that a batch of tokens needs: one more round trip, only if there are any. */
 import type { Redis } from "ioredis";
 import type { PartitionKeys } from "../sdk/internal.ts";
+import type { Prepared } from "./execute.ts";
 import type { Preparation } from "./prepare.ts";
+
+type Needy = Pick<Prepared, "token" | "data"> & { hashes: string[] };
 
 /**
  * Hands every prepared token the blobs that its input and its context refer to. What is missing
@@ -12,13 +15,16 @@ export async function resolveBlobs(
   keys: PartitionKeys,
   preparations: readonly Preparation[],
 ): Promise<void> {
-  const needy = preparations.flatMap((one) => {
+  const needy = preparations.flatMap((one): Needy[] => {
     if (one.kind !== "ready" && one.kind !== "late") {
       return [];
     }
     const { token, data } = one.prepared;
-    const hashes = [...new Set(data.blobRefs(token.payload).map((ref) => ref.sha256))];
-    return hashes.length === 0 ? [] : [{ token, data, hashes }];
+    const refs = data.blobRefs(token.payload);
+    if (refs.length === 0) {
+      return [];
+    }
+    return [{ token, data, hashes: [...new Set(refs.map((ref) => ref.sha256))] }];
   });
   if (needy.length === 0) {
     return;

@@ -29,15 +29,18 @@ export interface Outside {
 }
 
 const NOTHING: Fields = new Map();
+const NO_REFS: readonly BlobRef[] = [];
+/** `ctx` of most nodes. Without a prototype, as ids of nodes may be any names. */
+const NO_CONTEXT = Object.freeze(Object.create(null) as NonNullable<Vars["ctx"]>);
 /** In every text that holds a reference to a blob, and in few others. */
 const BLOB_MARK = '{"$gv:blob":';
 
 export class RunData {
   readonly #ir: Ir;
   readonly #fields: Fields;
-  /** Outputs of nodes that ended in this very step, by index. */
-  readonly #local = new Map<number, Json>();
-  readonly #errors = new Map<number, Json>();
+  /** Outputs of nodes that ended in this very step, by index; made with the first of them. */
+  #local: Map<number, Json> | null = null;
+  #errors: Map<number, Json> | null = null;
   /** Set in an element of a map. */
   readonly outside: Outside | null;
   #input: Json | undefined;
@@ -60,8 +63,11 @@ export class RunData {
   }
 
   /** Large outputs that the fields, or this text, refer to. */
-  blobRefs(text: string | null): BlobRef[] {
+  blobRefs(text: string | null): readonly BlobRef[] {
     const refs = text === null ? null : parseBlobText(text);
+    if (refs === null && this.#fields.size === 0) {
+      return NO_REFS;
+    }
     const found = refs === null ? [] : [refs];
     for (const [field, value] of this.#fields) {
       if (value?.includes(BLOB_MARK) === true) {
@@ -100,21 +106,27 @@ export class RunData {
 
   /** Keeps what a node that has just ended leaves, for the nodes evaluated after it. */
   keep(node: number, output: Json, errors?: Json): void {
+    this.#local ??= new Map<number, Json>();
     this.#local.set(node, output);
     if (errors !== undefined) {
+      this.#errors ??= new Map<number, Json>();
       this.#errors.set(node, errors);
     }
   }
 
   /** `ctx` for a reader in `scope`: the referenced nodes that have completed there. */
   context(reader: number, scope: string, refs: readonly number[]): NonNullable<Vars["ctx"]> {
+    if (refs.length === 0 && this.outside === null) {
+      return NO_CONTEXT;
+    }
     const ctx: NonNullable<Vars["ctx"]> = Object.create(null) as NonNullable<Vars["ctx"]>;
     if (this.outside !== null) {
       Object.assign(ctx, this.outside.vars.ctx);
     }
     for (const ref of refs) {
       const node = this.#ir.nodes[ref] as IrNode;
-      const output = this.#local.has(ref) ? this.#local.get(ref) : this.#output(ref, reader, scope);
+      const local = this.#local?.get(ref);
+      const output = local === undefined ? this.#output(ref, reader, scope) : local;
       if (output !== undefined) {
         const errors = node.type === "map" ? this.#errorsOf(ref, node, reader, scope) : undefined;
         ctx[node.id] = errors === undefined ? { output } : { output, errors };
@@ -125,7 +137,7 @@ export class RunData {
 
   /** The tolerated failures of a map that tolerates any. */
   #errorsOf(node: number, map: IrNode, reader: number, scope: string): Json | undefined {
-    const local = this.#errors.get(node);
+    const local = this.#errors?.get(node);
     if (local !== undefined || !Number(map.config["tolerated_failures"])) {
       return local;
     }

@@ -10,6 +10,8 @@ export class Workflows {
   readonly #redis: Redis;
   readonly #profiles = new Profiles(WORKFLOWS_MAX);
   readonly #irs = new Map<string, Ir>();
+  /** Profiles by hash and queue key, as tokens name them: one look-up per token. */
+  readonly #known = new Map<string, Map<string, RunProfile>>();
 
   constructor(redis: Redis) {
     this.#redis = redis;
@@ -17,10 +19,7 @@ export class Workflows {
 
   /** The profile if the workflow is here already: the hot path's look-up. */
   known(irHash: string, queueKey: string): RunProfile | undefined {
-    const place = parseQueueKey(queueKey);
-    return place === null
-      ? undefined
-      : (this.#profiles.get(irHash, place) ?? this.#add(irHash, queueKey));
+    return this.#known.get(irHash)?.get(queueKey) ?? this.#add(irHash, queueKey);
   }
 
   /** Reads the workflow if need be; null if Redis has none of this hash. */
@@ -49,7 +48,13 @@ export class Workflows {
       return undefined;
     }
     const { partition, namespace, priority } = place;
-    return this.#profiles.add(ir, irHash, { partition, namespace, priority }, root);
+    const profile = this.#profiles.add(ir, irHash, { partition, namespace, priority }, root);
+    if (this.#known.size >= WORKFLOWS_MAX) {
+      this.#known.clear();
+    }
+    const known = this.#known.get(irHash) ?? new Map<string, RunProfile>();
+    this.#known.set(irHash, known.set(queueKey, profile));
+    return profile;
   }
 }
 
