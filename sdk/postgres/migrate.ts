@@ -75,9 +75,12 @@ export function migrationNames(): string[] {
   return files.map((file) => file.slice(0, -".sql".length)).sort();
 }
 
-/** The folder stands beside `sdk`, or, when compiled into `dist/`, one level further up. */
+/**
+ * The folder stands beside `sdk`, or, when compiled into `dist/`, one level further up; beside `cmd`
+ * for what is bundled there.
+ */
 function migrationsDir(): string {
-  const dirs = ["../../migrations/", "../../../migrations/"].map((path) =>
+  const dirs = ["../../migrations/", "../../../migrations/", "../migrations/"].map((path) =>
     fileURLToPath(new URL(path, import.meta.url)),
   );
   const dir = dirs.find((path) => existsSync(path));
