@@ -94,7 +94,11 @@ describe("B1: what is heard along with the entries", () => {
 
   it("forgets those whose tokens are checked by their age anyway", async () => {
     const [seconds] = await p.scripts.redis.time();
-    await p.scripts.redis.zadd(p.scripts.keys.halted, Number(seconds) * 1000 - FRESH_MS - 2000, "old");
+    await p.scripts.redis.zadd(
+      p.scripts.keys.halted,
+      Number(seconds) * 1000 - FRESH_MS - 2000,
+      "old",
+    );
     await reader.read(4, 1);
     expect(news.isHalted("old")).toBe(false);
   });
