@@ -19,9 +19,9 @@ let makeAjv: ((options: object) => Ajv2020) | null = null;
 
 function ajvOf(options: object): Ajv2020 {
   if (makeAjv === null) {
-    const { Ajv2020 } = require("ajv/dist/2020.js") as typeof import("ajv/dist/2020.js");
+    const library = require("ajv/dist/2020.js") as { Ajv2020: typeof Ajv2020 };
     const addFormats = require("ajv-formats") as (ajv: Ajv2020) => Ajv2020;
-    makeAjv = (given) => addFormats(new Ajv2020(given));
+    makeAjv = (given) => addFormats(new library.Ajv2020(given));
   }
   return makeAjv(options);
 }
