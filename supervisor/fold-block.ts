@@ -42,8 +42,8 @@ export interface RunFold {
   seqTo: number;
   tFrom: number;
   tTo: number;
-  /** The text of its row, in pieces, without its end: for each transition its place, and itself. */
-  pieces: string[];
+  /** The text of its row, without its end: for each transition its place, and itself. */
+  text: string;
 }
 
 /** A redrive; `undone` are the indexes of nodes. */
@@ -133,8 +133,8 @@ function foldMember(block: BlockFold, source: Source, index: number, member: Mem
   const run = block.runs.get(runId) ?? addRun(block, runId, record);
   run.seqTo = record.seq;
   run.tTo = record.t;
-  const lead = run.pieces.length === 0 ? source.first : source.next;
-  run.pieces.push(lead + index + source.time, withoutRun(text, runId));
+  const lead = run.text === "" ? source.first : source.next;
+  run.text += lead + index + source.time + withoutRun(text, runId);
   if (transition === null) {
     run.done = text;
   } else {
@@ -198,8 +198,8 @@ export function segmentsOf(partition: number, block: BlockFold): Segment[] {
 }
 
 /** The transitions of a run in this block, as its row has them. */
-export function transitionsOf({ pieces }: RunFold): string {
-  return [...pieces, "]]"].join("");
+export function transitionsOf({ text }: RunFold): string {
+  return `${text}]]`;
 }
 
 function addRun(block: BlockFold, runId: string, { seq, t }: RawRecord): RunFold {
@@ -218,7 +218,7 @@ function addRun(block: BlockFold, runId: string, { seq, t }: RawRecord): RunFold
     seqTo: seq,
     tFrom: t,
     tTo: t,
-    pieces: [],
+    text: "",
   };
   block.runs.set(runId, run);
   return run;
