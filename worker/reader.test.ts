@@ -27,7 +27,7 @@ async function add(runs: string, priority: Priority, count: number, isNew = fals
   const { keys } = p.scripts;
   const key = isNew ? keys.entryQueue("kind:x", priority) : keys.queue("kind:x", priority);
   for (let i = 0; i < count; i++) {
-    const token = { runId: `${runs}-${i}`, epoch: 1, node: 0, scope: "", attempt: 1 };
+    const token = { runId: count === 1 ? runs : `${runs}-${i}`, epoch: 1, node: 0, scope: "", attempt: 1 };
     const rest = { irHash: "h", kind: "run", arrivals: "", payload: "" } as const;
     await p.scripts.redis.xadd(key, "*", "t", packEntry({ ...token, ...rest }));
   }
@@ -51,14 +51,33 @@ describe("levels", () => {
     expect(looks.slice(1).flat()).not.toContain("new");
   });
 
+  it("new runs do not begin faster than those on their way end", async () => {
+    const steps = 20;
+    await add("new", "normal", 200, true);
+    const left = new Map<string, number>();
+    let inFlightMax = 0;
+    for (let look = 0; look < 200; look++) {
+      for (const { runId } of (await reader.read(4, 10)).tokens) {
+        const more = (left.get(runId) ?? steps) - 1;
+        left.set(runId, more);
+        if (more > 0) {
+          await add(runId, "normal", 1);
+        }
+      }
+      const inFlight = [...left.values()].filter((more) => more > 0).length;
+      inFlightMax = Math.max(inFlightMax, inFlight);
+    }
+    expect(inFlightMax).toBeLessThanOrEqual(16);
+  });
+
   it("high overtakes low under a backlog, and low gets a share all the same", async () => {
     await add("low", "low", 60);
-    await add("high", "high", 60);
-    const looks = await read(16);
+    await add("high", "high", 280);
+    const looks = await read(64);
     const alone = looks.filter((runs) => !runs.includes("low")).length;
-    expect(alone).toBeGreaterThanOrEqual(12);
-    expect(looks.flat()).toContain("low");
-    expect(looks.slice(8).flat()).toContain("low");
+    expect(alone).toBeGreaterThanOrEqual(60);
+    expect(looks.slice(0, 32).flat()).toContain("low");
+    expect(looks.slice(32).flat()).toContain("low");
   });
 
   it("what stands below an empty level is read at once", async () => {

@@ -29,8 +29,12 @@ export interface ReadBatch {
 
 type StreamReply = [string, [string, string[] | null][]][] | null;
 
-/** Every so often all levels are asked, whatever stands in the upper ones. */
-const FAIR = 8;
+/**
+ * Every so often all levels are asked, whatever stands in the upper ones. Not oftener: such a look
+ * takes as many new runs as steps of old ones, and if more begin than end, all are in flight at last
+ * (a chain of n steps ends one run in n tokens).
+ */
+const FAIR = 32;
 
 export class QueueReader {
   readonly queueKeys: readonly string[];
