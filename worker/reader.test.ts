@@ -27,7 +27,13 @@ async function add(runs: string, priority: Priority, count: number, isNew = fals
   const { keys } = p.scripts;
   const key = isNew ? keys.entryQueue("kind:x", priority) : keys.queue("kind:x", priority);
   for (let i = 0; i < count; i++) {
-    const token = { runId: count === 1 ? runs : `${runs}-${i}`, epoch: 1, node: 0, scope: "", attempt: 1 };
+    const token = {
+      runId: count === 1 ? runs : `${runs}-${i}`,
+      epoch: 1,
+      node: 0,
+      scope: "",
+      attempt: 1,
+    };
     const rest = { irHash: "h", kind: "run", arrivals: "", payload: "" } as const;
     await p.scripts.redis.xadd(key, "*", "t", packEntry({ ...token, ...rest }));
   }
