@@ -1,6 +1,5 @@
 /**
- * One worker's work in one partition: read, prepare, execute, settle; keep leases; take over what
- * others left; stop without losing anything.
+ * One worker's work in one partition: read, prepare, execute, settle; keep leases; take over; stop.
  *
  * A token's way: reader → preparer → (buffer) → runKind → Executor → batcher → complete_tokens. It
  * is held in `leases` from the read until its item is settled. Nothing here needs to survive a
@@ -97,6 +96,7 @@ export class Lane {
           await quarantine(this.#o, queueKey, entryId, fields);
         }
         if (batch.tokens.length > 0) {
+          await this.#o.scripts.look();
           await this.#admit(batch.tokens, { takeovers });
         }
       } catch (error) {

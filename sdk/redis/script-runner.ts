@@ -39,6 +39,7 @@ const EPOCH_REFUSED = -100;
 const NONCE_BYTES = 6;
 const MUST_WAIT = Symbol("no certificate");
 const SCRIPT_NAMES = Object.keys(SCRIPTS) as ScriptName[];
+const QUIET_MS = 500;
 const WAIT_MS_MIN = 20;
 const WAIT_MS_MAX = 500;
 
@@ -63,6 +64,8 @@ export class ScriptRunner {
   #epoch: string | null = null;
   /** The last epoch there was. */
   #known: string | null = null;
+  /** When a call was answered last, monotonic ms. */
+  #calledMs = -Infinity;
   #random = Buffer.alloc(0);
   /**
    * On a cluster, a key that never exists. While the slot migrates a server answers TRYAGAIN to a
@@ -92,6 +95,16 @@ export class ScriptRunner {
     }
     const present = (await this.redis.script("EXISTS", ...this.shas(epoch))) as number[];
     return !present.includes(0);
+  }
+
+  /**
+   * To be called before work is taken: who has called nothing for a while may not have heard of a
+   * new epoch, and what is begun before that is heard of fails. Never fails itself.
+   */
+  async look(): Promise<void> {
+    if (performance.now() - this.#calledMs > QUIET_MS) {
+      await this.#readEpoch().catch(() => null);
+    }
   }
 
   /** A nonce for one journal record: random, drawn by the hundred. */
@@ -145,7 +158,9 @@ export class ScriptRunner {
     const count = keys.length + this.#guard.length;
     try {
       const sha = this.#shaOf(name, epoch);
-      return await this.redis.evalsha(sha, count, ...keys, ...this.#guard, ...args);
+      const reply = await this.redis.evalsha(sha, count, ...keys, ...this.#guard, ...args);
+      this.#calledMs = performance.now();
+      return reply;
     } catch (error) {
       if (!isTransient(error)) {
         throw error;
