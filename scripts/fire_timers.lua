@@ -76,13 +76,21 @@ end
 
 -- An active token is over time: whoever reads this entry fails it. Its own entry stays where it is and
 -- is dropped by the record: what is settled first counts.
-local function time_out(run, t, queue, ir)
+local function time_out(run, t, queue, ir, member)
   local record = redis.call("HGET", run, "n" .. t.node)
-  if not record or t.is_paused then
-    return 2 -- after a pause the queue counts anew: the worker that begins the token looks
+  if not record then
+    return 2
   end
   local state, attempt, scope, arrivals = parse_record(record)
   if state ~= "a" or attempt ~= tonumber(t.attempt) or scope ~= t.scope or not scope_is_current(run, scope) then
+    return 2
+  end
+  if t.is_paused then
+    -- The queue counts anew: nobody begins a token of a paused run.
+    local ms = t.kind == "late" and late_ms(redis.call("HGET", run, "qt"), t.node)
+    if ms then
+      redis.call("ZADD", k.timers, now_ms + ms, member)
+    end
     return 2
   end
   redis.call("XADD", queue, "*", "t", pack_entry(t.run_id, t.epoch, t.node, scope, t.attempt, ir, "v",
@@ -155,7 +163,7 @@ local function fire(member, run, queue, signals)
     return expire_map(run, t, queue, have[3])
   end
   if t.kind == "late" or t.kind == "dead" then
-    return time_out(run, t, queue, have[3])
+    return time_out(run, t, queue, have[3], member)
   end
   local value = t.kind == "expire" and '{"kind":"timeout"}' or nil
   return resume(k.timers, run, signals, t, queue, have[3], value) and 0 or 2

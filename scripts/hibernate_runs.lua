@@ -141,7 +141,9 @@ local function hibernate(run_id, run, held)
   local members, due = seen.timers, nil
   members[#members + 1] = timer_member("run", run_id, have[2], "", "", "", "")
   for i = 1, #members do
-    local score = tonumber(redis.call("ZSCORE", timers, members[i]) or nil)
+    -- Whoever resumes a run gives what is held for it a new time in its queue.
+    local counts = not (is_paused and string.sub(members[i], 1, 5) == "late|")
+    local score = counts and tonumber(redis.call("ZSCORE", timers, members[i]) or nil)
     due = score and math.min(due or score, score) or due
   end
   if due and due - now_ms < least_ms then

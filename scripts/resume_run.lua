@@ -11,7 +11,8 @@ KEYS
   4  paused    zset    gv:{p}:paused           score 0 while something is still held, then removes
   5  run       hash    gv:{p}:run:<id>         reads and writes
   6  held      list    gv:{p}:run:<id>:held    removes
-  7+ queues    stream  gv:{p}:q:*              those named by the first entries held; appends
+  7  timers    zset    gv:{p}:timers           of tokens that may not stand in their queue for long; writes
+  8+ queues    stream  gv:{p}:q:*              those named by the first entries held; appends
 ARGV
   1  epoch     partition epoch
   2  nonce     random, names this call's journal record
@@ -28,6 +29,8 @@ REPEAT    goes on with what is held; {-2, running} when nothing is
 COST      O(max)
 ]]
 --- @include "partition"
+--- @include "token"
+--- @include "late"
 local ev, meta, halted, paused, run, held = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local nonce, run_id, cause, note, max = ARGV[2], ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6])
 
@@ -61,8 +64,27 @@ elseif status ~= "running" or redis.call("EXISTS", held) == 0 then
   return { -2, status }
 end
 
+-- Its time in the queue begins now. The hash of an element follows from its run's.
+local function arm(queue, packed)
+  local part = "([^\31]*)\31"
+  local unit, epoch, node, scope, tried, _, kind = string.match(packed, "^" .. string.rep(part, 7))
+  local hash = string.sub(run, 1, #run - #run_id) .. unit
+  local fields = redis.call("HMGET", hash, "qt", "n" .. node)
+  local ms = kind == "" and fields[2] and late_ms(fields[1], node)
+  if not ms then
+    return
+  end
+  local state, attempt, at = parse_record(fields[2])
+  if state == "a" and attempt == tonumber(tried) and at == scope then
+    arm_late(KEYS[7], hash, ms, late_member(unit, epoch, node, scope, tried, queue), node)
+    if unit ~= run_id then
+      redis.call("HSET", hash, "x", 1)
+    end
+  end
+end
+
 local declared = {}
-for i = 7, #KEYS do
+for i = 8, #KEYS do
   declared[KEYS[i]] = true
 end
 local items, count = redis.call("LRANGE", held, 0, max - 1), 0
@@ -73,6 +95,7 @@ for i = 1, #items do
     break
   end
   redis.call("XADD", queue, "*", "t", string.sub(items[i], border + 1))
+  arm(queue, string.sub(items[i], border + 1))
   count = i
 end
 redis.call("LTRIM", held, count, -1)

@@ -63,8 +63,8 @@ function submit(workflow: object, input: object = {}): Promise<string> {
 }
 
 /**
- * When what was parked of a run is to begin. How long is asked for first and counted from when the token
- * is parked, so on a busy machine it is later than what was reserved, each by its own time; never earlier.
+ * When what was parked of a run is to begin. How long is asked for first and counted from when the
+ * token is parked, so on a busy machine it is later than what was reserved; never earlier.
  */
 async function dueTimes(runId: string): Promise<number[]> {
   const journal = await readJournal(engine.db, runId);

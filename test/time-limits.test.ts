@@ -87,6 +87,57 @@ describe("queue_timeout_ms", () => {
     expect(output).toMatchObject([{ error: timeout }, { error: timeout }]);
   });
 
+  const inMap = (body: object): object => {
+    const each = { id: "each", type: "map", config: { items: "${input.list}", do: body } };
+    return { name: "waiting", nodes: [each] };
+  };
+  const until = { timeoutMs: 20_000 };
+  const queued = async (runId: string, count: number): Promise<void> => {
+    await waitFor(async () => (await timers(runId)).length === count, {
+      describe: "they do not stand in their queue",
+    });
+  };
+
+  it("B12: goes on after a pause: what stood in its queue, and what was held meanwhile", async () => {
+    const slow = call("slow", "hang");
+    const body = { nodes: [slow, late], edges: [{ from: "slow", to: "late" }] };
+    const standing = await client.submit({
+      workflow: inMap({ nodes: [late] }) as never,
+      input: { list: [1, 2] },
+    });
+    await queued(standing, 2);
+    await client.operations.pause(standing);
+    const held = await client.submit({ workflow: inMap(body) as never, input: { list: [1, 2] } });
+    await waitFor(() => going.length === 2, { describe: "the handlers are not called" });
+    await client.operations.pause(held);
+    going.splice(0).forEach((go) => go());
+    await waitFor(async () => (await engine.redis.llen(keys.held(held))) === 2, {
+      describe: "they are not held",
+    });
+    const pausedMs = performance.now();
+    await waitFor(() => performance.now() - pausedMs > 300, { describe: "time stands still" });
+    for (const runId of [standing, held]) {
+      await client.operations.resume(runId);
+      expect(JSON.parse((await client.wait(runId, until)).error ?? "{}")).toMatchObject({
+        code: "TIMEOUT",
+      });
+    }
+  });
+
+  it("B12: goes on after the loss of Redis, in elements of maps too", async () => {
+    const longer = { ...late, queue_timeout_ms: 1500 };
+    const runId = await client.submit({
+      workflow: inMap({ nodes: [longer] }) as never,
+      input: { list: [1, 2] },
+    });
+    await queued(runId, 2);
+    await waitFor(async () => (await client.status(runId)).status === "RUNNING");
+    await engine.redis.flushdb();
+    expect(JSON.parse((await client.wait(runId, until)).error ?? "{}")).toMatchObject({
+      code: "TIMEOUT",
+    });
+  });
+
   it("B12: a token that was begun in time is not failed by its queue's timer", async () => {
     const slow = call("slow", "hang", { queue_timeout_ms: 150 });
     const workflow = { name: "slow", nodes: [slow], edges: [] };

@@ -66,7 +66,7 @@ export async function resumeRun(
   for (;;) {
     const items = await scripts.redis.lrange(held, 0, RESUME_BATCH - 1);
     const queues = new Set(items.map((item) => item.slice(0, item.indexOf(HELD_BORDER))));
-    const keys = [k.ev, k.meta, k.halted, k.paused, k.run(runId), held, ...queues];
+    const keys = [k.ev, k.meta, k.halted, k.paused, k.run(runId), held, k.timers, ...queues];
     const asked = cause === null ? "" : PAUSE_CAUSES[cause];
     const args: ScriptArg[] = [scripts.nonce(), runId, asked, noteText(note), RESUME_BATCH];
     const reply = (await scripts.transition("resumeRun", keys, args)) as [number, string | number];
