@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import {
   completeTokens,
+  fireTimers,
   parseEntry,
   partitionKeys,
   Profiles,
@@ -15,6 +16,7 @@ import {
   suspectRuns,
   type RunRow,
 } from "../sdk/postgres/index.ts";
+import { miniIr } from "../test/harness/mini-ir.ts";
 import { waitFor } from "../test/support/index.ts";
 import { scriptsOf, type Rollback, type SupervisorContext } from "./context.ts";
 import { createPartition } from "./partition.ts";
@@ -282,6 +284,23 @@ describe("certification", () => {
     expect((await readJournal(stack.db, lost)).map(({ transition }) => transition.e)).toEqual([
       "run.started",
     ]);
+  });
+
+  it("takes the output of a run from its journal where its hash was rolled back meanwhile", async () => {
+    const two = miniIr(["a", "b"], []);
+    const id = newId();
+    await startRuns(context, two, "h-two", [id]);
+    const value = '{"error":{"code":"E","message":"no"}}';
+    await work(stack, two, "h-two", ({ id }) => (id === "b" ? { op: "R", value } : {}));
+    await waitFor(async () => (await readCursor(stack.db, 0))?.seq === (await tailSeq()));
+    await partition.stop(5000);
+    await fireTimers(scriptsOf(context, 0));
+    await work(stack, two, "h-two");
+    // As another history has it, which is to be written: what was archived before is still true.
+    await stack.redis.hset(keys.run(id), { s: "running", c: "1", n0: "a1||", n1: "c1||7" });
+    await restart();
+    const output = JSON.stringify({ a: { from: "a" }, b: { from: "b" } });
+    expect(await ended(id)).toMatchObject({ status: "COMPLETED", output });
   });
 
   it("A8: notices a record that does not continue the chain", async () => {

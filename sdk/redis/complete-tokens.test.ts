@@ -1,14 +1,13 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { miniIr } from "../../test/harness/mini-ir.ts";
 import { openTestPartition, type TestPartition } from "../../test/harness/partition.ts";
-import { TokenPlayer } from "../../test/harness/tokens.ts";
+import { startedRun, type TokenPlayer } from "../../test/harness/tokens.ts";
 import type { Ir } from "../../compiler/ir.ts";
 import { parseJournalRecord } from "../journal.ts";
 import { COMPLETION, completeTokens } from "./complete-tokens.ts";
 import { fireTimers } from "./run-scripts.ts";
 
 let p: TestPartition;
-let serial = 0;
 
 beforeAll(async () => {
   p = await openTestPartition();
@@ -16,12 +15,7 @@ beforeAll(async () => {
 afterAll(() => p.close());
 beforeEach(() => p.reset());
 
-async function player(ir: Ir): Promise<TokenPlayer> {
-  serial += 1;
-  const play = new TokenPlayer(p, await p.publish(ir, `hash-${serial}`), `run-${serial}`);
-  expect(await play.start()).toBe(0);
-  return play;
-}
+const player = (ir: Ir): Promise<TokenPlayer> => startedRun(p, ir);
 
 async function events(): Promise<string[]> {
   const entries = await p.redis.xrange(p.scripts.keys.ev, "-", "+");

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { miniIr } from "../../test/harness/mini-ir.ts";
 import { openTestPartition, type TestPartition } from "../../test/harness/partition.ts";
-import { TokenPlayer } from "../../test/harness/tokens.ts";
+import { startedRun, type TokenPlayer } from "../../test/harness/tokens.ts";
 import type { Ir } from "../../compiler/ir.ts";
 import type { ReadyToken } from "../entry.ts";
 import { hotFields } from "../hot-fields.ts";
@@ -12,7 +12,6 @@ import { COMPLETION } from "./complete-tokens.ts";
 import { interveneToken, type InterventionAnswer } from "./intervene.ts";
 
 let p: TestPartition;
-let serial = 0;
 
 beforeAll(async () => {
   p = await openTestPartition();
@@ -20,12 +19,7 @@ beforeAll(async () => {
 afterAll(() => p.close());
 beforeEach(() => p.reset());
 
-async function player(ir: Ir): Promise<TokenPlayer> {
-  serial += 1;
-  const play = new TokenPlayer(p, await p.publish(ir, `hash-${serial}`), `run-${serial}`);
-  expect(await play.start()).toBe(0);
-  return play;
-}
+const player = (ir: Ir): Promise<TokenPlayer> => startedRun(p, ir);
 
 function order(
   run: TokenPlayer,

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { miniIr } from "../../test/harness/mini-ir.ts";
 import { openTestPartition, type TestPartition } from "../../test/harness/partition.ts";
-import { TokenPlayer } from "../../test/harness/tokens.ts";
+import { startedRun, TokenPlayer } from "../../test/harness/tokens.ts";
 import type { Ir } from "../../compiler/ir.ts";
 import { hotFields } from "../hot-fields.ts";
 import { HotState } from "../hot-state.ts";
@@ -12,7 +12,6 @@ import { cancelRun, fireTimers, redisTimeMs, releaseRuns, startRuns } from "./ru
 import { allKeys } from "../../test/support/index.ts";
 
 let p: TestPartition;
-let serial = 0;
 
 beforeAll(async () => {
   p = await openTestPartition();
@@ -20,12 +19,7 @@ beforeAll(async () => {
 afterAll(() => p.close());
 beforeEach(() => p.reset());
 
-async function player(ir: Ir): Promise<TokenPlayer> {
-  serial += 1;
-  const play = new TokenPlayer(p, await p.publish(ir, `hash-${serial}`), `run-${serial}`);
-  expect(await play.start()).toBe(0);
-  return play;
-}
+const player = (ir: Ir): Promise<TokenPlayer> => startedRun(p, ir);
 
 const held = (run: TokenPlayer): Promise<string[]> =>
   p.redis.lrange(p.scripts.keys.held(run.runId), 0, -1);

@@ -13,6 +13,7 @@ import {
   type ReadyToken,
   type RunProfile,
 } from "../../sdk/internal.ts";
+import type { Ir } from "../../compiler/ir.ts";
 import type { TestPartition } from "./partition.ts";
 
 export class TokenPlayer {
@@ -93,4 +94,17 @@ export class TokenPlayer {
   hash(): Promise<{ [field: string]: string }> {
     return this.p.redis.hgetall(this.p.scripts.keys.run(this.runId));
   }
+}
+
+let started = 0;
+
+/** A run of this workflow that has begun; both have names of their own. */
+export async function startedRun(p: TestPartition, ir: Ir): Promise<TokenPlayer> {
+  started += 1;
+  const run = new TokenPlayer(p, await p.publish(ir, `hash-${started}`), `run-${started}`);
+  const code = await run.start();
+  if (code !== 0) {
+    throw new Error(`the run did not start: ${code}`);
+  }
+  return run;
 }
