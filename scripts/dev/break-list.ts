@@ -72,6 +72,14 @@ export const INVARIANT_BREAKS: readonly Break[] = [
     name: "a failure of an earlier attempt is stale",
   },
   {
+    ...{ holds: I2, broken: "a map that was settled by hand may be expanded again" },
+    file: "scripts/intervene_token.lua",
+    find: 'attempt = (state == "a" or state == "m") and',
+    replace: 'attempt = state == "a" and',
+    test: "sdk/redis/map-scripts.test.ts",
+    name: "is not expanded again by whoever had its entry before",
+  },
+  {
     ...{ holds: I3, broken: "a run ends with one token still in flight" },
     ...{
       file: PLAN,
@@ -158,6 +166,14 @@ export const INVARIANT_BREAKS: readonly Break[] = [
     ...{ test: PROPERTY, name: CALM },
   },
   {
+    ...{ holds: I5, broken: "a run's output is read from a hash that was rolled back" },
+    file: "supervisor/finalise.ts",
+    find: 'if (status !== "completed" || ir === undefined) {',
+    replace: "if (ir === undefined) {",
+    test: "supervisor/archiver.test.ts",
+    name: "takes the output of a run from its journal",
+  },
+  {
     ...{ holds: I6, broken: "a join that all arrivals have missed is not decided" },
     file: ARRIVALS,
     find: "local complete = join.decided == arity",
@@ -221,6 +237,13 @@ export const PROMISE_BREAKS: readonly Break[] = [
     name: "answers the same key and payload with the first run",
   },
   {
+    ...{ holds: P1, broken: "the same key with another priority is taken for the same" },
+    file: "supervisor/submission.ts",
+    find: "[workflowIdentity(workflow), input, priority, namespace]",
+    replace: "[workflowIdentity(workflow), input, namespace]",
+    ...{ test: "supervisor/submission.test.ts", name: "under the same key another request hash" },
+  },
+  {
     ...{ holds: P2, broken: "a late success of a void round is accepted (21 A1)" },
     file: PLAN,
     find: 'elseif scope ~= "" and not scope_is_current(it.run, scope) then',
@@ -246,6 +269,22 @@ export const PROMISE_BREAKS: readonly Break[] = [
     ...{ holds: P5, broken: "lower priorities wait for ever behind a backlog" },
     ...{ file: "worker/reader.ts", find: "const FAIR = 8;", replace: "const FAIR = 1_000_000;" },
     ...{ test: "worker/reader.test.ts", name: "low gets a share all the same" },
+  },
+  {
+    ...{ holds: P6, broken: "a tenant is answered with the run of another, who uses the same key" },
+    file: "sdk/postgres/admission.ts",
+    find: "key !== null && row.tenant === tenant && row.idempotencyKey === key",
+    replace: "key !== null && row.idempotencyKey === key",
+    test: "sdk/postgres/postgres.test.ts",
+    name: "",
+  },
+  {
+    ...{ holds: P6, broken: "a submission reaches the queues of others by its namespace" },
+    file: "supervisor/submission.ts",
+    find: "!/^ns:[A-Za-z0-9_-]{1,64}:$/.test(namespace)",
+    replace: '!namespace.startsWith("ns:")',
+    test: "supervisor/submission.test.ts",
+    name: "lets nobody out of a namespace by its name",
   },
   {
     ...{ holds: P6, broken: "a node may reach the cloud's metadata service" },

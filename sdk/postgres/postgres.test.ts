@@ -126,6 +126,24 @@ describe.each(Object.entries(servers))("on %s", (_, open) => {
     expect(other).toMatchObject({ runId: "r5", created: true });
   });
 
+  it("answers each tenant with its own run, also where others use the same key", async () => {
+    const ours = { ...run("t1"), tenant: "t1", idempotencyKey: "shared", requestHash: "same" };
+    const theirs = { ...ours, id: "t2", tenant: "t2", requestHash: "else" };
+    await admitRuns(db, [], [ours, theirs]);
+    const again = await admitRuns(
+      db,
+      [],
+      [
+        { ...theirs, id: "t3" },
+        { ...ours, id: "t4" },
+      ],
+    );
+    expect(again).toMatchObject([
+      { accepted: true, runId: "t2", created: false },
+      { accepted: true, runId: "t1", created: false },
+    ]);
+  });
+
   it("leaves the row of an ended run as it is", async () => {
     await insertRuns(db, [run("r10")]);
     await changeRuns(db, [change("r10", "COMPLETED", "1")]);
