@@ -111,6 +111,21 @@ describe("fireTimers", () => {
     expect((await run.hash())["s"]).toBe("completed");
   });
 
+  it("a timer armed while the clock was ahead is late by the jump, and by no more", async () => {
+    const run = await player();
+    await run.start();
+    const token = await run.take("a");
+    await p.advance(60_000);
+    await run.settle(token, "", { op: "P", value: "", delayMs: 1000 });
+    await p.advance(-60_000);
+    const { fired, nextMs } = await fireTimers(p.scripts);
+    expect(fired).toBe(0);
+    const inMs = (nextMs ?? Infinity) - (await redisTimeMs(p.scripts));
+    expect(inMs).toBeLessThanOrEqual(61_000);
+    await p.advance(inMs);
+    expect(await fireTimers(p.scripts)).toMatchObject({ fired: 1 });
+  });
+
   it("B14: a timer of a run that was cancelled only disappears", async () => {
     const run = await player();
     await run.start();
