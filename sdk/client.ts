@@ -31,7 +31,7 @@ import { GavotteError } from "./errors.ts";
 import { DeadLetters } from "./dead-letters.ts";
 import { Operations } from "./operations.ts";
 import { comparePositions } from "./journal.ts";
-import { elementsOf, hasElements } from "./element-report.ts";
+import { foldWithElements } from "./element-report.ts";
 import type { RunView } from "./fold.ts";
 import { globalKeys } from "./keys.ts";
 import {
@@ -213,10 +213,10 @@ export class Client {
     const row = await this.#row(runId);
     const ir = await this.irOf(row.irHash);
     const journal = await readJournal(this.db, runId);
-    const view = foldRun(ir, journal);
+    const { view, elements } = isTerminal(row.status)
+      ? { view: foldRun(ir, journal), elements: [] }
+      : foldWithElements(ir, journal);
     await resolveOutputs(this.db, view);
-    const isOpen = !isTerminal(row.status) && hasElements(view);
-    const elements = isOpen ? elementsOf(ir, journal) : [];
     const children = await listRuns(this.db, { parent: runId, limit: CHILDREN_TOLD_MAX });
     const compensation = await compensationOf(this.db, runId);
     const wait = row.held && !isTerminal(row.status) ? await readAdmission(this.db, runId) : null;

@@ -7,30 +7,34 @@
  */
 import type { Ir, IrNode } from "../compiler/ir.ts";
 import { waitOf, type ElementReport } from "./client-report.ts";
-import type { RunView } from "./fold.ts";
+import { RunView } from "./fold.ts";
 import { HotState, type HotToken } from "./hot-state.ts";
 import type { ArchivedTransition } from "./postgres/index.ts";
 import { scopeJoin } from "./scope.ts";
+import { isTerminal } from "./status.ts";
 
 /** Elements' tokens told at most. */
 export const ELEMENTS_TOLD_MAX = 100;
 
-/** Whether any map of the run has elements on their way: without one there is nothing to fold. */
-export function hasElements(view: RunView): boolean {
-  return Object.values(view.nodes).some(
-    ({ status, elements }) => status === "running" && elements !== undefined,
-  );
-}
-
-/** The tokens in elements that wait for something or for their retry, by place; the first 100. */
-export function elementsOf(ir: Ir, transitions: readonly ArchivedTransition[]): ElementReport[] {
-  const state = new HotState(ir);
+/**
+ * The nodes of a run that goes on and what stands still inside its elements (the first 100, by
+ * place), in one pass over its journal. Without a map in the workflow only the nodes are folded.
+ */
+export function foldWithElements(
+  ir: Ir,
+  transitions: Iterable<ArchivedTransition>,
+): { view: RunView; elements: ElementReport[] } {
+  const view = new RunView(ir);
+  const hot = ir.nodes.some(({ body }) => body !== undefined) ? new HotState(ir) : null;
   for (const { transition, t } of transitions) {
-    state.apply(transition, t);
+    view.apply(transition, t);
+    hot?.apply(transition, t);
   }
-  const told: ElementReport[] = [];
-  visitMaps(state, "", told);
-  return told;
+  const elements: ElementReport[] = [];
+  if (hot !== null && !isTerminal(view.status)) {
+    visitMaps(hot, "", elements);
+  }
+  return { view, elements };
 }
 
 function visitMaps(unit: HotState, home: string, told: ElementReport[]): void {
