@@ -2,8 +2,9 @@ import { describe, expect, it } from "vitest";
 import { runCase, TestFile } from "./cases.ts";
 import { differences, differenceText } from "./diff.ts";
 import { junit } from "./junit.ts";
-import { namesIn } from "./load.ts";
-import { diamond } from "./simulation.fixture.ts";
+import { assertMocked, namesIn } from "./load.ts";
+import { NO_CHILDREN } from "./mock-book.ts";
+import { askThenTell, diamond } from "./simulation.fixture.ts";
 
 const text = `workflow: t.json
 mocks: { nodes: { a: { output: 1 }, b: { output: 2, duration: 9 }, c: { output: 3 } } }
@@ -21,11 +22,15 @@ cases:
     expect: { output: { b: 1 }, nodes: { a: pending } }
 `;
 
-function ran(given: string) {
+function ran(given: string, ir = diamond) {
   const { tests, diagnostics } = TestFile.read(given, "t.test.yaml");
   if (tests === undefined) throw new Error(diagnostics.map(({ message }) => message).join("; "));
-  const { cases } = tests.cases(namesIn(diamond));
-  return cases.map((one) => runCase(diamond, one));
+  const { cases, diagnostics: problems } = tests.cases(namesIn(ir));
+  expect(problems).toEqual([]);
+  return cases.map((one) => {
+    assertMocked(ir, one.mocks, NO_CHILDREN);
+    return runCase(ir, one);
+  });
 }
 
 function problems(given: string): string[] {
@@ -68,6 +73,53 @@ describe("test files", () => {
     ).toEqual([expect.stringContaining("4:23 there is no node `ab`")]);
     expect(problems("workflow: x\ncases:\n  - expect: { status: DONE }")[0]).toContain(
       "must be one of",
+    );
+  });
+});
+
+describe("models and events in test files", () => {
+  const told = 'tell: { output: { sent: "${data.text}" } }';
+  const about = (nodes: string, expected: string): string =>
+    `workflow: t\ncases: [{ mocks: { nodes: { ${nodes} } }, expect: { ${expected} } }]`;
+  const differ = (nodes: string, expected: string): string[] =>
+    ran(about(nodes, expected), askThenTell()).flatMap((one) =>
+      one.differences.map(differenceText),
+    );
+
+  it("what a model answers is its mock's output, and is what goes on", () => {
+    const ask = "ask: { output: { text: yes } }";
+    const expected =
+      "output: { sent: yes }, nodes: { ask: { output: { text: yes }, attempts: 1 } }";
+    expect(differ(`${ask}, ${told}`, expected)).toEqual([]);
+    expect(differ(`${ask}, ${told}`, "nodes: { ask: { output: { text: no } } }")).toEqual([
+      'nodes.ask.output.text: expected "no", found "yes"',
+    ]);
+  });
+
+  it("a model that fails is asked again after its back-off, as often as its retry says", () => {
+    const error = "error: { code: LLM_RATE_LIMITED, message: slow down }";
+    const busy = (times: number): string =>
+      `ask: { ${error}, attempts: ${times}, output: { text: yes } }, ${told}`;
+    expect(differ(busy(2), "nodes: { ask: { attempts: 3 } }, output: { sent: yes }")).toEqual([]);
+    const failed = "nodes: { ask: { status: failed, attempts: 3 }, tell: pending }";
+    const most = `status: FAILED, error: { code: LLM_RATE_LIMITED, node: ask }, ${failed}`;
+    expect(differ(busy(3), most)).toEqual([]);
+    const final = "ask: { error: { code: LLM_REFUSED, retryable: false } }, tell: {}";
+    const once = "status: FAILED, error: LLM_REFUSED, nodes: { ask: { attempts: 1 } }";
+    expect(differ(final, once)).toEqual([]);
+  });
+
+  it("an event is seen in what its step was given, and in the path", () => {
+    const given = "path: [ask, tell], nodes: { tell: { output: { text: yes } } }";
+    expect(differ("ask: { output: { text: yes } }, tell: {}", given)).toEqual([]);
+    const failing = "ask: { output: 1 }, tell: { error: { code: SINK_AWAY } }";
+    expect(differ(failing, "status: FAILED, error: { code: SINK_AWAY, node: tell }")).toEqual([]);
+  });
+
+  it.each(["ask", "tell"])("a step without a mock is named, and nothing is called: %s", (id) => {
+    const other = id === "ask" ? "tell" : "ask";
+    expect(() => differ(`${other}: {}`, "status: COMPLETED")).toThrow(
+      new RegExp(`reach outside and have no mock: ${id};`),
     );
   });
 });

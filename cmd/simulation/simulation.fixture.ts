@@ -1,6 +1,7 @@
 /** For the tests beside this file: small workflows, and mocks of them as text. */
 import { compile, type Ir, type Json } from "../../compiler/index.ts";
 import { formatDiagnostic } from "../../compiler/index.ts";
+import type { NodeType } from "../../compiler/ir.ts";
 import { namesIn } from "./load.ts";
 import { readMocks, type Mocks } from "./mocks.ts";
 import { simulate, type Simulation, type SimulateOptions } from "./simulate.ts";
@@ -58,3 +59,25 @@ export const diamond = made(
   ids.map((id) => step(id)),
   chain("a>b>d", "a>c>d"),
 );
+
+/**
+ * `ask`, a language model tried three times, then `tell`, which emits its answer. The compiler does
+ * not accept these kinds yet, so they are compiled as `http`, which they are to a simulation: steps
+ * that reach outside.
+ */
+export function askThenTell(): Ir {
+  const config = { url: "https://example.org" };
+  const kinds = new Map<string, NodeType>([
+    ["ask", "llm"],
+    ["tell", "emit"],
+  ]);
+  const ir = made(
+    [
+      { id: "ask", type: "http", config, retry: { max_attempts: 3, backoff_ms: 100 } },
+      { id: "tell", type: "http", config },
+    ],
+    chain("ask>tell"),
+  );
+  const nodes = ir.nodes.map((node) => ({ ...node, type: kinds.get(node.id) ?? node.type }));
+  return { ...ir, nodes };
+}
