@@ -8,7 +8,7 @@ KEYS
   1  ev        stream  gv:{p}:ev                journal, appends
   2  meta      hash    gv:{p}:meta              epoch, tail; reads and writes
   3  timers    zset    gv:{p}:timers            the map's timeout; writes
-  4  release   zset    gv:{p}:release           a map of a round before this one; writes
+  4  release   zset    gv:{p}:release           void maps; reads and writes
   5  maps      set     gv:{p}:run:<id>:maps     the run's maps that have keys; writes
   6  map       hash    gv:{p}:run:<map>         the map's items; creates. Its elements' keys are
                                                 "<map>#<index>"
@@ -90,6 +90,8 @@ local function begin()
   if before and before ~= scope then
     redis.call("ZADD", release, now_ms, map_of(unit, before, node))
   end
+  -- What was void under this name has been; the name is this one's now.
+  redis.call("ZREM", release, map_unit)
   redis.call("UNLINK", map)
   redis.call("HSET", map, "by", by, "got", 0, "n", count, "next", 0, "done", 0, "failed", 0,
     "tolerated", ARGV[13], "window", window, "entries", ARGV[15], "terminals", ARGV[16], "queue", queue, "vars", ARGV[17])

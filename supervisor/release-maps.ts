@@ -1,10 +1,17 @@
 /**
  * Removing the keys of maps that are over: all of a run's when it is released, and those of single
  * maps that failed or belong to a round that is gone, which the scripts put on the partition's
- * `release` list. Nothing writes to any of them any more: their elements are refused.
+ * `release` list. Nothing writes to them any more: their elements are refused. Only when a
+ * map around it is tried again by hand does one begin under a name on the list (release_map.lua).
  */
 import type { Redis } from "ioredis";
-import { elementPlace, parseUnit, type PartitionKeys } from "../sdk/internal.ts";
+import {
+  elementPlace,
+  parseUnit,
+  releaseMap,
+  type PartitionKeys,
+  type ScriptRunner,
+} from "../sdk/internal.ts";
 
 /** Elements looked at in one round trip. */
 const PAGE = 500;
@@ -23,21 +30,31 @@ export async function releaseMapsOf(
   }
 }
 
-/** Removes maps by name, with the maps inside their elements, and takes them off the list. */
-export async function releaseMaps(
-  redis: Redis,
-  keys: PartitionKeys,
-  maps: readonly string[],
-): Promise<void> {
-  for (const map of maps) {
-    const listed = keys.maps(parseUnit(map).runId);
-    const inside = (await redis.smembers(listed)).filter((name) => name.startsWith(`${map}#`));
+/**
+ * Removes maps that are on the list, with the maps inside their elements. One that is expanded anew
+ * meanwhile leaves the list, and nothing more of it is removed.
+ */
+export async function releaseMaps(scripts: ScriptRunner, listed: readonly string[]): Promise<void> {
+  const { redis, keys } = scripts;
+  for (const map of listed) {
+    const all = await redis.smembers(keys.maps(parseUnit(map).runId));
+    const inside = all.filter((name) => name.startsWith(`${map}#`));
     for (const name of [...inside, map]) {
-      await releaseOne(redis, keys, name);
-      await redis.srem(listed, name);
+      await releaseListed(scripts, map, name);
     }
-    await redis.zrem(keys.release, map);
   }
+}
+
+async function releaseListed(scripts: ScriptRunner, listed: string, map: string): Promise<void> {
+  const begun = Number((await scripts.redis.hget(scripts.keys.run(map), "next")) ?? 0);
+  let from = 0;
+  do {
+    const to = Math.min(from + PAGE, begun);
+    if (!(await releaseMap(scripts, { listed, map, from, to, isLast: to === begun }))) {
+      return;
+    }
+    from = to;
+  } while (from < begun);
 }
 
 async function releaseOne(redis: Redis, keys: PartitionKeys, map: string): Promise<void> {

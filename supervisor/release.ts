@@ -5,7 +5,6 @@
  * partition's `release` set, where the script that ended a run has put it.
  */
 import {
-  connectionAt,
   evictRuns,
   isTerminal,
   partitionKeys,
@@ -122,9 +121,8 @@ export class Releaser extends Loop {
 
   async #releaseListed(ids: readonly string[]): Promise<void> {
     const scripts = scriptsOf(this.#context, this.#partition);
-    const { keys } = scripts;
     const maps = ids.filter((id) => id.includes("!"));
-    await releaseMaps(connectionAt(this.#context.redis, keys.release), keys, maps);
+    await releaseMaps(scripts, maps);
     const runIds = ids.filter((id) => !id.includes("!"));
     const rows = await runsById(this.#context.db, runIds);
     const asleep = rows.flatMap(({ id: runId, sleepSeq: seq }) =>

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { miniIr } from "../../test/harness/mini-ir.ts";
 import { openTestPartition, type TestPartition } from "../../test/harness/partition.ts";
 import { TokenPlayer } from "../../test/harness/tokens.ts";
-import { releaseMapsOf } from "../../supervisor/release-maps.ts";
+import { releaseMaps, releaseMapsOf } from "../../supervisor/release-maps.ts";
 import type { Ir } from "../../compiler/ir.ts";
 import type { ReadyToken } from "../entry.ts";
 import { Profiles, type RunProfile } from "../profile.ts";
@@ -10,7 +10,7 @@ import { bodyHash, mapUnit } from "../unit.ts";
 import type { ManualAnswer } from "../waits.ts";
 import { COMPLETION, completeTokens, type CompletionResult } from "./complete-tokens.ts";
 import { interveneToken } from "./intervene.ts";
-import { EXPANSION, expandMap, type MapExpansion } from "./map-scripts.ts";
+import { EXPANSION, expandMap, releaseMap, type MapExpansion } from "./map-scripts.ts";
 import { cancelRun, fireTimers, releaseRuns } from "./run-scripts.ts";
 import { allKeys } from "../../test/support/index.ts";
 
@@ -238,6 +238,35 @@ describe("A5: what is void is refused", () => {
     });
     expect(await run.end(c)).toBe(COMPLETION.runGone);
     expect(await p.redis.zrange(p.scripts.keys.release, 0, -1)).toEqual([`${run.runId}!1`]);
+  });
+
+  it("a failed map is removed from the list, with what is in flight and its timers", async () => {
+    const run = await player();
+    await run.expand(1200, { tolerated: 0 });
+    const [a, b] = (await run.read()) as [ReadyToken, ReadyToken];
+    await run.end(b, { op: "R", value: ERROR, delayMs: 5000 });
+    await run.end(a, { op: "X", value: ERROR });
+    await releaseMaps(p.scripts, [`${run.runId}!1`]);
+    expect(await allKeys(p.redis, `${run.key}*`)).toEqual([]);
+    expect(await p.redis.zcard(p.scripts.keys.timers)).toBe(0);
+    expect(await p.redis.zcard(p.scripts.keys.release)).toBe(0);
+    expect(await p.redis.scard(p.scripts.keys.maps(run.runId))).toBe(0);
+  });
+
+  it("a name on the list is not removed once a map is expanded under it anew, however late", async () => {
+    const run = await player();
+    const map = `${run.runId}!1`;
+    // As by a map inside an element, when the map around it is settled and tried again by hand.
+    await p.redis.zadd(p.scripts.keys.release, 1, map);
+    const page = { listed: map, map, from: 0, to: 2 };
+    expect(await releaseMap(p.scripts, { ...page, isLast: false })).toBe(true);
+    await run.expand(3);
+    expect(await releaseMap(p.scripts, { ...page, isLast: true })).toBe(false);
+    await releaseMaps(p.scripts, [map]);
+    for (const token of await run.read()) {
+      expect(await run.end(token)).toBe(COMPLETION.done);
+    }
+    expect(await run.read()).toHaveLength(1);
   });
 
   it("elements of a cancelled run are refused, and nothing of them is left after its release", async () => {

@@ -3,7 +3,7 @@ import type { Ir } from "../../compiler/ir.ts";
 import type { ReadyToken } from "../entry.ts";
 import { queueLimits, type RunProfile } from "../profile.ts";
 import { entrySuffix } from "../scope.ts";
-import { mapUnit, terminalsOf, unitsAround } from "../unit.ts";
+import { mapUnit, parseUnit, terminalsOf, unitsAround } from "../unit.ts";
 import type { ScriptArg, ScriptRunner } from "./script-runner.ts";
 
 /** Items of one call, in number and in characters; elements of a map that run at a time. */
@@ -75,4 +75,23 @@ export function terminalList(ir: Ir): string {
   return terminalsOf(ir)
     .map((n) => `${n}=${ir.nodes[n]?.id ?? ""},`)
     .join("");
+}
+
+/** A page of elements to remove of a map that is void; `listed` is it, or a map around it. */
+export interface MapPage {
+  listed: string;
+  map: string;
+  from: number;
+  to: number;
+  isLast: boolean;
+}
+
+/** Removes elements `from` to `to` (not included), and the map after the last. False: it lives again. */
+export async function releaseMap(scripts: ScriptRunner, page: MapPage): Promise<boolean> {
+  const { listed, map, from, to, isLast } = page;
+  const k = scripts.keys;
+  const keys = [k.release, k.timers, k.maps(parseUnit(map).runId), k.run(map)];
+  keys.push(...Array.from({ length: to - from }, (_, i) => k.run(`${map}#${from + i}`)));
+  const args = [listed, map, isLast ? "1" : "0"];
+  return (await scripts.call("releaseMap", keys, args)) === 1;
 }
