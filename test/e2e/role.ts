@@ -25,6 +25,8 @@ export interface RoleOptions {
   calls?: string;
   /** Of a supervisor; see SupervisorOptions. */
   backlogRecordsMax?: number;
+  /** Of a gateway; any free one unless told. */
+  port?: number;
   /** Of a supervisor, and of a worker: their limits for the journal's bytes. */
   backlogBytesMax?: number;
 }
@@ -65,9 +67,8 @@ if (role === "supervisor") {
 } else if (role === "gateway") {
   const db = connectPostgres({ url: options.databaseUrl, singleSession });
   const gateway = createGateway({
-    ...options,
+    ...{ port: 0, ...options },
     host: "127.0.0.1",
-    port: 0,
     db,
     partitions: 1,
     logger,

@@ -117,7 +117,8 @@ export async function startEngine(options: Partial<SupervisorOptions> = {}): Pro
   return engine;
 }
 
-function follow(
+/** Everything that a gateway says about a run until its end, an error, or `count` messages. */
+export function follow(
   url: string,
   runId: string,
   more: { from?: string; count?: number },
