@@ -1,6 +1,6 @@
 import { hostname } from "node:os";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { GROUP, machineName, partitionKeys, type Service } from "../sdk/internal.ts";
+import { GROUP, machineName, partitionKeys } from "../sdk/internal.ts";
 import {
   keepNamespace,
   listNamespaces,
@@ -11,31 +11,24 @@ import {
 import { waitFor } from "../test/support/index.ts";
 import type { SupervisorContext } from "./context.ts";
 import { NamespaceWatch } from "./namespaces.ts";
-import { createPartition } from "./partition.ts";
-import { chainIr, contextOf, startRuns, startStack } from "./stack.fixture.ts";
-import { TestClock, type Stack } from "./stack.fixture.ts";
+import { chainIr, startPartition, startRuns } from "./stack.fixture.ts";
+import { TestClock, type Stack, type Supervised } from "./stack.fixture.ts";
 
 const keys = partitionKeys(0);
 const clock = new TestClock();
 /** No process has this number. */
 const NOBODY = 2 ** 30;
 let stack: Stack;
-let context: SupervisorContext & { close(): void };
-let partition: Service;
+let context: SupervisorContext;
+let supervised: Supervised;
 let watch: NamespaceWatch;
 
 beforeAll(async () => {
-  stack = await startStack();
-  context = await contextOf(stack, { clock });
-  partition = createPartition(context, 0);
+  supervised = await startPartition({ clock });
+  ({ stack, context } = supervised);
   watch = new NamespaceWatch(context);
-  await partition.start();
 });
-afterAll(async () => {
-  await partition.stop(2000);
-  context.close();
-  await stack.close();
-});
+afterAll(() => supervised.close());
 
 /** A run under way, and its command as it has written itself down. */
 async function commandOf(id: string, more: Partial<RunNamespace> = {}): Promise<RunNamespace> {

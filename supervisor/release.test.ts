@@ -1,29 +1,29 @@
 /** What the sweep over the list of releases finds, and what it goes past. */
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { partitionKeys, type Service } from "../sdk/internal.ts";
+import { partitionKeys } from "../sdk/internal.ts";
 import { waitFor } from "../test/support/index.ts";
 import type { SupervisorContext } from "./context.ts";
-import { createPartition } from "./partition.ts";
 import { Releaser } from "./release.ts";
-import { chainIr, contextOf, startRuns, startStack, work, type Stack } from "./stack.fixture.ts";
+import {
+  chainIr,
+  startPartition,
+  startRuns,
+  work,
+  type Stack,
+  type Supervised,
+} from "./stack.fixture.ts";
 
 const keys = partitionKeys(0);
 const ir = chainIr(["a"]);
 let stack: Stack;
-let context: SupervisorContext & { close(): void };
-let partition: Service;
+let context: SupervisorContext;
+let supervised: Supervised;
 
 beforeAll(async () => {
-  stack = await startStack();
-  context = await contextOf(stack);
-  partition = createPartition(context, 0);
-  await partition.start();
+  supervised = await startPartition();
+  ({ stack, context } = supervised);
 });
-afterAll(async () => {
-  await partition.stop(5000);
-  context.close();
-  await stack.close();
-});
+afterAll(() => supervised.close());
 
 it("names without a row, however many, do not keep it from those that have one", async () => {
   const nobody = Array.from({ length: 1200 }, (_, i) => `nobody-${i}`);

@@ -27,6 +27,7 @@ import { admitRuns, ensureDeployment, type Database } from "../sdk/postgres/inde
 import { testDatabase } from "../test/support/index.ts";
 import type { SupervisorContext } from "./context.ts";
 import { IrStore } from "./ir-store.ts";
+import { createPartition } from "./partition.ts";
 import { Starter } from "./starter.ts";
 import type { Compile } from "./workflows.ts";
 
@@ -132,6 +133,30 @@ export async function contextOf(
     close: () => {
       abort.abort();
       opened.forEach((redis) => redis.disconnect());
+    },
+  };
+}
+
+/** A stack whose partition is kept. */
+export interface Supervised {
+  stack: Stack;
+  context: SupervisorContext;
+  close(): Promise<void>;
+}
+
+/** Starts one; `more` is laid over the context of its supervisor. */
+export async function startPartition(more: Partial<SupervisorContext> = {}): Promise<Supervised> {
+  const stack = await startStack();
+  const context = await contextOf(stack, more);
+  const partition = createPartition(context, 0);
+  await partition.start();
+  return {
+    stack,
+    context,
+    async close() {
+      await partition.stop(5000);
+      context.close();
+      await stack.close();
     },
   };
 }

@@ -1,42 +1,27 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import {
-  fireTimers,
-  GROUP,
-  parseEntry,
-  partitionKeys,
-  signalRun,
-  type Service,
-} from "../sdk/internal.ts";
+import { fireTimers, GROUP, parseEntry, partitionKeys, signalRun } from "../sdk/internal.ts";
 import { readJournal, readRun } from "../sdk/postgres/index.ts";
 import { waitFor } from "../test/support/index.ts";
 import { scriptsOf, type SupervisorContext } from "./context.ts";
 import { explainRun, type Reason } from "./explain.ts";
-import { createPartition } from "./partition.ts";
 import { Reaper } from "./reaper.ts";
 import { StalledWatch } from "./stalled.ts";
-import { chainIr, contextOf, startRuns, startStack } from "./stack.fixture.ts";
-import { TestClock, work, type Stack } from "./stack.fixture.ts";
+import { chainIr, startPartition, startRuns } from "./stack.fixture.ts";
+import { TestClock, work, type Stack, type Supervised } from "./stack.fixture.ts";
 
 const keys = partitionKeys(0);
 const ir = chainIr(["a", "b"]);
 const queueKey = keys.entryQueue("fn:work", "normal");
 const clock = new TestClock();
 let stack: Stack;
-let context: SupervisorContext & { close(): void };
-let partition: Service;
+let context: SupervisorContext;
+let supervised: Supervised;
 
 beforeAll(async () => {
-  stack = await startStack();
-  context = await contextOf(stack, { clock });
-  partition = createPartition(context, 0);
-  await partition.start();
+  supervised = await startPartition({ clock });
+  ({ stack, context } = supervised);
 });
-
-afterAll(async () => {
-  await partition.stop(2000);
-  context.close();
-  await stack.close();
-});
+afterAll(() => supervised.close());
 
 async function explain(runId: string): Promise<Reason[]> {
   const irOf = (hash: string) => Promise.resolve(hash === "h-ab" ? ir : null);
