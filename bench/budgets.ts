@@ -19,32 +19,48 @@ export interface FigureBudget extends Limit {
 
 /** Budgets of single figures. */
 export const FIGURE_BUDGETS: readonly FigureBudget[] = [
-  { figure: "one hop, p50", atMost: 1, unit: "ms", row: "latency" },
-  { figure: "one hop, p99", atMost: 5, unit: "ms", row: "latency" },
-  { figure: "submit to finished, p50", atMost: 5, unit: "ms", row: "latency" },
-  { figure: "submit to finished, p99", atMost: 20, unit: "ms", row: "latency" },
-  { figure: "finished to COMPLETED in Postgres, p99", atMost: 100, unit: "ms", row: "latency" },
-  { figure: "submission through the queue", atLeast: 5000, unit: "runs/s", row: "submission" },
-  { figure: "submission through REST", atLeast: 2000, unit: "runs/s", row: "submission" },
-  {
-    figure: "submit to accepted while the worker is busy, p95",
-    ...{ atMost: 10, unit: "ms", row: "submission" },
-  },
-  { figure: "join of 8,000 over join of 10", atMost: 1.5, unit: "x", row: "join" },
-  { figure: "change to client, 1,000 clients, p95", atMost: 50, unit: "ms", row: "feed" },
-  { figure: "Redis per waiting run", atMost: 1536, unit: "bytes", row: "memory" },
-  {
-    figure: "Redis per ready token with 50 bytes of input",
-    ...{ atMost: 400, unit: "bytes", row: "memory" },
-  },
-  { figure: "worker of concurrency 100, resident", atMost: 80, unit: "MB", row: "memory" },
-  { figure: "validate, 100 nodes, cold", atMost: 150, unit: "ms", row: "cli" },
-  { figure: "validate, 10,000 nodes, cold", atMost: 2000, unit: "ms", row: "cli" },
-  { figure: "embedded Redis and Postgres ready, later", atMost: 2000, unit: "ms", row: "cli" },
-  { figure: "goodput at twice the peak", atLeast: 80, unit: "% of peak", row: "overload" },
-  { figure: "growth of Redis, first to last quarter", atMost: 10, unit: "%", row: "million" },
-  { figure: "growth of the worker, first to last quarter", atMost: 10, unit: "%", row: "million" },
+  ...of("latency", "ms", "atMost", {
+    "one hop, p50": 1,
+    "one hop, p99": 5,
+    "submit to finished, p50": 5,
+    "submit to finished, p99": 20,
+    "finished to COMPLETED in Postgres, p99": 100,
+  }),
+  ...of("submission", "runs/s", "atLeast", {
+    "submission through the queue": 5000,
+    "submission through REST": 2000,
+  }),
+  ...of("submission", "ms", "atMost", {
+    "submit to accepted while the worker is busy, p95": 10,
+  }),
+  ...of("join", "x", "atMost", { "join of 8,000 over join of 10": 1.5 }),
+  ...of("feed", "ms", "atMost", { "change to client, 1,000 clients, p95": 50 }),
+  ...of("memory", "bytes", "atMost", {
+    "Redis per waiting run": 1536,
+    "Redis per ready token with 50 bytes of input": 400,
+  }),
+  ...of("memory", "MB", "atMost", { "worker of concurrency 100, resident": 80 }),
+  ...of("cli", "ms", "atMost", {
+    "validate, 100 nodes, cold": 150,
+    "validate, 10,000 nodes, cold": 2000,
+    "embedded Redis and Postgres ready, later": 2000,
+  }),
+  ...of("overload", "% of peak", "atLeast", { "goodput at twice the peak": 80 }),
+  ...of("million", "%", "atMost", {
+    "growth of Redis, first to last quarter": 10,
+    "growth of the worker, first to last quarter": 10,
+  }),
 ];
+
+/** Budgets of figures of one row, in one unit. */
+function of(
+  row: string,
+  unit: string,
+  end: keyof Limit,
+  figures: { [figure: string]: number },
+): FigureBudget[] {
+  return Object.entries(figures).map(([figure, value]) => ({ figure, [end]: value, unit, row }));
+}
 
 /** Budgets of throughput: a rate, and ratios to what runs in the same round. */
 export interface ThroughputBudget {
@@ -56,15 +72,12 @@ export interface ThroughputBudget {
   peer: number;
 }
 
-const STEPS_PER_SECOND = 25_000;
-const FLOOR = 0.7;
+/** Times BullMQ, by workload. */
+const PEERS = { chain10: 6, straight10: 10, diamond: 6, fan50: 6 };
 
-export const THROUGHPUT_BUDGETS: readonly ThroughputBudget[] = [
-  { workload: "chain10", stepsPerSecond: STEPS_PER_SECOND, floor: FLOOR, peer: 6 },
-  { workload: "straight10", stepsPerSecond: STEPS_PER_SECOND, floor: FLOOR, peer: 10 },
-  { workload: "diamond", stepsPerSecond: STEPS_PER_SECOND, floor: FLOOR, peer: 6 },
-  { workload: "fan50", stepsPerSecond: STEPS_PER_SECOND, floor: FLOOR, peer: 6 },
-];
+export const THROUGHPUT_BUDGETS: readonly ThroughputBudget[] = Object.entries(PEERS).map(
+  ([workload, peer]) => ({ workload, stepsPerSecond: 25_000, floor: 0.7, peer }),
+);
 
 /** The budget of a figure; null where there is none. */
 export function budgetOf(figure: string): Limit | null {
