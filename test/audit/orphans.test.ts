@@ -1,27 +1,14 @@
 /** What belongs to no run: the audit names it with its key, and the repair removes it. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { Client } from "../../sdk/client.ts";
-import {
-  GROUP,
-  packEntry,
-  partitionKeys,
-  type Drift,
-  type ScriptRunner,
-} from "../../sdk/internal.ts";
-import { repairDrifts, type AuditContext } from "../../supervisor/index.ts";
-import type { Engine } from "../harness/engine.ts";
+import { GROUP, packEntry, partitionKeys, type Drift } from "../../sdk/internal.ts";
+import { repairDrifts } from "../../supervisor/index.ts";
 import { Audited, fn, line, waits } from "./audited.fixture.ts";
 
 const keys = partitionKeys(0);
 let on: Audited;
-let engine: Engine;
-let client: Client;
-let audit: AuditContext;
-let scripts: ScriptRunner;
 
 beforeAll(async () => {
   on = await Audited.start();
-  ({ engine, client, audit, scripts } = on);
 });
 afterAll(() => on.stop());
 
@@ -29,7 +16,7 @@ describe("what belongs to no run", () => {
   const gone = "0199aaaa-0000-7000-8000-00000000beef";
 
   it("is named with its key, and removed: entries, deliveries, timers, keys, lists", async () => {
-    const { redis } = engine;
+    const { redis } = on.engine;
     const queue = keys.queue("fn:nobody", "normal");
     const place = { runId: gone, epoch: 1, node: 0, scope: "", attempt: 1, irHash: "h" };
     const entry = packEntry({ ...place, kind: "run", arrivals: "", payload: "" });
@@ -65,7 +52,7 @@ describe("what belongs to no run", () => {
         `orphan_key ${keys.run(`${gone}!0`)} false`,
       ].sort(),
     );
-    const report = await repairDrifts(audit, scripts, found);
+    const report = await repairDrifts(on.audit, on.scripts, found);
     expect(report).toMatchObject({ repaired: [], failed: [], removed: 10 });
     const left = (await on.drifts()).filter(({ key, runId }) => runId === gone || key === queue);
     expect(left).toEqual([]);
@@ -73,7 +60,7 @@ describe("what belongs to no run", () => {
   });
 
   it("orphan_listed: a name on the list of what is to be released, without its run", async () => {
-    const { redis } = engine;
+    const { redis } = on.engine;
     // Whoever releases leaves it: it is on the list until a run of this name has a row that has ended.
     await redis.zadd(keys.release, 1, gone);
     const listed = async (): Promise<Drift[]> =>
@@ -82,7 +69,7 @@ describe("what belongs to no run", () => {
     const about = { kind: "orphan_listed", runId: gone, key: keys.release, member: gone };
     const drift = { ...about, is: "a run that is not there", expected: "none", remedy: "remove" };
     expect(found).toEqual([drift]);
-    const report = await repairDrifts(audit, scripts, found);
+    const report = await repairDrifts(on.audit, on.scripts, found);
     expect(report).toMatchObject({ repaired: [], failed: [], removed: 1 });
     expect(await listed()).toEqual([]);
     expect(await redis.zscore(keys.release, gone)).toBeNull();
@@ -94,9 +81,9 @@ describe("what belongs to no run", () => {
     const ids = await Promise.all(Array.from({ length: 5 }, () => on.standing(busy, "a", "ready")));
     expect(await on.drifts()).toEqual([]);
     on.open();
-    await Promise.all(ids.map((id) => engine.ended(id)));
+    await Promise.all(ids.map((id) => on.engine.ended(id)));
     const parked = await on.standing(waits, "w", "waiting");
     expect(await on.drifts()).toEqual([]);
-    await client.cancel(parked, "enough");
+    await on.client.cancel(parked, "enough");
   });
 });
