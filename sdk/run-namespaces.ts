@@ -6,20 +6,25 @@
  * queues when its run has ended. What a process leaves behind that was killed, a supervisor finds there
  * (supervisor/namespaces.ts).
  */
+import { randomUUID } from "node:crypto";
 import { readFile, readlink } from "node:fs/promises";
 import { hostname } from "node:os";
 import type { Redis } from "ioredis";
 import { partitionKeys, PRIORITIES } from "./keys.ts";
 import { forgetNamespace, type Database, type RunNamespace } from "./postgres/index.ts";
 
+/** Stands for what a system does not tell: no other process has it. */
+const UNKNOWN = randomUUID();
+
 /**
- * Names where a process id means something: this host since it was started, and within it, where there
- * are such, the process ids that this process sees. Two containers of one host name differ in it.
+ * Names where a process id means something: this host since it was started, and within it the process
+ * ids that this process sees. Two containers of one host name differ in it. Where the system does not
+ * tell these (`proc`), two hosts may have one name: then no process takes another's id for its own.
  */
-export async function machineName(): Promise<string> {
+export async function machineName(proc = "/proc"): Promise<string> {
   const facts = await Promise.all([
-    readFile("/proc/sys/kernel/random/boot_id", "utf8").catch(() => ""),
-    readlink("/proc/self/ns/pid").catch(() => ""),
+    readFile(`${proc}/sys/kernel/random/boot_id`, "utf8").catch(() => UNKNOWN),
+    readlink(`${proc}/self/ns/pid`).catch(() => UNKNOWN),
   ]);
   return [hostname(), ...facts.map((fact) => fact.trim())].join(" ");
 }

@@ -22,11 +22,13 @@ let stack: Stack;
 let context: SupervisorContext;
 let supervised: Supervised;
 let watch: NamespaceWatch;
+/** The watch's monotonic clock. */
+let nowMs = 0;
 
 beforeAll(async () => {
   supervised = await startPartition({ clock });
   ({ stack, context } = supervised);
-  watch = new NamespaceWatch(context);
+  watch = new NamespaceWatch(context, () => nowMs);
 });
 afterAll(() => supervised.close());
 
@@ -73,6 +75,7 @@ describe("a run whose command was killed", () => {
     expect(await statusOf(id)).toBe("RUNNING");
     await silent(one, 11_000);
     await watch.look();
+    nowMs += 30_000;
     await watch.look();
     await becomes(id, "CANCELLED");
   });
@@ -83,10 +86,44 @@ describe("a run whose command was killed", () => {
     for (let i = 0; i < 3; i++) {
       await silent(one, 700_000);
       await watch.look();
+      nowMs += 60_000;
       await beatNamespace(stack.db, one.namespace);
       await watch.look();
     }
     expect(await statusOf(id)).toBe("RUNNING");
+  });
+
+  it("is left alone when looks follow each other faster than it beats, as after a failed one", async () => {
+    const id = "01890000-0000-7000-8000-000000000006";
+    const one = await commandOf(id, { machine: "elsewhere" });
+    await silent(one, 700_000);
+    for (const ms of [0, 100, 200, 5000, 10_000, 14_000]) {
+      nowMs += ms;
+      await watch.look();
+    }
+    expect(await statusOf(id)).toBe("RUNNING");
+    nowMs += 700;
+    await watch.look();
+    await becomes(id, "CANCELLED");
+  });
+
+  it("keeps its place while it is about to submit, when only looks were many", async () => {
+    const one = {
+      namespace: "ns:run-early:",
+      runId: "01890000-0000-7000-8000-000000000007",
+      queues: ["ns:run-early:fn:work"],
+      ...{ host: "h", machine: "elsewhere", pid: NOBODY },
+    };
+    await keepNamespace(stack.db, one);
+    await silent(one, 700_000);
+    const isKept = async (): Promise<boolean> =>
+      (await listNamespaces(stack.db)).some(({ namespace }) => namespace === one.namespace);
+    await watch.look();
+    await watch.look();
+    expect(await isKept()).toBe(true);
+    nowMs += 30_000;
+    await watch.look();
+    expect(await isKept()).toBe(false);
   });
 
   it("is left alone while its process lives", async () => {

@@ -2,8 +2,9 @@
  * What a `gavotte run` that was killed has left behind: a run that nobody serves, and its queues.
  *
  * Its process beats in Postgres while it lives. Its run is cancelled when the process is known to be
- * gone from this machine, or has not been heard of for long. Silence alone is believed at the second
- * look only: after an absence of Postgres all have been silent, and those that live beat before it.
+ * gone from this machine, or has not been heard of for long. Silence alone is believed only when it
+ * lasts while this process looks: after an absence of Postgres all have been silent, and those that
+ * live beat soon. A look that failed may be repeated at once, so that time counts, not looks.
  * When the run has ended, its queues are removed. The loss of Redis changes nothing in this.
  */
 import { isTerminal, machineName, removeNamespace } from "../sdk/internal.ts";
@@ -18,21 +19,34 @@ import type { SupervisorContext } from "./context.ts";
 
 /** So long a process that cannot be looked at may be silent. */
 const SILENT_MS = 600_000;
+/** So long it stays silent although Postgres is there: a beat (10 s), one given up (5 s), and more. */
+const WATCHED_MS = 30_000;
 /** A worker that is stopping may still read, and make its groups anew. */
 const STOPPING_MS = 60_000;
 
+/** A last beat, and since when it has been seen to be old, by this process's monotonic clock. */
+interface Silence {
+  beatAtMs: number;
+  sinceMs: number;
+}
+
 export class NamespaceWatch {
   readonly #context: SupervisorContext;
-  /** Beats of those that were silent at the last look, by namespace. */
-  #silent = new Map<string, number>();
+  readonly #nowMs: () => number;
+  /** Of those that were silent at the last look, by namespace. */
+  #silent = new Map<string, Silence>();
 
-  constructor(context: SupervisorContext) {
+  /** `nowMs`: monotonic. */
+  constructor(context: SupervisorContext, nowMs = (): number => performance.now()) {
     this.#context = context;
+    this.#nowMs = nowMs;
   }
 
   /** Looks once at every namespace that is written down. */
   async look(): Promise<void> {
     const { db } = this.#context;
+    const before = this.#silent;
+    this.#silent = new Map(); // and stays so if Postgres is away: then silence says nothing
     const machine = await machineName();
     const all = await listNamespaces(db);
     const rows = await runsById(
@@ -40,15 +54,11 @@ export class NamespaceWatch {
       all.map(({ runId }) => runId),
     );
     const byId = new Map(rows.map((row) => [row.id, row]));
-    const before = this.#silent;
-    this.#silent = new Map();
+    const nowMs = this.#nowMs();
+    this.#silent = silences(all, before, nowMs);
     for (const one of all) {
-      const { namespace, beatAtMs } = one;
-      const isSilent = one.silentMs > SILENT_MS;
-      if (isSilent) {
-        this.#silent.set(namespace, beatAtMs);
-      }
-      const isDead = isGone(one, machine) || (isSilent && before.get(namespace) === beatAtMs);
+      const sinceMs = this.#silent.get(one.namespace)?.sinceMs ?? Infinity;
+      const isDead = isGone(one, machine) || nowMs - sinceMs >= WATCHED_MS;
       await this.#tidy(one, byId.get(one.runId) ?? null, isDead);
     }
   }
@@ -70,6 +80,21 @@ export class NamespaceWatch {
       await removeNamespace(this.#context, deployment.partitions, one);
     }
   }
+}
+
+/** Those that are silent now; what has not beaten since `before` was silent from then on. */
+function silences(
+  all: readonly KeptNamespace[],
+  before: ReadonlyMap<string, Silence>,
+  nowMs: number,
+): Map<string, Silence> {
+  const silent = all.filter(({ silentMs }) => silentMs > SILENT_MS);
+  return new Map(
+    silent.map(({ namespace, beatAtMs }) => {
+      const known = before.get(namespace);
+      return [namespace, known?.beatAtMs === beatAtMs ? known : { beatAtMs, sinceMs: nowMs }];
+    }),
+  );
 }
 
 /** Whether its process was on this machine and is no more. */

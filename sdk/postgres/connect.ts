@@ -17,6 +17,8 @@ export interface Statement {
   /** Unique per text: the driver prepares it under this name. */
   name: string;
   text: string;
+  /** ms; what takes longer fails, and its connection is closed. Without: as long as it takes. */
+  query_timeout?: number;
 }
 
 export interface Queryable {

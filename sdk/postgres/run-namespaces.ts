@@ -31,8 +31,11 @@ const KEEP = {
   text: `INSERT INTO run_namespaces (namespace, run_id, queues, host, machine, pid, beat_at_ms)
     VALUES ($1, $2, $3::text[], $4, $5, $6, ${NOW})`,
 };
+/** A beat that hangs must hold up neither the next one nor a connection. */
+const BEAT_MS_MAX = 5000;
 const BEAT = {
   name: "run_namespaces_beat",
+  query_timeout: BEAT_MS_MAX,
   text: `UPDATE run_namespaces SET beat_at_ms = ${NOW} WHERE namespace = $1`,
 };
 const LIST = {
@@ -51,7 +54,7 @@ export async function keepNamespace(db: Queryable, one: RunNamespace): Promise<v
   await db.query(KEEP, [namespace, runId, textArray([...queues]), host, machine, pid]);
 }
 
-/** Its process lives. */
+/** Its process lives. Throws when that cannot be written within 5 s of having a connection. */
 export async function beatNamespace(db: Queryable, namespace: string): Promise<void> {
   await db.query(BEAT, [namespace]);
 }
