@@ -47,6 +47,7 @@ export interface Answer {
 
 interface Prepared {
   submission: Submission;
+  stored: StoredIr;
   /** Its own and those that it is bound to, as far as they came with this batch. */
   definitions: Definition[];
   run: NewRun;
@@ -125,7 +126,8 @@ async function prepare(
       run.limits = limited;
     }
     const own = one.definition;
-    prepared.push({ submission, definitions: own ? [own, ...definitions] : definitions, run, raw });
+    const all = own ? [own, ...definitions] : definitions;
+    prepared.push({ submission, stored: one.stored, definitions: all, run, raw });
   }
   return prepared;
 }
@@ -204,6 +206,9 @@ async function admit(
   }
   prepared.forEach((one, i) => {
     const admission = admissions[i];
+    if (admission?.accepted === true && one.definitions.length > 0) {
+      context.irs.keep(one.stored);
+    }
     if (admission?.accepted === false) {
       const { entryId, replyTo, runId } = one.submission;
       const conflict = admission.message.includes("used before");

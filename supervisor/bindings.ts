@@ -16,7 +16,7 @@ import {
   type WorkflowRef,
 } from "../sdk/postgres/index.ts";
 import type { SupervisorContext } from "./context.ts";
-import type { StoredIr } from "./ir-store.ts";
+import { describeIr, type StoredIr } from "./ir-store.ts";
 import type { SubmissionProblem } from "./submission.ts";
 
 /** A workflow to bind; `definition` is null if it is stored already. */
@@ -64,10 +64,13 @@ export class Binder {
           continue;
         }
         bindings[ref] = found.hash;
+        const { hash, ir } = found;
         if (this.#fresh.includes(found)) {
-          definitions.set(found.hash, found);
+          definitions.set(hash, found);
+          open.push(describeIr(hash, JSON.parse(ir) as Ir, ir));
+        } else {
+          open.push(this.#context.irs.put(hash, () => JSON.parse(ir) as Ir, ir));
         }
-        open.push(this.#context.irs.put(found.hash, () => JSON.parse(found.ir) as Ir, found.ir));
       }
       if (Object.keys(bindings).length > REFERENCES_MAX) {
         const message = `the run's tree has more than ${REFERENCES_MAX} workflow references`;

@@ -1,5 +1,8 @@
 /**
- * Compiled workflows as the supervisor needs them, kept by hash.
+ * Stored workflows as the supervisor needs them, kept by hash.
+ *
+ * Only what is committed to Postgres is kept: a run is accepted without its definition when its
+ * hash is here. What was merely compiled is described, and kept once its batch is committed.
  *
  * Besides the IR: which nodes make up a run's output, whether a run can leave a timer armed, and a
  * validator of its input. Patterns of input schemas come from users, so they run on a linear-time
@@ -57,9 +60,15 @@ export class IrStore {
     this.#max = max;
   }
 
-  /** Keeps an IR that was just compiled, or read. */
+  /** Keeps an IR that was read from Postgres. */
   put(hash: string, ir: Ir | (() => Ir), text: string): StoredIr {
     const known = this.#byHash.get(hash);
+    return known ?? this.keep(describeIr(hash, typeof ir === "function" ? ir() : ir, text));
+  }
+
+  /** Keeps one that is committed to Postgres; returns it. */
+  keep(stored: StoredIr): StoredIr {
+    const known = this.#byHash.get(stored.hash);
     if (known !== undefined) {
       return known;
     }
@@ -67,8 +76,7 @@ export class IrStore {
       this.#byHash.clear();
       this.#validators.clear();
     }
-    const stored = describe(hash, typeof ir === "function" ? ir() : ir, text);
-    this.#byHash.set(hash, stored);
+    this.#byHash.set(stored.hash, stored);
     return stored;
   }
 
@@ -103,6 +111,10 @@ export class IrStore {
     }
     let validate = this.#validators.get(stored.hash);
     if (validate === undefined) {
+      // Inputs of workflows that are never kept are checked, too.
+      if (this.#validators.size >= this.#max) {
+        this.#validators.clear();
+      }
       validate = compileSchema(schema);
       this.#validators.set(stored.hash, validate);
     }
@@ -124,7 +136,8 @@ export class IrStore {
   }
 }
 
-function describe(hash: string, ir: Ir, text: string): StoredIr {
+/** What the supervisor needs to know of an IR. */
+export function describeIr(hash: string, ir: Ir, text: string): StoredIr {
   const terminals = terminalNodes(ir);
   const hasTimers =
     ir.loops.some((loop) => loop.delay_ms > 0) ||

@@ -2,13 +2,14 @@
  * From a submission's workflow to a stored definition: compiled, looked up by name, or by hash.
  *
  * Compiled documents are kept by the digest of their text: a producer that submits the same
- * workflow a thousand times has it compiled once.
+ * workflow a thousand times has it compiled once. A hash may name what was compiled here but is not
+ * stored, or not yet: its definition then comes with it, so that no run is accepted without one.
  */
 import { canonicalJson } from "../compiler/index.ts";
 import type { Ir, Json } from "../compiler/ir.ts";
 import { definitionByRef, type Definition, type WorkflowRef } from "../sdk/postgres/index.ts";
 import type { SupervisorContext } from "./context.ts";
-import type { StoredIr } from "./ir-store.ts";
+import { describeIr, type StoredIr } from "./ir-store.ts";
 import type { Submission, SubmissionProblem } from "./submission.ts";
 
 export interface CompileDiagnostic {
@@ -28,7 +29,13 @@ export type Compile = (source: { document: Json }) => {
   diagnostics: readonly CompileDiagnostic[];
 };
 
-export type Resolved = { stored: StoredIr; definition: Definition | null } | SubmissionProblem[];
+export interface Found {
+  stored: StoredIr;
+  /** To be stored with the run; null: it is stored. */
+  definition: Definition | null;
+}
+
+export type Resolved = Found | SubmissionProblem[];
 
 const COMPILED_MAX = 500;
 const PROBLEMS_MAX = 20;
@@ -37,6 +44,7 @@ export class Workflows {
   readonly #context: SupervisorContext;
   readonly #compile: Compile;
   readonly #compiled = new Map<string, Resolved>();
+  readonly #compiledByHash = new Map<string, Found>();
 
   constructor(context: SupervisorContext, compile: Compile) {
     this.#context = context;
@@ -62,8 +70,10 @@ export class Workflows {
         resolved.push(found);
       } else {
         const known = stored.get(workflow.hash);
-        const missing = notFound(`no definition has the hash ${workflow.hash}`, "hash");
-        resolved.push(known ? { stored: known, definition: null } : missing);
+        const found = known
+          ? { stored: known, definition: null }
+          : this.#compiledByHash.get(workflow.hash);
+        resolved.push(found ?? notFound(`no definition has the hash ${workflow.hash}`, "hash"));
       }
     }
     return resolved;
@@ -75,8 +85,12 @@ export class Workflows {
       resolved = this.#compileNow(document);
       if (this.#compiled.size >= COMPILED_MAX) {
         this.#compiled.clear();
+        this.#compiledByHash.clear();
       }
       this.#compiled.set(key, resolved);
+      if (!Array.isArray(resolved)) {
+        this.#compiledByHash.set(resolved.stored.hash, resolved);
+      }
     }
     return resolved;
   }
@@ -104,7 +118,7 @@ export class Workflows {
     const createdAtMs = this.#context.clock.nowMs();
     const { tags = [] } = result;
     const definition = { hash, name: ir.name, version, ir: text, source, tags, createdAtMs };
-    return { stored: this.#context.irs.put(hash, ir, text), definition };
+    return { stored: this.#context.irs.peek(hash) ?? describeIr(hash, ir, text), definition };
   }
 
   async #byRef({ name, version }: WorkflowRef): Promise<Resolved> {
