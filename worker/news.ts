@@ -8,9 +8,16 @@
 import type { Redis } from "ioredis";
 
 type Pipeline = ReturnType<Redis["pipeline"]>;
+type Replies = readonly [error: Error | null, value: unknown][];
 
 /** Entries that are older are checked by the records of their run. */
 export const FRESH_MS = 30_000;
+/** An answer that took longer says too little of what Redis' clock shows when it is heard. */
+export const LATE_MS = 1000;
+/** How often it is asked again for an answer in time. */
+const LOOKS_MAX = 3;
+/** Redis' clock may step back by this much between two questions. */
+const SLACK_MS = 1000;
 
 export class News {
   readonly #key: string;
@@ -19,6 +26,8 @@ export class News {
   #sinceMs = 0;
   /** Redis' clock before this process's monotonic one, ms. */
   #aheadMs = 0;
+  /** The last question had no answer: any run may have been halted since. */
+  #isDeaf = false;
 
   /** `key`: the partition's runs that were halted. */
   constructor(key: string) {
@@ -30,9 +39,9 @@ export class News {
     return performance.now() + this.#aheadMs;
   }
 
-  /** Whether a run was halted lately. What goes on since may still be named. */
+  /** Whether a run may have been halted lately. What goes on since may still be named. */
   isHalted(runId: string): boolean {
-    return this.#halted.size > 0 && this.#halted.has(runId);
+    return this.#isDeaf || (this.#halted.size > 0 && this.#halted.has(runId));
   }
 
   /** Adds the question to a pipeline. The time comes first: what is halted later, is so after it. */
@@ -44,7 +53,8 @@ export class News {
   hear(time: [string, string], halted: readonly string[]): void {
     const redisMs = Number(time[0]) * 1000 + Number(time[1]) / 1000;
     this.#aheadMs = redisMs - performance.now();
-    this.#sinceMs = Math.floor(redisMs);
+    this.#sinceMs = Math.floor(redisMs) - SLACK_MS;
+    this.#isDeaf = false;
     for (let i = 0; i < halted.length; i += 2) {
       const runId = halted[i] as string;
       this.#halted.delete(runId);
@@ -58,12 +68,34 @@ export class News {
     }
   }
 
-  /** Asks by itself. */
+  /** Asks by itself; again if the answer was heard late. */
   async look(redis: Redis): Promise<void> {
-    const pipeline = redis.pipeline();
-    this.ask(pipeline);
-    const [time, halted] = await repliesOf(pipeline);
-    this.hear(time as [string, string], halted as string[]);
+    for (let looks = 1; ; looks++) {
+      const pipeline = redis.pipeline();
+      this.ask(pipeline);
+      const askedMs = performance.now();
+      const [time, halted] = await repliesOf(pipeline);
+      if (performance.now() - askedMs <= LATE_MS || looks === LOOKS_MAX) {
+        this.hear(time as [string, string], halted as string[]);
+        return;
+      }
+    }
+  }
+
+  /**
+   * Takes the replies to `ask` that came with entries; `isLate`: it is unknown how old they are.
+   * Never fails, or the entries would be lost with it until their lease is over: without an answer
+   * each is checked by the records of its run.
+   */
+  async hearOrLook(redis: Redis, replies: Replies, isLate: boolean): Promise<void> {
+    const [time, halted] = replies;
+    if (!isLate && time?.[0] === null && halted?.[0] === null) {
+      this.hear(time[1] as [string, string], halted[1] as string[]);
+      return;
+    }
+    await this.look(redis).catch(() => {
+      this.#isDeaf = true;
+    });
   }
 }
 

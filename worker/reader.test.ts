@@ -133,4 +133,35 @@ describe("B1: what is heard along with the entries", () => {
     const [seconds] = await p.scripts.redis.time();
     expect(Math.abs(news.nowMs() - Number(seconds) * 1000)).toBeLessThan(2000);
   });
+
+  it("has Redis' time also if the answer was heard long after it was given", async () => {
+    const { redis } = p.scripts;
+    const reading = reader.read(4, 100);
+    await new Promise((resolve) => setImmediate(resolve));
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2000);
+    await reading;
+    const [seconds, micros] = await redis.time();
+    const redisMs = Number(seconds) * 1000 + Number(micros) / 1000;
+    expect(Math.abs(news.nowMs() - redisMs)).toBeLessThan(900);
+  });
+
+  it("hears of a halt that is a little older than its last look, by a clock that stepped back", async () => {
+    const { halted } = p.scripts.keys;
+    await reader.read(4, 1);
+    const [seconds, micros] = await p.scripts.redis.time();
+    const redisMs = Number(seconds) * 1000 + Number(micros) / 1000;
+    await p.scripts.redis.zadd(halted, Math.floor(redisMs) - 500, "stepped");
+    await reader.read(4, 1);
+    expect(news.isHalted("stepped")).toBe(true);
+  });
+
+  it("is no condition of the entries: without it they are checked by their records", async () => {
+    await add("one", "normal", 1);
+    await p.scripts.redis.set(p.scripts.keys.halted, "not a sorted set");
+    expect((await read(1)).flat()).toEqual(["one"]);
+    expect(news.isHalted("one")).toBe(true);
+    await p.scripts.redis.del(p.scripts.keys.halted);
+    await reader.read(4, 1);
+    expect(news.isHalted("one")).toBe(false);
+  });
 });

@@ -19,7 +19,7 @@ import {
   type PartitionKeys,
   type ReadyToken,
 } from "../sdk/internal.ts";
-import { repliesOf, type News } from "./news.ts";
+import { LATE_MS, type News } from "./news.ts";
 
 export interface ReadBatch {
   tokens: ReadyToken[];
@@ -146,9 +146,15 @@ export class QueueReader {
       ...streams.map(() => ">"),
     );
     this.#news.ask(pipeline);
-    const [read, time, halted] = await repliesOf(pipeline);
-    this.#news.hear(time as [string, string], halted as string[]);
-    const reply = read as StreamReply;
+    const askedMs = performance.now();
+    const [read, ...news] = (await pipeline.exec()) ?? [];
+    if (read === undefined || read[0] !== null) {
+      throw read?.[0] ?? new Error("the queues were not read");
+    }
+    // The event loop may have been blocked, or a cluster has held the read back.
+    const isLate = performance.now() - askedMs > (blockMs ?? 0) + LATE_MS;
+    await this.#news.hearOrLook(this.#redis, news, isLate);
+    const reply = read[1] as StreamReply;
     this.#active = Math.max(1, reply?.length ?? 1);
     const full = (reply ?? []).filter(([, entries]) => entries.length >= count);
     const first = Math.min(...full.map(([key]) => this.#levelOf.get(key) ?? 0));
