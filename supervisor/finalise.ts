@@ -78,25 +78,33 @@ export class Finaliser {
   /** The workflows of runs that need a look; a run of which nothing is known is absent. */
   async #irs(block: BlockFold): Promise<Map<string, StoredIr>> {
     const { irs, db } = this.#context;
-    for (const { runId, irHash } of block.runs.values()) {
-      if (irHash !== null) {
-        this.#remember(runId, irHash);
-      }
-    }
     const wanted = new Set([...block.leaveChildren, ...block.withErrors]);
     [block.ended, block.dead, block.audit].forEach((list) =>
       list.forEach(({ runId }) => wanted.add(runId)),
     );
     block.redriven.forEach(({ id }) => wanted.add(id));
-    const unknown = [...wanted].filter((runId) => !this.#hashes.has(runId));
+    // Apart from what is remembered, which may be forgotten in the middle of a block.
+    const hashes = new Map<string, string>();
+    for (const runId of wanted) {
+      const hash = block.runs.get(runId)?.irHash ?? this.#hashes.get(runId);
+      if (hash !== undefined) {
+        hashes.set(runId, hash);
+      }
+    }
+    for (const { runId, irHash } of block.runs.values()) {
+      if (irHash !== null) {
+        this.#remember(runId, irHash);
+      }
+    }
+    const unknown = [...wanted].filter((runId) => !hashes.has(runId));
     for (const row of await runsById(db, unknown)) {
+      hashes.set(row.id, row.irHash);
       this.#remember(row.id, row.irHash);
     }
-    const hashOf = (runId: string): string => this.#hashes.get(runId) ?? "";
-    const stored = await irs.load(Array.from(wanted, hashOf));
+    const stored = await irs.load(hashes.values());
     const byRun = new Map<string, StoredIr>();
-    for (const runId of wanted) {
-      const ir = stored.get(hashOf(runId));
+    for (const [runId, hash] of hashes) {
+      const ir = stored.get(hash);
       if (ir !== undefined) {
         byRun.set(runId, ir);
       }
