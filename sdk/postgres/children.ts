@@ -37,7 +37,9 @@ export interface OpenChild {
 
 const FINAL = "('COMPLETED', 'FAILED', 'CANCELLED')";
 const OPEN = "('QUEUED', 'RUNNING', 'PAUSED', 'FINISHING')";
-const ASLEEP = `COALESCE(p.status = 'PAUSED', false) AS "isParentPaused", c.sleep_causes AS causes,
+// Whether it is asleep says one column alone: causes may be left from a sleep before, or not be noted.
+const ASLEEP = `COALESCE(p.status = 'PAUSED', false) AS "isParentPaused",
+  CASE WHEN c.asleep_since_ms IS NOT NULL THEN COALESCE(c.sleep_causes, '') END AS causes,
   CASE WHEN c.asleep_since_ms IS NOT NULL THEN c.parent END AS "up"`;
 /** Tenant and bindings are those of the root, name and version those of the definition. */
 const INSERT = {

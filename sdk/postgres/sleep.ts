@@ -89,11 +89,13 @@ const IDLE = {
       AND NOT EXISTS (SELECT 1 FROM journal j WHERE j.run_id = r.id AND j.t_to >= $2)
     ORDER BY created_at_ms, id LIMIT $5`,
 };
-// Written only once: a row that is due already stays as it is.
+// Written only once: a row that is due already stays as it is. One whose causes nobody has noted may
+// be meant.
 const WAKE_PAUSED = {
   name: "runs_wake_paused",
   text: `WITH asleep AS (SELECT id FROM runs WHERE workflow = $1 AND ($2 = '*' OR version = $2)
-        AND status = 'PAUSED' AND asleep_since_ms IS NOT NULL AND strpos(sleep_causes, $3) > 0),
+        AND status = 'PAUSED' AND asleep_since_ms IS NOT NULL
+        AND (sleep_causes IS NULL OR strpos(sleep_causes, $3) > 0)),
       asked AS (UPDATE runs SET wakes_at_ms = 0
         WHERE id IN (SELECT id FROM asleep) AND wakes_at_ms IS DISTINCT FROM 0)
     SELECT count(*)::int AS asleep FROM asleep`,

@@ -1,0 +1,80 @@
+/**
+ * Causes of sleepers where a supervisor of the version before migration 0012 has had the role: it
+ * lays to sleep and marks awake without a look at them.
+ */
+import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
+import { testDatabase } from "../../test/support/index.ts";
+import { openChildren, openChildrenOf } from "./children.ts";
+import type { Database } from "./connect.ts";
+import { insertRuns, readRun, type NewRun } from "./runs.ts";
+import { sleepRuns, wakePaused } from "./sleep.ts";
+
+const WORKFLOW = { name: "w", version: "1" };
+let server: Awaited<ReturnType<typeof testDatabase>>;
+let db: Database;
+
+beforeAll(async () => {
+  server = await testDatabase();
+  db = server.connect();
+});
+
+afterAll(async () => {
+  await server.close();
+});
+
+const newRun = (id: string): NewRun => ({
+  ...{ id, tenant: "", workflow: "w", version: "1", irHash: "h", partition: 0, namespace: "" },
+  ...{ priority: "normal", input: "{}", idempotencyKey: null, requestHash: "", createdAtMs: 1 },
+});
+
+beforeEach(async () => {
+  await db.query({ name: "test_clear", text: "DELETE FROM runs" });
+  await insertRuns(db, ["parent", "child"].map(newRun));
+  await db.query({
+    name: "test_child",
+    text: "UPDATE runs SET parent_run_id = 'parent', parent = 'parent|0' WHERE id = 'child'",
+  });
+});
+
+/** A child that is asleep, paused for these causes. */
+const sleeps = (causes: string): Promise<void> =>
+  sleepRuns(db, [{ runId: "child", sinceMs: 7, seq: 1, wakesAtMs: 9, causes }]);
+
+async function causesOfChild(): Promise<(string | null)[]> {
+  const pages = [await openChildrenOf(db, ["parent"], "", 9), await openChildren(db, 0, "", 9)];
+  return pages.flat().map(({ causes }) => causes);
+}
+
+const formerAwake = {
+  name: "test_former_awake",
+  text: `UPDATE runs SET asleep_since_ms = NULL, sleep_seq = NULL, wakes_at_ms = NULL
+    WHERE id = 'child'`,
+};
+const formerSleep = {
+  name: "test_former_sleep",
+  text: `UPDATE runs SET asleep_since_ms = 7, sleep_seq = 1, wakes_at_ms = 9 WHERE id = 'child'`,
+};
+
+it("a child that the former version has marked awake is awake", async () => {
+  await sleeps("r");
+  expect(await causesOfChild()).toEqual(["r", "r"]);
+  await db.query(formerAwake);
+  expect(await causesOfChild()).toEqual([null, null]);
+});
+
+it("a child that the former version has laid to sleep is asleep, and paused for nothing", async () => {
+  await db.query(formerSleep);
+  expect(await causesOfChild()).toEqual(["", ""]);
+});
+
+it("the end of a pause wakes paused sleepers whose causes nobody has noted, and no others", async () => {
+  const paused = { name: "test_paused", text: "UPDATE runs SET status = 'PAUSED'" };
+  await db.query(paused);
+  await db.query(formerSleep);
+  expect(await wakePaused(db, WORKFLOW, "w")).toBe(1);
+  expect(await readRun(db, "child")).toMatchObject({ wakesAtMs: 0 });
+  await sleeps("r");
+  expect(await wakePaused(db, WORKFLOW, "w")).toBe(0);
+  await sleeps("rw");
+  expect(await wakePaused(db, WORKFLOW, "w")).toBe(1);
+});
