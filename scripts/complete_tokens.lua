@@ -7,9 +7,9 @@ the journal must change together: split them and a crash loses a branch or runs 
 KEYS
   1  ev        stream  gv:{p}:ev          journal, appends
   2  meta      hash    gv:{p}:meta        epoch, tail; reads and writes
-  3  timers    zset    gv:{p}:timers      retries, delays; writes
+  3  timers    zset    gv:{p}:timers      retries, delays; writes, removes
   4  halted    zset    gv:{p}:halted      runs that ended badly; writes
-  5  release   zset    gv:{p}:release     runs whose keys may go; writes
+  5  release   zset    gv:{p}:release     runs and maps whose keys may go; writes
   6+ runs      hash    gv:{p}:run:<id>    one per distinct run of the batch; reads and writes; of a
                                           paused one the list `held`, appends; for elements of maps
                                           also what is around them, up to the run. The next
@@ -101,8 +101,6 @@ end
 local replies, reply_count, acks = { takeovers }, 1, {}
 
 local function tell(reply, stream, entry_id, is_settled)
-  reply_count = reply_count + 1
-  replies[reply_count] = reply
   if is_settled and entry_id ~= "" then
     local ids = acks[stream]
     if not ids then
@@ -111,6 +109,9 @@ local function tell(reply, stream, entry_id, is_settled)
     end
     ids[#ids + 1] = entry_id
   end
+  -- Last: an error before this leaves the item without a reply, so that give_up gives it one.
+  reply_count = reply_count + 1
+  replies[reply_count] = reply
 end
 
 local seen_takeovers, text = ARGV[1], ARGV[3 + 3 * ARGV[2]]

@@ -35,8 +35,10 @@ if not open_partition(meta, ARGV[1]) then
 end
 local KEYS_MAX = 1000
 
+-- With the elements that have begun, or that an expansion before had begun.
 local function remove_map(map)
-  local begun = tonumber(redis.call("HGET", map, "next") or 0)
+  local have = redis.call("HMGET", map, "next", "again")
+  local begun = math.max(tonumber(have[1] or 0), tonumber(have[2] or 0))
   for from = 0, begun - 1, KEYS_MAX do
     local elements = {}
     for i = from, math.min(from + KEYS_MAX, begun) - 1 do

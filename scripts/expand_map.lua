@@ -4,14 +4,18 @@ expand_map -- write a map's items, then start as many elements as may run at a t
 Atomic because items, the record that says the elements run, and the elements' tokens must agree: a
 map whose record said so without its items would end early, elements started twice would run twice.
 
+A map that was settled by hand while its elements ran may be tried again, and so may one around it:
+then elements of the expansion before are still there under the names of the new ones. They are void
+only until the record says again that the elements run. So all of them are removed first.
+
 KEYS
   1  ev        stream  gv:{p}:ev                journal, appends
   2  meta      hash    gv:{p}:meta              epoch, tail; reads and writes
-  3  timers    zset    gv:{p}:timers            the map's timeout; writes
+  3  timers    zset    gv:{p}:timers            the map's timeout, elements'; writes, removes
   4  release   zset    gv:{p}:release           void maps; reads and writes
   5  maps      set     gv:{p}:run:<id>:maps     the run's maps that have keys; writes
   6  map       hash    gv:{p}:run:<map>         the map's items; creates. Its elements' keys are
-                                                "<map>#<index>"
+                                                "<map>#<index>"; removes those of before, creates
   7  unit      hash    gv:{p}:run:<unit>        of the map's token; reads and writes
   8  from      stream  gv:{p}:q:*               where the token's entry stands; acknowledges
   9  queue     stream  gv:{p}:q:*               of the map's node: its results are collected there
@@ -35,14 +39,15 @@ ARGV
  16  terminals of the body: "node=id," each
  17  vars      what the body sees of the outside, as JSON
  18  from      index of the first item of this call
- 19+ items     at most 500, as JSON; none: only start elements
+ 19+ items     at most 500, as JSON; none: only remove and start elements
 RETURNS integer
   0 the elements run, 1 call again (with the next items, then with none), -1 RUN_GONE or void,
   -3 TOKEN_NOT_ACTIVE (acknowledged), -5 SUPERSEDED by a later expansion (not acknowledged),
   -100 EPOCH
 EMITS     map.expanded map.started
 REPEAT    items that are there are not written again, elements that run are not started again
-COST      O(items + elements started), at most about WORK_MAX writes
+COST      O(items + elements removed or started), at most about WORK_MAX writes, more only if the
+          body has more entry nodes, or the removed ones more timers
 ]]
 --- @include "partition"
 --- @include "scope"
@@ -61,6 +66,7 @@ if not open_partition(meta, ARGV[1]) then
   return -100
 end
 --- @include "element_start"
+--- @include "element_remove"
 
 local map_unit = map_of(unit, scope, node)
 local told_map = told_of(unit) .. ',"e":"map.%s","n":' .. node .. ',"s":"' .. scope .. '","a":' .. attempt
@@ -92,12 +98,14 @@ local function begin()
   end
   -- What was void under this name has been; the name is this one's now.
   redis.call("ZREM", release, map_unit)
+  -- Whatever put it there: it had begun so many elements, or had yet to remove so many of before.
+  local old = redis.call("HMGET", map, "next", "again")
+  local again = math.max(tonumber(old[1] or 0), tonumber(old[2] or 0))
   redis.call("UNLINK", map)
   redis.call("HSET", map, "by", by, "got", 0, "n", count, "next", 0, "done", 0, "failed", 0,
     "tolerated", ARGV[13], "window", window, "entries", ARGV[15], "terminals", ARGV[16], "queue", queue, "vars", ARGV[17])
-  if before == scope then
-    -- By hand: settled while its elements ran, then tried again. They are void, and still there.
-    redis.call("HSET", map, "again", 1)
+  if again > 0 then
+    redis.call("HSET", map, "again", again)
   end
   redis.call("HSET", run, "m" .. node, scope)
   if is_element(unit) then
@@ -121,6 +129,22 @@ local function add_items()
     fields[2 * i - 1], fields[2 * i] = "x" .. (from + i - 1), ARGV[ITEMS + i - 1]
   end
   redis.call("HSET", map, "got", from + given, unpack(fields))
+end
+
+-- Removes what the expansion before has left, the last elements first; returns how much of the budget
+-- is left, nil if there are more of them.
+local function remove_former(budget)
+  local again = tonumber(redis.call("HGET", map, "again") or 0)
+  local stay = math.max(0, again - budget)
+  for i = again - 1, stay, -1 do
+    remove_element(timers, map .. "#" .. i)
+  end
+  if stay > 0 then
+    redis.call("HSET", map, "again", stay)
+    return nil
+  end
+  redis.call("HDEL", map, "again")
+  return budget - again
 end
 
 -- The elements run from now on, each by itself.
@@ -148,7 +172,7 @@ local function start_elements(state, arrivals, is_paused, budget)
   end
   local m = { map = map, map_unit = map_unit, entries = ARGV[15], ir = ARGV[10], epoch = run_epoch,
     queue_base = BODY_QUEUES, is_paused = is_paused,
-    timers = timers, limits = limits, again = redis.call("HGET", map, "again") }
+    timers = timers, limits = limits }
   for i = first, last - 1 do
     start_element(m, i, redis.call("HGET", map, "x" .. i))
   end
@@ -163,7 +187,7 @@ local function expand()
   if not state then
     return arrivals, true
   end
-  local given = #ARGV - ITEMS + 1
+  local given, budget = #ARGV - ITEMS + 1, WORK_MAX
   if state == "a" and given > 0 then
     local got = from > 0 and redis.call("HMGET", map, "by", "got") or { by, 0 }
     if got[1] ~= by or tonumber(got[2]) < from then
@@ -177,8 +201,12 @@ local function expand()
     if got[1] ~= by or tonumber(got[2]) ~= count then
       return -5, false
     end
+    budget = remove_former(WORK_MAX)
+    if not budget then
+      return 1, false
+    end
   end
-  local is_more = start_elements(state, arrivals, is_paused, WORK_MAX)
+  local is_more = start_elements(state, arrivals, is_paused, budget)
   return is_more and 1 or 0, not is_more
 end
 

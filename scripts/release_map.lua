@@ -19,21 +19,14 @@ RETURNS integer
 REPEAT    0, or removes nothing
 COST      O(elements), at most 500
 ]]
+--- @include "element_remove"
 local release, timers, maps, map = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 if not redis.call("ZSCORE", release, ARGV[1]) then
   return 0
 end
 
 for i = 5, #KEYS do
-  if redis.call("HGET", KEYS[i], "x") then
-    local fields = redis.call("HKEYS", KEYS[i])
-    for j = 1, #fields do
-      if string.find(fields[j], "^d%d+$") then
-        redis.call("ZREM", timers, redis.call("HGET", KEYS[i], fields[j]))
-      end
-    end
-  end
-  redis.call("UNLINK", KEYS[i])
+  remove_element(timers, KEYS[i])
 end
 if ARGV[3] == "1" then
   redis.call("UNLINK", map)

@@ -46,7 +46,7 @@ export async function releaseMaps(scripts: ScriptRunner, listed: readonly string
 }
 
 async function releaseListed(scripts: ScriptRunner, listed: string, map: string): Promise<void> {
-  const begun = Number((await scripts.redis.hget(scripts.keys.run(map), "next")) ?? 0);
+  const begun = await begunElements(scripts.redis, scripts.keys.run(map));
   let from = 0;
   do {
     const to = Math.min(from + PAGE, begun);
@@ -59,9 +59,12 @@ async function releaseListed(scripts: ScriptRunner, listed: string, map: string)
 
 async function releaseOne(redis: Redis, keys: PartitionKeys, map: string): Promise<void> {
   const key = keys.run(map);
-  const [next, timer] = await Promise.all([redis.hget(key, "next"), timerOfMap(redis, keys, map)]);
-  for (let from = 0; from < Number(next ?? 0); from += PAGE) {
-    const count = Math.min(PAGE, Number(next) - from);
+  const [begun, timer] = await Promise.all([
+    begunElements(redis, key),
+    timerOfMap(redis, keys, map),
+  ]);
+  for (let from = 0; from < begun; from += PAGE) {
+    const count = Math.min(PAGE, begun - from);
     const elements = Array.from({ length: count }, (_, i) => keys.run(`${map}#${from + i}`));
     await removeElements(redis, keys, elements);
   }
@@ -70,6 +73,12 @@ async function releaseOne(redis: Redis, keys: PartitionKeys, map: string): Promi
     await redis.zrem(keys.timers, timer);
   }
   await redis.zrem(keys.release, map);
+}
+
+/** Below which index there may be elements: they began, now or in an expansion before. */
+async function begunElements(redis: Redis, key: string): Promise<number> {
+  const counts = await redis.hmget(key, "next", "again");
+  return Math.max(...counts.map((count) => Number(count ?? 0)));
 }
 
 /** The timeout of a map, if it is still the map of its node. */

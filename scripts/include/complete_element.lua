@@ -59,7 +59,7 @@ local function element_output(terminals)
   return "{" .. table.concat(parts, ",") .. "}"
 end
 
-local MAP_FIELDS = { "n", "next", "done", "failed", "tolerated", "terminals", "entries", "queue", "again" }
+local MAP_FIELDS = { "n", "next", "done", "failed", "tolerated", "terminals", "entries", "queue" }
 
 -- What the end of this item's element changes in its map. `output` is given by op Z.
 local function plan_element_end(output)
@@ -67,7 +67,7 @@ local function plan_element_end(output)
   local m = redis.call("HMGET", e.map, unpack(MAP_FIELDS))
   local count, next_index = tonumber(m[1]), tonumber(m[2])
   local tolerated = tonumber(m[5])
-  e.done, e.failed, e.queue, e.entries, e.again = tonumber(m[3]) + 1, tonumber(m[4]), m[8], m[7], m[9]
+  e.done, e.failed, e.queue, e.entries = tonumber(m[3]) + 1, tonumber(m[4]), m[8], m[7]
   local named = element_place(it.run_id)
   e.parent_unit, e.map_unit, e.next = named.parent, named.map, next_index
   e.is_paused = it.is_paused

@@ -16,7 +16,7 @@ entry) changes nothing of its step or group and is answered with NOT_SIMPLE: the
 again in the general form, and with it all that comes after it of this run, so that a run's items
 keep their order.
 ]]
-local NOT_SIMPLE, FRESH, STEP, RUN_FIELDS = -8, "a1||", -1, 5
+local NOT_SIMPLE, PLAN_FAILED, FRESH, STEP, RUN_FIELDS = -8, -5, "a1||", -1, 5
 -- Where an error struck: before the first write (the item is bounced) or after (the run is frozen).
 local is_writing = false
 -- Runs of which something has to come again.
@@ -199,12 +199,19 @@ local function settle_group(at)
   return after_group(at)
 end
 
--- An error struck the step or group at `at`: answers for all of it; returns where it ends.
+-- An error struck what stands at `at`: answers for all of it; returns where it ends. In an item in its
+-- general form it struck outside its plan and its writes, which catch their own: as if not planned,
+-- so its entry stays.
 local function give_up(at, reason)
-  local size, reply, run = 1, NOT_SIMPLE, KEYS[ARGV[at + 1]]
-  local stop = at + (ARGV[at] == STEP and 11 or 7)
-  if ARGV[at] > 0 then
-    size, stop = ARGV[at], after_group(at)
+  local form, size, reply = ARGV[at], 1, NOT_SIMPLE
+  local run, stop = KEYS[math.abs(ARGV[at + 1])], nil
+  if form > 0 then
+    size, stop = form, after_group(at)
+  elseif form == 0 then
+    redis.log(redis.LOG_WARNING, "gavotte: item of " .. run .. " given up: " .. tostring(reason))
+    reply, stop = PLAN_FAILED, next_item(at + 1)
+  else
+    stop = at + (form == STEP and 11 or 7)
   end
   bounced[run] = true
   if is_writing then

@@ -4,7 +4,7 @@ element_start -- the hash of an element and the tokens of its entry nodes, as ru
 --- @include "late"
 
 -- m: map (key), map_unit, entries ("node,suffix,queue;" each), ir, epoch, queue_base, is_paused, timers,
--- limits (queue timeouts of the body, see late), again (elements of an earlier expansion may be there).
+-- limits (queue timeouts of the body, see late).
 local function start_element(m, index, item)
   local key, unit = m.map .. "#" .. index, m.map_unit .. "#" .. index
   local payload = #item <= PAYLOAD_INLINE_MAX and "=" .. item or ""
@@ -22,9 +22,6 @@ local function start_element(m, index, item)
       pack_entry(unit, m.epoch, node, suffix, 1, m.ir, "", "", payload), node, suffix }
   end
   fields[#fields + 1], fields[#fields + 2] = "c", count
-  if m.again then
-    redis.call("UNLINK", key) -- the void element of an expansion before this one
-  end
   for from = 1, #fields, 1000 do
     redis.call("HSET", key, unpack(fields, from, math.min(from + 999, #fields)))
   end

@@ -5,9 +5,10 @@ Part of complete_tokens. A chain's tokens share one entry: whoever owns it goes 
 worker that lost it must neither go on nor acknowledge (21 A11).
 ]]
 
--- How often the entry was delivered; nil if it is not pending for the caller.
+-- How often the entry was delivered; nil if it is not pending for the caller. With its stream or the
+-- group gone (an error, not an empty answer) nobody owns it.
 local function owned_deliveries(queue, entry_id)
-  local pending = redis.call("XPENDING", queue, GROUP, entry_id, entry_id, 1, consumer)
+  local pending = redis.pcall("XPENDING", queue, GROUP, entry_id, entry_id, 1, consumer)
   return pending[1] and pending[1][4]
 end
 

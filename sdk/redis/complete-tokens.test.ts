@@ -5,6 +5,7 @@ import { startedRun, type TokenPlayer } from "../../test/harness/tokens.ts";
 import type { Ir } from "../../compiler/ir.ts";
 import { parseJournalRecord } from "../journal.ts";
 import { COMPLETION, completeTokens } from "./complete-tokens.ts";
+import { packBatch } from "./pack-batch.ts";
 import { fireTimers } from "./run-scripts.ts";
 
 let p: TestPartition;
@@ -155,6 +156,42 @@ describe("errors inside the script", () => {
     const codes = await completeTokens(p.scripts, [{ ...item, profile, entryId: null }]);
     expect(codes).toEqual([COMPLETION.applyFailed]);
     expect(await events()).toEqual(expect.arrayContaining(["node.completed:0", "run.suspect"]));
+  });
+});
+
+describe("an error outside an item's plan and writes", () => {
+  it("is none when an entry's stream is gone: nobody owns it, and the batch is journalled", async () => {
+    const first = await player(chain);
+    const a = await first.take("a");
+    const second = await player(chain);
+    const b = await second.take("a");
+    const third = await player(chain);
+    const c = await third.take("a");
+    await second.settle(b, "L");
+    await p.redis.del(b.queueKey);
+    const retry = { op: "R" as const, value: '{"error":{"code":"E"}}', delayMs: 1000 };
+    const batch = [first.item(a, "", retry), second.item(b, "", retry), third.item(c, "", retry)];
+    expect(await completeTokens(p.scripts, batch, "c")).toEqual([0, COMPLETION.tokenNotActive, 0]);
+    expect((await events()).filter((event) => event === "node.retrying:0")).toHaveLength(2);
+  });
+
+  it("skips a general item, which stays as it is, and its neighbours are settled", async () => {
+    const run = await player(chain);
+    const token = await run.take("a");
+    const k = p.scripts.keys;
+    const [queue] = run.profile.queueKeys as [string];
+    const keys = [k.ev, k.meta, k.timers, k.halted, k.release, k.run("none"), k.run(run.runId)];
+    const profile = [run.profile.irHash, "", 9];
+    const result = [0, "", 1, "R", '{"error":{}}', "", 1000, 0, 0];
+    // Its entry stands in a stream that is not among KEYS: it cannot be acknowledged.
+    const bad = [0, 6, "none", "1", 1, 0, 99, "1-1", 1, ...result];
+    const good = [0, 7, run.runId, token.epoch, 1, 0, 8, token.entryId, 1, ...result];
+    const packed = packBatch([-1, 1, ...profile, "", ...bad, ...good]);
+    const args = [p.scripts.nonce(), "c", packed];
+    const sent = [...keys, token.queueKey, queue];
+    const reply = (await p.scripts.transition("completeTokens", sent, args)) as number[];
+    expect(reply.slice(1)).toEqual([COMPLETION.planFailed, COMPLETION.done]);
+    expect(await events()).toContain("node.retrying:0");
   });
 });
 

@@ -12,6 +12,7 @@ import { COMPLETION, completeTokens, type CompletionResult } from "./complete-to
 import { interveneToken } from "./intervene.ts";
 import { EXPANSION, expandMap, releaseMap, type MapExpansion } from "./map-scripts.ts";
 import { cancelRun, fireTimers, releaseRuns } from "./run-scripts.ts";
+import { evictRuns } from "./sleep-scripts.ts";
 import { allKeys } from "../../test/support/index.ts";
 
 let p: TestPartition;
@@ -25,8 +26,14 @@ beforeEach(() => p.reset());
 
 const body = miniIr(["x"], []);
 
-/** A map of one-node elements between two nodes. */
-function mapIr(): Ir {
+/** A body that is a map of one-node elements. */
+const innerMap = ((): Ir => {
+  const ir = miniIr(["n"], []);
+  return { ...ir, nodes: ir.nodes.map((n) => ({ ...n, type: "map", body, outer_refs: [] })) };
+})();
+
+/** A map between two nodes. */
+function mapIr(body: Ir): Ir {
   const ir = miniIr(
     ["a", "m", "z"],
     [
@@ -47,6 +54,7 @@ class MapPlayer extends TokenPlayer {
   constructor(partition: TestPartition, profile: RunProfile, runId: string) {
     super(partition, profile, runId);
     const hash = bodyHash(profile.irHash, 1);
+    const { body } = profile.ir.nodes[1] as { body: Ir };
     this.body = new Profiles().add(body, hash, profile, profile.ir);
   }
 
@@ -76,7 +84,8 @@ class MapPlayer extends TokenPlayer {
 
   async end(token: ReadyToken, more: Partial<CompletionResult> = {}): Promise<number> {
     const item = this.item(token, "", { value: `"r${token.unit.split("#")[1]}"`, ...more });
-    const sent = { ...item, profile: this.body, runId: token.unit };
+    const ofInner = token.unit.split("#").length > 2;
+    const sent = { ...item, profile: ofInner ? this.inner() : this.body, runId: token.unit };
     return (await completeTokens(this.p.scripts, [sent]))[0] as number;
   }
 
@@ -88,14 +97,35 @@ class MapPlayer extends TokenPlayer {
     return interveneToken(this.p.scripts, { ...at, queueKey, answer });
   }
 
+  /** By hand: settled while its elements run, and tried again before a worker carries that out. */
+  async tryAgain(): Promise<void> {
+    await this.order("complete");
+    await this.order("retry");
+    this.map = (await this.read()).find(({ attempt }) => attempt === 3) as ReadyToken;
+  }
+
+  /** Profile of the elements of the map that is all of element 0. */
+  inner(): RunProfile {
+    const hash = bodyHash(this.body.irHash, 0);
+    return new Profiles().add(body, hash, this.profile, this.profile.ir);
+  }
+
+  /** Expands the map that is all of element 0; its elements that could begin are ready then. */
+  async expandInner(token: ReadyToken, count: number, window: number, by: string): Promise<void> {
+    const expansion = { ...this.expansion(count, { by, window }), token, body: this.inner() };
+    const items = Array.from({ length: count }, (_, i) => String(i));
+    expect(await expandMap(this.p.scripts, expansion, 0, items)).toBe(EXPANSION.more);
+    expect(await expandMap(this.p.scripts, expansion, count, [])).toBe(EXPANSION.done);
+  }
+
   indexes(tokens: readonly ReadyToken[]): number[] {
-    return tokens.map((token) => Number(token.unit.split("#")[1]));
+    return tokens.map((token) => Number(token.unit.split("#").at(-1)));
   }
 }
 
-async function player(): Promise<MapPlayer> {
+async function player(of: Ir = body): Promise<MapPlayer> {
   serial += 1;
-  const run = new MapPlayer(p, await p.publish(mapIr(), `map-${serial}`), `run-${serial}`);
+  const run = new MapPlayer(p, await p.publish(mapIr(of), `map-${serial}`), `run-${serial}`);
   await run.start();
   await run.settle(await run.take("a"), "L");
   run.map = await run.take("m");
@@ -169,9 +199,7 @@ describe("A5: what is void is refused", () => {
     await run.expand(2);
     const [first] = await run.read();
     await run.end(first as ReadyToken, { op: "R", value: ERROR, delayMs: 60_000 });
-    await run.order("complete");
-    await run.order("retry");
-    run.map = (await run.read()).find(({ attempt }) => attempt === 3) as ReadyToken;
+    await run.tryAgain();
     await run.expand(2, { by: "later" });
     const element = await p.redis.hgetall(`${run.key}#0`);
     expect(element).toMatchObject({ n0: "a1||", c: "1" });
@@ -290,6 +318,85 @@ describe("A5: what is void is refused", () => {
     await run.end(token, { op: "R", value: ERROR, delayMs: 5000 });
     expect(await run.end(token)).toBe(COMPLETION.done);
     expect(await p.redis.zcard(p.scripts.keys.timers)).toBe(0);
+  });
+});
+
+describe("what an expansion before left under a map's name", () => {
+  it("is gone when elements run anew, those that have not begun again too", async () => {
+    const run = await player();
+    await run.expand(4);
+    const former = await run.read();
+    await run.tryAgain();
+    await run.expand(4, { by: "later", window: 1 });
+    expect(await run.end(former[3] as ReadyToken)).toBe(COMPLETION.runGone);
+    expect(await allKeys(p.redis, `${run.key}#*`)).toEqual([`${run.key}#0`]);
+    expect(await p.redis.hmget(run.key, "done", "next", "again")).toEqual(["0", "1", null]);
+  });
+
+  it("is gone in a map inside an element when the map around it is tried again", async () => {
+    const run = await player(innerMap);
+    await run.expand(1);
+    const [outer] = (await run.read()) as [ReadyToken];
+    await run.expandInner(outer, 3, 3, "first");
+    const former = (await run.read()) as [ReadyToken, ReadyToken, ReadyToken];
+    const retry = { op: "R" as const, value: ERROR, delayMs: 60_000 };
+    expect(await run.end(former[0], retry)).toBe(COMPLETION.done);
+    await run.tryAgain();
+    await run.expand(1, { by: "later" });
+    const [anew] = (await run.read()) as [ReadyToken];
+    await run.expandInner(anew, 3, 1, "second");
+    const key = p.scripts.keys.run(former[0].unit);
+    expect((await p.redis.hkeys(key)).sort()).toEqual(["c", "e", "ir", "it", "n0", "s"]);
+    expect(await p.redis.zcard(p.scripts.keys.timers)).toBe(0);
+    expect(await run.end(former[2])).toBe(COMPLETION.runGone);
+    for (let ended = 0; ended < 3; ended++) {
+      const [token] = (await run.read()) as [ReadyToken];
+      expect(run.indexes([token])).toEqual([ended]);
+      expect(await run.end(token)).toBe(COMPLETION.done);
+    }
+    expect((await run.read()).map(({ kind }) => kind)).toEqual(["gather"]);
+  });
+
+  it("is gone, however much it is and however few elements follow", async () => {
+    const run = await player();
+    await run.expand(1200, { window: 1200 });
+    await run.read();
+    await run.tryAgain();
+    await run.expand(1, { by: "later" });
+    expect(await allKeys(p.redis, `${run.key}#*`)).toEqual([`${run.key}#0`]);
+  }, 60_000);
+
+  it.each([
+    [
+      "a release of its run",
+      async (run: MapPlayer): Promise<void> => {
+        await releaseMapsOf(p.scripts.redis, p.scripts.keys, [run.runId]);
+      },
+    ],
+    [
+      "its place on the list",
+      async (run: MapPlayer): Promise<void> => {
+        await p.redis.zadd(p.scripts.keys.release, 1, `${run.runId}!1`);
+        await releaseMaps(p.scripts, [`${run.runId}!1`]);
+      },
+    ],
+    [
+      "the sleep of its run",
+      async (run: MapPlayer): Promise<void> => {
+        await p.redis.hset(p.scripts.keys.run(run.runId), { s: "asleep", sl: 7 });
+        expect(await evictRuns(p.scripts, [{ runId: run.runId, seq: 7 }])).toBe(1);
+      },
+    ],
+  ])("goes with %s, when elements do not run anew yet", async (_, remove) => {
+    const run = await player();
+    await run.expand(5);
+    await run.tryAgain();
+    const later = run.expansion(2, { by: "later" });
+    expect(await expandMap(p.scripts, later, 0, ["0", "1"])).toBe(EXPANSION.more);
+    const latest = { ...later, by: "latest" };
+    expect(await expandMap(p.scripts, latest, 0, ["0", "1"])).toBe(EXPANSION.more);
+    await remove(run);
+    expect(await allKeys(p.redis, `${run.key}*`)).toEqual([]);
   });
 });
 
