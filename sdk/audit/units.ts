@@ -63,7 +63,9 @@ export function foldedUnits(runId: string, state: HotState): Map<string, Hash> {
     units.set(name, essence(fields));
     for (const [node, map] of unit.maps) {
       const token = unit.tokens.get(node);
-      const isAlive = token?.scope === map.scope && "am".includes(token.state);
+      // Items of a map whose elements have not begun are nobody's: whoever expands it writes them anew,
+      // and a run that was rebuilt or has slept comes back without them.
+      const isAlive = token?.scope === map.scope && token.state === "m";
       const goesOn = unit.status === "running" || unit.status === "paused";
       if (isAlive && unit.isCurrent(map.scope) && goesOn) {
         const within = mapUnit(name, map.scope, node);

@@ -60,6 +60,31 @@ export function wholeWith(texts: { [sha256: string]: string }): (value: Json) =>
 
 const ENDS = new Set(["node.completed", "node.failed", "node.retrying", "node.skipped"]);
 
+/**
+ * What ended the waits of tokens, and what was ordered by hand, until they end. The last that the
+ * attempt knew of counts, and a retry takes back what was ordered before. Whoever was at work on an
+ * attempt before may still come first: with its own end, or with the order that it had.
+ */
+class Orders {
+  readonly #given = new Map<string, Transition[]>();
+
+  add(key: string, transition: Transition): void {
+    this.#given.set(key, [...(this.#given.get(key) ?? []), transition]);
+  }
+
+  has(key: string): boolean {
+    return this.#given.has(key);
+  }
+
+  /** What ended the wait of this attempt; the token has ended. */
+  take(key: string, attempt: number): WaitAnswer | null {
+    const known = (this.#given.get(key) ?? []).filter(({ a }) => (a ?? 1) <= attempt);
+    this.#given.delete(key);
+    const last = known.at(-1);
+    return last?.e === "node.resumed" ? (last.v as WaitAnswer) : null;
+  }
+}
+
 /** What the journal tells of a run's tokens. */
 class Told {
   /** In the order in which they came. */
@@ -68,26 +93,25 @@ class Told {
   isCancelled = false;
 
   constructor(ir: Ir, runId: string, records: readonly JournalRecord[]) {
-    const answers = new Map<string, Transition>();
+    const orders = new Orders();
     const own = records.flatMap(({ transitions }) => transitions.filter(({ r }) => r === runId));
     for (const t of own) {
       const { n = -1, s: scope = "", m: home = "", v } = t;
       const key = `${home}|${scope}|${n}`;
       const place = { node: nodeAt(ir, home, n)?.id ?? "", scope, home };
       if (t.e === "node.resumed" && v !== undefined) {
-        answers.set(key, t);
+        orders.add(key, t);
       } else if (t.e === "map.started") {
         this.#take({ ...place, transition: t, answer: null, isByHand: false });
       } else if (t.e === "node.activated" && v !== undefined) {
-        answers.delete(key); // whoever orders last is obeyed
+        orders.add(key, t);
         if (t.was?.startsWith("a") === true) {
           this.#take({ ...place, transition: t, answer: v as WaitAnswer, isByHand: true });
         }
-      } else if (ENDS.has(t.e) && (t.e !== "node.skipped" || answers.has(key))) {
-        const answer = answerOf(answers.get(key), t);
+      } else if (ENDS.has(t.e) && (t.e !== "node.skipped" || orders.has(key))) {
+        const answer = orders.take(key, t.a ?? 1);
         const isByHand = answer?.kind === "manual";
         this.#take({ ...place, transition: t, answer, isByHand });
-        answers.delete(key);
       } else if (t.e === "run.cancelled") {
         this.isCancelled = true;
       }
@@ -108,12 +132,6 @@ class Told {
 
 function keyOf({ node, home, scope }: Pick<Turn, "node" | "home" | "scope">): string {
   return `${home}|${scope}|${node}`;
-}
-
-/** Who was at work when somebody settled his node by hand may have been first: his is the one before. */
-function answerOf(resumed: Transition | undefined, end: Transition): WaitAnswer | null {
-  const isMeant = resumed !== undefined && (end.a ?? 1) >= (resumed.a ?? 1);
-  return isMeant ? (resumed.v as WaitAnswer) : null;
 }
 
 /** What the run must have come to. */
