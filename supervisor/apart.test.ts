@@ -15,8 +15,10 @@ it("a job that hangs holds up no other, and is not begun again before it has end
   expect(await look()).toBe(false);
   expect(await look()).toBe(false);
   expect([begun, done]).toEqual([1, ["there", "there"]]);
+  expect([apart.isBusy("aw"), apart.isBusy("th")]).toEqual([true, false]);
   end();
   await delay(0);
+  expect(apart.isBusy("aw")).toBe(false);
   await look();
   expect(begun).toBe(2);
 });

@@ -28,6 +28,11 @@ export class Apart {
     return (await inTime(all, this.#ms, false)) && free.length === jobs.length;
   }
 
+  /** Whether a job is under way whose key begins so. */
+  isBusy(prefix: string): boolean {
+    return [...this.#busy].some((key) => String(key).startsWith(prefix));
+  }
+
   async #do([key, work]: Job): Promise<void> {
     this.#busy.add(key);
     await work().finally(() => this.#busy.delete(key));

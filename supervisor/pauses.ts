@@ -6,7 +6,8 @@
  * A loop that compares and corrects, in every supervisor: each step may be repeated by any number of
  * them, and whatever was lost - a process half-way, Redis as a whole - is put right at the next
  * look. A workflow's row stays `resuming` for longer than a start may be late, so that a run which
- * was started paused by what an intake had read before finds it, too.
+ * was started paused by what an intake had read before finds it, too. A script that has hung in a
+ * server that was away may still pause a run after that: a run that no row names any more goes on.
  */
 import {
   globalKeys,
@@ -17,10 +18,12 @@ import {
   type PauseCause,
 } from "../sdk/internal.ts";
 import {
+  isPaused,
   listPauses,
   removePause,
   runsOfWorkflow,
   wakePaused,
+  withoutPause,
   type Pause,
   type RunRow,
 } from "../sdk/postgres/index.ts";
@@ -30,15 +33,21 @@ import { Loop } from "./loop.ts";
 
 const LOOK_MS = 1000;
 const RUNS_MAX = 500;
+/** Paused runs of a partition that a look asks for their workflow's pause. */
+const ASKED_MAX = 100;
 /** Longer than the window in which a start is accepted. */
 const RESUMING_MS = 60_000;
 const CAUSE: PauseCause = "workflow";
 
 export class PauseWatch extends Loop {
   readonly #context: SupervisorContext;
-  readonly #apart = new Apart();
+  readonly #apart: Apart;
+  /** As last read; jobs that hung go by it, too. */
+  #pauses: readonly Pause[] = [];
+  /** Where the next look goes on among a partition's paused runs. */
+  readonly #cursors = new Map<number, string>();
 
-  constructor(context: SupervisorContext) {
+  constructor(context: SupervisorContext, apart = new Apart()) {
     super({
       name: "pauses",
       logger: context.logger,
@@ -48,17 +57,20 @@ export class PauseWatch extends Loop {
       },
     });
     this.#context = context;
+    this.#apart = apart;
   }
 
   /** Looks once. */
   async look(): Promise<void> {
     const pauses = await listPauses(this.#context.db);
+    this.#pauses = pauses;
     const workflows = pauses.filter(({ kind }) => kind === "workflow");
     const applyAll = async (): Promise<void> => {
       await inTurn(workflows, (pause) =>
         pause.state === "paused" ? this.#pauseRuns(pause) : this.#resumeRuns(pause),
       );
-      await this.#finishResumes();
+      await this.#eachPartition("finish", (p) => this.#finishResumes(p));
+      await this.#eachPartition("unnamed", (p) => this.#resumeUnnamed(p));
     };
     await this.#apart.run([
       ["queues", () => this.#tellQueues(pauses)],
@@ -83,6 +95,9 @@ export class PauseWatch extends Loop {
   async #pauseRuns(pause: Pause): Promise<void> {
     let count = 0;
     await this.#each(pause, "RUNNING", async (row) => {
+      if (!isPaused(this.#pauses, row.workflow, row.version)) {
+        return; // resumed while this waited for its server
+      }
       const scripts = scriptsOf(this.#context, row.partition);
       const answer = await pauseRun(scripts, row.id, CAUSE, noteOf(pause));
       count += answer.kind === "paused" ? 1 : 0;
@@ -92,7 +107,7 @@ export class PauseWatch extends Loop {
 
   /**
    * Runs that it paused go on, those that sleep when they are awake; then, and not before a late start
-   * could come, it is forgotten.
+   * could come or while a job may still pause one, it is forgotten.
    */
   async #resumeRuns(pause: Pause): Promise<void> {
     let count = 0;
@@ -104,40 +119,60 @@ export class PauseWatch extends Loop {
       asleep += answer.kind === "not_paused" && answer.status === "asleep" ? 1 : 0;
     });
     this.#tell(pause, count, "resumed");
-    if (isAll && count + asleep === 0) {
+    const isPausing = this.#apart.isBusy(jobKey(pause, "RUNNING"));
+    if (isAll && count + asleep === 0 && !isPausing) {
       const { db, clock } = this.#context;
       await removePause(db, pause, clock.nowMs() - RESUMING_MS);
     }
   }
 
   /** Entries that are still held for runs which are not paused any more. */
-  async #finishResumes(): Promise<void> {
-    const { redis, deployment } = this.#context;
-    const finish = async (p: number): Promise<void> => {
-      const keys = partitionKeys(p);
-      for (const runId of await redis.zrangebyscore(keys.paused, 0, 0, "LIMIT", 0, RUNS_MAX)) {
-        await resumeRun(scriptsOf(this.#context, p), runId, null);
-      }
-    };
-    const partitions = Array.from({ length: deployment.partitions }, (_, p) => p);
-    await this.#apart.run(partitions.map((p) => [p, () => finish(p)]));
+  async #finishResumes(p: number): Promise<void> {
+    const { paused } = partitionKeys(p);
+    const { redis } = this.#context;
+    for (const runId of await redis.zrangebyscore(paused, 0, 0, "LIMIT", 0, RUNS_MAX)) {
+      await resumeRun(scriptsOf(this.#context, p), runId, null);
+    }
+  }
+
+  /** Runs paused with their workflow go on that no pause names; some at each look, in turn. */
+  async #resumeUnnamed(p: number): Promise<void> {
+    const { redis, db } = this.#context;
+    const keys = partitionKeys(p);
+    const from = this.#cursors.get(p) ?? "0";
+    const [next, found] = await redis.zscan(keys.paused, from, "COUNT", ASKED_MAX);
+    this.#cursors.set(p, next);
+    const ids = found.filter((_, i) => i % 2 === 0);
+    const causes = await Promise.all(ids.map((id) => redis.hget(keys.run(id), "ps")));
+    const withWorkflow = ids.filter((_, i) => causes[i]?.includes(PAUSE_CAUSES[CAUSE]));
+    if (withWorkflow.length > 0) {
+      const why = "its workflow is not paused";
+      await inTurn(await withoutPause(db, withWorkflow), (runId) =>
+        resumeRun(scriptsOf(this.#context, p), runId, CAUSE, { why }),
+      );
+    }
+  }
+
+  async #eachPartition(what: string, work: (p: number) => Promise<void>): Promise<void> {
+    const partitions = Array.from({ length: this.#context.deployment.partitions }, (_, p) => p);
+    await this.#apart.run(partitions.map((p) => [`${what} ${p}`, () => work(p)]));
   }
 
   /** Does `work` for each run of the workflow in a status; false: not for all, a server is away. */
   async #each(
-    { name, version }: Pause,
+    pause: Pause,
     status: RunRow["status"],
     work: (row: RunRow) => Promise<void>,
   ): Promise<boolean> {
     const { db } = this.#context;
+    const { name, version } = pause;
     let isAll = true;
     let rows: RunRow[];
     let afterId = "";
     do {
       rows = await runsOfWorkflow(db, { name, version, status, afterId, limit: RUNS_MAX });
       const jobs = byPartition(rows).map(([partition, list]): Job => {
-        const key = `${name}@${version} ${status} ${partition}`;
-        return [key, () => inTurn(list, work)];
+        return [jobKey(pause, status) + partition, () => inTurn(list, work)];
       });
       isAll = (await this.#apart.run(jobs)) && isAll;
       afterId = rows.at(-1)?.id ?? "";
@@ -150,6 +185,11 @@ export class PauseWatch extends Loop {
       this.#context.logger.info({ workflow: name, version, runs: count }, `runs were ${what}`);
     }
   }
+}
+
+/** What the keys of its jobs begin with. */
+function jobKey({ name, version }: Pause, status: RunRow["status"]): string {
+  return `workflow ${name}@${version} ${status} `;
 }
 
 function noteOf({ who, reason }: Pause): { by?: string; why?: string } {

@@ -1,4 +1,5 @@
 /** Workflows and queues that are paused. */
+import { textArray } from "./arrays.ts";
 import type { Queryable } from "./connect.ts";
 
 export interface Pause {
@@ -41,6 +42,12 @@ const REMOVE = {
     AND state = $4 AND changed_at_ms <= $5 RETURNING name`,
 };
 
+const UNNAMED = {
+  name: "pauses_unnamed",
+  text: `SELECT id FROM runs r WHERE id = ANY($1::text[]) AND NOT EXISTS (SELECT 1 FROM pauses p
+      WHERE p.kind = 'workflow' AND p.name = r.workflow AND p.version IN ('*', r.version))`,
+};
+
 /** All of them: there are few. */
 export async function listPauses(db: Queryable): Promise<Pause[]> {
   return db.query<Row>(LIST, []);
@@ -70,6 +77,12 @@ export async function removePause(
   const { kind, name, version, state } = pause;
   const args = [kind, name, version, state, unchangedSinceMs];
   return (await db.query(REMOVE, args)).length === 1;
+}
+
+/** Those of these runs whose workflow is neither paused nor being resumed. */
+export async function withoutPause(db: Queryable, runIds: readonly string[]): Promise<string[]> {
+  const rows = await db.query<{ id: string }>(UNNAMED, [textArray([...runIds])]);
+  return rows.map(({ id }) => id);
 }
 
 /** Whether a workflow is paused by one of these. */
