@@ -16,6 +16,7 @@ import {
   type Redis,
   type Service,
 } from "../sdk/internal.ts";
+import { waitForArchive } from "./archive-wait.ts";
 import { Elements } from "./elements.ts";
 import { Executor } from "./execute.ts";
 import { createHttpClient } from "./kinds/http-client.ts";
@@ -90,7 +91,8 @@ class WorkerService implements Worker {
     this.#commands = redis;
     await redis.connect();
     const paused = redis.smembers(globalKeys.pausedQueues);
-    // On a cluster its server may be away: they are asked for again every second.
+    // On a cluster its server may be away: none is paused until one of the looks each second is
+    // answered, for one server away holds up no other (docs/redis-cluster.md).
     this.#paused = new Set(await (isOfCluster(redis) ? inTime(paused, PAUSES_MS, []) : paused));
     const workflows = new Workflows(redis);
     if (this.#o.blockedMsMax > 0) {
@@ -160,13 +162,19 @@ class WorkerService implements Worker {
       nowMs,
       clock: o.clock ?? systemClock,
     });
+    const archive = { redis, scripts, reader, logger };
     made.lane = lane;
     this.#lanes.push({ lane, leases });
     this.#reads.push(lane.readLoop((ms) => this.#pause(ms)));
     this.#loops.push(
       this.#every(o.leaseMs / 6, () => leases.renew()),
       this.#every(o.leaseMs / 2, () => lane.takeOver()),
-      this.#every(PAUSES_MS, () => lane.waitForArchive(o.backlogBytesMax)),
+      this.#every(PAUSES_MS, async () => {
+        if (lane.hasGivenUp) {
+          await lane.takeOver();
+        }
+      }),
+      this.#every(PAUSES_MS, () => waitForArchive(archive, o.backlogBytesMax)),
     );
   }
 

@@ -1,12 +1,18 @@
 /** A worker whose Redis has lost what it rests on: a new epoch of its partition. */
 import { pino } from "pino";
 import { afterAll, expect, it } from "vitest";
-import { certifiedSource, defineFunction, SCRIPTS, type ScriptName } from "../sdk/internal.ts";
+import {
+  certifiedSource,
+  defineFunction,
+  packEntry,
+  SCRIPTS,
+  type ScriptName,
+} from "../sdk/internal.ts";
 import { miniIr } from "../test/harness/mini-ir.ts";
 import { testPartition } from "../test/harness/partition.ts";
 import { startedRun } from "../test/harness/tokens.ts";
 import { testRedis, waitFor } from "../test/support/index.ts";
-import { createWorker, FunctionRegistry } from "./index.ts";
+import { createWorker, FunctionRegistry, type Worker } from "./index.ts";
 
 const own = await testRedis();
 const redis = own.connect();
@@ -21,6 +27,13 @@ async function nextEpoch(epoch: number): Promise<void> {
   await redis.hset(p.scripts.keys.meta, "epoch", epoch);
 }
 
+function workerOf(registry: FunctionRegistry, leaseMs: number): Worker {
+  return createWorker({
+    ...{ redis: { url: own.url }, deployment: "test", partitions: 1, id: "w" },
+    ...{ leaseMs, registry, logger: pino({ level: "silent" }) },
+  });
+}
+
 it("gives up under a new epoch what it read before: that is aborted, and executed again", async () => {
   const begun: AbortSignal[] = [];
   const slow = defineFunction("slow", async ({ signal }) => {
@@ -30,10 +43,7 @@ it("gives up under a new epoch what it read before: that is aborted, and execute
     }
     return count === 1 ? "before" : "after";
   });
-  const worker = createWorker({
-    ...{ redis: { url: own.url }, deployment: "test", partitions: 1, id: "w" },
-    ...{ leaseMs: 2000, registry: new FunctionRegistry([slow]), logger: pino({ level: "silent" }) },
-  });
+  const worker = workerOf(new FunctionRegistry([slow]), 2000);
   await worker.start();
   const known = await startedRun(p, miniIr(["k"], [])); // with its end, of the epoch that is
   await waitFor(async () => (await known.hash())["s"] === "completed");
@@ -53,5 +63,30 @@ it("gives up under a new epoch what it read before: that is aborted, and execute
   });
   expect(record).toBe('c1||"after"');
   expect(begun.map(({ aborted }) => aborted)).toEqual([true, false]);
+  await worker.stop(1000);
+});
+
+it("checks what was read across a new epoch by its run, and without waiting for a lease", async () => {
+  const inputs: unknown[] = [];
+  const second = defineFunction("second", ({ input }) => inputs.push(input));
+  const worker = workerOf(new FunctionRegistry([second]), 30_000);
+  await worker.start();
+  const known = await startedRun(p, miniIr(["k"], []));
+  await waitFor(async () => (await known.hash())["s"] === "completed");
+  const nodes = { a: { queue: 1 }, b: { config: { function_name: "second" } } };
+  const ir = { ...miniIr(["a", "b"], [["a", "b"]], { nodes }), queues: ["fn:second", "fn:none"] };
+  const run = await startedRun(p, ir); // whose first node is active, for all that Redis knows
+  // Only a lane that has been quiet for this long asks for the epoch.
+  await new Promise((resolve) => setTimeout(resolve, 700));
+  await nextEpoch(3);
+  const queueKey = run.profile.queueKeys[0] as string;
+  const token = { runId: run.runId, epoch: 1, node: 1, scope: "", attempt: 1 };
+  const irHash = run.profile.irHash;
+  const entry = { ...token, irHash, kind: "run", arrivals: "", payload: '="lost"' } as const;
+  const id = await redis.xadd(queueKey, "*", "t", packEntry(entry));
+  await waitFor(
+    async () => (await redis.xrange(queueKey, id as string, id as string)).length === 0,
+  );
+  expect(inputs).toEqual([]);
   await worker.stop(1000);
 });

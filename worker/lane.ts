@@ -6,9 +6,7 @@
  * crash: an unsettled entry stays pending in Redis and another worker takes it over.
  */
 import {
-  backlogBytes,
   COMPLETION,
-  handBack,
   isBlobText,
   holdTokens,
   removeConsumer,
@@ -23,6 +21,7 @@ import { Deadlines } from "./deadlines.ts";
 import { finishElement } from "./elements.ts";
 import type { Begun, Prepared } from "./execute.ts";
 import { finish } from "./finish.ts";
+import { giveBack } from "./give-back.ts";
 import { ExecutionError, toExecutionError } from "./kinds/kind.ts";
 import { timedOut } from "./kinds/wait.ts";
 import type { Admission, LaneOptions, Sent, Settle, Task } from "./lane-options.ts";
@@ -42,6 +41,8 @@ const BLOCK_MS = 1000;
 const UNSETTLED_MAX = 2 * BATCH_MAX;
 
 export class Lane {
+  /** Entries that were read under an epoch that is over wait for a look for stale ones. */
+  hasGivenUp = false;
   readonly #o: LaneOptions;
   readonly #batcher: CompletionBatcher<Sent>;
   readonly #buffer: { prepared: Prepared; held: Held }[] = [];
@@ -50,6 +51,7 @@ export class Lane {
   #quiet = false;
   /** A redelivered token is being executed: nothing new is read. */
   #alone = false;
+  #takingOver: Promise<void> | null = null;
   #roomWaiters: (() => void)[] = [];
 
   constructor(options: LaneOptions) {
@@ -83,6 +85,7 @@ export class Lane {
 
   /** Reads and executes until told to be quiet. Errors are reported and slept over. */
   async readLoop(pause: (ms: number) => Promise<void>): Promise<void> {
+    const { scripts } = this.#o;
     while (!this.#quiet) {
       try {
         const room = this.#roomNow();
@@ -91,17 +94,26 @@ export class Lane {
           continue;
         }
         const { takeovers } = this.#batcher;
+        if (scripts.knownEpoch === null) {
+          await scripts.look();
+        }
+        const epoch = scripts.knownEpoch;
         const batch = await this.#o.reader.read(room, BLOCK_MS);
         for (const { queueKey, entryId, fields } of batch.garbage) {
           await quarantine(this.#o, queueKey, entryId, fields);
         }
         if (batch.tokens.length > 0) {
-          await this.#o.scripts.look();
-          await this.#admit(batch.tokens, { takeovers });
+          await scripts.look();
+          if (scripts.knownEpoch === epoch) {
+            await this.#admit(batch.tokens, { takeovers });
+          } else {
+            void this.#giveUp(batch.tokens);
+          }
         }
       } catch (error) {
         if (!this.#quiet) {
-          await this.#readFailed(error);
+          const isMended = await this.#o.reader.mend(this.#o.redis, error);
+          void (isMended || this.#o.logger.warn({ err: error }, "tokens not read"));
           await pause(200);
         }
       }
@@ -117,9 +129,14 @@ export class Lane {
     return Math.min(free, UNSETTLED_MAX - this.#batcher.pending);
   }
 
-  /** One look for stale entries; each is executed alone. */
-  async takeOver(): Promise<void> {
+  /** One look for stale entries, or the one under way; each is executed alone. */
+  takeOver(): Promise<void> {
+    return (this.#takingOver ??= this.#takeStale().finally(() => (this.#takingOver = null)));
+  }
+
+  async #takeStale(): Promise<void> {
     const { redis, reader, leaseMs, consumer } = this.#o;
+    this.hasGivenUp = false;
     for (const entry of await findStale(redis, reader.openKeys, leaseMs, BATCH_MAX)) {
       if (this.#quiet) {
         return;
@@ -146,17 +163,6 @@ export class Lane {
     this.#o.reader.pause(queues);
   }
 
-  /** Reads no queue while the journal is this far ahead of its archive (21 C9). */
-  async waitForArchive(bytesMax: number): Promise<void> {
-    const { redis, scripts, reader, logger } = this.#o;
-    const bytes = await backlogBytes(redis, scripts.keys);
-    const isBehind = bytes > bytesMax;
-    if (isBehind !== reader.isHalted) {
-      logger.warn({ bytes, isBehind }, "reads no queue while the journal waits to be archived");
-      reader.isHalted = isBehind;
-    }
-  }
-
   /** Takes no new work. */
   quiet(): void {
     this.#quiet = true;
@@ -165,8 +171,7 @@ export class Lane {
 
   /** After quiet: waits for work in execution, hands back what does not end within `deadlineMs`. */
   async stop(deadlineMs: number): Promise<void> {
-    const waiting = this.#buffer.splice(0).map(({ held }) => held);
-    await this.#giveBack(waiting);
+    await this.#giveBack(this.#buffer.splice(0).map(({ held }) => held));
     const ended = await Promise.race([
       this.#idle().then(() => true),
       new Promise<boolean>((resolve) => setTimeout(() => resolve(false), deadlineMs).unref()),
@@ -193,16 +198,17 @@ export class Lane {
     await Promise.allSettled(reader.queueKeys.map((key) => removeConsumer(scripts, key, consumer)));
   }
 
-  /** Never fails: what cannot be said to Redis stays pending, and is taken over. */
   async #giveBack(entries: Held[]): Promise<void> {
-    const { scripts, consumer, leaseMs, logger } = this.#o;
     for (const held of entries) {
       this.#o.leases.drop(held);
-      const { queueKey, entryId, runId: run } = held.token;
-      await handBack(scripts, queueKey, consumer, leaseMs, [entryId]).catch((error: unknown) => {
-        logger.warn({ err: error, run }, "entry not handed back: another worker takes it over");
-      });
+      await giveBack(this.#o, held.token);
     }
+  }
+
+  /** Tokens that are not held: read under an epoch that is over by now, as `forsake` gives up. */
+  async #giveUp(tokens: ReadyToken[]): Promise<void> {
+    await Promise.all(tokens.map((token) => giveBack(this.#o, token)));
+    this.hasGivenUp = true;
   }
 
   async #admit(tokens: ReadyToken[], how: Admission): Promise<void> {
@@ -487,14 +493,5 @@ export class Lane {
   async #idle(): Promise<void> {
     await this.#o.leases.whenEmpty();
     await this.#batcher.drain();
-  }
-
-  async #readFailed(error: unknown): Promise<void> {
-    const message = error instanceof Error ? error.message : String(error);
-    if (message.startsWith("NOGROUP")) {
-      await this.#o.reader.createGroups(this.#o.redis).catch(() => undefined);
-      return;
-    }
-    this.#o.logger.warn({ err: error }, "tokens not read");
   }
 }

@@ -111,6 +111,15 @@ export class QueueReader {
     }
   }
 
+  /** After a read that failed: creates the groups if that was for want of one, else false. */
+  async mend(redis: Redis, error: unknown): Promise<boolean> {
+    if (!(error instanceof Error) || !error.message.startsWith("NOGROUP")) {
+      return false;
+    }
+    await this.createGroups(redis).catch(() => undefined);
+    return true;
+  }
+
   /** Waits up to `blockMs` for tokens, about `room` of them at most. */
   async read(room: number, blockMs: number): Promise<ReadBatch> {
     const all = this.queueKeys.length / Math.max(1, this.#width);

@@ -82,6 +82,11 @@ export class ScriptRunner {
     this.#guard = isOfCluster(options.redis) ? [this.keys.guard] : [];
   }
 
+  /** The epoch that was heard of last; null before the first. */
+  get knownEpoch(): string | null {
+    return this.#known;
+  }
+
   /** SHA-1 of every script under an epoch: all present means the server is certified. */
   shas(epoch: number | string): string[] {
     return SCRIPT_NAMES.map((name) => this.#shaOf(name, epoch));
