@@ -71,6 +71,14 @@ local function held_places(held)
   return places
 end
 
+-- Whether a waiting token's child has ended. Its end met a parent that was asleep, and its release
+-- will wake this token: with the parent asleep again by then, nothing would.
+local ENDED = { completed = true, failed = true, cancelled = true }
+local function has_ended_child(run, unit, node)
+  local child = string.match(redis.call("HGET", run, "w" .. node) or "", '"kind":"child","run":"([^"]*)"')
+  return child and ENDED[redis.call("HGET", string.sub(run, 1, #run - #unit) .. child, "s") or ""]
+end
+
 local is_idle
 
 -- Whether all elements of a map wait, and all that may begin have begun.
@@ -117,6 +125,8 @@ is_idle = function(seen, run, unit)
           return false
         end
       elseif state ~= "w" and state ~= "r" and not is_held then
+        return false
+      elseif state == "w" and has_ended_child(run, unit, node) then
         return false
       end
     end

@@ -14,6 +14,7 @@ import {
   type ChildStarted,
 } from "./child-scripts.ts";
 import { cancelRun, releaseRuns } from "./run-scripts.ts";
+import { hibernateRuns } from "./sleep-scripts.ts";
 
 let p: TestPartition;
 let child: RunProfile;
@@ -131,6 +132,17 @@ describe("A7: a child's end", () => {
     expect(await releaseRuns(p.scripts, [idOf()], [])).toBe(0);
     expect(await field("parent-1", "n0")).toBe("a1||");
     expect(await count("node.resumed")).toBe(1);
+  });
+
+  it("keeps a parent awake that has yet to hear of it", async () => {
+    await start();
+    expect(await hibernateRuns(p.scripts, ["parent-1"], 0)).toEqual(["asleep"]);
+    // Woken while the child ended: its release is on the way.
+    await p.redis.hset(p.scripts.keys.run("parent-1"), "s", "running");
+    await p.redis.hset(p.scripts.keys.run(idOf()), "s", "completed");
+    expect(await hibernateRuns(p.scripts, ["parent-1"], 0)).toEqual(["busy"]);
+    await releaseRuns(p.scripts, [idOf()], []);
+    expect(await field("parent-1", "n0")).toBe("a1||");
   });
 
   it("changes nothing for a parent that went on without it", async () => {

@@ -140,7 +140,8 @@ describe("B5: resuming", () => {
     await p.redis.rpush(p.scripts.keys.held(run.runId), ...items);
     // The first call of a resume whose caller dies after it.
     const k = p.scripts.keys;
-    const keys = [k.ev, k.meta, k.halted, k.paused, k.run(run.runId), k.held(run.runId), queue];
+    const keys = [k.ev, k.meta, k.halted, k.paused, k.run(run.runId), k.held(run.runId)];
+    keys.push(k.timers, queue);
     const args = [p.scripts.nonce(), run.runId, "r", "", 500];
     expect(await p.scripts.transition("resumeRun", keys, args)).toEqual([0, 703]);
     expect(await p.redis.zrangebyscore(k.paused, 0, 0)).toEqual([run.runId]);
