@@ -18,7 +18,7 @@ export const CONTRACT: readonly string[] = [
   "supervisor/hibernate.test.ts",
   "cmd/processes.test.ts",
   "test/{audit,children,e2e,hibernate,operations,property}/**/*.test.ts",
-  "test/{fairness,limits,run-limits,schemas,time-limits,waits}.test.ts",
+  "test/{fairness,limits,limits-trees,run-limits,schemas,time-limits,waits}.test.ts",
 ];
 
 /** Each script, and waits through a whole engine: a few seconds. */
@@ -30,6 +30,9 @@ export const QUICK: readonly string[] = [
 /** Files that ask for a Redis and are not in the contract, each with the reason. */
 export const LEFT_OUT: { readonly [file: string]: string } = {
   "test/backpressure.test.ts": "fills one server that it starts itself, up to its maxmemory",
+  "test/cluster/lease-thread.test.ts": "starts a cluster of its own, and freezes a node of it",
+  "test/recovery/epoch-raised.test.ts": "raises a partition's epoch on one server",
+  "cmd/killed-run.test.ts": "empties one server beneath a command that is killed",
   "test/guards/hot-path.test.ts": "counts the commands of one server that it starts itself",
   "test/recovery/blocked-loop.test.ts":
     "waits for the lease thread in CLIENT LIST; on a cluster that connects at first need, and " +
