@@ -1,11 +1,16 @@
 /**
- * Collects finished tokens and settles them in batches, one script call at a time.
+ * Collects finished tokens and settles them in batches.
  *
  * It never waits for more: it flushes when the event loop turns. While a call is under way the next
- * batch grows, so the batch size follows the load by itself. One call at a time also keeps the
- * items of one run in order (21 B2).
+ * batch grows, so the batch size follows the load by itself. Under load Redis and the worker would
+ * take turns, each idle while the other works; so a batch that is full by then is sent behind the
+ * call under way. What the answers to one unit's items say depends on their order, which a call that
+ * is repeated loses, so a second call has no items of units in the first (21 B2).
  */
 import { completeBatch, type CompletionItem, type ScriptRunner } from "../sdk/internal.ts";
+
+/** One that Redis executes, and one that it has next. */
+const CALLS_MAX = 2;
 
 export interface BatcherOptions<Sent extends { item: CompletionItem }> {
   scripts: ScriptRunner;
@@ -13,6 +18,8 @@ export interface BatcherOptions<Sent extends { item: CompletionItem }> {
   consumer: string;
   /** Items per call. */
   itemsMax: number;
+  /** Edges of the items of a call: each may be a token to hand on, so they bound its time. */
+  edgesMax: number;
   /**
    * Told of every batch: its COMPLETION codes, NaN for all if the call failed, and the partition's
    * takeovers at that moment.
@@ -25,9 +32,12 @@ export interface BatcherOptions<Sent extends { item: CompletionItem }> {
 export class CompletionBatcher<Sent extends { item: CompletionItem }> {
   readonly #options: BatcherOptions<Sent>;
   #waiting: Sent[] = [];
-  #inCall = 0;
+  /** Units of the items in calls under way. */
+  readonly #inCall = new Set<string>();
+  #calls = 0;
+  /** Items in calls under way. */
+  #sent = 0;
   #scheduled = false;
-  #flushing = false;
   #idle: (() => void)[] = [];
   #takeovers: number | undefined;
 
@@ -37,7 +47,7 @@ export class CompletionBatcher<Sent extends { item: CompletionItem }> {
 
   /** Items handed over and not yet settled. */
   get pending(): number {
-    return this.#waiting.length + this.#inCall;
+    return this.#waiting.length + this.#sent;
   }
 
   /** Takeovers of entries in the partition as of the last call; undefined before the first. */
@@ -48,7 +58,13 @@ export class CompletionBatcher<Sent extends { item: CompletionItem }> {
   /** Hands an item over, with what its sender wants to be reminded of. */
   add(sent: Sent): void {
     this.#waiting.push(sent);
-    this.#schedule();
+    if (!this.#scheduled && this.#mayFlush) {
+      this.#scheduled = true;
+      setImmediate(() => {
+        this.#scheduled = false;
+        this.#flush();
+      });
+    }
   }
 
   /** Takes back what is not sent yet; nobody is told about it. */
@@ -58,45 +74,84 @@ export class CompletionBatcher<Sent extends { item: CompletionItem }> {
 
   /** Resolves when everything handed over so far is settled. */
   drain(): Promise<void> {
-    if (this.#waiting.length === 0 && !this.#flushing) {
+    if (this.pending === 0) {
       return Promise.resolve();
     }
     return new Promise((resolve) => this.#idle.push(resolve));
   }
 
-  #schedule(): void {
-    if (!this.#scheduled && !this.#flushing) {
-      this.#scheduled = true;
-      setImmediate(() => {
-        this.#scheduled = false;
-        void this.#flush();
-      });
+  get #mayFlush(): boolean {
+    return this.#calls === 0 || this.#isFull;
+  }
+
+  /** Enough waits for a call behind those under way. */
+  get #isFull(): boolean {
+    return this.#calls < CALLS_MAX && this.#waiting.length >= this.#options.itemsMax;
+  }
+
+  #flush(): void {
+    while (this.#waiting.length > 0 && this.#mayFlush) {
+      const batch = this.#next();
+      if (batch.length === 0) {
+        return;
+      }
+      void this.#call(batch);
+    }
+    if (this.pending === 0) {
+      this.#idle.splice(0).forEach((resolve) => resolve());
     }
   }
 
-  async #flush(): Promise<void> {
-    if (this.#flushing) {
-      return;
-    }
-    this.#flushing = true;
-    const { scripts, consumer } = this.#options;
-    while (this.#waiting.length > 0) {
-      const sent = this.#waiting.splice(0, this.#options.itemsMax);
-      const items = sent.map(({ item }) => item);
-      this.#inCall = items.length;
-      let codes: number[];
-      let takeovers = -1;
-      try {
-        ({ codes, takeovers } = await completeBatch(scripts, items, consumer));
-        this.#takeovers = takeovers;
-      } catch (error) {
-        this.#options.onError(error, items.length);
-        codes = items.map(() => Number.NaN);
+  /** Takes a batch of those that wait; behind a call under way a full one or none. */
+  #next(): Sent[] {
+    const { itemsMax, edgesMax } = this.#options;
+    const batch: Sent[] = [];
+    const rest: Sent[] = [];
+    let edges = 0;
+    let isFull = false;
+    for (const sent of this.#waiting) {
+      if (isFull || this.#inCall.has(sent.item.runId)) {
+        rest.push(sent);
+        continue;
       }
-      this.#inCall = 0;
-      this.#options.onSettled(sent, codes, takeovers);
+      batch.push(sent);
+      edges += edgesOf(sent.item);
+      isFull = batch.length >= itemsMax || edges >= edgesMax;
     }
-    this.#flushing = false;
-    this.#idle.splice(0).forEach((resolve) => resolve());
+    if (this.#calls > 0 && !isFull) {
+      return [];
+    }
+    this.#waiting = rest;
+    return batch;
   }
+
+  async #call(sent: Sent[]): Promise<void> {
+    const { scripts, consumer, onSettled, onError } = this.#options;
+    const items = sent.map(({ item }) => item);
+    this.#calls += 1;
+    this.#sent += items.length;
+    items.forEach(({ runId }) => this.#inCall.add(runId));
+    let codes: number[];
+    let takeovers = -1;
+    try {
+      ({ codes, takeovers } = await completeBatch(scripts, items, consumer));
+      this.#takeovers = takeovers;
+    } catch (error) {
+      onError(error, items.length);
+      codes = items.map(() => Number.NaN);
+    }
+    this.#calls -= 1;
+    this.#sent -= items.length;
+    items.forEach(({ runId }) => this.#inCall.delete(runId));
+    onSettled(sent, codes, takeovers);
+    this.#flush();
+  }
+}
+
+function edgesOf({ results }: CompletionItem): number {
+  let edges = 0;
+  for (const result of results) {
+    edges += result.edges.length;
+  }
+  return edges;
 }

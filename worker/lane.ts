@@ -27,7 +27,7 @@ import { timedOut } from "./kinds/wait.ts";
 import type { Admission, LaneOptions, Sent, Settle, Task } from "./lane-options.ts";
 import type { Held } from "./leases.ts";
 import { beginChild, beginLimited, beginMap, type Beginning } from "./beginnings.ts";
-import { BATCH_MAX } from "./options.ts";
+import { BATCH_MAX, EDGES_MAX } from "./options.ts";
 import { LazyAbort } from "./lazy-abort.ts";
 import { needsOf } from "./needs.ts";
 import { isElsewhere, type Preparation } from "./prepare.ts";
@@ -37,8 +37,8 @@ import { runKind, type Outcome } from "./run-kind.ts";
 import { claim, findStale } from "./takeover.ts";
 
 const BLOCK_MS = 1000;
-/** Finished tokens on their way to Redis: one call under way and the next one full. */
-const UNSETTLED_MAX = 2 * BATCH_MAX;
+/** Finished tokens on their way to Redis: two calls under way and the next one full. */
+const UNSETTLED_MAX = 3 * BATCH_MAX;
 
 export class Lane {
   /** Entries that were read under an epoch that is over wait for a look for stale ones. */
@@ -67,6 +67,7 @@ export class Lane {
       scripts: options.scripts,
       consumer: options.consumer,
       itemsMax: BATCH_MAX,
+      edgesMax: EDGES_MAX,
       onSettled: (sent, codes, takeovers) => {
         sent.forEach((one, i) => {
           one.held.takeovers = takeovers;

@@ -1,0 +1,156 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { COMPLETION, NO_EFFECTS, ScriptRunner, type CompletionItem } from "../sdk/internal.ts";
+import type { RunProfile } from "../sdk/internal.ts";
+import { miniIr } from "../test/harness/mini-ir.ts";
+import { openTestPartition, type TestPartition } from "../test/harness/partition.ts";
+import { waitFor } from "../test/support/wait-for.ts";
+import { CompletionBatcher } from "./batcher.ts";
+
+/** Calls wait, in the order in which they were made, until they are let through. */
+class Gate extends ScriptRunner {
+  readonly calls: (() => void)[] = [];
+
+  override async transition(...call: Parameters<ScriptRunner["transition"]>): Promise<unknown> {
+    await new Promise<void>((resolve) => this.calls.push(resolve));
+    return super.transition(...call);
+  }
+}
+
+interface Sent {
+  item: CompletionItem;
+}
+
+let p: TestPartition;
+let profile: RunProfile;
+let gate: Gate;
+let batcher: CompletionBatcher<Sent>;
+/** Names of the runs of each settled batch. */
+let settled: string[];
+
+beforeAll(async () => {
+  p = await openTestPartition();
+  profile = await p.publish(miniIr(["a", "b"], [["a", "b"]]), "batcher");
+});
+afterAll(() => p.close());
+beforeEach(() => {
+  settled = [];
+  gate = new Gate({ redis: p.redis, deployment: "test", partition: 0 });
+  batcher = new CompletionBatcher<Sent>({
+    scripts: gate,
+    consumer: "c",
+    itemsMax: 3,
+    edgesMax: 8,
+    onSettled: (sent, codes) => {
+      expect(codes).toEqual(sent.map(() => COMPLETION.runGone));
+      settled.push(sent.map(({ item }) => item.runId).join(" "));
+    },
+    onError: (error) => expect.unreachable(String(error)),
+  });
+});
+
+/** Hands over one item per run, none of which exists, and lets the event loop turn. */
+async function add(runs: string, edges = "L"): Promise<void> {
+  for (const runId of runs.split(" ")) {
+    const result = {
+      node: 0,
+      scope: "",
+      attempt: 1,
+      op: "C",
+      value: "1",
+      edges,
+      extra: "",
+    } as const;
+    const results = [{ ...result, delayMs: 0, plan: NO_EFFECTS }];
+    batcher.add({ item: { profile, runId, epoch: "1", queue: 0, entryId: null, results } });
+  }
+  await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
+}
+
+/**
+ * Lets the next call through and waits for what it settles. Items of runs that do not exist are sent
+ * once more, in their general form: that call is let through with it.
+ */
+async function answer(): Promise<string | undefined> {
+  const before = settled.length;
+  gate.calls.shift()?.();
+  const others = gate.calls.length;
+  await waitFor(() => {
+    if (settled.length === before && gate.calls.length > others) {
+      gate.calls.pop()?.();
+    }
+    return settled.length > before;
+  });
+  return settled[before];
+}
+
+describe("completion batcher", () => {
+  it("what is handed over in one turn of the event loop is one call", async () => {
+    await add("r1 r2");
+    expect(gate.calls.length).toBe(1);
+    expect(await answer()).toBe("r1 r2");
+  });
+
+  it("a lone call has the next batch to itself until that is full", async () => {
+    await add("r1");
+    await add("r2 r3");
+    expect(gate.calls.length).toBe(1);
+    await add("r4");
+    expect(gate.calls.length).toBe(2);
+    expect(await answer()).toBe("r1");
+    expect(await answer()).toBe("r2 r3 r4");
+  });
+
+  it("two calls are under way at most", async () => {
+    await add("r1 r2 r3 r4 r5 r6 r7 r8 r9");
+    expect(gate.calls.length).toBe(2);
+    await answer();
+    expect(gate.calls.length).toBe(2);
+    await answer();
+    await answer();
+    expect(settled).toEqual(["r1 r2 r3", "r4 r5 r6", "r7 r8 r9"]);
+  });
+
+  it("B2: no item is sent while an earlier one of its run is unanswered", async () => {
+    await add("r1 r2");
+    await add("r1 r3 r2 r4 r5");
+    expect(await answer()).toBe("r1 r2");
+    expect(await answer()).toBe("r3 r4 r5");
+    expect(await answer()).toBe("r1 r2");
+  });
+
+  it("B2: and a full batch that is none without such items is not sent", async () => {
+    await add("r1 r2");
+    await add("r1 r2 r3 r4");
+    expect(gate.calls.length).toBe(1);
+    expect(await answer()).toBe("r1 r2");
+    expect(await answer()).toBe("r1 r2 r3");
+    expect(await answer()).toBe("r4");
+  });
+
+  it("many edges fill a batch as many items do", async () => {
+    await add("r1 r2 r3", "LLLLL");
+    expect(await answer()).toBe("r1 r2");
+    expect(await answer()).toBe("r3");
+  });
+
+  it("is drained when the last call is answered, and counts what is under way", async () => {
+    await add("r1 r2 r3 r4 r5 r6");
+    expect(batcher.pending).toBe(6);
+    const drained = batcher.drain().then(() => settled.length);
+    await answer();
+    expect(batcher.pending).toBe(3);
+    await answer();
+    expect(await drained).toBe(2);
+    await batcher.drain();
+  });
+
+  it("what was not sent is taken back without a word", async () => {
+    await add("r1");
+    await add("r2");
+    const drained = batcher.drain();
+    batcher.forsake();
+    await answer();
+    await drained;
+    expect(settled).toEqual(["r1"]);
+  });
+});
