@@ -2,23 +2,18 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import { admitRuns } from "../sdk/postgres/index.ts";
 import { Finaliser } from "./finalise.ts";
 import { foldBlock } from "./fold-block.ts";
-import { chainIr, contextOf, startStack, type Stack } from "./stack.fixture.ts";
+import { chainIr, startContext, type Supervised } from "./stack.fixture.ts";
 
 /** As many runs as a finaliser remembers. */
 const REMEMBERED = 50_000;
 const IR = "hash-of-a";
-let stack: Stack;
-let context: Awaited<ReturnType<typeof contextOf>>;
+let on: Supervised;
 
 beforeAll(async () => {
-  stack = await startStack();
-  context = await contextOf(stack);
+  on = await startContext();
 });
 
-afterAll(async () => {
-  context.close();
-  await stack.close();
-});
+afterAll(() => on.close());
 
 const started = (r: string): object => ({ r, e: "run.started", ir: IR });
 /** A run of one node that has just ended: its output is that of the node. */
@@ -40,8 +35,8 @@ it("keeps the outputs of runs that end in the block at which it forgets what it 
     ...{ namespace: "", priority: "normal" as const, input: "null", idempotencyKey: null },
     ...{ requestHash: "", createdAtMs: 1 },
   }));
-  await admitRuns(context.db, [{ ...definition, ir: JSON.stringify(ir) }], rows);
-  const finaliser = new Finaliser(context, 0);
+  await admitRuns(on.context.db, [{ ...definition, ir: JSON.stringify(ir) }], rows);
+  const finaliser = new Finaliser(on.context, 0);
   const ids = Array.from({ length: REMEMBERED - 1 }, (_, i) => `run-${i}`);
   await finaliser.finalise(blockOf(ids.map(started)));
   const ending = ["run-0", "old-1", "old-2"];
@@ -51,7 +46,7 @@ it("keeps the outputs of runs that end in the block at which it forgets what it 
 });
 
 it("knows a run that starts and ends in a block of more runs than it remembers", async () => {
-  const finaliser = new Finaliser(context, 0);
+  const finaliser = new Finaliser(on.context, 0);
   const ids = Array.from({ length: REMEMBERED + 1 }, (_, i) => `many-${i}`);
   const { changes } = await finaliser.finalise(blockOf([...ids.map(started), ...ended("many-0")]));
   expect(changes.find(({ id }) => id === "many-0")?.output).toBe('{"of":"many-0"}');

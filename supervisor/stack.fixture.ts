@@ -137,26 +137,37 @@ export async function contextOf(
   };
 }
 
-/** A stack whose partition is kept. */
+/** A stack and the context of a supervisor on it. */
 export interface Supervised {
   stack: Stack;
   context: SupervisorContext;
   close(): Promise<void>;
 }
 
-/** Starts one; `more` is laid over the context of its supervisor. */
-export async function startPartition(more: Partial<SupervisorContext> = {}): Promise<Supervised> {
+/** Starts a stack that nobody supervises yet; `more` is laid over the context. */
+export async function startContext(more: Partial<SupervisorContext> = {}): Promise<Supervised> {
   const stack = await startStack();
   const context = await contextOf(stack, more);
-  const partition = createPartition(context, 0);
-  await partition.start();
   return {
     stack,
     context,
     async close() {
-      await partition.stop(5000);
       context.close();
       await stack.close();
+    },
+  };
+}
+
+/** Starts a stack whose partition is kept; `more` is laid over the context of its supervisor. */
+export async function startPartition(more: Partial<SupervisorContext> = {}): Promise<Supervised> {
+  const on = await startContext(more);
+  const partition = createPartition(on.context, 0);
+  await partition.start();
+  return {
+    ...on,
+    async close() {
+      await partition.stop(5000);
+      await on.close();
     },
   };
 }

@@ -3,17 +3,17 @@
  * Whoever is in the tree of a run that has a place would otherwise wait for the place of that run.
  */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { canonicalJson, compile, type Json } from "../compiler/index.ts";
+import type { Json } from "../compiler/index.ts";
 import { createClient, type Client } from "../sdk/index.ts";
 import { defineFunction } from "../sdk/define-function.ts";
-import { compensationOf, listRuns, publishDefinitions, readRun } from "../sdk/postgres/index.ts";
+import { compensationOf, listRuns, readRun } from "../sdk/postgres/index.ts";
 import { FunctionRegistry } from "../worker/index.ts";
 import { startEngine, type Engine } from "./harness/engine.ts";
+import { publish } from "./harness/publish.ts";
 import { waitFor } from "./support/index.ts";
 
 let engine: Engine;
 let client: Client;
-let published = 1000;
 const undone: Json[] = [];
 
 beforeAll(async () => {
@@ -36,17 +36,6 @@ const LIMITS = [
 ];
 const gate = { id: "gate", type: "wait", config: { signal: "go" } };
 
-async function publish(document: object): Promise<object> {
-  const { ir, hash, diagnostics } = compile({ document: document as Json });
-  if (ir === null || hash === null) {
-    throw new Error(JSON.stringify(diagnostics));
-  }
-  const text = canonicalJson(ir as unknown as Json);
-  const about = { name: ir.name, version: ir.workflow_version, createdAtMs: published++ };
-  await publishDefinitions(engine.db, [{ ...about, hash, ir: text, source: null }]);
-  return document;
-}
-
 const statusOf = async (id: string): Promise<string | undefined> =>
   (await readRun(engine.db, id))?.status;
 
@@ -58,11 +47,12 @@ describe.each(LIMITS)("a child whose workflow has settings.$what", ({ what, sett
       type: "subworkflow",
       config: { workflow: name, input: { n: "${input.n - 1}" } },
     };
-    const document = await publish({
+    const document = {
       ...{ name, settings },
       nodes: [{ id: "start", type: "parallel" }, deeper],
       edges: [{ from: "start", to: "deeper", condition: "input.n > 0" }],
-    });
+    };
+    await publish(engine.db, document);
     const root = await client.submit({ workflow: document as never, input: { n: 2 } });
     expect((await client.wait(root, { timeoutMs: 20_000 })).status).toBe("COMPLETED");
     const [child] = await listRuns(engine.db, { parent: root, limit: 2 });
@@ -71,7 +61,8 @@ describe.each(LIMITS)("a child whose workflow has settings.$what", ({ what, sett
 
   it("neither waits for those that are submitted nor keeps them waiting", async () => {
     const name = `inner_${what}`;
-    const inner = await publish({ name, settings, nodes: [gate], edges: [] });
+    const inner = { name, settings, nodes: [gate], edges: [] };
+    await publish(engine.db, inner);
     const sub = { id: "sub", type: "subworkflow", config: { workflow: name } };
     const outer = { name: `outer_${what}`, nodes: [sub], edges: [] };
     const early = await client.submit({ workflow: outer as never });

@@ -4,7 +4,7 @@
  */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { pino } from "pino";
-import { canonicalJson, compile, type Ir } from "../../compiler/index.ts";
+import { compile, type Ir } from "../../compiler/index.ts";
 import type { Client } from "../../sdk/client.ts";
 import {
   GROUP,
@@ -14,11 +14,12 @@ import {
   systemClock,
   type ScriptRunner,
 } from "../../sdk/internal.ts";
-import { listRuns, publishDefinitions } from "../../sdk/postgres/index.ts";
+import { listRuns } from "../../sdk/postgres/index.ts";
 import { findDrifts, repairDrifts, type AuditContext } from "../../supervisor/index.ts";
 import { AuditSampler, type KeptFinding } from "../../supervisor/audit/sampler.ts";
 import { work, type Stack } from "../../supervisor/stack.fixture.ts";
 import type { Engine } from "../harness/engine.ts";
+import { publish } from "../harness/publish.ts";
 import { waitFor } from "../support/index.ts";
 import { Audited, fn, line, wait, waits } from "./audited.fixture.ts";
 
@@ -207,10 +208,7 @@ describe("a run that is damaged", () => {
   });
 
   it("child_missing: a node waits for a child that is not there", async () => {
-    const { ir, hash, tags } = compile({ document: { ...waits, name: "child" } as never });
-    const about = { name: "child", version: "1", tags, createdAtMs: 1, source: null };
-    const text = canonicalJson(ir as never);
-    await publishDefinitions(engine.db, [{ ...about, hash: hash as string, ir: text }]);
+    await publish(engine.db, { ...waits, name: "child" });
     const parent = line("parent", [
       { id: "s", type: "subworkflow", config: { workflow: "child" } },
     ]);

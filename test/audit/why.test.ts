@@ -1,13 +1,14 @@
 /** Every way in which a token can stand still, and what `gavotte why` says of it: docs/why.md. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { readFileSync } from "node:fs";
-import { canonicalJson, compile, type Json } from "../../compiler/index.ts";
+import type { Json } from "../../compiler/index.ts";
 import { createClient, type Client } from "../../sdk/client.ts";
 import { globalKeys, GROUP, hibernateRuns, partitionKeys } from "../../sdk/internal.ts";
-import { insertRuns, publishDefinitions, type Database } from "../../sdk/postgres/index.ts";
+import { insertRuns, type Database } from "../../sdk/postgres/index.ts";
 import { whyRun, type Reason } from "../../supervisor/index.ts";
 import { FunctionRegistry } from "../../worker/index.ts";
 import { startEngine, type Engine } from "../harness/engine.ts";
+import { publish } from "../harness/publish.ts";
 import { waitFor } from "../support/index.ts";
 
 const keys = partitionKeys(0);
@@ -134,12 +135,7 @@ describe("a token stands still, because", () => {
     expect((await reasonOf(signal, "wait")).wait).toMatchObject({ kind: "signal", signal: "go" });
     const approval = await start(flow([node("h", "human", { title: "May I?" })]));
     expect((await reasonOf(approval, "wait")).wait).toMatchObject({ kind: "approval" });
-    const { ir, hash, tags } = compile({
-      document: { ...flow([node("w", "wait", { signal: "go" })]), name: "below" } as Json,
-    });
-    const about = { name: "below", version: "1", tags, createdAtMs: 1, source: null };
-    const text = canonicalJson(ir as never);
-    await publishDefinitions(engine.db, [{ ...about, hash: hash as string, ir: text }]);
+    await publish(engine.db, { ...flow([node("w", "wait", { signal: "go" })]), name: "below" });
     const parent = await start(flow([node("c", "subworkflow", { workflow: "below" })]));
     const reason = await reasonOf(parent, "wait");
     expect(reason).toMatchObject({ node: "c", child: "running", wait: { kind: "child" } });

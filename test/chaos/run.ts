@@ -8,13 +8,14 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { uuidv7 } from "uuidv7";
 import { globalKeys, partitionKeys } from "../../sdk/internal.ts";
+import { publish } from "../harness/publish.ts";
 import { seeded } from "../harness/random.ts";
 import { FAULTS, JUMP_S, type Fault } from "./faults.ts";
 import { Lullaby } from "./lullaby.ts";
 import { ChaosStack } from "./stack.ts";
 import { judge, type Submitted, type Verdict } from "./verdict.ts";
 import { CHILD } from "./scenarios.ts";
-import { publish, Signaller } from "./signaller.ts";
+import { Signaller } from "./signaller.ts";
 import { Watch } from "./watch.ts";
 import { inputOf, makeWorkloads } from "./workloads.ts";
 

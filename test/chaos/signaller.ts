@@ -1,15 +1,11 @@
 /**
- * The world outside of the runs: publishes what they call, and sends the signals that they wait for,
- * again and again under the same id, as a careful sender does: a signal is Redis' alone until the
- * archive has it.
+ * The world outside of the runs: sends the signals that they wait for, again and again under the
+ * same id, as a careful sender does: a signal is Redis' alone until the archive has it.
  */
 import { setTimeout as pause } from "node:timers/promises";
-import { canonicalJson, type Json } from "../../compiler/index.ts";
 import { createClient, type Client } from "../../sdk/client.ts";
-import { publishDefinitions, type Database } from "../../sdk/postgres/index.ts";
 import { SCENARIOS } from "./scenarios.ts";
 import type { ChaosStack } from "./stack.ts";
-import { compiled } from "./workloads.ts";
 
 const WAITING = {
   name: "chaos_waiting",
@@ -17,14 +13,6 @@ const WAITING = {
     WHERE workflow = ANY($1::text[]) AND status = 'RUNNING' ORDER BY id LIMIT 200`,
 };
 const ROUND_MS = 300;
-
-/** Makes a workflow known under its name. */
-export async function publish(db: Database, document: object): Promise<void> {
-  const { ir, hash } = compiled(document);
-  const text = canonicalJson(ir as unknown as Json);
-  const about = { name: ir.name, version: ir.workflow_version, createdAtMs: 1, source: null };
-  await publishDefinitions(db, [{ ...about, hash, ir: text }]);
-}
 
 export class Signaller {
   readonly #stack: ChaosStack;

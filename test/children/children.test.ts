@@ -1,6 +1,5 @@
 /** Children through a whole engine: supervisor, worker, Redis, Postgres. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { canonicalJson, compile, type Json } from "../../compiler/index.ts";
 import {
   cancelRun,
   partitionKeys,
@@ -8,12 +7,12 @@ import {
   globalKeys,
   type Transition,
 } from "../../sdk/internal.ts";
-import { listRuns, publishDefinitions, readJournal, readRun } from "../../sdk/postgres/index.ts";
+import { listRuns, readJournal, readRun } from "../../sdk/postgres/index.ts";
 import { startEngine, type Engine } from "../harness/engine.ts";
+import { publish } from "../harness/publish.ts";
 import { allKeys, waitFor } from "../support/index.ts";
 
 let engine: Engine;
-let at = 1000;
 beforeAll(async () => {
   engine = await startEngine();
   await engine.worker();
@@ -21,16 +20,6 @@ beforeAll(async () => {
 afterAll(() => engine.stop());
 
 const keys = partitionKeys(0);
-
-async function publish(document: object): Promise<void> {
-  const { ir, hash, tags, diagnostics } = compile({ document: document as Json });
-  if (ir === null || hash === null) {
-    throw new Error(JSON.stringify(diagnostics));
-  }
-  const about = { name: ir.name, version: ir.workflow_version, tags, createdAtMs: at++ };
-  const text = canonicalJson(ir as unknown as Json);
-  await publishDefinitions(engine.db, [{ ...about, hash, ir: text, source: null }]);
-}
 
 async function scripts(): Promise<ScriptRunner> {
   const deployment = (await engine.redis.hget(globalKeys.deployment, "id")) as string;
@@ -64,8 +53,8 @@ const flow = (name: string, nodes: object[], edges: object[] = [], more: object 
 
 describe("A7: a child's end completes its parent's node", () => {
   it("the child's output is the node's, with an output template and without one", async () => {
-    await publish(add("plain"));
-    await publish(add("shaped", { output: { value: "${ctx.add.output.sum}" } }));
+    await publish(engine.db, add("plain"));
+    await publish(engine.db, add("shaped", { output: { value: "${ctx.add.output.sum}" } }));
     const parent = flow(
       "two",
       [sub("a", "plain"), sub("b", "shaped", {}, { input: { n: "${ctx.a.output.sum}" } })],
@@ -86,8 +75,8 @@ describe("A7: a child's end completes its parent's node", () => {
   });
 
   it("children of children, and everything of them is released", async () => {
-    await publish(add("leaf1"));
-    await publish(flow("mid1", [sub("m", "leaf1")]));
+    await publish(engine.db, add("leaf1"));
+    await publish(engine.db, flow("mid1", [sub("m", "leaf1")]));
     const runId = await engine.submit({
       workflow: flow("top1", [sub("t", "mid1")]),
       input: { n: 5 },
@@ -109,7 +98,7 @@ describe("A7: a child's end completes its parent's node", () => {
       },
     };
     for (const failure of ["fail_fast", "continue"]) {
-      await publish(flow(`fails_${failure}`, [failing], [], { settings: { failure } }));
+      await publish(engine.db, flow(`fails_${failure}`, [failing], [], { settings: { failure } }));
       const caught = { id: "caught", type: "transform", config: { expression: "data.error" } };
       const parent = flow(
         "catches",
@@ -134,7 +123,7 @@ describe("A7: a child's end completes its parent's node", () => {
       ...{ id: "f", type: "function" },
       config: { function_name: "builtin.fail", params: { when: "${input.attempt < 2}" } },
     };
-    await publish(flow("flaky", [flaky]));
+    await publish(engine.db, flow("flaky", [flaky]));
     const node = sub("s", "flaky", { retry: { max_attempts: 2, backoff_ms: 1 } });
     const runId = await engine.submit({ workflow: flow("retries", [node]), input: { attempt: 1 } });
     expect((await engine.ended(runId)).status).toBe("FAILED");
@@ -145,7 +134,7 @@ describe("A7: a child's end completes its parent's node", () => {
 
   it("an input that the child's schema refuses fails the node without a child", async () => {
     const input_schema = { type: "object", required: ["n"] };
-    await publish(add("strict", { input_schema }));
+    await publish(engine.db, add("strict", { input_schema }));
     const runId = await engine.submit({ workflow: flow("loose", [sub("s", "strict")]), input: {} });
     const row = await engine.ended(runId);
     expect(row.status).toBe("FAILED");
@@ -164,7 +153,7 @@ describe("A7: a child's end completes its parent's node", () => {
 describe("semantics 20: wait: false", () => {
   it("completes when the child was started; the child has no parent and goes on", async () => {
     const slow = { id: "d", type: "delay", config: { delay_ms: 300 } };
-    await publish(flow("slow", [slow]));
+    await publish(engine.db, flow("slow", [slow]));
     const parent = flow("detaches", [sub("s", "slow", {}, { wait: false })]);
     const runId = await engine.submit({ workflow: parent, input: { x: 1 } });
     const row = await engine.ended(runId);
@@ -179,8 +168,8 @@ describe("B6: cancelling a tree", () => {
   const waits = { id: "w", type: "wait", config: { signal: "never" } };
 
   async function begun(name: string, more: object = {}, edges: object[] = []): Promise<string[]> {
-    await publish(flow(`${name}_leaf`, [waits]));
-    await publish(flow(`${name}_mid`, [sub("m", `${name}_leaf`)]));
+    await publish(engine.db, flow(`${name}_leaf`, [waits]));
+    await publish(engine.db, flow(`${name}_mid`, [sub("m", `${name}_leaf`)]));
     const nodes = [sub("t", `${name}_mid`, more)];
     const after = { id: "after", type: "transform", config: { expression: "data.error.code" } };
     const document = flow(`${name}_top`, edges.length > 0 ? [...nodes, after] : nodes, edges);
@@ -235,7 +224,7 @@ describe("B6: cancelling a tree", () => {
   });
 
   it("a round that is void cancels the children that it left", async () => {
-    await publish(flow("round_leaf", [waits]));
+    await publish(engine.db, flow("round_leaf", [waits]));
     const nodes = [
       { id: "head", type: "parallel" },
       sub("stuck", "round_leaf"),
@@ -270,11 +259,11 @@ describe("D25: several versions live", () => {
       nodes: [{ id: "a", type: "transform", config: { expression: `"v${v}"` } }],
       edges: [],
     });
-    await publish(version("1"));
+    await publish(engine.db, version("1"));
     const gate = { id: "gate", type: "wait", config: { signal: "go" } };
     const parent = flow("ver_top", [gate, sub("s", "ver_leaf")], [{ from: "gate", to: "s" }]);
     const runId = await engine.submit({ workflow: parent });
-    await publish(version("2"));
+    await publish(engine.db, version("2"));
     const { signalRun } = await import("../../sdk/internal.ts");
     const signal = { runId, id: "1", name: "go", data: null };
     await waitFor(async () => (await signalRun(await scripts(), signal)) !== "gone");
@@ -292,7 +281,7 @@ describe("D25: several versions live", () => {
 
 describe("the journal of a child", () => {
   it("begins with who waits for it and ends in one record with the parent's resume", async () => {
-    await publish(add("told"));
+    await publish(engine.db, add("told"));
     const runId = await engine.submit({
       workflow: flow("teller", [sub("s", "told")]),
       input: { n: 1 },
@@ -316,7 +305,7 @@ describe("the journal of a child", () => {
 
 describe("A7: children of a map's elements", () => {
   it("complete their elements, and the map gathers their outputs", async () => {
-    await publish(add("each"));
+    await publish(engine.db, add("each"));
     const each = {
       ...{ id: "m", type: "map" },
       config: { items: "[1, 2, 3]", do: sub("s", "each", {}, { input: { n: "${item}" } }) },
@@ -342,6 +331,7 @@ describe("A7: children of a map's elements", () => {
     };
     const choice = { id: "c", type: "conditional" };
     await publish(
+      engine.db,
       flow(
         "picky",
         [choice, waits, failing],

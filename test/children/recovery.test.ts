@@ -1,27 +1,16 @@
 /** Trees of runs that outlive an emptied Redis. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { canonicalJson, compile, type Json } from "../../compiler/index.ts";
 import { cancelRun, globalKeys, ScriptRunner, signalRun } from "../../sdk/internal.ts";
-import { listRuns, publishDefinitions, readJournal } from "../../sdk/postgres/index.ts";
+import { listRuns, readJournal } from "../../sdk/postgres/index.ts";
 import { startEngine, type Engine } from "../harness/engine.ts";
+import { publish } from "../harness/publish.ts";
 import { emptyRedis, waitFor } from "../support/index.ts";
 
 let engine: Engine;
-let at = 1000;
 beforeAll(async () => {
   engine = await startEngine();
 });
 afterAll(() => engine.stop());
-
-async function publish(document: object): Promise<void> {
-  const { ir, hash, diagnostics } = compile({ document: document as Json });
-  if (ir === null || hash === null) {
-    throw new Error(JSON.stringify(diagnostics));
-  }
-  const text = canonicalJson(ir as unknown as Json);
-  const about = { name: ir.name, version: ir.workflow_version, createdAtMs: at++ };
-  await publishDefinitions(engine.db, [{ ...about, hash, ir: text, source: null }]);
-}
 
 async function scripts(): Promise<ScriptRunner> {
   const deployment = (await engine.redis.hget(globalKeys.deployment, "id")) as string;
@@ -69,8 +58,8 @@ const add = {
 describe("A7: a tree in an emptied Redis", () => {
   it("is put back with its links and bindings: ends wake parents, new children start", async () => {
     const worker = await engine.worker();
-    await publish({ name: "r_leaf", nodes: [add], edges: [] });
-    await publish({
+    await publish(engine.db, { name: "r_leaf", nodes: [add], edges: [] });
+    await publish(engine.db, {
       ...{ name: "r_mid", nodes: [gate, sub("late", "r_leaf")] },
       edges: [{ from: "gate", to: "late" }],
       output: { sum: "${ctx.late.output.sum}", at: "mid" },
@@ -104,7 +93,10 @@ describe("A7: a tree in an emptied Redis", () => {
 
   it("is put back inside a map's elements, too", async () => {
     const worker = await engine.worker({ id: "maps" });
-    await publish({ ...{ name: "m_leaf", nodes: [gate], edges: [] }, output: "${input.n}" });
+    await publish(engine.db, {
+      ...{ name: "m_leaf", nodes: [gate], edges: [] },
+      output: "${input.n}",
+    });
     const inner = sub("s", "m_leaf") as { config: object };
     const each = { ...inner, config: { ...inner.config, input: { n: "${item}" } } };
     const map = { id: "m", type: "map", config: { items: "[5, 6]", do: each } };
@@ -127,7 +119,7 @@ describe("A7: a tree in an emptied Redis", () => {
 
   it("keeps how a child ended for the parent that has yet to read it", async () => {
     const worker = await engine.worker({ id: "first" });
-    await publish({ name: "u_leaf", nodes: [gate], edges: [] });
+    await publish(engine.db, { name: "u_leaf", nodes: [gate], edges: [] });
     const after = { id: "after", type: "transform", config: { expression: "data.error.code" } };
     const top = {
       ...{ name: "u_top", nodes: [sub("t", "u_leaf"), after] },

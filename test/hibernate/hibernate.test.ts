@@ -1,22 +1,15 @@
 /** Runs that wait for long, in a whole engine: they leave Redis, and come back for whatever comes. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { canonicalJson, compile, type Json } from "../../compiler/index.ts";
 import { createClient, type Client } from "../../sdk/index.ts";
 import { partitionKeys } from "../../sdk/internal.ts";
-import {
-  askToWake,
-  listRuns,
-  publishDefinitions,
-  readRun,
-  type RunRow,
-} from "../../sdk/postgres/index.ts";
+import { askToWake, listRuns, readRun, type RunRow } from "../../sdk/postgres/index.ts";
 import { startEngine, type Engine } from "../harness/engine.ts";
+import { publish } from "../harness/publish.ts";
 import { allKeys, emptyRedis, waitFor } from "../support/index.ts";
 
 const keys = partitionKeys(0);
 let engine: Engine;
 let client: Client;
-let published = 1000;
 
 beforeAll(async () => {
   engine = await startEngine({ hibernateAfterMs: 200 });
@@ -49,16 +42,6 @@ async function asleep(runId: string): Promise<RunRow> {
     },
     { timeoutMs: 20_000, describe: `${runId} does not fall asleep` },
   );
-}
-
-async function publish(document: object): Promise<void> {
-  const { ir, hash, diagnostics } = compile({ document: document as Json });
-  if (ir === null || hash === null) {
-    throw new Error(JSON.stringify(diagnostics));
-  }
-  const text = canonicalJson(ir as unknown as Json);
-  const about = { name: ir.name, version: ir.workflow_version, createdAtMs: published++ };
-  await publishDefinitions(engine.db, [{ ...about, hash, ir: text, source: null }]);
 }
 
 async function childOf(runId: string): Promise<string> {
@@ -219,7 +202,7 @@ describe("a paused run", () => {
 
   it("a child that sleeps paused with its parent goes on with it", async () => {
     const sub = { id: "sub", type: "subworkflow", config: { workflow: "h_child" } };
-    await publish({ name: "h_child", nodes: [gate("a")], edges: [] });
+    await publish(engine.db, { name: "h_child", nodes: [gate("a")], edges: [] });
     const parent = await client.submit(run("h-paused-parent", [sub]));
     const child = await childOf(parent);
     await client.operations.pause(parent);
@@ -260,7 +243,7 @@ describe("a run with a map under way", () => {
   });
 
   it("children of its elements wake it when they end", async () => {
-    await publish({ name: "h_child", nodes: [gate("a")], edges: [] });
+    await publish(engine.db, { name: "h_child", nodes: [gate("a")], edges: [] });
     const sub = { id: "sub", type: "subworkflow", config: { workflow: "h_child" } };
     const runId = await client.submit(run("h-map-children", [each({ items: "[1, 2]", do: sub })]));
     await asleep(runId);
@@ -276,7 +259,7 @@ describe("a run with a map under way", () => {
 
 describe("trees of runs", () => {
   it("a child's end wakes its sleeping parent", async () => {
-    await publish({ name: "h_child", nodes: [gate("a")], edges: [] });
+    await publish(engine.db, { name: "h_child", nodes: [gate("a")], edges: [] });
     const sub = { id: "sub", type: "subworkflow", config: { workflow: "h_child" } };
     const parent = await client.submit(run("h-parent", [sub]));
     const child = await childOf(parent);

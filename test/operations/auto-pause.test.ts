@@ -1,11 +1,11 @@
 /** Pauses that nobody ordered: after errors in a row, and with a parent. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { canonicalJson, compile, type Json } from "../../compiler/index.ts";
 import { createClient, type Client } from "../../sdk/client.ts";
-import { listRuns, publishDefinitions, readRun } from "../../sdk/postgres/index.ts";
+import { listRuns, readRun } from "../../sdk/postgres/index.ts";
 import { whyRun } from "../../supervisor/index.ts";
 import { FunctionRegistry } from "../../worker/index.ts";
 import { startEngine, type Engine } from "../harness/engine.ts";
+import { publish } from "../harness/publish.ts";
 import { waitFor } from "../support/index.ts";
 
 let engine: Engine;
@@ -22,23 +22,15 @@ beforeAll(async () => {
   });
   await engine.worker({ registry });
   client = await createClient({ redisUrl: engine.redisUrl, database: engine.db });
-  await publish("leaf", [{ id: "s", type: "wait", config: { signal: "go" } }]);
-  await publish("middle", [{ id: "m", type: "subworkflow", config: { workflow: "leaf" } }]);
+  const waits = { id: "s", type: "wait", config: { signal: "go" } };
+  const calls = { id: "m", type: "subworkflow", config: { workflow: "leaf" } };
+  await publish(engine.db, { name: "leaf", nodes: [waits], edges: [] });
+  await publish(engine.db, { name: "middle", nodes: [calls], edges: [] });
 });
 afterAll(async () => {
   await client.close();
   await engine.stop();
 });
-
-async function publish(name: string, nodes: object[]): Promise<void> {
-  const { ir, hash } = compile({ document: { name, nodes, edges: [] } as never });
-  if (ir === null || hash === null) {
-    throw new Error(`${name} does not compile`);
-  }
-  const ir_text = canonicalJson(ir as unknown as Json);
-  const about = { hash, name, version: "", source: null, createdAtMs: 1 };
-  await publishDefinitions(engine.db, [{ ...about, ir: ir_text }]);
-}
 
 async function becomes(runId: string, status: string): Promise<void> {
   await waitFor(async () => (await readRun(engine.db, runId))?.status === status, {

@@ -1,15 +1,15 @@
 /** What stands still inside elements of maps is told with their places, by `status` and by `why`. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { canonicalJson, compile, type Json } from "../../compiler/index.ts";
+import type { Json } from "../../compiler/index.ts";
 import { reasonText } from "../../cmd/commands/why.ts";
 import { tellReport } from "../../cmd/commands/status.ts";
 import type { Output } from "../../cmd/output.ts";
 import { createClient, type Client } from "../../sdk/client.ts";
 import type { ElementReport } from "../../sdk/client-report.ts";
-import { publishDefinitions } from "../../sdk/postgres/index.ts";
 import { explainRun, whyRun, type Reason } from "../../supervisor/index.ts";
 import { FunctionRegistry } from "../../worker/index.ts";
 import { startEngine, type Engine } from "../harness/engine.ts";
+import { publish } from "../harness/publish.ts";
 import { waitFor } from "../support/index.ts";
 
 const LARGE = 20_000;
@@ -40,11 +40,7 @@ beforeAll(async () => {
   });
   await engine.worker({ registry });
   client = await createClient({ redisUrl: engine.redisUrl, database: engine.db });
-  const document = { name: "child", nodes: [wait], edges: [] };
-  const { ir, hash, tags } = compile({ document: document as never });
-  const about = { name: "child", version: "1", tags, createdAtMs: 1, source: null };
-  const text = canonicalJson(ir as never);
-  await publishDefinitions(engine.db, [{ ...about, hash: hash as string, ir: text }]);
+  await publish(engine.db, { name: "child", nodes: [wait], edges: [] });
 });
 afterAll(async () => {
   await client.close();
