@@ -19,7 +19,7 @@ ARGV
 RETURNS array
   {0, counter} applied, {1, counter} applied before, {-1} RUN_GONE or ended,
   {-13} COUNTER_NEGATIVE (nothing changed), {-100} EPOCH
-EMITS     counter.adjusted run.completed run.failed
+EMITS     counter.adjusted run.completed run.failed node.resumed (of the parent)
 REPEAT    {1, counter}
 COST      O(1)
 ]]

@@ -21,7 +21,7 @@ ARGV
 RETURNS array
   1  n >= 0 children cancelled, or -100 EPOCH
   2+ places, from 1, of the orphans that are asleep
-EMITS     run.cancelled
+EMITS     run.cancelled node.resumed (of the parent)
 REPEAT    a child that has ended stays as it is
 COST      O(children)
 ]]

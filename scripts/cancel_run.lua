@@ -16,13 +16,13 @@ ARGV
   1  epoch     partition epoch
   2  nonce     random, names this call's journal record
   3  run_id    run
-  4  error     {"error":{"code":"CANCELLED","message":…}}
+  4  err       {"error":{"code":"CANCELLED","message":…}}
   5  tomb_ms   how long a late start is refused when the run is not here
 RETURNS integer
   0 cancelled, 1 it was cancelled before, 2 it had completed, 3 it had failed, -6 BUSY (it is falling
   asleep: it has to be woken first),
   -1 RUN_GONE (a tombstone keeps it from starting: cancel its row), -100 EPOCH
-EMITS     run.cancelled
+EMITS     run.cancelled node.resumed (of the parent)
 REPEAT    1
 COST      O(1)
 ]]

@@ -22,7 +22,7 @@ ARGV
   1  epoch     partition epoch
   2  nonce     random, names this call's journal record
   3  consumer  who calls: the owner of the items' entries, unless they were taken over
-  4  batch     MessagePack array, flat:
+  4  packed    the batch, a MessagePack array, flat:
        how many takeovers the caller knew of when it got the entries of its kept chains; number of
        workflow profiles; each is: ir, flags (o output template, t timeout, then queue timeouts, see
          include/late.lua), queue_base (its queue q is KEYS[queue_base + q])
@@ -55,7 +55,7 @@ RETURNS array
      -6 APPLY_FAILED (run marked suspect in the journal), -7 ENTRY_YOURS (refused like -3 and -4,
      but the entry is the caller's: it may stand for a later token of a chain by now), -8
      NOT_SIMPLE (unchanged: send it in its general form)
-EMITS     node.* join.decided loop.round run.completed run.failed run.finishing
+EMITS     node.* join.decided loop.round run.completed run.failed run.finishing run.suspect
           element.finishing map.element map.gather
 REPEAT    a repeated item is refused by the token's record (-3). A refused or empty item
           acknowledges only what the caller owns, or what is of a run that is over: the entry may

@@ -16,8 +16,8 @@ KEYS
   5  maps      set     gv:{p}:run:<id>:maps     the run's maps that have keys; writes
   6  map       hash    gv:{p}:run:<map>         the map's items; creates. Its elements' keys are
                                                 "<map>#<index>"; removes those of before, creates
-  7  unit      hash    gv:{p}:run:<unit>        of the map's token; reads and writes
-  8  from      stream  gv:{p}:q:*               where the token's entry stands; acknowledges
+  7  run       hash    gv:{p}:run:<unit>        of the map's token; reads and writes
+  8  entry_stream stream gv:{p}:q:*              where the token's entry stands; acknowledges
   9  queue     stream  gv:{p}:q:*               of the map's node: its results are collected there
  10+ queues    stream  gv:{p}:q:*               of the body; appends. Then the hashes around the unit
 ARGV

@@ -22,7 +22,7 @@ ARGV
   8  entry_id  entry to acknowledge, "" if none
 RETURNS integer
   0 done, -1 RUN_GONE (or not finishing), -2 RUN_EPOCH, -100 EPOCH
-EMITS     run.completed run.failed
+EMITS     run.completed run.failed node.resumed (of the parent)
 REPEAT    -1: the run is no longer finishing
 COST      O(1)
 ]]

@@ -18,7 +18,8 @@ KEYS
 ARGV
   1  epoch     partition epoch
   2  nonce     random, names this call's journal record
-  3  members   number of members; each is: member, run key, queue key (0 none), signals key (0 none)
+  3  member_count
+  4+ members   each is: member, run key, queue key (0 none), signals key (0 none)
      member    kind|run|epoch|node|scope|attempt|queue; kinds: emit (retry, next round),
                resume (a parked delay is over), expire (a wait is over time), late (too long in its
                queue), dead (a node is over time and its worker silent), run (run timeout), finish

@@ -10,8 +10,9 @@ KEYS
   .. queues    stream  gv:{p}:q:*         removes
 ARGV
   1  epoch     partition epoch
-  2  tokens    number of tokens; each is: run key, queue key, entry_id, packed (the token as an
-               entry: of a chain it is a later one than the entry's own)
+  2  token_count
+  3+ tokens    each is: run key, queue key, entry_id, packed (the token as an entry: of a chain it is
+               a later one than the entry's own)
 RETURNS array
   1  0, or -100 EPOCH
   2+ per token: 0 held, 1 its run is not paused: look again, 2 the entry is gone

@@ -19,7 +19,7 @@ ARGV
   2  nonce     random, names this call's journal record
   3  unit_id   run, or <run>!<home>
   4  node      index
-  5  scope     of the token, "*" whichever is active
+  5  wanted    scope of the token, "*" whichever is active
   6  action    complete, fail, skip, retry
   7  answer    JSON {"kind":"manual","action":…}: payload of the entry, and `v` in the journal
 RETURNS array

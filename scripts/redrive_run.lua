@@ -28,7 +28,7 @@ ARGV
   8  told      the transition run.redriven, JSON
   9  pause     w: its workflow is paused, so it goes on paused; "" it is not
  10  attempt   which attempt of the run this is
- 11  fields    number of texts, then field, value each; the same for the signals hash
+ 11+ fields    number of texts, then field, value each; the same for the signals hash
   .. timers    number of texts, then due, member each
   .. entries   number of texts, then place of the queue in KEYS, packed each
 RETURNS array

@@ -18,7 +18,8 @@ ARGV
   1  epoch     partition epoch
   2  nonce     random, names this call's journal record
   3  tomb_ms   how long a tombstone stays
-  4  runs      number of runs, then their ids
+  4  run_count
+  5+ runs      their ids
   .. members   timers of these runs that are still armed
 RETURNS integer
   n >= 0 runs removed, -100 EPOCH

@@ -33,7 +33,7 @@ ARGV
  11  input     JSON
  12  meta      namespace|priority
  13  start     MessagePack array: what it begins with, see include/run_start.lua
- 14  wait      1: the token is parked, 0: it is the caller's to complete, the child has no parent
+ 14  waits     1: the token is parked, 0: it is the caller's to complete, the child has no parent
  15  wait_ms   timeout of the wait, 0 none
  16  former_id child of the attempt before, "" none
  17  node_id   id of the token's node, as JSON
@@ -41,7 +41,8 @@ RETURNS integer
   0 started, 1 started before, 2 the token was parked or settled before (nothing to do),
   -1 RUN_GONE, -2 RUN_EPOCH, -3 TOKEN_NOT_ACTIVE, -14 CHILD_EXISTS (or its tombstone does),
   -15 TOO_DEEP, -6 APPLY_FAILED (both runs marked suspect in the journal), -100 EPOCH
-EMITS     run.started node.parked child.started run.cancelled
+EMITS     run.started node.parked child.started run.cancelled run.suspect
+          node.resumed (of a parent)
 REPEAT    1 or 2
 COST      O(entries)
 ]]

@@ -15,9 +15,9 @@ KEYS
 ARGV
   1  epoch     partition epoch
   2  nonce     random, names this call's journal record
-  3  batch     MessagePack array, flat: number of runs, their ids, and each in the same order:
-       epoch, not_after_ms, paused (1: its workflow is), its transitions as the journal has them, what
-       it begins with (see include/run_start.lua)
+  3  packed    the batch, a MessagePack array, flat: number of runs, their ids, and each in the same
+       order: epoch, not_after_ms, paused (1: its workflow is), its transitions as the journal has
+       them, what it begins with (see include/run_start.lua)
 RETURNS array
   1  0, or -100 EPOCH
   2+ per run: 0 started, -10 RUN_EXISTS, -11 RUN_ENDED (tombstone), -12 TOO_LATE (not_after)
