@@ -57,8 +57,8 @@ async function failureOf(copy: string, { test, name }: Break): Promise<string | 
   const out = join(copy, "report.json");
   rmSync(out, { force: true });
   const named = name === "" ? [] : ["-t", name.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")];
-  const args = ["--no-install", "vitest", "run", test, ...named, "--bail=1", "--reporter=json"];
-  const child = spawn("npx", [...args, `--outputFile=${out}`], {
+  const args = ["--no-install", "vitest", "run", "--project=single", test, ...named];
+  const child = spawn("npx", [...args, "--bail=1", "--reporter=json", `--outputFile=${out}`], {
     ...{ cwd: copy, detached: true, stdio: "ignore" },
     env: { ...process.env, GAVOTTE_CASES: CASES },
   });
