@@ -43,7 +43,7 @@ local function is_orphan(child, child_id, up, is_over)
   if not status or status == "suspect" or status == "asleep" then
     return is_over and not status
   end
-  return ENDED[status] or not waits_for_child(t)
+  return ENDED[status] or not waits_for_child(t, child_id)
 end
 
 local reply = { 0 }

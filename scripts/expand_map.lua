@@ -5,8 +5,8 @@ Atomic because items, the record that says the elements run, and the elements' t
 map whose record said so without its items would end early, elements started twice would run twice.
 
 A map that was settled by hand while its elements ran may be tried again, and so may one around it:
-then elements of the expansion before are still there under the names of the new ones. They are void
-only until the record says again that the elements run. So all of them are removed first.
+then elements of the expansion before are still there under the names of the new ones, and would be
+taken for them. So all of them are removed first; what is late of them has another epoch.
 
 KEYS
   1  ev        stream  gv:{p}:ev                journal, appends
@@ -24,7 +24,7 @@ ARGV
   1  epoch     partition epoch
   2  nonce     random, names this call's journal record
   3  unit      run, or element of an outer map
-  4  run_epoch run epoch of the token
+  4  run_epoch epoch of the token
   5  node      the map
   6  scope     of its token
   7  attempt   of its token
@@ -170,8 +170,8 @@ local function start_elements(state, arrivals, is_paused, budget)
   if state == "a" then
     open_elements(arrivals)
   end
-  local m = { map = map, map_unit = map_unit, entries = ARGV[15], ir = ARGV[10], epoch = run_epoch,
-    queue_base = BODY_QUEUES, is_paused = is_paused,
+  local m = { map = map, map_unit = map_unit, entries = ARGV[15], ir = ARGV[10],
+    epoch = element_epoch(map, run_epoch, tonumber(attempt)), queue_base = BODY_QUEUES, is_paused = is_paused,
     timers = timers, limits = limits }
   for i = first, last - 1 do
     start_element(m, i, redis.call("HGET", map, "x" .. i))

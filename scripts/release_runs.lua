@@ -42,7 +42,7 @@ local removed = 0
 
 -- Whether the parent's token has yet to read how this child ended.
 local function is_wanted(run_id, run, up, status)
-  local state = waits_for_child(parent_of(run, run_id, up))
+  local state = waits_for_child(parent_of(run, run_id, up), run_id)
   if state == "w" then
     resume_parent(timers, run, run_id, up, status)
   end

@@ -68,13 +68,16 @@ end
 local status = redis.call("HMGET", run, "s", "e", "sub", "dep")
 local have = redis.call("HMGET", unit, "n" .. node, "w" .. node)
 local depth = (tonumber(status[4]) or 0) + 1
+if is_element(unit) then
+  local _, epoch = element_run(element_place(unit))
+  status[2] = epoch
+end
 if status[1] ~= "running" and status[1] ~= "paused" then
   return -1
+elseif not status[2] then
+  return -3
 elseif status[2] ~= run_epoch then
   return -2
-end
-if is_element(unit) and not element_run(element_place(unit)) then
-  return -3
 end
 local state, tried, at_scope, arrivals = parse_record(have[1] or "s1||")
 local mark = "=" .. attempt .. "|" .. scope

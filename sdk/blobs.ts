@@ -15,6 +15,7 @@ import { createHash } from "node:crypto";
 import type { Redis } from "ioredis";
 import type { Json } from "../compiler/ir.ts";
 import type { ScriptRunner } from "./redis/script-runner.ts";
+import { runEpoch } from "./unit.ts";
 
 /** Outputs up to this many bytes of JSON stand where they are. */
 export const OUTPUT_INLINE_BYTES_MAX = 16 * 1024;
@@ -107,6 +108,7 @@ export async function readBlob(redis: Redis, blobsKey: string, text: string): Pr
 
 export interface NewBlob {
   runId: string;
+  /** Of the token whose output it is. */
   epoch: string;
   sha256: string;
   text: string;
@@ -124,7 +126,7 @@ export async function putBlobs(scripts: ScriptRunner, blobs: readonly NewBlob[])
   for (const [runId, own] of byRun) {
     const { keys } = scripts;
     const pairs = own.flatMap(({ sha256, text }) => [sha256, text]);
-    const args = [own[0]?.epoch ?? "", ...pairs];
+    const args = [runEpoch(own[0]?.epoch ?? ""), ...pairs];
     await scripts.transition("putBlobs", [keys.meta, keys.run(runId), keys.blobs(runId)], args);
   }
 }

@@ -28,6 +28,7 @@ export interface ReadyToken {
   runId: string;
   /** What the token belongs to: the run, or an element of a map (sdk/unit.ts). */
   unit: string;
+  /** Of the unit: the run's, or what `elementEpoch` makes of it. */
   epoch: string;
   node: number;
   scope: string;
@@ -129,7 +130,7 @@ export function parseRecord(record: string | null | undefined): TokenRecord | nu
 export interface EntryParts {
   /** The token's unit. */
   runId: string;
-  epoch: number;
+  epoch: number | string;
   node: number;
   scope: string;
   attempt: number;
@@ -167,7 +168,7 @@ export function repack(token: ReadyToken): string {
 export function timerMember(t: {
   kind: "emit" | "resume" | "expire" | "late" | "dead" | "run" | "finish" | "map";
   runId: string;
-  epoch: number;
+  epoch: number | string;
   node?: number;
   scope?: string;
   attempt?: number;

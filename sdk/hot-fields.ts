@@ -8,7 +8,7 @@ export function hotFields(
   more: { epoch: number; irHash: string; input: Json; namespace: string; priority: string },
 ): { [field: string]: string } {
   return {
-    ...unitFields(state, more.epoch, more.irHash),
+    ...unitFields(state, String(more.epoch), more.irHash),
     in: JSON.stringify(more.input),
     m: `${more.namespace}|${more.priority}`,
     t0: String(state.startedMs),
@@ -18,12 +18,12 @@ export function hotFields(
 /** The fields that a run and an element of a map have in common. */
 export function unitFields(
   state: HotState,
-  epoch: number,
+  epoch: string,
   irHash: string,
 ): { [field: string]: string } {
   const fields: { [field: string]: string } = {
     s: state.status,
-    e: String(epoch),
+    e: epoch,
     c: String(state.counter),
     ir: irHash,
     ...(state.item === null ? {} : { it: state.item }),

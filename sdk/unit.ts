@@ -57,6 +57,19 @@ export function elementPlace(unit: string): ElementPlace | null {
   };
 }
 
+/**
+ * The epoch of the elements that an attempt of a map expands to: that of the map's unit, and how deep
+ * the map is and which attempt, unless it is the first. Elements have the same names each time.
+ */
+export function elementEpoch(map: string, epoch: string, attempt: number): string {
+  return attempt === 1 ? epoch : `${epoch}.${map.split("#").length}:${attempt}`;
+}
+
+/** The run's part of a token's epoch. */
+export function runEpoch(epoch: string): string {
+  return epoch.split(".", 1)[0] as string;
+}
+
 /** The names whose keys a script needs to accept an item of this unit: it, and what is around it. */
 export function unitsAround(unit: string): string[] {
   const names = [unit];

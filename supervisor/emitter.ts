@@ -37,7 +37,8 @@ export class Emitter {
   readonly keys: PartitionKeys;
   /** The unit's name. */
   readonly name: string;
-  readonly epoch: number;
+  /** The unit's. */
+  readonly epoch: string;
   readonly #pipeline: Writer;
 
   constructor(
@@ -45,7 +46,7 @@ export class Emitter {
     keys: PartitionKeys,
     profile: RunProfile,
     name: string,
-    epoch: number,
+    epoch: string,
   ) {
     this.#pipeline = pipeline;
     this.keys = keys;
@@ -55,8 +56,8 @@ export class Emitter {
   }
 
   /** The same for an element of one of the unit's maps. */
-  inside(profile: RunProfile, name: string): Emitter {
-    const emitter = new Emitter(this.#pipeline, this.keys, profile, name, this.epoch);
+  inside(profile: RunProfile, name: string, epoch: string): Emitter {
+    const emitter = new Emitter(this.#pipeline, this.keys, profile, name, epoch);
     emitter.held = this.held;
     emitter.nowMs = this.nowMs;
     return emitter;

@@ -4,6 +4,7 @@
  */
 import {
   bodyHash,
+  elementEpoch,
   entriesOf,
   mapUnit,
   parseUnit,
@@ -67,8 +68,9 @@ function rebuildMap(
     pipeline.hset(keys.run(name), Object.fromEntries(pairs.slice(from, from + FIELDS_MAX)));
   }
   const body = bodyProfile(profile, node, map);
+  const epoch = elementEpoch(name, emit.epoch, token.attempt);
   for (const [index, element] of map.elements) {
-    rebuildElement(pipeline, emit.inside(body, `${name}#${index}`), element);
+    rebuildElement(pipeline, emit.inside(body, `${name}#${index}`, epoch), element);
   }
 }
 

@@ -209,7 +209,7 @@ export function writeRun(
   const input = JSON.parse(row.input) as never;
   const fields = hotFields(state, { epoch, irHash, input, namespace, priority });
   Object.assign(fields, treeFields(row));
-  const emit = new Emitter(pipeline, keys, profile, row.id, epoch);
+  const emit = new Emitter(pipeline, keys, profile, row.id, String(epoch));
   emit.nowMs = nowMs;
   for (const queue of [...profile.queueKeys, ...profile.entryKeys]) {
     pipeline.xgroup("CREATE", queue, GROUP, "0", "MKSTREAM"); // BUSYGROUP where it is there

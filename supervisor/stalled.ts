@@ -6,7 +6,7 @@
  * (21 A14). Putting back what was not lost is harmless: the token's record lets one result through.
  */
 import { setTimeout as delay } from "node:timers/promises";
-import { connectionAt, HotState, packEntry, suspectRun } from "../sdk/internal.ts";
+import { connectionAt, HotState, packEntry, runEpoch, suspectRun } from "../sdk/internal.ts";
 import type { RunRow } from "../sdk/postgres/index.ts";
 import { quietRuns, readJournal } from "../sdk/postgres/index.ts";
 import { Apart, byPartition, inTurn } from "./apart.ts";
@@ -83,7 +83,7 @@ export class StalledWatch extends Loop {
         await this.#putBack(reason.token, reason.entryId);
       } else if (reason.kind === "lost_entry") {
         // What its token waited for is told by the whole map: the run is rebuilt.
-        const { epoch } = reason.token;
+        const epoch = runEpoch(reason.token.epoch);
         await suspectRun(scriptsOf(this.#context, partition), { runId, status: "running", epoch });
       }
     }
@@ -99,7 +99,7 @@ export class StalledWatch extends Loop {
     const arrivals = skips ? "" : record.rest;
     const { scope, attempt } = record;
     const payload = skips ? record.rest : answer;
-    const at = { runId, epoch: Number(epoch), node, scope, attempt, irHash };
+    const at = { runId, epoch, node, scope, attempt, irHash };
     const packed = packEntry({ ...at, kind: skips ? "skip" : kind, arrivals, payload });
     const multi = connectionAt(redis, queueKey).multi().xadd(queueKey, "*", "t", packed);
     await (entryId === null ? multi : multi.xdel(queueKey, entryId)).exec();

@@ -33,8 +33,8 @@ export class Deadlines {
     if (node.timeout_ms === null) {
       return null;
     }
-    const { runId, unit, scope, attempt, queueKey } = token;
-    const at = { runId: unit, epoch: Number(token.epoch), node: token.node, scope, attempt };
+    const { runId, unit, epoch, scope, attempt, queueKey } = token;
+    const at = { runId: unit, epoch, node: token.node, scope, attempt };
     const member = timerMember({ kind: "dead", ...at, queue: commonQueueKey(queueKey) });
     const { redis, keys, graceMs, redisNowMs, logger } = this.#o;
     const dueMs = Math.ceil(redisNowMs() + node.timeout_ms + graceMs);

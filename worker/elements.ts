@@ -12,11 +12,13 @@ import {
   blobRefOf,
   blobText,
   completeTokens,
+  elementEpoch,
   elementPlace,
   isBlobSized,
   NO_EFFECTS,
   parseRecord,
   putBlobs,
+  runEpoch,
   type CompletionItem,
   type ElementPlace,
   type PartitionKeys,
@@ -29,7 +31,7 @@ import { RunData, type Outside } from "./run-data.ts";
 
 /** How things stand around an element. */
 export interface Surroundings {
-  /** Status and epoch of the run; null: the element is void, or its run is gone. */
+  /** Status of the run and epoch of the element; null: it is void, or its run is gone. */
   run: { status: string; epoch: string } | null;
   outside: Outside;
 }
@@ -39,7 +41,7 @@ const NAMES_MAX = 1000;
 export class Elements {
   readonly #redis: Redis;
   readonly #keys: PartitionKeys;
-  /** `vars` by map; a map's name is used once per run epoch. */
+  /** `vars` by map and epoch of its elements: an expansion has its own. */
   readonly #names = new Map<string, Vars>();
 
   constructor(redis: Redis, keys: PartitionKeys) {
@@ -82,11 +84,13 @@ export class Elements {
     if (token?.state !== "m" || token.scope !== place.scope || !isCurrent) {
       return null;
     }
+    const own = elementEpoch(place.map, epoch ?? "", token.attempt);
     const above = elementPlace(place.parent);
     if (above === null) {
-      return { status: status ?? "", epoch: epoch ?? "" };
+      return { status: status ?? "", epoch: own };
     }
-    return status === "running" ? this.#run(above) : null;
+    const run = status === "running" ? await this.#run(above) : null;
+    return run && { ...run, epoch: own };
   }
 
   async #vars(map: string, epoch: string): Promise<Vars> {
@@ -160,7 +164,7 @@ export async function finishElement(
         id: token.runId,
         workflow: root.name,
         version: root.workflow_version,
-        attempt: Number(token.epoch),
+        attempt: Number(runEpoch(token.epoch)),
       },
     });
     value = JSON.stringify(output);

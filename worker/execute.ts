@@ -15,6 +15,7 @@ import {
   parseUnit,
   NO_EFFECTS,
   roundOf,
+  runEpoch,
   waitToken,
   type CompletionItem,
   type CompletionResult,
@@ -140,7 +141,7 @@ export class Executor {
         id: p.token.runId,
         workflow: root.name,
         version: root.workflow_version,
-        attempt: Number(p.token.epoch),
+        attempt: Number(runEpoch(p.token.epoch)),
       },
     };
     if (node.uses_input) {

@@ -143,9 +143,9 @@ export class Preparer {
     token: ReadyToken,
     profile: RunProfile | undefined,
   ): void {
-    const { unit, node, scope, attempt, queueKey } = token;
+    const { unit, epoch, node, scope, attempt, queueKey } = token;
     if (profile?.ir.nodes[node]?.queue_timeout_ms !== undefined) {
-      const at = { runId: unit, epoch: Number(token.epoch), node, scope, attempt };
+      const at = { runId: unit, epoch, node, scope, attempt };
       const queue = commonQueueKey(queueKey);
       pipeline.zrem(this.#keys.timers, timerMember({ kind: "late", ...at, queue }));
     }

@@ -8,7 +8,8 @@ only reads.
 ]]
 local NO_ERROR = '{"error":{"code":"HANDLER_ERROR","message":"a node of the element failed"}}'
 
--- An element is accepted by its own record and by its ancestors: status and epoch are the run's.
+-- An element is accepted by its own record and by its ancestors: the status is the run's, the epoch
+-- the one that its map's expansion gives it.
 local function accept_element(have)
   local own = have[1]
   local status, epoch = element_run(it.element)
@@ -140,7 +141,7 @@ local function apply_element_end()
   redis.call("HSET", e.map, "done", e.done, "failed", e.failed, "next", e.starts and e.starts + 1 or e.next,
     (e.error and "e" or "r") .. e.index, e.error or e.output)
   if e.gathers then
-    e.ir = e.parent_ir
+    e.ir, e.epoch = e.parent_ir, e.parent_epoch
     gather_map(k, e, e.failure)
   elseif e.starts then
     e.ir, e.limits, e.timers = it.ir, it.limits, k.timers

@@ -15,18 +15,24 @@ local function parent_of(run, run_id, up)
     key = keys .. unit, run = keys .. string.match(unit, "^[^!]*") }
 end
 
+-- Whether a parked token waits for this child: the token of an element of an expansion before may
+-- have had the same name, attempt and place, with a child of its own.
+local function is_waited_for(waits, child_id)
+  return waits and string.find(waits, '"run":"' .. child_id .. '"', 1, true) ~= nil
+end
+
 -- Whether the parent's token still stands where it started this child: "w" parked, "a" active
 -- again; nil if not.
-local function waits_for_child(t)
+local function waits_for_child(t, child_id)
   local status = redis.call("HGET", t.run, "s")
-  local record = redis.call("HGET", t.key, "n" .. t.node)
+  local record, waits = unpack(redis.call("HMGET", t.key, "n" .. t.node, "w" .. t.node))
   if not record or (status ~= "running" and status ~= "paused")
     or (is_element(t.key) and not element_run(element_place(t.key))) then
     return nil
   end
   local state, attempt, scope = parse_record(record)
   if (state ~= "w" and state ~= "a") or attempt ~= t.attempt or scope ~= t.scope
-    or not scope_is_current(t.key, scope) then
+    or not scope_is_current(t.key, scope) or (state == "w" and not is_waited_for(waits, child_id)) then
     return nil
   end
   return state
@@ -39,8 +45,8 @@ local function resume_parent(timers, run, run_id, up, status)
   if is ~= "running" and is ~= "paused" then
     return false
   end
-  local have = redis.call("HMGET", t.key, "e", "ir")
-  if not have[1] then
+  local have = redis.call("HMGET", t.key, "e", "ir", "w" .. t.node)
+  if not have[1] or not is_waited_for(have[3], run_id) then
     return false
   end
   t.epoch, t.is_paused = have[1], is == "paused"

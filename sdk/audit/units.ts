@@ -59,7 +59,7 @@ export function foldedUnits(runId: string, state: HotState): Map<string, Hash> {
   const units = new Map<string, Hash>();
   const add = (name: string, unit: HotState): void => {
     const more = { epoch: 1, irHash: "", input: null, namespace: "", priority: "" };
-    const fields = name === runId ? hotFields(unit, more) : unitFields(unit, 1, "");
+    const fields = name === runId ? hotFields(unit, more) : unitFields(unit, "1", "");
     units.set(name, essence(fields));
     for (const [node, map] of unit.maps) {
       const token = unit.tokens.get(node);

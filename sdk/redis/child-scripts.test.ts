@@ -145,6 +145,20 @@ describe("A7: a child's end", () => {
     expect(await field("parent-1", "n0")).toBe("a1||");
   });
 
+  it("changes nothing for a parent that waits in the same place for another", async () => {
+    await start();
+    const key = p.scripts.keys.run("parent-1");
+    // As of an element whose map was expanded again: same name, same attempt, another child.
+    const waits = await field("parent-1", "w0");
+    await p.redis.hset(key, "w0", (waits ?? "").replace(idOf(), "parent-1~other"));
+    expect((await cancelOrphans(p.scripts, [{ id: idOf(), isParentOver: false }])).cancelled).toBe(
+      1,
+    );
+    expect(await field("parent-1", "n0")).toBe("w1||");
+    expect(await count("node.resumed")).toBe(0);
+    expect(await releaseRuns(p.scripts, [idOf()], [])).toBe(1);
+  });
+
   it("changes nothing for a parent that went on without it", async () => {
     await start();
     await p.redis.hset(p.scripts.keys.run("parent-1"), "n0", "a2||");

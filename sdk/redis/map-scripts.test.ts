@@ -2,9 +2,12 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { miniIr } from "../../test/harness/mini-ir.ts";
 import { openTestPartition, type TestPartition } from "../../test/harness/partition.ts";
 import { TokenPlayer } from "../../test/harness/tokens.ts";
+import { foldHot, writeRun } from "../../supervisor/rebuild.ts";
 import { releaseMaps, releaseMapsOf } from "../../supervisor/release-maps.ts";
 import type { Ir } from "../../compiler/ir.ts";
 import type { ReadyToken } from "../entry.ts";
+import { parseJournalRecord } from "../journal.ts";
+import type { RunRow } from "../postgres/index.ts";
 import { Profiles, type RunProfile } from "../profile.ts";
 import { bodyHash, mapUnit } from "../unit.ts";
 import type { ManualAnswer } from "../waits.ts";
@@ -89,19 +92,39 @@ class MapPlayer extends TokenPlayer {
     return (await completeTokens(this.p.scripts, [sent]))[0] as number;
   }
 
-  /** Somebody settles the map by hand. */
-  order(action: ManualAnswer["action"]): Promise<unknown> {
+  /** Somebody settles a map by hand. */
+  order(action: ManualAnswer["action"], home = ""): Promise<unknown> {
     const answer = { kind: "manual" as const, action, by: "ann" };
-    const at = { runId: this.runId, home: "", node: 1, scope: null };
+    const at = { runId: this.runId, home, node: home === "" ? 1 : 0, scope: null };
     const queueKey = this.profile.queueKeys[0] as string;
     return interveneToken(this.p.scripts, { ...at, queueKey, answer });
   }
 
   /** By hand: settled while its elements run, and tried again before a worker carries that out. */
   async tryAgain(): Promise<void> {
-    await this.order("complete");
-    await this.order("retry");
-    this.map = (await this.read()).find(({ attempt }) => attempt === 3) as ReadyToken;
+    this.map = await this.again("");
+  }
+
+  /** The same with the map in this home. */
+  async again(home: string): Promise<ReadyToken> {
+    await this.order("complete", home);
+    await this.order("retry", home);
+    return (await this.read()).find(({ attempt }) => attempt === 3) as ReadyToken;
+  }
+
+  /** Writes the run as a supervisor would after a loss, under this epoch. */
+  async rebuild(epoch: number): Promise<void> {
+    const { redis, scripts } = this.p;
+    const journal = (await redis.xrange(scripts.keys.ev, "-", "+")).flatMap(([id, fields]) => {
+      const { t, transitions } = parseJournalRecord(id, fields);
+      return transitions.map((transition) => ({ position: "", t, transition }));
+    });
+    const { irHash } = this.profile;
+    const place = { namespace: "", priority: "normal", irHash, input: "null" };
+    const row = { id: this.runId, epoch, ...place } as RunRow;
+    const pipeline = redis.pipeline();
+    writeRun(pipeline, this.profile, row, foldHot(this.profile, journal), journal.at(-1)?.t ?? 0);
+    await pipeline.exec();
   }
 
   /** Profile of the elements of the map that is all of element 0. */
@@ -355,6 +378,68 @@ describe("what an expansion before left under a map's name", () => {
       expect(await run.end(token)).toBe(COMPLETION.done);
     }
     expect((await run.read()).map(({ kind }) => kind)).toEqual(["gather"]);
+  });
+
+  it("is refused when it comes late: nothing of an element counts for the one that has its name now", async () => {
+    const run = await player();
+    await run.expand(2);
+    const [former, other] = (await run.read()) as [ReadyToken, ReadyToken];
+    await run.tryAgain();
+    await run.expand(2, { by: "later" });
+    const [anew] = (await run.read()) as [ReadyToken];
+    expect(anew).toMatchObject({ unit: former.unit, attempt: former.attempt, epoch: "1.1:3" });
+    const before = await p.redis.hgetall(p.scripts.keys.run(former.unit));
+    expect(await run.end(former)).toBe(COMPLETION.runEpoch);
+    expect(await run.end(other, { op: "X", value: ERROR })).toBe(COMPLETION.runEpoch);
+    expect(await p.redis.hgetall(p.scripts.keys.run(former.unit))).toEqual(before);
+    expect(await run.end(anew)).toBe(COMPLETION.done);
+  });
+
+  it("is refused in a map inside an element, whichever of the two maps was expanded again", async () => {
+    const run = await player(innerMap);
+    await run.expand(1);
+    const [outer] = (await run.read()) as [ReadyToken];
+    await run.expandInner(outer, 2, 1, "first");
+    const [first] = (await run.read()) as [ReadyToken];
+    // The inner map again, then the outer one as often: names and numbers alike, expansions not.
+    await run.expandInner(await run.again("1#0"), 2, 1, "second");
+    const [second] = (await run.read()) as [ReadyToken];
+    expect(await run.end(first)).toBe(COMPLETION.runEpoch);
+    await run.tryAgain();
+    await run.expand(1, { by: "later" });
+    const [anew] = (await run.read()) as [ReadyToken];
+    await run.expandInner(anew, 2, 1, "third");
+    expect(await run.end(first)).toBe(COMPLETION.runEpoch);
+    expect(await run.end(second)).toBe(COMPLETION.runEpoch);
+    const epochs: string[] = [];
+    for (let ended = 0; ended < 2; ended++) {
+      const [token] = (await run.read()) as [ReadyToken];
+      epochs.push(token.epoch);
+      expect(await run.end(token)).toBe(COMPLETION.done);
+    }
+    expect([first.epoch, second.epoch, ...epochs]).toEqual(["1", "1.2:3", "1.1:3", "1.1:3"]);
+    const [gather] = (await run.read()) as [ReadyToken];
+    expect(gather).toMatchObject({ kind: "gather", unit: anew.unit, epoch: anew.epoch });
+  });
+
+  it("is refused after a rebuild as well: what is emitted anew is of the expansion that counts", async () => {
+    const run = await player();
+    await run.expand(2);
+    await run.read();
+    await run.tryAgain();
+    await run.expand(2, { by: "later" });
+    const [former] = (await run.read()) as [ReadyToken];
+    await run.rebuild(2);
+    const [anew, other] = (await run.read()) as [ReadyToken, ReadyToken];
+    expect([anew.epoch, other.epoch]).toEqual(["2.1:3", "2.1:3"]);
+    expect(await run.end(former)).toBe(COMPLETION.runEpoch);
+    expect(await run.end(anew, { op: "R", value: ERROR, delayMs: 100 })).toBe(COMPLETION.done);
+    await p.advance(101);
+    expect((await fireTimers(p.scripts)).fired).toBe(1);
+    const [again] = (await run.read()) as [ReadyToken];
+    expect(await run.end(again)).toBe(COMPLETION.done);
+    expect(await run.end(other)).toBe(COMPLETION.done);
+    expect(await run.read()).toMatchObject([{ kind: "gather", epoch: "2" }]);
   });
 
   it("is gone, however much it is and however few elements follow", async () => {

@@ -3,6 +3,7 @@ import {
   driftKey,
   isTerminal,
   partitionKeys,
+  runEpoch,
   type Drift,
   type Redis,
   type ScriptRunner,
@@ -128,8 +129,8 @@ async function removeFormer(
     const [next, page] = await redis.zscan(keys.timers, at, "MATCH", `*|${runId}*|*`);
     at = next;
     const old = page.filter((member, i) => {
-      const [, unit = "", of] = member.split("|");
-      return i % 2 === 0 && unit.split("!", 1)[0] === runId && of !== epoch;
+      const [, unit = "", of = ""] = member.split("|");
+      return i % 2 === 0 && unit.split("!", 1)[0] === runId && runEpoch(of) !== epoch;
     });
     removed += old.length === 0 ? 0 : await redis.zrem(keys.timers, ...old);
   } while (at !== "0");

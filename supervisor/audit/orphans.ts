@@ -13,6 +13,7 @@ import {
   parseRunKey,
   parseUnit,
   partitionKeys,
+  runEpoch,
   type Drift,
   type PartitionKeys,
 } from "../../sdk/internal.ts";
@@ -126,7 +127,7 @@ async function timerOrphans(redis: Redis, keys: PartitionKeys): Promise<Drift[]>
       placed.map(({ runId }) => runId),
     );
     for (const { member, epoch, runId } of placed) {
-      if (epochs.get(runId) !== epoch) {
+      if (epochs.get(runId) !== runEpoch(epoch)) {
         const is = epochs.has(runId)
           ? `a timer of epoch ${epoch}; the run has ${epochs.get(runId)}`
           : "a timer of a run that is not there";
@@ -176,7 +177,7 @@ async function queueOrphans(
   );
   const orphans: Drift[] = [];
   for (const [id, { runId, epoch }] of entries) {
-    const isOwned = runId !== null && epochs.get(runId) === epoch;
+    const isOwned = runId !== null && epochs.get(runId) === runEpoch(epoch);
     const idleMs = pending.get(id);
     const isLost = idleMs === undefined && compareIds(id, delivered) <= 0;
     if (isOwned || (idleMs !== undefined && idleMs < SILENT_MS)) {
@@ -231,7 +232,9 @@ async function isStillThere(redis: Redis, keys: PartitionKeys, drift: Drift): Pr
     case "orphan_key":
       return epoch === null && (await redis.exists(key, keys.redriven(runId ?? ""))) === 1;
     case "orphan_timer":
-      return epoch !== member.split("|")[2] && (await redis.zscore(key, member)) !== null;
+      return (
+        epoch !== runEpoch(member.split("|")[2] ?? "") && (await redis.zscore(key, member)) !== null
+      );
     case "orphan_listed":
       return epoch === null && (await redis.zscore(key, member)) !== null;
     case "orphan_pending":
@@ -239,7 +242,7 @@ async function isStillThere(redis: Redis, keys: PartitionKeys, drift: Drift): Pr
     default: {
       const [entry] = await redis.xrange(key, member, member);
       const token = entry === undefined ? null : parseEntry(key, member, entry[1]);
-      return entry !== undefined && (token === null || token.epoch !== epoch);
+      return entry !== undefined && (token === null || runEpoch(token.epoch) !== epoch);
     }
   }
 }

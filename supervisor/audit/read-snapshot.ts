@@ -127,7 +127,7 @@ function namesOf(
       }
     }
     if (hash["s"] === "finishing") {
-      const epoch = units.get(runId)?.["e"] ?? "";
+      const epoch = hash["e"] ?? "";
       queues.forEach((queue) => timers.add(`${finishPrefix(unit, epoch)}|||${queue}`));
     }
   }

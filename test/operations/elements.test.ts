@@ -5,6 +5,7 @@ import { reasonText } from "../../cmd/commands/why.ts";
 import { tellReport } from "../../cmd/commands/status.ts";
 import type { Output } from "../../cmd/output.ts";
 import { createClient, type Client } from "../../sdk/client.ts";
+import { partitionKeys } from "../../sdk/internal.ts";
 import type { ElementReport } from "../../sdk/client-report.ts";
 import { explainRun, whyRun, type Reason } from "../../supervisor/index.ts";
 import { FunctionRegistry } from "../../worker/index.ts";
@@ -16,6 +17,9 @@ const LARGE = 20_000;
 let engine: Engine;
 let client: Client;
 let failing = true;
+
+/** Ends what the handler "slow" has begun, each when the test says so. */
+const answers: ((output: Json) => void)[] = [];
 
 /** Node 0 is not the map, so that a place says more than zeroes. */
 const mapOf = (nodes: object[], edges: object[] = [], more: object = {}): object => ({
@@ -32,6 +36,7 @@ beforeAll(async () => {
   engine = await startEngine();
   const registry = new FunctionRegistry();
   registry.register("large", ({ input }) => ({ item: input, text: "x".repeat(LARGE) }) as never);
+  registry.register("slow", () => new Promise((answer) => void answers.push(answer as never)));
   registry.register("fails", ({ input }) => {
     if (failing) {
       throw new Error("not yet");
@@ -194,6 +199,26 @@ describe("elements of a map", () => {
       { size: LARGE, go: "1#0" },
       { size: LARGE, go: "1#1" },
     ]);
+  });
+
+  it("that are executed again with their map are not settled by what comes late of those before", async () => {
+    const slow = { id: "slow", type: "function", config: { function_name: "slow" } };
+    const runId = await start(mapOf([slow]), ["a"]);
+    await waitFor(() => answers.length === 1);
+    // Paused: nobody carries the one order out before the other is there.
+    await client.operations.pause(runId);
+    for (const action of ["fail", "retry"] as const) {
+      await client.operations.intervene(runId, "each", { action, by: "ann" });
+    }
+    await client.operations.resume(runId);
+    await waitFor(() => answers.length === 2);
+    answers[0]?.("late");
+    const queue = partitionKeys(0).queue("fn:slow", "normal");
+    const isRefused = async (): Promise<boolean> =>
+      (await engine.redis.xpending(queue, "workers"))[0] === 1;
+    await waitFor(isRefused, { describe: "nothing became of the late result" });
+    answers[1]?.("anew");
+    expect(await outputOf(runId)).toEqual(["anew"]);
   });
 
   it("that wait for their retry or for a time are named with it", async () => {
