@@ -88,7 +88,10 @@ export const INVARIANT_BREAKS: readonly Break[] = [
     name: "is not expanded again by whoever had its entry before",
   },
   {
-    ...{ holds: I2, broken: "elements of a map that was expanded again have the epoch of those before" },
+    ...{
+      holds: I2,
+      broken: "elements of a map that was expanded again have the epoch of those before",
+    },
     file: "scripts/include/unit.lua",
     find: "if attempt == 1 then\n    return epoch",
     replace: "if attempt then\n    return epoch",
