@@ -26,7 +26,7 @@ import {
   type Transition,
   type WaitAddress,
   type WaitInfo,
-} from "./imports.ts";
+} from "../../sdk/internal.ts";
 import { BIG_TEXT } from "../generate/waits.ts";
 import type { TestPartition } from "./partition.ts";
 

@@ -17,7 +17,7 @@ import {
   wakeRun,
   type HotState,
   type RunProfile,
-} from "./imports.ts";
+} from "../../sdk/internal.ts";
 import type { TestPartition } from "./partition.ts";
 
 type Hash = { [field: string]: string };

@@ -1,10 +1,8 @@
 /** Playing single tokens by hand: read what is ready, settle it as told. */
 import {
   completeTokens,
-  GROUP,
   isEntryQueue,
   NO_EFFECTS,
-  parseEntry,
   redisTimeMs,
   startRuns,
   type CompletionItem,
@@ -14,6 +12,7 @@ import {
   type RunProfile,
 } from "../../sdk/internal.ts";
 import type { Ir } from "../../compiler/ir.ts";
+import { readAll } from "./deliveries.ts";
 import type { TestPartition } from "./partition.ts";
 
 export class TokenPlayer {
@@ -36,14 +35,7 @@ export class TokenPlayer {
   /** Everything that is ready, delivered to `consumer`. */
   async read(consumer = "c"): Promise<ReadyToken[]> {
     const keys = [...this.profile.queueKeys, ...this.profile.entryKeys];
-    const reply = (await this.p.redis.call(
-      "XREADGROUP",
-      ...["GROUP", GROUP, consumer, "COUNT", "1000", "STREAMS", ...keys],
-      ...keys.map(() => ">"),
-    )) as [string, [string, string[]][]][] | null;
-    return (reply ?? []).flatMap(([key, entries]) =>
-      entries.map(([id, fields]) => parseEntry(key, id, fields) as ReadyToken),
-    );
+    return readAll(this.p.redis, keys, consumer, 1000);
   }
 
   /** The ready token of this node; throws if there is none. */

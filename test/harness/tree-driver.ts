@@ -7,14 +7,11 @@
 import type { Ir, Json } from "../../compiler/ir.ts";
 import {
   cancelOrphans,
-  claimAll,
   completeTokens,
   COMPLETION,
   fireTimers,
-  GROUP,
   HotState,
   hotFields,
-  parseEntry,
   parseJournalRecord,
   redisTimeMs,
   releaseRuns,
@@ -23,18 +20,20 @@ import {
   type JournalRecord,
   type ReadyToken,
   type RunProfile,
-} from "./imports.ts";
+} from "../../sdk/internal.ts";
 import { stepChild } from "../../worker/children.ts";
-import { Executor, type Prepared } from "../../worker/execute.ts";
+import type { Executor, Prepared } from "../../worker/execute.ts";
 import { finish } from "../../worker/finish.ts";
 import { ExecutionError, toExecutionError } from "../../worker/kinds/kind.ts";
 import { Preparer } from "../../worker/prepare.ts";
 import { Workflows } from "../../worker/workflows.ts";
-import type { Schedule } from "./driver.ts";
 import { countTransitions } from "./cases.ts";
+import { claimAll, readAll } from "./deliveries.ts";
+import { testExecutor } from "./driven-worker.ts";
 import { assertCounter } from "./invariants.ts";
 import type { TestPartition } from "./partition.ts";
 import { runSync } from "./run-sync.ts";
+import { CONSUMERS, pick, type Schedule } from "./schedule.ts";
 
 export interface TreeOptions {
   /** Workflows by hash, with their profiles; the root's is the first. */
@@ -47,7 +46,6 @@ export interface TreeOptions {
 }
 
 const STEPS_MAX = 20_000;
-const CONSUMERS = ["c0", "c1", "c2"];
 const FINAL = new Set(["completed", "failed", "cancelled"]);
 
 export class TreeDriver {
@@ -67,12 +65,7 @@ export class TreeDriver {
     this.#keys = [...new Set(keys)];
     this.#workflows = new Workflows(partition.redis);
     this.#preparer = new Preparer(partition.scripts.redis, this.#workflows, 0);
-    this.#executor = new Executor({
-      workerId: "t",
-      secrets: () => ({}),
-      random: () => 0.5,
-      outputBytesMax: 1024 * 1024,
-    });
+    this.#executor = testExecutor();
   }
 
   /** Runs a root to its end, and whatever it left behind; the journal of all of it. */
@@ -164,7 +157,7 @@ export class TreeDriver {
     const { redis, scripts } = this.#p;
     const ended = await redis.zrange(scripts.keys.release, 0, -1);
     if (ended.length > 0) {
-      await releaseRuns(scripts, [this.#pick(ended)], []);
+      await releaseRuns(scripts, [pick(this.#o.schedule, ended)], []);
     }
   }
 
@@ -179,22 +172,14 @@ export class TreeDriver {
   }
 
   async #read(): Promise<void> {
-    const consumer = this.#pick(CONSUMERS);
+    const consumer = pick(this.#o.schedule, CONSUMERS);
     const count = 1 + Math.floor(this.#o.schedule.random() * 8);
-    const reply = (await this.#p.redis.call(
-      "XREADGROUP",
-      ...["GROUP", GROUP, consumer, "COUNT", String(count), "STREAMS", ...this.#keys],
-      ...this.#keys.map(() => ">"),
-    )) as [string, [string, string[]][]][] | null;
-    for (const [key, entries] of reply ?? []) {
-      for (const [id, fields] of entries) {
-        this.#held.push({ token: parseEntry(key, id, fields) as ReadyToken, consumer });
-      }
-    }
+    const tokens = await readAll(this.#p.redis, this.#keys, consumer, count);
+    this.#held.push(...tokens.map((token) => ({ token, consumer })));
   }
 
   async #steal(): Promise<boolean> {
-    const consumer = this.#pick(CONSUMERS);
+    const consumer = pick(this.#o.schedule, CONSUMERS);
     const tokens = await claimAll(this.#p.scripts.redis, this.#keys, consumer);
     this.#held.push(...tokens.map((token) => ({ token, consumer })));
     return tokens.length > 0;
@@ -311,10 +296,6 @@ export class TreeDriver {
     }
     const { redis, scripts } = this.#p;
     await releaseRuns(scripts, await redis.zrange(scripts.keys.release, 0, -1), []);
-  }
-
-  #pick<T>(from: readonly T[]): T {
-    return from[Math.floor(this.#o.schedule.random() * from.length)] as T;
   }
 }
 

@@ -1,7 +1,22 @@
-/** What the driver uses of the engine, and claims without a lease. */
+/** Tokens out of the queues: those that nobody has had, and those that somebody has. */
 import { GROUP, parseEntry, type ReadyToken, type Redis } from "../../sdk/internal.ts";
 
-export * from "../../sdk/internal.ts";
+/** Delivers what is ready to `consumer`, at most `count` of each queue. */
+export async function readAll(
+  redis: Pick<Redis, "call">,
+  queueKeys: readonly string[],
+  consumer: string,
+  count: number,
+): Promise<ReadyToken[]> {
+  const reply = (await redis.call(
+    "XREADGROUP",
+    ...["GROUP", GROUP, consumer, "COUNT", String(count), "STREAMS", ...queueKeys],
+    ...queueKeys.map(() => ">"),
+  )) as [string, [string, string[]][]][] | null;
+  return (reply ?? []).flatMap(([key, entries]) =>
+    entries.map(([id, fields]) => parseEntry(key, id, fields) as ReadyToken),
+  );
+}
 
 /** Claims every pending entry of the queues, however fresh; returns the tokens. */
 export async function claimAll(

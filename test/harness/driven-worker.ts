@@ -1,0 +1,206 @@
+/**
+ * The worker of a driver: the worker's own code makes of a token what is to be sent, in one go and
+ * without a clock. It may die before any call of a script, and expand a map long after it was asked.
+ */
+import type { Json } from "../../compiler/ir.ts";
+import type { Vars } from "../../condition/index.ts";
+import {
+  holdTokens,
+  type CompletionItem,
+  type ReadyToken,
+  type RunProfile,
+  type ScriptRunner,
+} from "../../sdk/internal.ts";
+import { chainNext } from "../../worker/chain.ts";
+import { childItem, stepChild } from "../../worker/children.ts";
+import { Elements, finishElement } from "../../worker/elements.ts";
+import { Executor, type Prepared } from "../../worker/execute.ts";
+import { finish } from "../../worker/finish.ts";
+import { toExecutionError } from "../../worker/kinds/kind.ts";
+import { Maps, noResults, planMap } from "../../worker/maps.ts";
+import { Preparer } from "../../worker/prepare.ts";
+import { Workflows } from "../../worker/workflows.ts";
+import type { TestPartition } from "./partition.ts";
+import { runSync } from "./run-sync.ts";
+import type { Schedule } from "./schedule.ts";
+
+/** A token and the consumer that it was delivered to. */
+export interface Held {
+  token: ReadyToken;
+  consumer: string;
+  /** Nothing is taken for granted: its record is read, its chain looked for. */
+  again?: boolean;
+}
+
+/** An item on its way, with what its sender knows of it. */
+export interface Sent {
+  item: CompletionItem;
+  held: Held;
+}
+
+/** What happens to a worker in the middle of expanding a map. */
+class Died extends Error {}
+
+/** Items of one call when a map is expanded: small, so that small maps take several calls. */
+const CHUNK = 2;
+
+export class DrivenWorker {
+  readonly #p: TestPartition;
+  readonly #s: Schedule;
+  readonly #workflows: Workflows;
+  readonly #preparer: Preparer;
+  readonly #executor: Executor;
+  readonly #elements: Elements;
+  readonly #maps: Maps;
+  /** Expansions of maps by workers that are slow. */
+  #lateMaps: (() => Promise<void>)[] = [];
+
+  constructor(partition: TestPartition, schedule: Schedule) {
+    const { redis, scripts } = partition;
+    this.#p = partition;
+    this.#s = schedule;
+    this.#workflows = new Workflows(redis);
+    this.#preparer = new Preparer(scripts.redis, this.#workflows, 0);
+    this.#elements = new Elements(scripts.redis, scripts.keys);
+    this.#maps = new Maps(this.#dying(), this.#workflows, CHUNK);
+    this.#executor = testExecutor();
+  }
+
+  /** What is to be sent for a token; null: nothing, or nothing here. */
+  async settle(held: Held): Promise<Sent | null> {
+    const redelivered = held.again === true || this.#s.random() < 0.5;
+    await this.#preparer.news.look(this.#p.scripts.redis);
+    const [preparation] = await this.#preparer.prepare([held.token], redelivered);
+    if (preparation === undefined || preparation.kind === "unknown") {
+      throw new Error("a token of an unknown workflow");
+    }
+    if (preparation.kind === "drop") {
+      const { token, profile } = preparation;
+      const node = profile.ir.nodes[token.node];
+      return node === undefined
+        ? null
+        : { item: this.#executor.item({ token, profile, node }), held };
+    }
+    if (preparation.kind === "hold") {
+      // Sometimes the worker dies before it: the entry stays pending.
+      if (this.#s.random() >= this.#s.die) {
+        await holdTokens(this.#p.scripts, [preparation.token]);
+      }
+      return null;
+    }
+    const { prepared } = preparation;
+    const { token, profile } = prepared;
+    if (token.kind === "finish") {
+      await this.finish(profile, token, token.entryId);
+      return null;
+    }
+    const item = await this.#execute(prepared);
+    if (item === null) {
+      return null; // a map: its elements run by themselves, or the worker died
+    }
+    item.keeps = chainNext(item, token.scope) !== null && this.#s.random() < 0.7;
+    return { item, held: { ...held, token } };
+  }
+
+  /** Evaluates the output of a run, or of an element of a map. */
+  async finish(
+    profile: RunProfile,
+    token: Pick<ReadyToken, "runId" | "unit" | "epoch" | "queueKey">,
+    entryId: string | null,
+  ): Promise<void> {
+    const { scripts } = this.#p;
+    if (token.unit === token.runId) {
+      await finish(scripts, profile, token, entryId);
+    } else {
+      await finishElement(scripts, this.#elements, profile, token, entryId);
+    }
+  }
+
+  /** Expands, at last, so many of the maps that are still to be expanded. */
+  async expandLate(count: number): Promise<void> {
+    for (const expand of this.#lateMaps.splice(0, count)) {
+      await expand();
+    }
+  }
+
+  async #execute(p: Prepared): Promise<CompletionItem | null> {
+    const executor = this.#executor;
+    let vars = {};
+    try {
+      const begun = executor.begin(p, 0);
+      vars = begun.vars;
+      if (p.node.type === "map" && begun.settled === null) {
+        return await this.#map(p, vars, begun.input);
+      }
+      if (p.node.type === "subworkflow" && begun.settled === null) {
+        return await this.#child(p, vars, begun.input);
+      }
+      const output = begun.settled === null ? runSync(p, vars, begun.input) : null;
+      return begun.settled ?? executor.succeed(p, vars, output, 0);
+    } catch (error) {
+      return executor.fail(p, vars, toExecutionError(error), 0);
+    }
+  }
+
+  /** Null: there is nothing to send. */
+  async #map(p: Prepared, vars: Vars, input: Json): Promise<CompletionItem | null> {
+    if (p.token.kind === "gather") {
+      return this.#executor.collected(p, vars, await this.#maps.collect(p), 0);
+    }
+    const plan = planMap(p, vars, input);
+    if (plan.items.length === 0) {
+      return this.#executor.collected(p, vars, noResults(p.node), 0);
+    }
+    const expand = async (): Promise<void> => {
+      await this.#maps.expand(p, plan).catch((error: unknown) => {
+        if (!(error instanceof Died)) {
+          throw error;
+        }
+      });
+    };
+    if (this.#s.random() < this.#s.late) {
+      this.#lateMaps.push(expand);
+    } else {
+      await expand();
+    }
+    return null;
+  }
+
+  /** Null: the token is parked, or the worker died when it was. */
+  async #child(p: Prepared, vars: Vars, input: Json): Promise<CompletionItem | null> {
+    const { random, die, duplicate } = this.#s;
+    const options = { scripts: this.#p.scripts, workflows: this.#workflows };
+    if (random() < duplicate) {
+      await stepChild(options, p, input); // by somebody who died with the answer
+    }
+    const item = await childItem({ ...options, executor: this.#executor }, p, vars, input);
+    return random() < die ? null : item;
+  }
+
+  /** The scripts of a worker that may die before any call. */
+  #dying(): ScriptRunner {
+    const { scripts } = this.#p;
+    const dying = {
+      redis: scripts.redis,
+      keys: scripts.keys,
+      nonce: () => scripts.nonce(),
+      transition: async (...call: Parameters<ScriptRunner["transition"]>) => {
+        if (this.#s.random() < this.#s.die) {
+          throw new Died();
+        }
+        return scripts.transition(...call);
+      },
+    };
+    return dying as unknown as ScriptRunner;
+  }
+}
+
+/** Without secrets, and with nothing left to chance. */
+export function testExecutor(): Executor {
+  return new Executor({
+    workerId: "t",
+    secrets: () => ({}),
+    random: () => 0.5,
+    outputBytesMax: 1024 * 1024,
+  });
+}

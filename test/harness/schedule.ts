@@ -1,0 +1,26 @@
+/** What a driver draws from a seed: which of its consumers acts next, and what goes wrong. */
+
+export interface Schedule {
+  /** Uniform in [0, 1). */
+  random(): number;
+  /** Probabilities per step. */
+  die: number;
+  steal: number;
+  duplicate: number;
+  late: number;
+  /** Pauses the run, or resumes it when it is paused. */
+  pause?: number;
+  /**
+   * People and other programs, who may act before every step. `isIdle`: nothing but they can move
+   * the run on. Whether they could.
+   */
+  outside?(isIdle: boolean): Promise<boolean>;
+}
+
+/** Names in the consumer groups of those who take part. */
+export const CONSUMERS: readonly string[] = ["c0", "c1", "c2"];
+
+/** Any of these. */
+export function pick<T>({ random }: Schedule, from: readonly T[]): T {
+  return from[Math.floor(random() * from.length)] as T;
+}
