@@ -3,7 +3,8 @@
  * children, nodes with a rate limit.
  */
 import { childItem } from "./children.ts";
-import type { Begun, Prepared } from "./execute.ts";
+import type { Begun } from "./execute.ts";
+import type { Prepared } from "./node-vars.ts";
 import { ExecutionError } from "./kinds/kind.ts";
 import type { LaneOptions, Settle } from "./lane-options.ts";
 import type { Held } from "./leases.ts";

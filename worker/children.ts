@@ -27,7 +27,9 @@ import {
   type ScriptRunner,
   type WaitAnswer,
 } from "../sdk/internal.ts";
-import type { Executor, Prepared } from "./execute.ts";
+import type { Executor } from "./execute.ts";
+import type { Prepared } from "./node-vars.ts";
+import { itemOf } from "./results.ts";
 import { badInput, ExecutionError } from "./kinds/kind.ts";
 import { fittingOutput } from "./kinds/schemas.ts";
 import { answered } from "./kinds/wait.ts";
@@ -55,7 +57,7 @@ export async function childItem(
     if (step.kind === "output") {
       return o.executor.succeed(p, vars, fittingOutput(p.node, step.output), 0);
     }
-    return step.kind === "void" ? o.executor.item(p) : null;
+    return step.kind === "void" ? itemOf(p) : null;
   } catch (error) {
     if (error instanceof ExecutionError) {
       return o.executor.fail(p, vars, error, 0);

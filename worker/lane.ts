@@ -19,7 +19,9 @@ import { CompletionBatcher } from "./batcher.ts";
 import { CHAIN_MS_MAX, CHAIN_NODES_MAX, chainNext, nextToken } from "./chain.ts";
 import { Deadlines } from "./deadlines.ts";
 import { finishElement } from "./elements.ts";
-import type { Begun, Prepared } from "./execute.ts";
+import type { Begun } from "./execute.ts";
+import { varsOf, type Prepared } from "./node-vars.ts";
+import { itemOf } from "./results.ts";
 import { finish } from "./finish.ts";
 import { giveBack } from "./give-back.ts";
 import { ExecutionError, toExecutionError } from "./kinds/kind.ts";
@@ -242,7 +244,7 @@ export class Lane {
     } else if (preparation.kind === "drop") {
       const node = preparation.profile.ir.nodes[token.node];
       if (node !== undefined) {
-        this.#send(this.#o.executor.item({ ...preparation, node }), token, held);
+        this.#send(itemOf({ ...preparation, node }), token, held);
       }
     } else if (preparation.kind === "hold") {
       this.#putAside(preparation.token, held);
@@ -378,7 +380,7 @@ export class Lane {
   }
 
   #poison(p: Prepared, held: Held, error: ExecutionError): void {
-    const vars = this.#o.executor.vars(p, p.token.node, p.node, null);
+    const vars = varsOf(p, p.token.node, p.node, null);
     const make = (): CompletionItem => this.#o.executor.fail(p, vars, error, 0);
     this.#send(this.#made(p, make), p.token, held);
   }

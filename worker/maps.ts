@@ -28,7 +28,7 @@ import {
   type RunProfile,
   type ScriptRunner,
 } from "../sdk/internal.ts";
-import type { Prepared } from "./execute.ts";
+import type { Prepared } from "./node-vars.ts";
 import { mapFailure, mapItems, mapWindow, elementError, toleratedFailures } from "./kinds/map.ts";
 import type { ElementError } from "./kinds/map.ts";
 import { readsInput } from "./needs.ts";

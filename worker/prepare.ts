@@ -20,7 +20,7 @@ import {
 } from "../sdk/internal.ts";
 import { chainToken } from "./chain.ts";
 import { Elements, type Surroundings } from "./elements.ts";
-import type { Prepared } from "./execute.ts";
+import type { Prepared } from "./node-vars.ts";
 import { needsOf, outputFields } from "./needs.ts";
 import { FRESH_MS, News, repliesOf } from "./news.ts";
 import { resolveBlobs } from "./resolve-blobs.ts";

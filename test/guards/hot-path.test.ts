@@ -24,7 +24,8 @@ import {
 import { foldBlock, segmentsOf } from "../../supervisor/fold-block.ts";
 import { readRecord } from "../../supervisor/records.ts";
 import { chainNext, nextToken } from "../../worker/chain.ts";
-import { Executor, type Prepared } from "../../worker/execute.ts";
+import { Executor } from "../../worker/execute.ts";
+import type { Prepared } from "../../worker/node-vars.ts";
 import { repliesOf } from "../../worker/news.ts";
 import { Preparer } from "../../worker/prepare.ts";
 import { RunData } from "../../worker/run-data.ts";

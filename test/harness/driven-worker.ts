@@ -14,7 +14,9 @@ import {
 import { chainNext } from "../../worker/chain.ts";
 import { childItem, stepChild } from "../../worker/children.ts";
 import { Elements, finishElement } from "../../worker/elements.ts";
-import { Executor, type Prepared } from "../../worker/execute.ts";
+import { Executor } from "../../worker/execute.ts";
+import type { Prepared } from "../../worker/node-vars.ts";
+import { itemOf } from "../../worker/results.ts";
 import { finish } from "../../worker/finish.ts";
 import { toExecutionError } from "../../worker/kinds/kind.ts";
 import { Maps, noResults, planMap } from "../../worker/maps.ts";
@@ -77,9 +79,7 @@ export class DrivenWorker {
     if (preparation.kind === "drop") {
       const { token, profile } = preparation;
       const node = profile.ir.nodes[token.node];
-      return node === undefined
-        ? null
-        : { item: this.#executor.item({ token, profile, node }), held };
+      return node === undefined ? null : { item: itemOf({ token, profile, node }), held };
     }
     if (preparation.kind === "hold") {
       // Sometimes the worker dies before it: the entry stays pending.

@@ -22,7 +22,9 @@ import {
   type RunProfile,
 } from "../../sdk/internal.ts";
 import { stepChild } from "../../worker/children.ts";
-import type { Executor, Prepared } from "../../worker/execute.ts";
+import type { Executor } from "../../worker/execute.ts";
+import type { Prepared } from "../../worker/node-vars.ts";
+import { itemOf } from "../../worker/results.ts";
 import { finish } from "../../worker/finish.ts";
 import { ExecutionError, toExecutionError } from "../../worker/kinds/kind.ts";
 import { Preparer } from "../../worker/prepare.ts";
@@ -218,7 +220,7 @@ export class TreeDriver {
     }
     if (preparation.kind === "drop") {
       const node = preparation.profile.ir.nodes[token.node];
-      return node === undefined ? null : this.#executor.item({ ...preparation, node });
+      return node === undefined ? null : itemOf({ ...preparation, node });
     }
     const { prepared } = preparation;
     if (token.kind === "finish") {
@@ -257,9 +259,7 @@ export class TreeDriver {
       if (random() < die || step.kind === "parked") {
         return null;
       }
-      return step.kind === "void"
-        ? this.#executor.item(p)
-        : this.#executor.succeed(p, vars, step.output, 0);
+      return step.kind === "void" ? itemOf(p) : this.#executor.succeed(p, vars, step.output, 0);
     } catch (error) {
       if (error instanceof ExecutionError && error.code === "CHILD_LOST") {
         throw new Error("a child was released before its end was read", { cause: error });

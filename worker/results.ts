@@ -1,0 +1,232 @@
+/**
+ * The results of an item: a node's outcome with its edges decided, and those of the pure nodes
+ * behind its live edges, which are evaluated in the same step (20 §6, 21 A10).
+ */
+import type { Vars } from "../condition/index.ts";
+import type { IrNode, Json } from "../compiler/ir.ts";
+import {
+  blobRefOf,
+  blobText,
+  isBlobSized,
+  NO_EFFECTS,
+  parseUnit,
+  type CompletionItem,
+  type CompletionResult,
+} from "../sdk/internal.ts";
+import { decideFailure, decideSuccess, plainEdges } from "./decide.ts";
+import { errorValue, ExecutionError, resolveInput, toExecutionError } from "./kinds/kind.ts";
+import { evaluatePure } from "./kinds/pure.ts";
+import { fittingInput, fittingOutput } from "./kinds/schemas.ts";
+import { varsOf, type Prepared } from "./node-vars.ts";
+
+/** Results of one item, and bytes of them, beyond which the next node is a step of its own. */
+const FUSED_MAX = 64;
+const FUSED_BYTES_MAX = 256 * 1024;
+
+/** An item without results: only the entry is acknowledged. */
+export function itemOf(p: Pick<Prepared, "token" | "profile" | "node">): CompletionItem {
+  // Not so an entry node's, and one that asks for an output, which names no node of its own.
+  const isOwn = p.token.queueKey === p.profile.queueKeys[p.node.queue];
+  const item: CompletionItem = {
+    profile: p.profile,
+    runId: p.token.unit,
+    epoch: p.token.epoch,
+    queue: p.node.queue,
+    entryId: p.token.entryId,
+    results: [],
+  };
+  if (!isOwn) {
+    item.entryKey = p.token.queueKey;
+  }
+  return item;
+}
+
+/** A result of the token's node or of one evaluated after it: a success, until told otherwise. */
+export function resultOf(p: Prepared, node: number): CompletionResult {
+  const result: CompletionResult = {
+    node,
+    scope: p.token.scope,
+    attempt: node === p.token.node ? p.token.attempt : 1,
+    op: "C",
+    value: "",
+    edges: "",
+    extra: "",
+    delayMs: 0,
+    plan: NO_EFFECTS,
+  };
+  if (p.token.kind === "gather" && node === p.token.node) {
+    result.gathered = true;
+  }
+  return result;
+}
+
+/** Adds results to items. */
+export class Results {
+  readonly #outputBytesMax: number;
+
+  constructor(options: { outputBytesMax: number }) {
+    this.#outputBytesMax = options.outputBytesMax;
+  }
+
+  /** Adds the success of node `index`: an output that cannot be kept, or decided on, fails it. */
+  succeed(
+    p: Prepared,
+    item: CompletionItem,
+    index: number,
+    attempt: number,
+    vars: Vars,
+    output: Json,
+    extra: string,
+  ): void {
+    const { ir, planner } = p.profile;
+    const node = ir.nodes[index] as IrNode;
+    const { scope } = p.token;
+    let text: string;
+    let edges: string | null;
+    try {
+      text = this.#text(output);
+      edges = plainEdges(ir, node);
+      if (edges === null) {
+        const decision = decideSuccess(ir, node, scope, this.#after(p, index, node, vars, output));
+        edges = decision.again ? null : decision.edges;
+      }
+    } catch (error) {
+      this.fail(p, item, index, attempt, vars, toExecutionError(error), extra);
+      return;
+    }
+    const result = resultOf(p, index);
+    result.attempt = attempt;
+    result.value = this.#kept(item, text);
+    result.extra = extra;
+    if (edges === null) {
+      result.op = "A";
+      result.delayMs = ir.loops[node.latch_of as number]?.delay_ms ?? 0;
+      result.plan = planner.again(index, scope);
+      item.results.push(result);
+      return;
+    }
+    this.#settle(p, item, result, node, edges, output);
+  }
+
+  /** Adds the final failure of node `index`. */
+  fail(
+    p: Prepared,
+    item: CompletionItem,
+    index: number,
+    attempt: number,
+    vars: Vars,
+    error: ExecutionError,
+    extra: string,
+  ): void {
+    const { ir, planner } = p.profile;
+    const node = ir.nodes[index] as IrNode;
+    let failure = error;
+    let edges: string | null = null;
+    if (!error.failsRun) {
+      try {
+        const value = errorValue(failure, node.id, attempt) as Json;
+        const timeout = failure.code === "TIMEOUT";
+        edges = decideFailure(ir, node, timeout, this.#after(p, index, node, vars, value));
+      } catch (second) {
+        failure = toExecutionError(second);
+      }
+    }
+    const value = errorValue(failure, node.id, attempt);
+    const base = { ...resultOf(p, index), attempt, value: JSON.stringify(value) };
+    const dead = `${extra},"dl":1`;
+    if (edges !== null) {
+      const more = failure.code === "POISON" ? dead : extra;
+      this.#settle(p, item, { ...base, op: "F", extra: more }, node, edges, value as Json);
+    } else if (ir.settings.failure === "continue" && !error.failsRun) {
+      const failed = "X".repeat(node.out.length);
+      const plan = planner.end(index, failed, node.latch_of !== null);
+      item.results.push({ ...base, op: "U", edges: failed, extra: dead, plan });
+    } else {
+      item.results.push({ ...base, op: "X", edges: "", extra: dead });
+    }
+  }
+
+  /** Adds a final result, then evaluates the pure nodes behind its live edges. */
+  #settle(
+    p: Prepared,
+    item: CompletionItem,
+    result: CompletionResult,
+    node: IrNode,
+    edges: string,
+    output: Json,
+  ): void {
+    const { ir, planner } = p.profile;
+    const fused: number[] = [];
+    let values = edges;
+    node.out.forEach((edge, place) => {
+      const to = ir.edges[edge]?.to ?? -1;
+      if (edges[place] === "L" && ir.nodes[to]?.fusible === true && this.#room(item, fused)) {
+        fused.push(to);
+        values = `${values.slice(0, place)}F${values.slice(place + 1)}`;
+      }
+    });
+    result.edges = edges;
+    result.plan = planner.end(result.node, values, node.latch_of !== null);
+    item.results.push(result);
+    if (result.op === "C" && fused.length > 0) {
+      p.data.keep(result.node, output);
+    }
+    for (const next of fused) {
+      if (item.results.at(-1)?.op === "X") {
+        return; // the run has ended with one of them: nothing comes after that
+      }
+      this.#fuse(p, item, next, output);
+    }
+  }
+
+  #room(item: CompletionItem, more: readonly number[]): boolean {
+    const bytes = item.results.reduce((sum, result) => sum + result.value.length, 0);
+    return item.results.length + more.length < FUSED_MAX && bytes < FUSED_BYTES_MAX;
+  }
+
+  #fuse(p: Prepared, item: CompletionItem, index: number, input: Json): void {
+    const node = p.profile.ir.nodes[index] as IrNode;
+    const vars = varsOf(p, index, node, input);
+    const extra = ',"f":1';
+    try {
+      const data = resolveInput(node, vars, input);
+      fittingInput(node, data);
+      const own = data === input ? vars : { ...vars, data };
+      const output = fittingOutput(node, evaluatePure(node, own, data));
+      this.succeed(p, item, index, 1, vars, output, extra);
+    } catch (error) {
+      this.fail(p, item, index, 1, vars, toExecutionError(error), extra);
+    }
+  }
+
+  /** What the conditions of a node's out-edges and loop see. */
+  #after(p: Prepared, index: number, node: IrNode, vars: Vars, output: Json): Vars {
+    const after: Vars = { ...vars, output };
+    if (node.edge_refs.length > 0) {
+      after.ctx = p.data.context(index, p.token.scope, node.edge_refs);
+    }
+    return after;
+  }
+
+  /** What stands for an output in the run: itself, or the reference to what is kept beside it. */
+  #kept(item: CompletionItem, text: string): string {
+    if (!isBlobSized(text)) {
+      return text;
+    }
+    const ref = blobRefOf(text);
+    const { runId } = parseUnit(item.runId);
+    const { epoch } = item;
+    item.blobs = [...(item.blobs ?? []), { runId, epoch, sha256: ref.sha256, text }];
+    return blobText(ref);
+  }
+
+  #text(output: Json): string {
+    const text = JSON.stringify(output) ?? "null";
+    const max = this.#outputBytesMax;
+    if (text.length > max || (text.length * 3 > max && Buffer.byteLength(text) > max)) {
+      const message = `the output has ${text.length} characters; at most ${max} bytes are kept`;
+      throw new ExecutionError("TOO_LARGE", message, { retryable: false });
+    }
+    return text;
+  }
+}
