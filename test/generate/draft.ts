@@ -18,6 +18,8 @@ export interface Port {
   isRequired?: true;
   /** Nodes whose outputs (objects) can be read behind it. */
   upstream: ReadonlySet<string>;
+  /** Of these, those that may still be in progress then, beside the join that did not wait for them. */
+  racing: ReadonlySet<string>;
   /** Size of the value that it carries, roughly: 1 is a small object. */
   cost: number;
 }
@@ -136,13 +138,13 @@ export function pickFrom(upstream: ReadonlySet<string>, pick: number): string | 
   return [...upstream][upstream.size === 0 ? 0 : pick % upstream.size];
 }
 
-/** CEL that holds or not, and can always be evaluated. */
+/** CEL that holds or not, and can always be evaluated; `settled`: nodes that it may ask for. */
 export function conditionOf(
   { about, k, pick, negate }: CondPlan,
-  upstream: ReadonlySet<string>,
+  settled: ReadonlySet<string>,
   inLoop: boolean,
 ): string {
-  const source = pickFrom(upstream, pick);
+  const source = pickFrom(settled, pick);
   if (about === "count") return `has(output.count) && output.count ${negate ? "<=" : ">"} ${k}`;
   if (about === "size") return `size(output) ${negate ? "<=" : ">"} ${1 + (k % 3)}`;
   if (about === "round" && inLoop) return `iteration % 2 ${negate ? "!=" : "=="} ${k % 2}`;

@@ -33,6 +33,10 @@ const LOOP_INPUT_COST = 10;
 /** Values larger than this do not become elements of a map. */
 const ITEM_COST_MAX = 5;
 const ALL: JoinPlan = { kind: "all", pick: 0 };
+const ANY: JoinPlan = { kind: "any", pick: 0 };
+
+/** Nodes that can be read in a place. */
+type Around = Pick<Port, "upstream" | "racing">;
 
 /** Draw a workflow. */
 export function renderWorkflow(plan: WorkflowPlan, options: GenerateOptions): JsonObject {
@@ -46,7 +50,7 @@ class Renderer {
   /** Not in the body of a map: which of several failures comes first would be a race. */
   #canFailRun: boolean;
   /** In the body of a map: nodes outside that it can read. */
-  #outside: ReadonlySet<string> = new Set();
+  #outside: Around = { upstream: new Set(), racing: new Set() };
   #mapDepth = 0;
   #loopDepth = 0;
   /** Where the innermost loop's head is drawn: it gets more than what comes over its in-edges. */
@@ -136,7 +140,7 @@ class Renderer {
   }
 
   #try(plan: TryPlan, ports: readonly Port[]): Port[] {
-    const place = this.#place(ports);
+    const place = this.#place(ports, plan.task.join);
     const params = failure(plan.task, place, plan.fails === "always");
     if (plan.fails === "broken") params["when"] = false;
     const node = { type: "function", config: call("builtin.fail", params) };
@@ -167,10 +171,10 @@ class Renderer {
     this.#headAt = first;
     const entered = ports.map((p) => ({ ...p, cost: Math.max(p.cost, LOOP_INPUT_COST) }));
     const inside = this.#block(plan.body, entered);
-    const place = this.#place(inside);
+    const place = this.#place(inside, plan.latch.join);
     const task = this.#latchTask(plan.latch, place, inside);
     const head = this.#draft.nodes[first]?.id;
-    const source = pickFrom(place.upstream, plan.k);
+    const source = pickFrom(settledOf(place), plan.k);
     const hasErrorEdge = this.#options.failures === true && plan.k % 2 === 1;
     const canExhaust =
       plan.exhausted !== null || hasErrorEdge || (this.#canFailRun && plan.latch.k < 2);
@@ -212,7 +216,7 @@ class Renderer {
       ports,
       plan.task.join,
     );
-    const { body, cost } = this.#body(plan, this.#place(ports).upstream);
+    const { body, cost } = this.#body(plan, this.#place(ports, plan.task.join));
     node.config["do"] = body;
     const made = { ...this.#behind(node, ports, false), cost };
     const upstream = new Set([...made.upstream].filter((id) => id !== node.id));
@@ -224,10 +228,10 @@ class Renderer {
   }
 
   /** A graph of its own; its nodes may read those outside that are upstream of the map. */
-  #body(plan: MapPlan, upstream: ReadonlySet<string>): { body: JsonObject; cost: number } {
-    const around = [this.#draft, this.#headAt, this.#canFailRun, this.#outside] as const;
+  #body(plan: MapPlan, around: Around): { body: JsonObject; cost: number } {
+    const kept = [this.#draft, this.#headAt, this.#canFailRun, this.#outside] as const;
     this.#draft = new Draft(this.#numbers);
-    [this.#headAt, this.#canFailRun, this.#outside] = [-1, false, upstream];
+    [this.#headAt, this.#canFailRun, this.#outside] = [-1, false, around];
     this.#mapDepth++;
     const first = plan.fails === "no" ? [] : [this.#failing(plan)];
     const main =
@@ -242,7 +246,7 @@ class Renderer {
     const [only, ...others] = this.#draft.nodes;
     const isSingle = only !== undefined && others.length === 0 && !isCut && plan.k % 2 === 0;
     this.#mapDepth--;
-    [this.#draft, this.#headAt, this.#canFailRun, this.#outside] = around;
+    [this.#draft, this.#headAt, this.#canFailRun, this.#outside] = kept;
     return { body: isSingle ? only : graph, cost: isCut ? ELEMENTS_MAX : all };
   }
 
@@ -264,7 +268,7 @@ class Renderer {
     const isHead = this.#draft.nodes.length === this.#headAt;
     if (plan.shape === "aggregate" && arityOf(ports) > 1 && !isHead)
       return this.#aggregate(plan, ports);
-    const place = this.#place(ports);
+    const place = this.#place(ports, plan.join);
     let task = taskNode(plan, place);
     if (task.passesOn && costOf(ports) > COST_MAX)
       task = taskNode({ ...plan, shape: "params" }, place);
@@ -303,8 +307,8 @@ class Renderer {
     // Only what gives a number, when values have become large.
     const config = configs[cost > COST_MAX ? 3 + (plan.k % 3) : plan.k] ?? {};
     const node = this.#add({ type: "aggregate", config }, ports, plan.join);
-    const upstream = this.#place(ports).upstream;
-    return this.#wrap({ from: node.id, on: "success", condition: null, upstream, cost });
+    const { upstream, racing } = this.#place(ports, plan.join);
+    return this.#wrap({ from: node.id, on: "success", condition: null, upstream, racing, cost });
   }
 
   #wrap(port: Port): Port {
@@ -322,21 +326,36 @@ class Renderer {
 
   /** The port of a node's success; the node's output is an object. */
   #behind(node: DraftNode, ports: readonly Port[], passesOn: boolean): Port {
-    const upstream = new Set([...this.#place(ports).upstream, node.id]);
+    const place = this.#place(ports, node["join"] === undefined ? ALL : ANY);
+    const upstream = new Set([...place.upstream, node.id]);
     const cost = passesOn ? costOf(ports) : 1;
-    return { from: node.id, on: "success", condition: null, upstream, cost };
+    const { racing } = place;
+    return { from: node.id, on: "success", condition: null, upstream, racing, cost };
   }
 
-  #place(ports: readonly Port[]): TaskPlace {
-    const upstream = new Set([...this.#outside, ...ports.flatMap((port) => [...port.upstream])]);
-    return { upstream, inLoop: this.#loopDepth > 0, inMap: this.#mapDepth > 0 };
+  /** What is there for a node behind these ports. */
+  #place(ports: readonly Port[], join: JoinPlan): TaskPlace {
+    const upstream = new Set([this.#outside, ...ports].flatMap((source) => [...source.upstream]));
+    const waits = join.kind === "all" || arityOf(ports) < 2;
+    const isSettledBy = (id: string) => (source: Around) =>
+      source.upstream.has(id) && !source.racing.has(id);
+    const isSettled = (id: string): boolean =>
+      isSettledBy(id)(this.#outside) ||
+      (waits ? ports.some(isSettledBy(id)) : ports.every(isSettledBy(id)));
+    const racing = new Set([...upstream].filter((id) => !isSettled(id)));
+    return { upstream, racing, inLoop: this.#loopDepth > 0, inMap: this.#mapDepth > 0 };
   }
 
   #guarded(port: Port, cond: CondPlan | null): Port {
     if (!cond) return port;
-    const others = new Set([...port.upstream].filter((id) => id !== port.from));
+    const others = new Set([...settledOf(port)].filter((id) => id !== port.from));
     return { ...port, condition: conditionOf(cond, others, this.#loopDepth > 0) };
   }
+}
+
+/** Those whose end nobody has to wait for any more, so that a condition about them is no race. */
+function settledOf({ upstream, racing }: Around): ReadonlySet<string> {
+  return new Set([...upstream].filter((id) => !racing.has(id)));
 }
 
 /** In-edges that these ports make: of ports that are the same only one becomes an edge. */

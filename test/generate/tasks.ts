@@ -10,7 +10,9 @@ import type { JsonObject } from "./draft.ts";
 import type { TaskPlan } from "./plan.ts";
 
 export interface TaskPlace {
+  /** Nodes that can be read, and of these those that may still be in progress. */
   upstream: ReadonlySet<string>;
+  racing: ReadonlySet<string>;
   inLoop: boolean;
   /** In the body of a map: `item` (an object) and `index` are there. */
   inMap: boolean;

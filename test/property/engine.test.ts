@@ -39,9 +39,9 @@ const KINDS: { [name: string]: GenerateOptions } = {
 
 /**
  * A guarded read (`seen`) of a node that is upstream only through an any/count join sees whatever was
- * there when the token was read, which the journal does not tell (21 B11: "only sometimes there").
- * In a condition such a read can take another branch than the oracle, which reads at the journal's
- * place of the completion: seed 1460 does. That is not an error of either.
+ * there when the token was read, which the journal does not tell (21 B11: "only sometimes there"); the
+ * oracle reads at the journal's place of the completion. That is not an error of either. In a condition
+ * it would take another branch: generated conditions ask for no such nodes (`racing` in draft.ts).
  */
 function withoutRacingReads(value: unknown): unknown {
   const text = JSON.stringify(value, (key, v: unknown) => (key === "seen" ? undefined : v));
