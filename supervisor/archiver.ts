@@ -17,6 +17,7 @@ import {
   BACKLOG_BYTES_SOFT,
   backlogBytes,
   partitionKeys,
+  PAUSE_CAUSES,
   type PartitionKeys,
 } from "../sdk/internal.ts";
 import {
@@ -322,7 +323,7 @@ export class Archiver extends Loop {
       await insertSegments(tx, segmentsOf(partition, fold));
       await redriveRuns(tx, redriven);
       await changeRuns(tx, done.changes);
-      await sleepRuns(tx, fold.asleep);
+      await sleepRuns(tx, fold.asleep, PAUSE_CAUSES.workflow);
       await wakeParents(tx, childrenEnded(fold));
       await markSuspects(tx, fold.suspects);
       await insertBlobs(tx, blobs, context.clock.nowMs());

@@ -4,6 +4,7 @@ import {
   beginWake,
   hibernateRuns,
   partitionKeys,
+  pauseRun,
   wakeRun,
   type HibernateAnswer,
 } from "../sdk/internal.ts";
@@ -305,6 +306,15 @@ describe("its workflow is paused while the sleeper freezes it", () => {
     expect(await status()).toBe("running");
     await new PauseWatch(late).look();
     expect(await listPauses(engine.db)).toEqual([]);
+  });
+
+  it("no pause names why it sleeps paused: it is woken, and goes on", async () => {
+    // By a supervisor that hung while others forgot the pause.
+    await pauseRun(scriptsOf(context, 0), runId, "workflow");
+    expect(await sleep()).toBe("asleep");
+    await committed();
+    await wakeWith(new Waker(context, 0, certifier, children));
+    expect(await status()).toBe("running");
   });
 });
 

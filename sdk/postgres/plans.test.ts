@@ -51,7 +51,7 @@ const asleep = (runId: string) => ({ runId, sinceMs: 7, seq: 1, wakesAtMs: 9, ca
 const statements: { [name: string]: (tx: Queryable) => Promise<unknown> } = {
   "changing runs": (tx) => changeRuns(tx, ids.map(running)),
   "reading runs by id": (tx) => runsById(tx, ids),
-  "laying runs to sleep": (tx) => sleepRuns(tx, ids.map(asleep)),
+  "laying runs to sleep": (tx) => sleepRuns(tx, ids.map(asleep), "w"),
   "asking sleepers to wake": (tx) => askToWake(tx, ids),
   "waking parents": (tx) => wakeParents(tx, ids),
   "claiming sleepers": (tx) => claimWake(tx, ids),

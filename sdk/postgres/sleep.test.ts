@@ -6,6 +6,7 @@ import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
 import { testDatabase } from "../../test/support/index.ts";
 import { openChildren, openChildrenOf } from "./children.ts";
 import type { Database } from "./connect.ts";
+import { putPause } from "./pauses.ts";
 import { insertRuns, readRun, type NewRun } from "./runs.ts";
 import { sleepRuns, wakePaused } from "./sleep.ts";
 
@@ -38,7 +39,7 @@ beforeEach(async () => {
 
 /** A child that is asleep, paused for these causes. */
 const sleeps = (causes: string): Promise<void> =>
-  sleepRuns(db, [{ runId: "child", sinceMs: 7, seq: 1, wakesAtMs: 9, causes }]);
+  sleepRuns(db, [{ runId: "child", sinceMs: 7, seq: 1, wakesAtMs: 9, causes }], "w");
 
 async function causesOfChild(): Promise<(string | null)[]> {
   const pages = [await openChildrenOf(db, ["parent"], "", 9), await openChildren(db, 0, "", 9)];
@@ -65,6 +66,19 @@ it("a child that the former version has marked awake is awake", async () => {
 it("a child that the former version has laid to sleep is asleep, and paused for nothing", async () => {
   await db.query(formerSleep);
   expect(await causesOfChild()).toEqual(["", ""]);
+});
+
+it("a sleeper that is paused with its workflow is due at once if no pause names that", async () => {
+  const wakesAt = async (causes: string): Promise<unknown> => {
+    await sleeps(causes);
+    return (await readRun(db, "child"))?.wakesAtMs;
+  };
+  expect([await wakesAt(""), await wakesAt("r"), await wakesAt("wr")]).toEqual([9, 9, 0]);
+  const pause = { kind: "workflow", name: "w", version: "1", who: "", reason: "" } as const;
+  await putPause(db, { ...pause, version: "2", changedAtMs: 1 });
+  expect(await wakesAt("wr")).toBe(0);
+  await putPause(db, { ...pause, changedAtMs: 1 });
+  expect(await wakesAt("wr")).toBe(9);
 });
 
 it("the end of a pause wakes paused sleepers whose causes nobody has noted, and no others", async () => {

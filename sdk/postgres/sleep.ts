@@ -40,10 +40,14 @@ const FINAL = "('COMPLETED', 'FAILED', 'CANCELLED')";
 const NAMED_ASLEEP = "COALESCE(asleep_since_ms, -1) >= 0";
 const NAMED_UNFINISHED = `COALESCE(status, '') NOT IN ${FINAL}`;
 
+// A run that was paused with its workflow by somebody who hung while the pause was taken back and
+// forgotten is to be woken at once: nobody will ask for it any more.
 const SLEEP = {
   name: "runs_sleep",
-  text: `UPDATE runs r SET asleep_since_ms = u.since, sleep_seq = u.seq, wakes_at_ms = u.wakes,
-      sleep_causes = u.causes
+  text: `UPDATE runs r SET asleep_since_ms = u.since, sleep_seq = u.seq, sleep_causes = u.causes,
+      wakes_at_ms = CASE WHEN strpos(u.causes, $6) = 0 OR EXISTS (SELECT 1 FROM pauses p
+          WHERE p.kind = 'workflow' AND p.name = r.workflow AND p.version IN ('*', r.version))
+        THEN u.wakes ELSE 0 END
     FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[])
       AS u(id, since, seq, wakes, causes)
     WHERE r.id = u.id AND ${NAMED_UNFINISHED}`,
@@ -105,8 +109,15 @@ const COUNT = {
   text: `SELECT count(*)::int AS asleep FROM runs WHERE asleep_since_ms IS NOT NULL`,
 };
 
-/** Marks runs as asleep, in the transaction that archives what says so. */
-export async function sleepRuns(tx: Queryable, runs: readonly FallenAsleep[]): Promise<void> {
+/**
+ * Marks runs as asleep, in the transaction that archives what says so. `cause`: that of a workflow's
+ * pause; a run with it that no pause names is due at once.
+ */
+export async function sleepRuns(
+  tx: Queryable,
+  runs: readonly FallenAsleep[],
+  cause: string,
+): Promise<void> {
   if (runs.length > 0) {
     await tx.query(SLEEP, [
       textArray(runs.map((run) => run.runId)),
@@ -114,6 +125,7 @@ export async function sleepRuns(tx: Queryable, runs: readonly FallenAsleep[]): P
       bigintArray(runs.map((run) => run.seq)),
       bigintArray(runs.map((run) => run.wakesAtMs)),
       textArray(runs.map((run) => run.causes)),
+      cause,
     ]);
   }
 }
