@@ -6,9 +6,10 @@
  * call of the engine is idempotent, and who wants a limit passes an abort signal.
  */
 import calculateSlot from "cluster-key-slot";
-import { Redis, type RedisOptions } from "ioredis";
+import type { Redis, RedisOptions } from "ioredis";
 import { connectCluster } from "./cluster-router.ts";
 import { isClusterUrl } from "./cluster-url.ts";
+import { Connection } from "./connection.ts";
 import { connectSlot } from "./slot-connection.ts";
 import { topologyOf } from "./topology.ts";
 
@@ -57,8 +58,8 @@ function open(url: string, options: RedisOptions, at: string | undefined): Redis
       : connectSlot(topologyOf(url), calculateSlot(at), options);
   }
   return url.startsWith("unix:")
-    ? new Redis({ ...unixOptions(url), ...options })
-    : new Redis(url, options);
+    ? new Connection({ ...unixOptions(url), ...options })
+    : new Connection(url, options);
 }
 
 function unixOptions(url: string): RedisOptions {

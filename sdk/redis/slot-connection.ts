@@ -12,8 +12,9 @@
  */
 import { connect, type Socket } from "node:net";
 import { connect as connectTls, type ConnectionOptions } from "node:tls";
-import { AbstractConnector, Redis, type Command, type RedisOptions } from "ioredis";
+import { AbstractConnector, type Command, type Redis, type RedisOptions } from "ioredis";
 import { addressText, type NodeAddress } from "./cluster-url.ts";
+import { Connection } from "./connection.ts";
 import type { ClusterTopology } from "./topology.ts";
 
 const REDIRECTED = /^(MOVED|ASK|TRYAGAIN|CLUSTERDOWN|MASTERDOWN|LOADING|READONLY|UNBLOCKED)\b/;
@@ -34,7 +35,7 @@ interface Place {
   connected: string | null;
 }
 
-class SlotConnection extends Redis {
+class SlotConnection extends Connection {
   readonly #place: Place;
   readonly #held: Command[] = [];
   readonly #seen = new WeakSet<Command>();
