@@ -33,6 +33,7 @@ import { Operations } from "./operations.ts";
 import { comparePositions } from "./journal.ts";
 import { foldWithElements } from "./element-report.ts";
 import type { RunView } from "./fold.ts";
+import { inTime } from "./in-time.ts";
 import { globalKeys } from "./keys.ts";
 import {
   cancelRunRow,
@@ -42,6 +43,7 @@ import {
   listDeadLetters,
   listRuns,
   readAdmission,
+  readDeployment,
   readJournal,
   readRun,
   type ApprovalState,
@@ -53,6 +55,7 @@ import {
   type RunFilter,
   type RunRow,
 } from "./postgres/index.ts";
+import { isOfCluster } from "./redis/cluster-router.ts";
 import { connectRedis, type ConnectOptions } from "./redis/connect.ts";
 import { cancelRun } from "./redis/run-scripts.ts";
 import { isTerminal } from "./status.ts";
@@ -98,6 +101,8 @@ const POLL_MS_MAX = 250;
 const POLL_GROWTH = 1.5;
 const APPROVALS_LIMIT = 100;
 const DEPLOYMENT_POLL_MS = 50;
+/** For a server of a cluster to say it. */
+const DEPLOYMENT_MS = 1000;
 
 /** Makes a client and connects it. Throws GV_REDIS_UNAVAILABLE. */
 export async function createClient(options: ClientOptions): Promise<Client> {
@@ -325,24 +330,33 @@ export class Client {
 
   /**
    * The deployment that this Redis belongs to. Waits up to `waitMs` for a first supervisor; throws
-   * GV_INTAKE_UNAVAILABLE when there was none.
+   * GV_INTAKE_UNAVAILABLE when there was none. On a cluster one server may be away, or back without
+   * what it had; then the database says it, and scripts refuse whoever belongs to another deployment.
    */
   async deployment(waitMs = 0): Promise<{ id: string; partitions: number }> {
     const until = performance.now() + waitMs;
+    this.#deployment ??= await this.#findDeployment();
     while (this.#deployment === null) {
-      const { id, partitions } = await this.redis.hgetall(globalKeys.deployment);
-      if (id !== undefined && partitions !== undefined) {
-        this.#deployment = { id, partitions: Number(partitions) };
-      } else if (performance.now() >= until) {
+      if (performance.now() >= until) {
         throw new GavotteError(
           "GV_INTAKE_UNAVAILABLE",
           'no supervisor has ever run on this Redis; start "gavotte supervisor" first',
         );
-      } else {
-        await pause(DEPLOYMENT_POLL_MS);
       }
+      await pause(DEPLOYMENT_POLL_MS);
+      this.#deployment = await this.#findDeployment();
     }
     return this.#deployment;
+  }
+
+  async #findDeployment(): Promise<{ id: string; partitions: number } | null> {
+    const isMany = isOfCluster(this.redis);
+    const asked = this.redis.hgetall(globalKeys.deployment);
+    const { id, partitions } = isMany ? await inTime(asked, DEPLOYMENT_MS, {}) : await asked;
+    if (id !== undefined && partitions !== undefined) {
+      return { id, partitions: Number(partitions) };
+    }
+    return isMany ? readDeployment(this.db) : null;
   }
 
   /** A compiled workflow by its hash. Throws GV_WORKFLOW_NOT_FOUND. */

@@ -4,11 +4,22 @@
  */
 import { writeFileSync } from "node:fs";
 import { afterAll, afterEach, describe, expect, it } from "vitest";
+import { globalKeys } from "../../sdk/keys.ts";
 import { seeded } from "../harness/random.ts";
 import { testDatabase, type TestDatabase } from "../support/index.ts";
-import { failOver, oneDown, reshard, under, type Failover } from "./scenarios.ts";
+import type { Submitted } from "../chaos/verdict.ts";
+import { waitFor } from "../support/wait-for.ts";
 import type { TestNode } from "../support/redis-cluster.ts";
-import { ClusterStack } from "./stack.ts";
+import {
+  failOver,
+  holderDies,
+  oneDown,
+  plainWorkloads,
+  reshard,
+  under,
+  type Failover,
+} from "./scenarios.ts";
+import { ClusterStack, PARTITIONS } from "./stack.ts";
 
 const NOTHING = { lost: [], wrong: [], doubled: [], leftovers: [] };
 let database: TestDatabase;
@@ -37,6 +48,15 @@ afterAll(() => {
 async function start(replicas: number): Promise<void> {
   database = await testDatabase();
   stack = await ClusterStack.start(database.connect(), replicas);
+}
+
+/** Waits for the end of runs. */
+async function ended(runs: readonly Submitted[]): Promise<void> {
+  const all = async (): Promise<boolean> => {
+    const ids = await stack.ended();
+    return runs.every(({ runId }) => ids.has(runId));
+  };
+  await waitFor(all, { timeoutMs: 60_000, describe: "runs submitted afterwards have not ended" });
 }
 
 afterEach(async () => {
@@ -69,6 +89,19 @@ describe("an engine on a Redis Cluster", () => {
     expect(Math.max(...done.map(({ lostBytes }) => lostBytes))).toBeGreaterThan(0);
     expect(stack.told.rolledBack).toBeGreaterThan(0);
     expect(await stack.epochMax()).toBeGreaterThan(1);
+  }, 300_000);
+
+  it("goes on by itself when the primaries of the deployment and of submissions die under load", async () => {
+    await start(1);
+    const awayMs: number[] = [];
+    await under(stack, { seed: 14, runs: 100 }, async () => {
+      for (const key of [globalKeys.deployment, globalKeys.submissions]) {
+        awayMs.push(await holderDies(stack, key));
+        await ended(await stack.submit(plainWorkloads(15, 5), 10));
+      }
+    });
+    expect(await judged("holders of keys without a partition die", { awayMs })).toEqual(NOTHING);
+    expect(stack.told.certified).toBeGreaterThan(PARTITIONS);
   }, 300_000);
 
   it("goes on in the other partitions while one primary stands still, then in all", async () => {

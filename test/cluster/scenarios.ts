@@ -17,7 +17,7 @@ const BATCH = 25;
 const WORKFLOWS = 18;
 
 /** Those that need no functions, signals or children. */
-function plainWorkloads(seed: number, count: number): Workload[] {
+export function plainWorkloads(seed: number, count: number): Workload[] {
   return makeWorkloads(seed, count, { maps: true }).filter(
     ({ scenario }) => scenario === undefined,
   );
@@ -113,6 +113,27 @@ export async function failOver(
   }
   await cluster.settled();
   return { lostMs, how, lostBytes };
+}
+
+/**
+ * The primary that has `key` dies. The others promote its replica, by themselves; it comes back
+ * without data, as a replica. Returns how long the key had no primary, ms.
+ */
+export async function holderDies({ cluster }: ClusterStack, key: string): Promise<number> {
+  const primary = await cluster.ownerOf(calculateSlot(key));
+  const [replica] = await cluster.replicasOf(primary);
+  if (replica === undefined) {
+    throw new Error(`the primary on ${primary.port} has no replica`);
+  }
+  primary.kill();
+  const killedMs = performance.now();
+  const isPromoted = async (): Promise<boolean> =>
+    (await replica.redis.info("replication")).includes("role:master");
+  await waitFor(isPromoted, { timeoutMs: 30_000, describe: "no replica is promoted" });
+  const awayMs = Math.round(performance.now() - killedMs);
+  await primary.restart();
+  await cluster.settled();
+  return awayMs;
 }
 
 async function offset(node: TestNode, role: "master" | "slave"): Promise<number> {
