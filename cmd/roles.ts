@@ -94,6 +94,7 @@ export async function workerOf(role: WorkerRole): Promise<Worker> {
   const { config, logger, stack, registry, id, namespace, queues } = role;
   const { createWorker } = await import("../worker/index.ts");
   const { createHttpClient } = await import("../worker/index.ts");
+  const { storedFacts } = await import("../sdk/postgres/index.ts");
   const client = await stack.client();
   const { id: deployment, partitions } = await client.deployment(DEPLOYMENT_WAIT_MS);
   const { worker_concurrency: concurrency, lease_ms: leaseMs, deliveries_max } = config.values;
@@ -112,6 +113,7 @@ export async function workerOf(role: WorkerRole): Promise<Worker> {
       deliveriesMax: deliveries_max,
     },
     logger: logger.child({ role: "worker" }),
+    stored: storedFacts(stack.db),
     http: createHttpClient({ allow: [...local, ...config.values.http_allow] }),
     ...(namespace === undefined ? {} : { namespace }),
     ...(queues === undefined ? {} : { queues }),

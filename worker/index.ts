@@ -7,9 +7,6 @@ import { setTimeout as sleep } from "node:timers/promises";
 import {
   connectionAt,
   connectRedis,
-  globalKeys,
-  inTime,
-  isOfCluster,
   partitionKeys,
   ScriptRunner,
   systemClock,
@@ -27,6 +24,7 @@ import { Leases } from "./leases.ts";
 import { Maps } from "./maps.ts";
 import { News } from "./news.ts";
 import { QUEUED_KINDS, WORKER_DEFAULTS, type WorkerOptions } from "./options.ts";
+import { PausedQueues } from "./paused-queues.ts";
 import { Preparer } from "./prepare.ts";
 import { QueueReader } from "./reader.ts";
 import { Workflows } from "./workflows.ts";
@@ -70,7 +68,8 @@ class WorkerService implements Worker {
   #lanes: { lane: Lane; leases: Leases }[] = [];
   #reads: Promise<void>[] = [];
   #loops: Promise<void>[] = [];
-  #paused: ReadonlySet<string> = new Set();
+  /** Names of paused queues; null: not known yet. */
+  #paused: ReadonlySet<string> | null = null;
   #guard: LeaseGuard | null = null;
 
   constructor(options: WorkerOptions) {
@@ -90,11 +89,12 @@ class WorkerService implements Worker {
     const redis = connectRedis(this.#o.redis, `worker:${this.#o.id}`);
     this.#commands = redis;
     await redis.connect();
-    const paused = redis.smembers(globalKeys.pausedQueues);
-    // On a cluster its server may be away: none is paused until one of the looks each second is
-    // answered, for one server away holds up no other (docs/redis-cluster.md).
-    this.#paused = new Set(await (isOfCluster(redis) ? inTime(paused, PAUSES_MS, []) : paused));
-    const workflows = new Workflows(redis);
+    const pausedQueues = new PausedQueues(redis, this.#o.stored);
+    this.#paused = await pausedQueues.look();
+    if (this.#paused === null) {
+      this.#o.logger.warn("nobody says which queues are paused: none is read until somebody does");
+    }
+    const workflows = new Workflows(redis, this.#o.stored);
     if (this.#o.blockedMsMax > 0) {
       const { id: consumer, deployment, leaseMs, blockedMsMax, logger } = this.#o;
       const about = { redis: this.#o.redis, deployment, consumer, leaseMs, blockedMsMax };
@@ -104,7 +104,7 @@ class WorkerService implements Worker {
       this.#startLane(redis, workflows, partition),
     );
     await this.#inTime(Promise.all(lanes), LANES_MS);
-    this.#loops.push(this.#every(PAUSES_MS, () => this.#readPauses(redis)));
+    this.#loops.push(this.#every(PAUSES_MS, () => this.#readPauses(pausedQueues)));
   }
 
   async #startLane(commands: Redis, workflows: Workflows, partition: number): Promise<void> {
@@ -197,9 +197,9 @@ class WorkerService implements Worker {
     return reader;
   }
 
-  /** Which queues are paused: one small set, asked for once a second by the whole process. */
-  async #readPauses(redis: Redis): Promise<void> {
-    this.#paused = new Set(await redis.smembers(globalKeys.pausedQueues));
+  /** While nobody says which queues are paused, those are that were. */
+  async #readPauses(pausedQueues: PausedQueues): Promise<void> {
+    this.#paused = (await pausedQueues.look()) ?? this.#paused;
     this.#lanes.forEach(({ lane }) => lane.pause(this.#paused));
   }
 

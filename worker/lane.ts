@@ -34,7 +34,7 @@ import { LazyAbort } from "./lazy-abort.ts";
 import { needsOf } from "./needs.ts";
 import { isElsewhere, type Preparation } from "./prepare.ts";
 import { coolAfter, needsSlot } from "./rate-limit.ts";
-import { quarantine } from "./quarantine.ts";
+import { quarantine, quarantineToken } from "./quarantine.ts";
 import { runKind, type Outcome } from "./run-kind.ts";
 import { claim, findStale } from "./takeover.ts";
 
@@ -43,7 +43,7 @@ const BLOCK_MS = 1000;
 const UNSETTLED_MAX = 3 * BATCH_MAX;
 
 export class Lane {
-  /** Entries that were read under an epoch that is over wait for a look for stale ones. */
+  /** Entries that were handed back wait for a look for stale ones. */
   hasGivenUp = false;
   readonly #o: LaneOptions;
   readonly #batcher: CompletionBatcher<Sent>;
@@ -161,8 +161,8 @@ export class Lane {
     }
   }
 
-  /** Reads these queues no more, or again; names with their namespace. */
-  pause(queues: ReadonlySet<string>): void {
+  /** Reads these queues no more, or again; names with their namespace. Null: all of them. */
+  pause(queues: ReadonlySet<string> | null): void {
     this.#o.reader.pause(queues);
   }
 
@@ -236,11 +236,11 @@ export class Lane {
       // Forsaken meanwhile.
     } else if (preparation.kind === "unknown") {
       this.#o.leases.drop(held);
-      this.#o.logger.error({ run: token.runId, ir: token.irHash }, "workflow of token not found");
-      const fields = ["t", JSON.stringify(token)];
-      quarantine(this.#o, token.queueKey, token.entryId, fields).catch((error: unknown) => {
-        this.#o.logger.warn({ err: error }, "entry not quarantined: it is delivered again");
-      });
+      quarantineToken(this.#o, token);
+    } else if (preparation.kind === "later") {
+      void this.#giveBack([held]);
+      // Looked for as soon as it can be executed.
+      preparation.loading.then(() => (this.hasGivenUp = true)).catch(() => undefined);
     } else if (preparation.kind === "drop") {
       const node = preparation.profile.ir.nodes[token.node];
       if (node !== undefined) {

@@ -4,6 +4,14 @@ import { BACKLOG_BYTES_HARD, type Clock, type RedisTarget } from "../sdk/interna
 import type { HttpClient } from "./kinds/http-client.ts";
 import type { FunctionRegistry } from "./registry.ts";
 
+/** What Postgres knows, for while a server of Redis is away, or when it has lost it. */
+export interface StoredFacts {
+  /** JSON text of an IR by its hash; null: nobody has stored one. */
+  ir(hash: string): Promise<string | null>;
+  /** Names of paused queues, with their namespace. */
+  pausedQueues(): Promise<readonly string[]>;
+}
+
 export interface WorkerOptions {
   redis: RedisTarget;
   /** The deployment's id and number of partitions. */
@@ -30,6 +38,8 @@ export interface WorkerOptions {
   outputBytesMax?: number;
   http?: HttpClient;
   clock?: Clock;
+  /** Without, only Redis is asked, for as long as it takes. */
+  stored?: StoredFacts;
   secrets?: () => { [name: string]: string };
 }
 

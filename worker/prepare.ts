@@ -29,14 +29,19 @@ import type { Workflows } from "./workflows.ts";
 
 /**
  * `late`: it stood in its queue for too long. `drop`: the token is void, acknowledge its entry.
- * `hold`: its run is paused, put it aside. `unknown`: its workflow cannot be read.
+ * `hold`: its run is paused, put it aside. `unknown`: its workflow is stored nowhere. `later`: nobody
+ * who knows its workflow answers, and it is not waited for.
  */
 export type Preparation =
   | { kind: "ready"; prepared: Prepared }
   | { kind: "late"; prepared: Prepared }
   | { kind: "drop"; token: ReadyToken; profile: RunProfile }
   | { kind: "hold"; token: ReadyToken }
-  | { kind: "unknown"; token: ReadyToken };
+  | { kind: "unknown"; token: ReadyToken }
+  | { kind: "later"; token: ReadyToken; loading: Promise<unknown> };
+
+/** Null: unknown; undefined: not yet read. */
+type Profile = RunProfile | null | undefined;
 
 export class Preparer {
   /** What is known of halted runs, and Redis' time: kept up to date by who reads the queues. */
@@ -78,8 +83,13 @@ export class Preparer {
     const result: Preparation[] = [];
     for (const [i, token] of tokens.entries()) {
       const profile = profiles[i];
-      if (profile === undefined) {
+      if (profile === null) {
         result.push({ kind: "unknown", token });
+        continue;
+      }
+      if (profile === undefined) {
+        const loading = this.#workflows.load(token.irHash, token.queueKey);
+        result.push({ kind: "later", token, loading });
         continue;
       }
       const data = read[i] ?? NOTHING;
@@ -116,7 +126,7 @@ export class Preparer {
   async #read(
     tokens: readonly ReadyToken[],
     fieldsOf: readonly (readonly string[])[],
-    begun: readonly (RunProfile | undefined)[],
+    begun: readonly Profile[],
   ): Promise<(Map<string, string | null> | undefined)[]> {
     const asked = tokens.flatMap((_, i) => ((fieldsOf[i]?.length ?? 0) > 0 ? [i] : []));
     const timed = begun.flatMap((profile, i) => (profile?.flags.includes(";") ? [i] : []));
@@ -138,11 +148,7 @@ export class Preparer {
   }
 
   /** A token that begins stands in its queue no more: its timer comes off. */
-  #begin(
-    pipeline: ReturnType<Redis["pipeline"]>,
-    token: ReadyToken,
-    profile: RunProfile | undefined,
-  ): void {
+  #begin(pipeline: ReturnType<Redis["pipeline"]>, token: ReadyToken, profile: Profile): void {
     const { unit, epoch, node, scope, attempt, queueKey } = token;
     if (profile?.ir.nodes[node]?.queue_timeout_ms !== undefined) {
       const at = { runId: unit, epoch, node, scope, attempt };
@@ -165,26 +171,22 @@ export class Preparer {
       : null;
   }
 
-  async #profiles(tokens: readonly ReadyToken[]): Promise<(RunProfile | undefined)[]> {
-    const profiles: (RunProfile | undefined)[] = [];
-    for (const token of tokens) {
-      const profile =
-        this.#workflows.known(token.irHash, token.queueKey) ??
-        (await this.#workflows.load(token.irHash, token.queueKey)) ??
-        undefined;
-      const fits = profile !== undefined && profile.ir.nodes[token.node] !== undefined;
-      profiles.push(fits ? profile : undefined);
-    }
-    return profiles;
+  /** Null: there is no such workflow, or no such node in it. */
+  async #profiles(tokens: readonly ReadyToken[]): Promise<Profile[]> {
+    const known = tokens.map(({ irHash, queueKey }) => this.#workflows.known(irHash, queueKey));
+    const found = known.includes(undefined) ? await this.#load(tokens) : known;
+    return found.map((one, i) => (one?.ir.nodes[tokens[i]?.node ?? 0] || !one ? one : null));
+  }
+
+  #load(tokens: readonly ReadyToken[]): Promise<Profile[]> {
+    return Promise.all(
+      tokens.map(({ irHash, queueKey }) => this.#workflows.loadSoon(irHash, queueKey)),
+    );
   }
 
   /** Fields to read for a token; none if it needs nothing and need not be checked. */
-  #fields(
-    token: ReadyToken,
-    profile: RunProfile | undefined,
-    isChecked: boolean,
-  ): readonly string[] {
-    if (profile === undefined) {
+  #fields(token: ReadyToken, profile: Profile, isChecked: boolean): readonly string[] {
+    if (!profile) {
       return NO_FIELDS;
     }
     if (token.kind === "finish") {

@@ -82,11 +82,11 @@ export class QueueReader {
     return this.#open(this.queueKeys);
   }
 
-  /** Leaves these queues alone from its next read on; names with their namespace. */
-  pause(queues: ReadonlySet<string>): void {
+  /** Leaves these queues alone from its next read on; names with their namespace. Null: all. */
+  pause(queues: ReadonlySet<string> | null): void {
     const paused = this.queueKeys.filter((key) => {
-      const parsed = queues.size === 0 ? null : parseQueueKey(key);
-      return parsed !== null && queues.has(parsed.namespace + parsed.queue);
+      const parsed = queues?.size === 0 ? null : parseQueueKey(key);
+      return parsed !== null && (queues?.has(parsed.namespace + parsed.queue) ?? true);
     });
     this.#paused = new Set(paused);
   }

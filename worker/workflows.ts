@@ -1,20 +1,49 @@
-/** Compiled workflows by hash, read from Redis once and kept, with their profiles. */
+/**
+ * Compiled workflows by hash, with their profiles: read once and kept.
+ *
+ * They are read from Redis, where the supervisor puts them before any token names them. On a cluster
+ * the server of one may be away, or back without what it had; Postgres has it too, if the worker was
+ * given a way to ask. Only what neither has is unknown: while that cannot be said, a load goes on.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Redis } from "ioredis";
 import { assertIr, type Ir } from "../compiler/ir.ts";
-import { bodyAt, globalKeys, parseQueueKey, Profiles, type RunProfile } from "../sdk/internal.ts";
+import {
+  bodyAt,
+  globalKeys,
+  inTime,
+  isOfCluster,
+  parseQueueKey,
+  Profiles,
+  type RunProfile,
+} from "../sdk/internal.ts";
+import type { WorkerOptions } from "./options.ts";
 
 /** Workflows kept per worker; the least recently read ones are dropped all at once. */
 const WORKFLOWS_MAX = 1000;
+/** For a server of a cluster to answer, before Postgres is asked. */
+const ANSWER_MS = 500;
+/** For how long a lane waits for a workflow: for both to be asked. */
+const LANE_MS = 1500;
+const AGAIN_MS = 500;
+
+interface Load {
+  ir: Promise<Ir | null>;
+  sinceMs: number;
+}
 
 export class Workflows {
   readonly #redis: Redis;
+  readonly #stored: WorkerOptions["stored"];
   readonly #profiles = new Profiles(WORKFLOWS_MAX);
   readonly #irs = new Map<string, Ir>();
+  readonly #loads = new Map<string, Load>();
   /** Profiles by hash and queue key, as tokens name them: one look-up per token. */
   readonly #known = new Map<string, Map<string, RunProfile>>();
 
-  constructor(redis: Redis) {
+  constructor(redis: Redis, stored?: WorkerOptions["stored"]) {
     this.#redis = redis;
+    this.#stored = stored;
   }
 
   /** The profile if the workflow is here already: the hot path's look-up. */
@@ -22,22 +51,76 @@ export class Workflows {
     return this.#known.get(irHash)?.get(queueKey) ?? this.#add(irHash, queueKey);
   }
 
-  /** Reads the workflow if need be; null if Redis has none of this hash. */
+  /** Reads the workflow if need be, for as long as it takes; null if there is none of this hash. */
   async load(irHash: string, queueKey: string): Promise<RunProfile | null> {
     const known = this.known(irHash, queueKey);
     if (known !== undefined) {
       return known;
     }
-    const root = rootHash(irHash);
-    const text = await this.#redis.get(globalKeys.ir(root));
+    const ir = await this.#load(rootHash(irHash)).ir;
+    return ir === null ? null : (this.#add(irHash, queueKey) ?? null);
+  }
+
+  /**
+   * As `load`, but not for long, and for all who ask meanwhile no longer than for the first;
+   * undefined: it goes on.
+   */
+  async loadSoon(irHash: string, queueKey: string): Promise<RunProfile | null | undefined> {
+    const loading: Promise<RunProfile | null | undefined> = this.load(irHash, queueKey);
+    const nowMs = performance.now();
+    const { sinceMs = nowMs } = this.#loads.get(rootHash(irHash)) ?? {};
+    return inTime(loading, Math.max(0, sinceMs + LANE_MS - nowMs), undefined);
+  }
+
+  /** The load of a workflow that is under way, or a new one. */
+  #load(root: string): Load {
+    let load = this.#loads.get(root);
+    if (load === undefined) {
+      const ir = this.#find(root).finally(() => this.#loads.delete(root));
+      load = { ir, sinceMs: performance.now() };
+      this.#loads.set(root, load);
+    }
+    return load;
+  }
+
+  async #find(root: string): Promise<Ir | null> {
+    let text = await this.#ask(root);
+    while (text === undefined) {
+      await sleep(AGAIN_MS, undefined, { ref: false });
+      text = await this.#ask(root);
+    }
     if (text === null) {
       return null;
     }
     if (this.#irs.size >= WORKFLOWS_MAX) {
       this.#irs.clear();
     }
-    this.#irs.set(root, assertIr(JSON.parse(text)));
-    return this.#add(irHash, queueKey) ?? null;
+    const ir = assertIr(JSON.parse(text));
+    this.#irs.set(root, ir);
+    return ir;
+  }
+
+  /** Its text; null: there is none; undefined: who knows does not answer. */
+  async #ask(root: string): Promise<string | null | undefined> {
+    const asked = this.#redis.get(globalKeys.ir(root));
+    if (this.#stored === undefined) {
+      return asked;
+    }
+    const found = await (isOfCluster(this.#redis) ? inTime(asked, ANSWER_MS, null) : asked);
+    if (found !== null) {
+      return found;
+    }
+    const stored = await this.#stored.ir(root).catch(() => undefined);
+    if (typeof stored === "string") {
+      this.#putBack(root, stored).catch(() => undefined);
+    }
+    return stored;
+  }
+
+  /** Who needs it next finds it there as soon as its server is; the reaper looks whether it is used. */
+  async #putBack(root: string, text: string): Promise<void> {
+    await this.#redis.set(globalKeys.ir(root), text, "NX");
+    await this.#redis.zadd(globalKeys.irUse, "NX", 0, root);
   }
 
   #add(irHash: string, queueKey: string): RunProfile | undefined {

@@ -20,4 +20,5 @@ export * from "./retry.ts";
 export * from "./run-namespaces.ts";
 export * from "./runs.ts";
 export * from "./sleep.ts";
+export * from "./stored-facts.ts";
 export * from "./workers.ts";

@@ -16,7 +16,7 @@ import {
   partitionOf,
   type Redis,
 } from "../../sdk/internal.ts";
-import type { Database } from "../../sdk/postgres/index.ts";
+import { storedFacts, type Database } from "../../sdk/postgres/index.ts";
 import { createSupervisor, type Supervisor } from "../../supervisor/index.ts";
 import { createWorker, FunctionRegistry, type Worker } from "../../worker/index.ts";
 import { judge, type Submitted, type Verdict } from "../chaos/verdict.ts";
@@ -87,6 +87,7 @@ export class ClusterStack {
       const worker = createWorker({
         ...{ redis: { url: this.cluster.url }, deployment, partitions: PARTITIONS, logger, id },
         ...{ registry: new FunctionRegistry(), leaseMs: LEASE_MS, blockedMsMax: 0 },
+        stored: storedFacts(db),
       });
       this.#workers.push(worker);
       await worker.start();

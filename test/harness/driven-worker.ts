@@ -73,7 +73,7 @@ export class DrivenWorker {
     const redelivered = held.again === true || this.#s.random() < 0.5;
     await this.#preparer.news.look(this.#p.scripts.redis);
     const [preparation] = await this.#preparer.prepare([held.token], redelivered);
-    if (preparation === undefined || preparation.kind === "unknown") {
+    if (!preparation || preparation.kind === "unknown" || preparation.kind === "later") {
       throw new Error("a token of an unknown workflow");
     }
     if (preparation.kind === "drop") {

@@ -4,7 +4,7 @@ import WebSocket from "ws";
 import { compile } from "../../compiler/index.ts";
 import { createGateway, type Gateway } from "../../gateway/index.ts";
 import { connectRedis, globalKeys, type Redis } from "../../sdk/internal.ts";
-import { readRun, type Database, type RunRow } from "../../sdk/postgres/index.ts";
+import { readRun, storedFacts, type Database, type RunRow } from "../../sdk/postgres/index.ts";
 import { isTerminal } from "../../sdk/status.ts";
 import {
   createSupervisor,
@@ -70,7 +70,7 @@ export async function startEngine(options: Partial<SupervisorOptions> = {}): Pro
     async worker(more = {}) {
       const worker = createWorker({
         ...{ redis: { url: redisUrl }, deployment, partitions, logger },
-        ...{ registry: new FunctionRegistry(), id: `w${workers.length}` },
+        ...{ registry: new FunctionRegistry(), id: `w${workers.length}`, stored: storedFacts(db) },
         ...more,
       });
       await worker.start();

@@ -212,7 +212,7 @@ export class TreeDriver {
 
   async #item(token: ReadyToken): Promise<CompletionItem | null> {
     const [preparation] = await this.#preparer.prepare([token], true);
-    if (preparation === undefined || preparation.kind === "unknown") {
+    if (!preparation || preparation.kind === "unknown" || preparation.kind === "later") {
       throw new Error("a token of an unknown workflow");
     }
     if (preparation.kind === "hold") {
