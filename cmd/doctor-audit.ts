@@ -4,6 +4,7 @@ import type { RepairReport } from "../supervisor/index.ts";
 import type { Check } from "./doctor-checks.ts";
 import type { Output } from "./output.ts";
 import type { Stack } from "./stack.ts";
+import { leftOut, whereServed } from "./where-served.ts";
 
 export interface AuditFlags {
   run?: string;
@@ -14,6 +15,8 @@ export interface AuditResult {
   checks: Check[];
   runs: number;
   drifts: Drift[];
+  /** Partitions whose server is away: of their runs nothing is known. */
+  away: number[];
   repair?: RepairReport;
 }
 
@@ -31,7 +34,7 @@ export async function auditStack(
   const audit = auditContext({ redis, db: stack.db });
   const all = Array.from({ length: partitions }, (_, p) => p);
   const wanted = flags.run === undefined ? all : [partitionOf(flags.run, partitions)];
-  const result: AuditResult = { checks: [], runs: 0, drifts: [] };
+  const result: AuditResult = { checks: [], runs: 0, drifts: [], away: [] };
   const look = async (partition: number): Promise<Drift[]> => {
     stack.signal.throwIfAborted();
     if (flags.run !== undefined) {
@@ -42,37 +45,48 @@ export async function auditStack(
     result.runs += report.runs;
     return report.drifts;
   };
+  const repair = async (partition: number, drifts: readonly Drift[]): Promise<void> => {
+    output.note(`partition ${partition}: repairing what was found`);
+    const scripts = new ScriptRunner({ redis, deployment, partition, signal: stack.signal });
+    result.repair = together(result.repair, await repairDrifts(audit, scripts, drifts));
+  };
   for (const partition of wanted) {
-    const drifts = await look(partition);
-    result.drifts.push(...drifts);
-    if (flags.repair === true && drifts.length > 0) {
-      output.note(`partition ${partition}: repairing what was found`);
-      const scripts = new ScriptRunner({ redis, deployment, partition, signal: stack.signal });
-      const done = await repairDrifts(audit, scripts, drifts);
-      const { repaired, removed, failed } = result.repair ?? {
-        repaired: [],
-        removed: 0,
-        failed: [],
-      };
-      result.repair = {
-        repaired: [...repaired, ...done.repaired],
-        removed: removed + done.removed,
-        failed: [...failed, ...done.failed],
-      };
-    }
+    const done = await whereServed(redis, partition, async () => {
+      const drifts = await look(partition);
+      result.drifts.push(...drifts);
+      if (flags.repair === true && drifts.length > 0) {
+        await repair(partition, drifts);
+      }
+      return true;
+    });
+    void (done ?? result.away.push(partition));
   }
   result.checks = [...driftChecks(result), ...repairChecks(result.repair)];
   return result;
 }
 
-function driftChecks({ runs, drifts }: AuditResult): Check[] {
+function together(
+  before: RepairReport | undefined,
+  { repaired, removed, failed }: RepairReport,
+): RepairReport {
+  return {
+    repaired: [...(before?.repaired ?? []), ...repaired],
+    removed: (before?.removed ?? 0) + removed,
+    failed: [...(before?.failed ?? []), ...failed],
+  };
+}
+
+function driftChecks({ runs, drifts, away }: AuditResult): Check[] {
+  const missing = leftOut("audit", away, "nothing was audited, or not all of it,");
   if (drifts.length === 0) {
-    return [{ name: "audit", state: "ok", text: `${runs} run(s) looked at, nothing is off` }];
+    const text = `${runs} run(s) looked at, nothing is off`;
+    return [{ name: "audit", state: "ok", text }, ...missing];
   }
-  return drifts.map((drift): Check => {
+  const found = drifts.map((drift): Check => {
     const state = drift.harmless === true ? "warning" : "bad";
     return { name: "audit", state, text: driftText(drift) };
   });
+  return [...found, ...missing];
 }
 
 function repairChecks(repair: RepairReport | undefined): Check[] {

@@ -22,6 +22,7 @@ import type { Config } from "./config.ts";
 import { HEARTBEAT_MS } from "./heartbeat.ts";
 import { formatMs } from "./output.ts";
 import type { Stack } from "./stack.ts";
+import { leftOut, whereServed } from "./where-served.ts";
 
 export interface Check {
   name: string;
@@ -102,28 +103,38 @@ export async function checkPartitions(stack: Stack): Promise<Check[]> {
     return [{ name: "partitions", state: "bad", text }];
   }
   const until = performance.now() + CERTIFY_WAIT_MS;
-  let open = await uncertified(stack, id, partitions);
+  let { open, away } = await uncertified(stack, id, partitions);
   while (open.length > 0 && performance.now() < until) {
     await new Promise((done) => setTimeout(done, CERTIFY_POLL_MS));
-    open = await uncertified(stack, id, partitions);
+    ({ open, away } = await uncertified(stack, id, partitions));
   }
+  const certified = away.length === 0 ? "all certified" : "the others certified";
   const text =
     open.length === 0
-      ? `${partitions}, all certified`
+      ? `${partitions}, ${certified}`
       : `${partitions}, not certified: ${open.join(", ")}; is a supervisor running?`;
-  return [{ name: "partitions", state: open.length === 0 ? "ok" : "bad", text }];
+  return [
+    { name: "partitions", state: open.length === 0 ? "ok" : "bad", text },
+    ...leftOut("partitions", away, "no work is done"),
+  ];
 }
 
-async function uncertified(stack: Stack, id: string, partitions: number): Promise<number[]> {
+async function uncertified(
+  stack: Stack,
+  id: string,
+  partitions: number,
+): Promise<{ open: number[]; away: number[] }> {
   const { redis } = await stack.client();
   const open: number[] = [];
+  const away: number[] = [];
   for (let partition = 0; partition < partitions; partition++) {
     const scripts = new ScriptRunner({ redis, deployment: id, partition });
-    if (!(await scripts.isCertified())) {
-      open.push(partition);
+    const isCertified = await whereServed(redis, partition, () => scripts.isCertified());
+    if (isCertified !== true) {
+      (isCertified === null ? away : open).push(partition);
     }
   }
-  return open;
+  return { open, away };
 }
 
 /** Workers that were heard of lately. */
@@ -146,8 +157,9 @@ export async function checkFindings(stack: Stack): Promise<Check[]> {
   const { partitions } = await client.deployment();
   const checks: Check[] = [];
   for (let partition = 0; partition < partitions; partition++) {
-    const kept = await client.redis.hvals(partitionKeys(partition).findings);
-    for (const { atMs, drifts } of kept.map((text) => JSON.parse(text) as KeptFinding)) {
+    const { findings } = partitionKeys(partition);
+    const kept = await whereServed(client.redis, partition, () => client.redis.hvals(findings));
+    for (const { atMs, drifts } of (kept ?? []).map((text) => JSON.parse(text) as KeptFinding)) {
       const when = `${formatMs(Math.max(0, Date.now() - atMs))} ago`;
       drifts.forEach((drift) => {
         checks.push({ name: "audit", state: "bad", text: `${when}: ${driftText(drift)}` });
@@ -173,7 +185,10 @@ export async function checkRuns(stack: Stack, config: Config): Promise<Check[]> 
   const client = await stack.client();
   const checks: Check[] = [];
   for (const run of runs) {
-    const reasons = await why(client, run.id);
+    const { id, partition } = run;
+    const reasons = (await whereServed(client.redis, partition, () => why(client, id))) ?? [
+      `its partition, ${partition}, has no primary`,
+    ];
     const age = formatMs(nowMs - (run.startedAtMs ?? run.createdAtMs));
     const text = `${run.id} (${run.workflow}, for ${age}): ${reasons.join("; ") || "no reason seen"}`;
     checks.push({ name: "run", state: "warning", text });
