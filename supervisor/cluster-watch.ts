@@ -16,8 +16,8 @@ const LOOK_MS = 1000;
 /** What waits with each key that has no partition. */
 const WAITS: readonly (readonly [key: string, what: string])[] = [
   [globalKeys.submissions, "submissions are not taken"],
-  [globalKeys.deployment, "no process starts"],
-  [globalKeys.pausedQueues, "pauses of queues are not told"],
+  [globalKeys.deployment, "no supervisor starts"],
+  [globalKeys.pausedQueues, "pauses of queues are told by Postgres only"],
 ];
 
 /** A watch over the cluster of this supervisor; null on a single server. */

@@ -31,6 +31,7 @@ export const QUICK: readonly string[] = [
 export const LEFT_OUT: { readonly [file: string]: string } = {
   "test/backpressure.test.ts": "fills one server that it starts itself, up to its maxmemory",
   "test/cluster/lease-thread.test.ts": "starts a cluster of its own, and freezes a node of it",
+  "test/cluster/primary-away.test.ts": "starts a cluster of its own, and kills nodes of it",
   "test/recovery/epoch-raised.test.ts": "raises a partition's epoch on one server",
   "cmd/killed-run.test.ts": "empties one server beneath a command that is killed",
   "test/guards/hot-path.test.ts": "counts the commands of one server that it starts itself",
