@@ -39,7 +39,10 @@ let told: { msg: string; waits?: string[]; partitions?: number[] }[] = [];
 
 beforeAll(async () => {
   cluster = await startCluster({ dir });
-  const write = (line: string): void => { process.stderr.write(line); told.push(JSON.parse(line) as (typeof told)[number]); };
+  const write = (line: string): void => {
+    process.stderr.write(line);
+    told.push(JSON.parse(line) as (typeof told)[number]);
+  };
   const logger = pino({ level: "info" }, { write });
   engine = await startEngine({ redisUrl: cluster.url, partitions: PARTITIONS, logger });
   worker = await engine.worker();
