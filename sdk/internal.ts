@@ -1,5 +1,10 @@
 /** The sdk's face for the engine's own parts; users import sdk/index.ts. */
-export { BACKLOG_BYTES_HARD, BACKLOG_BYTES_SOFT, backlogBytes } from "./backlog.ts";
+export {
+  BACKLOG_BYTES_HARD,
+  BACKLOG_BYTES_SOFT,
+  backlogBytes,
+  sharedBacklogBytes,
+} from "./backlog.ts";
 export * from "./audit/index.ts";
 export * from "./blobs.ts";
 export * from "./chain.ts";

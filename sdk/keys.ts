@@ -38,6 +38,8 @@ export interface PartitionKeys {
   queues: string;
   ev: string;
   meta: string;
+  /** What workers have measured of `ev`, for a second. */
+  backlog: string;
   timers: string;
   halted: string;
   release: string;
@@ -75,6 +77,7 @@ export function partitionKeys(p: number): PartitionKeys {
     queues: `${tag}q:`,
     ev: `${tag}ev`,
     meta: `${tag}meta`,
+    backlog: `${tag}backlog`,
     timers: `${tag}timers`,
     halted: `${tag}halted`,
     release: `${tag}release`,

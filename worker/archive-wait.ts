@@ -1,5 +1,5 @@
 /** A lane waits for the archiver: while the journal is too far ahead, it reads no queue (21 C9). */
-import { backlogBytes } from "../sdk/internal.ts";
+import { sharedBacklogBytes } from "../sdk/internal.ts";
 import type { LaneOptions } from "./lane-options.ts";
 
 type Options = Pick<LaneOptions, "redis" | "scripts" | "reader" | "logger">;
@@ -7,7 +7,7 @@ type Options = Pick<LaneOptions, "redis" | "scripts" | "reader" | "logger">;
 /** Reads no queue, or again, by how far the journal is ahead of its archive, in bytes. */
 export async function waitForArchive(options: Options, bytesMax: number): Promise<void> {
   const { redis, scripts, reader, logger } = options;
-  const bytes = await backlogBytes(redis, scripts.keys);
+  const bytes = await sharedBacklogBytes(redis, scripts.keys);
   const isBehind = bytes > bytesMax;
   if (isBehind !== reader.isHalted) {
     logger.warn({ bytes, isBehind }, "reads no queue while the journal waits to be archived");

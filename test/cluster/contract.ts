@@ -12,7 +12,7 @@ export const isOnCluster = process.env["GAVOTTE_TEST_REDIS"] === "cluster";
 /** Files and folders, as vitest's globs. */
 export const CONTRACT: readonly string[] = [
   "sdk/redis/**/*.test.ts",
-  "sdk/{client,status}.test.ts",
+  "sdk/{backlog,client,status}.test.ts",
   "worker/**/*.test.ts",
   "gateway/**/*.test.ts",
   "supervisor/hibernate.test.ts",
