@@ -18,13 +18,15 @@ local takeovers
 local records, record_count = {}, 0
 
 local function open_partition(meta, epoch, is_new)
-  local tail = redis.call("HMGET", meta, "epoch", "seq", "nonce", "offset_ms", "taken")
+  local tail = redis.call("HMGET", meta, "epoch", "seq", "nonce", "clock", "taken")
   if not tail[1] or tail[1] ~= epoch then
     return false
   end
   local time = redis.call("TIME")
-  -- offset_ms is only ever set by tests, to move the clock.
-  now_ms = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000) + (tonumber(tail[4]) or 0)
+  now_ms = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+  if tail[4] then -- only ever set by tests: how far the clock is ahead, or, after "=", where it stands
+    now_ms = tonumber(tail[4]) and now_ms + tail[4] or tonumber(string.sub(tail[4], 2))
+  end
   tail_seq, tail_nonce, takeovers = tonumber(tail[2]), tail[3], tonumber(tail[5] or 0)
   if not is_new then
     -- Redis looks at its memory at a script's first write only, and lets what removes something pass.

@@ -67,11 +67,14 @@ function startedText({ runId, profile, epoch, paused }: RunStart): string {
 
 /** The scripts' clock: Redis' own time in ms (plus an offset that only tests set). */
 export async function redisTimeMs(scripts: ScriptRunner): Promise<number> {
-  const [[seconds, micros], offset] = await Promise.all([
+  const [[seconds, micros], clock] = await Promise.all([
     scripts.redis.time(),
-    scripts.redis.hget(scripts.keys.meta, "offset_ms"),
+    scripts.redis.hget(scripts.keys.meta, "clock"),
   ]);
-  return Number(seconds) * 1000 + Math.floor(Number(micros) / 1000) + Number(offset ?? 0);
+  if (clock?.startsWith("=") === true) {
+    return Number(clock.slice(1));
+  }
+  return Number(seconds) * 1000 + Math.floor(Number(micros) / 1000) + Number(clock ?? 0);
 }
 
 export interface FiredTimers {

@@ -195,11 +195,13 @@ export class DrivenWorker {
   }
 }
 
-/** Without secrets, and with nothing left to chance. */
+/** Without secrets, and with nothing left to chance: addresses of waits are numbered. */
 export function testExecutor(): Executor {
+  let waits = 0;
   return new Executor({
     workerId: "t",
     secrets: () => ({}),
+    secret: () => `address-${++waits}`,
     random: () => 0.5,
     outputBytesMax: 1024 * 1024,
   });

@@ -231,7 +231,8 @@ export class Outsiders {
     const profile = profiles.get(this.#runs.get(runId) ?? "") as RunProfile;
     const ir = irAt(profile.ir, home) as Ir;
     const tokens = Object.entries(await redis.hgetall(scripts.keys.run(unitOf(runId, home))));
-    const active = tokens.flatMap(([field, text]) => {
+    const inOrder = tokens.sort(([a], [b]) => a.localeCompare(b)); // that of a hash is its server's
+    const active = inOrder.flatMap(([field, text]) => {
       const record = /^n\d+$/.test(field) ? parseRecord(text) : null;
       const node = Number(field.slice(1));
       const isMap = ir.nodes[node]?.body !== undefined;
@@ -254,7 +255,7 @@ export class Outsiders {
   async #units(runId: string): Promise<string[]> {
     const { redis, scripts } = this.#o.partition;
     const units = [runId];
-    for (const map of await redis.smembers(scripts.keys.maps(runId))) {
+    for (const map of (await redis.smembers(scripts.keys.maps(runId))).sort()) {
       const next = Number((await redis.hget(scripts.keys.run(map), "next")) ?? 0);
       units.push(...Array.from({ length: next }, (_, i) => `${map}#${i}`));
     }

@@ -15,6 +15,9 @@ import type { Ir } from "../../compiler/ir.ts";
 import { testRedis } from "../support/services.ts";
 import { emptyRedis } from "../support/whole-redis.ts";
 
+/** Some time of the years in which this is run. */
+const FROZEN_AT_MS = 1_800_000_000_000;
+
 export interface TestPartition {
   /** Commands go by their keys; what has none goes through `scripts.redis`. */
   redis: Redis;
@@ -23,6 +26,8 @@ export interface TestPartition {
   publish(ir: Ir, hash: string): Promise<RunProfile>;
   /** Moves the scripts' clock forward. */
   advance(ms: number): Promise<void>;
+  /** Has the scripts' clock stand still from now on, at the same time whenever it is called. */
+  freeze(): Promise<void>;
   /** Empties the database and certifies it again. */
   reset(): Promise<void>;
   close(): Promise<void>;
@@ -58,7 +63,7 @@ export async function testPartition(redis: Redis, partition = 0): Promise<TestPa
     await scripts.redis.script("LOAD", certifiedSource(name, deployment, partition, 1));
   }
   const certify = async (): Promise<void> => {
-    await redis.hset(scripts.keys.meta, { epoch: "1", seq: "0", nonce: "0", offset_ms: "0" });
+    await redis.hset(scripts.keys.meta, { epoch: "1", seq: "0", nonce: "0", clock: "0" });
   };
   await certify();
   const profiles = new Profiles();
@@ -82,7 +87,12 @@ export async function testPartition(redis: Redis, partition = 0): Promise<TestPa
       return profile;
     },
     async advance(ms) {
-      await redis.hincrby(scripts.keys.meta, "offset_ms", Math.ceil(ms));
+      const clock = (await redis.hget(scripts.keys.meta, "clock")) ?? "0";
+      const [mark, at] = clock.startsWith("=") ? ["=", clock.slice(1)] : ["", clock];
+      await redis.hset(scripts.keys.meta, "clock", `${mark}${Number(at) + Math.ceil(ms)}`);
+    },
+    async freeze() {
+      await redis.hset(scripts.keys.meta, "clock", `=${FROZEN_AT_MS}`);
     },
   };
 }

@@ -21,7 +21,7 @@ afterAll(async () => {
   await engine.stop();
 });
 beforeEach(async () => {
-  await engine.redis.hset(keys.meta, "offset_ms", 0);
+  await engine.redis.hset(keys.meta, "clock", 0);
 });
 
 const gate = (id: string): object => ({ id, type: "wait", config: { signal: "go" } });
@@ -89,7 +89,7 @@ describe("a run that waits for long", () => {
     const inMs = (row.wakesAtMs ?? 0) - (row.asleepSinceMs ?? 0);
     expect(inMs).toBeGreaterThan(3_500_000);
     expect(inMs).toBeLessThanOrEqual(3_600_000);
-    await engine.redis.hset(keys.meta, "offset_ms", 3_600_000);
+    await engine.redis.hset(keys.meta, "clock", 3_600_000);
     expect(await outputOf(runId)).toBe("FAILED");
   });
 });
@@ -238,7 +238,7 @@ describe("a run with a map under way", () => {
     const runId = await client.submit(run("h-map-timer", [each(config)]));
     const row = await asleep(runId);
     expect(row.wakesAtMs).toBeGreaterThan((row.asleepSinceMs ?? 0) + 3_500_000);
-    await engine.redis.hset(keys.meta, "offset_ms", 3_600_000);
+    await engine.redis.hset(keys.meta, "clock", 3_600_000);
     expect(await outputOf(runId)).toBe("FAILED");
   });
 

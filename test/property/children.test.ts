@@ -61,6 +61,7 @@ function comparable(value: unknown): unknown {
 /** Plays one case; returns how many children there were. */
 async function play(seed: number): Promise<number> {
   await p.reset();
+  await p.freeze();
   const documents: [string, JsonObject][] = [
     ["top", documentOf("top", seed, ["mid", "leaf"])],
     ["mid", documentOf("mid", seed + 10_000, ["leaf"])],

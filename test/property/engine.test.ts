@@ -64,6 +64,7 @@ async function play(options: GenerateOptions, seed: number, pause = 0): Promise<
     throw new Error(`not valid: ${JSON.stringify(diagnostics)}`);
   }
   await p.reset();
+  await p.freeze();
   const random = seeded(seed);
   const schedule = { random, die: 0.1, steal: 0.15, duplicate: 0.2, late: 0.15, pause };
   const profile = await p.publish(ir, hash);

@@ -29,6 +29,7 @@ async function play(scenario: MapScenario, seed: number): Promise<void> {
     throw new Error(`not valid: ${JSON.stringify(diagnostics)}`);
   }
   await p.reset();
+  await p.freeze();
   const random = seeded(seed);
   const list = Array.from({ length: Math.floor(random() * 8) }, () => Math.floor(random() * 6));
   const calm = seed % 4 === 0;

@@ -55,6 +55,7 @@ async function play(options: GenerateOptions, seed: number): Promise<boolean> {
     return false;
   }
   await p.reset();
+  await p.freeze();
   const random = seeded(seed);
   const schedule = { random, die: 0.1, steal: 0.15, duplicate: 0.2, late: 0.15 };
   const driver = new Driver(p, await p.publish(ir, hash), schedule);
