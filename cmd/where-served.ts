@@ -5,9 +5,9 @@
 import { clusterOf, partitionKeys, type Redis } from "../sdk/internal.ts";
 import type { Check } from "./doctor-checks.ts";
 
-const LOOK_MS = 500;
+const LOOK_MS = 1000;
 
-/** What `work` on a partition gives; null: the partition has no primary, or lost it meanwhile. */
+/** What `work` on a partition gives; null: its primary does not answer, or ceased to meanwhile. */
 export async function whereServed<T>(
   redis: Redis,
   partition: number,
@@ -19,16 +19,16 @@ export async function whereServed<T>(
   }
   const { meta } = partitionKeys(partition);
   await topology.refresh();
-  if (!topology.isServed(meta)) {
+  if (!(await topology.answers(meta))) {
     return null;
   }
   let timer: NodeJS.Timeout | undefined;
   const away = new Promise<null>((resolve) => {
-    // The topology is asked for anew once a second while anybody uses it.
-    timer = setInterval(() => void (topology.isServed(meta) || resolve(null)), LOOK_MS);
+    const look = (): void => void topology.answers(meta).then((yes) => yes || resolve(null));
+    timer = setInterval(look, LOOK_MS);
   });
   const working = work();
-  working.catch(() => undefined); // of a server that went away nobody waits for it
+  working.catch(() => undefined); // when its server is away nobody waits for it
   return Promise.race([working, away]).finally(() => clearInterval(timer));
 }
 
@@ -42,7 +42,7 @@ export function leftOut(name: string, partitions: readonly number[], what: strin
           state: "bad",
           text:
             `${what} in partition(s) ${partitions.join(", ")}: their primary in the Redis Cluster ` +
-            "is away; start it, or have a replica promoted, and look again",
+            "does not answer; start it, or have a replica promoted, and look again",
         },
       ];
 }

@@ -166,6 +166,12 @@ export class ClusterTopology {
     return this.#withLink(address, (link) => link.info());
   }
 
+  /** Whether the primary of a key answers within a second, whatever the others hold of it. */
+  async answers(key: string): Promise<boolean> {
+    const owner = this.ownerOf(calculateSlot(key));
+    return owner !== null && (await this.#withLink(owner, (link) => link.ping())) !== null;
+  }
+
   #ask(address: NodeAddress): Promise<ClusterNode[] | null> {
     return this.#withLink(address, async (link) => {
       return parseNodes((await link.cluster("NODES")) as string, address);

@@ -9,6 +9,8 @@ import calculateSlot from "cluster-key-slot";
 import { pino } from "pino";
 import { uuidv7 } from "uuidv7";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { runCli } from "../../cmd/cli.fixture.ts";
+import { whereServed } from "../../cmd/where-served.ts";
 import { compile } from "../../compiler/index.ts";
 import { createClient, type Client } from "../../sdk/index.ts";
 import { globalKeys, partitionKeys, partitionOf } from "../../sdk/internal.ts";
@@ -39,10 +41,7 @@ let told: { msg: string; waits?: string[]; partitions?: number[] }[] = [];
 
 beforeAll(async () => {
   cluster = await startCluster({ dir });
-  const write = (line: string): void => {
-    process.stderr.write(line);
-    told.push(JSON.parse(line) as (typeof told)[number]);
-  };
+  const write = (line: string): void => void told.push(JSON.parse(line) as (typeof told)[number]);
   const logger = pino({ level: "info" }, { write });
   engine = await startEngine({ redisUrl: cluster.url, partitions: PARTITIONS, logger });
   worker = await engine.worker();
@@ -107,6 +106,19 @@ async function statusOf(id: string): Promise<string | undefined> {
 async function nextWorker(more: Partial<WorkerOptions> = {}): Promise<void> {
   await worker.stop(2000);
   worker = await engine.worker(more);
+}
+
+interface Doctor {
+  code: number | null;
+  checks: { state: string; text: string }[];
+  audit: { runs: number; drifts: object[]; away: number[] };
+}
+
+async function doctor(...flags: string[]): Promise<Doctor> {
+  const { connectionString = "" } = engine.db.pool.options as { connectionString?: string };
+  const env = { GAVOTTE_REDIS_URL: cluster.url, GAVOTTE_DATABASE_URL: connectionString };
+  const { code, stdout } = await runCli(dir, ["doctor", "--audit", "--json", ...flags], { env });
+  return { code, ...(JSON.parse(stdout) as Omit<Doctor, "code">) };
 }
 
 const ownerOf = (key: string): Promise<TestNode> => cluster.ownerOf(calculateSlot(key));
@@ -199,4 +211,49 @@ describe("while a primary is away", () => {
     await client.operations.resumeQueue("slow");
     expect((await engine.ended(slow)).status).toBe("COMPLETED");
   }, 120_000);
+
+  it("`doctor --audit` looks at the others and names those of its partitions, then at all", async () => {
+    const node = await ownerOf(globalKeys.deployment);
+    const { own, others } = await placesOf(node);
+    const [place] = others as [number];
+    const [there] = await Promise.all([waitingIn(place), waitingIn(own)]);
+    await engine.redis.hincrby(partitionKeys(place).run(there), "c", 2);
+    await killed(node, async () => {
+      const found = await doctor();
+      expect(found.code).toBe(1);
+      expect(found.audit.drifts).toContainEqual(expect.objectContaining({ runId: there }));
+      expect(found.audit.away).toContain(own);
+      expect(found.audit.away).not.toContain(place);
+      const texts = found.checks.filter(({ state }) => state === "bad").map(({ text }) => text);
+      expect(texts.join("\n")).toContain(
+        `partition(s) ${found.audit.away.join(", ")}: their primary`,
+      );
+    });
+    const repaired = await doctor("--repair");
+    expect(repaired.audit).toMatchObject({ away: [], repair: { failed: [] } });
+    expect((await doctor()).audit).toMatchObject({ drifts: [], away: [] });
+  }, 120_000);
+
+  it("what is asked of a server that stands still is given up, though the others believe in it", async () => {
+    const node = await ownerOf(globalKeys.deployment);
+    const { own } = await placesOf(node);
+    const { redis } = client;
+    const meta = (): Promise<object> => redis.hgetall(partitionKeys(own).meta);
+    expect(await whereServed(redis, own, meta)).toHaveProperty("epoch");
+    let underWay: Promise<unknown> = Promise.resolve();
+    await new Promise((begun) => {
+      underWay = whereServed(redis, own, () => {
+        begun(null);
+        return new Promise(() => undefined);
+      });
+    });
+    node.freeze();
+    try {
+      expect(await whereServed(redis, own, meta)).toBeNull();
+      expect(await underWay).toBeNull();
+    } finally {
+      node.thaw();
+    }
+    expect(await whereServed(redis, own, meta)).toHaveProperty("epoch");
+  });
 });
