@@ -18,6 +18,7 @@ import {
   isPaused,
   listPauses,
   openInTree,
+  placeHolder,
   readBlobs,
   readJournal,
   readRun,
@@ -51,7 +52,7 @@ const PLACE_CLAIM_MS = 60_000;
 /** Longer than the window in which a redrive is accepted. */
 const BLOBS_KEPT_MS = 120_000;
 
-/** What a redrive would do. Throws as `redrive` does. */
+/** What a redrive would do. Throws as `redrive` would now. */
 export async function previewRedrive(
   context: RedriveContext,
   runId: string,
@@ -59,6 +60,7 @@ export async function previewRedrive(
 ): Promise<RedriveResult> {
   const row = await failedRun(context, runId);
   const { preview } = await planOf(context, row, wish);
+  assertPlace(runId, await placeHolder(context.db, runId));
   return { ...preview, attempt: row.attempt + 1 };
 }
 
@@ -99,10 +101,13 @@ export async function redrive(
 
 /** A redriven run counts for settings.concurrency as a new one does. */
 async function takePlace({ db }: RedriveContext, runId: string): Promise<void> {
-  const holder = await db.transaction((tx) => claimPlace(tx, runId, PLACE_CLAIM_MS));
+  assertPlace(runId, await db.transaction((tx) => claimPlace(tx, runId, PLACE_CLAIM_MS)));
+}
+
+function assertPlace(runId: string, holder: string | null): void {
   if (holder !== null) {
     const why = `settings.concurrency of its workflow has no place for it: run ${holder} has one`;
-    const message = `run ${runId} is not redriven: ${why}; wait for its end or cancel it`;
+    const message = `run ${runId} cannot be redriven: ${why}; wait for its end or cancel it`;
     throw new GavotteError("GV_CONCURRENCY_LIMIT", message, { details: { run_id: holder } });
   }
 }

@@ -40,6 +40,8 @@ export interface RedrivePreview {
   kept: string[];
   /** Nodes with effects outside of the engine that were executed before and are so again. */
   effects: string[];
+  /** Such nodes that may have been: a worker may have had them when the run failed. */
+  uncertain: string[];
   /** Nodes that do not run, because their output is given by hand. */
   given: string[];
 }
@@ -60,6 +62,9 @@ const EFFECTS: ReadonlySet<string> = new Set([
   "subworkflow",
   "map",
 ]);
+
+/** Of these, kinds whose first attempt does so only with a transition of its own: it is known. */
+const TOLD: ReadonlySet<string> = new Set(["subworkflow", "map"]);
 
 /** Plans a redrive of a run that has failed. Throws GV_BAD_INPUT when there is nothing to do. */
 export function planRedrive(ir: Ir, journal: readonly Placed[], wish: RedriveWish): RedrivePlan {
@@ -89,7 +94,8 @@ export function planRedrive(ir: Ir, journal: readonly Placed[], wish: RedriveWis
     ...(Object.keys(set).length > 0 && { set }),
     ...(wish.input !== undefined && { in: wish.input }),
   };
-  return { preview: previewOf(ir, filtered, wish), state, redriven };
+  const begun = begunNodes(ir, effective);
+  return { preview: previewOf(ir, filtered, begun, wish), state, redriven };
 }
 
 /** The journal as earlier redrives have left it. */
@@ -137,6 +143,16 @@ function openTokens(ir: Ir, effective: readonly Placed[]): string[] {
     const isDelay = token.state === "w" && token.timer?.kind === "resume";
     const isUnderWay = "arwmg".includes(token.state) && (!isFresh || token.isResumed) && !isDelay;
     return isUnderWay && state.isCurrent(token.scope) ? [tokenKey(node, token.scope)] : [];
+  });
+}
+
+/** Nodes with effects that a worker may have begun, though the journal has no end of them. */
+function begunNodes(ir: Ir, effective: readonly Placed[]): number[] {
+  const { state } = withoutUndone(ir, effective, new Set());
+  return [...state.tokens].flatMap(([node, token]) => {
+    const type = ir.nodes[node]?.type ?? "";
+    const isBegun = TOLD.has(type) ? token.state === "m" : token.state === "a";
+    return isBegun && EFFECTS.has(type) && state.isCurrent(token.scope) ? [node] : [];
   });
 }
 
@@ -256,6 +272,7 @@ function changedViews(ir: Ir, journal: readonly Placed[], kept: readonly Placed[
 function previewOf(
   ir: Ir,
   { kept, dropped, state }: Filtered,
+  begun: readonly number[],
   { set = {} }: RedriveWish,
 ): RedrivePreview {
   const given = Object.keys(set).map((name) => ir.nodes[indexOf(ir, name)]?.id ?? name);
@@ -273,13 +290,15 @@ function previewOf(
   const results = kept.filter(({ transition: { e, m } }) => e === "node.completed" && !m);
   const isStarted = new Set(starts);
   const isRun = (id: string): boolean => !given.includes(id);
+  const effects = ids(again.filter((node) => EFFECTS.has(ir.nodes[node]?.type ?? "")));
   return {
     starts: ids(starts).filter(isRun),
     again: ids(again.filter((node) => !isStarted.has(node))),
     kept: ids(results.map(({ transition }) => transition.n ?? -1)).filter(
       (id) => !ids(again).includes(id),
     ),
-    effects: ids(again.filter((node) => EFFECTS.has(ir.nodes[node]?.type ?? ""))).filter(isRun),
+    effects: effects.filter(isRun),
+    uncertain: ids(begun).filter((id) => isRun(id) && !effects.includes(id)),
     given,
   };
 }

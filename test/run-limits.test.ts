@@ -242,8 +242,12 @@ describe("a redrive", () => {
     const redriven = client.operations.redrive(failing, { by: "ann" });
     await expect(redriven).rejects.toMatchObject({ code: "GV_CONCURRENCY_LIMIT" });
     await expect(redriven).rejects.toThrow(other);
+    const preview = (): Promise<object> => client.operations.previewRedrive(failing, { by: "ann" });
+    await expect(preview()).rejects.toMatchObject({ code: "GV_CONCURRENCY_LIMIT" });
     release();
     await ended(other);
+    // It takes no place: the redrive after it is let in, and so would another run be.
+    expect(await preview()).toMatchObject({ attempt: 2 });
     await client.operations.redrive(failing, { by: "ann" });
     const third = await submit({ settings: queue(1), key: "again", name: 2 });
     expect((await ended(failing)).status).toBe("FAILED");

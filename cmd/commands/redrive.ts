@@ -39,7 +39,7 @@ export async function redrive(context: Context, run: string, flags: RedriveFlags
 }
 
 function tell({ output }: Context, run: string, isDry: boolean, result: RedriveResult): void {
-  const { attempt, starts, again, kept, effects, given } = result;
+  const { attempt, starts, again, kept, effects, uncertain, given } = result;
   const list = (ids: readonly string[]): string => (ids.length === 0 ? "-" : ids.join(", "));
   output.line(`${run} ${isDry ? "would go on" : "goes on"} as attempt ${attempt}`);
   output.line(`  starts      ${list(starts)}`);
@@ -50,6 +50,9 @@ function tell({ output }: Context, run: string, isDry: boolean, result: RedriveR
   }
   if (effects.length > 0) {
     output.note(`executed before, and so again: ${list(effects)}`);
+  }
+  if (uncertain.length > 0) {
+    output.note(`may have been executed, and so again: ${list(uncertain)}`);
   }
 }
 

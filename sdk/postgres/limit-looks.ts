@@ -181,19 +181,35 @@ export async function claimPlace(
   runId: string,
   claimMs: number,
 ): Promise<string | null> {
-  const [own] = await tx.query<{ tenant: string; key: string; limit: number }>(OWN, [runId]);
+  const [own] = await tx.query<OwnRow>(OWN, [runId]);
   if (own === undefined) {
     return null;
   }
   await tx.query(LOCK, [LOCK_CLASS, own.tenant]);
-  const [now] = await tx.query<{ now: number }>(NOW, []);
-  const nowMs = now?.now ?? 0;
-  const others = await tx.query<{ runId: string }>(OTHERS, [own.key, nowMs, runId]);
-  if (others.length >= own.limit) {
-    return others[0]?.runId ?? "";
+  const { holder, nowMs } = await holderOf(tx, runId, own);
+  if (holder === null) {
+    await tx.query(CLAIM, [runId, nowMs + claimMs]);
   }
-  await tx.query(CLAIM, [runId, nowMs + claimMs]);
-  return null;
+  return holder;
+}
+
+/** What `claimPlace` would answer now; nothing is taken. */
+export async function placeHolder(db: Queryable, runId: string): Promise<string | null> {
+  const [own] = await db.query<OwnRow>(OWN, [runId]);
+  return own === undefined ? null : (await holderOf(db, runId, own)).holder;
+}
+
+type OwnRow = { tenant: string; key: string; limit: number };
+
+async function holderOf(
+  db: Queryable,
+  runId: string,
+  { key, limit }: OwnRow,
+): Promise<{ holder: string | null; nowMs: number }> {
+  const [now] = await db.query<{ now: number }>(NOW, []);
+  const nowMs = now?.now ?? 0;
+  const others = await db.query<{ runId: string }>(OTHERS, [key, nowMs, runId]);
+  return { holder: others.length >= limit ? (others[0]?.runId ?? "") : null, nowMs };
 }
 
 type CandidateRow = Candidate & { [column: string]: unknown };

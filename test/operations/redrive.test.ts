@@ -78,6 +78,7 @@ describe("B8: a redrive", () => {
       again: [],
       kept: ["a", "b"],
       effects: ["x"],
+      uncertain: [],
       given: [],
       attempt: 2,
     };
@@ -175,13 +176,43 @@ describe("B8: a redrive", () => {
     });
     expect(await engine.ended(id)).toMatchObject({ status: "FAILED" });
     healed.add(id);
+    // h was executing: nobody knows what it has done, and it will do it again.
+    const told = { effects: ["x"], uncertain: ["h"] };
+    expect(await client.operations.previewRedrive(id, WISH)).toMatchObject(told);
+    const given = { ...WISH, from: ["s"] };
+    expect(await client.operations.previewRedrive(id, given)).toMatchObject({
+      ...{ starts: ["s"], effects: ["s", "x"], uncertain: ["h"] },
+    });
     const preview = await client.operations.redrive(id, WISH);
+    expect(preview).toMatchObject(told);
     expect([...preview.starts].sort()).toEqual(["h", "x"]);
     await waitFor(() => hanging.length >= 2, { describe: "h did not run again" });
     hanging.splice(0).forEach((end) => end());
     await again(id);
     expect((await client.status(id)).nodes["z"]).toMatchObject({ output: { input: "h" } });
     expect(executed[id]?.filter((node) => node === "z")).toHaveLength(1);
+  });
+
+  it("names a map whose elements were executing, none of which had ended", async () => {
+    const body = { type: "function", config: { function_name: "hang" } };
+    const id = await client.submit({
+      workflow: {
+        ...{ name: "executing", edges: edges("s>m", "d>x") },
+        nodes: [
+          step("s"),
+          { id: "m", type: "map", config: { items: [1], do: body } },
+          { id: "d", type: "wait", config: { signal: "fail" } },
+          step("x", "flaky"),
+        ],
+      } as never,
+    });
+    await waitFor(() => hanging.length > 0, { describe: "no element of m is executed" });
+    await client.signal(id, "fail");
+    expect(await engine.ended(id)).toMatchObject({ status: "FAILED" });
+    expect(await client.operations.previewRedrive(id, WISH)).toMatchObject({
+      ...{ starts: ["m", "x"], effects: ["x"], uncertain: ["m"] },
+    });
+    hanging.splice(0).forEach((end) => end());
   });
 
   it("runs the elements of a map that was not done again, and keeps one that was", async () => {
