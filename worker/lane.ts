@@ -5,6 +5,7 @@
  * is held in `leases` from the read until its item is settled. Nothing here needs to survive a
  * crash: an unsettled entry stays pending in Redis and another worker takes it over.
  */
+import { setTimeout as sleep } from "node:timers/promises";
 import {
   COMPLETION,
   isBlobText,
@@ -36,7 +37,7 @@ import { isElsewhere, type Preparation } from "./prepare.ts";
 import { coolAfter, needsSlot } from "./rate-limit.ts";
 import { quarantine, quarantineToken } from "./quarantine.ts";
 import { runKind, type Outcome } from "./run-kind.ts";
-import { claim, findStale } from "./takeover.ts";
+import { Takeover } from "./takeover.ts";
 
 const BLOCK_MS = 1000;
 /** Finished tokens on their way to Redis: two calls under way and the next one full. */
@@ -49,11 +50,13 @@ export class Lane {
   readonly #batcher: CompletionBatcher<Sent>;
   readonly #buffer: { prepared: Prepared; held: Held }[] = [];
   readonly #deadlines: Deadlines;
+  readonly #takeover: Takeover;
   #running = 0;
   #quiet = false;
   /** A redelivered token is being executed: nothing new is read. */
   #alone = false;
-  #takingOver: Promise<void> | null = null;
+  /** The read under way, until what it brought is in this lane's hands. */
+  #reading: Promise<void> = Promise.resolve();
   #roomWaiters: (() => void)[] = [];
 
   constructor(options: LaneOptions) {
@@ -64,6 +67,19 @@ export class Lane {
       logger: options.logger,
       graceMs: options.leaseMs,
       redisNowMs: () => options.preparer.news.nowMs(),
+    });
+    this.#takeover = new Takeover(options, {
+      isQuiet: () => this.#quiet,
+      withdraw: async (ms) => {
+        this.#alone = true;
+        await this.#reading;
+        await this.#idleOr(ms);
+      },
+      execute: async (token, poison, ms) => {
+        await this.#admit([token], { redelivered: true, poison });
+        await this.#idleOr(ms);
+      },
+      readOn: () => this.#readOn(),
     });
     this.#batcher = new CompletionBatcher({
       scripts: options.scripts,
@@ -88,7 +104,6 @@ export class Lane {
 
   /** Reads and executes until told to be quiet. Errors are reported and slept over. */
   async readLoop(pause: (ms: number) => Promise<void>): Promise<void> {
-    const { scripts } = this.#o;
     while (!this.#quiet) {
       try {
         const room = this.#roomNow();
@@ -96,29 +111,36 @@ export class Lane {
           await this.#room();
           continue;
         }
-        const { takeovers } = this.#batcher;
-        if (scripts.knownEpoch === null) {
-          await scripts.look();
-        }
-        const epoch = scripts.knownEpoch;
-        const batch = await this.#o.reader.read(room, BLOCK_MS);
-        for (const { queueKey, entryId, fields } of batch.garbage) {
-          await quarantine(this.#o, queueKey, entryId, fields);
-        }
-        if (batch.tokens.length > 0) {
-          await scripts.look();
-          if (scripts.knownEpoch === epoch) {
-            await this.#admit(batch.tokens, { takeovers });
-          } else {
-            void this.#giveUp(batch.tokens);
-          }
-        }
+        const reading = this.#read(room);
+        this.#reading = reading.catch(() => undefined);
+        await reading;
       } catch (error) {
         if (!this.#quiet) {
           const isMended = await this.#o.reader.mend(this.#o.redis, error);
           void (isMended || this.#o.logger.warn({ err: error }, "tokens not read"));
           await pause(200);
         }
+      }
+    }
+  }
+
+  async #read(room: number): Promise<void> {
+    const { scripts, reader } = this.#o;
+    const { takeovers } = this.#batcher;
+    if (scripts.knownEpoch === null) {
+      await scripts.look();
+    }
+    const epoch = scripts.knownEpoch;
+    const batch = await reader.read(room, BLOCK_MS);
+    for (const { queueKey, entryId, fields } of batch.garbage) {
+      await quarantine(this.#o, queueKey, entryId, fields);
+    }
+    if (batch.tokens.length > 0) {
+      await scripts.look();
+      if (scripts.knownEpoch === epoch) {
+        await this.#admit(batch.tokens, { takeovers });
+      } else {
+        void this.#giveUp(batch.tokens);
       }
     }
   }
@@ -134,31 +156,13 @@ export class Lane {
 
   /** One look for stale entries, or the one under way; each is executed alone. */
   takeOver(): Promise<void> {
-    return (this.#takingOver ??= this.#takeStale().finally(() => (this.#takingOver = null)));
+    this.hasGivenUp = false;
+    return this.#takeover.look();
   }
 
-  async #takeStale(): Promise<void> {
-    const { redis, reader, leaseMs, consumer } = this.#o;
-    this.hasGivenUp = false;
-    for (const entry of await findStale(redis, reader.openKeys, leaseMs, BATCH_MAX)) {
-      if (this.#quiet) {
-        return;
-      }
-      // Nothing else is read or begun meanwhile.
-      this.#alone = true;
-      try {
-        await this.#idle();
-        const token = await claim(redis, this.#o.scripts.keys.meta, entry, consumer, leaseMs);
-        if (token !== null) {
-          const poison = entry.deliveries >= this.#o.deliveriesMax;
-          await this.#admit([token], { redelivered: true, poison });
-          await this.#idle();
-        }
-      } finally {
-        this.#alone = false;
-        this.#wakeReader();
-      }
-    }
+  #readOn(): void {
+    this.#alone = false;
+    this.#wakeReader();
   }
 
   /** Reads these queues no more, or again; names with their namespace. Null: all of them. */
@@ -225,7 +229,13 @@ export class Lane {
       throw error;
     }
     preparations.forEach((preparation, i) => {
-      this.#route(preparation, tokens[i] as ReadyToken, held[i] as Held, poison);
+      const one = held[i] as Held;
+      try {
+        this.#route(preparation, tokens[i] as ReadyToken, one, poison);
+      } catch (error) {
+        this.#o.logger.error({ err: error, run: one.token.runId }, "token handed back");
+        void this.#giveBack([one]);
+      }
     });
     this.#pump();
   }
@@ -283,7 +293,9 @@ export class Lane {
       if (next === undefined) {
         break;
       }
-      this.#execute(next.prepared, next.held);
+      if (this.#o.leases.has(next.held)) {
+        this.#execute(next.prepared, next.held);
+      }
     }
     if (this.#roomWaiters.length > 0 && !this.#alone && this.#roomNow() > 0) {
       this.#wakeReader();
@@ -380,9 +392,17 @@ export class Lane {
   }
 
   #poison(p: Prepared, held: Held, error: ExecutionError): void {
-    const vars = varsOf(p, p.token.node, p.node, null);
-    const make = (): CompletionItem => this.#o.executor.fail(p, vars, error, 0);
+    const make = (): CompletionItem => this.#o.executor.fail(p, this.#varsOf(p), error, 0);
     this.#send(this.#made(p, make), p.token, held);
+  }
+
+  /** What its expressions may read; nothing, if that is gone: its failure is the same. */
+  #varsOf(p: Prepared): Begun["vars"] {
+    try {
+      return varsOf(p, p.token.node, p.node, null);
+    } catch {
+      return {};
+    }
   }
 
   #made(p: Prepared, make: () => CompletionItem): CompletionItem {
@@ -447,7 +467,9 @@ export class Lane {
     const { ir } = profile;
     held.nodes += 1;
     held.abort = new LazyAbort();
-    if (this.#quiet) {
+    if (!this.#o.leases.has(held)) {
+      // Forsaken, or another worker's, meanwhile.
+    } else if (this.#quiet) {
       void this.#giveBack([held]);
     } else if (needsOf(ir, token.node).context.length > 0 || isBlobText(token.payload)) {
       this.#lookUp(token, held);
@@ -496,5 +518,15 @@ export class Lane {
   async #idle(): Promise<void> {
     await this.#o.leases.whenEmpty();
     await this.#batcher.drain();
+  }
+
+  /** The same, but does not wait for what has been here for `ms`. */
+  async #idleOr(ms: number): Promise<void> {
+    const youngest = Math.max(...this.#o.leases.all().map(({ sinceMs }) => sinceMs));
+    const waitMs = Math.max(0, youngest + ms - this.#o.nowMs());
+    const over = new AbortController();
+    const late = sleep(waitMs, undefined, { signal: over.signal }).catch(() => undefined);
+    await Promise.race([this.#idle(), late]);
+    over.abort();
   }
 }

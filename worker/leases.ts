@@ -2,7 +2,7 @@
  * The entries that this worker holds, and the proof to the others that it is still at work.
  *
  * Renewal names ids explicitly and touches only what this consumer still owns (20 §7): what another
- * worker has taken over is reported, its handler is told to stop, its result would be refused.
+ * worker has taken over is held no more: its handler is told to stop, its answer is thrown away.
  */
 import { LazyAbort } from "./lazy-abort.ts";
 import type { LeaseTable } from "./lease-table.ts";
@@ -124,6 +124,7 @@ export class Leases {
       for (const held of entries) {
         held.renewedMs = now;
         if (lost.has(held.token.entryId)) {
+          this.drop(held); // First: what its handler answers now is not its node's result.
           held.abort.abort(new Error("another worker has taken this token over"));
         }
       }

@@ -3,11 +3,20 @@
  *
  * Redis never offers a delivered entry again by itself. Entries idle for longer than the lease are
  * claimed one by one and executed alone, nothing else in the process's hands: a payload that kills
- * its worker must not take sixty-three others to the dead letters with it (21 A13). Idleness is
+ * its worker must not take all others to the dead letters with it (21 A13). Idleness is
  * Redis' own, so a machine with a wrong clock steals nothing.
  */
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Redis } from "ioredis";
 import { GROUP, parseEntry, type ReadyToken } from "../sdk/internal.ts";
+import type { LaneOptions } from "./lane-options.ts";
+import { BATCH_MAX } from "./options.ts";
+
+/**
+ * What kills its process does so soon. Work that takes longer is not waited for to execute a stale
+ * entry alone, or a handler that never answers would stand between a lane and its queues.
+ */
+const ALONE_MS = 2000;
 
 export interface StaleEntry {
   queueKey: string;
@@ -65,4 +74,65 @@ export async function claim(
   }
   const fields = (claimed as [string, string[] | null][])[0]?.[1];
   return fields === undefined || fields === null ? null : parseEntry(queueKey, entryId, fields);
+}
+
+/** What a look for stale entries asks of its lane. */
+export interface TakeoverLane {
+  isQuiet(): boolean;
+  /** Reads and begins nothing more; resolves when nothing younger than `ms` is in its hands. */
+  withdraw(ms: number): Promise<void>;
+  /** Executes one token; resolves when it is settled, or after `ms`. */
+  execute(token: ReadyToken, poison: boolean, ms: number): Promise<void>;
+  /** Reads again. */
+  readOn(): void;
+}
+
+/** Looks of one lane. */
+export class Takeover {
+  readonly #o: LaneOptions;
+  readonly #lane: TakeoverLane;
+  #looking: Promise<void> | null = null;
+
+  constructor(options: LaneOptions, lane: TakeoverLane) {
+    this.#o = options;
+    this.#lane = lane;
+  }
+
+  /** Executes what is stale, entry by entry; or joins the look under way. */
+  look(): Promise<void> {
+    return (this.#looking ??= this.#takeStale().finally(() => (this.#looking = null)));
+  }
+
+  async #takeStale(): Promise<void> {
+    const { redis, reader, leaseMs, nowMs, logger } = this.#o;
+    let untilMs = -Infinity;
+    try {
+      for (const entry of await findStale(redis, reader.openKeys, leaseMs, BATCH_MAX)) {
+        if (nowMs() > untilMs) {
+          // Between two stretches of this the lane reads on.
+          this.#lane.readOn();
+          await nextTurn();
+          await this.#lane.withdraw(ALONE_MS);
+          untilMs = nowMs() + ALONE_MS;
+        }
+        if (this.#lane.isQuiet()) {
+          return;
+        }
+        await this.#take(entry).catch((error: unknown) => {
+          logger.warn({ err: error, entry: entry.entryId }, "stale entry not taken over");
+        });
+      }
+    } finally {
+      this.#lane.readOn();
+    }
+  }
+
+  /** Executes one stale entry, if it is still that. */
+  async #take(entry: StaleEntry): Promise<void> {
+    const { redis, scripts, consumer, leaseMs, deliveriesMax } = this.#o;
+    const token = await claim(redis, scripts.keys.meta, entry, consumer, leaseMs);
+    if (token !== null) {
+      await this.#lane.execute(token, entry.deliveries >= deliveriesMax, ALONE_MS);
+    }
+  }
 }

@@ -1,0 +1,169 @@
+/** Workers and entries that somebody else has held: stale ones, and those that are lost. */
+import { pino } from "pino";
+import { afterAll, afterEach, describe, expect, it } from "vitest";
+import { defineFunction, GROUP, partitionKeys, type FunctionContext } from "../sdk/internal.ts";
+import { miniIr } from "../test/harness/mini-ir.ts";
+import { testPartition } from "../test/harness/partition.ts";
+import { startedRun, type TokenPlayer } from "../test/harness/tokens.ts";
+import { testRedis, waitFor } from "../test/support/index.ts";
+import { createWorker, FunctionRegistry, type Worker } from "./index.ts";
+
+const own = await testRedis();
+const redis = own.connect();
+const p = await testPartition(redis);
+const LEASE_MS = 1000;
+const workers: Worker[] = [];
+afterEach(async () => {
+  await Promise.all(workers.splice(0).map((worker) => worker.stop(100)));
+  await p.reset();
+});
+afterAll(() => own.close());
+
+type Handler = (context: FunctionContext) => unknown;
+
+/** Starts a worker that has these functions. */
+async function work(handlers: { [name: string]: Handler }): Promise<Worker> {
+  const functions = Object.entries(handlers).map(([name, run]) => defineFunction(name, run));
+  const worker = createWorker({
+    ...{ redis: { url: own.url }, deployment: "test", partitions: 1, id: "w", leaseMs: LEASE_MS },
+    ...{ registry: new FunctionRegistry(functions), logger: pino({ level: "silent" }) },
+  });
+  workers.push(worker);
+  await worker.start();
+  return worker;
+}
+
+/** A run of one node that calls this function. */
+function runOf(name: string): Promise<TokenPlayer> {
+  const nodes = { a: { config: { function_name: name } } };
+  return startedRun(p, { ...miniIr(["a"], [], { nodes }), queues: [`fn:${name}`] });
+}
+
+/** Such a run, whose token a worker has read that is dead. */
+async function abandoned(name: string): Promise<TokenPlayer> {
+  const run = await runOf(name);
+  expect(await run.read("dead")).toHaveLength(1);
+  return run;
+}
+
+/** For how long the entry of a run has been with the one that read it. */
+async function idleMs({ profile }: TokenPlayer): Promise<number> {
+  const key = profile.entryKeys[0] ?? "";
+  const held = (await redis.call("XPENDING", key, GROUP, "-", "+", 1)) as [
+    string,
+    string,
+    number,
+  ][];
+  return held[0]?.[2] ?? 0;
+}
+
+const isDone = (run: TokenPlayer): Promise<unknown> =>
+  waitFor(async () => (await run.hash())["s"] === "completed");
+
+/** A handler that answers when it is told to, and how often it was begun. */
+function gate(): { run: Handler; open: () => void; begun: () => number } {
+  const waiting: (() => void)[] = [];
+  let begun = 0;
+  return {
+    run: () => {
+      begun += 1;
+      return new Promise<number>((resolve) => waiting.push(() => resolve(1)));
+    },
+    open: () => waiting.splice(0).forEach((go) => go()),
+    begun: () => begun,
+  };
+}
+
+describe("an entry that another worker has taken over", () => {
+  it("is neither settled nor failed by the one that has lost it", async () => {
+    const signals: AbortSignal[] = [];
+    const worker = await work({
+      slow: ({ signal }) => {
+        signals.push(signal);
+        return new Promise((_, reject) => {
+          signal.addEventListener("abort", () => reject(new Error("aborted")));
+        });
+      },
+    });
+    const run = await runOf("slow");
+    await waitFor(() => signals.length === 1);
+    for (const key of [...run.profile.queueKeys, ...run.profile.entryKeys]) {
+      const held = (await redis.call("XPENDING", key, GROUP, "-", "+", 10)) as [string][];
+      for (const [id] of held) {
+        await redis.xclaim(key, GROUP, "other", 0, id);
+        await redis.hincrby(partitionKeys(0).meta, "taken", 1);
+      }
+    }
+    await waitFor(() => signals[0]?.aborted === true && worker.inFlight() === 0);
+    expect(await run.hash()).toMatchObject({ s: "running", n0: "a1||" });
+  });
+});
+
+describe("a stale entry", () => {
+  it("A13: is executed with nothing else begun beside it", async () => {
+    const stale = await abandoned("killer");
+    let isKilling = false;
+    const beside: boolean[] = [];
+    const killer = gate();
+    await work({
+      killer: async (context) => {
+        isKilling = true;
+        await killer.run(context);
+        isKilling = false;
+      },
+      quick: () => void beside.push(isKilling),
+    });
+    await waitFor(() => isKilling);
+    const quick = [await runOf("quick"), await runOf("quick"), await runOf("quick")];
+    killer.open();
+    await Promise.all([stale, ...quick].map(isDone));
+    expect(beside).toEqual([false, false, false]);
+  });
+
+  it("is not waited for, nor a handler that never answers, by what stands in the queues", async () => {
+    const [slow, other] = [gate(), gate()];
+    const stale = await abandoned("other");
+    const long = await runOf("slow");
+    await work({ slow: slow.run, other: other.run, quick: () => 1 });
+    await waitFor(() => slow.begun() === 1 && other.begun() === 1);
+    await isDone(await runOf("quick"));
+    expect([await long.hash(), await stale.hash()].map(({ s }) => s)).toEqual([
+      "running",
+      "running",
+    ]);
+    slow.open();
+    other.open();
+    await Promise.all([long, stale].map(isDone));
+  });
+
+  it("is left to others by a worker that stops", async () => {
+    const [slow, other] = [gate(), gate()];
+    const left = await abandoned("other");
+    const long = await runOf("slow");
+    const worker = await work({ slow: slow.run, other: other.run });
+    await waitFor(() => slow.begun() === 1);
+    await waitFor(async () => (await idleMs(left)) > LEASE_MS);
+    const stopping = worker.stop(3 * LEASE_MS);
+    slow.open();
+    await stopping;
+    await isDone(long);
+    expect(other.begun()).toBe(0);
+  });
+});
+
+describe("a token that cannot be looked at", () => {
+  it("fails with what it was found guilty of, and holds up no other", async () => {
+    const nodes = {
+      a: { config: { function_name: "quick" } },
+      b: { config: { function_name: "quick" }, queue_timeout_ms: 1, refs: [0] },
+    };
+    const ir = { ...miniIr(["a", "b"], [["a", "b"]], { nodes }), queues: ["fn:quick"] };
+    const late = await startedRun(p, ir);
+    const missing = `{"$gv:blob":"${"0".repeat(64)}:20000"}`;
+    await late.settle(await late.take("a"), "L", { value: missing });
+    await work({ quick: () => 1 });
+    await waitFor(async () => (await late.hash())["s"] === "failed");
+    expect((await late.hash())["n1"]).toContain("TIMEOUT");
+    await isDone(await runOf("quick"));
+  });
+});
