@@ -1,7 +1,7 @@
 /**
  * One worker's work in one partition: read, prepare, execute, settle; keep leases; take over; stop.
  *
- * A token's way: reader → preparer → (buffer) → runKind → Executor → batcher → complete_tokens. It
+ * A token's way: reader → preparer → (buffer) → executions → batcher → complete_tokens. It
  * is held in `leases` from the read until its item is settled. Nothing here needs to survive a
  * crash: an unsettled entry stays pending in Redis and another worker takes it over.
  */
@@ -15,28 +15,23 @@ import {
   type ReadyToken,
   type RunProfile,
 } from "../sdk/internal.ts";
-import type { Json } from "../compiler/ir.ts";
 import { CompletionBatcher } from "./batcher.ts";
 import { CHAIN_MS_MAX, CHAIN_NODES_MAX, chainNext, nextToken } from "./chain.ts";
-import { Deadlines } from "./deadlines.ts";
 import { finishElement } from "./elements.ts";
-import type { Begun } from "./execute.ts";
-import { varsOf, type Prepared } from "./node-vars.ts";
+import { Executions } from "./executions.ts";
+import type { Prepared } from "./node-vars.ts";
 import { itemOf } from "./results.ts";
 import { finish } from "./finish.ts";
 import { giveBack } from "./give-back.ts";
-import { ExecutionError, toExecutionError } from "./kinds/kind.ts";
+import { ExecutionError } from "./kinds/kind.ts";
 import { timedOut } from "./kinds/wait.ts";
-import type { Admission, LaneOptions, Sent, Settle, Task } from "./lane-options.ts";
+import type { Admission, LaneOptions, Sent } from "./lane-options.ts";
 import type { Held } from "./leases.ts";
-import { beginChild, beginLimited, beginMap, type Beginning } from "./beginnings.ts";
 import { BATCH_MAX, EDGES_MAX } from "./options.ts";
 import { LazyAbort } from "./lazy-abort.ts";
 import { needsOf } from "./needs.ts";
 import { isElsewhere, type Preparation } from "./prepare.ts";
-import { coolAfter, needsSlot } from "./rate-limit.ts";
 import { quarantine, quarantineToken } from "./quarantine.ts";
-import { runKind, type Outcome } from "./run-kind.ts";
 import { Takeover } from "./takeover.ts";
 
 const BLOCK_MS = 1000;
@@ -49,9 +44,8 @@ export class Lane {
   readonly #o: LaneOptions;
   readonly #batcher: CompletionBatcher<Sent>;
   readonly #buffer: { prepared: Prepared; held: Held }[] = [];
-  readonly #deadlines: Deadlines;
+  readonly #executions: Executions;
   readonly #takeover: Takeover;
-  #running = 0;
   #quiet = false;
   /** A redelivered token is being executed: nothing new is read. */
   #alone = false;
@@ -61,12 +55,10 @@ export class Lane {
 
   constructor(options: LaneOptions) {
     this.#o = options;
-    this.#deadlines = new Deadlines({
-      redis: options.redis,
-      keys: options.scripts.keys,
-      logger: options.logger,
-      graceMs: options.leaseMs,
-      redisNowMs: () => options.preparer.news.nowMs(),
+    this.#executions = new Executions(options, {
+      settle: (p, held, item) => this.#settle(p, held, item),
+      giveBack: (held) => void this.#giveBack([held]),
+      goOn: () => this.#pump(),
     });
     this.#takeover = new Takeover(options, {
       isQuiet: () => this.#quiet,
@@ -150,7 +142,7 @@ export class Lane {
    * front of the script calls: a run would advance by one step per pass through the whole backlog.
    */
   #roomNow(): number {
-    const free = this.#o.concurrency - this.#running - this.#buffer.length;
+    const free = this.#o.concurrency - this.#executions.running - this.#buffer.length;
     return Math.min(free, UNSETTLED_MAX - this.#batcher.pending);
   }
 
@@ -288,7 +280,7 @@ export class Lane {
   }
 
   #pump(): void {
-    while (this.#running < this.#o.concurrency) {
+    while (this.#executions.running < this.#o.concurrency) {
       const next = this.#buffer.shift();
       if (next === undefined) {
         break;
@@ -306,118 +298,16 @@ export class Lane {
     this.#roomWaiters.splice(0).forEach((go) => go());
   }
 
-  /** Begins a token's work; one whose handler answers at once is settled on return. */
   #execute(p: Prepared, held: Held): void {
-    const [{ executor }, { token, node }] = [this.#o, p];
-    if (token.kind === "finish") {
-      this.#finish(p.profile, token, held, token.entryId);
-      return;
-    }
-    this.#running += 1;
-    const startedMs = this.#o.nowMs();
-    const task: Task = { p, held, startedMs, vars: {}, watched: null, isOver: false };
-    try {
-      const begun = executor.begin(p, this.#o.clock.nowMs());
-      task.vars = begun.vars;
-      if (begun.settled !== null) {
-        this.#end(task, begun.settled);
-      } else if (node.type === "map") {
-        beginMap(this.#o, this.#beginning(task, begun));
-      } else if (node.type === "subworkflow") {
-        beginChild(this.#o, this.#beginning(task, begun));
-      } else if (needsSlot(p)) {
-        const beginning = this.#beginning(task, begun);
-        beginLimited(this.#o, beginning, () => this.#work(task, begun.input));
-      } else {
-        this.#work(task, begun.input);
-      }
-    } catch (error) {
-      const failure = toExecutionError(error);
-      this.#end(
-        task,
-        this.#made(p, () => executor.fail(p, task.vars, failure, 0)),
-      );
-    }
-  }
-
-  #beginning(task: Task, begun: Begun): Beginning {
-    const { p, held } = task;
-    const settle: Settle = (make) => {
-      this.#end(task, make === null ? null : this.#made(p, make));
-      this.#pump();
-    };
-    return { p, held, begun, settle, giveBack: () => void this.#giveBack([held]) };
-  }
-
-  #work(task: Task, input: Json): void {
-    const { p, held } = task;
-    this.#o.leases.begin(held, p.node.timeout_ms);
-    const now = runKind(this.#o, p, task.vars, input, held.abort, (later) => {
-      this.#end(task, this.#itemOf(task, later));
-      this.#pump();
-    });
-    if (now === null) {
-      task.watched = this.#deadlines.watch(p);
+    if (p.token.kind === "finish") {
+      this.#finish(p.profile, p.token, held, p.token.entryId);
     } else {
-      this.#end(task, this.#itemOf(task, now));
-    }
-  }
-
-  /** The item of an execution's outcome; that it cannot be made is a failure of its node. */
-  #itemOf({ p, vars, startedMs }: Task, outcome: Outcome): CompletionItem {
-    const { executor } = this.#o;
-    const ms = Math.round(this.#o.nowMs() - startedMs);
-    try {
-      if ("output" in outcome) {
-        return executor.succeed(p, vars, outcome.output, ms);
-      }
-      coolAfter(this.#o, p, vars, outcome.error);
-      return executor.fail(p, vars, outcome.error, ms);
-    } catch (error) {
-      return this.#notMade(p, error);
-    }
-  }
-
-  /** The token is executed no more; null: it is settled elsewhere. */
-  #end(task: Task, item: CompletionItem | null): void {
-    if (task.isOver) {
-      return;
-    }
-    task.isOver = true;
-    this.#running -= 1;
-    if (item !== null && this.#o.leases.has(task.held)) {
-      this.#deadlines.unwatch(task.watched);
-      this.#settle(task.p, task.held, item);
+      this.#executions.begin(p, held);
     }
   }
 
   #poison(p: Prepared, held: Held, error: ExecutionError): void {
-    const make = (): CompletionItem => this.#o.executor.fail(p, this.#varsOf(p), error, 0);
-    this.#send(this.#made(p, make), p.token, held);
-  }
-
-  /** What its expressions may read; nothing, if that is gone: its failure is the same. */
-  #varsOf(p: Prepared): Begun["vars"] {
-    try {
-      return varsOf(p, p.token.node, p.node, null);
-    } catch {
-      return {};
-    }
-  }
-
-  #made(p: Prepared, make: () => CompletionItem): CompletionItem {
-    try {
-      return make();
-    } catch (error) {
-      return this.#notMade(p, error);
-    }
-  }
-
-  /** An item that cannot even be made is a failure of its node. */
-  #notMade(p: Prepared, error: unknown): CompletionItem {
-    this.#o.logger.error({ err: error, run: p.token.runId, node: p.node.id }, "item not made");
-    const failure = new ExecutionError("HANDLER_ERROR", String(error), { retryable: false });
-    return this.#o.executor.fail(p, {}, failure, 0);
+    this.#send(this.#executions.failed(p, error), p.token, held);
   }
 
   /** Sends a token's item; its chain goes on here if the item allows it. */

@@ -1,0 +1,154 @@
+/**
+ * The tokens that a lane is executing: from the begin of a token's work to the item that settles it.
+ *
+ * Most handlers answer at once: their item is made on return, without a promise or a timer. Whatever
+ * throws on the way is a failure of the token's node, and never of the lane.
+ */
+import type { Json } from "../compiler/ir.ts";
+import type { CompletionItem } from "../sdk/internal.ts";
+import { beginChild, beginLimited, beginMap, type Beginning } from "./beginnings.ts";
+import { Deadlines } from "./deadlines.ts";
+import type { Begun } from "./execute.ts";
+import { ExecutionError, toExecutionError } from "./kinds/kind.ts";
+import type { LaneOptions, Settle, Task } from "./lane-options.ts";
+import type { Held } from "./leases.ts";
+import { varsOf, type Prepared } from "./node-vars.ts";
+import { coolAfter, needsSlot } from "./rate-limit.ts";
+import { runKind, type Outcome } from "./run-kind.ts";
+
+/** What the lane does with what comes of them. */
+export interface ExecutionsLane {
+  settle(p: Prepared, held: Held, item: CompletionItem): void;
+  giveBack(held: Held): void;
+  /** One has ended by itself: there is room for the next. */
+  goOn(): void;
+}
+
+export class Executions {
+  /** Tokens in execution. */
+  running = 0;
+  readonly #o: LaneOptions;
+  readonly #lane: ExecutionsLane;
+  readonly #deadlines: Deadlines;
+
+  constructor(options: LaneOptions, lane: ExecutionsLane) {
+    this.#o = options;
+    this.#lane = lane;
+    this.#deadlines = new Deadlines({
+      redis: options.redis,
+      keys: options.scripts.keys,
+      logger: options.logger,
+      graceMs: options.leaseMs,
+      redisNowMs: () => options.preparer.news.nowMs(),
+    });
+  }
+
+  /** Begins a token's work; one whose handler answers at once is settled on return. */
+  begin(p: Prepared, held: Held): void {
+    const { executor, nowMs, clock } = this.#o;
+    this.running += 1;
+    const task: Task = { p, held, startedMs: nowMs(), vars: {}, watched: null, isOver: false };
+    try {
+      const begun = executor.begin(p, clock.nowMs());
+      task.vars = begun.vars;
+      if (begun.settled !== null) {
+        this.#end(task, begun.settled);
+      } else if (p.node.type === "map") {
+        beginMap(this.#o, this.#beginning(task, begun));
+      } else if (p.node.type === "subworkflow") {
+        beginChild(this.#o, this.#beginning(task, begun));
+      } else if (needsSlot(p)) {
+        const beginning = this.#beginning(task, begun);
+        beginLimited(this.#o, beginning, () => this.#work(task, begun.input));
+      } else {
+        this.#work(task, begun.input);
+      }
+    } catch (error) {
+      const failure = toExecutionError(error);
+      this.#end(
+        task,
+        this.#made(p, () => executor.fail(p, task.vars, failure, 0)),
+      );
+    }
+  }
+
+  /** The item of a token that fails without being executed. */
+  failed(p: Prepared, error: ExecutionError): CompletionItem {
+    return this.#made(p, () => this.#o.executor.fail(p, readableVars(p), error, 0));
+  }
+
+  #beginning(task: Task, begun: Begun): Beginning {
+    const { p, held } = task;
+    const settle: Settle = (make) => {
+      this.#end(task, make === null ? null : this.#made(p, make));
+      this.#lane.goOn();
+    };
+    return { p, held, begun, settle, giveBack: () => this.#lane.giveBack(held) };
+  }
+
+  #work(task: Task, input: Json): void {
+    const { p, held } = task;
+    this.#o.leases.begin(held, p.node.timeout_ms);
+    const now = runKind(this.#o, p, task.vars, input, held.abort, (later) => {
+      this.#end(task, this.#itemOf(task, later));
+      this.#lane.goOn();
+    });
+    if (now === null) {
+      task.watched = this.#deadlines.watch(p);
+    } else {
+      this.#end(task, this.#itemOf(task, now));
+    }
+  }
+
+  /** The item of an execution's outcome; that it cannot be made is a failure of its node. */
+  #itemOf({ p, vars, startedMs }: Task, outcome: Outcome): CompletionItem {
+    const { executor } = this.#o;
+    const ms = Math.round(this.#o.nowMs() - startedMs);
+    try {
+      if ("output" in outcome) {
+        return executor.succeed(p, vars, outcome.output, ms);
+      }
+      coolAfter(this.#o, p, vars, outcome.error);
+      return executor.fail(p, vars, outcome.error, ms);
+    } catch (error) {
+      return this.#notMade(p, error);
+    }
+  }
+
+  /** The token is executed no more; null: it is settled elsewhere. */
+  #end(task: Task, item: CompletionItem | null): void {
+    if (task.isOver) {
+      return;
+    }
+    task.isOver = true;
+    this.running -= 1;
+    if (item !== null && this.#o.leases.has(task.held)) {
+      this.#deadlines.unwatch(task.watched);
+      this.#lane.settle(task.p, task.held, item);
+    }
+  }
+
+  #made(p: Prepared, make: () => CompletionItem): CompletionItem {
+    try {
+      return make();
+    } catch (error) {
+      return this.#notMade(p, error);
+    }
+  }
+
+  /** An item that cannot even be made is a failure of its node. */
+  #notMade(p: Prepared, error: unknown): CompletionItem {
+    this.#o.logger.error({ err: error, run: p.token.runId, node: p.node.id }, "item not made");
+    const failure = new ExecutionError("HANDLER_ERROR", String(error), { retryable: false });
+    return this.#o.executor.fail(p, {}, failure, 0);
+  }
+}
+
+/** What a token's expressions may read; nothing, if that is gone: its failure is the same. */
+function readableVars(p: Prepared): Begun["vars"] {
+  try {
+    return varsOf(p, p.token.node, p.node, null);
+  } catch {
+    return {};
+  }
+}
