@@ -29,6 +29,8 @@ const KEY = "$gv:blob";
 const PREFIX = `{"${KEY}":`;
 const REF_TEXT = /^\{"\$gv:blob":"([0-9a-f]{64}):(\d+)"\}$/;
 
+const REFS = /\{"\$gv:blob":"[0-9a-f]{64}:(\d+)"\}/g;
+
 /** A blob is gone, or is not what its hash says. `code` is that of the node that needed it. */
 export class BlobError extends Error {
   override readonly name = "BlobError";
@@ -67,6 +69,17 @@ export function blobText({ sha256, bytes }: BlobRef): string {
 export function parseBlobText(text: string): BlobRef | null {
   const match = text.startsWith(PREFIX) ? REF_TEXT.exec(text) : null;
   return match === null ? null : { sha256: match[1] as string, bytes: Number(match[2]) };
+}
+
+/** Bytes of all that a text refers to; what only looks like a reference counts as well. */
+export function blobBytesIn(text: string): number {
+  let bytes = 0;
+  if (text.includes(PREFIX)) {
+    for (const [, size] of text.matchAll(REFS)) {
+      bytes += Number(size);
+    }
+  }
+  return bytes;
 }
 
 /** Whether this text is a reference. */

@@ -36,8 +36,10 @@ import {
   whileDatabaseAway,
   redriveRuns,
   type Cursor,
+  type Queryable,
 } from "../sdk/postgres/index.ts";
-import { blobsToArchive } from "./blobs.ts";
+import { ChainBreak, readBlock, type Block } from "./block-reader.ts";
+import { blobPortions, blobsToArchive } from "./blobs.ts";
 import {
   approvalsIn,
   childrenEnded,
@@ -60,16 +62,11 @@ import { Finaliser, type Finalised } from "./finalise.ts";
 import { auditEntries } from "./fold-audit.ts";
 import { foldBlock, segmentsOf, type BlockFold } from "./fold-block.ts";
 import { Loop } from "./loop.ts";
-import { readRecord, type RawRecord } from "./records.ts";
+import type { RawRecord } from "./records.ts";
 import { repairRuns, repairSuspects } from "./rebuild.ts";
 import type { Releaser } from "./release.ts";
 import type { Starter } from "./starter.ts";
 
-const BLOCK_RECORDS_MAX = 500;
-const BLOCK_RECORDS_FIRST = 100;
-/** A block of more than this much text makes the next one smaller. */
-const BLOCK_CHARS_AIM = 8_000_000;
-const BLOCK_MS = 1000;
 /**
  * Under load the next block is gathered for so long: one row stands for all that a run did in a
  * block, so fewer blocks mean fewer rows (measured: 11 rows a run of ten steps without, 2 with it).
@@ -98,14 +95,6 @@ export interface ArchiverOptions {
   onDue?: (dueMs: number) => void;
 }
 
-interface Block {
-  records: RawRecord[];
-  to: Cursor;
-  chars: number;
-}
-
-/** The records do not continue the cursor. */
-class ChainBreak extends Error {}
 /** Somebody else moved the cursor: read it again. */
 class CursorMoved extends Error {}
 
@@ -114,7 +103,6 @@ export class Archiver extends Loop {
   readonly #keys: PartitionKeys;
   readonly #finaliser: Finaliser;
   readonly #redis: Redis;
-  #count = BLOCK_RECORDS_FIRST;
   #sweepAtMs = 0;
   /** Blocks behind the cursor: where each began. */
   #tail: { seq: number; streamId: string; chars: number }[] = [];
@@ -171,7 +159,7 @@ export class Archiver extends Loop {
         next = this.#readAhead(cursor);
         continue;
       }
-      const isLoad = block.chars > LOAD_CHARS && block.records.length < this.#count;
+      const isLoad = block.chars > LOAD_CHARS && !block.hasMore;
       next = this.#readAhead(block.to, isLoad ? LINGER_MS : 0);
       await this.#archive(cursor, block, signal);
       cursor = block.to;
@@ -191,39 +179,10 @@ export class Archiver extends Loop {
 
   /** A read whose failure is seen when it is awaited, which may be after the next commit or never. */
   #readAhead(cursor: Cursor, lingerMs = 0): Promise<Block | null> {
-    const block =
-      lingerMs > 0 ? pause(lingerMs).then(() => this.#read(cursor)) : this.#read(cursor);
+    const read = (): Promise<Block | null> => readBlock(this.#redis, this.#keys.ev, cursor);
+    const block = lingerMs > 0 ? pause(lingerMs).then(read) : read();
     block.catch(() => undefined);
     return block;
-  }
-
-  /** The next block after `cursor`; null if nothing came within BLOCK_MS. */
-  async #read(cursor: Cursor): Promise<Block | null> {
-    const read = ["COUNT", this.#count, "BLOCK", BLOCK_MS, "STREAMS"] as const;
-    const reply = await this.#redis.xread(...read, this.#keys.ev, cursor.streamId);
-    const entries = reply?.[0]?.[1] ?? [];
-    if (entries.length === 0) {
-      return null;
-    }
-    const records: RawRecord[] = [];
-    let to = cursor;
-    let chars = 0;
-    for (const [streamId, fields] of entries) {
-      const record = readRecord(streamId, fields);
-      if (record === null || record.seq !== to.seq + 1 || record.prev !== to.nonce) {
-        // What is in order before the break is archived first; the next read meets the break.
-        if (records.length > 0) {
-          break;
-        }
-        throw new ChainBreak(`entry ${streamId} does not continue record ${to.seq}`);
-      }
-      records.push(record);
-      chars += record.body.length;
-      to = { ...to, seq: record.seq, nonce: record.nonce, streamId };
-    }
-    const larger = Math.min(this.#count * 2, BLOCK_RECORDS_MAX);
-    this.#count = chars > BLOCK_CHARS_AIM ? Math.max(1, this.#count >> 1) : larger;
-    return { records, to, chars };
   }
 
   /** When idle: records that are not behind the cursor's stream id would never be read. */
@@ -313,7 +272,6 @@ export class Archiver extends Loop {
     const letters = lettersIn(partition, fold, done.irs);
     const approvals = approvalsIn(fold, done.irs);
     const audit = auditEntries(partition, fold.audit, done.irs);
-    const blobs = await blobsToArchive(context.redis, partition, fold.blobs);
     const redriven = redrivenIn(fold, done.irs);
     await context.db.transaction(async (tx) => {
       if (!(await advanceCursor(tx, from, block.to))) {
@@ -326,12 +284,21 @@ export class Archiver extends Loop {
       await sleepRuns(tx, fold.asleep, PAUSE_CAUSES.workflow);
       await wakeParents(tx, childrenEnded(fold));
       await markSuspects(tx, fold.suspects);
-      await insertBlobs(tx, blobs, context.clock.nowMs());
+      await this.#copyBlobs(tx, fold);
       await insertCompensations(tx, compensations);
       await insertDeadLetters(tx, letters);
       await changeApprovals(tx, approvals);
       await insertAudit(tx, audit);
     });
+  }
+
+  /** Read and written by portions: a single record may refer to more than memory should hold. */
+  async #copyBlobs(tx: Queryable, { blobs }: BlockFold): Promise<void> {
+    const { context, partition } = this.#options;
+    for (const uses of blobPortions(blobs)) {
+      const texts = await blobsToArchive(context.redis, partition, uses);
+      await insertBlobs(tx, texts, context.clock.nowMs());
+    }
   }
 
   /** What is archived must not count as a backlog: at the start, and when nothing comes. */

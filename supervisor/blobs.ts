@@ -5,7 +5,13 @@
 import type { Redis } from "ioredis";
 import { blobOfValue, checkBlob, parseBlobText, partitionKeys } from "../sdk/internal.ts";
 import type { BlobRef, Transition } from "../sdk/internal.ts";
-import { blobsOfRun, readBlobs, type ArchivedBlob, type Database } from "../sdk/postgres/index.ts";
+import {
+  blobsOfRun,
+  portions,
+  readBlobs,
+  type ArchivedBlob,
+  type Database,
+} from "../sdk/postgres/index.ts";
 
 export interface BlobUse {
   runId: string;
@@ -21,6 +27,12 @@ export interface BlobStores {
 export function blobOf(transition: Transition): BlobUse | null {
   const ref = blobOfValue(transition.o);
   return ref === null ? null : { runId: transition.r, ref };
+}
+
+/** What one statement can take of them at a time, in an order in which writers cannot deadlock. */
+export function blobPortions(uses: readonly BlobUse[]): BlobUse[][] {
+  const ordered = [...uses].sort((a, b) => (a.ref.sha256 < b.ref.sha256 ? -1 : 1));
+  return portions(ordered, ({ ref }) => ref.bytes);
 }
 
 /**

@@ -24,6 +24,25 @@ const SHORT_CHARS = 100;
 const UTF8_BYTES_MAX = 3;
 const UINT32 = 2 ** 32;
 
+/** Postgres drops the connection of a message of 1 GiB. */
+const PORTION_BYTES_MAX = 64 * 1024 * 1024;
+
+/** Cuts a list into parts that one statement can take; what is too large by itself is alone. */
+export function portions<T>(values: readonly T[], bytesOf: (value: T) => number): T[][] {
+  const parts: T[][] = [];
+  let bytes = Infinity;
+  for (const value of values) {
+    const size = bytesOf(value);
+    if (bytes + size > PORTION_BYTES_MAX) {
+      parts.push([]);
+      bytes = 0;
+    }
+    parts.at(-1)?.push(value);
+    bytes += size;
+  }
+  return parts;
+}
+
 /** A `text[]` parameter; use it as `$n::text[]`. */
 export function textArray(values: readonly (string | null)[]): Buffer {
   let bytesMax = HEADER_BYTES;

@@ -4,6 +4,7 @@ export * from "./admission-rules.ts";
 export * from "./approvals.ts";
 export * from "./audit.ts";
 export * from "./children.ts";
+export { portions } from "./arrays.ts";
 export * from "./blobs.ts";
 export * from "./connect.ts";
 export * from "./dead-letters.ts";

@@ -201,6 +201,24 @@ describe.each(Object.entries(servers))("on %s", (_, open) => {
   });
 });
 
+it("outputs that one statement could not take are written by several, each once", async () => {
+  const written: { ids: number; bytes: number }[] = [];
+  const tx = {
+    query: ({ name }: { name: string }, [ids, , , , outputs]: Buffer[]) => {
+      expect(name).toBe("runs_change");
+      written.push({ ids: ids?.readInt32BE(12) ?? 0, bytes: outputs?.length ?? 0 });
+      return Promise.resolve([]);
+    },
+  };
+  const output = "x".repeat(15 * 1024 * 1024);
+  const times = { startedAtMs: null, endedAtMs: 1, error: null, atMs: 1 };
+  const ids = Array.from({ length: 10 }, (_, i) => `r${i}`);
+  const changes = ids.map((id) => ({ id, status: "COMPLETED" as const, output, ...times }));
+  await changeRuns(tx as never, changes);
+  expect(written.map(({ ids }) => ids)).toEqual([4, 4, 2]);
+  written.forEach(({ bytes }) => expect(bytes).toBeLessThanOrEqual(64 * 1024 * 1024));
+});
+
 describe("a database that is away", () => {
   it("is reported with a code and waited for", async () => {
     const db = connectPostgres({ url: "postgres://nobody@127.0.0.1:1/none" });

@@ -2,7 +2,7 @@
 import type { Priority } from "../../compiler/ir.ts";
 import type { RunStatus } from "../status.ts";
 import type { RunLimits } from "./admission-rules.ts";
-import { bigintArray, integerArray, textArray } from "./arrays.ts";
+import { bigintArray, integerArray, portions, textArray } from "./arrays.ts";
 import type { Queryable } from "./connect.ts";
 
 export interface NewRun {
@@ -229,15 +229,15 @@ export async function readRun(db: Queryable, id: string): Promise<RunRow | null>
 
 /** Applies what the journal says; rows that have ended stay as they are. */
 export async function changeRuns(tx: Queryable, changes: readonly RunChange[]): Promise<void> {
-  if (changes.length > 0) {
+  for (const part of portions(changes, ({ output }) => output?.length ?? 0)) {
     await tx.query(CHANGE, [
-      textArray(changes.map((c) => c.id)),
-      textArray(changes.map((c) => c.status)),
-      bigintArray(changes.map((c) => c.startedAtMs)),
-      bigintArray(changes.map((c) => c.endedAtMs)),
-      textArray(changes.map((c) => c.output)),
-      textArray(changes.map((c) => c.error)),
-      bigintArray(changes.map((c) => c.atMs)),
+      textArray(part.map((c) => c.id)),
+      textArray(part.map((c) => c.status)),
+      bigintArray(part.map((c) => c.startedAtMs)),
+      bigintArray(part.map((c) => c.endedAtMs)),
+      textArray(part.map((c) => c.output)),
+      textArray(part.map((c) => c.error)),
+      bigintArray(part.map((c) => c.atMs)),
     ]);
   }
 }

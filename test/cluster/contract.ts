@@ -15,7 +15,7 @@ export const CONTRACT: readonly string[] = [
   "sdk/{backlog,client,status}.test.ts",
   "worker/**/*.test.ts",
   "gateway/**/*.test.ts",
-  "supervisor/hibernate.test.ts",
+  "supervisor/{block-reader,hibernate}.test.ts",
   "cmd/processes.test.ts",
   "test/{audit,children,e2e,hibernate,operations,property}/**/*.test.ts",
   "test/{fairness,limits,limits-trees,run-limits,schemas,time-limits,waits}.test.ts",
