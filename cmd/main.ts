@@ -6,10 +6,11 @@
 import { text } from "node:stream/consumers";
 import { Command, CommanderError, Option } from "commander";
 import { resolveConfig } from "./config.ts";
-import { addFileCommands, DIALECT, type Flags, type Run } from "./file-commands.ts";
 import { OPTION_SPECS, flagOf, type OptionName } from "./config-options.ts";
 import type { Context } from "./context.ts";
+import type { Flags, Run } from "./define.ts";
 import { EXIT, exitCodeOf, Interrupted, leave, onInterrupt } from "./exit.ts";
+import { addFileCommands, DIALECT } from "./file-commands.ts";
 import { Output } from "./output.ts";
 import { packageVersion } from "./version.ts";
 import { addHandCommands, addLetterCommands, addOperationCommands } from "./operation-commands.ts";

@@ -1,18 +1,7 @@
 /** The commands for operators: pausing, steps settled by hand, redriving, the audit, dead letters. */
 import type { Command } from "commander";
 import type { OptionName } from "./config-options.ts";
-import type { Context } from "./context.ts";
-
-type Flags = { [flag: string]: unknown };
-
-/** How cmd/main.ts defines a command. */
-type Define = (
-  parent: Command,
-  usage: string,
-  about: string,
-  options: readonly OptionName[],
-  run: (context: Context, args: string[], flags: Flags) => Promise<number>,
-) => Command;
+import type { Define } from "./define.ts";
 
 export function addOperationCommands(
   program: Command,

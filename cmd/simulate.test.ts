@@ -9,7 +9,8 @@ import { Command } from "commander";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { EXAMPLES, runCli } from "./cli.fixture.ts";
 import { exitCodeOf } from "./exit.ts";
-import { addFileCommands, type Flags } from "./file-commands.ts";
+import type { Flags } from "./define.ts";
+import { addFileCommands } from "./file-commands.ts";
 import { Output } from "./output.ts";
 
 const WORKFLOW = `name: order

@@ -1,18 +1,7 @@
 /** The commands that end waits: signals, callbacks, approvals. */
 import type { Command } from "commander";
 import type { OptionName } from "./config-options.ts";
-import type { Context } from "./context.ts";
-
-type Flags = { [flag: string]: unknown };
-
-/** How cmd/main.ts defines a command. */
-type Define = (
-  parent: Command,
-  usage: string,
-  about: string,
-  options: readonly OptionName[],
-  run: (context: Context, args: string[], flags: Flags) => Promise<number>,
-) => Command;
+import type { Define } from "./define.ts";
 
 const DATA = "--data <json>";
 const ABOUT_DATA = "JSON, @file, or - for standard input";

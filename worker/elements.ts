@@ -5,8 +5,7 @@
  * Names do not change while a map lives, so they are read once per map and worker. Whether the map
  * lives is read with every batch: one look per map in it, not per element.
  */
-import { compileTemplate, type Template, type Vars } from "../condition/index.ts";
-import type { Ir } from "../compiler/ir.ts";
+import type { Vars } from "../condition/index.ts";
 import type { Redis } from "ioredis";
 import {
   blobRefOf,
@@ -27,6 +26,7 @@ import {
   type ScriptRunner,
 } from "../sdk/internal.ts";
 import { outputFields } from "./needs.ts";
+import { outputTemplate, readBlobs } from "./output-template.ts";
 import { RunData, type Outside } from "./run-data.ts";
 
 /** How things stand around an element. */
@@ -110,21 +110,6 @@ export class Elements {
   }
 }
 
-const templates = new WeakMap<Ir, { template: Template; refs: number[] }>();
-
-function outputOf(ir: Ir): { template: Template; refs: number[] } {
-  let entry = templates.get(ir);
-  if (entry === undefined) {
-    const template = compileTemplate(ir.output ?? null);
-    const read = template.references.filter(({ path }) => path[0] === "ctx");
-    const ids = new Set(read.map(({ path }) => path[1]));
-    const refs = [...ir.nodes.keys()].filter((index) => ids.has(ir.nodes[index]?.id));
-    entry = { template, refs };
-    templates.set(ir, entry);
-  }
-  return entry;
-}
-
 /**
  * Evaluates the output template of an element whose tokens have all ended, and ends the element;
  * harmless if somebody else did.
@@ -137,7 +122,7 @@ export async function finishElement(
   entryId: string | null,
 ): Promise<void> {
   const { ir, root } = profile;
-  const { template, refs } = outputOf(ir);
+  const { template, refs } = outputTemplate(ir);
   const fields = [...outputFields(ir, refs), "it"];
   const [values, around] = await Promise.all([
     scripts.redis.hmget(scripts.keys.run(token.unit), ...fields),
@@ -146,11 +131,7 @@ export async function finishElement(
   const outside = around.get(token.unit)?.outside ?? null;
   const read = new Map(fields.map((field, i) => [field, values[i] ?? null]));
   const data = new RunData(ir, read, outside);
-  const hashes = data.blobRefs(null).map((ref) => ref.sha256);
-  if (hashes.length > 0) {
-    const texts = await scripts.redis.hmget(scripts.keys.blobs(token.runId), ...hashes);
-    data.resolve(new Map(hashes.map((hash, i) => [hash, texts[i] ?? null])));
-  }
+  await readBlobs(scripts, token.runId, data);
   let value: string;
   let edges = "L";
   try {

@@ -2,8 +2,6 @@
  * The output of a run whose workflow has an `output` template: evaluated by the worker that took
  * the run's last step, because the script that saw zero has neither CEL nor the IR (21 A7).
  */
-import { compileTemplate, type Template } from "../condition/index.ts";
-import type { Ir } from "../compiler/ir.ts";
 import {
   blobRefOf,
   blobText,
@@ -15,29 +13,8 @@ import {
   type ScriptRunner,
 } from "../sdk/internal.ts";
 import { outputFields } from "./needs.ts";
+import { outputTemplate, readBlobs } from "./output-template.ts";
 import { RunData } from "./run-data.ts";
-
-interface OutputTemplate {
-  template: Template;
-  /** Nodes that it reads. */
-  refs: number[];
-}
-
-const cache = new WeakMap<Ir, OutputTemplate>();
-
-function outputTemplate(ir: Ir): OutputTemplate {
-  let entry = cache.get(ir);
-  if (entry === undefined) {
-    const template = compileTemplate(ir.output ?? null);
-    const ids = new Set(
-      template.references.filter(({ path }) => path[0] === "ctx").map(({ path }) => path[1]),
-    );
-    const refs = [...ir.nodes.keys()].filter((index) => ids.has(ir.nodes[index]?.id));
-    entry = { template, refs };
-    cache.set(ir, entry);
-  }
-  return entry;
-}
 
 /** Evaluates the run's output and ends the run; harmless if somebody else did. */
 export async function finish(
@@ -51,11 +28,7 @@ export async function finish(
   const fields = [...outputFields(ir, refs), "in"];
   const values = await scripts.redis.hmget(scripts.keys.run(token.runId), ...fields);
   const data = new RunData(ir, new Map(fields.map((field, i) => [field, values[i] ?? null])));
-  const hashes = data.blobRefs(null).map((ref) => ref.sha256);
-  if (hashes.length > 0) {
-    const texts = await scripts.redis.hmget(scripts.keys.blobs(token.runId), ...hashes);
-    data.resolve(new Map(hashes.map((hash, i) => [hash, texts[i] ?? null])));
-  }
+  await readBlobs(scripts, token.runId, data);
   let status: "completed" | "failed" = "completed";
   let value: string;
   try {

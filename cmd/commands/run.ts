@@ -24,6 +24,7 @@ import { insertDefinitions, readRun, type RunNamespace } from "../../sdk/postgre
 import type { FunctionRegistry, Worker } from "../../worker/index.ts";
 import type { Config } from "../config.ts";
 import type { Context } from "../context.ts";
+import type { Flags } from "../define.ts";
 import { EXIT } from "../exit.ts";
 import { LiveView } from "../live-view.ts";
 import { createLogger } from "../logger.ts";
@@ -47,11 +48,7 @@ const CANCEL_WAIT_MS = 5000;
 const CANCEL_POLL_MS = 50;
 
 /** Runs a workflow. 0 completed, 1 failed or the workflow has errors. */
-export async function run(
-  context: Context,
-  file: string,
-  flags: { [flag: string]: unknown },
-): Promise<number> {
+export async function run(context: Context, file: string, flags: Flags): Promise<number> {
   const config = await context.config();
   const prepared = await prepare(context, config, file, flags);
   if (prepared === null) {
@@ -96,7 +93,7 @@ async function prepare(
   context: Context,
   config: Config,
   path: string,
-  flags: { [flag: string]: unknown },
+  flags: Flags,
 ): Promise<Prepared | null> {
   const file = await readWorkflow(context, path, flags);
   const { ir, hash, diagnostics } = file.result;

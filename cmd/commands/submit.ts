@@ -5,12 +5,11 @@ import { insertDefinitions } from "../../sdk/postgres/index.ts";
 import type { Context } from "../context.ts";
 import { EXIT } from "../exit.ts";
 import { withClient } from "../with-client.ts";
+import type { Flags } from "../define.ts";
 import { readInput } from "../read-input.ts";
 import { readWorkflow, tellDiagnostics } from "../read-workflow.ts";
 import { tellEnd } from "../tell-run.ts";
 import type { Stack } from "../stack.ts";
-
-type Flags = { [flag: string]: unknown };
 
 /** Prints the run's id once it is stored; with `wait` what came of it. */
 export async function submit(context: Context, file: string, flags: Flags): Promise<number> {
