@@ -242,7 +242,13 @@ export class Lane {
     } else if (preparation.kind === "later") {
       void this.#giveBack([held]);
       // Looked for as soon as it can be executed.
-      preparation.loading.then(() => (this.hasGivenUp = true)).catch(() => undefined);
+      preparation.loading.then(
+        () => (this.hasGivenUp = true),
+        (error: unknown) => {
+          const { runId: run, irHash: ir } = token;
+          this.#o.logger.error({ err: error, run, ir }, "workflow of token not readable here");
+        },
+      );
     } else if (preparation.kind === "drop") {
       const node = preparation.profile.ir.nodes[token.node];
       if (node !== undefined) {

@@ -178,9 +178,12 @@ export class Preparer {
     return found.map((one, i) => (one?.ir.nodes[tokens[i]?.node ?? 0] || !one ? one : null));
   }
 
+  /** One that cannot be read here, of a later version perhaps, holds up no other's token. */
   #load(tokens: readonly ReadyToken[]): Promise<Profile[]> {
     return Promise.all(
-      tokens.map(({ irHash, queueKey }) => this.#workflows.loadSoon(irHash, queueKey)),
+      tokens.map(({ irHash, queueKey }) =>
+        this.#workflows.loadSoon(irHash, queueKey).catch(() => undefined),
+      ),
     );
   }
 

@@ -1,7 +1,14 @@
 /** Workers and entries that somebody else has held: stale ones, and those that are lost. */
 import { pino } from "pino";
 import { afterAll, afterEach, describe, expect, it } from "vitest";
-import { defineFunction, GROUP, partitionKeys, type FunctionContext } from "../sdk/internal.ts";
+import {
+  defineFunction,
+  globalKeys,
+  GROUP,
+  packEntry,
+  partitionKeys,
+  type FunctionContext,
+} from "../sdk/internal.ts";
 import { miniIr } from "../test/harness/mini-ir.ts";
 import { testPartition } from "../test/harness/partition.ts";
 import { startedRun, type TokenPlayer } from "../test/harness/tokens.ts";
@@ -152,6 +159,19 @@ describe("a stale entry", () => {
 });
 
 describe("a token that cannot be looked at", () => {
+  it("is left to others if its workflow is of a version not known here, and holds up none", async () => {
+    const before = await runOf("quick");
+    const [queueKey = ""] = before.profile.entryKeys;
+    await redis.set(globalKeys.ir("later"), '{"version":99}');
+    const token = { runId: "x", epoch: 1, node: 0, scope: "", attempt: 1 };
+    const entry = { ...token, irHash: "later", kind: "run", arrivals: "", payload: "=1" } as const;
+    const id = await redis.xadd(queueKey, "*", "t", packEntry(entry));
+    const after = [await runOf("quick"), await runOf("quick")];
+    await work({ quick: () => 1 });
+    await Promise.all([before, ...after].map(isDone));
+    expect(await redis.xrange(queueKey, id ?? "", id ?? "")).toHaveLength(1);
+  });
+
   it("fails with what it was found guilty of, and holds up no other", async () => {
     const nodes = {
       a: { config: { function_name: "quick" } },
