@@ -163,9 +163,9 @@ export const INVARIANT_BREAKS: readonly Break[] = [
   },
   {
     ...{ holds: I5, broken: "a Redis that was rolled back passes unnoticed" },
-    file: "supervisor/archiver.ts",
-    find: "record === null || record.seq !== to.seq + 1 || record.prev !== to.nonce",
-    replace: "record === null",
+    file: "supervisor/block-reader.ts",
+    find: "record !== null && record.seq === to.seq + 1 && record.prev === to.nonce",
+    replace: "record !== null",
     test: "supervisor/archiver.test.ts",
     name: "notices a record that does not continue the chain",
   },
