@@ -1,5 +1,5 @@
 --[[
-hand_back -- a worker that stops gives up entries it holds, without charging a delivery.
+hand_back -- a worker that stops, or cannot go on with them, gives up entries it holds.
 
 Atomic because only entries that it still owns may be touched. An entry is made idle for as long
 as a lease, so that the next look for stale entries takes it over at once.
@@ -9,19 +9,20 @@ KEYS
 ARGV
   1  consumer  this worker
   2  lease_ms  idle time to set
-  3+ ids       entry ids, at most 1,000
+  3  charged   0: as if it had not been delivered; 1: the delivery counts
+  4+ ids       entry ids, at most 1,000
 RETURNS integer
   number of entries handed back
-REPEAT    harmless
+REPEAT    charged: harmless; else takes off one more delivery
 COST      O(ids)
 ]]
 local queue = KEYS[1]
-local consumer, lease_ms = ARGV[1], ARGV[2]
+local consumer, lease_ms, charged = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local count = 0
-for i = 3, #ARGV do
+for i = 4, #ARGV do
   local pending = redis.call("XPENDING", queue, "workers", ARGV[i], ARGV[i], 1, consumer)
   if #pending > 0 then
-    local deliveries = math.max(tonumber(pending[1][4]) - 1, 0)
+    local deliveries = math.max(tonumber(pending[1][4]) - 1 + charged, 0)
     redis.call("XCLAIM", queue, "workers", consumer, 0, ARGV[i], "IDLE", lease_ms,
       "RETRYCOUNT", deliveries, "JUSTID")
     count = count + 1

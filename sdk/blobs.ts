@@ -38,7 +38,10 @@ export class BlobError extends Error {
   readonly retryable: boolean;
 
   constructor(code: BlobError["code"], ref: BlobRef) {
-    const what = code === "BLOB_MISSING" ? "is not there" : "is not what its hash says";
+    const what =
+      code === "BLOB_MISSING"
+        ? "is not there: Redis has lost it, or its run was released"
+        : "is not what its hash says: it was changed by hand, or damaged";
     super(`a stored output of ${ref.bytes} bytes (sha256 ${ref.sha256}) ${what}`);
     this.code = code;
     this.retryable = code === "BLOB_MISSING";
@@ -120,26 +123,42 @@ export async function readBlob(redis: Redis, blobsKey: string, text: string): Pr
 }
 
 export interface NewBlob {
-  runId: string;
-  /** Of the token whose output it is. */
-  epoch: string;
   sha256: string;
   text: string;
 }
 
+/** Longer ones than this go in a call of their own. */
+const CALL_CHARS_MAX = 4 * 1024 * 1024;
+
 /**
- * Keeps blobs with their runs, which are of this partition. One of a run that has ended is not kept:
- * what would refer to it is refused as well.
+ * Keeps blobs with the run of a token that refers to them, which is of this partition. Those of a
+ * run that has ended are not kept: what would refer to them is refused as well. Many large ones are
+ * many calls: a client makes one string of a call, and Redis does nothing else meanwhile.
  */
-export async function putBlobs(scripts: ScriptRunner, blobs: readonly NewBlob[]): Promise<void> {
-  const byRun = new Map<string, NewBlob[]>();
+export async function putBlobs(
+  scripts: ScriptRunner,
+  token: { runId: string; epoch: string },
+  blobs: readonly NewBlob[],
+): Promise<void> {
+  const { keys: k } = scripts;
+  const keys = [k.meta, k.run(token.runId), k.blobs(token.runId)];
+  for (const call of callsOf(blobs)) {
+    const pairs = call.flatMap(({ sha256, text }) => [sha256, text]);
+    await scripts.transition("putBlobs", keys, [runEpoch(token.epoch), ...pairs]);
+  }
+}
+
+/** Blobs as they go together in calls, in their order. */
+function callsOf(blobs: readonly NewBlob[]): NewBlob[][] {
+  const calls: NewBlob[][] = [];
+  let chars = Infinity;
   for (const blob of blobs) {
-    byRun.set(blob.runId, [...(byRun.get(blob.runId) ?? []), blob]);
+    if (chars + blob.text.length > CALL_CHARS_MAX) {
+      calls.push([]);
+      chars = 0;
+    }
+    calls.at(-1)?.push(blob);
+    chars += blob.text.length;
   }
-  for (const [runId, own] of byRun) {
-    const { keys } = scripts;
-    const pairs = own.flatMap(({ sha256, text }) => [sha256, text]);
-    const args = [runEpoch(own[0]?.epoch ?? ""), ...pairs];
-    await scripts.transition("putBlobs", [keys.meta, keys.run(runId), keys.blobs(runId)], args);
-  }
+  return calls;
 }

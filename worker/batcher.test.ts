@@ -1,6 +1,12 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { COMPLETION, NO_EFFECTS, ScriptRunner, type CompletionItem } from "../sdk/internal.ts";
-import type { RunProfile } from "../sdk/internal.ts";
+import {
+  COMPLETION,
+  NO_EFFECTS,
+  ScriptRunner,
+  type CompletionItem,
+  type NewBlob,
+  type RunProfile,
+} from "../sdk/internal.ts";
 import { miniIr } from "../test/harness/mini-ir.ts";
 import { openTestPartition, type TestPartition } from "../test/harness/partition.ts";
 import { waitFor } from "../test/support/wait-for.ts";
@@ -15,6 +21,8 @@ class Gate extends ScriptRunner {
     return super.transition(...call);
   }
 }
+
+type Result = CompletionItem["results"][number];
 
 interface Sent {
   item: CompletionItem;
@@ -39,7 +47,8 @@ beforeEach(() => {
     scripts: gate,
     consumer: "c",
     itemsMax: 3,
-    edgesMax: 8,
+    effectsMax: 8,
+    charsMax: 1000,
     onSettled: (sent, codes) => {
       expect(codes).toEqual(sent.map(() => COMPLETION.runGone));
       settled.push(sent.map(({ item }) => item.runId).join(" "));
@@ -49,7 +58,7 @@ beforeEach(() => {
 });
 
 /** Hands over one item per run, none of which exists, and lets the event loop turn. */
-async function add(runs: string, edges = "L"): Promise<void> {
+async function add(runs: string, more: Partial<Result> = {}, blobs?: NewBlob[]): Promise<void> {
   for (const runId of runs.split(" ")) {
     const result = {
       node: 0,
@@ -57,11 +66,12 @@ async function add(runs: string, edges = "L"): Promise<void> {
       attempt: 1,
       op: "C",
       value: "1",
-      edges,
+      edges: "L",
       extra: "",
     } as const;
-    const results = [{ ...result, delayMs: 0, plan: NO_EFFECTS }];
-    batcher.add({ item: { profile, runId, epoch: "1", queue: 0, entryId: null, results } });
+    const results = [{ ...result, delayMs: 0, plan: NO_EFFECTS, ...more }];
+    const item = { profile, runId, epoch: "1", queue: 0, entryId: null, results };
+    batcher.add({ item: blobs === undefined ? item : { ...item, blobs } });
   }
   await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
 }
@@ -127,10 +137,39 @@ describe("completion batcher", () => {
     expect(await answer()).toBe("r4");
   });
 
-  it("many edges fill a batch as many items do", async () => {
-    await add("r1 r2 r3", "LLLLL");
+  it("a dead edge counts as many times as there are joins on the border of what dies", async () => {
+    const joins = ["j1", "j2", "j3", "j4", "j5"];
+    const edges = joins.flatMap((join) => [["x", join] as never, ["other", join] as never]);
+    const ir = miniIr(["a", "x", "other", ...joins], [["a", "x"], ...edges]);
+    const { planner } = await p.publish(ir, "dead");
+    await add("r1 r2 r3", { edges: "D", plan: planner.end(0, "D", false) });
     expect(await answer()).toBe("r1 r2");
     expect(await answer()).toBe("r3");
+  });
+
+  it("and so do tokens that are handed on", async () => {
+    const next = ["b", "c", "d", "e"];
+    const ir = miniIr(
+      ["a", ...next],
+      next.map((id) => ["a", id]),
+    );
+    const { planner } = await p.publish(ir, "fan-out");
+    await add("r1 r2 r3", { edges: "LLLL", plan: planner.end(0, "LLLL", false) });
+    expect(await answer()).toBe("r1 r2");
+    expect(await answer()).toBe("r3");
+  });
+
+  it.each<[what: string, more: Partial<Result>, blobs?: NewBlob[]]>([
+    ["outputs", { value: JSON.stringify("x".repeat(600)) }],
+    ["what is told of a result", { extra: `,"errs":"${"x".repeat(600)}"` }],
+    ["outputs that are kept beside the run", {}, [{ sha256: "", text: "x".repeat(600) }]],
+  ])("long %s fill a batch as many items do", async (_, more, blobs) => {
+    await add("r1 r2 r3", more, blobs);
+    await waitFor(() => {
+      gate.calls.shift()?.();
+      return settled.join(" ").endsWith("r3");
+    });
+    expect(settled).toEqual(["r1 r2", "r3"]);
   });
 
   it("is drained when the last call is answered, and counts what is under way", async () => {

@@ -18,14 +18,16 @@ export interface BatcherOptions<Sent extends { item: CompletionItem }> {
   consumer: string;
   /** Items per call. */
   itemsMax: number;
-  /** Edges of the items of a call: each may be a token to hand on, so they bound its time. */
-  edgesMax: number;
+  /** What the items of a call do to other nodes: it bounds the time that Redis takes for it. */
+  effectsMax: number;
+  /** Characters of what the items of a call put out: they bound a record of the journal. */
+  charsMax: number;
   /**
-   * Told of every batch: its COMPLETION codes, NaN for all if the call failed, and the partition's
-   * takeovers at that moment.
+   * Told of every batch: its COMPLETION codes, NaN where it is not known what became of an item, and
+   * the partition's takeovers at that moment, -1 if that is not known.
    */
   onSettled: (sent: readonly Sent[], codes: readonly number[], takeovers: number) => void;
-  /** A call that failed for good: its items stay pending and are taken over later. */
+  /** So many items of a call failed for good: they stay pending and are taken over later. */
   onError: (error: unknown, items: number) => void;
 }
 
@@ -104,10 +106,11 @@ export class CompletionBatcher<Sent extends { item: CompletionItem }> {
 
   /** Takes a batch of those that wait; behind a call under way a full one or none. */
   #next(): Sent[] {
-    const { itemsMax, edgesMax } = this.#options;
+    const { itemsMax, effectsMax, charsMax } = this.#options;
     const batch: Sent[] = [];
     const rest: Sent[] = [];
-    let edges = 0;
+    let effects = 0;
+    let chars = 0;
     let isFull = false;
     for (const sent of this.#waiting) {
       if (isFull || this.#inCall.has(sent.item.runId)) {
@@ -115,8 +118,9 @@ export class CompletionBatcher<Sent extends { item: CompletionItem }> {
         continue;
       }
       batch.push(sent);
-      edges += edgesOf(sent.item);
-      isFull = batch.length >= itemsMax || edges >= edgesMax;
+      effects += effectsOf(sent.item);
+      chars += charsOf(sent.item);
+      isFull = batch.length >= itemsMax || effects >= effectsMax || chars >= charsMax;
     }
     if (this.#calls > 0 && !isFull) {
       return [];
@@ -131,14 +135,12 @@ export class CompletionBatcher<Sent extends { item: CompletionItem }> {
     this.#calls += 1;
     this.#sent += items.length;
     items.forEach(({ runId }) => this.#inCall.add(runId));
-    let codes: number[];
-    let takeovers = -1;
-    try {
-      ({ codes, takeovers } = await completeBatch(scripts, items, consumer));
+    const { codes, takeovers, error } = await completeBatch(scripts, items, consumer);
+    if (takeovers >= 0) {
       this.#takeovers = takeovers;
-    } catch (error) {
-      onError(error, items.length);
-      codes = items.map(() => Number.NaN);
+    }
+    if (error !== null) {
+      onError(error, codes.filter(Number.isNaN).length);
     }
     this.#calls -= 1;
     this.#sent -= items.length;
@@ -148,10 +150,24 @@ export class CompletionBatcher<Sent extends { item: CompletionItem }> {
   }
 }
 
-function edgesOf({ results }: CompletionItem): number {
-  let edges = 0;
-  for (const result of results) {
-    edges += result.edges.length;
+/** A dead edge has as many as there are joins on the border of what dies with it. */
+function effectsOf({ results }: CompletionItem): number {
+  let effects = 0;
+  for (const { plan } of results) {
+    effects += plan.plain.length / 2 + plan.args.length / 8;
   }
-  return edges;
+  return effects;
+}
+
+function charsOf({ results, blobs }: CompletionItem): number {
+  let chars = 0;
+  for (const { value, extra } of results) {
+    chars += value.length + extra.length;
+  }
+  if (blobs !== undefined) {
+    for (const { text } of blobs) {
+      chars += text.length;
+    }
+  }
+  return chars;
 }

@@ -5,7 +5,7 @@
 import { childItem } from "./children.ts";
 import type { Begun } from "./execute.ts";
 import type { Prepared } from "./node-vars.ts";
-import { ExecutionError } from "./kinds/kind.ts";
+import { failureBefore } from "./kinds/kind.ts";
 import type { LaneOptions, Settle } from "./lane-options.ts";
 import type { Held } from "./leases.ts";
 import { noResults, planMap } from "./maps.ts";
@@ -17,8 +17,8 @@ export interface Beginning {
   held: Held;
   begun: Begun;
   settle: Settle;
-  /** Puts the token back for another worker, or a later try. */
-  giveBack: () => void;
+  /** Puts the token back for another worker, or a later try, because of this error. */
+  giveBack: (error: unknown) => void;
 }
 
 /** Begins a limited node's work when its start is now, else parks the token until then. */
@@ -76,13 +76,14 @@ export function beginMap(o: LaneOptions, beginning: Beginning): void {
 /** What is done when a token's first step fails: as its node, or handed back to be tried again. */
 function notMoved(o: LaneOptions, { p, begun, settle, giveBack }: Beginning) {
   return (error: unknown): void => {
-    if (error instanceof ExecutionError) {
-      settle(() => o.executor.fail(p, begun.vars, error, 0));
+    const failure = failureBefore(error);
+    if (failure !== null) {
+      settle(() => o.executor.fail(p, begun.vars, failure, 0));
       return;
     }
     const at = { err: error, run: p.token.runId, node: p.node.id };
     o.logger.warn(at, "token not moved on: handed back");
-    giveBack();
+    giveBack(error);
     settle(null);
   };
 }

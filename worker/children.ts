@@ -30,7 +30,7 @@ import {
 import type { Executor } from "./execute.ts";
 import type { Prepared } from "./node-vars.ts";
 import { itemOf } from "./results.ts";
-import { badInput, ExecutionError } from "./kinds/kind.ts";
+import { badInput, ExecutionError, failureBefore } from "./kinds/kind.ts";
 import { fittingOutput } from "./kinds/schemas.ts";
 import { answered } from "./kinds/wait.ts";
 import type { Workflows } from "./workflows.ts";
@@ -59,10 +59,11 @@ export async function childItem(
     }
     return step.kind === "void" ? itemOf(p) : null;
   } catch (error) {
-    if (error instanceof ExecutionError) {
-      return o.executor.fail(p, vars, error, 0);
+    const failure = failureBefore(error);
+    if (failure === null) {
+      throw error;
     }
-    throw error;
+    return o.executor.fail(p, vars, failure, 0);
   }
 }
 

@@ -156,8 +156,7 @@ export async function finishElement(
   }
   if (edges === "L" && isBlobSized(value)) {
     const ref = blobRefOf(value);
-    const { runId, epoch } = token;
-    await putBlobs(scripts, [{ runId, epoch, sha256: ref.sha256, text: value }]);
+    await putBlobs(scripts, token, [{ sha256: ref.sha256, text: value }]);
     value = blobText(ref);
   }
   const queue = profile.queueKeys.indexOf(token.queueKey);

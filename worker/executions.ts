@@ -19,7 +19,7 @@ import { runKind, type Outcome } from "./run-kind.ts";
 /** What the lane does with what comes of them. */
 export interface ExecutionsLane {
   settle(p: Prepared, held: Held, item: CompletionItem): void;
-  giveBack(held: Held): void;
+  giveBack(held: Held, error: unknown): void;
   /** One has ended by itself: there is room for the next. */
   goOn(): void;
 }
@@ -83,7 +83,7 @@ export class Executions {
       this.#end(task, make === null ? null : this.#made(p, make));
       this.#lane.goOn();
     };
-    return { p, held, begun, settle, giveBack: () => this.#lane.giveBack(held) };
+    return { p, held, begun, settle, giveBack: (error) => this.#lane.giveBack(held, error) };
   }
 
   #work(task: Task, input: Json): void {

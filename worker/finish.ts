@@ -65,6 +65,6 @@ async function kept(
     return text;
   }
   const ref = blobRefOf(text);
-  await putBlobs(scripts, [{ runId, epoch, sha256: ref.sha256, text }]);
+  await putBlobs(scripts, { runId, epoch }, [{ sha256: ref.sha256, text }]);
   return blobText(ref);
 }

@@ -27,7 +27,7 @@ import { ExecutionError } from "./kinds/kind.ts";
 import { timedOut } from "./kinds/wait.ts";
 import type { Admission, LaneOptions, Sent } from "./lane-options.ts";
 import type { Held } from "./leases.ts";
-import { BATCH_MAX, EDGES_MAX } from "./options.ts";
+import { BATCH_CHARS_MAX, BATCH_EFFECTS_MAX, BATCH_MAX } from "./options.ts";
 import { LazyAbort } from "./lazy-abort.ts";
 import { needsOf } from "./needs.ts";
 import { isElsewhere, type Preparation } from "./prepare.ts";
@@ -57,7 +57,7 @@ export class Lane {
     this.#o = options;
     this.#executions = new Executions(options, {
       settle: (p, held, item) => this.#settle(p, held, item),
-      giveBack: (held) => void this.#giveBack([held]),
+      giveBack: (held, error) => void this.#giveBack([held], error),
       goOn: () => this.#pump(),
     });
     this.#takeover = new Takeover(options, {
@@ -77,7 +77,8 @@ export class Lane {
       scripts: options.scripts,
       consumer: options.consumer,
       itemsMax: BATCH_MAX,
-      edgesMax: EDGES_MAX,
+      effectsMax: BATCH_EFFECTS_MAX,
+      charsMax: BATCH_CHARS_MAX,
       onSettled: (sent, codes, takeovers) => {
         sent.forEach((one, i) => {
           one.held.takeovers = takeovers;
@@ -197,10 +198,11 @@ export class Lane {
     await Promise.allSettled(reader.queueKeys.map((key) => removeConsumer(scripts, key, consumer)));
   }
 
-  async #giveBack(entries: Held[]): Promise<void> {
+  /** `error`: of the one entry, if it is why. */
+  async #giveBack(entries: Held[], error: unknown = null): Promise<void> {
     for (const held of entries) {
       this.#o.leases.drop(held);
-      await giveBack(this.#o, held.token);
+      await giveBack(this.#o, held.token, error);
     }
   }
 
@@ -217,7 +219,7 @@ export class Lane {
     try {
       preparations = await this.#o.preparer.prepare(tokens, redelivered, !redelivered);
     } catch (error) {
-      await this.#giveBack(held);
+      await this.#giveBack(held, held.length === 1 ? error : null);
       throw error;
     }
     preparations.forEach((preparation, i) => {
@@ -226,7 +228,7 @@ export class Lane {
         this.#route(preparation, tokens[i] as ReadyToken, one, poison);
       } catch (error) {
         this.#o.logger.error({ err: error, run: one.token.runId }, "token handed back");
-        void this.#giveBack([one]);
+        void this.#giveBack([one], error);
       }
     });
     this.#pump();
@@ -280,7 +282,7 @@ export class Lane {
       },
       (error: unknown) => {
         this.#o.logger.warn({ err: error, run: token.runId }, "token not put aside: handed back");
-        void this.#giveBack([held]);
+        void this.#giveBack([held], error);
       },
     );
   }
@@ -384,7 +386,7 @@ export class Lane {
       },
       (error: unknown) => {
         this.#o.logger.warn({ err: error, run: token.runId }, "token not looked up: handed back");
-        void this.#giveBack([held]);
+        void this.#giveBack([held], error);
       },
     );
   }

@@ -55,8 +55,10 @@ export const WORKER_DEFAULTS = {
 
 /** Items of one completion call, about 20 µs of Redis' time each. */
 export const BATCH_MAX = 128;
-/** Edges of the items of one completion call: a token is handed on along each at most. */
-export const EDGES_MAX = 1024;
+/** What the items of one completion call do to other nodes: tokens handed on, arrivals at joins. */
+export const BATCH_EFFECTS_MAX = 1024;
+/** Characters that the items of one completion call put out; an item is never parted. */
+export const BATCH_CHARS_MAX = 4 * 1024 * 1024;
 
 /** Kinds that are not functions and that this worker executes from a queue. */
 export const QUEUED_KINDS = [

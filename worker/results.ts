@@ -9,7 +9,6 @@ import {
   blobText,
   isBlobSized,
   NO_EFFECTS,
-  parseUnit,
   type CompletionItem,
   type CompletionResult,
 } from "../sdk/internal.ts";
@@ -214,9 +213,7 @@ export class Results {
       return text;
     }
     const ref = blobRefOf(text);
-    const { runId } = parseUnit(item.runId);
-    const { epoch } = item;
-    item.blobs = [...(item.blobs ?? []), { runId, epoch, sha256: ref.sha256, text }];
+    (item.blobs ??= []).push({ sha256: ref.sha256, text });
     return blobText(ref);
   }
 

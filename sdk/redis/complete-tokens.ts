@@ -2,6 +2,7 @@
 import { putBlobs, type NewBlob } from "../blobs.ts";
 import type { EffectPlan } from "../plan.ts";
 import type { RunProfile } from "../profile.ts";
+import { parseUnit } from "../unit.ts";
 import type { WaitInfo } from "../waits.ts";
 import { encodeCompletion } from "./encode-completion.ts";
 import type { ScriptRunner } from "./script-runner.ts";
@@ -88,56 +89,77 @@ export const COMPLETION = {
 const NOT_SIMPLE = -8;
 
 export interface Completed {
-  /** One COMPLETION code per item, in order. */
+  /** One COMPLETION code per item, in order; NaN: not known, as it was not sent or not answered. */
   codes: number[];
-  /** Takeovers of entries in the partition so far, see `CompletionItem.takeovers`. */
+  /** Takeovers of entries in the partition so far, see `CompletionItem.takeovers`; -1: not known. */
   takeovers: number;
+  /** Why codes are not known; null: all are. */
+  error: unknown;
 }
 
 /**
  * Settles a batch; the reply has one COMPLETION code per item, in order. `consumer` names the caller
  * in the consumer groups of the items' entries; "" owns none, so an entry that is refused stays.
+ * Throws if one of the codes is not known.
  */
 export async function completeTokens(
   scripts: ScriptRunner,
   items: readonly CompletionItem[],
   consumer = "",
 ): Promise<number[]> {
-  return (await completeBatch(scripts, items, consumer)).codes;
+  const { codes, error } = await completeBatch(scripts, items, consumer);
+  if (error !== null) {
+    throw error as Error;
+  }
+  return codes;
 }
 
-/** The same, with what the caller needs for its chains. */
+/** The same, with what the caller needs for its chains. Never fails: see `Completed.error`. */
 export async function completeBatch(
   scripts: ScriptRunner,
   items: readonly CompletionItem[],
   consumer: string,
 ): Promise<Completed> {
-  if (items.some((item) => item.blobs !== undefined)) {
-    await putBlobs(
-      scripts,
-      items.flatMap((item) => item.blobs ?? []),
-    );
-  }
-  const completed = await send(scripts, items, consumer, true);
-  const again = completed.codes.flatMap((code, i) => (code === NOT_SIMPLE ? [i] : []));
-  if (again.length > 0) {
-    const general = again.map((i) => items[i] as CompletionItem);
-    const { codes } = await send(scripts, general, consumer, false);
-    again.forEach((i, at) => (completed.codes[i] = codes[at] as number));
+  const codes = new Array<number>(items.length).fill(Number.NaN);
+  const completed: Completed = { codes, takeovers: -1, error: null };
+  const since = scripts.knownEpoch;
+  const send = async (places: readonly number[], simple: boolean): Promise<void> => {
+    const sent = places.map((i) => items[i] as CompletionItem);
+    const { keys, batch, order } = encodeCompletion(scripts, sent, simple);
+    const args = [scripts.nonce(), consumer, batch];
+    const reply = await scripts.transition("completeTokens", keys, args, { since });
+    const [takeovers, ...told] = reply as number[];
+    completed.takeovers = takeovers as number;
+    order.forEach((at, i) => (codes[places[at] as number] = told[i] as number));
+  };
+  try {
+    await send(await keepBlobs(scripts, items, completed), true);
+    const again = [...codes.keys()].filter((i) => codes[i] === NOT_SIMPLE);
+    if (again.length > 0) {
+      again.forEach((i) => (codes[i] = Number.NaN));
+      await send(again, false);
+    }
+  } catch (error) {
+    completed.error = error;
   }
   return completed;
 }
 
-async function send(
+/** Keeps the items' large outputs; returns the places of the items that can be sent now. */
+async function keepBlobs(
   scripts: ScriptRunner,
   items: readonly CompletionItem[],
-  consumer: string,
-  simple: boolean,
-): Promise<Completed> {
-  const { keys, batch, order } = encodeCompletion(scripts, items, simple);
-  const args = [scripts.nonce(), consumer, batch];
-  const reply = (await scripts.transition("completeTokens", keys, args)) as number[];
-  const codes = new Array<number>(items.length);
-  order.forEach((item, at) => (codes[item] = reply[at + 1] as number));
-  return { codes, takeovers: reply[0] as number };
+  completed: Completed,
+): Promise<number[]> {
+  const places = [...items.keys()];
+  if (items.every(({ blobs }) => blobs === undefined)) {
+    return places;
+  }
+  const kept = await Promise.allSettled(
+    items.map(async ({ runId: unit, epoch, blobs = [] }) => {
+      await putBlobs(scripts, { runId: parseUnit(unit).runId, epoch }, blobs);
+    }),
+  );
+  completed.error = kept.find((one) => one.status === "rejected")?.reason ?? null;
+  return places.filter((i) => kept[i]?.status === "fulfilled");
 }

@@ -18,17 +18,19 @@ export async function renewLeases(
   return lost;
 }
 
-/** Gives entries back so that the next look for stale ones takes them; returns how many. */
+/**
+ * Gives entries back so that the next look for stale ones takes them; returns how many. `charged`:
+ * this delivery counts towards those after which an entry is poison.
+ */
 export async function handBack(
   scripts: ScriptRunner,
   queueKey: string,
-  consumer: string,
-  leaseMs: number,
+  { consumer, leaseMs, charged }: { consumer: string; leaseMs: number; charged: boolean },
   ids: readonly string[],
 ): Promise<number> {
   let count = 0;
   for (let from = 0; from < ids.length; from += IDS_MAX) {
-    const args = [consumer, leaseMs, ...ids.slice(from, from + IDS_MAX)];
+    const args = [consumer, leaseMs, charged ? 1 : 0, ...ids.slice(from, from + IDS_MAX)];
     count += (await scripts.call("handBack", [queueKey], args)) as number;
   }
   return count;

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { miniIr } from "../../test/harness/mini-ir.ts";
 import { openTestPartition, type TestPartition } from "../../test/harness/partition.ts";
 import { TokenPlayer } from "../../test/harness/tokens.ts";
+import { GavotteError } from "../errors.ts";
 import { completeTokens } from "./complete-tokens.ts";
 import { handBack, removeConsumer, renewLeases } from "./lease-scripts.ts";
 import {
@@ -15,7 +16,7 @@ import {
   startRuns,
   TOMBSTONE_MS,
 } from "./run-scripts.ts";
-import { certifiedSource, ScriptRunner } from "./script-runner.ts";
+import { certifiedSource, isServerTrouble, ScriptRunner } from "./script-runner.ts";
 
 let p: TestPartition;
 let serial = 0;
@@ -200,16 +201,20 @@ describe("leases", () => {
     expect(pending[0]?.[1]).toBe("new");
   });
 
-  it("an entry handed back is stale at once and is not charged a delivery", async () => {
+  it.each([
+    ["is not charged a delivery", false, 0],
+    ["keeps it if charged", true, 1],
+  ])("an entry handed back is stale at once and %s", async (_, charged, deliveries) => {
+    const how = { consumer: "old", leaseMs: 30_000, charged };
     const run = await player();
     await run.start();
     const [token] = await run.read("old");
     const { queueKey, entryId } = token as NonNullable<typeof token>;
-    expect(await handBack(p.scripts, queueKey, "other", 30_000, [entryId])).toBe(0);
-    expect(await handBack(p.scripts, queueKey, "old", 30_000, [entryId])).toBe(1);
+    expect(await handBack(p.scripts, queueKey, { ...how, consumer: "other" }, [entryId])).toBe(0);
+    expect(await handBack(p.scripts, queueKey, how, [entryId])).toBe(1);
     const pending = (await p.redis.xpending(queueKey, "workers", "-", "+", 1)) as unknown[][];
     expect(pending[0]?.[2]).toBeGreaterThanOrEqual(30_000);
-    expect(pending[0]?.[3]).toBe(0);
+    expect(pending[0]?.[3]).toBe(deliveries);
   });
 
   it("A14: a consumer is removed only when nothing is pending for it", async () => {
@@ -221,6 +226,24 @@ describe("leases", () => {
     await run.settle(token as NonNullable<typeof token>, "");
     expect(await removeConsumer(p.scripts, queueKey, "old")).toBe(true);
     expect(await removeConsumer(p.scripts, queueKey, "old")).toBe(true);
+  });
+});
+
+describe("errors of a call", () => {
+  it.each<[what: string, error: unknown, isServers: boolean]>([
+    [
+      "a primary that is one no more",
+      new Error("READONLY You can't write against a replica"),
+      true,
+    ],
+    ["a closed connection", new Error("Connection is closed."), true],
+    ["a host away", Object.assign(new Error("connect"), { code: "ECONNREFUSED" }), true],
+    ["a new epoch", new GavotteError("GV_PARTITION_UNCERTIFIED", "new"), true],
+    ["a key of another type", new Error("WRONGTYPE Operation against a key"), false],
+    ["a caller's mistake", new TypeError("undefined is not a function"), false],
+    ["what is no error", "text", false],
+  ])("%s: of the server or not", (_, error, isServers) => {
+    expect(isServerTrouble(error)).toBe(isServers);
   });
 });
 

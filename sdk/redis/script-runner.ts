@@ -192,15 +192,17 @@ export class ScriptRunner {
   /**
    * Calls a script whose first argument is the partition's epoch. A refused epoch is read anew and
    * the call repeated, unless `sameEpoch` (or there is an `onNewEpoch`): then another epoch is an
-   * error, for callers whose arguments were computed from what it may have changed.
+   * error, for callers whose arguments were computed from what it may have changed: under the epoch
+   * `since` if they have waited for something in between, default the one known now.
    */
   async transition(
     name: ScriptName,
     keys: string[],
     args: ScriptArg[],
-    options: { sameEpoch?: boolean } = {},
+    options: { sameEpoch?: boolean; since?: string | null } = {},
   ): Promise<unknown> {
-    const begun = this.#options.onNewEpoch !== undefined ? this.#known : this.#epoch;
+    const known = this.#options.onNewEpoch !== undefined ? this.#known : this.#epoch;
+    const begun = options.since ?? known;
     const isBound = options.sameEpoch === true || this.#options.onNewEpoch !== undefined;
     for (let attempt = 0; ; attempt++) {
       const epoch = this.#epoch ?? (await this.#readEpoch());
@@ -250,6 +252,19 @@ export class ScriptRunner {
       this.#options.onUncertified?.(waiting);
     }
   }
+}
+
+/**
+ * Whether an error is of the server, or of the way to it: it says nothing about what was asked for,
+ * which is asked for again.
+ */
+export function isServerTrouble(error: unknown): boolean {
+  if (!(error instanceof Error)) {
+    return false;
+  }
+  const { code, message } = error as Error & { code?: unknown };
+  const isOfWay = typeof code === "string" && /^(E[A-Z]+|GV_[A-Z_]+)$/.test(code);
+  return isOfWay || isTransient(error) || /^(Connection is closed|MOVED|ASK)\b/.test(message);
 }
 
 /** No certificate yet, or a server that is full, loading or a replica: passes by itself. */

@@ -9,7 +9,7 @@
 import type { IrNode, Json } from "../../compiler/ir.ts";
 import { compileTemplate, EvaluationError } from "../../condition/index.ts";
 import type { Template, Vars } from "../../condition/index.ts";
-import type { FunctionHandler, FunctionLog } from "../../sdk/internal.ts";
+import { BlobError, type FunctionHandler, type FunctionLog } from "../../sdk/internal.ts";
 import type { HttpClient } from "./http-client.ts";
 
 export type { Json } from "../../compiler/ir.ts";
@@ -106,6 +106,15 @@ export function toExecutionError(thrown: unknown, signal?: AbortSignal): Executi
     cause: thrown,
     ...(later && typeof error?.delayMs === "number" ? { retryAfterMs: error.delayMs } : {}),
   });
+}
+
+/**
+ * An error of what is read or written for a node before, or instead of, its execution: as the node's
+ * failure, if another try would end in the same way; else null.
+ */
+export function failureBefore(thrown: unknown): ExecutionError | null {
+  const isOfNode = thrown instanceof ExecutionError || thrown instanceof BlobError;
+  return isOfNode ? toExecutionError(thrown) : null;
 }
 
 function abortError(reason: unknown): ExecutionError {
