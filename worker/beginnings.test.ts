@@ -48,7 +48,7 @@ async function errorOfMap(
 }
 
 describe("a map whose elements have ended", () => {
-  it("fails as any node does if a result is a large output that is gone", async () => {
+  it("fails like every other node if a result is a large output that is gone", async () => {
     const error = await errorOfMap(async (item, run) => {
       if (item === 0) {
         return "x".repeat(20_000);
