@@ -186,11 +186,11 @@ export async function checkRuns(stack: Stack, config: Config): Promise<Check[]> 
   const checks: Check[] = [];
   for (const run of runs) {
     const { id, partition } = run;
-    const reasons = (await whereServed(client.redis, partition, () => why(client, id))) ?? [
+    const reasons = (await whereServed(client.redis, partition, () => why(config, client, id))) ?? [
       `its partition, ${partition}, has no primary`,
     ];
     const age = formatMs(nowMs - (run.startedAtMs ?? run.createdAtMs));
-    const text = `${run.id} (${run.workflow}, for ${age}): ${reasons.join("; ") || "no reason seen"}`;
+    const text = `${run.id} (${run.workflow}, for ${age}): ${reasons.join("; ")}`;
     checks.push({ name: "run", state: "warning", text });
   }
   return checks;

@@ -7,7 +7,7 @@
  * now and its earliest timer, so none is put to sleep only to be woken.
  */
 import { hibernateRuns, redisTimeMs } from "../sdk/internal.ts";
-import { idleRuns, type IdleCursor } from "../sdk/postgres/index.ts";
+import { FIRST_RUN, idleRuns } from "../sdk/postgres/index.ts";
 import { scriptsOf, type SupervisorContext } from "./context.ts";
 import { Loop } from "./loop.ts";
 import { WAKE_LEAD_MS } from "./waker.ts";
@@ -15,13 +15,12 @@ import { WAKE_LEAD_MS } from "./waker.ts";
 const PAGE = 100;
 const LOOK_MS_MAX = 30_000;
 const LOOK_MS_MIN = 50;
-const START: IdleCursor = { createdAtMs: 0, id: "" };
 
 export class Sleeper extends Loop {
   readonly #context: SupervisorContext;
   readonly #partition: number;
   readonly #afterMs: number;
-  #after = START;
+  #after = FIRST_RUN;
   #count = 0;
 
   constructor(context: SupervisorContext, partition: number, afterMs: number) {
@@ -53,10 +52,10 @@ export class Sleeper extends Loop {
       this.#count += answers.filter((answer) => answer === "asleep").length;
     }
     if (page.length === PAGE) {
-      this.#after = page.at(-1) ?? START;
+      this.#after = page.at(-1) ?? FIRST_RUN;
       return true;
     }
-    this.#after = START;
+    this.#after = FIRST_RUN;
     // Where everything sleeps, nothing else removes tombstones that are over.
     await redis.zremrangebyscore(scripts.keys.tombs, "-inf", nowMs);
     if (this.#count > 0) {

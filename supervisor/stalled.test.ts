@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { fireTimers, GROUP, parseEntry, partitionKeys, signalRun } from "../sdk/internal.ts";
-import { readJournal, readRun } from "../sdk/postgres/index.ts";
+import { changeRuns, insertRuns, readJournal, readRun } from "../sdk/postgres/index.ts";
 import { waitFor } from "../test/support/index.ts";
 import { scriptsOf, type SupervisorContext } from "./context.ts";
 import { explainRun, type Reason } from "./explain.ts";
@@ -153,6 +153,66 @@ describe("stalled watch", () => {
     clock.offsetMs = 0;
     await work(stack, ir, "h-ab");
     await waitFor(async () => (await readRun(stack.db, "run-5"))?.status === "COMPLETED");
+  });
+});
+
+describe("stalled watch: many", () => {
+  const look = async (watch: StalledWatch): Promise<void> => {
+    clock.offsetMs = 600_000;
+    await watch.look(new AbortController().signal);
+    clock.offsetMs = 0;
+  };
+  const nodesOf = async (runId: string): Promise<Set<number>> => {
+    const streams = [keys.queue("fn:work", "normal"), queueKey];
+    const pages = await Promise.all(streams.map((key) => stack.redis.xrange(key, "-", "+")));
+    const tokens = pages.flat().map(([id, fields]) => parseEntry(queueKey, id, fields));
+    return new Set(tokens.flatMap((token) => (token?.runId === runId ? [token.node] : [])));
+  };
+  const loseAll = async (runId: string): Promise<void> => {
+    await waitFor(async () => (await readRun(stack.db, runId))?.status === "RUNNING");
+    for (const [id, fields] of await stack.redis.xrange(queueKey, "-", "+")) {
+      await (parseEntry(queueKey, id, fields)?.runId === runId && stack.redis.xdel(queueKey, id));
+    }
+    expect((await nodesOf(runId)).size).toBe(0);
+  };
+
+  it("A14: puts back every lost entry of a run, however many tokens it has", async () => {
+    const WIDE = 130;
+    const ids = Array.from({ length: WIDE }, (_, i) => `n${i}`);
+    const wide = chainIr(ids, { edges: [] });
+    wide.nodes.forEach((node) => Object.assign(node, { in: [], out: [], is_entry: true }));
+    wide.analysis.roots = ids.map((_, i) => i);
+    await startRuns(context, wide, "h-wide", ["run-wide"]);
+    await loseAll("run-wide");
+    await look(new StalledWatch(context));
+    expect((await nodesOf("run-wide")).size).toBe(WIDE);
+  });
+
+  it("A14: comes to every quiet run, although it cannot help those before", async () => {
+    await startRuns(context, ir, "h-ab", ["run-late"]);
+    await loseAll("run-late");
+    const helpless = Array.from({ length: 100 }, (_, i) => `old-${i}`);
+    const about = { tenant: "", workflow: "w", version: "1", irHash: "h-ab", partition: 1 };
+    const more = { namespace: "", priority: "normal", input: "{}", idempotencyKey: null } as const;
+    await insertRuns(
+      stack.db,
+      helpless.map((id) => ({ id, ...about, ...more, requestHash: "", createdAtMs: 1 })),
+    );
+    const at = { startedAtMs: 1, endedAtMs: null, output: null, error: null, atMs: 1 };
+    await changeRuns(
+      stack.db,
+      helpless.map((id) => ({ id, status: "RUNNING" as const, ...at })),
+    );
+    const watch = new StalledWatch(context);
+    await look(watch);
+    expect(watch.runs).toHaveLength(helpless.length);
+    expect((await nodesOf("run-late")).size).toBe(0);
+    await look(watch);
+    expect((await nodesOf("run-late")).size).toBe(1);
+    const text = "DELETE FROM runs WHERE partition = 1";
+    await stack.db.query({ name: "stalled_rest", text });
+    await look(watch); // the round is over: it begins again
+    expect(watch.runs.map(({ runId }) => runId)).toContain("run-late");
   });
 });
 

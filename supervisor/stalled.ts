@@ -1,14 +1,14 @@
 /**
  * The watch over runs that stand still: says why, and puts back tokens that nobody holds.
  *
- * It never ends a run: a run may wait for a month on purpose. The one thing that it repairs is an
+ * Each look is at the next hundred quiet runs by age, and after the last it begins again: those that
+ * it cannot help keep it from nobody. It never ends a run: a run may wait for a month on purpose. The one thing that it repairs is an
  * entry that got lost, e.g. when a consumer was deleted together with what was pending for it
  * (21 A14). Putting back what was not lost is harmless: the token's record lets one result through.
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { connectionAt, HotState, packEntry, runEpoch, suspectRun } from "../sdk/internal.ts";
-import type { RunRow } from "../sdk/postgres/index.ts";
-import { quietRuns, readJournal } from "../sdk/postgres/index.ts";
+import { FIRST_RUN, quietRuns, readJournal, type RunRow } from "../sdk/postgres/index.ts";
 import { Apart, byPartition, inTurn } from "./apart.ts";
 import { scriptsOf, type SupervisorContext } from "./context.ts";
 import { explainRun, type LostToken, type Reason } from "./explain.ts";
@@ -34,7 +34,11 @@ export class StalledWatch extends Loop {
   readonly #stalledAfterMs: number;
   readonly #apart = new Apart();
   #runs: StalledRun[] = [];
+  /** The last run looked at. */
+  #after = FIRST_RUN;
+  /** What was said of each run in the last round, and in this one. */
   #told = new Map<string, string>();
+  #telling = new Map<string, string>();
 
   constructor(context: SupervisorContext, stalledAfterMs = STALLED_AFTER_MS) {
     super({
@@ -49,15 +53,18 @@ export class StalledWatch extends Loop {
     this.#stalledAfterMs = stalledAfterMs;
   }
 
-  /** Runs that stood still at the last look, with the reasons. */
+  /** Runs that stood still at the last look (at most a hundred), with the reasons. */
   get runs(): readonly StalledRun[] {
     return this.#runs;
   }
 
-  /** Looks once. */
+  /** Looks at the next ones. */
   async look(signal: AbortSignal): Promise<void> {
     const { db, clock } = this.#context;
-    const rows = await quietRuns(db, clock.nowMs() - this.#stalledAfterMs, RUNS_MAX);
+    const sinceMs = clock.nowMs() - this.#stalledAfterMs;
+    const rows = await quietRuns(db, sinceMs, RUNS_MAX, this.#after);
+    const last = rows.length < RUNS_MAX ? undefined : rows.at(-1);
+    this.#after = last ?? FIRST_RUN;
     const runs: StalledRun[] = [];
     const explain = async (row: RunRow): Promise<void> => {
       if (!signal.aborted) {
@@ -71,6 +78,10 @@ export class StalledWatch extends Loop {
     }
     this.#tell(runs);
     this.#runs = runs;
+    if (last === undefined) {
+      this.#told = this.#telling;
+      this.#telling = new Map();
+    }
   }
 
   async #explain(row: RunRow): Promise<StalledRun> {
@@ -78,14 +89,15 @@ export class StalledWatch extends Loop {
     const { id: runId, workflow, partition } = row;
     const irOf = async (hash: string) => (await irs.load([hash])).get(hash)?.ir ?? null;
     const { reasons } = await explainRun({ redis, partition, runId, irOf });
-    for (const reason of reasons) {
-      if (reason.kind === "lost_entry" && reason.home === undefined) {
-        await this.#putBack(reason.token, reason.entryId);
-      } else if (reason.kind === "lost_entry") {
-        // What its token waited for is told by the whole map: the run is rebuilt.
-        const epoch = runEpoch(reason.token.epoch);
-        await suspectRun(scriptsOf(this.#context, partition), { runId, status: "running", epoch });
-      }
+    const lost = reasons.filter((reason) => reason.kind === "lost_entry");
+    for (const { token, entryId } of lost.filter(({ home }) => home === undefined)) {
+      await this.#putBack(token, entryId);
+    }
+    const inMap = lost.find(({ home }) => home !== undefined);
+    if (inMap !== undefined) {
+      // What its token waited for is told by the whole map: the run is rebuilt.
+      const epoch = runEpoch(inMap.token.epoch);
+      await suspectRun(scriptsOf(this.#context, partition), { runId, status: "running", epoch });
     }
     return { runId, workflow, partition, sinceMs: row.updatedAtMs, reasons };
   }
@@ -138,15 +150,13 @@ export class StalledWatch extends Loop {
 
   /** Logs what is new: a run, or another reason. */
   #tell(runs: readonly StalledRun[]): void {
-    const told = new Map<string, string>();
     for (const { runId, workflow, reasons } of runs) {
       const kinds = reasons.map((reason) => `${reason.kind} ${reason.node ?? ""}`).join();
-      told.set(runId, kinds);
+      this.#telling.set(runId, kinds);
       if (this.#told.get(runId) !== kinds) {
         const why = reasons.map(({ node, text }) => ({ node, text }));
         this.#context.logger.warn({ run: runId, workflow, why }, "a run stands still");
       }
     }
-    this.#told = told;
   }
 }

@@ -2,9 +2,10 @@
 import type { RunReport, WaitReport } from "../../sdk/client-report.ts";
 import { isTerminal, scopeJoin } from "../../sdk/internal.ts";
 import type { Client } from "../../sdk/client.ts";
+import type { Config } from "../config.ts";
 import type { Context } from "../context.ts";
 import { EXIT } from "../exit.ts";
-import { explain, reasonDocument, reasonText } from "./why.ts";
+import { explain, reasonDocument, whyLines } from "./why.ts";
 import type { Output } from "../output.ts";
 import { withClient } from "../with-client.ts";
 
@@ -19,11 +20,11 @@ export async function status(
     tellReport(context.output, report);
     const { json } = context.output;
     const isAsked = (flags.why === true || json) && !isTerminal(report.status);
-    const { reasons } = isAsked ? await explain(client, runId) : { reasons: [] };
-    if (flags.why === true) {
-      reasons.forEach((reason) => context.output.line(`  why: ${reasonText(reason)}`));
+    const told = isAsked ? await explain(await context.config(), client, runId) : null;
+    if (flags.why === true && told !== null) {
+      whyLines(told).forEach((line) => context.output.line(`  why: ${line}`));
     }
-    context.output.document({ ...report, why: reasons.map(reasonDocument) });
+    context.output.document({ ...report, why: (told?.reasons ?? []).map(reasonDocument) });
     return EXIT.done;
   });
 }
@@ -102,7 +103,7 @@ function tellRelatives(output: Output, report: RunReport): void {
   }
 }
 
-/** What a run waits for, one line per open step. */
-export async function why(client: Client, runId: string): Promise<string[]> {
-  return (await explain(client, runId)).reasons.map(reasonText);
+/** What a run waits for, one line per token that stands still. */
+export async function why(config: Config, client: Client, runId: string): Promise<string[]> {
+  return whyLines(await explain(config, client, runId));
 }

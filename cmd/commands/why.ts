@@ -3,40 +3,48 @@ import type { Ir } from "../../compiler/index.ts";
 import type { Client } from "../../sdk/client.ts";
 import { GavotteError, globalKeys, scopeJoin } from "../../sdk/internal.ts";
 import type { Explanation, Reason } from "../../supervisor/index.ts";
+import type { Config } from "../config.ts";
 import type { Context } from "../context.ts";
 import { EXIT } from "../exit.ts";
 import { withClient } from "../with-client.ts";
 
 /** 0: answered, also when nothing stands still. */
 export async function whyCommand(context: Context, runId: string, node?: string): Promise<number> {
-  const { lease_ms: leaseMs } = (await context.config()).values;
+  const config = await context.config();
   const answer = async (client: Client): Promise<number> => {
-    const { status, reasons } = await explain(client, runId, leaseMs);
-    const own = reasons.filter((reason) => isAbout(reason, node));
-    own.forEach((reason) => context.output.line(reasonText(reason)));
-    if (own.length === 0) {
-      const what = node === undefined ? "the run" : `no token of ${node}`;
-      const text = node === undefined ? "it is on its way" : "stands still here";
-      context.output.line(`${what}: ${text}`);
-    }
-    context.output.document({ run_id: runId, status, why: own.map(reasonDocument) });
+    const explanation = await explain(config, client, runId, node);
+    whyLines(explanation, node).forEach((line) => context.output.line(line));
+    const { status, reasons, more } = explanation;
+    context.output.document({ run_id: runId, status, why: reasons.map(reasonDocument), more });
     return EXIT.done;
   };
   return withClient(context, answer, { withoutSchema: true });
 }
 
+/** What people read. */
+export function whyLines({ reasons, more }: Explanation, node?: string): string[] {
+  const rest = node === undefined ? "more tokens: name a node" : `more tokens at ${node}`;
+  const nothing = node === undefined ? "the run: it is on its way" : `no token stands at ${node}`;
+  const lines = reasons.map(reasonText);
+  return [
+    ...(lines.length === 0 ? [nothing] : lines),
+    ...(more === 0 ? [] : [`… and ${more} ${rest}`]),
+  ];
+}
+
 /** Throws GV_RUN_NOT_FOUND. */
 export async function explain(
+  { values: { lease_ms: leaseMs } }: Config,
   client: Client,
   runId: string,
-  leaseMs?: number,
+  node?: string,
 ): Promise<Explanation> {
   const { whyRun } = await import("../../supervisor/index.ts");
   const explanation = await whyRun({
     ...{ redis: client.redis, db: client.db, runId },
     deployment: await client.deployment(),
     irOf: (hash) => irOf(client, hash),
-    ...(leaseMs === undefined ? {} : { leaseMs }),
+    ...{ node, leaseMs },
   });
   if (explanation === null) {
     throw new GavotteError("GV_RUN_NOT_FOUND", `there is no run ${runId}`);
@@ -52,11 +60,6 @@ async function irOf(client: Client, hash: string): Promise<Ir | null> {
     const text = await client.redis.get(globalKeys.ir(hash));
     return text === null ? null : (JSON.parse(text) as Ir);
   }
-}
-
-/** Of the node, of something in it, or of the run as a whole. */
-function isAbout({ node: about }: Reason, node: string | undefined): boolean {
-  return node === undefined || about === undefined || about === node;
 }
 
 /** "pay 7:2: next attempt: 2026-01-31T08:00:00.000Z" */

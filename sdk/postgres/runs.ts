@@ -28,6 +28,15 @@ export interface NewRun {
   limits?: RunLimits;
 }
 
+/** Where a page of runs by age ends. */
+export interface RunCursor {
+  createdAtMs: number;
+  id: string;
+}
+
+/** Before the oldest run. */
+export const FIRST_RUN: RunCursor = { createdAtMs: 0, id: "" };
+
 export interface RunRow extends Omit<NewRun, "limits"> {
   status: RunStatus;
   /** Accepted, and not started before its limits let it. */
@@ -133,9 +142,10 @@ const QUEUED = {
 const QUIET = {
   name: "runs_quiet",
   text: `SELECT ${RUN_COLUMNS} FROM runs r WHERE status IN ('RUNNING', 'FINISHING')
-      AND asleep_since_ms IS NULL AND updated_at_ms < $1
+      AND asleep_since_ms IS NULL AND updated_at_ms < $1 AND created_at_ms >= $3
+      AND (created_at_ms, id) > ($3, $4)
       AND NOT EXISTS (SELECT 1 FROM journal j WHERE j.run_id = r.id AND j.t_to >= $1)
-    ORDER BY created_at_ms LIMIT $2`,
+    ORDER BY created_at_ms, id LIMIT $2`,
 };
 const UNFINISHED = {
   name: "runs_unfinished",
@@ -251,9 +261,14 @@ export async function queuedRuns(
   return db.query<Row>(QUEUED, [beforeMs, limit]);
 }
 
-/** Running runs, awake, of which the journal has said nothing since `sinceMs`, oldest first. */
-export async function quietRuns(db: Queryable, sinceMs: number, limit: number): Promise<RunRow[]> {
-  return db.query<Row>(QUIET, [sinceMs, limit]);
+/** Running runs, awake, of which the journal has said nothing since `sinceMs`, oldest first, after a cursor. */
+export async function quietRuns(
+  db: Queryable,
+  sinceMs: number,
+  limit: number,
+  after: RunCursor = FIRST_RUN,
+): Promise<RunRow[]> {
+  return db.query<Row>(QUIET, [sinceMs, limit, after.createdAtMs, after.id]);
 }
 
 /** Unfinished runs of a partition that are not asleep by id, after `afterId` ("" for the first page). */

@@ -7,7 +7,7 @@
  */
 import { bigintArray, textArray } from "./arrays.ts";
 import type { Queryable } from "./connect.ts";
-import { RUN_COLUMNS, type RunRow } from "./runs.ts";
+import { RUN_COLUMNS, type RunCursor, type RunRow } from "./runs.ts";
 
 export interface FallenAsleep {
   runId: string;
@@ -25,12 +25,6 @@ export interface Awake {
   runId: string;
   seq: number;
   epoch: number;
-}
-
-/** Where a page of candidates ends. */
-export interface IdleCursor {
-  createdAtMs: number;
-  id: string;
 }
 
 type Row = RunRow & { [column: string]: unknown };
@@ -195,11 +189,11 @@ export async function idleRuns(
   db: Queryable,
   partition: number,
   sinceMs: number,
-  after: IdleCursor,
+  after: RunCursor,
   limit: number,
-): Promise<IdleCursor[]> {
+): Promise<RunCursor[]> {
   const values = [partition, sinceMs, after.createdAtMs, after.id, limit];
-  return db.query<IdleCursor & { [column: string]: unknown }>(IDLE, values);
+  return db.query<RunCursor & { [column: string]: unknown }>(IDLE, values);
 }
 
 /** How many runs are asleep. */

@@ -7,8 +7,9 @@ import {
   parseQueueKey,
   standingFor,
   type OpenToken,
-  type RunSnapshot,
+  type StandingEntry,
 } from "../../sdk/internal.ts";
+import type { Snapshot } from "../audit/read-snapshot.ts";
 import type { Reason } from "../explain.ts";
 
 const PAGE = 1000;
@@ -19,11 +20,46 @@ export const LEASE_MS = 30_000;
 
 export interface PlaceContext {
   redis: Redis;
-  snapshot: RunSnapshot;
+  partition: number;
+  snapshot: Snapshot;
   /** The partition's lease, ms: after so long of silence another worker takes over. */
   leaseMs: number;
-  /** Queues that a living worker reads, if known: names without namespace. */
-  served: ReadonlySet<string> | undefined;
+}
+
+/** A token and the entry that tells most about where it is. */
+export interface PlacedToken {
+  token: OpenToken;
+  entry: StandingEntry | undefined;
+  /** It is active, and nobody holds its entry. */
+  isLost: boolean;
+}
+
+/** Whether an entry has to stand for a token. */
+export function isActive({ record }: OpenToken): boolean {
+  return "akg".includes(record.state);
+}
+
+/** Finds the entry of each active token. */
+export function placeTokens(snapshot: Snapshot, tokens: readonly OpenToken[]): PlacedToken[] {
+  const byUnit = new Map<string, StandingEntry[]>();
+  for (const entry of snapshot.entries) {
+    const own = byUnit.get(entry.token.unit) ?? [];
+    byUnit.set(entry.token.unit, own);
+    own.push(entry);
+  }
+  return tokens.map((token): PlacedToken => {
+    if (!isActive(token)) {
+      return { token, entry: undefined, isLost: false };
+    }
+    const entries = byUnit.get(token.unit) ?? [];
+    const found = standingFor({ units: snapshot.units, entries }, token);
+    const entry =
+      found.find(({ state }) => state === "pending") ??
+      found.find(({ state }) => state !== "lost") ??
+      found[0];
+    const isLost = entry === undefined ? snapshot.isWhole : entry.state === "lost";
+    return { token, entry, isLost };
+  });
 }
 
 type Body = Reason extends infer R
@@ -33,23 +69,26 @@ type Body = Reason extends infer R
   : never;
 
 /** Why an active token has not ended yet. */
-export async function explainEntry(context: PlaceContext, token: OpenToken): Promise<Body> {
-  const { snapshot } = context;
-  const found = standingFor(snapshot, token);
-  const best =
-    found.find(({ state }) => state === "pending") ??
-    found.find(({ state }) => state !== "lost") ??
-    found[0];
+export async function explainEntry(
+  context: PlaceContext,
+  token: OpenToken,
+  entry: StandingEntry | undefined,
+): Promise<Body> {
   const queue = token.ir.queues[token.node.queue] ?? "?";
-  if (best === undefined || best.state === "lost") {
-    return lost(token, queue, best?.token.queueKey, best?.token.entryId ?? null);
+  if (entry === undefined && !context.snapshot.isWhole) {
+    const ahead = PAGES_MAX * PAGE;
+    const text = `not among the first ${ahead} entries of ${queue}: it stands behind these`;
+    return { kind: "queued", queue, ahead, text };
   }
-  const { queueKey, entryId } = best.token;
-  if (best.state === "held") {
+  if (entry === undefined || entry.state === "lost") {
+    return lost(token, queue, entry?.token.queueKey, entry?.token.entryId ?? null);
+  }
+  const { queueKey, entryId } = entry.token;
+  if (entry.state === "held") {
     return { kind: "held", text: "ready, and held until the run is resumed" };
   }
-  if (best.state === "pending") {
-    const first = best.token.node === token.index ? null : token.ir.nodes[best.token.node]?.id;
+  if (entry.state === "pending") {
+    const first = entry.token.node === token.index ? null : token.ir.nodes[entry.token.node]?.id;
     return executing(context, queue, queueKey, entryId, first ?? null);
   }
   return queued(context, queue, queueKey, entryId);
@@ -107,7 +146,7 @@ async function executing(
 type Pending = [id: string, consumer: string, idleMs: number, deliveries: number];
 
 async function queued(
-  { redis, served }: PlaceContext,
+  { redis }: PlaceContext,
   queue: string,
   queueKey: string,
   entryId: string,
@@ -119,7 +158,7 @@ async function queued(
     return { kind: "queue_paused", queue, text };
   }
   const idle = [...(await consumersOf(redis, queueKey)).values()];
-  const isServed = served?.has(queue) ?? idle.some((ms) => ms < CONSUMER_SILENT_MS);
+  const isServed = idle.some((ms) => ms < CONSUMER_SILENT_MS);
   if (!isServed) {
     return { kind: "no_worker", queue, text: `queued in ${queue}: no worker reads it` };
   }

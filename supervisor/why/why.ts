@@ -32,6 +32,8 @@ export interface WhyTarget {
   runId: string;
   irOf: (hash: string) => Promise<Ir | null>;
   leaseMs?: number;
+  /** Only what stands at this node, and what is to be said of the run as a whole. */
+  node?: string | undefined;
 }
 
 /** Everything that a run waits for. Null: no such run, neither in Postgres nor in Redis. */
@@ -62,11 +64,12 @@ export async function whyRun(target: WhyTarget): Promise<Explanation | null> {
       runId,
       status: row.status.toLowerCase(),
       reasons: [{ kind: "ended", status: row.status, text }],
+      more: 0,
     };
   }
   if (row !== null && row.asleepSinceMs !== null) {
     const reasons = [...around, ...(await explainSleep(db, row, await target.irOf(row.irHash)))];
-    return { runId, status: "asleep", reasons };
+    return { runId, status: "asleep", reasons, more: 0 };
   }
   const known = await explainRun({ ...target, partition });
   if (known.status === null && row === null && around.length === 0) {

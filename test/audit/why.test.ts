@@ -4,8 +4,9 @@ import { readFileSync } from "node:fs";
 import type { Json } from "../../compiler/index.ts";
 import { createClient, type Client } from "../../sdk/client.ts";
 import { globalKeys, GROUP, hibernateRuns, partitionKeys } from "../../sdk/internal.ts";
+import { whyLines } from "../../cmd/commands/why.ts";
 import { insertRuns, type Database } from "../../sdk/postgres/index.ts";
-import { whyRun, type Reason } from "../../supervisor/index.ts";
+import { whyRun, type Explanation, type Reason, type WhyTarget } from "../../supervisor/index.ts";
 import { FunctionRegistry } from "../../worker/index.ts";
 import { startEngine, type Engine } from "../harness/engine.ts";
 import { publish } from "../harness/publish.ts";
@@ -53,21 +54,24 @@ async function start(document: object, input: Json = {}): Promise<string> {
   return client.submit({ workflow: document as never, input });
 }
 
-async function ask(
-  runId: string,
-  more: { leaseMs?: number; db?: Database } = {},
-): Promise<Reason[]> {
+type More = Partial<Pick<WhyTarget, "leaseMs" | "db" | "node" | "redis">>;
+
+async function explained(runId: string, more: More = {}): Promise<Explanation | null> {
   const deployment = await client.deployment();
   const irOf = (hash: string) => client.irOf(hash).catch(() => null);
   const target = { redis: engine.redis, db: engine.db, runId, deployment, irOf, ...more };
-  return (await whyRun(target))?.reasons ?? [];
+  return whyRun(target);
+}
+
+async function ask(runId: string, more: More = {}): Promise<Reason[]> {
+  return (await explained(runId, more))?.reasons ?? [];
 }
 
 /** The run's reason of this kind, as soon as it has one. */
 async function reasonOf<K extends Reason["kind"]>(
   runId: string,
   kind: K,
-  more: { leaseMs?: number } = {},
+  more: More = {},
 ): Promise<Reason & { kind: K }> {
   const found = await waitFor(
     async () => (await ask(runId, more)).find((reason) => reason.kind === kind),
@@ -152,6 +156,25 @@ describe("a token stands still, because", () => {
     expect((reason.dueMs ?? 0) - reason.sinceMs).toBeGreaterThan(3_000_000);
     const [, wait] = await ask(id);
     expect(wait).toMatchObject({ kind: "wait", node: "s", wait: { signal: "go" } });
+    await client.cancel(id, "enough");
+  });
+
+  it("a node: whatever stands at it is found among however many tokens, and a cut is told", async () => {
+    const WIDE = 130;
+    const ids = Array.from({ length: WIDE }, (_, i) => `w${i}`);
+    const id = await start(flow(ids.map((name) => node(name, "wait", { signal: name }))));
+    await waitFor(async () => {
+      const { reasons, more } = (await explained(id)) ?? { reasons: [], more: 0 };
+      return reasons.filter(({ kind }) => kind === "wait").length + more === WIDE;
+    });
+    const whole = await explained(id);
+    expect(whole?.reasons).toHaveLength(100);
+    expect(whyLines(whole as Explanation).at(-1)).toBe("… and 30 more tokens: name a node");
+    for (const name of ids) {
+      expect((await explained(id, { node: name }))?.reasons).toMatchObject([
+        { kind: "wait", node: name },
+      ]);
+    }
     await client.cancel(id, "enough");
   });
 
