@@ -71,6 +71,10 @@ describe("signal, approvals, approve, callback", () => {
       const shown = await gavotte("status", runId, "--why");
       expect(shown.stdout).toContain("for signal paid until 20");
       expect(shown.stdout).toContain("why: paid: waiting for signal paid");
+      const wrong = await gavotte("why", runId, "payd");
+      expect(wrong).toMatchObject({ code: 2 });
+      expect(wrong.stderr).toContain('workflow order has no node "payd"; did you mean paid?');
+      expect((await gavotte("why", runId, "sent")).stdout).toBe("no token stands at sent\n");
       const unknown = await gavotte("signal", runId, "payed");
       expect(unknown).toMatchObject({ code: 1 });
       expect(unknown.stderr).toContain("GV_SIGNAL_UNKNOWN");

@@ -7,11 +7,17 @@
  */
 import type { Redis } from "ioredis";
 import type { Ir } from "../compiler/ir.ts";
-import type { TokenRecord, WaitInfo } from "../sdk/internal.ts";
+import {
+  BACKLOG_BYTES_HARD,
+  partitionKeys,
+  sharedBacklogBytes,
+  type TokenRecord,
+  type WaitInfo,
+} from "../sdk/internal.ts";
 import { readSnapshot } from "./audit/read-snapshot.ts";
 import { StreamIndex } from "./audit/streams.ts";
 import type { MissingArrival } from "./why/joins.ts";
-import { LEASE_MS } from "./why/place.ts";
+import { LEASE_MS, type PlaceContext } from "./why/place.ts";
 import { explainSnapshot } from "./why/snapshot.ts";
 
 export type Reason = {
@@ -25,6 +31,7 @@ export type Reason = {
 } & (
   | { kind: "not_in_redis" }
   | { kind: "not_started" }
+  | { kind: "memory"; usedBytes: number; limitBytes: number }
   | { kind: "concurrency"; key: string; limit: number; holders: string[]; ahead: number }
   | { kind: "start_rate"; key: string; limit: number; dueMs: number | null; ahead: number }
   | { kind: "tenant"; tenant: string; running: number; ahead: number }
@@ -45,6 +52,8 @@ export type Reason = {
   | { kind: "queued"; queue: string; ahead: number }
   | { kind: "queue_paused"; queue: string }
   | { kind: "no_worker"; queue: string }
+  | { kind: "saturated"; queue: string; ahead: number; workers: string[] }
+  | { kind: "archive_behind"; queue: string; bytes: number; bytesMax: number }
   | {
       kind: "executing";
       queue: string;
@@ -91,13 +100,18 @@ export interface ExplainTarget {
   node?: string | undefined;
   /** After so long of silence a worker's entry is taken over. Default: that of the workers. */
   leaseMs?: number;
+  /** Workers that are known to live. */
+  workers?: PlaceContext["workers"];
+  /** How much the journal may take in Redis before workers read nothing. Default: theirs. */
+  backlogBytesMax?: number;
 }
 
 const STREAM_PAGES_MAX = 20;
 
 /** Explains one run. Costs some reads per token that it tells of. */
 export async function explainRun(target: ExplainTarget): Promise<Explanation> {
-  const { redis, partition, runId, irOf, node, leaseMs = LEASE_MS } = target;
+  const { redis, partition, runId, node, leaseMs = LEASE_MS, workers = [] } = target;
+  const irOf = (hash: string): Promise<Ir | null> => target.irOf(hash);
   const streams = new StreamIndex(redis, STREAM_PAGES_MAX);
   const snapshot = await readSnapshot(redis, partition, runId, irOf, streams);
   if (snapshot === null) {
@@ -108,6 +122,8 @@ export async function explainRun(target: ExplainTarget): Promise<Explanation> {
     return { runId, status: "running", reasons: [], more: 0 };
   }
   const { s: status = null, ir = "" } = snapshot.units.get(runId) ?? {};
-  const context = { redis, partition, snapshot, leaseMs };
+  const bytes = await sharedBacklogBytes(redis, partitionKeys(partition));
+  const backlog = { bytes, bytesMax: target.backlogBytesMax ?? BACKLOG_BYTES_HARD };
+  const context = { redis, partition, snapshot, leaseMs, workers, backlog };
   return { runId, status, ...(await explainSnapshot(context, await irOf(ir), node)) };
 }

@@ -51,16 +51,14 @@ export class MemoryGauge {
     }
   }
 
-  /** Without `maxmemory` there is always room. */
   async #isTight(redis: Redis): Promise<boolean> {
     const look = this.#looks.get(redis) ?? { nextMs: 0, isTight: false };
     this.#looks.set(redis, look);
     const now = this.#context.clock.nowMs();
     if (now >= look.nextMs) {
       look.nextMs = now + LOOK_MS;
-      const info = await inTime(redis.info("memory"), ANSWER_MS, "");
-      const [used, limit] = [field(info, "used_memory"), field(info, "maxmemory")];
-      this.#set(look, limit > 0 && used > limit * TIGHT_SHARE, { used, limit });
+      const { isTight, ...bytes } = await memoryUse(redis);
+      this.#set(look, isTight, bytes);
     }
     return look.isTight;
   }
@@ -72,6 +70,15 @@ export class MemoryGauge {
     }
     look.isTight = isTight;
   }
+}
+
+/** What a server holds, in bytes; without `maxmemory` (0) there is always room. */
+export async function memoryUse(
+  redis: Redis,
+): Promise<{ used: number; limit: number; isTight: boolean }> {
+  const info = await inTime(redis.info("memory"), ANSWER_MS, "");
+  const [used, limit] = [field(info, "used_memory"), field(info, "maxmemory")];
+  return { used, limit, isTight: limit > 0 && used > limit * TIGHT_SHARE };
 }
 
 function field(info: string, name: string): number {

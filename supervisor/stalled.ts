@@ -8,7 +8,14 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { connectionAt, HotState, packEntry, runEpoch, suspectRun } from "../sdk/internal.ts";
-import { FIRST_RUN, quietRuns, readJournal, type RunRow } from "../sdk/postgres/index.ts";
+import {
+  FIRST_RUN,
+  livingWorkers,
+  quietRuns,
+  readJournal,
+  type RunRow,
+  type WorkerRow,
+} from "../sdk/postgres/index.ts";
 import { Apart, byPartition, inTurn } from "./apart.ts";
 import { scriptsOf, type SupervisorContext } from "./context.ts";
 import { explainRun, type LostToken, type Reason } from "./explain.ts";
@@ -65,10 +72,11 @@ export class StalledWatch extends Loop {
     const rows = await quietRuns(db, sinceMs, RUNS_MAX, this.#after);
     const last = rows.length < RUNS_MAX ? undefined : rows.at(-1);
     this.#after = last ?? FIRST_RUN;
+    const workers = await livingWorkers(db, clock.nowMs());
     const runs: StalledRun[] = [];
     const explain = async (row: RunRow): Promise<void> => {
       if (!signal.aborted) {
-        runs.push(await this.#explain(row));
+        runs.push(await this.#explain(row, workers));
         await delay(PAUSE_MS, undefined, { signal }).catch(() => undefined);
       }
     };
@@ -84,11 +92,11 @@ export class StalledWatch extends Loop {
     }
   }
 
-  async #explain(row: RunRow): Promise<StalledRun> {
+  async #explain(row: RunRow, workers: readonly WorkerRow[]): Promise<StalledRun> {
     const { redis, irs } = this.#context;
     const { id: runId, workflow, partition } = row;
     const irOf = async (hash: string) => (await irs.load([hash])).get(hash)?.ir ?? null;
-    const { reasons } = await explainRun({ redis, partition, runId, irOf });
+    const { reasons } = await explainRun({ redis, partition, runId, irOf, workers });
     const lost = reasons.filter((reason) => reason.kind === "lost_entry");
     for (const { token, entryId } of lost.filter(({ home }) => home === undefined)) {
       await this.#putBack(token, entryId);

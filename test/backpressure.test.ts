@@ -7,7 +7,8 @@ import { pino } from "pino";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { createClient, type Client } from "../sdk/index.ts";
 import { globalKeys, partitionKeys } from "../sdk/internal.ts";
-import type { SupervisorOptions } from "../supervisor/index.ts";
+import { listRuns } from "../sdk/postgres/index.ts";
+import { whyRun, type Reason, type SupervisorOptions } from "../supervisor/index.ts";
 import { FunctionRegistry } from "../worker/index.ts";
 import { startEngine, type Engine } from "./harness/engine.ts";
 import { waitFor } from "./support/index.ts";
@@ -61,6 +62,12 @@ function chainOf(steps: number, name: string): { [key: string]: never } {
 async function info(name: string): Promise<number> {
   const text = await engine.redis.info("memory");
   return Number(new RegExp(`^${name}:(\\d+)`, "m").exec(text)?.[1] ?? 0);
+}
+
+async function why(runId: string): Promise<Reason[]> {
+  const irOf = (hash: string) => client.irOf(hash);
+  const target = { redis: engine.redis, db: engine.db, runId, irOf };
+  return (await whyRun({ ...target, deployment: await client.deployment() }))?.reasons ?? [];
 }
 
 /** Submissions without waiting for answers, as a flood does. */
@@ -123,6 +130,8 @@ describe("an almost full Redis", () => {
     expect(await countBy("RUNNING")).toBe(0);
     expect(await countBy("QUEUED")).toBeGreaterThanOrEqual(RUNS);
     expect(await info("used_memory")).toBeLessThan(almost);
+    const [waits] = await listRuns(engine.db, { status: "QUEUED", limit: 1 });
+    expect(await why(waits?.id ?? "")).toMatchObject([{ kind: "memory", limitBytes: almost }]);
     await engine.redis.config("SET", "maxmemory", 0);
     await untilCompleted(before + RUNS);
   });

@@ -13,6 +13,8 @@ export interface WorkerRow {
   lastSeenAtMs: number;
 }
 
+const SILENT_MS = 15_000;
+
 type Row = WorkerRow & { [column: string]: unknown };
 const UPSERT = {
   name: "workers_upsert",
@@ -43,6 +45,11 @@ export async function reportWorker(db: Queryable, w: WorkerRow): Promise<void> {
 /** All workers. */
 export async function listWorkers(db: Queryable): Promise<WorkerRow[]> {
   return db.query<Row>(LIST);
+}
+
+/** Those that were heard of within the last 15 s: each says every 5 s that it lives. */
+export async function livingWorkers(db: Queryable, nowMs: number): Promise<WorkerRow[]> {
+  return (await listWorkers(db)).filter((worker) => nowMs - worker.lastSeenAtMs < SILENT_MS);
 }
 
 /** Takes a worker that stops off the list. */

@@ -204,7 +204,7 @@ class Reader {
     if (this.#isMoved) {
       return null;
     }
-    return { ...snapshot(), entries: [...this.#standing(), ...this.#heldEntries(held)] };
+    return { ...snapshot(), entries: [...this.#standing(), ...heldEntries(held)] };
   }
 
   #add(ask: (multi: ChainableCommander) => unknown, take: Take): void {
@@ -336,14 +336,15 @@ class Reader {
         : [{ token, state: "pending", consumer }];
     });
   }
+}
 
-  #heldEntries(held: readonly string[]): StandingEntry[] {
-    return held.flatMap((item): StandingEntry[] => {
-      const border = item.indexOf(HELD_BORDER);
-      const token = parseEntry(item.slice(0, border), "", ["t", item.slice(border + 1)]);
-      return token === null ? [] : [{ token, state: "held" }];
-    });
-  }
+/** Entries as they are held with a paused run. */
+export function heldEntries(held: readonly string[]): StandingEntry[] {
+  return held.flatMap((item): StandingEntry[] => {
+    const border = item.indexOf(HELD_BORDER);
+    const token = parseEntry(item.slice(0, border), "", ["t", item.slice(border + 1)]);
+    return token === null ? [] : [{ token, state: "held" }];
+  });
 }
 
 function asPairs(flat: readonly unknown[]): Map<string, unknown> {

@@ -1,13 +1,55 @@
-/** What a sleeping run waits for: it is not in Redis, its journal tells. */
+/**
+ * What a sleeping run waits for. It is not in Redis: its journal is folded into what its waking would
+ * write there, and of that the same is told as of a run that is awake.
+ */
 import type { Ir } from "../../compiler/ir.ts";
-import { RunView, type NodeView } from "../../sdk/internal.ts";
-import { readJournal, type Database, type RunRow } from "../../sdk/postgres/index.ts";
-import type { Reason } from "../explain.ts";
-import { waitText } from "../wait-text.ts";
+import { PAUSE_CAUSES, partitionKeys, Profiles } from "../../sdk/internal.ts";
+import { isPaused, listPauses, readJournal, type RunRow } from "../../sdk/postgres/index.ts";
+import type { Explanation, Reason } from "../explain.ts";
+import { foldHot, writeRun } from "../rebuild.ts";
+import { tellPauses } from "./pauses.ts";
+import { LEASE_MS } from "./place.ts";
+import { explainSnapshot } from "./snapshot.ts";
+import type { WhyTarget } from "./why.ts";
+import { WrittenRun } from "./written-run.ts";
 
-/** That it is asleep, and one reason for each node that waits. */
-export async function explainSleep(db: Database, row: RunRow, ir: Ir | null): Promise<Reason[]> {
-  const { asleepSinceMs: sinceMs, wakesAtMs } = row;
+/** That it is asleep, and what there is to say of its pause, its tokens and its joins. */
+export async function explainSleep(
+  { redis, db, node, leaseMs = LEASE_MS }: WhyTarget,
+  row: RunRow,
+  ir: Ir | null,
+): Promise<Pick<Explanation, "reasons" | "more">> {
+  const asleep = sleepReason(row);
+  if (ir === null) {
+    return { reasons: [asleep], more: 0 };
+  }
+  const { partition, namespace, priority, irHash } = row;
+  const profile = new Profiles().add(ir, irHash, { partition, namespace, priority });
+  const journal = await readJournal(db, row.id);
+  const state = foldHot(profile, journal);
+  const written = new WrittenRun(partitionKeys(partition), row.id);
+  writeRun(written, profile, row, state, row.asleepSinceMs ?? 0);
+  const nobody = { workers: [], backlog: { bytes: 0, bytesMax: 0 } }; // nothing of it is queued
+  const context = { redis, partition, snapshot: written.snapshot, leaseMs, ...nobody };
+  const { reasons, more } = await explainSnapshot(context, ir, node);
+  const isPausedSince =
+    !state.pauseCauses.includes(PAUSE_CAUSES.workflow) &&
+    isPaused(await listPauses(db), row.workflow, row.version);
+  const since = isPausedSince ? [PAUSED_SINCE] : [];
+  const told = await tellPauses(db, row, journal, [...since, ...reasons]);
+  return { reasons: [asleep, ...told], more };
+}
+
+/** A pause of its workflow does not wake it. */
+const PAUSED_SINCE: Reason = {
+  kind: "paused",
+  causes: PAUSE_CAUSES.workflow,
+  held: 0,
+  text: "its workflow is paused: so is the run when it wakes",
+};
+
+function sleepReason({ asleepSinceMs, wakesAtMs }: RunRow): Reason {
+  const sinceMs = asleepSinceMs ?? 0;
   const dueMs = wakesAtMs === 0 ? null : wakesAtMs;
   const wakes =
     wakesAtMs === 0
@@ -15,42 +57,7 @@ export async function explainSleep(db: Database, row: RunRow, ir: Ir | null): Pr
       : dueMs === null
         ? "wakes when something comes for it"
         : `wakes before ${new Date(dueMs).toISOString()}, or when something comes for it`;
-  const since = new Date(sinceMs ?? 0).toISOString();
+  const since = new Date(sinceMs).toISOString();
   const text = `asleep since ${since}: it waits for long and is not in Redis; ${wakes}`;
-  const reasons: Reason[] = [{ kind: "asleep", sinceMs: sinceMs ?? 0, dueMs, text }];
-  if (ir !== null) {
-    const view = new RunView(ir);
-    for (const { transition, t } of await readJournal(db, row.id)) {
-      view.apply(transition, t);
-    }
-    for (const [node, seen] of Object.entries(view.nodes)) {
-      reasons.push(...reasonsOf(seen).map((reason) => ({ ...reason, node })));
-    }
-  }
-  return reasons;
-}
-
-function reasonsOf({ status, attempts, wait }: NodeView): Reason[] {
-  if (status === "retrying") {
-    const text = `waiting for its next attempt, ${attempts + 1}`;
-    return [{ kind: "retry", dueMs: null, attempt: attempts + 1, text }];
-  }
-  if (status !== "waiting") {
-    return [];
-  }
-  const { for: what = null, untilMs: dueMs = null, rate: key } = wait ?? {};
-  if (what !== null) {
-    return [{ kind: "wait", dueMs, wait: what, text: waitText(what, dueMs) }];
-  }
-  const at = dueMs === null ? "its timer is due" : new Date(dueMs).toISOString();
-  return key === undefined
-    ? [{ kind: "timer", dueMs, text: `waiting for timer until ${at}` }]
-    : [
-        {
-          kind: "rate_limit",
-          dueMs,
-          key,
-          text: `waiting for a slot of rate limit ${key} until ${at}`,
-        },
-      ];
+  return { kind: "asleep", sinceMs, dueMs, text };
 }

@@ -10,7 +10,9 @@ import {
   type StandingEntry,
 } from "../../sdk/internal.ts";
 import type { Snapshot } from "../audit/read-snapshot.ts";
+import type { WorkerRow } from "../../sdk/postgres/index.ts";
 import type { Reason } from "../explain.ts";
+import { megabytes } from "./memory.ts";
 
 const PAGE = 1000;
 const PAGES_MAX = 20;
@@ -24,6 +26,10 @@ export interface PlaceContext {
   snapshot: Snapshot;
   /** The partition's lease, ms: after so long of silence another worker takes over. */
   leaseMs: number;
+  /** Workers of which Postgres knows that they live; one may live of which it does not. */
+  workers: readonly Pick<WorkerRow, "id" | "queues" | "concurrency" | "inFlight">[];
+  /** What the journal takes that waits to be archived, and how much it may before nobody reads. */
+  backlog: { bytes: number; bytesMax: number };
 }
 
 /** A token and the entry that tells most about where it is. */
@@ -146,7 +152,7 @@ async function executing(
 type Pending = [id: string, consumer: string, idleMs: number, deliveries: number];
 
 async function queued(
-  { redis }: PlaceContext,
+  { redis, workers, backlog }: PlaceContext,
   queue: string,
   queueKey: string,
   entryId: string,
@@ -157,23 +163,47 @@ async function queued(
     const text = `queued in ${queue}, which is paused ("gavotte resume --queue ${name}")`;
     return { kind: "queue_paused", queue, text };
   }
+  if (backlog.bytes > backlog.bytesMax) {
+    const { bytes, bytesMax } = backlog;
+    const text =
+      `queued in ${queue}: workers read no queue while the journal takes ${megabytes(bytes)} in ` +
+      `Redis, more than ${megabytes(bytesMax)}; does a supervisor archive it into Postgres?`;
+    return { kind: "archive_behind", queue, bytes, bytesMax, text };
+  }
+  const readers = workers.filter(({ queues }) => queues.includes(name));
+  // One that is busy reads nothing: of what it reads only the list of workers tells.
   const idle = [...(await consumersOf(redis, queueKey)).values()];
-  const isServed = idle.some((ms) => ms < CONSUMER_SILENT_MS);
-  if (!isServed) {
+  if (readers.length === 0 && !idle.some((ms) => ms < CONSUMER_SILENT_MS)) {
     return { kind: "no_worker", queue, text: `queued in ${queue}: no worker reads it` };
   }
+  const { ahead, isAll } = await countAhead(redis, queueKey, entryId);
+  const text = `queued in ${queue} behind ${isAll ? "" : "more than "}${ahead} entries`;
+  if (readers.length === 0 || readers.some((worker) => worker.inFlight < worker.concurrency)) {
+    return { kind: "queued", queue, ahead, text };
+  }
+  const busy = readers.map(({ id, inFlight }) => `${id} (${inFlight} under way)`).join(", ");
+  const ids = readers.map(({ id }) => id);
+  const full = `every worker that reads it has as much as it takes: ${busy}`;
+  return { kind: "saturated", queue, ahead, workers: ids, text: `${text}; ${full}` };
+}
+
+/** How many entries stand before one; not all of them, if they are very many. */
+async function countAhead(
+  redis: Redis,
+  queueKey: string,
+  entryId: string,
+): Promise<{ ahead: number; isAll: boolean }> {
   let ahead = 0;
   let from = "-";
   for (let page = 0; page < PAGES_MAX; page++) {
     const entries = await redis.xrange(queueKey, from, `(${entryId}`, "COUNT", PAGE);
     ahead += entries.length;
     if (entries.length < PAGE) {
-      return { kind: "queued", queue, ahead, text: `queued in ${queue} behind ${ahead} entries` };
+      return { ahead, isAll: true };
     }
     from = `(${entries.at(-1)?.[0] ?? "-"}`;
   }
-  const text = `queued in ${queue} behind more than ${ahead} entries`;
-  return { kind: "queued", queue, ahead, text };
+  return { ahead, isAll: false };
 }
 
 /** Ms since each consumer of a queue was heard of. */

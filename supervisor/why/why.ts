@@ -14,7 +14,7 @@ import {
 } from "../../sdk/internal.ts";
 import {
   isDatabaseAway,
-  listPauses,
+  livingWorkers,
   readAdmission,
   readJournal,
   readRun,
@@ -24,6 +24,9 @@ import {
 import { limitReasons } from "./limits.ts";
 import { explainRun, type Explanation, type Reason } from "../explain.ts";
 import { explainSleep } from "./asleep.ts";
+import { assertNode } from "./nodes.ts";
+import { memoryReasons } from "./memory.ts";
+import { tellPauses } from "./pauses.ts";
 
 export interface WhyTarget {
   redis: Redis;
@@ -32,11 +35,16 @@ export interface WhyTarget {
   runId: string;
   irOf: (hash: string) => Promise<Ir | null>;
   leaseMs?: number;
+  /** As of the workers. */
+  backlogBytesMax?: number;
   /** Only what stands at this node, and what is to be said of the run as a whole. */
   node?: string | undefined;
 }
 
-/** Everything that a run waits for. Null: no such run, neither in Postgres nor in Redis. */
+/**
+ * Everything that a run waits for. Null: no such run, neither in Postgres nor in Redis. Throws
+ * GV_BAD_INPUT: there is no such node.
+ */
 export async function whyRun(target: WhyTarget): Promise<Explanation | null> {
   const { redis, db, runId, deployment } = target;
   const partition = partitionOf(runId, deployment.partitions);
@@ -58,6 +66,10 @@ export async function whyRun(target: WhyTarget): Promise<Explanation | null> {
       'writes until a supervisor has compared it with Postgres; is one running? ("gavotte doctor")';
     around.push({ kind: "uncertified", text });
   }
+  const ir = await irFor(target, partition, row);
+  if (target.node !== undefined && ir !== null) {
+    assertNode(ir, target.node);
+  }
   if (row !== null && isTerminal(row.status)) {
     const text = `the run has ended: ${row.status}`;
     return {
@@ -68,55 +80,58 @@ export async function whyRun(target: WhyTarget): Promise<Explanation | null> {
     };
   }
   if (row !== null && row.asleepSinceMs !== null) {
-    const reasons = [...around, ...(await explainSleep(db, row, await target.irOf(row.irHash)))];
-    return { runId, status: "asleep", reasons, more: 0 };
+    const { reasons, more } = await explainSleep(target, row, ir);
+    return { runId, status: "asleep", reasons: [...around, ...reasons], more };
   }
-  const known = await explainRun({ ...target, partition });
+  const nowMs = await redisNowMs(redis, partition);
+  const workers = row === null ? [] : await livingWorkers(db, nowMs);
+  const known = await explainRun({ ...target, partition, workers });
+  if (known.status === null && row?.status === "QUEUED") {
+    return { ...known, reasons: [...around, ...(await queuedReasons(target, row))] };
+  }
   if (known.status === null && row === null && around.length === 0) {
     return null;
   }
-  const reasons = known.reasons.map((reason) => notStarted(reason, row));
-  const isHeld = row?.status === "QUEUED" && row.held;
-  const limits = isHeld ? limitReasons(await readAdmission(db, runId)) : [];
-  if (limits.length > 0) {
-    return { ...known, reasons: [...around, ...limits] };
-  }
-  const told = row === null ? reasons : await withRow(db, row, target, reasons);
+  const told = row === null ? known.reasons : await withRow(target, row, ir, known.reasons);
   return { ...known, reasons: [...around, ...told] };
 }
 
-function notStarted(reason: Reason, row: RunRow | null): Reason {
-  const isQueued = reason.kind === "not_in_redis" && row?.status === "QUEUED";
+/** Why a run that is accepted has not begun. */
+async function queuedReasons({ redis, db }: WhyTarget, row: RunRow): Promise<Reason[]> {
+  const limits = row.held ? limitReasons(await readAdmission(db, row.id)) : [];
+  const reasons = [...(await memoryReasons(redis, row.partition)), ...limits];
   const text = "accepted, not started yet: a supervisor starts it within seconds; is one running?";
-  return isQueued ? { kind: "not_started", text } : reason;
+  return reasons.length > 0 ? reasons : [{ kind: "not_started", text }];
+}
+
+/** The run's workflow; null: nobody knows it. */
+async function irFor(
+  { redis, runId, irOf }: WhyTarget,
+  partition: number,
+  row: RunRow | null,
+): Promise<Ir | null> {
+  const keys = partitionKeys(partition);
+  const hash = row?.irHash ?? (await connectionAt(redis, keys.meta).hget(keys.run(runId), "ir"));
+  return hash === null ? null : irOf(hash);
 }
 
 /** What Postgres knows more exactly: who paused it, since when a step is on its way. */
 async function withRow(
-  db: Database,
+  { db, redis }: WhyTarget,
   row: RunRow,
-  { irOf, redis }: WhyTarget,
+  ir: Ir | null,
   reasons: readonly Reason[],
 ): Promise<Reason[]> {
-  const ir = await irOf(row.irHash);
   const wants = reasons.some(({ kind }) => kind === "executing" || kind === "paused");
   if (ir === null || !wants) {
     return [...reasons];
   }
   const view = new RunView(ir);
-  for (const { transition, t } of await readJournal(db, row.id)) {
-    view.apply(transition, t);
-  }
-  const keys = partitionKeys(row.partition);
-  const nowMs = Number((await connectionAt(redis, keys.meta).time())[0]) * 1000;
-  const pauses = await listPauses(db);
-  return reasons.map((reason): Reason => {
-    if (reason.kind === "paused" && reason.causes.includes("w")) {
-      const pause = pauses.find(({ name }) => name === row.workflow);
-      const by = pause?.who ? ` by ${pause.who}` : "";
-      const why = pause?.reason ? ` (${pause.reason})` : "";
-      return { ...reason, text: `${reason.text}; ${row.workflow} was paused${by}${why}` };
-    }
+  const journal = await readJournal(db, row.id);
+  journal.forEach(({ transition, t }) => view.apply(transition, t));
+  const nowMs = await redisNowMs(redis, row.partition);
+  const told = await tellPauses(db, row, journal, reasons);
+  return told.map((reason): Reason => {
     const begun = reason.home === undefined ? view.nodes[reason.node ?? ""]?.started_at : null;
     if (reason.kind !== "executing" || reason.isSilent || begun === null || begun === undefined) {
       return reason;
@@ -125,6 +140,11 @@ async function withRow(
     const text = reason.text.replace(/ for \d+ s/, ` for ${Math.round(forMs / 1000)} s`);
     return { ...reason, forMs, text };
   });
+}
+
+async function redisNowMs(redis: Redis, partition: number): Promise<number> {
+  const server = connectionAt(redis, partitionKeys(partition).meta);
+  return Number((await server.time())[0]) * 1000;
 }
 
 async function isCertified(redis: Redis, deployment: string, partition: number): Promise<boolean> {

@@ -3,9 +3,9 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { readFileSync } from "node:fs";
 import type { Json } from "../../compiler/index.ts";
 import { createClient, type Client } from "../../sdk/client.ts";
-import { globalKeys, GROUP, hibernateRuns, partitionKeys } from "../../sdk/internal.ts";
-import { whyLines } from "../../cmd/commands/why.ts";
-import { insertRuns, type Database } from "../../sdk/postgres/index.ts";
+import { globalKeys, GROUP, hibernateRuns, partitionKeys, type Redis } from "../../sdk/internal.ts";
+import { reasonText, whyLines } from "../../cmd/commands/why.ts";
+import { insertRuns, removeWorker, reportWorker, type Database } from "../../sdk/postgres/index.ts";
 import { whyRun, type Explanation, type Reason, type WhyTarget } from "../../supervisor/index.ts";
 import { FunctionRegistry } from "../../worker/index.ts";
 import { startEngine, type Engine } from "../harness/engine.ts";
@@ -54,7 +54,7 @@ async function start(document: object, input: Json = {}): Promise<string> {
   return client.submit({ workflow: document as never, input });
 }
 
-type More = Partial<Pick<WhyTarget, "leaseMs" | "db" | "node" | "redis">>;
+type More = Partial<Pick<WhyTarget, "leaseMs" | "db" | "node" | "redis" | "backlogBytesMax">>;
 
 async function explained(runId: string, more: More = {}): Promise<Explanation | null> {
   const deployment = await client.deployment();
@@ -80,6 +80,17 @@ async function reasonOf<K extends Reason["kind"]>(
   told.add(kind);
   expect(found.text).not.toBe("");
   return found as Reason & { kind: K };
+}
+
+/** The engine's Redis, as if it were as full as this says. */
+function withInfo(text: string): Redis {
+  return new Proxy(engine.redis, {
+    get(redis, name) {
+      const value: unknown = Reflect.get(redis, name, redis);
+      const isCall = typeof value === "function";
+      return name === "info" ? () => Promise.resolve(text) : isCall ? value.bind(redis) : value;
+    },
+  });
 }
 
 describe("a token stands still, because", () => {
@@ -159,6 +170,39 @@ describe("a token stands still, because", () => {
     await client.cancel(id, "enough");
   });
 
+  it("asleep: its pause, maps and joins are told as of a run that is awake", async () => {
+    const body = { nodes: [node("in", "wait", { signal: "go" })] };
+    const nodes = [fn("quick", "at_once"), node("s", "wait", { signal: "other" })];
+    const map = node("m", "map", { items: "${input.list}", do: body });
+    const edges = ["quick", "s", "m"].map((id): [string, string] => [id, "meet"]);
+    const id = await start(flow([...nodes, map, fn("meet", "at_once")], edges), { list: [1, 2] });
+    await waitFor(async () => {
+      return (await ask(id)).filter(({ kind }) => kind === "wait").length === 3;
+    });
+    await client.operations.pause(id, { by: "ann", why: "look" });
+    const awake = await waitFor(async () => {
+      const reasons = await ask(id);
+      return reasons[0]?.text.includes("it was paused by ann (look)") === true
+        ? reasons
+        : undefined;
+    });
+    const scripts = await client.operations.scripts(id);
+    expect(await hibernateRuns(scripts, [id], 1000)).toEqual(["asleep"]);
+    await reasonOf(id, "asleep");
+    const [, ...reasons] = await ask(id);
+    const texts = (all: Reason[]): string[] => all.map(reasonText).sort();
+    expect(texts(reasons)).toEqual(texts(awake));
+    const kinds = reasons.map(({ kind }) => kind).sort();
+    expect(kinds).toEqual(["join", "map", "paused", "wait", "wait", "wait"]);
+    const inside = { kind: "wait", node: "in" };
+    expect((await ask(id, { node: "in" })).slice(2)).toMatchObject([inside, inside]);
+    await client.operations.pauseWorkflow({ name: "why" }, { by: "bob", why: "audit" });
+    const [, since] = await ask(id);
+    expect(since?.text).toMatch(/its workflow is paused.*why was paused by bob \(audit\)/);
+    await client.operations.resumeWorkflow({ name: "why" });
+    await client.cancel(id, "enough");
+  });
+
   it("a node: whatever stands at it is found among however many tokens, and a cut is told", async () => {
     const WIDE = 130;
     const ids = Array.from({ length: WIDE }, (_, i) => `w${i}`);
@@ -169,6 +213,8 @@ describe("a token stands still, because", () => {
     });
     const whole = await explained(id);
     expect(whole?.reasons).toHaveLength(100);
+    const nonsense = ask(id, { node: "nonsense" });
+    await expect(nonsense).rejects.toThrow(/no node "nonsense"; its nodes are w0, w1, .* and 110/);
     expect(whyLines(whole as Explanation).at(-1)).toBe("… and 30 more tokens: name a node");
     for (const name of ids) {
       expect((await explained(id, { node: name }))?.reasons).toMatchObject([
@@ -236,7 +282,29 @@ describe("a token stands still, because", () => {
     const group = ["GROUP", GROUP, "reader", "COUNT", 1, "STREAMS", stream, ">"] as const;
     await engine.redis.xreadgroup(...group);
     expect(await reasonOf(second, "queued")).toMatchObject({ queue: "fn:nobody", ahead: 1 });
+    const behind = await reasonOf(second, "archive_behind", { backlogBytesMax: 1 });
+    expect(behind.bytes).toBeGreaterThan(1);
     await Promise.all([nobody, second].map((id) => client.cancel(id, "enough")));
+  });
+
+  it("saturated: whoever reads its queue is busy, and that is not nobody", async () => {
+    const id = await start(flow([fn("n", "busy")]));
+    await reasonOf(id, "no_worker");
+    const about = { id: "w9", host: "h", pid: 1, queues: ["fn:busy"], startedAtMs: 1 };
+    const heard = async (inFlight: number, agoMs = 0): Promise<void> => {
+      const lastSeenAtMs = Date.now() - agoMs;
+      await reportWorker(engine.db, { ...about, concurrency: 2, inFlight, lastSeenAtMs });
+    };
+    await heard(2);
+    const full = await reasonOf(id, "saturated");
+    expect(full).toMatchObject({ queue: "fn:busy", ahead: 0, workers: ["w9"] });
+    expect(full.text).toContain("w9 (2 under way)");
+    await heard(1);
+    await reasonOf(id, "queued");
+    await heard(2, 60_000);
+    await reasonOf(id, "no_worker");
+    await removeWorker(engine.db, "w9");
+    await client.cancel(id, "enough");
   });
 
   it("paused, held: by itself, or with its workflow and by whom", async () => {
@@ -282,7 +350,7 @@ describe("a token stands still, because", () => {
     await engine.redis.xdel(stream, entry);
   });
 
-  it("not_started, not_in_redis: it is accepted only, or Redis has lost it", async () => {
+  it("not_started, memory, not_in_redis: it is accepted only, or Redis has lost it", async () => {
     const id = await start(flow([fn("a")]));
     await reasonOf(id, "executing");
     const kept = await engine.redis.hgetall(keys.run(id));
@@ -299,6 +367,11 @@ describe("a token stands still, because", () => {
       await insertRuns(tx, [{ ...row, ...more, requestHash: "x", createdAtMs: Date.now() }]);
     });
     await reasonOf(fresh, "not_started");
+    const full = "used_memory:80\r\nmaxmemory:100\r\n";
+    const memory = await reasonOf(fresh, "memory", { redis: withInfo(full) });
+    expect(memory).toMatchObject({ usedBytes: 80, limitBytes: 100 });
+    expect(await ask(fresh, { redis: withInfo(full) })).toHaveLength(1);
+    await reasonOf(fresh, "not_started", { redis: withInfo(full.replace("80", "70")) });
     await engine.db.query({ name: "t", text: "DELETE FROM runs WHERE id = $1" }, [fresh]);
   });
 
