@@ -1,8 +1,10 @@
 /**
  * The watch over runs that stand still: says why, and puts back tokens that nobody holds.
  *
- * Each look is at the next hundred quiet runs by age, and after the last it begins again: those that
- * it cannot help keep it from nobody. It never ends a run: a run may wait for a month on purpose. The one thing that it repairs is an
+ * Each look is at the next hundred quiet runs by age; after the last it begins again. So runs that it
+ * cannot help keep it from none behind them.
+ *
+ * It never ends a run: a run may wait for a month on purpose. The one thing that it repairs is an
  * entry that got lost, e.g. when a consumer was deleted together with what was pending for it
  * (21 A14). Putting back what was not lost is harmless: the token's record lets one result through.
  */

@@ -261,7 +261,10 @@ export async function queuedRuns(
   return db.query<Row>(QUEUED, [beforeMs, limit]);
 }
 
-/** Running runs, awake, of which the journal has said nothing since `sinceMs`, oldest first, after a cursor. */
+/**
+ * Running runs, awake, of which the journal has said nothing since `sinceMs`, oldest first, after a
+ * cursor.
+ */
 export async function quietRuns(
   db: Queryable,
   sinceMs: number,
