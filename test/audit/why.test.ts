@@ -166,20 +166,26 @@ describe("a token stands still, because", () => {
     const reason = await reasonOf(id, "asleep");
     expect((reason.dueMs ?? 0) - reason.sinceMs).toBeGreaterThan(3_000_000);
     const [, wait] = await ask(id);
-    expect(wait).toMatchObject({ kind: "wait", node: "s", wait: { signal: "go" } });
+    const { dueMs } = reason;
+    expect(wait).toMatchObject({ kind: "wait", node: "s", wait: { signal: "go" }, dueMs });
     await client.cancel(id, "enough");
   });
 
   it("asleep: its pause, maps and joins are told as of a run that is awake", async () => {
     const body = { nodes: [node("in", "wait", { signal: "go" })] };
-    const nodes = [fn("quick", "at_once"), node("s", "wait", { signal: "other" })];
+    const steps = [fn("slow"), fn("next", "at_once")];
+    const nodes = [...steps, fn("quick", "at_once"), node("s", "wait", { signal: "other" })];
     const map = node("m", "map", { items: "${input.list}", do: body });
     const edges = ["quick", "s", "m"].map((id): [string, string] => [id, "meet"]);
+    edges.push(["slow", "next"]);
     const id = await start(flow([...nodes, map, fn("meet", "at_once")], edges), { list: [1, 2] });
     await waitFor(async () => {
       return (await ask(id)).filter(({ kind }) => kind === "wait").length === 3;
     });
+    await reasonOf(id, "executing");
     await client.operations.pause(id, { by: "ann", why: "look" });
+    open();
+    await reasonOf(id, "held");
     const awake = await waitFor(async () => {
       const reasons = await ask(id);
       return reasons[0]?.text.includes("it was paused by ann (look)") === true
@@ -193,7 +199,7 @@ describe("a token stands still, because", () => {
     const texts = (all: Reason[]): string[] => all.map(reasonText).sort();
     expect(texts(reasons)).toEqual(texts(awake));
     const kinds = reasons.map(({ kind }) => kind).sort();
-    expect(kinds).toEqual(["join", "map", "paused", "wait", "wait", "wait"]);
+    expect(kinds).toEqual(["held", "join", "map", "paused", "wait", "wait", "wait"]);
     const inside = { kind: "wait", node: "in" };
     expect((await ask(id, { node: "in" })).slice(2)).toMatchObject([inside, inside]);
     await client.operations.pauseWorkflow({ name: "why" }, { by: "bob", why: "audit" });
