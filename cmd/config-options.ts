@@ -145,7 +145,7 @@ export const OPTION_SPECS = {
     default: 10_000,
     min: 100,
     max: 600_000,
-    about: "how long a submission waits for its answer",
+    about: "how long a command waits for an answer: of Redis, and to a submission",
   },
   shutdown_ms: {
     type: "integer",

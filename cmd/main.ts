@@ -24,6 +24,9 @@ let exitCode: number = EXIT.done;
 /** Options of the configuration that commands which reach services take. */
 const SERVICES: readonly OptionName[] = ["redis_url", "database_url", "data_dir", "log_level"];
 
+/** And those that ask for something to be done, or wait for an answer. */
+const CLIENT: readonly OptionName[] = [...SERVICES, "submit_timeout_ms"];
+
 /** A command with `--json`, its configuration options, and what it does. */
 function define(
   parent: Command,
@@ -92,10 +95,10 @@ function buildProgram(): Command {
     .exitOverride();
   addFileCommands(program, SERVICES, define);
   addRunCommands(program);
-  addOperationCommands(program, SERVICES, define);
-  addHandCommands(program, SERVICES, define);
-  addWaitCommands(program, SERVICES, define);
-  addLetterCommands(program, SERVICES, define);
+  addOperationCommands(program, CLIENT, define);
+  addHandCommands(program, CLIENT, define);
+  addWaitCommands(program, CLIENT, define);
+  addLetterCommands(program, CLIENT, define);
   addRoleCommands(program);
   return program;
 }
@@ -118,12 +121,11 @@ function addRunCommands(program: Command): void {
     .option("--input <json>", "the run's input: JSON, @file, or - for standard input")
     .option(...DIALECT)
     .option("--stub", "let functions that are missing return their input");
-  const submit = [...SERVICES, "submit_timeout_ms"] as const;
   define(
     program,
     "submit <file>",
     "hand a workflow to the supervisors",
-    submit,
+    CLIENT,
     async (c, [file], flags) => (await import("./commands/submit.ts")).submit(c, file ?? "", flags),
   )
     .option("--input <json>", "the run's input: JSON, @file, or - for standard input")
@@ -141,10 +143,10 @@ function addRunCommands(program: Command): void {
     SERVICES,
     async (c, files, flags) => (await import("./commands/publish.ts")).publish(c, files, flags),
   ).option(...DIALECT);
-  define(program, "status <run>", "what a run has done so far", SERVICES, async (c, [run], flags) =>
+  define(program, "status <run>", "what a run has done so far", CLIENT, async (c, [run], flags) =>
     (await import("./commands/status.ts")).status(c, run ?? "", flags),
   ).option("--why", "also say why it does not move");
-  const asking = [...SERVICES, "lease_ms"] as const;
+  const asking = [...CLIENT, "lease_ms"] as const;
   define(
     program,
     "why <run> [node]",
@@ -164,7 +166,7 @@ function addRunCommands(program: Command): void {
     .option("--tenant <name>", "only runs of this tenant")
     .option("--parent <run>", "only children of this run")
     .option("--limit <n>", "how many", "20");
-  define(program, "cancel <run>", "end a run", SERVICES, async (c, [run], flags) =>
+  define(program, "cancel <run>", "end a run", CLIENT, async (c, [run], flags) =>
     (await import("./commands/cancel.ts")).cancel(c, run ?? "", flags),
   ).option("--reason <text>", "kept with the run");
 }
@@ -184,6 +186,7 @@ function addRoleCommands(program: Command): void {
     "stalled_after_ms",
     "audit_runs_per_minute",
     "tenant_runs_max",
+    "hibernate_after_ms",
   ] as const;
   const all = [...common, ...worker, ...supervisor, "gateway_listen"] as const;
   define(program, "dev", "the whole engine in one process", all, async (c) =>

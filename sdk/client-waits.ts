@@ -270,15 +270,13 @@ async function patiently<T extends string>(
     if (row === null || isTerminal(row.status)) {
       return row === null ? "unknown" : "ended";
     }
-    if (row.asleepSinceMs !== null) {
-      await whileAwake(client, row);
-      continue;
-    }
+    const isAsleep = row.asleepSinceMs !== null;
     if (client.clock.nowMs() >= untilMs) {
-      const why = outcome === "gone" ? "has not started yet" : "is being repaired";
+      const gone = isAsleep ? "is falling asleep" : "has not started yet";
+      const why = outcome === "gone" ? gone : "is being repaired";
       throw new GavotteError("GV_RUN_NOT_READY", `run ${runId} ${why}; try again later`);
     }
-    await client.pause(RETRY_MS);
+    await (isAsleep ? whileAwake(client, row) : client.pause(RETRY_MS));
   }
 }
 

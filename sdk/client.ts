@@ -73,7 +73,7 @@ export interface ClientOptions {
   redisUrl: string;
   /** One that is shared with other parts and stays open, or where it is. */
   database: Database | PostgresTarget;
-  /** How long a submission waits for its answer. Default 10 s. */
+  /** How long a submission waits for its answer, and every other call for Redis. Default 10 s. */
   submitTimeoutMs?: number;
   /** How long the first connection to Redis may take. Default 5 s. */
   connectTimeoutMs?: number;
@@ -107,7 +107,9 @@ const DEPLOYMENT_MS = 1000;
 /** Makes a client and connects it. Throws GV_REDIS_UNAVAILABLE. */
 export async function createClient(options: ClientOptions): Promise<Client> {
   const timeoutMs = options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS;
-  const commands = await openRedis(options.redisUrl, "client", timeoutMs);
+  // Nobody waits for ever for a client's answer, also when Redis goes away in the middle.
+  const commandTimeout = options.submitTimeoutMs ?? SUBMIT_TIMEOUT_MS;
+  const commands = await openRedis(options.redisUrl, "client", timeoutMs, { commandTimeout });
   return new Client(options, commands);
 }
 

@@ -199,11 +199,12 @@ export class Operations {
     return listPauses(this.#o.db);
   }
 
-  /** The scripts of a run's partition. */
+  /** The scripts of a run's partition; a call waits for a certificate, but not for ever. */
   async scripts(runId: string): Promise<ScriptRunner> {
     const { id, partitions } = await this.#o.deployment();
     const partition = partitionOf(runId, partitions);
-    return new ScriptRunner({ redis: this.#o.redis, deployment: id, partition });
+    const { redis, patienceMs } = this.#o;
+    return new ScriptRunner({ redis, deployment: id, partition, patienceMs });
   }
 
   #redriveContext(): RedriveContext {
@@ -217,11 +218,15 @@ export class Operations {
     };
   }
 
-  /** Asks Redis until the run is awake, which a run that is asleep is made. */
+  /**
+   * Asks Redis until the run is awake, which a run that is asleep is made. Throws GV_RUN_NOT_READY if
+   * it stays between the two.
+   */
   async #awake<A extends { kind: string }>(
     runId: string,
     ask: () => Promise<A>,
   ): Promise<{ row: RunRow; answer: A }> {
+    const untilMs = this.#o.clock.nowMs() + this.#o.patienceMs;
     for (;;) {
       const row = await whileAwake(this.#o, await this.#row(runId));
       const answer = await ask();
@@ -229,6 +234,10 @@ export class Operations {
       const isGone = answer.kind === "gone" && (await this.#row(runId)).asleepSinceMs !== null;
       if (!isFalling && !isGone) {
         return { row, answer };
+      }
+      if (this.#o.clock.nowMs() >= untilMs) {
+        const message = `run ${runId} is falling asleep and stays so; try again later`;
+        throw new GavotteError("GV_RUN_NOT_READY", message);
       }
       await this.#o.pause(FALLING_MS);
     }

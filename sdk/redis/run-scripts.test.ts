@@ -265,6 +265,16 @@ describe("certificates", () => {
     expect(waits).toEqual([true, false]);
   });
 
+  it("gives up when its patience is over, and says what Redis says", async () => {
+    const patient = { redis: p.redis, partition: 0, patienceMs: 200 };
+    const scripts = new ScriptRunner({ ...patient, deployment: "none" });
+    const uncertified = { code: "GV_PARTITION_UNCERTIFIED" };
+    await expect(releaseRuns(scripts, [], [])).rejects.toMatchObject(uncertified);
+    const transition = cancelRun(scripts, "nobody", "why");
+    await expect(transition).rejects.toMatchObject(uncertified);
+    await expect(transition).rejects.toThrow("not certified by a supervisor within 200 ms;");
+  });
+
   it("gives up when told to", async () => {
     const stop = new AbortController();
     const signal = stop.signal;

@@ -24,8 +24,10 @@ export interface ScriptRunnerOptions {
   /** The deployment's id, part of the certificate line. */
   deployment: string;
   partition: number;
-  /** Gives up waiting for a certificate when aborted; without it, waits for ever. */
+  /** Gives up waiting for a certificate when aborted; without it and patience, waits for ever. */
   signal?: AbortSignal;
+  /** How long one call waits for a certificate: for callers who want an answer, not the work done. */
+  patienceMs?: number;
   /**
    * Told when the partition has another epoch than the one this runner has worked under. Transitions
    * that were begun before then fail: what they rest on may be lost.
@@ -64,6 +66,8 @@ export class ScriptRunner {
   #epoch: string | null = null;
   /** The last epoch there was. */
   #known: string | null = null;
+  /** What a call was answered last that waits for something else than a certificate. */
+  #refusal: Error | null = null;
   /** When a call was answered last, monotonic ms. */
   #calledMs = -Infinity;
   #random = Buffer.alloc(0);
@@ -124,6 +128,7 @@ export class ScriptRunner {
 
   /** Calls a script that takes no epoch. Waits while the partition has no certificate. */
   async call(name: ScriptName, keys: string[], args: ScriptArg[]): Promise<unknown> {
+    const begunMs = performance.now();
     for (let attempt = 0; ; attempt++) {
       const epoch = this.#epoch ?? (await this.#readEpoch());
       const sent = epoch === null ? MUST_WAIT : await this.#send(name, epoch, keys, args);
@@ -131,7 +136,7 @@ export class ScriptRunner {
         this.#told(false, attempt);
         return sent;
       }
-      await this.#wait(attempt);
+      await this.#wait(attempt, begunMs);
     }
   }
 
@@ -170,6 +175,7 @@ export class ScriptRunner {
       if (!isTransient(error)) {
         throw error;
       }
+      this.#refusal = error.message.startsWith("NOSCRIPT") ? null : error;
       this.#epoch = null;
       return MUST_WAIT;
     }
@@ -203,6 +209,7 @@ export class ScriptRunner {
   ): Promise<unknown> {
     const known = this.#options.onNewEpoch !== undefined ? this.#known : this.#epoch;
     const begun = options.since ?? known;
+    const begunMs = performance.now();
     const isBound = options.sameEpoch === true || this.#options.onNewEpoch !== undefined;
     for (let attempt = 0; ; attempt++) {
       const epoch = this.#epoch ?? (await this.#readEpoch());
@@ -222,7 +229,7 @@ export class ScriptRunner {
         }
         this.#epoch = null;
       }
-      await this.#wait(attempt);
+      await this.#wait(attempt, begunMs);
     }
   }
 
@@ -236,11 +243,19 @@ export class ScriptRunner {
     return this.#epoch;
   }
 
-  async #wait(attempt: number): Promise<void> {
+  async #wait(attempt: number, begunMs: number): Promise<void> {
     this.#told(true, attempt);
+    const { signal, patienceMs = Infinity } = this.#options;
     const ms = Math.min(WAIT_MS_MIN * 2 ** Math.min(attempt, 10), WAIT_MS_MAX);
+    if (performance.now() + ms > begunMs + patienceMs) {
+      const why = this.#refusal === null ? "" : ` (Redis says ${this.#refusal.message})`;
+      const message =
+        `partition ${this.partition} was not certified by a supervisor within ${patienceMs} ms${why}; ` +
+        'nothing was done: see that one runs ("gavotte doctor" tells), and try again';
+      throw new GavotteError("GV_PARTITION_UNCERTIFIED", message, { cause: this.#refusal });
+    }
     try {
-      await delay(ms, undefined, this.#options.signal ? { signal: this.#options.signal } : {});
+      await delay(ms, undefined, signal ? { signal } : {});
     } catch (cause) {
       const message = `partition ${this.partition} is not certified by a supervisor yet`;
       throw new GavotteError("GV_PARTITION_UNCERTIFIED", message, { cause });
@@ -268,7 +283,7 @@ export function isServerTrouble(error: unknown): boolean {
 }
 
 /** No certificate yet, or a server that is full, loading or a replica: passes by itself. */
-function isTransient(error: unknown): boolean {
+function isTransient(error: unknown): error is Error {
   const message = error instanceof Error ? error.message : "";
   return /^(NOSCRIPT|OOM|LOADING|READONLY|BUSY|MISCONF|CLUSTERDOWN|TRYAGAIN|MASTERDOWN)\b/.test(
     message,

@@ -16,7 +16,7 @@ export const CONTRACT: readonly string[] = [
   "worker/**/*.test.ts",
   "gateway/**/*.test.ts",
   "supervisor/{block-reader,hibernate}.test.ts",
-  "cmd/processes.test.ts",
+  "cmd/{processes,uncertified}.test.ts",
   "test/{audit,children,e2e,hibernate,operations,property}/**/*.test.ts",
   "test/{fairness,limits,limits-trees,run-limits,schemas,time-limits,waits}.test.ts",
 ];

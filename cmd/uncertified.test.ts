@@ -1,0 +1,103 @@
+/** What commands do while no supervisor has certified the partition of their run: they end. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pino } from "pino";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { compile } from "../compiler/index.ts";
+import { createClient, type Client } from "../sdk/client.ts";
+import { connectRedis, partitionKeys, type Redis } from "../sdk/internal.ts";
+import type { Database } from "../sdk/postgres/index.ts";
+import { createSupervisor } from "../supervisor/index.ts";
+import {
+  testDatabase,
+  testRedis,
+  waitFor,
+  type TestDatabase,
+  type TestRedis,
+} from "../test/support/index.ts";
+import { runCli, startCli } from "./cli.fixture.ts";
+
+const SLOW = 60_000;
+const UNCERTIFIED = { code: "GV_PARTITION_UNCERTIFIED" };
+const workflow = {
+  name: "uncertified",
+  nodes: [{ id: "paid", type: "wait", config: { signal: "paid" } }],
+};
+
+let cwd = "";
+let redis: TestRedis;
+let connection: Redis;
+let database: TestDatabase;
+let db: Database;
+let client: Client;
+let runId = "";
+let env: { [name: string]: string } = {};
+
+beforeAll(async () => {
+  cwd = mkdtempSync(join(tmpdir(), "gv-uncertified-"));
+  redis = await testRedis();
+  database = await testDatabase();
+  db = database.connect();
+  connection = connectRedis({ url: redis.url }, "test");
+  const logger = pino({ level: "silent" });
+  const services = { redisUrl: redis.url, database: db };
+  const supervisor = createSupervisor({ ...services, logger, compile });
+  await supervisor.start();
+  client = await createClient({ ...services, submitTimeoutMs: 10_000 });
+  runId = await client.submit({ workflow });
+  await supervisor.stop(5000);
+  await client.close();
+  await connection.hdel(partitionKeys(0).meta, "epoch");
+  client = await createClient({ ...services, submitTimeoutMs: 300 });
+  env = { GAVOTTE_REDIS_URL: redis.url, GAVOTTE_DATABASE_URL: database.url };
+}, SLOW);
+
+afterAll(async () => {
+  await client.close();
+  connection.disconnect();
+  await Promise.all([redis.close(), database.close()]);
+  rmSync(cwd, { recursive: true, force: true });
+}, SLOW);
+
+describe("while a partition is not certified", () => {
+  it.each<[string, () => Promise<unknown>]>([
+    ["signal", () => client.signal(runId, "paid")],
+    ["cancel", () => client.cancel(runId)],
+    ["pause", () => client.operations.pause(runId)],
+    ["resume", () => client.operations.resume(runId)],
+    ["node", () => client.operations.intervene(runId, "paid", { action: "skip", by: "ann" })],
+  ])("%s gives up in time and says why", async (_, call) => {
+    await expect(call()).rejects.toMatchObject(UNCERTIFIED);
+  });
+
+  it(
+    "a command ends with the error's exit code within submit_timeout_ms",
+    async ({ skip }) => {
+      skip(database.singleSession);
+      const args = ["signal", runId, "paid", "--submit-timeout-ms", "300"];
+      const { code, stderr } = await runCli(cwd, args, { env });
+      expect(stderr).toContain("GV_PARTITION_UNCERTIFIED");
+      expect(stderr).toContain("within 300 ms");
+      expect(code).toBe(3);
+    },
+    SLOW,
+  );
+
+  it.each(["SIGTERM", "SIGINT"] as const)(
+    "a command that waits ends at the first %s",
+    async (signal) => {
+      const patient = { ...env, GAVOTTE_SUBMIT_TIMEOUT_MS: "600000" };
+      const { child, ended } = startCli(cwd, ["cancel", runId], { env: patient });
+      onTestFinished(() => void child.kill("SIGKILL"));
+      const text = `SELECT 1 FROM pg_stat_activity
+        WHERE datname = current_database() AND application_name LIKE '%cli'`;
+      await waitFor(async () => (await db.query({ name: "cli_is_there", text }, [])).length > 0, {
+        describe: "the command has not begun",
+      });
+      child.kill(signal);
+      expect(await ended).toMatchObject({ code: 130, stdout: "" });
+    },
+    SLOW,
+  );
+});
