@@ -1,5 +1,6 @@
 /** What commands do while no supervisor has certified the partition of their run: they end. */
 import { mkdtempSync, rmSync } from "node:fs";
+import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pino } from "pino";
@@ -59,6 +60,35 @@ afterAll(async () => {
   await Promise.all([redis.close(), database.close()]);
   rmSync(cwd, { recursive: true, force: true });
 }, SLOW);
+
+/** A server that says that it is ready, and answers nothing else. Port by listening. */
+const dumb = createServer((socket) => {
+  socket.on("error", () => undefined);
+  socket.on("data", (bytes) => {
+    const text = bytes.toString();
+    const named = [...text.matchAll(/\bclient\r\n/gi)].map(() => "+OK\r\n");
+    const asked = /\binfo\r\n/i.test(text) ? "$11\r\nloading:0\r\n\r\n" : "";
+    socket.write(`${named.join("")}${asked}`);
+  });
+});
+
+describe("while Redis does not answer", () => {
+  it(
+    "a command ends within submit_timeout_ms, and says that it may have been done",
+    async ({ skip }) => {
+      skip(database.singleSession);
+      await new Promise<void>((done) => dumb.listen(0, "127.0.0.1", done));
+      onTestFinished(() => void dumb.close());
+      const url = `redis://127.0.0.1:${(dumb.address() as AddressInfo).port}`;
+      const args = ["cancel", runId, "--redis-url", url, "--submit-timeout-ms", "300"];
+      const { code, stderr } = await runCli(cwd, args, { env });
+      expect(stderr).toContain("GV_REDIS_UNAVAILABLE");
+      expect(stderr).toContain("not answered within 300 ms");
+      expect(code).toBe(3);
+    },
+    SLOW,
+  );
+});
 
 describe("while a partition is not certified", () => {
   it.each<[string, () => Promise<unknown>]>([
