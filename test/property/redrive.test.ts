@@ -1,8 +1,9 @@
 /**
  * Random workflows that fail, redriven under random schedules. Their handlers fail again as they did,
  * so whatever was undone and run again, the run must come to the end that the reference interpreter
- * gives. Under fail-fast that depends on who comes first: it must be the end that the interpreter comes
- * to in the order of what is kept and of what has happened since. GAVOTTE_SEED replays one case, GAVOTTE_CASES sets how many there are.
+ * gives. Under fail-fast that depends on who comes first: it must be the end that the interpreter
+ * comes to in the order of what is kept and of what has happened since. GAVOTTE_SEED replays one
+ * case, GAVOTTE_CASES sets how many there are.
  */
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { compile } from "../../compiler/index.ts";
