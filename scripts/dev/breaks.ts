@@ -60,7 +60,7 @@ async function failureOf(copy: string, { test, name }: Break): Promise<string | 
   const args = ["--no-install", "vitest", "run", "--project=single", test, ...named];
   const child = spawn("npx", [...args, "--bail=1", "--reporter=json", `--outputFile=${out}`], {
     ...{ cwd: copy, detached: true, stdio: "ignore" },
-    env: { ...process.env, GAVOTTE_CASES: CASES },
+    env: { ...process.env, GAVOTTE_CASES: CASES, GAVOTTE_SHRINK_SECONDS: "0" },
   });
   const timer = setTimeout(() => process.kill(-(child.pid as number), "SIGKILL"), LIMIT_MS);
   await new Promise((resolve) => child.once("exit", resolve));

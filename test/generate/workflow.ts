@@ -7,7 +7,7 @@
 import fc from "fast-check";
 import type { JsonObject } from "./draft.ts";
 import { planArbitrary } from "./plan.ts";
-import type { GenerateOptions } from "./plan.ts";
+import type { GenerateOptions, WorkflowPlan } from "./plan.ts";
 import { renderWorkflow } from "./render.ts";
 
 export type { GenerateOptions } from "./plan.ts";
@@ -29,7 +29,12 @@ export function inputArbitrary(): fc.Arbitrary<JsonObject> {
 
 /** The workflow of a seed: the same on every machine. */
 export function generateWorkflow(seed: number, options: GenerateOptions = {}): JsonObject {
-  const [document] = fc.sample(workflowArbitrary(options), { seed, numRuns: 1 });
-  if (!document) throw new Error("fast-check gave no sample");
-  return document;
+  return renderWorkflow(planOf(seed, options), options);
+}
+
+/** Its plan. */
+export function planOf(seed: number, options: GenerateOptions): WorkflowPlan {
+  const [plan] = fc.sample(planArbitrary(options), { seed, numRuns: 1 });
+  if (!plan) throw new Error("fast-check gave no sample");
+  return plan;
 }

@@ -9,7 +9,8 @@ import { auditRun, driftText, parseJournalRecord } from "../../sdk/internal.ts";
 import { readSnapshot } from "../../supervisor/audit/read-snapshot.ts";
 import { StreamIndex } from "../../supervisor/audit/streams.ts";
 import { documentOf, MAP_SCENARIOS } from "../generate/map-scenarios.ts";
-import { generateWorkflow } from "../generate/workflow.ts";
+import type { JsonObject } from "../generate/workflow.ts";
+import type { Case } from "../harness/case.ts";
 import { playAll, reportCases, seedsOf } from "../harness/cases.ts";
 import { Driver } from "../harness/driver.ts";
 import { openTestPartition, type TestPartition } from "../harness/partition.ts";
@@ -54,8 +55,8 @@ async function play(document: Json, input: Json, seed: number): Promise<void> {
   await new Driver(p, profile, schedule, look).run(runId, input);
 }
 
-async function audited(document: (seed: number) => Json, input: Json): Promise<void> {
-  await playAll(seedsOf(12), (seed) => play(document(seed), input, seed));
+async function audited(document: (one: Case) => Json, input: Json): Promise<void> {
+  await playAll(seedsOf(12), (one) => play(document(one), input, one.seed));
 }
 
 const LIST = { n: 3, name: "gavotte", list: [3, 1, 2, 0] };
@@ -63,11 +64,11 @@ const MINUTES = 5 * 60_000;
 
 describe("the audit finds nothing in a healthy run", () => {
   const options = { anyJoins: true, failures: true, loops: true, continue: true };
-  it("of any shape", () => audited((seed) => generateWorkflow(seed, options), LIST), MINUTES);
+  it("of any shape", () => audited((one) => one.workflow(options), LIST), MINUTES);
 
   it.each(MAP_SCENARIOS)(
     "with maps: $name",
-    (scenario) => audited(() => documentOf(scenario) as Json, LIST),
+    (scenario) => audited((one) => one.fixed(documentOf(scenario) as JsonObject), LIST),
     MINUTES,
   );
 });

@@ -6,7 +6,8 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { compile, type Ir, type Json } from "../../compiler/index.ts";
 import { interpret } from "../../compiler/reference/index.ts";
 import { oracleHandlers } from "../generate/builtins.ts";
-import { generateWorkflow, type JsonObject } from "../generate/workflow.ts";
+import type { JsonObject } from "../generate/workflow.ts";
+import type { Case } from "../harness/case.ts";
 import { isSpecial, playAll, reportCases, seedsOf } from "../harness/cases.ts";
 import { foldChain } from "../harness/invariants.ts";
 import { openTestPartition, type TestPartition } from "../harness/partition.ts";
@@ -39,11 +40,18 @@ function withChildren(document: JsonObject, refs: readonly string[], random: () 
   }
 }
 
-function documentOf(name: string, seed: number, refs: readonly string[]): JsonObject {
-  const document = generateWorkflow(seed, KINDS);
+/** `more`: what it has besides. */
+function documentOf(
+  one: Case,
+  name: string,
+  seed: number,
+  refs: readonly string[],
+  more: JsonObject = {},
+): JsonObject {
+  const document = one.workflow(KINDS, seed);
   delete document["metadata"];
   const settings = { ...(document["settings"] as JsonObject | undefined), failure: "continue" };
-  Object.assign(document, { name, settings });
+  Object.assign(document, { name, settings, ...more });
   if (refs.length > 0) {
     withChildren(document, refs, seeded(seed));
   }
@@ -59,13 +67,14 @@ function comparable(value: unknown): unknown {
 }
 
 /** Plays one case; returns how many children there were. */
-async function play(seed: number): Promise<number> {
+async function play(one: Case): Promise<number> {
+  const { seed } = one;
   await p.reset();
   await p.freeze();
   const documents: [string, JsonObject][] = [
-    ["top", documentOf("top", seed, ["mid", "leaf"])],
-    ["mid", documentOf("mid", seed + 10_000, ["leaf"])],
-    ["leaf", { ...documentOf("leaf", seed + 20_000, []), output: { count: "${input.n}" } }],
+    ["top", documentOf(one, "top", seed, ["mid", "leaf"])],
+    ["mid", documentOf(one, "mid", seed + 10_000, ["leaf"])],
+    ["leaf", documentOf(one, "leaf", seed + 20_000, [], { output: { count: "${input.n}" } })],
   ];
   const irs: { [name: string]: Ir } = {};
   const bindings: { [name: string]: string } = {};

@@ -9,7 +9,8 @@ import type { JournalRecord } from "../../sdk/internal.ts";
 import { hotFields } from "../../sdk/hot-fields.ts";
 import { HotState } from "../../sdk/hot-state.ts";
 import { oracleHandlers } from "../generate/builtins.ts";
-import { generateWorkflow, type GenerateOptions } from "../generate/workflow.ts";
+import type { GenerateOptions } from "../generate/workflow.ts";
+import type { Case } from "../harness/case.ts";
 import { playAll, reportCases, seedsOf } from "../harness/cases.ts";
 import { Driver } from "../harness/driver.ts";
 import { foldChain } from "../harness/invariants.ts";
@@ -57,8 +58,9 @@ function attempts(ir: Ir, records: readonly JournalRecord[]): { node: string; sc
     .map((t) => ({ node: ir.nodes[t.n ?? -1]?.id ?? "", scope: t.s ?? "" }));
 }
 
-async function play(options: GenerateOptions, seed: number, pause = 0): Promise<void> {
-  const document = generateWorkflow(seed, options);
+async function play(options: GenerateOptions, one: Case, pause = 0): Promise<void> {
+  const { seed } = one;
+  const document = one.workflow(options);
   const { ir, hash, diagnostics } = compile({ document });
   if (ir === null || hash === null) {
     throw new Error(`not valid: ${JSON.stringify(diagnostics)}`);
@@ -116,7 +118,7 @@ describe.each(Object.entries(KINDS))("engine and oracle: %s", (_, options) => {
   it(
     "agree whatever the schedule",
     async () => {
-      await playAll(seedsOf(150, REGRESSIONS), (seed) => play(options, seed));
+      await playAll(seedsOf(150, REGRESSIONS), (one) => play(options, one));
     },
     10 * 60_000,
   );
@@ -126,7 +128,7 @@ describe.each(Object.entries(KINDS))("B5: paused and resumed at random: %s", (_,
   it(
     "a run comes to the end that it comes to without",
     async () => {
-      await playAll(seedsOf(50, REGRESSIONS), (seed) => play(options, seed, 0.3));
+      await playAll(seedsOf(50, REGRESSIONS), (one) => play(options, one, 0.3));
     },
     10 * 60_000,
   );

@@ -1,8 +1,8 @@
 /**
  * `npm run torture -- [--minutes 30] [--seed 1] [--cases 25] [--out FILE]`: the property tests with
  * seed after seed until the time is over. Every round takes the next `cases` seeds in every test; a
- * round that has begun is finished. Prints what was played and what failed, and ends with 1 if
- * anything did.
+ * round that has begun is finished. Prints what was played and what failed, with the smallest case
+ * that fails, and ends with 1 if anything did.
  */
 import { execFileSync, spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -34,7 +34,7 @@ const [minutes, seed, cases] = [values.minutes, values.seed, values.cases].map((
 const dir = mkdtempSync(join(tmpdir(), "gavotte-torture-"));
 const tally = join(dir, "tally");
 const files: { [file: string]: Played } = {};
-const failures: { test: string; replay: string }[] = [];
+const failures: { test: string; replay: string; report?: string[] }[] = [];
 
 /** One pass of vitest over all files. */
 async function round(first: number): Promise<void> {
@@ -69,8 +69,10 @@ function addFailures(text: string, first: number): void {
   for (const { name, message, assertionResults } of report.testResults) {
     const failed = assertionResults.filter(({ status }) => status === "failed");
     for (const { fullName, failureMessages } of failed) {
-      const [known] = /GAVOTTE_SEED=\d+/.exec(failureMessages.join("\n")) ?? [];
-      failures.push({ test: fullName, replay: known ?? `GAVOTTE_FIRST=${first}` });
+      const text = failureMessages.join("\n");
+      const [known] = /GAVOTTE_SEED=\d+/.exec(text) ?? [];
+      const report = text.split("\n    at ", 1)[0]?.split("\n") ?? [];
+      failures.push({ test: fullName, replay: known ?? `GAVOTTE_FIRST=${first}`, report });
     }
     if (failed.length === 0 && message !== "") {
       failures.push({ test: name.slice(name.lastIndexOf("/") + 1), replay: message.slice(0, 200) });

@@ -7,6 +7,8 @@ import { compile } from "../../compiler/index.ts";
 import { releaseRuns } from "../../sdk/internal.ts";
 import { releaseMapsOf } from "../../supervisor/release-maps.ts";
 import { documentOf, MAP_SCENARIOS, type MapScenario } from "../generate/map-scenarios.ts";
+import type { JsonObject } from "../generate/workflow.ts";
+import type { Case } from "../harness/case.ts";
 import { playAll, reportCases, seedsOf } from "../harness/cases.ts";
 import { Driver } from "../harness/driver.ts";
 import { foldChain } from "../harness/invariants.ts";
@@ -23,8 +25,10 @@ beforeAll(async () => {
 });
 afterAll(() => p.close());
 
-async function play(scenario: MapScenario, seed: number): Promise<void> {
-  const { ir, hash, diagnostics } = compile({ document: documentOf(scenario) });
+async function play(scenario: MapScenario, one: Case): Promise<void> {
+  const { seed } = one;
+  const document = one.fixed(documentOf(scenario) as JsonObject);
+  const { ir, hash, diagnostics } = compile({ document });
   if (ir === null || hash === null) {
     throw new Error(`not valid: ${JSON.stringify(diagnostics)}`);
   }
@@ -70,7 +74,7 @@ describe.each(MAP_SCENARIOS)("A16: maps: $name", (scenario) => {
   it(
     "come to the same end whatever the schedule",
     async () => {
-      await playAll(seedsOf(12), (seed) => play(scenario, seed));
+      await playAll(seedsOf(12), (one) => play(scenario, one));
     },
     5 * 60_000,
   );

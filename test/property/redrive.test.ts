@@ -14,7 +14,8 @@ import { HotState } from "../../sdk/hot-state.ts";
 import { withoutUndone, type Placed } from "../../sdk/redrive-filter.ts";
 import type { Ir } from "../../compiler/ir.ts";
 import { oracleHandlers } from "../generate/builtins.ts";
-import { generateWorkflow, type GenerateOptions } from "../generate/workflow.ts";
+import type { GenerateOptions } from "../generate/workflow.ts";
+import type { Case } from "../harness/case.ts";
 import { isSpecial, playAll, reportCases, seedsOf } from "../harness/cases.ts";
 import { Driver } from "../harness/driver.ts";
 import { foldChain } from "../harness/invariants.ts";
@@ -72,8 +73,9 @@ function expectedOf(ir: Ir, runId: string, of: Placed[] | null): ReturnType<type
 }
 
 /** Whether the run failed and was redriven. */
-async function play(options: GenerateOptions, seed: number): Promise<boolean> {
-  const { ir, hash } = compile({ document: generateWorkflow(seed, options) });
+async function play(options: GenerateOptions, one: Case): Promise<boolean> {
+  const { seed } = one;
+  const { ir, hash } = compile({ document: one.workflow(options) });
   if (ir === null || hash === null) {
     throw new Error("not valid");
   }
@@ -121,7 +123,7 @@ async function play(options: GenerateOptions, seed: number): Promise<boolean> {
 it.each(Object.entries(KINDS))(
   "B8: %s: a redriven run comes to the end that its workflow has, whatever is undone",
   async (_, options) => {
-    const were = await playAll(seedsOf(60), (seed) => play(options, seed));
+    const were = await playAll(seedsOf(60), (one) => play(options, one));
     expect(were.filter((was) => was).length).toBeGreaterThan(isSpecial ? -1 : were.length / 20);
   },
   10 * 60_000,

@@ -8,13 +8,14 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { compile, type Ir, type Json } from "../../compiler/index.ts";
 import type { JournalRecord, RunProfile, RunView, Transition } from "../../sdk/internal.ts";
-import { generateWorkflow, type GenerateOptions, type JsonObject } from "../generate/workflow.ts";
+import type { GenerateOptions, JsonObject } from "../generate/workflow.ts";
 import {
   documentOf as scenarioDocument,
   MAP_SCENARIOS,
   type MapScenario,
 } from "../generate/map-scenarios.ts";
 import { withWaits } from "../generate/waits.ts";
+import type { Case } from "../harness/case.ts";
 import { isSpecial, playAll, reportCases, seedsOf } from "../harness/cases.ts";
 import { Driver } from "../harness/driver.ts";
 import { foldChain } from "../harness/invariants.ts";
@@ -198,17 +199,19 @@ async function compare(
 }
 
 /** Plays one case; all its runs are compared with the oracle. Returns the journal. */
-async function play(kind: Kind, seed: number): Promise<JournalRecord[]> {
+async function play(kind: Kind, one: Case): Promise<JournalRecord[]> {
+  const { seed } = one;
   await p.reset();
   await p.freeze();
   const random = seeded(seed);
   const documentOf = (name: string, at: number, children: string[]): JsonObject => {
-    const document = withWaits(generateWorkflow(at, kind.generate), { children, random });
+    const document = withWaits(one.workflow(kind.generate, at), { children, random });
     delete document["metadata"];
     return Object.assign(document, { name });
   };
+  const fixed = kind.top?.(seed) as JsonObject | undefined;
   const top = await published(
-    (kind.top?.(seed) ?? documentOf("top", seed, ["leaf"])) as JsonObject,
+    fixed === undefined ? documentOf("top", seed, ["leaf"]) : one.fixed(fixed),
   );
   const leaf = await published(documentOf("leaf", seed + 10_000, []));
   const profiles = new Map([top, leaf].map((profile) => [profile.irHash, profile]));
@@ -262,7 +265,7 @@ describe.each(Object.entries(KINDS))("B11: engine, outsiders and oracle: %s", (_
   it(
     "agree whatever comes when",
     async () => {
-      await playAll(seedsOf(kind.cases ?? 60), (seed) => play(kind, seed));
+      await playAll(seedsOf(kind.cases ?? 60), (one) => play(kind, one));
     },
     10 * 60_000,
   );
