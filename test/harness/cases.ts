@@ -74,12 +74,13 @@ function report(failed: Case, error: unknown, shrunk: Shrunk): string {
     return first;
   }
   const { testPath = "", currentTestName = "" } = expect.getState();
-  const name = currentTestName.replaceAll(/[^\w ]+/g, ".*");
+  // -t takes an expression and sees no more than spaces between a test and what it is in.
+  const name = currentTestName.replaceAll(" > ", " ").replaceAll(/[^\w ,:-]/g, ".");
   const again = `npx vitest run ${relative("", testPath)} -t '${name}'`;
   return [
     first,
-    `The smallest of ${shrunk.tries} smaller cases${shrunk.isMinimal ? "" : " (there may be others)"}: ` +
-      firstLine(shrunk.error),
+    `The smallest that still fails, of ${shrunk.tries} tried` +
+      `${shrunk.isMinimal ? "" : " (there may be smaller ones)"}: ${firstLine(shrunk.error)}`,
     `${shrunk.case.replay} ${again}`,
     ...documents.map((document) => JSON.stringify(document)),
   ].join("\n");
