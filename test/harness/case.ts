@@ -11,6 +11,7 @@ import { planOf, type GenerateOptions, type JsonObject } from "../generate/workf
 /** Per workflow, in the order in which they are asked for: which smaller plan is taken, again and again. */
 type Cuts = readonly (readonly number[])[];
 
+/** To be played once: its workflows come in order. */
 export class Case {
   readonly seed: number;
   /** The workflows that it was played with, with all that the test has changed in them. */
@@ -44,6 +45,11 @@ export class Case {
     this.#plans.push(null);
     this.documents.push(document);
     return document;
+  }
+
+  /** The same, to be played once more. */
+  twin(): Case {
+    return new Case(this.seed, textOf(this.#cuts), this.#known);
   }
 
   /** All cases that are one cut smaller than this one; it must have been played. */
