@@ -8,7 +8,7 @@ import { renderWorkflow } from "../generate/render.ts";
 import { smallerPlans } from "../generate/smaller.ts";
 import { planOf, type GenerateOptions, type JsonObject } from "../generate/workflow.ts";
 
-/** Per workflow, in the order in which they are asked for: which smaller plan is taken, again and again. */
+/** Per workflow, in the order of asking: the smaller plans taken, one after the other. */
 type Cuts = readonly (readonly number[])[];
 
 /** To be played once: its workflows come in order. */
