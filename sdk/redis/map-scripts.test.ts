@@ -122,7 +122,7 @@ class MapPlayer extends TokenPlayer {
     const { irHash } = this.profile;
     const place = { namespace: "", priority: "normal", irHash, input: "null" };
     const row = { id: this.runId, epoch, ...place } as RunRow;
-    const pipeline = redis.pipeline();
+    const pipeline = scripts.redis.pipeline();
     writeRun(pipeline, this.profile, row, foldHot(this.profile, journal), journal.at(-1)?.t ?? 0);
     await pipeline.exec();
   }
