@@ -7,11 +7,12 @@
  * the next joins. Joins are told explicitly. A loop dies as a whole, by the edges of its latch.
  */
 import type { Ir, IrNode, Json } from "../compiler/ir.ts";
-import type { Transition } from "./journal.ts";
+import type { NodeResult, Redriven, Transition } from "./journal.ts";
 import { isTerminal, type NodeStatus, type RunError, type RunStatus } from "./status.ts";
 import type { WaitInfo } from "./waits.ts";
 
-export interface NodeView {
+/** Its result is that of the last activation. */
+export interface NodeView extends NodeResult {
   status: NodeStatus;
   /** How often a token of this node was activated. */
   activations: number;
@@ -20,15 +21,8 @@ export interface NodeView {
   /** Redis time, ms: when it became ready, when it ended. */
   started_at: number | null;
   ended_at: number | null;
-  /** Of the last activation. */
-  output?: Json;
-  error?: RunError;
   /** While it is `waiting`: for whom or what, until when (Redis time, ms; null: for ever). */
   wait?: NodeWait;
-  /** Of a map: its elements. */
-  elements?: { total: number; done: number; failed: number };
-  /** Of a map that tolerates failures: those that it did. */
-  errors?: Json;
 }
 
 /** `for` is null for a delay. */
@@ -111,7 +105,7 @@ export class RunView {
     } else if (t.e === "run.finishing") {
       this.status = "FINISHING";
     } else if (t.e === "run.redriven") {
-      this.#redriven(t.rd?.nv ?? {}, tMs);
+      this.#redriven(t.rd, tMs);
     } else if (t.e === "run.paused" || t.e === "run.resumed") {
       this.status = t.ps === "" ? "RUNNING" : "PAUSED";
     } else if (t.e !== "run.suspect" && t.e !== "run.hibernated") {
@@ -120,10 +114,10 @@ export class RunView {
   }
 
   /** The run goes on: what is undone is as if it had not been reached, or ready again. */
-  #redriven(statuses: { [node: number]: NodeStatus }, tMs: number): void {
+  #redriven({ nv, rv = {} }: Pick<Redriven, "nv" | "rv"> = { nv: {} }, tMs: number): void {
     Object.assign(this, { status: "RUNNING", error: null, output: null, endedAt: null });
     this.#progress = 0;
-    for (const [index, status] of Object.entries(statuses)) {
+    for (const [index, status] of Object.entries(nv)) {
       const node = this.#node(Number(index));
       const { activations } = this.#view(node);
       this.#unhandled.delete(Number(index));
@@ -137,6 +131,9 @@ export class RunView {
         this.#set(node, { status: "ready", ...begun, ended_at: null });
         this.#set(node, { status });
       }
+    }
+    for (const [index, result] of Object.entries(rv)) {
+      this.#restore(this.#node(Number(index)), result);
     }
   }
 
@@ -277,11 +274,7 @@ export class RunView {
   #set(node: IrNode, change: Partial<NodeView>): void {
     const view = this.#view(node);
     if (change.status === "ready" || change.status === "skipped" || change.status === "failed") {
-      // What an earlier round left is not the outcome of this one.
-      delete view.output;
-      delete view.error;
-      delete view.elements;
-      delete view.errors;
+      forget(view); // what an earlier round left is not the outcome of this one
     }
     if (change.status !== undefined) {
       delete view.wait;
@@ -291,6 +284,13 @@ export class RunView {
     if (change.status !== "skipped" && change.status !== "cancelled") {
       this.current_step = node.id;
     }
+  }
+
+  #restore(node: IrNode, result: NodeResult): void {
+    const view = this.#view(node);
+    forget(view);
+    Object.assign(view, result);
+    this.#changed.add(node.id);
   }
 
   #node(index: number): IrNode {
@@ -316,6 +316,23 @@ export class RunView {
       .filter((node) => this.#view(node).status === "completed");
     return runOutput(ended.map((node) => [node.id, this.#view(node).output ?? null]));
   }
+}
+
+/** What is to be seen of its last end. */
+export function resultOf({ output, error, elements, errors }: NodeView): NodeResult {
+  return {
+    ...(output !== undefined && { output }),
+    ...(error !== undefined && { error }),
+    ...(elements !== undefined && { elements }),
+    ...(errors !== undefined && { errors }),
+  };
+}
+
+function forget(view: NodeView): void {
+  delete view.output;
+  delete view.error;
+  delete view.elements;
+  delete view.errors;
 }
 
 function percent({ total, done }: { total: number; done: number }): number {

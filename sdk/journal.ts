@@ -137,6 +137,16 @@ export interface MapError {
   error: RunError;
 }
 
+/** What is to be seen of an activation that has ended. */
+export interface NodeResult {
+  output?: Json;
+  error?: RunError;
+  /** Of a map: its elements. */
+  elements?: { total: number; done: number; failed: number };
+  /** Of a map that tolerates failures: those that it did. */
+  errors?: Json;
+}
+
 /** What a redrive has changed: all that folding needs to go on. */
 export interface Redriven {
   /** Tokens whose ends are undone, `<node>|<scope>`. */
@@ -145,6 +155,8 @@ export interface Redriven {
   f: { [field: string]: string | null };
   /** Statuses of nodes that are others now, by index. */
   nv: { [node: number]: NodeStatus };
+  /** What holds again of earlier rounds of loops, because the end of a later one is undone. */
+  rv?: { [node: number]: NodeResult };
   /** Outputs given by hand, by node. */
   set?: { [node: number]: ManualAnswer };
   /** The run's new input. */

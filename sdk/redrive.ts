@@ -9,11 +9,10 @@
  */
 import type { Ir, IrNode, Json } from "../compiler/ir.ts";
 import { GavotteError } from "./errors.ts";
-import { RunView } from "./fold.ts";
 import { editedInput } from "./hot-restore.ts";
-import { hotFields } from "./hot-fields.ts";
-import { HotState, type HotToken } from "./hot-state.ts";
+import { type HotState, type HotToken } from "./hot-state.ts";
 import type { Redriven, Transition } from "./journal.ts";
+import { changedFields, changedViews } from "./redrive-changes.ts";
 import { ownerOf, tokenKey, withoutUndone, type Filtered, type Placed } from "./redrive-filter.ts";
 
 export interface RedriveWish {
@@ -82,20 +81,52 @@ export function planRedrive(ir: Ir, journal: readonly Placed[], wish: RedriveWis
     (token) => "arwk".includes(token.state) && state.isCurrent(token.scope),
   );
   if (!isOpen) {
-    throw new GavotteError(
-      "GV_BAD_INPUT",
-      "nothing of this run is undone, so it would end as it did: name the nodes to run again (--from)",
-    );
+    throw new GavotteError("GV_BAD_INPUT", whyNothingRuns(state, effective, undone));
   }
   const redriven: Redriven = {
     u: [...undone],
     f: changedFields(ir, journal, state),
-    nv: changedViews(ir, journal, filtered.kept),
+    ...changedViews(ir, journal, filtered.kept),
     ...(Object.keys(set).length > 0 && { set }),
     ...(wish.input !== undefined && { in: wish.input }),
   };
   const begun = begunNodes(ir, effective);
   return { preview: previewOf(ir, filtered, begun, wish), state, redriven };
+}
+
+/** Nothing is undone, or only what lies in a round that is over: nothing of that runs again. */
+function whyNothingRuns(
+  state: HotState,
+  effective: readonly Placed[],
+  undone: ReadonlySet<string>,
+): string {
+  const [first] = undone;
+  if (first === undefined) {
+    return "nothing of this run is undone, so it would end as it did: name the nodes to run again (--from)";
+  }
+  const [node, scope = ""] = first.split("|");
+  const name = (n: unknown, s = ""): string => `${state.ir.nodes[Number(n)]?.id}@${s}`;
+  const elements = scope.split("/");
+  const rounds = elements.map((_, i) => elements.slice(0, i + 1).join("/"));
+  const over = rounds.find((round) => !state.isCurrent(round)) ?? scope;
+  const executed = effective
+    .map(({ transition }) => transition)
+    .filter(({ e, s = "", m }) => isExecution(e) && m === undefined && isWithin(s, over));
+  const latch = Number.parseInt(over.slice(over.lastIndexOf("/") + 1), 10);
+  // A round that died has no end to be undone, only what it began with.
+  const end = executed.findLast(({ n, s }) => n === latch && s === over) ?? executed[0];
+  return (
+    `${name(node, scope)} would not run again, because it lies in a round of a loop that has ` +
+    `ended since: begin in that round (--from ${name(end?.n, end?.s)})`
+  );
+}
+
+function isExecution(event: string): boolean {
+  return event.startsWith("node.") && event !== "node.skipped";
+}
+
+function isWithin(scope: string, round: string): boolean {
+  return scope === round || scope.startsWith(`${round}/`);
 }
 
 /** The journal as earlier redrives have left it. */
@@ -185,7 +216,7 @@ function placeOf(ir: Ir, effective: readonly Placed[], name: string): string {
   const index = indexOf(ir, name);
   const wanted = name.includes("@") ? name.slice(name.indexOf("@") + 1) : null;
   const last = effective.findLast(({ transition: { n, s, e, m } }) => {
-    const isToken = n === index && m === undefined && e.startsWith("node.") && e !== "node.skipped";
+    const isToken = n === index && m === undefined && isExecution(e);
     return isToken && (wanted === null || s === wanted);
   });
   if (last !== undefined) {
@@ -195,7 +226,9 @@ function placeOf(ir: Ir, effective: readonly Placed[], name: string): string {
   if (open?.state === "a" && (wanted === null || open.scope === wanted)) {
     return tokenKey(index, open.scope);
   }
-  const message = `node "${name}" was not executed in this run: there is nothing to undo`;
+  const message =
+    `node "${name}" was not executed in this run, or not again since it was undone: ` +
+    "there is nothing to undo";
   throw new GavotteError("GV_BAD_INPUT", message);
 }
 
@@ -234,39 +267,6 @@ function startOf(ir: Ir, state: HotState, name: string): [number, HotToken] {
     throw new GavotteError("GV_BAD_INPUT", message);
   }
   return [node, token];
-}
-
-const STATE_FIELD = /^([njlioem]\d+|nf)$/;
-
-/** Fields of the run hash that are others than those the journal so far gives; null: gone. */
-function changedFields(ir: Ir, journal: readonly Placed[], after: HotState): Redriven["f"] {
-  const before = new HotState(ir);
-  journal.forEach(({ transition, t }) => before.apply(transition, t));
-  const more = { epoch: 0, irHash: "", input: null, namespace: "", priority: "" };
-  const old = hotFields(before, more);
-  const now = hotFields(after, more);
-  const changed: Redriven["f"] = {};
-  for (const field of new Set([...Object.keys(old), ...Object.keys(now)])) {
-    if (STATE_FIELD.test(field) && old[field] !== now[field]) {
-      changed[field] = now[field] ?? null;
-    }
-  }
-  return changed;
-}
-
-function changedViews(ir: Ir, journal: readonly Placed[], kept: readonly Placed[]): Redriven["nv"] {
-  const before = new RunView(ir);
-  journal.forEach(({ transition, t }) => before.apply(transition, t));
-  const after = new RunView(ir);
-  kept.forEach(({ transition, t }) => after.apply(transition, t));
-  const changed: Redriven["nv"] = {};
-  ir.nodes.forEach(({ id }, index) => {
-    const status = after.nodes[id]?.status;
-    if (status !== undefined && status !== before.nodes[id]?.status) {
-      changed[index] = status;
-    }
-  });
-  return changed;
 }
 
 function previewOf(

@@ -1,0 +1,57 @@
+/**
+ * What a redrive changes, against the journal so far: folding that journal with what is told here
+ * gives the state, and the nodes as people see them, that the run goes on from.
+ */
+import { isDeepStrictEqual } from "node:util";
+import type { Ir } from "../compiler/ir.ts";
+import { resultOf, RunView } from "./fold.ts";
+import { hotFields } from "./hot-fields.ts";
+import { HotState } from "./hot-state.ts";
+import type { Redriven } from "./journal.ts";
+import type { Placed } from "./redrive-filter.ts";
+
+const STATE_FIELD = /^([njlioem]\d+|nf)$/;
+
+/** Fields of the run hash that are others than those the journal so far gives; null: gone. */
+export function changedFields(ir: Ir, journal: readonly Placed[], after: HotState): Redriven["f"] {
+  const before = new HotState(ir);
+  journal.forEach(({ transition, t }) => before.apply(transition, t));
+  const more = { epoch: 0, irHash: "", input: null, namespace: "", priority: "" };
+  const old = hotFields(before, more);
+  const now = hotFields(after, more);
+  const changed: Redriven["f"] = {};
+  for (const field of new Set([...Object.keys(old), ...Object.keys(now)])) {
+    if (STATE_FIELD.test(field) && old[field] !== now[field]) {
+      changed[field] = now[field] ?? null;
+    }
+  }
+  return changed;
+}
+
+/** Nodes that are seen otherwise now: their statuses, and the results that hold again. */
+export function changedViews(
+  ir: Ir,
+  journal: readonly Placed[],
+  kept: readonly Placed[],
+): Pick<Redriven, "nv" | "rv"> {
+  const before = new RunView(ir);
+  journal.forEach(({ transition, t }) => before.apply(transition, t));
+  const after = new RunView(ir);
+  kept.forEach(({ transition, t }) => after.apply(transition, t));
+  const nv: Redriven["nv"] = {};
+  const rv: NonNullable<Redriven["rv"]> = {};
+  ir.nodes.forEach(({ id }, index) => {
+    const [old, now] = [before.nodes[id], after.nodes[id]];
+    if (old === undefined || now === undefined) {
+      return;
+    }
+    if (now.status !== old.status) {
+      nv[index] = now.status;
+    }
+    const isEnded = now.status === "completed" || now.status === "failed";
+    if (isEnded && !isDeepStrictEqual(resultOf(now), resultOf(old))) {
+      rv[index] = resultOf(now);
+    }
+  });
+  return { nv, ...(Object.keys(rv).length > 0 && { rv }) };
+}

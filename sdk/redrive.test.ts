@@ -1,0 +1,142 @@
+import { describe, expect, it } from "vitest";
+import { compile } from "../compiler/index.ts";
+import type { Ir, Json } from "../compiler/ir.ts";
+import { RunView } from "./fold.ts";
+import type { Transition } from "./journal.ts";
+import { planRedrive, type RedriveWish } from "./redrive.ts";
+import type { Placed } from "./redrive-filter.ts";
+
+const step = (id: string, more: object = {}): object => ({
+  ...{ id, type: "function", config: { function_name: "f" } },
+  ...more,
+});
+const loop = (to: string): object => ({
+  ...{ id: "again", type: "loop" },
+  config: { function_name: "f", loop_back_to: to, condition: "iteration < 2", max_iterations: 2 },
+});
+const edges = (...pairs: string[]): object[] =>
+  pairs.map((pair) => ({ from: pair.split(">")[0], to: pair.split(">")[1] }));
+
+function irOf(nodes: object[], more: object): Ir {
+  const { ir, diagnostics } = compile({ document: { name: "redriven", nodes, ...more } });
+  if (ir === null) {
+    throw new Error(JSON.stringify(diagnostics));
+  }
+  return ir;
+}
+
+/** Transitions of one run, a millisecond apart. */
+class Journal {
+  readonly ir: Ir;
+  readonly list: Placed[] = [];
+
+  constructor(ir: Ir) {
+    this.ir = ir;
+    this.add({ e: "run.started" });
+  }
+
+  add(transition: Omit<Transition, "r">): this {
+    this.list.push({ transition: { r: "r", ...transition }, t: this.list.length + 1 });
+    return this;
+  }
+
+  done(id: string, s: string, x: string, o: Json = id): this {
+    return this.add({ e: "node.completed", n: this.index(id), s, a: 1, x, o });
+  }
+
+  failed(id: string, s: string, x: string): this {
+    const err = { error: { code: "E", message: `no ${id}`, node: id, attempts: 1 } };
+    return this.add({ e: "node.failed", n: this.index(id), s, a: 1, x, err });
+  }
+
+  redriven(wish: Partial<RedriveWish>): this {
+    const { redriven } = planRedrive(this.ir, this.list, { by: "ann", ...wish });
+    return this.add({ e: "run.redriven", ep: 2, at: 2, rd: redriven });
+  }
+
+  index(id: string): number {
+    return this.ir.nodes.findIndex((node) => node.id === id);
+  }
+
+  get view(): RunView {
+    const view = new RunView(this.ir);
+    this.list.forEach(({ transition, t }) => view.apply(transition, t));
+    return view;
+  }
+}
+
+describe("B8: a redrive that undoes a round of a loop", () => {
+  const ir = irOf([step("head"), step("body"), loop("head"), step("x")], {
+    edges: edges("head>body", "body>again"),
+  });
+  const latch = ir.nodes.findIndex(({ id }) => id === "again");
+  const first = `${latch}:1`;
+  const second = `${latch}:2`;
+  const begun = (): Journal =>
+    new Journal(ir)
+      .done("head", first, "L")
+      .done("body", first, "L", "of the first")
+      .done("again", first, "")
+      .add({ e: "loop.round", n: 0, s: second, due: 0 })
+      .done("head", second, "L");
+
+  it("shows of what is not reached again what the round before came to", () => {
+    const journal = begun().done("body", second, "L", "of the second");
+    journal
+      .failed("x", "", "")
+      .add({ e: "run.failed" })
+      .redriven({ from: ["head"] });
+    expect(journal.view.nodes).toMatchObject({
+      ...{ head: { status: "ready" }, again: { status: "completed", output: "again" } },
+      body: { status: "completed", output: "of the first" },
+    });
+  });
+
+  it("shows it also when a redrive before had made it ready", () => {
+    const journal = begun().failed("x", "", "").add({ e: "run.failed" }).redriven({});
+    expect(journal.view.nodes["body"]).not.toHaveProperty("output");
+    journal
+      .failed("x", "", "")
+      .add({ e: "run.failed" })
+      .redriven({ from: ["head"] });
+    expect(journal.view.nodes["body"]).toMatchObject({
+      ...{ status: "completed", output: "of the first" },
+    });
+  });
+});
+
+describe("B8: a redrive of what failed in a round of a loop that has ended since", () => {
+  const ir = irOf([step("a"), step("x"), step("b", { join: "any" }), loop("a"), step("y")], {
+    edges: edges("a>x", "a>b", "x>b", "b>again"),
+    settings: { failure: "continue" },
+  });
+  const latch = ir.nodes.findIndex(({ id }) => id === "again");
+  const s = `${latch}:1`;
+  const ended = (): Journal => {
+    const journal = new Journal(ir).done("a", s, "LL");
+    return journal
+      .add({ e: "join.decided", n: journal.index("b"), s, v: "fired", in: "L." })
+      .failed("x", s, "X")
+      .done("b", s, "L")
+      .done("again", s, "")
+      .done("y", "", "");
+  };
+  const plan = (journal: Journal, wish: object = {}): ReturnType<typeof planRedrive> =>
+    planRedrive(ir, journal.add({ e: "run.failed" }).list, { by: "ann", ...wish });
+
+  it("says which loop's end stands in its way, and a redrive from there runs it again", () => {
+    const message =
+      `x@${s} would not run again, because it lies in a round of a loop that has ended since: ` +
+      `begin in that round (--from again@${s})`;
+    expect(() => plan(ended())).toThrow(message);
+    expect(() => plan(ended(), { from: ["x"] })).toThrow(message);
+    const { preview } = plan(ended(), { from: [`again@${s}`] });
+    expect(preview.starts.toSorted()).toEqual(["again", "x"]);
+  });
+
+  it("says that nothing is undone when that is so", () => {
+    expect(() => plan(ended(), { only: ["y"] })).toThrow(
+      "nothing of this run is undone, so it would end as it did",
+    );
+  });
+});
