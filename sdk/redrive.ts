@@ -102,7 +102,10 @@ function whyNothingRuns(
 ): string {
   const [first] = undone;
   if (first === undefined) {
-    return "nothing of this run is undone, so it would end as it did: name the nodes to run again (--from)";
+    return (
+      "nothing of this run is undone, so it would end as it did: " +
+      "name the nodes to run again (--from)"
+    );
   }
   const [node, scope = ""] = first.split("|");
   const name = (n: unknown, s = ""): string => `${state.ir.nodes[Number(n)]?.id}@${s}`;
