@@ -18,6 +18,7 @@ describe("keys", () => {
       globalKeys.rate("<sha256>"),
       globalKeys.rateCool(globalKeys.rate("<sha256>")),
       ...[
+        k.backlog,
         k.ev,
         k.meta,
         k.timers,

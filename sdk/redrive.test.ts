@@ -112,15 +112,15 @@ describe("B8: a redrive of what failed in a round of a loop that has ended since
   });
   const latch = ir.nodes.findIndex(({ id }) => id === "again");
   const s = `${latch}:1`;
-  const ended = (): Journal => {
+  const round = (): Journal => {
     const journal = new Journal(ir).done("a", s, "LL");
     return journal
       .add({ e: "join.decided", n: journal.index("b"), s, v: "fired", in: "L." })
       .failed("x", s, "X")
       .done("b", s, "L")
-      .done("again", s, "")
-      .done("y", "", "");
+      .done("again", s, "");
   };
+  const ended = (): Journal => round().done("y", "", "");
   const plan = (journal: Journal, wish: object = {}): ReturnType<typeof planRedrive> =>
     planRedrive(ir, journal.add({ e: "run.failed" }).list, { by: "ann", ...wish });
 
@@ -132,6 +132,18 @@ describe("B8: a redrive of what failed in a round of a loop that has ended since
     expect(() => plan(ended(), { from: ["x"] })).toThrow(message);
     const { preview } = plan(ended(), { from: [`again@${s}`] });
     expect(preview.starts.toSorted()).toEqual(["again", "x"]);
+  });
+
+  it("does not announce that it runs again beside others that do", () => {
+    const { preview } = plan(round().failed("y", "", ""));
+    expect(preview).toMatchObject({ starts: ["y"], again: [], effects: ["y"] });
+  });
+
+  it("announces what runs again because the loop goes back", () => {
+    const second = `${latch}:2`;
+    const journal = round().add({ e: "loop.round", n: 0, s: second, due: 0 });
+    const wish = { from: [`again@${s}`] };
+    expect(plan(journal.done("a", second, "LL"), wish).preview).toMatchObject({ again: ["a"] });
   });
 
   it("says that nothing is undone when that is so", () => {

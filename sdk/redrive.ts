@@ -109,9 +109,7 @@ function whyNothingRuns(
   }
   const [node, scope = ""] = first.split("|");
   const name = (n: unknown, s = ""): string => `${state.ir.nodes[Number(n)]?.id}@${s}`;
-  const elements = scope.split("/");
-  const rounds = elements.map((_, i) => elements.slice(0, i + 1).join("/"));
-  const over = rounds.find((round) => !state.isCurrent(round)) ?? scope;
+  const over = roundOver(state, scope) ?? scope;
   const executed = effective
     .map(({ transition }) => transition)
     .filter(({ e, s = "", m }) => isExecution(e) && m === undefined && isWithin(s, over));
@@ -122,6 +120,27 @@ function whyNothingRuns(
     `${name(node, scope)} would not run again, because it lies in a round of a loop that has ` +
     `ended since: begin in that round (--from ${name(end?.n, end?.s)})`
   );
+}
+
+/** The outermost of a scope's rounds that is over; null: a token of this scope may yet run. */
+function roundOver(state: HotState, scope: string): string | null {
+  const elements = scope === "" ? [] : scope.split("/");
+  const rounds = elements.map((_, i) => elements.slice(0, i + 1).join("/"));
+  const gone = rounds.find((round) => !state.isCurrent(round));
+  if (gone === undefined) {
+    return null;
+  }
+  const [loop, round] = roundOf(gone);
+  const last = state.rounds.get(Number(loop.slice(loop.lastIndexOf("/") + 1))) ?? "";
+  const [lastLoop, lastRound] = roundOf(last.replace(/^e/, ""));
+  const isOver = lastLoop === loop && (last.startsWith("e") || lastRound > round);
+  return isOver ? gone : null;
+}
+
+/** A loop, within the rounds that it is in, and the number of its round. */
+function roundOf(scope: string): [string, number] {
+  const colon = scope.lastIndexOf(":");
+  return [scope.slice(0, colon), Number(scope.slice(colon + 1))];
 }
 
 function isExecution(event: string): boolean {
@@ -288,8 +307,11 @@ function previewOf(
   );
   const starts = open.map(([node]) => node);
   const ends = new Set(["node.completed", "node.failed", "node.retrying", "node.parked"]);
-  const executed = dropped.filter(({ transition }) => ends.has(transition.e));
-  const again = executed.map(({ transition }) => ownerOf(transition).node);
+  const again = dropped
+    .filter(({ transition }) => ends.has(transition.e))
+    .map(({ transition }) => ownerOf(transition))
+    .filter(({ scope }) => roundOver(state, scope) === null)
+    .map(({ node }) => node);
   const results = kept.filter(({ transition: { e, m } }) => e === "node.completed" && !m);
   const isStarted = new Set(starts);
   const isRun = (id: string): boolean => !given.includes(id);
