@@ -29,6 +29,7 @@ describe("keys", () => {
         k.paused,
         k.findings,
         k.guard,
+        k.backlog,
       ],
       k.run("<id>"),
       k.blobs("<id>"),

@@ -273,6 +273,9 @@ export class Archiver extends Loop {
     const approvals = approvalsIn(fold, done.irs);
     const audit = auditEntries(partition, fold.audit, done.irs);
     const redriven = redrivenIn(fold, done.irs);
+    // Before the transaction, which must not wait for Redis with its locks; more than this are rare.
+    const [first = [], ...more] = blobPortions(fold.blobs);
+    const texts = await blobsToArchive(context.redis, partition, first);
     await context.db.transaction(async (tx) => {
       if (!(await advanceCursor(tx, from, block.to))) {
         throw new CursorMoved();
@@ -284,7 +287,8 @@ export class Archiver extends Loop {
       await sleepRuns(tx, fold.asleep, PAUSE_CAUSES.workflow);
       await wakeParents(tx, childrenEnded(fold));
       await markSuspects(tx, fold.suspects);
-      await this.#copyBlobs(tx, fold);
+      await insertBlobs(tx, texts, context.clock.nowMs());
+      await this.#copyBlobs(tx, more);
       await insertCompensations(tx, compensations);
       await insertDeadLetters(tx, letters);
       await changeApprovals(tx, approvals);
@@ -293,9 +297,9 @@ export class Archiver extends Loop {
   }
 
   /** Read and written by portions: a single record may refer to more than memory should hold. */
-  async #copyBlobs(tx: Queryable, { blobs }: BlockFold): Promise<void> {
+  async #copyBlobs(tx: Queryable, portions: ReturnType<typeof blobPortions>): Promise<void> {
     const { context, partition } = this.#options;
-    for (const uses of blobPortions(blobs)) {
+    for (const uses of portions) {
       const texts = await blobsToArchive(context.redis, partition, uses);
       await insertBlobs(tx, texts, context.clock.nowMs());
     }

@@ -62,6 +62,7 @@ export class Lane {
     });
     this.#takeover = new Takeover(options, {
       isQuiet: () => this.#quiet,
+      hasRoom: () => this.#roomNow() > 0,
       withdraw: async (ms) => {
         this.#alone = true;
         await this.#reading;
@@ -149,7 +150,10 @@ export class Lane {
 
   /** One look for stale entries, or the one under way; each is executed alone. */
   takeOver(): Promise<void> {
-    this.hasGivenUp = false;
+    if (!this.#takeover.isLooking) {
+      // One that is under way may have asked before the last of them was handed back.
+      this.hasGivenUp = false;
+    }
     return this.#takeover.look();
   }
 

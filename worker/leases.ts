@@ -29,7 +29,9 @@ export class Leases {
   readonly #nowMs: () => number;
   readonly #table: LeaseTable | null;
   readonly #held = new Set<Held>();
-  #emptied: (() => void)[] = [];
+  /** Until nothing is held. */
+  #emptying: Promise<void> | null = null;
+  #emptied: () => void = () => undefined;
 
   constructor(options: {
     scripts: ScriptRunner;
@@ -75,7 +77,8 @@ export class Leases {
       this.#table?.remove(held.slot);
     }
     if (this.#held.size === 0) {
-      this.#emptied.splice(0).forEach((tell) => tell());
+      this.#emptied();
+      this.#emptying = null;
     }
   }
 
@@ -95,9 +98,10 @@ export class Leases {
 
   /** Resolves when nothing is held. */
   whenEmpty(): Promise<void> {
-    return this.#held.size === 0
-      ? Promise.resolve()
-      : new Promise((resolve) => this.#emptied.push(resolve));
+    if (this.#held.size === 0) {
+      return Promise.resolve();
+    }
+    return (this.#emptying ??= new Promise((resolve) => (this.#emptied = resolve)));
   }
 
   all(): Held[] {

@@ -25,8 +25,13 @@ export class PausedQueues {
   async look(): Promise<ReadonlySet<string> | null> {
     this.#asked ??= this.#ask();
     const told = isOfCluster(this.#redis) ? inTime(this.#asked, ANSWER_MS, null) : this.#asked;
-    const names = (await told) ?? (await this.#stored?.pausedQueues().catch(() => null)) ?? null;
+    const names = (await told) ?? (await this.#askStored());
     return names === null ? null : new Set(names);
+  }
+
+  async #askStored(): Promise<readonly string[] | null> {
+    const asked = this.#stored?.pausedQueues().catch(() => null);
+    return asked === undefined ? null : inTime(asked, ANSWER_MS, null);
   }
 
   async #ask(): Promise<string[]> {

@@ -29,10 +29,11 @@ afterAll(() => own.close());
 type Handler = (context: FunctionContext) => unknown;
 
 /** Starts a worker that has these functions. */
-async function work(handlers: { [name: string]: Handler }): Promise<Worker> {
+async function work(handlers: { [name: string]: Handler }, concurrency = 100): Promise<Worker> {
   const functions = Object.entries(handlers).map(([name, run]) => defineFunction(name, run));
   const worker = createWorker({
     ...{ redis: { url: own.url }, deployment: "test", partitions: 1, id: "w", leaseMs: LEASE_MS },
+    concurrency,
     ...{ registry: new FunctionRegistry(functions), logger: pino({ level: "silent" }) },
   });
   workers.push(worker);
@@ -141,6 +142,18 @@ describe("a stale entry", () => {
     slow.open();
     other.open();
     await Promise.all([long, stale].map(isDone));
+  });
+
+  it("is left to others by a worker that has no room for it", async () => {
+    const slow = gate();
+    const left = [await abandoned("other"), await abandoned("other")];
+    const long = await runOf("slow");
+    await work({ slow: slow.run, other: () => 1 }, 1);
+    await waitFor(() => slow.begun() === 1);
+    // A claim would begin it anew.
+    await waitFor(async () => (await idleMs(left[0] as TokenPlayer)) > 3 * LEASE_MS);
+    slow.open();
+    await Promise.all([long, ...left].map(isDone));
   });
 
   it("is left to others by a worker that stops", async () => {

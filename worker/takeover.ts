@@ -79,6 +79,8 @@ export async function claim(
 /** What a look for stale entries asks of its lane. */
 export interface TakeoverLane {
   isQuiet(): boolean;
+  /** A token that is admitted now is begun now. */
+  hasRoom(): boolean;
   /** Reads and begins nothing more; resolves when nothing younger than `ms` is in its hands. */
   withdraw(ms: number): Promise<void>;
   /** Executes one token; resolves when it is settled, or after `ms`. */
@@ -98,41 +100,65 @@ export class Takeover {
     this.#lane = lane;
   }
 
+  get isLooking(): boolean {
+    return this.#looking !== null;
+  }
+
   /** Executes what is stale, entry by entry; or joins the look under way. */
   look(): Promise<void> {
     return (this.#looking ??= this.#takeStale().finally(() => (this.#looking = null)));
   }
 
   async #takeStale(): Promise<void> {
-    const { redis, reader, leaseMs, nowMs, logger } = this.#o;
-    let untilMs = -Infinity;
-    try {
-      for (const entry of await findStale(redis, reader.openKeys, leaseMs, BATCH_MAX)) {
-        if (nowMs() > untilMs) {
-          // Between two stretches of this the lane reads on.
-          this.#lane.readOn();
-          await nextTurn();
-          await this.#lane.withdraw(ALONE_MS);
-          untilMs = nowMs() + ALONE_MS;
-        }
-        if (this.#lane.isQuiet()) {
-          return;
-        }
-        await this.#take(entry).catch((error: unknown) => {
-          logger.warn({ err: error, entry: entry.entryId }, "stale entry not taken over");
-        });
-      }
-    } finally {
-      this.#lane.readOn();
+    const { redis, reader, leaseMs } = this.#o;
+    const stale = await findStale(redis, reader.openKeys, leaseMs, BATCH_MAX);
+    // What was handed back has been charged no delivery, and is suspected of nothing.
+    await this.#takeAll(stale.filter(({ deliveries }) => deliveries === 0));
+    const others = stale.filter(({ deliveries }) => deliveries > 0);
+    if (others.length > 0) {
+      await this.#takeAlone(others).finally(() => this.#lane.readOn());
     }
   }
 
-  /** Executes one stale entry, if it is still that. */
-  async #take(entry: StaleEntry): Promise<void> {
-    const { redis, scripts, consumer, leaseMs, deliveriesMax } = this.#o;
-    const token = await claim(redis, scripts.keys.meta, entry, consumer, leaseMs);
-    if (token !== null) {
-      await this.#lane.execute(token, entry.deliveries >= deliveriesMax, ALONE_MS);
+  async #takeAll(entries: readonly StaleEntry[]): Promise<void> {
+    for (const entry of entries) {
+      if (this.#lane.isQuiet() || !this.#lane.hasRoom()) {
+        return;
+      }
+      await this.#take(entry, 0);
+    }
+  }
+
+  async #takeAlone(entries: readonly StaleEntry[]): Promise<void> {
+    const { nowMs } = this.#o;
+    let untilMs = -Infinity;
+    for (const entry of entries) {
+      if (nowMs() > untilMs) {
+        // Between two stretches of this the lane reads on.
+        this.#lane.readOn();
+        await nextTurn();
+        await this.#lane.withdraw(ALONE_MS);
+        untilMs = nowMs() + ALONE_MS;
+      }
+      if (this.#lane.isQuiet() || !this.#lane.hasRoom()) {
+        return;
+      }
+      await this.#take(entry, ALONE_MS);
+    }
+  }
+
+  /** Executes one stale entry, if it is still that; waits so long for it. Never fails. */
+  async #take(entry: StaleEntry, waitMs: number): Promise<void> {
+    const { redis, scripts, consumer, leaseMs, deliveriesMax, logger } = this.#o;
+    try {
+      // What is begun before a new epoch is heard of would be in vain.
+      await scripts.look();
+      const token = await claim(redis, scripts.keys.meta, entry, consumer, leaseMs);
+      if (token !== null) {
+        await this.#lane.execute(token, entry.deliveries >= deliveriesMax, waitMs);
+      }
+    } catch (error) {
+      logger.warn({ err: error, entry: entry.entryId }, "stale entry not taken over");
     }
   }
 }

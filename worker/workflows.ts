@@ -23,6 +23,8 @@ import type { WorkerOptions } from "./options.ts";
 const WORKFLOWS_MAX = 1000;
 /** For a server of a cluster to answer, before Postgres is asked. */
 const ANSWER_MS = 500;
+/** For Postgres to answer, before Redis is asked again. */
+const STORED_MS = 1000;
 /** For how long a lane waits for a workflow: for both to be asked. */
 const LANE_MS = 1500;
 const AGAIN_MS = 500;
@@ -84,10 +86,17 @@ export class Workflows {
   }
 
   async #find(root: string): Promise<Ir | null> {
-    let text = await this.#ask(root);
+    // One question to Redis at a time: those to a server that is away wait for it.
+    const ask = (): Promise<string | null> => {
+      const asked = this.#redis.get(globalKeys.ir(root));
+      asked.catch(() => undefined).finally(() => (asking = null));
+      return asked;
+    };
+    let asking: Promise<string | null> | null = null;
+    let text = await this.#ask(root, (asking ??= ask()));
     while (text === undefined) {
       await sleep(AGAIN_MS, undefined, { ref: false });
-      text = await this.#ask(root);
+      text = await this.#ask(root, (asking ??= ask()));
     }
     if (text === null) {
       return null;
@@ -101,8 +110,7 @@ export class Workflows {
   }
 
   /** Its text; null: there is none; undefined: who knows does not answer. */
-  async #ask(root: string): Promise<string | null | undefined> {
-    const asked = this.#redis.get(globalKeys.ir(root));
+  async #ask(root: string, asked: Promise<string | null>): Promise<string | null | undefined> {
     if (this.#stored === undefined) {
       return asked;
     }
@@ -110,7 +118,8 @@ export class Workflows {
     if (found !== null) {
       return found;
     }
-    const stored = await this.#stored.ir(root).catch(() => undefined);
+    const asking = this.#stored.ir(root).catch(() => undefined);
+    const stored = await inTime<string | null | undefined>(asking, STORED_MS, undefined);
     if (typeof stored === "string") {
       this.#putBack(root, stored).catch(() => undefined);
     }

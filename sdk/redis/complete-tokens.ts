@@ -129,7 +129,8 @@ export async function completeBatch(
     const args = [scripts.nonce(), consumer, batch];
     const reply = await scripts.transition("completeTokens", keys, args, { since });
     const [takeovers, ...told] = reply as number[];
-    completed.takeovers = takeovers as number;
+    // Of the first call: what was taken over before the second is not told to the first one's items.
+    completed.takeovers = completed.takeovers < 0 ? (takeovers as number) : completed.takeovers;
     order.forEach((at, i) => (codes[places[at] as number] = told[i] as number));
   };
   try {

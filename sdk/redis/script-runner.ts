@@ -279,7 +279,11 @@ export function isServerTrouble(error: unknown): boolean {
   }
   const { code, message } = error as Error & { code?: unknown };
   const isOfWay = typeof code === "string" && /^(E[A-Z]+|GV_[A-Z_]+)$/.test(code);
-  return isOfWay || isTransient(error) || /^(Connection is closed|MOVED|ASK)\b/.test(message);
+  return (
+    isOfWay ||
+    isTransient(error) ||
+    /^(Connection is closed|Command aborted|Command timed out|MOVED|ASK)\b/.test(message)
+  );
 }
 
 /** No certificate yet, or a server that is full, loading or a replica: passes by itself. */
