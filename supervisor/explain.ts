@@ -2,8 +2,9 @@
  * Why does a run not move? Answered from what Redis holds: the records of its tokens and of those in
  * its maps, its joins, the queues, the pending lists, the timers. docs/why.md has every answer.
  *
- * Changes nothing of the run. What it sees of the run is of one moment; queues and workers are looked at a moment
- * later. So it explains; the watch (stalled.ts) repairs only what has not moved for minutes.
+ * Changes nothing of the run. What it sees of the run is of one moment; queues and workers are looked
+ * at a moment later. So it explains; the watch (stalled.ts) repairs only what has not moved for
+ * minutes.
  */
 import type { Redis } from "ioredis";
 import type { Ir } from "../compiler/ir.ts";
