@@ -18,7 +18,6 @@ describe("keys", () => {
       globalKeys.rate("<sha256>"),
       globalKeys.rateCool(globalKeys.rate("<sha256>")),
       ...[
-        k.backlog,
         k.ev,
         k.meta,
         k.timers,
