@@ -10,12 +10,15 @@ import type { LaneOptions } from "./lane-options.ts";
 
 type Options = Pick<LaneOptions, "scripts" | "consumer" | "leaseMs" | "logger">;
 
-/** Never fails: what cannot be said to Redis stays pending, and is taken over. */
+/**
+ * Whether the entry is charged a delivery. Never fails: what cannot be said to Redis stays pending,
+ * and is taken over.
+ */
 export async function giveBack(
   options: Options,
   token: ReadyToken,
   error: unknown = null,
-): Promise<void> {
+): Promise<boolean> {
   const { scripts, consumer, leaseMs, logger } = options;
   const { queueKey, entryId, runId: run } = token;
   const charged = error !== null && !isServerTrouble(error);
@@ -23,4 +26,5 @@ export async function giveBack(
   await back.catch((failed: unknown) => {
     logger.warn({ err: failed, run }, "entry not handed back: another worker takes it over");
   });
+  return charged;
 }

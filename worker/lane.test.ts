@@ -43,7 +43,7 @@ it("gives up under a new epoch what it read before: that is aborted, and execute
     }
     return count === 1 ? "before" : "after";
   });
-  const worker = workerOf(new FunctionRegistry([slow]), 2000);
+  const worker = workerOf(new FunctionRegistry([slow]), 60_000);
   await worker.start();
   const known = await startedRun(p, miniIr(["k"], [])); // with its end, of the epoch that is
   await waitFor(async () => (await known.hash())["s"] === "completed");

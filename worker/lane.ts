@@ -148,13 +148,14 @@ export class Lane {
     return Math.min(free, UNSETTLED_MAX - this.#batcher.pending);
   }
 
-  /** One look for stale entries, or the one under way; each is executed alone. */
-  takeOver(): Promise<void> {
+  /** One look for stale entries, or the one under way. */
+  async takeOver(): Promise<void> {
     if (!this.#takeover.isLooking) {
       // One that is under way may have asked before the last of them was handed back.
       this.hasGivenUp = false;
     }
-    return this.#takeover.look();
+    const isLeft = await this.#takeover.look();
+    this.hasGivenUp ||= isLeft;
   }
 
   #readOn(): void {
@@ -202,11 +203,12 @@ export class Lane {
     await Promise.allSettled(reader.queueKeys.map((key) => removeConsumer(scripts, key, consumer)));
   }
 
-  /** `error`: of the one entry, if it is why. */
+  /** `error`: of the one entry, if it is why. What is not to blame itself is looked for soon. */
   async #giveBack(entries: Held[], error: unknown = null): Promise<void> {
     for (const held of entries) {
       this.#o.leases.drop(held);
-      await giveBack(this.#o, held.token, error);
+      const isCharged = await giveBack(this.#o, held.token, error);
+      this.hasGivenUp ||= !isCharged;
     }
   }
 
@@ -246,8 +248,9 @@ export class Lane {
       this.#o.leases.drop(held);
       quarantineToken(this.#o, token);
     } else if (preparation.kind === "later") {
-      void this.#giveBack([held]);
-      // Looked for as soon as it can be executed.
+      this.#o.leases.drop(held);
+      void giveBack(this.#o, token);
+      // Looked for as soon as it can be executed, and not before.
       preparation.loading.then(
         () => (this.hasGivenUp = true),
         (error: unknown) => {

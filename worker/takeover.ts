@@ -2,9 +2,10 @@
  * Takes over what a worker that stopped answering has left behind.
  *
  * Redis never offers a delivered entry again by itself. Entries idle for longer than the lease are
- * claimed one by one and executed alone, nothing else in the process's hands: a payload that kills
- * its worker must not take all others to the dead letters with it (21 A13). Idleness is
- * Redis' own, so a machine with a wrong clock steals nothing.
+ * claimed one by one and executed alone, nothing that was begun lately in the process's hands: a
+ * payload that kills its worker must not take all others to the dead letters with it (21 A13). What
+ * was handed back counts no delivery: it has killed nobody, and is executed beside the rest. Idleness
+ * is Redis' own, so a machine with a wrong clock steals nothing.
  */
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Redis } from "ioredis";
@@ -93,40 +94,46 @@ export interface TakeoverLane {
 export class Takeover {
   readonly #o: LaneOptions;
   readonly #lane: TakeoverLane;
-  #looking: Promise<void> | null = null;
+  #looking: Promise<boolean> | null = null;
 
   constructor(options: LaneOptions, lane: TakeoverLane) {
     this.#o = options;
     this.#lane = lane;
   }
 
+  /** Whether a look is under way. */
   get isLooking(): boolean {
     return this.#looking !== null;
   }
 
-  /** Executes what is stale, entry by entry; or joins the look under way. */
-  look(): Promise<void> {
+  /**
+   * Executes what is stale, entry by entry; or joins the look under way. Resolves to whether some of
+   * what was handed back is left, for want of room.
+   */
+  look(): Promise<boolean> {
     return (this.#looking ??= this.#takeStale().finally(() => (this.#looking = null)));
   }
 
-  async #takeStale(): Promise<void> {
+  async #takeStale(): Promise<boolean> {
     const { redis, reader, leaseMs } = this.#o;
     const stale = await findStale(redis, reader.openKeys, leaseMs, BATCH_MAX);
-    // What was handed back has been charged no delivery, and is suspected of nothing.
-    await this.#takeAll(stale.filter(({ deliveries }) => deliveries === 0));
+    const isLeft = !(await this.#takeAll(stale.filter(({ deliveries }) => deliveries === 0)));
     const others = stale.filter(({ deliveries }) => deliveries > 0);
     if (others.length > 0) {
       await this.#takeAlone(others).finally(() => this.#lane.readOn());
     }
+    return isLeft;
   }
 
-  async #takeAll(entries: readonly StaleEntry[]): Promise<void> {
+  /** Whether there was room for all. */
+  async #takeAll(entries: readonly StaleEntry[]): Promise<boolean> {
     for (const entry of entries) {
       if (this.#lane.isQuiet() || !this.#lane.hasRoom()) {
-        return;
+        return false;
       }
       await this.#take(entry, 0);
     }
+    return true;
   }
 
   async #takeAlone(entries: readonly StaleEntry[]): Promise<void> {

@@ -87,16 +87,13 @@ export class Workflows {
 
   async #find(root: string): Promise<Ir | null> {
     // One question to Redis at a time: those to a server that is away wait for it.
-    const ask = (): Promise<string | null> => {
-      const asked = this.#redis.get(globalKeys.ir(root));
-      asked.catch(() => undefined).finally(() => (asking = null));
-      return asked;
-    };
     let asking: Promise<string | null> | null = null;
-    let text = await this.#ask(root, (asking ??= ask()));
+    const ask = (): Promise<string | null> =>
+      (asking ??= this.#redis.get(globalKeys.ir(root)).finally(() => (asking = null)));
+    let text = await this.#ask(root, ask());
     while (text === undefined) {
       await sleep(AGAIN_MS, undefined, { ref: false });
-      text = await this.#ask(root, (asking ??= ask()));
+      text = await this.#ask(root, ask());
     }
     if (text === null) {
       return null;
