@@ -1,9 +1,10 @@
 import { pino } from "pino";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import WebSocket from "ws";
-import { comparePositions, partitionKeys } from "../sdk/internal.ts";
+import { comparePositions, defineFunction, partitionKeys } from "../sdk/internal.ts";
 import { startEngine, type Engine } from "../test/harness/engine.ts";
 import { waitFor } from "../test/support/index.ts";
+import { FunctionRegistry } from "../worker/index.ts";
 import { Hub } from "./hub.ts";
 import { JournalReader } from "./journal-reader.ts";
 
@@ -14,9 +15,14 @@ interface Typed {
 const logger = pino({ level: "silent" });
 let engine: Engine;
 
+/** Resolves when the function "gate" may go on. */
+let open: () => void;
+const opened = new Promise<void>((resolve) => (open = resolve));
+
 beforeAll(async () => {
   engine = await startEngine();
-  await engine.worker();
+  const gate = defineFunction("gate", () => opened);
+  await engine.worker({ registry: new FunctionRegistry([gate]) });
 });
 afterAll(() => engine.stop());
 
@@ -51,8 +57,13 @@ function say(text: string | Buffer): Promise<{ [key: string]: unknown }> {
 
 describe("the live feed", () => {
   it("begins with a snapshot, tells every change in order, and ends", async () => {
-    const runId = await engine.submit({ workflow: chain, input: {} });
-    const heard = await engine.follow(runId);
+    // Nothing of it may be over before the snapshot.
+    const nodes = [{ id: "a", type: "function", config: { function_name: "gate" } }];
+    const workflow = { ...chain, nodes: [...nodes, ...chain.nodes.slice(1)] };
+    const runId = await engine.submit({ workflow, input: {} });
+    const heard = await engine.follow(runId, {
+      onMessage: ({ type }) => type === "snapshot" && open(),
+    });
     expect(heard[0]).toMatchObject({ type: "snapshot", run_id: runId });
     expect(heard.at(-1)).toMatchObject({ type: "end", status: "COMPLETED" });
     const positions = heard.slice(1).map((message) => message.position as string);

@@ -32,8 +32,14 @@ export interface Engine {
   /** The row of a run that has ended. */
   ended(runId: string): Promise<RunRow>;
   /** Everything the feed says about a run until its end, or `count` messages. */
-  follow(runId: string, more?: { from?: string; count?: number }): Promise<FeedText[]>;
+  follow(runId: string, more?: FollowOptions): Promise<FeedText[]>;
   stop(): Promise<void>;
+}
+
+export interface FollowOptions {
+  from?: string;
+  count?: number;
+  onMessage?(message: FeedText): void;
 }
 
 export interface FeedText {
@@ -118,11 +124,7 @@ export async function startEngine(options: Partial<SupervisorOptions> = {}): Pro
 }
 
 /** Everything that a gateway says about a run until its end, an error, or `count` messages. */
-export function follow(
-  url: string,
-  runId: string,
-  more: { from?: string; count?: number },
-): Promise<FeedText[]> {
+export function follow(url: string, runId: string, more: FollowOptions): Promise<FeedText[]> {
   const socket = new WebSocket(`${url.replace("http", "ws")}/api/v1/ws`);
   const heard: FeedText[] = [];
   return new Promise((resolve, reject) => {
@@ -134,6 +136,7 @@ export function follow(
     socket.on("message", (data: Buffer) => {
       const message = JSON.parse(data.toString()) as FeedText;
       heard.push(message);
+      more.onMessage?.(message);
       if (message.type === "end" || message.type === "error" || heard.length === more.count) {
         socket.close();
         resolve(heard);
