@@ -95,7 +95,7 @@ export const INVARIANT_BREAKS: readonly Break[] = [
     file: "scripts/include/unit.lua",
     find: "if attempt == 1 then\n    return epoch",
     replace: "if attempt then\n    return epoch",
-    test: "sdk/redis/map-scripts.test.ts",
+    test: "sdk/redis/map-anew-scripts.test.ts",
     name: "is refused when it comes late",
   },
   {

@@ -1,25 +1,14 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { miniIr } from "../../test/harness/mini-ir.ts";
+import { mapPlayer } from "../../test/harness/map-player.ts";
 import { openTestPartition, type TestPartition } from "../../test/harness/partition.ts";
-import { TokenPlayer } from "../../test/harness/tokens.ts";
-import { foldHot, writeRun } from "../../supervisor/rebuild.ts";
-import { releaseMaps, releaseMapsOf } from "../../supervisor/release-maps.ts";
-import type { Ir } from "../../compiler/ir.ts";
 import type { ReadyToken } from "../entry.ts";
-import { parseJournalRecord } from "../journal.ts";
-import type { RunRow } from "../postgres/index.ts";
-import { Profiles, type RunProfile } from "../profile.ts";
-import { bodyHash, mapUnit } from "../unit.ts";
-import type { ManualAnswer } from "../waits.ts";
-import { COMPLETION, completeTokens, type CompletionResult } from "./complete-tokens.ts";
-import { interveneToken } from "./intervene.ts";
-import { EXPANSION, expandMap, releaseMap, type MapExpansion } from "./map-scripts.ts";
+import { COMPLETION } from "./complete-tokens.ts";
+import { EXPANSION, expandMap, releaseMap } from "./map-scripts.ts";
 import { cancelRun, fireTimers, releaseRuns } from "./run-scripts.ts";
-import { evictRuns } from "./sleep-scripts.ts";
+import { releaseMaps, releaseMapsOf } from "../../supervisor/release-maps.ts";
 import { allKeys } from "../../test/support/index.ts";
 
 let p: TestPartition;
-let serial = 0;
 
 beforeAll(async () => {
   p = await openTestPartition();
@@ -27,139 +16,11 @@ beforeAll(async () => {
 afterAll(() => p.close());
 beforeEach(() => p.reset());
 
-const body = miniIr(["x"], []);
-
-/** A body that is a map of one-node elements. */
-const innerMap = ((): Ir => {
-  const ir = miniIr(["n"], []);
-  return { ...ir, nodes: ir.nodes.map((n) => ({ ...n, type: "map", body, outer_refs: [] })) };
-})();
-
-/** A map between two nodes. */
-function mapIr(body: Ir): Ir {
-  const ir = miniIr(
-    ["a", "m", "z"],
-    [
-      ["a", "m"],
-      ["m", "z"],
-    ],
-  );
-  const nodes = ir.nodes.map((node) =>
-    node.id === "m" ? { ...node, type: "map" as const, body, outer_refs: [] } : node,
-  );
-  return { ...ir, nodes };
-}
-
-class MapPlayer extends TokenPlayer {
-  readonly body: RunProfile;
-  map!: ReadyToken;
-
-  constructor(partition: TestPartition, profile: RunProfile, runId: string) {
-    super(partition, profile, runId);
-    const hash = bodyHash(profile.irHash, 1);
-    const { body } = profile.ir.nodes[1] as { body: Ir };
-    this.body = new Profiles().add(body, hash, profile, profile.ir);
-  }
-
-  get key(): string {
-    return this.p.scripts.keys.run(mapUnit(this.runId, "", 1));
-  }
-
-  expansion(count: number, more: Partial<MapExpansion> = {}): MapExpansion {
-    return {
-      ...{ token: this.map, queueKey: this.profile.queueKeys[0] as string, body: this.body },
-      ...{ by: "b", count, window: 500, tolerated: 0, timeoutMs: null, vars: "{}" },
-      ...more,
-    };
-  }
-
-  /** Expands completely; the elements that could begin are ready then. */
-  async expand(count: number, more: Partial<MapExpansion> = {}): Promise<void> {
-    const expansion = this.expansion(count, more);
-    const items = Array.from({ length: count }, (_, i) => String(i));
-    for (let from = 0; from < count; from += 500) {
-      await expandMap(this.p.scripts, expansion, from, items.slice(from, from + 500));
-    }
-    while ((await expandMap(this.p.scripts, expansion, count, [])) === EXPANSION.more) {
-      // goes on starting
-    }
-  }
-
-  async end(token: ReadyToken, more: Partial<CompletionResult> = {}): Promise<number> {
-    const item = this.item(token, "", { value: `"r${token.unit.split("#")[1]}"`, ...more });
-    const ofInner = token.unit.split("#").length > 2;
-    const sent = { ...item, profile: ofInner ? this.inner() : this.body, runId: token.unit };
-    return (await completeTokens(this.p.scripts, [sent]))[0] as number;
-  }
-
-  /** Somebody settles a map by hand. */
-  order(action: ManualAnswer["action"], home = ""): Promise<unknown> {
-    const answer = { kind: "manual" as const, action, by: "ann" };
-    const at = { runId: this.runId, home, node: home === "" ? 1 : 0, scope: null };
-    const queueKey = this.profile.queueKeys[0] as string;
-    return interveneToken(this.p.scripts, { ...at, queueKey, answer });
-  }
-
-  /** By hand: settled while its elements run, and tried again before a worker carries that out. */
-  async tryAgain(): Promise<void> {
-    this.map = await this.again("");
-  }
-
-  /** The same with the map in this home. */
-  async again(home: string): Promise<ReadyToken> {
-    await this.order("complete", home);
-    await this.order("retry", home);
-    return (await this.read()).find(({ attempt }) => attempt === 3) as ReadyToken;
-  }
-
-  /** Writes the run as a supervisor would after a loss, under this epoch. */
-  async rebuild(epoch: number): Promise<void> {
-    const { redis, scripts } = this.p;
-    const journal = (await redis.xrange(scripts.keys.ev, "-", "+")).flatMap(([id, fields]) => {
-      const { t, transitions } = parseJournalRecord(id, fields);
-      return transitions.map((transition) => ({ position: "", t, transition }));
-    });
-    const { irHash } = this.profile;
-    const place = { namespace: "", priority: "normal", irHash, input: "null" };
-    const row = { id: this.runId, epoch, ...place } as RunRow;
-    const pipeline = scripts.redis.pipeline();
-    writeRun(pipeline, this.profile, row, foldHot(this.profile, journal), journal.at(-1)?.t ?? 0);
-    await pipeline.exec();
-  }
-
-  /** Profile of the elements of the map that is all of element 0. */
-  inner(): RunProfile {
-    const hash = bodyHash(this.body.irHash, 0);
-    return new Profiles().add(body, hash, this.profile, this.profile.ir);
-  }
-
-  /** Expands the map that is all of element 0; its elements that could begin are ready then. */
-  async expandInner(token: ReadyToken, count: number, window: number, by: string): Promise<void> {
-    const expansion = { ...this.expansion(count, { by, window }), token, body: this.inner() };
-    const items = Array.from({ length: count }, (_, i) => String(i));
-    expect(await expandMap(this.p.scripts, expansion, 0, items)).toBe(EXPANSION.more);
-    expect(await expandMap(this.p.scripts, expansion, count, [])).toBe(EXPANSION.done);
-  }
-
-  indexes(tokens: readonly ReadyToken[]): number[] {
-    return tokens.map((token) => Number(token.unit.split("#").at(-1)));
-  }
-}
-
-async function player(of: Ir = body): Promise<MapPlayer> {
-  serial += 1;
-  const run = new MapPlayer(p, await p.publish(mapIr(of), `map-${serial}`), `run-${serial}`);
-  await run.start();
-  await run.settle(await run.take("a"), "L");
-  run.map = await run.take("m");
-  return run;
-}
-
 const ERROR = '{"error":{"code":"E","message":"no"}}';
 
 describe("A16: expanding a map", () => {
   it("nothing runs before the last chunk is there", async () => {
-    const run = await player();
+    const run = await mapPlayer(p);
     const expansion = run.expansion(3);
     expect(await expandMap(p.scripts, expansion, 0, ["0", "1"])).toBe(EXPANSION.more);
     expect(await expandMap(p.scripts, expansion, 3, [])).toBe(EXPANSION.superseded);
@@ -170,7 +31,7 @@ describe("A16: expanding a map", () => {
   });
 
   it("items that are there are not told again; a later expansion counts, the earlier is refused", async () => {
-    const run = await player();
+    const run = await mapPlayer(p);
     const early = run.expansion(3, { by: "early" });
     await expandMap(p.scripts, early, 0, ["0"]);
     const before = await p.redis.xlen(p.scripts.keys.ev);
@@ -185,7 +46,7 @@ describe("A16: expanding a map", () => {
   });
 
   it("of 1,200 elements 500 run, each that ends starts the next index, results stay in order", async () => {
-    const run = await player();
+    const run = await mapPlayer(p);
     await run.expand(1200);
     let ready = await run.read();
     expect(run.indexes(ready)).toEqual(Array.from({ length: 500 }, (_, i) => i));
@@ -206,7 +67,7 @@ describe("A16: expanding a map", () => {
   }, 60_000);
 
   it("its entry is acknowledged when the elements run, not before", async () => {
-    const run = await player();
+    const run = await mapPlayer(p);
     const pending = async (): Promise<unknown> =>
       (await p.redis.xpending(run.map.queueKey, "workers"))[0];
     await expandMap(p.scripts, run.expansion(1), 0, ["0"]);
@@ -218,7 +79,7 @@ describe("A16: expanding a map", () => {
 
 describe("A5: what is void is refused", () => {
   it("a map that was settled by hand and is tried again begins with fresh elements", async () => {
-    const run = await player();
+    const run = await mapPlayer(p);
     await run.expand(2);
     const [first] = await run.read();
     await run.end(first as ReadyToken, { op: "R", value: ERROR, delayMs: 60_000 });
@@ -230,7 +91,7 @@ describe("A5: what is void is refused", () => {
   });
 
   it("a map that was settled by hand is not expanded again by whoever had its entry before", async () => {
-    const run = await player();
+    const run = await mapPlayer(p);
     await run.expand(2);
     await run.order("fail");
     const late = run.expansion(2, { by: "late" });
@@ -239,7 +100,7 @@ describe("A5: what is void is refused", () => {
   });
 
   it("a late result of an element that has ended changes nothing and creates nothing", async () => {
-    const run = await player();
+    const run = await mapPlayer(p);
     await run.expand(2);
     const [first] = await run.read();
     expect(await run.end(first as ReadyToken)).toBe(COMPLETION.done);
@@ -250,7 +111,7 @@ describe("A5: what is void is refused", () => {
   });
 
   it("the map's entry delivered again after its elements have ended does not start them again", async () => {
-    const run = await player();
+    const run = await mapPlayer(p);
     await run.expand(1);
     const [only] = await run.read();
     await run.end(only as ReadyToken);
@@ -261,7 +122,7 @@ describe("A5: what is void is refused", () => {
   });
 
   it("a result of the expanding phase is refused while the results are to be collected", async () => {
-    const run = await player();
+    const run = await mapPlayer(p);
     await run.expand(1);
     const [only] = await run.read();
     await run.end(only as ReadyToken);
@@ -275,7 +136,7 @@ describe("A5: what is void is refused", () => {
   });
 
   it("one failure too many fails the map at once; what is in flight of it is refused", async () => {
-    const run = await player();
+    const run = await mapPlayer(p);
     await run.expand(10, { window: 3, tolerated: 1 });
     const [a, b, c] = (await run.read()) as [ReadyToken, ReadyToken, ReadyToken];
     await run.end(a, { op: "X", value: ERROR });
@@ -292,7 +153,7 @@ describe("A5: what is void is refused", () => {
   });
 
   it("a failed map is removed from the list, with what is in flight and its timers", async () => {
-    const run = await player();
+    const run = await mapPlayer(p);
     await run.expand(1200, { tolerated: 0 });
     const [a, b] = (await run.read()) as [ReadyToken, ReadyToken];
     await run.end(b, { op: "R", value: ERROR, delayMs: 5000 });
@@ -305,7 +166,7 @@ describe("A5: what is void is refused", () => {
   });
 
   it("a name on the list is not removed once a map is expanded under it anew, however late", async () => {
-    const run = await player();
+    const run = await mapPlayer(p);
     const map = `${run.runId}!1`;
     // As by a map inside an element, when the map around it is settled and tried again by hand.
     await p.redis.zadd(p.scripts.keys.release, 1, map);
@@ -321,7 +182,7 @@ describe("A5: what is void is refused", () => {
   });
 
   it("elements of a cancelled run are refused, and nothing of them is left after its release", async () => {
-    const run = await player();
+    const run = await mapPlayer(p);
     await run.expand(10, { window: 4, timeoutMs: 60_000 });
     const [a, b] = (await run.read()) as [ReadyToken, ReadyToken];
     await run.end(a, { op: "R", value: ERROR, delayMs: 5000 });
@@ -335,7 +196,7 @@ describe("A5: what is void is refused", () => {
   });
 
   it("the timer of an element that has ended is gone, also when it ends by a failure", async () => {
-    const run = await player();
+    const run = await mapPlayer(p);
     await run.expand(1, { tolerated: 1 });
     const [token] = (await run.read()) as [ReadyToken];
     await run.end(token, { op: "R", value: ERROR, delayMs: 5000 });
@@ -344,150 +205,9 @@ describe("A5: what is void is refused", () => {
   });
 });
 
-describe("what an expansion before left under a map's name", () => {
-  it("is gone when elements run anew, those that have not begun again too", async () => {
-    const run = await player();
-    await run.expand(4);
-    const former = await run.read();
-    await run.tryAgain();
-    await run.expand(4, { by: "later", window: 1 });
-    expect(await run.end(former[3] as ReadyToken)).toBe(COMPLETION.runGone);
-    expect(await allKeys(p.redis, `${run.key}#*`)).toEqual([`${run.key}#0`]);
-    expect(await p.redis.hmget(run.key, "done", "next", "again")).toEqual(["0", "1", null]);
-  });
-
-  it("is gone in a map inside an element when the map around it is tried again", async () => {
-    const run = await player(innerMap);
-    await run.expand(1);
-    const [outer] = (await run.read()) as [ReadyToken];
-    await run.expandInner(outer, 3, 3, "first");
-    const former = (await run.read()) as [ReadyToken, ReadyToken, ReadyToken];
-    const retry = { op: "R" as const, value: ERROR, delayMs: 60_000 };
-    expect(await run.end(former[0], retry)).toBe(COMPLETION.done);
-    await run.tryAgain();
-    await run.expand(1, { by: "later" });
-    const [anew] = (await run.read()) as [ReadyToken];
-    await run.expandInner(anew, 3, 1, "second");
-    const key = p.scripts.keys.run(former[0].unit);
-    expect((await p.redis.hkeys(key)).sort()).toEqual(["c", "e", "ir", "it", "n0", "s"]);
-    expect(await p.redis.zcard(p.scripts.keys.timers)).toBe(0);
-    expect(await run.end(former[2])).toBe(COMPLETION.runGone);
-    for (let ended = 0; ended < 3; ended++) {
-      const [token] = (await run.read()) as [ReadyToken];
-      expect(run.indexes([token])).toEqual([ended]);
-      expect(await run.end(token)).toBe(COMPLETION.done);
-    }
-    expect((await run.read()).map(({ kind }) => kind)).toEqual(["gather"]);
-  });
-
-  it("is refused when it comes late: nothing of an element counts for the one that has its name now", async () => {
-    const run = await player();
-    await run.expand(2);
-    const [former, other] = (await run.read()) as [ReadyToken, ReadyToken];
-    await run.tryAgain();
-    await run.expand(2, { by: "later" });
-    const [anew] = (await run.read()) as [ReadyToken];
-    expect(anew).toMatchObject({ unit: former.unit, attempt: former.attempt, epoch: "1.1:3" });
-    const before = await p.redis.hgetall(p.scripts.keys.run(former.unit));
-    expect(await run.end(former)).toBe(COMPLETION.runEpoch);
-    expect(await run.end(other, { op: "X", value: ERROR })).toBe(COMPLETION.runEpoch);
-    expect(await p.redis.hgetall(p.scripts.keys.run(former.unit))).toEqual(before);
-    expect(await run.end(anew)).toBe(COMPLETION.done);
-  });
-
-  it("is refused in a map inside an element, whichever of the two maps was expanded again", async () => {
-    const run = await player(innerMap);
-    await run.expand(1);
-    const [outer] = (await run.read()) as [ReadyToken];
-    await run.expandInner(outer, 2, 1, "first");
-    const [first] = (await run.read()) as [ReadyToken];
-    // The inner map again, then the outer one as often: names and numbers alike, expansions not.
-    await run.expandInner(await run.again("1#0"), 2, 1, "second");
-    const [second] = (await run.read()) as [ReadyToken];
-    expect(await run.end(first)).toBe(COMPLETION.runEpoch);
-    await run.tryAgain();
-    await run.expand(1, { by: "later" });
-    const [anew] = (await run.read()) as [ReadyToken];
-    await run.expandInner(anew, 2, 1, "third");
-    expect(await run.end(first)).toBe(COMPLETION.runEpoch);
-    expect(await run.end(second)).toBe(COMPLETION.runEpoch);
-    const epochs: string[] = [];
-    for (let ended = 0; ended < 2; ended++) {
-      const [token] = (await run.read()) as [ReadyToken];
-      epochs.push(token.epoch);
-      expect(await run.end(token)).toBe(COMPLETION.done);
-    }
-    expect([first.epoch, second.epoch, ...epochs]).toEqual(["1", "1.2:3", "1.1:3", "1.1:3"]);
-    const [gather] = (await run.read()) as [ReadyToken];
-    expect(gather).toMatchObject({ kind: "gather", unit: anew.unit, epoch: anew.epoch });
-  });
-
-  it("is refused after a rebuild as well: what is emitted anew is of the expansion that counts", async () => {
-    const run = await player();
-    await run.expand(2);
-    await run.read();
-    await run.tryAgain();
-    await run.expand(2, { by: "later" });
-    const [former] = (await run.read()) as [ReadyToken];
-    await run.rebuild(2);
-    const [anew, other] = (await run.read()) as [ReadyToken, ReadyToken];
-    expect([anew.epoch, other.epoch]).toEqual(["2.1:3", "2.1:3"]);
-    expect(await run.end(former)).toBe(COMPLETION.runEpoch);
-    expect(await run.end(anew, { op: "R", value: ERROR, delayMs: 100 })).toBe(COMPLETION.done);
-    await p.advance(101);
-    expect((await fireTimers(p.scripts)).fired).toBe(1);
-    const [again] = (await run.read()) as [ReadyToken];
-    expect(await run.end(again)).toBe(COMPLETION.done);
-    expect(await run.end(other)).toBe(COMPLETION.done);
-    expect(await run.read()).toMatchObject([{ kind: "gather", epoch: "2" }]);
-  });
-
-  it("is gone, however much it is and however few elements follow", async () => {
-    const run = await player();
-    await run.expand(1200, { window: 1200 });
-    await run.read();
-    await run.tryAgain();
-    await run.expand(1, { by: "later" });
-    expect(await allKeys(p.redis, `${run.key}#*`)).toEqual([`${run.key}#0`]);
-  }, 60_000);
-
-  it.each([
-    [
-      "a release of its run",
-      async (run: MapPlayer): Promise<void> => {
-        await releaseMapsOf(p.scripts.redis, p.scripts.keys, [run.runId]);
-      },
-    ],
-    [
-      "its place on the list",
-      async (run: MapPlayer): Promise<void> => {
-        await p.redis.zadd(p.scripts.keys.release, 1, `${run.runId}!1`);
-        await releaseMaps(p.scripts, [`${run.runId}!1`]);
-      },
-    ],
-    [
-      "the sleep of its run",
-      async (run: MapPlayer): Promise<void> => {
-        await p.redis.hset(p.scripts.keys.run(run.runId), { s: "asleep", sl: 7 });
-        expect(await evictRuns(p.scripts, [{ runId: run.runId, seq: 7 }])).toBe(1);
-      },
-    ],
-  ])("goes with %s, when elements do not run anew yet", async (_, remove) => {
-    const run = await player();
-    await run.expand(5);
-    await run.tryAgain();
-    const later = run.expansion(2, { by: "later" });
-    expect(await expandMap(p.scripts, later, 0, ["0", "1"])).toBe(EXPANSION.more);
-    const latest = { ...later, by: "latest" };
-    expect(await expandMap(p.scripts, latest, 0, ["0", "1"])).toBe(EXPANSION.more);
-    await remove(run);
-    expect(await allKeys(p.redis, `${run.key}*`)).toEqual([]);
-  });
-});
-
 describe("timers of maps and elements", () => {
   it("a map over its time fails; its elements are void", async () => {
-    const run = await player();
+    const run = await mapPlayer(p);
     await run.expand(3, { timeoutMs: 1000 });
     const [a] = (await run.read()) as [ReadyToken];
     await p.advance(1001);
@@ -500,7 +220,7 @@ describe("timers of maps and elements", () => {
   });
 
   it("a retry of an element fires in its element, and not after the run was cancelled", async () => {
-    const run = await player();
+    const run = await mapPlayer(p);
     await run.expand(2);
     const [a, b] = (await run.read()) as [ReadyToken, ReadyToken];
     await run.end(a, { op: "R", value: ERROR, delayMs: 100 });
