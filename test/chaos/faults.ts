@@ -11,6 +11,8 @@ export interface Fault {
 
 /** How far clocks jump, s. */
 export const JUMP_S = 120;
+/** Added to each way over a slow network. */
+const SLOW_MS = 40;
 
 function pick(stack: ChaosStack, role: Role, random: () => number): number {
   return Math.floor(random() * stack.roles[role].length);
@@ -48,7 +50,46 @@ const freeze = (role: Role): Fault => ({
   },
 });
 
+/** The same of a store, or of both: everybody else goes on meanwhile, and waits for it. */
+const freezeStores = (
+  name: string,
+  freeze: (stack: ChaosStack) => void,
+  thaw: (stack: ChaosStack) => void,
+): Fault => ({
+  name: `${name} stands still for longer than a lease`,
+  async run(stack, random) {
+    freeze(stack);
+    try {
+      await pause(LEASE_MS * (1.2 + random()));
+    } finally {
+      thaw(stack);
+    }
+  },
+});
+
+/** Alone behind a bad network, and on it from then on. What was on its way arrives late. */
+const disconnect = (role: Role): Fault => ({
+  name: `a ${role} whose network is slow, stands still for longer than a lease, and is cut`,
+  async run(stack, random) {
+    await stack.kill(role, pick(stack, role, random));
+    const lines = await stack.spawnBehindLines(role);
+    lines.forEach((line) => line.slow(SLOW_MS));
+    await pause(500 + random() * 1000);
+    lines.forEach((line) => line.stall());
+    await pause(LEASE_MS * (1.2 + random()));
+    lines.forEach((line) => line.flow());
+    await pause(random() * 500);
+    lines.forEach((line) => line.slow(0));
+    lines.forEach((line) => line.cut());
+  },
+});
+
 const REDIS: readonly Fault[] = [
+  freezeStores(
+    "Redis",
+    ({ box }) => box.freeze(),
+    ({ box }) => box.thaw(),
+  ),
   { name: "kill -9 of Redis, started again on its log", run: (stack) => stack.restartRedis() },
   {
     name: "Redis loses the end of its log",
@@ -87,6 +128,11 @@ const REDIS: readonly Fault[] = [
 ];
 
 const POSTGRES: readonly Fault[] = [
+  freezeStores(
+    "Postgres",
+    (stack) => stack.freezePostgres(),
+    (stack) => stack.thawPostgres(),
+  ),
   {
     name: "Postgres ends all connections",
     async run(stack) {
@@ -126,6 +172,10 @@ export const FAULTS: readonly Fault[] = [
   killOne("gateway"),
   freeze("worker"),
   freeze("supervisor"),
+  freeze("gateway"),
+  disconnect("worker"),
+  disconnect("supervisor"),
+  disconnect("gateway"),
   killAll("kill -9 of all workers", ["worker"]),
   killAll("kill -9 of all workers and supervisors", ["worker", "supervisor"]),
   {

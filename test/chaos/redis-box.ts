@@ -1,6 +1,6 @@
 /**
- * A Redis that can be treated badly: killed, robbed of the end of its log, left without room on its
- * disk, its clock moved. Its disk is a tmpfs of its own where this process may mount one, and its
+ * A Redis that can be treated badly: killed, frozen, robbed of the end of its log, left without room
+ * on its disk, its clock moved. Its disk is a tmpfs of its own where this process may mount one, and its
  * clock a preloaded one where there is a C compiler; what cannot be done here says why.
  */
 import { execFileSync } from "node:child_process";
@@ -31,6 +31,7 @@ export class RedisBox {
   readonly #library: string | null;
   readonly #isMounted: boolean;
   #server: RedisChild | null = null;
+  #pid = 0;
 
   /** `dir` holds the data, the socket and the clock. */
   constructor(dir: string) {
@@ -57,19 +58,33 @@ export class RedisBox {
     return this.#server?.url ?? "";
   }
 
+  get socket(): string {
+    return join(this.#dir, "r.sock");
+  }
+
   async start(): Promise<void> {
-    const socket = join(this.#dir, "r.sock");
+    const { socket } = this;
     const env = { ...process.env, ...this.clock("redis", 0) };
     this.#server = await startRedis({ dataDir: this.#data, socket, env });
+    const redis = connectRedis({ url: this.url }, "chaos:start");
+    const [, pid] = /process_id:(\d+)/.exec(await redis.info("server")) ?? [];
+    redis.disconnect();
+    this.#pid = Number(pid);
   }
 
   /** `kill -9`; it is gone when this resolves. */
   async kill(): Promise<void> {
-    const redis = connectRedis({ url: this.url }, "chaos:kill");
-    const [, pid] = /process_id:(\d+)/.exec(await redis.info("server")) ?? [];
-    redis.disconnect();
-    process.kill(Number(pid), "SIGKILL");
+    process.kill(this.#pid, "SIGKILL");
     await this.#server?.ended;
+  }
+
+  /** It stands still until `thaw`; connections stay. */
+  freeze(): void {
+    process.kill(this.#pid, "SIGSTOP");
+  }
+
+  thaw(): void {
+    process.kill(this.#pid, "SIGCONT");
   }
 
   /** While it is down: so much of the end of the append-only file is lost. */

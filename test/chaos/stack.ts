@@ -3,14 +3,21 @@
  * with its append-only file, Postgres, supervisors, workers, a gateway.
  */
 import { fork, type ChildProcess } from "node:child_process";
-import { mkdtempSync } from "node:fs";
+import { mkdirSync, mkdtempSync } from "node:fs";
 import { chmod, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { socketUrl } from "../../cmd/embedded/redis-child.ts";
 import { connectRedis, type Redis } from "../../sdk/internal.ts";
 import { connectPostgres, migrate, type Database } from "../../sdk/postgres/index.ts";
 import type { RoleOptions } from "../e2e/role.ts";
-import { startLocalPostgres, type LocalPostgres } from "../support/postgres-local.ts";
+import {
+  localPostgresUrl,
+  postgresSocket,
+  startLocalPostgres,
+  type LocalPostgres,
+} from "../support/postgres-local.ts";
+import { Line } from "./line.ts";
 import { RedisBox } from "./redis-box.ts";
 
 const ROLE = new URL("../e2e/role.ts", import.meta.url);
@@ -34,6 +41,7 @@ export class ChaosStack {
   /** Address of the gateway that was started last. */
   gatewayUrl = "";
   #database: LocalPostgres;
+  readonly #lines: Line[] = [];
   #serial = 0;
 
   private constructor(dir: string, box: RedisBox, database: LocalPostgres, db: Database) {
@@ -59,8 +67,15 @@ export class ChaosStack {
     return new ChaosStack(dir, box, database, db);
   }
 
-  /** Starts a role and waits until it is up. `env` is laid over this process's environment. */
-  async spawn(role: Role, env: NodeJS.ProcessEnv = {}): Promise<void> {
+  /**
+   * Starts a role and waits until it is up. `env` is laid over this process's environment, `own` over
+   * the options of all.
+   */
+  async spawn(
+    role: Role,
+    env: NodeJS.ProcessEnv = {},
+    own: Partial<RoleOptions> = {},
+  ): Promise<void> {
     this.#serial += 1;
     const options: RoleOptions = {
       redisUrl: this.box.url,
@@ -69,6 +84,7 @@ export class ChaosStack {
       leaseMs: LEASE_MS,
       id: `${role}-${this.#serial}`,
       ...this.more,
+      ...own,
     };
     const execArgv = ["--import", "tsx"];
     const setting = { execArgv, env: { ...process.env, ...env } };
@@ -99,6 +115,21 @@ export class ChaosStack {
     }
   }
 
+  /** Starts a role that reaches Redis and Postgres over lines of its own: these, in this order. */
+  async spawnBehindLines(role: Role): Promise<readonly Line[]> {
+    const folder = join(this.dir, `line-${this.#lines.length}`);
+    mkdirSync(folder);
+    const socket = join(folder, "r.sock");
+    const lines = [
+      await Line.open(socket, this.box.socket),
+      await Line.open(postgresSocket(folder), postgresSocket(this.#database.sockets)),
+    ];
+    this.#lines.push(...lines);
+    const urls = { redisUrl: socketUrl(socket), databaseUrl: localPostgresUrl(folder) };
+    await this.spawn(role, {}, urls);
+    return lines;
+  }
+
   signal(role: Role, index: number, signal: "SIGSTOP" | "SIGCONT"): void {
     this.roles[role][index]?.kill(signal);
   }
@@ -118,6 +149,14 @@ export class ChaosStack {
   /** Kills Postgres without warning; `startPostgres` brings it back with what was committed. */
   async killPostgres(): Promise<void> {
     await this.#database.kill();
+  }
+
+  freezePostgres(): void {
+    this.#database.freeze();
+  }
+
+  thawPostgres(): void {
+    this.#database.thaw();
   }
 
   async startPostgres(): Promise<void> {
@@ -141,6 +180,7 @@ export class ChaosStack {
         await this.kill(role, 0);
       }
     }
+    this.#lines.forEach((line) => line.close());
     this.redis.disconnect();
     await this.box.stop();
     await this.db.close();

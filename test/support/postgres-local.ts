@@ -19,9 +19,14 @@ const NOBODY = 65534;
 
 export interface LocalPostgres {
   url: string;
+  /** Folder of its socket. */
+  sockets: string;
   stop(): Promise<void>;
   /** `kill -9`, all of it; what was committed is there when it is started again in its folder. */
   kill(): Promise<void>;
+  /** All of it stands still until `thaw`; connections stay. */
+  freeze(): void;
+  thaw(): void;
 }
 
 export interface LocalPostgresOptions {
@@ -66,19 +71,45 @@ export async function startLocalPostgres(
   const args = ["-D", data, "-k", sockets, ...settings.flatMap((setting) => ["-c", setting])];
   const program = join(dirname(initdb), "postgres");
   const child = spawnWatched(program, args, { ...user, signal: "INT" });
-  const url = `postgres://postgres@/postgres?host=${encodeURIComponent(sockets)}`;
+  const url = localPostgresUrl(sockets);
   const stop = async (): Promise<void> => {
     child.process.stdin?.end();
     await within(child.ended, STOP_LIMIT_MS, "Postgres does not stop");
   };
+  const head = (): number => Number.parseInt(readFileSync(join(data, "postmaster.pid"), "utf8"));
   const kill = async (): Promise<void> => {
-    const [pid] = readFileSync(join(data, "postmaster.pid"), "utf8").split("\n");
-    process.kill(Number(pid), "SIGKILL");
+    process.kill(head(), "SIGKILL");
     await within(child.ended, STOP_LIMIT_MS, "Postgres is not dead");
   };
   const limit = `Postgres does not answer: ${child.output()}`;
-  await within(answering(join(sockets, ".s.PGSQL.5432"), url), START_LIMIT_MS, limit);
-  return { url, stop, kill };
+  await within(answering(postgresSocket(sockets), url), START_LIMIT_MS, limit);
+  return {
+    ...{ url, sockets, stop, kill },
+    freeze: () => signalAll(head(), "SIGSTOP"),
+    thaw: () => signalAll(head(), "SIGCONT"),
+  };
+}
+
+/** The URL of a server whose socket is in this folder. */
+export function localPostgresUrl(sockets: string): string {
+  return `postgres://postgres@/postgres?host=${encodeURIComponent(sockets)}`;
+}
+
+export function postgresSocket(sockets: string): string {
+  return join(sockets, ".s.PGSQL.5432");
+}
+
+/** To the head first: while it stands still it starts no more sessions. */
+function signalAll(head: number, signal: "SIGSTOP" | "SIGCONT"): void {
+  process.kill(head, signal);
+  const sessions = execFileSync("pgrep", ["-P", String(head)], { encoding: "utf8" });
+  for (const pid of sessions.split("\n").filter(Boolean)) {
+    try {
+      process.kill(Number(pid), signal);
+    } catch {
+      // It has ended meanwhile.
+    }
+  }
 }
 
 async function answering(socket: string, url: string): Promise<void> {
