@@ -10,12 +10,15 @@ import { uuidv7 } from "uuidv7";
 import { globalKeys, partitionKeys } from "../../sdk/internal.ts";
 import { publish } from "../harness/publish.ts";
 import { seeded } from "../harness/random.ts";
+import { freePort } from "../support/index.ts";
 import { FAULTS, JUMP_S, type Fault } from "./faults.ts";
+import { Listeners } from "./listeners.ts";
 import { Lullaby } from "./lullaby.ts";
+import { Outsiders } from "./outsiders.ts";
+import { endedCount, openRuns } from "./progress.ts";
 import { ChaosStack } from "./stack.ts";
-import { judge, type Submitted, type Verdict } from "./verdict.ts";
 import { CHILD } from "./scenarios.ts";
-import { Signaller } from "./signaller.ts";
+import { judge, type Submitted, type Verdict } from "./verdict.ts";
 import { Watch } from "./watch.ts";
 import { inputOf, makeWorkloads } from "./workloads.ts";
 
@@ -43,8 +46,20 @@ export interface ChaosReport extends Verdict {
   seconds: number;
   /** How often a run fell asleep. */
   sleeps: number;
+  /** What was done to runs from outside, with success. */
+  outsiders: Outsiders["done"];
+  /** How many heard the whole feed of a run, and how often they lost their connection meanwhile. */
+  feed: { heardWhole: number; connectionsLost: number };
+  /** Where a subscriber of the feed missed something, heard it twice, or heard what is not so. */
+  misheard: string[];
   /** Longest time in which no run ended, ms. */
   longestPauseMs: number;
+}
+
+/** What must be empty. */
+export function badOf(report: ChaosReport): { [name: string]: readonly unknown[] } {
+  const { lost, wrong, doubled, notUndone, miscounted, leftovers, fallen, misheard } = report;
+  return { lost, wrong, doubled, notUndone, miscounted, leftovers, fallen, misheard };
 }
 
 /** A timer that was armed while the clock was ahead is late by the jump. */
@@ -53,16 +68,6 @@ const SUBMIT_BATCH = 50;
 const IN_FLIGHT = 300;
 /** So often what is missing is looked for. */
 const AGAIN_BATCHES = 4;
-const COUNT = {
-  name: "chaos_count",
-  text: `SELECT count(*)::int AS n FROM runs
-    WHERE status IN ('COMPLETED', 'FAILED', 'CANCELLED') AND idempotency_key IS NOT NULL`,
-};
-const OPEN = {
-  name: "chaos_open_count",
-  text: `SELECT count(*)::int AS n FROM runs
-    WHERE status NOT IN ('COMPLETED', 'FAILED', 'CANCELLED')`,
-};
 const KNOWN = { name: "chaos_known", text: "SELECT id FROM runs WHERE id = ANY($1::text[])" };
 
 /** Runs it. Throws only if the stack itself cannot be started. */
@@ -78,7 +83,8 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
   const watch = new Watch(stack);
   const calls = join(stack.dir, "calls");
   mkdirSync(calls);
-  stack.more = { calls };
+  const port = await freePort();
+  stack.more = { calls, port };
   const possible = FAULTS.filter((fault) => (fault.missing?.(stack) ?? null) === null);
   const skipped = FAULTS.flatMap(({ name, missing }) => {
     const reason = missing?.(stack) ?? null;
@@ -90,24 +96,27 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
     for (let i = 0; i < options.workers; i++) await stack.spawn("worker");
     await stack.spawn("gateway");
     await publish(stack.db, CHILD);
-    const signaller = await Signaller.start(stack);
+    const outsiders = await Outsiders.start(stack);
+    const listeners = new Listeners(stack, stack.gatewayUrl);
     const lullaby = new Lullaby(stack);
     if (options.sleep === true) {
       lullaby.start();
     }
     watch.start();
-    const submitting = submitAll(stack, submitted, watch, options);
+    const submitting = submitAll(stack, submitted, { watch, listeners }, options);
     const faults = order(possible, options.faults, random);
     const told = await strike(stack, faults, random, options, watch);
     await submitting;
     await lullaby.stop();
     await settle(stack, submitted, options);
-    await signaller.stop();
+    await outsiders.stop();
+    const misheard = await listeners.judge();
     const verdict = await judge(stack.db, stack.redis, submitted, calls);
     const seconds = Math.round((performance.now() - started) / 1000);
     return {
       ...verdict,
-      ...{ fallen: stack.fallen, sleeps: lullaby.count },
+      ...{ fallen: stack.fallen, sleeps: lullaby.count, outsiders: outsiders.done, misheard },
+      feed: { heardWhole: listeners.whole, connectionsLost: listeners.lost },
       ...{ seed: options.seed, faults: told, skipped, seconds, longestPauseMs: watch.longestMs },
     };
   } finally {
@@ -153,7 +162,7 @@ async function strike(
 async function submitAll(
   stack: ChaosStack,
   runs: readonly Submitted[],
-  watch: Watch,
+  { watch, listeners }: { watch: Watch; listeners: Listeners },
   options: ChaosOptions,
 ): Promise<void> {
   for (let from = 0; from < runs.length; from += SUBMIT_BATCH) {
@@ -162,7 +171,9 @@ async function submitAll(
     while (from - watch.ended > IN_FLIGHT && performance.now() < limit) {
       await pause(10);
     }
-    await submit(stack, runs.slice(from, from + SUBMIT_BATCH));
+    const batch = runs.slice(from, from + SUBMIT_BATCH);
+    await submit(stack, batch);
+    listeners.watch(batch);
     if ((from / SUBMIT_BATCH) % AGAIN_BATCHES === AGAIN_BATCHES - 1) {
       await submitAgain(stack, runs.slice(0, from + SUBMIT_BATCH), options);
     }
@@ -213,13 +224,13 @@ async function settle(
   let ended = -1;
   while (performance.now() < limit) {
     await submitAgain(stack, runs, options);
-    const [row] = await stack.db.query<{ n: number }>(COUNT).catch(() => []);
-    const [open] = await stack.db.query<{ n: number }>(OPEN).catch(() => []);
-    if (row?.n === runs.length && open?.n === 0) {
+    const count = await endedCount(stack.db).catch(() => 0);
+    const open = await openRuns(stack.db).catch(() => null);
+    if (count === runs.length && open?.length === 0) {
       break;
     }
-    if (row?.n !== ended) {
-      ended = row?.n ?? 0;
+    if (count !== ended) {
+      ended = count;
       options.log(`${ended} of ${runs.length} ended`);
     }
     await pause(500);

@@ -1,6 +1,7 @@
 /**
  * What generated workflows do not do and a run must outlive too: waits that somebody else ends,
- * children, outputs that are kept beside the run, compensation. Their outcome is written down here.
+ * people's decisions, children, limits, outputs that are kept beside the run, compensation, redrives.
+ * Their outcome is written down here.
  */
 import type { Json } from "../../compiler/index.ts";
 
@@ -11,8 +12,12 @@ export interface Scenario {
   output(input: { n: number }): Json;
   /** A signal that each run waits for. */
   signal?: string;
+  /** It fails, is redriven with these inputs of nodes, and ends as said here in the end. */
+  redriveInputs?: { [node: string]: Json };
   /** What it did is undone by a run of its own. */
   isUndone?: true;
+  /** So many runs of CHILD belong to each run. */
+  children?: number;
 }
 
 const BIG = 20_000;
@@ -72,6 +77,7 @@ export const SCENARIOS: readonly Scenario[] = [
     },
     status: "COMPLETED",
     output: ({ n }) => ({ sum: 2 * n + 2, each: [{ sum: 2 }, { sum: 3 }, { sum: 4 }] }),
+    children: 5,
   },
   {
     document: {
@@ -102,4 +108,77 @@ export const SCENARIOS: readonly Scenario[] = [
     output: () => null,
     isUndone: true,
   },
+  {
+    document: {
+      ...named("chaos-approval"),
+      nodes: [
+        {
+          ...{ id: "ask", type: "human" },
+          config: { title: "Go on?", assignees: ["ann", "bob", "eve"], required: 2 },
+        },
+        fn("b", "add", { a: "${input.n}", b: 20 }),
+      ],
+      edges: edges("ask", "b"),
+      output: { agreed: "${size(ctx.ask.output.by)}", sum: "${ctx.b.output.sum}" },
+    },
+    status: "COMPLETED",
+    output: ({ n }) => ({ agreed: 2, sum: n + 20 }),
+  },
+  {
+    document: {
+      ...named("chaos-redrive"),
+      nodes: [
+        fn("a", "add", { a: "${input.n}", b: 30 }),
+        { id: "w", type: "wait", config: { signal: "bad" } },
+        fn("look", "fail", { code: "BAD_WORD", when: "${data.word == 'bad'}" }),
+        fn("b", "add", { a: "${ctx.a.output.sum}", b: 1 }),
+      ],
+      edges: edges("a", "w", "look", "b"),
+      output: {
+        was: "${ctx.w.output.word}",
+        is: "${ctx.look.output.word}",
+        sum: "${ctx.b.output.sum}",
+      },
+    },
+    status: "COMPLETED",
+    output: ({ n }) => ({ was: "bad", is: "good", sum: n + 31 }),
+    signal: "bad",
+    redriveInputs: { look: { word: "good" } },
+  },
+  {
+    document: {
+      ...named("chaos-limits"),
+      settings: { concurrency: { limit: 20 } },
+      nodes: [
+        fn("a", "echo", { n: "${input.n}" }, { rate_limit: { key: "chaos", per_second: 50 } }),
+        fn("b", "add", { a: "${data.n}", b: 40 }, { rate_limit: { key: "chaos", per_second: 50 } }),
+      ],
+      edges: edges("a", "b"),
+      output: { sum: "${ctx.b.output.sum}" },
+    },
+    status: "COMPLETED",
+    output: ({ n }) => ({ sum: n + 40 }),
+  },
+  {
+    document: {
+      ...named("chaos-detached"),
+      nodes: [
+        {
+          ...{ id: "start", type: "subworkflow" },
+          config: { workflow: "chaos-child", input: { n: "${input.n}" }, wait: false },
+        },
+        fn("b", "add", { a: "${input.n}", b: 50 }),
+      ],
+      edges: edges("start", "b"),
+      output: { sum: "${ctx.b.output.sum}" },
+    },
+    status: "COMPLETED",
+    output: ({ n }) => ({ sum: n + 50 }),
+    children: 1,
+  },
 ];
+
+/** Workflows whose runs fail, and do not end with that. */
+export const REDRIVEN: readonly string[] = SCENARIOS.flatMap(({ document, redriveInputs }) =>
+  redriveInputs === undefined ? [] : [document.metadata.name],
+);

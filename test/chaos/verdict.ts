@@ -4,6 +4,8 @@ import { join } from "node:path";
 import { connectionAt, partitionKeys, type Transition } from "../../sdk/internal.ts";
 import { readJournals, type Database } from "../../sdk/postgres/index.ts";
 import type { Redis } from "../../sdk/internal.ts";
+import { openRuns } from "./progress.ts";
+import { CHILD, type Scenario } from "./scenarios.ts";
 import { expectedOf, inputOf, type Workload } from "./workloads.ts";
 
 export interface Verdict {
@@ -18,6 +20,8 @@ export interface Verdict {
   doubled: string[];
   /** Runs that failed and whose compensation did not end well. */
   notUndone: string[];
+  /** Where runs have other runs than they should: more or fewer children, compensations. */
+  miscounted: string[];
   /** Calls of functions, and how many of them were repetitions of the same attempt (allowed). */
   executions: number;
   repeated: number;
@@ -38,15 +42,18 @@ const ROWS = {
   name: "chaos_rows",
   text: "SELECT id, status, output FROM runs WHERE id = ANY($1::text[])",
 };
-const OPEN = {
-  name: "chaos_open",
-  text: `SELECT id, status FROM runs
-    WHERE status NOT IN ('COMPLETED', 'FAILED', 'CANCELLED')`,
-};
 const ALL = { name: "chaos_all", text: "SELECT id FROM runs WHERE id > $1 ORDER BY id LIMIT 200" };
 const UNDONE = {
   name: "chaos_undone",
   text: "SELECT compensates AS id FROM runs WHERE compensates IS NOT NULL AND status = 'COMPLETED'",
+};
+const CHILDREN = {
+  name: "chaos_children",
+  text: "SELECT count(*)::int AS n FROM runs WHERE workflow = $1 AND status = 'COMPLETED'",
+};
+const UNDOING = {
+  name: "chaos_undoing",
+  text: "SELECT count(*)::int AS n FROM runs WHERE compensates IS NOT NULL",
 };
 const FINAL = new Set(["COMPLETED", "FAILED", "CANCELLED"]);
 const BATCH = 200;
@@ -65,12 +72,17 @@ export async function judge(
   const all = Array.from({ length: partitions }, (_, partition) => leftovers(redis, partition));
   const verdict: Verdict = {
     ...{ submitted: runs.length, ended: {}, lost: [], wrong: [], doubled: [], fallen: [] },
-    ...{ notUndone: [], leftovers: (await Promise.all(all)).flat(), ...countCalls(calls) },
+    ...{
+      notUndone: [],
+      miscounted: [],
+      leftovers: (await Promise.all(all)).flat(),
+      ...countCalls(calls),
+    },
   };
   for (let from = 0; from < runs.length; from += BATCH) {
     await judgeBatch(db, runs.slice(from, from + BATCH), verdict);
   }
-  for (const { id, status } of await db.query<{ id: string; status: string }>(OPEN)) {
+  for (const { id, status } of await openRuns(db)) {
     if (!verdict.lost.some((text) => text.startsWith(id))) {
       verdict.lost.push(`${id} ${status}`);
     }
@@ -78,8 +90,24 @@ export async function judge(
   const undone = new Set((await db.query<{ id: string }>(UNDONE)).map(({ id }) => id));
   const toUndo = runs.filter(({ workload }) => workload.scenario?.isUndone === true);
   verdict.notUndone = toUndo.flatMap(({ runId }) => (undone.has(runId) ? [] : [runId]));
+  verdict.miscounted = await miscounted(db, runs);
   await judgeJournals(db, verdict);
   return verdict;
+}
+
+async function miscounted(db: Database, runs: readonly Submitted[]): Promise<string[]> {
+  const of = (count: (scenario: Scenario) => number): number =>
+    runs.reduce((sum, { workload: { scenario } }) => sum + (scenario ? count(scenario) : 0), 0);
+  type Count = { n: number };
+  const [children] = await db.query<Count>(CHILDREN, [CHILD.metadata.name]);
+  const [undoing] = await db.query<Count>(UNDOING);
+  const counts = [
+    ["children", children?.n, of((scenario) => scenario.children ?? 0)],
+    ["compensations", undoing?.n, of(({ isUndone }) => (isUndone === true ? 1 : 0))],
+  ] as const;
+  return counts.flatMap(([what, found, expected]) =>
+    found === expected ? [] : [`${found} ${what}, not ${expected}`],
+  );
 }
 
 /** Of every run there is, children and compensations too. */
@@ -136,13 +164,23 @@ async function judgeBatch(
   }
 }
 
-/** A token ends once: the same node in the same scope of the same home never completes twice. */
+/**
+ * A token ends once: the same node in the same scope of the same home never completes twice, except
+ * where a redrive has undone it.
+ */
 function doubled(runId: string, transitions: readonly Transition[]): string[] {
   const seen = new Set<string>();
   const twice: string[] = [];
   for (const t of transitions) {
-    const home = (t as { m?: string }).m ?? "";
+    const home = t.m ?? "";
     const isEnd = /^run\.(completed|failed|cancelled)$/.test(t.e);
+    if (t.e === "run.redriven") {
+      seen.delete("end");
+      const undone = Object.keys(t.rd?.f ?? {}).filter((field) => /^n\d+$/.test(field));
+      const isUndone = (name: string): boolean =>
+        undone.some((field) => name.startsWith(` ${field.slice(1)} `));
+      [...seen].filter(isUndone).forEach((name) => seen.delete(name));
+    }
     const name = isEnd ? "end" : t.e === "node.completed" ? `${home} ${t.n} ${t.s}` : null;
     if (name !== null) {
       if (seen.has(name)) {
@@ -172,7 +210,8 @@ async function leftovers(connection: Redis, partition: number): Promise<string[]
     for (const key of found) {
       if (key.startsWith(keys.run("")) || /:q:/.test(key)) {
         const length = key.includes(":q:") ? await redis.xlen(key) : 1;
-        left.push(...(length > 0 ? [`${key} (${length})`] : []));
+        const isLeft = length > 0 && (await redis.pttl(key)) < 0; // what expires goes by itself
+        left.push(...(isLeft ? [`${key} (${length})`] : []));
       }
     }
     cursor = next;

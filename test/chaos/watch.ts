@@ -1,11 +1,7 @@
 /** Counts the ends of runs while everything else goes on, and the longest time without one. */
+import { endedCount } from "./progress.ts";
 import type { ChaosStack } from "./stack.ts";
 
-const ENDED = {
-  name: "chaos_ended",
-  text: `SELECT count(*)::int AS n FROM runs
-    WHERE status IN ('COMPLETED', 'FAILED', 'CANCELLED') AND idempotency_key IS NOT NULL`,
-};
 const LOOK_MS = 100;
 
 /** Looks every few ms. */
@@ -30,8 +26,7 @@ export class Watch {
   }
 
   async #look(): Promise<void> {
-    const rows = await this.#stack.db.query<{ n: number }>(ENDED).catch(() => []);
-    const n = rows[0]?.n ?? this.ended;
+    const n = await endedCount(this.#stack.db).catch(() => this.ended);
     if (n > this.ended) {
       this.longestMs = Math.max(this.longestMs, Math.round(performance.now() - this.#changedMs));
       this.ended = n;

@@ -85,8 +85,12 @@ const date = new Date().toISOString();
 let next = seed;
 try {
   while (performance.now() - started < minutes * 60_000) {
+    const known = failures.length;
     await round(next);
     next += cases;
+    for (const { test, replay, report } of failures.slice(known)) {
+      process.stderr.write(`${[test, replay, ...(report ?? [])].join("\n")}\n`);
+    }
     process.stderr.write(`seeds ${seed} to ${next - 1}: ${failures.length} failed\n`);
   }
 } finally {

@@ -17,7 +17,8 @@ import { uuidv7 } from "uuidv7";
 import { publish } from "../harness/publish.ts";
 import { seeded } from "../harness/random.ts";
 import { CHILD } from "../chaos/scenarios.ts";
-import { Signaller } from "../chaos/signaller.ts";
+import { Outsiders } from "../chaos/outsiders.ts";
+import { openRuns } from "../chaos/progress.ts";
 import { ChaosStack } from "../chaos/stack.ts";
 import { judge, type Submitted } from "../chaos/verdict.ts";
 import { Watch } from "../chaos/watch.ts";
@@ -51,11 +52,6 @@ const SUPERVISORS = 2;
 /** Under load for about so long before Postgres goes; as long again after it is back. */
 const LEAD_MS = 5000;
 const LIMIT = { timeoutMs: 300_000 };
-const UNENDED = {
-  name: "away_unended",
-  text: `SELECT count(*)::int AS n FROM runs
-    WHERE status NOT IN ('COMPLETED', 'FAILED', 'CANCELLED')`,
-};
 
 function rounds(): Workload {
   const counter = { id: "c", type: "function", config: { function_name: "builtin.counter" } };
@@ -141,8 +137,8 @@ async function goAway(stack: ChaosStack, load: Load, watch: Watch, gauge: Gauge)
   const after = load.runs.length - before - during;
   await waitFor(
     async () => {
-      const [row] = await stack.db.query<{ n: number }>(UNENDED);
-      return row?.n === 0 && watch.ended === load.runs.length;
+      const open = await openRuns(stack.db);
+      return open.length === 0 && watch.ended === load.runs.length;
     },
     // What never ends is named by the verdict.
     LIMIT,
@@ -164,7 +160,7 @@ try {
   stack.more = { calls, backlogBytesMax: limits.hardBytes };
   for (let i = 0; i < WORKERS; i++) await stack.spawn("worker");
   await publish(stack.db, CHILD);
-  const signaller = await Signaller.start(stack);
+  const outsiders = await Outsiders.start(stack);
   watch.start();
   gauge.start();
   const load = new Load(stack);
@@ -175,11 +171,11 @@ try {
   await waitFor(() => watch.ended > 0, { ...LIMIT, describe: "no run ends" });
   await pause(LEAD_MS * (0.5 + seeded(seed)()));
   const seen = await goAway(stack, load, watch, gauge);
-  await signaller.stop();
+  await outsiders.stop();
   await waitFor(async () => (await stack.redis.zcard(keys.release)) === 0).catch(() => null);
   const verdict = await judge(stack.db, stack.redis, load.runs, calls);
-  const { lost, wrong, doubled, notUndone, leftovers } = verdict;
-  const bad = { lost, wrong, doubled, notUndone, leftovers, fallen: stack.fallen };
+  const { lost, wrong, doubled, notUndone, miscounted, leftovers } = verdict;
+  const bad = { lost, wrong, doubled, notUndone, miscounted, leftovers, fallen: stack.fallen };
   const counts = Object.entries(bad).map(([name, list]) => [name, list.length] as const);
   const { submitted, ended, executions, repeated } = verdict;
   const isLimitMet = gauge.peak.bytes > limits.hardBytes;
