@@ -24,6 +24,7 @@ import {
   advanceCursor,
   changeApprovals,
   changeRuns,
+  correctBegun,
   insertAudit,
   insertChildren,
   insertBlobs,
@@ -38,6 +39,7 @@ import {
   type Cursor,
   type Queryable,
 } from "../sdk/postgres/index.ts";
+import { Begun } from "./begun.ts";
 import { ChainBreak, readBlock, type Block } from "./block-reader.ts";
 import { blobPortions, blobsToArchive } from "./blobs.ts";
 import {
@@ -74,6 +76,9 @@ import type { Starter } from "./starter.ts";
  */
 const LINGER_MS = 60;
 const LOAD_CHARS = 30_000;
+/** Nothing has come for so long: the partition is quiet. After load it is asked sooner. */
+const QUIET_MS = 1000;
+const AFTER_LOAD_MS = 200;
 const CERTIFICATE_WAIT_MS = 50;
 /** Records kept in the stream behind the cursor. */
 const TAIL_RECORDS = 1000;
@@ -103,6 +108,7 @@ export class Archiver extends Loop {
   readonly #keys: PartitionKeys;
   readonly #finaliser: Finaliser;
   readonly #redis: Redis;
+  #begun = new Begun();
   #sweepAtMs = 0;
   /** Blocks behind the cursor: where each began. */
   #tail: { seq: number; streamId: string; chars: number }[] = [];
@@ -146,22 +152,25 @@ export class Archiver extends Loop {
 
   /** Archives from `cursor` on, until it breaks, moves, or the service stops. */
   async #session(from: Cursor, signal: AbortSignal): Promise<void> {
-    const { certifier } = this.#options;
+    const { certifier, context, partition } = this.#options;
+    this.#begun = new Begun();
+    await correctBegun(context.db, partition);
     await this.#trimOld(from);
     let cursor = from;
     let next = this.#readAhead(cursor);
     while (!signal.aborted && certifier.epoch === cursor.epoch) {
       const block = await next;
       if (block === null) {
+        await this.#writeBegun(cursor);
         await this.#compareTail(cursor);
         await this.#trimOld(cursor);
         await this.#sweepSuspects();
         next = this.#readAhead(cursor);
         continue;
       }
-      const isLoad = block.chars > LOAD_CHARS && !block.hasMore;
-      next = this.#readAhead(block.to, isLoad ? LINGER_MS : 0);
-      await this.#archive(cursor, block, signal);
+      const isLoad = block.chars > LOAD_CHARS;
+      next = this.#readAhead(block.to, isLoad, isLoad && !block.hasMore ? LINGER_MS : 0);
+      await this.#archive(cursor, block, isLoad, signal);
       cursor = block.to;
       this.#trim(block);
     }
@@ -178,8 +187,9 @@ export class Archiver extends Loop {
   }
 
   /** A read whose failure is seen when it is awaited, which may be after the next commit or never. */
-  #readAhead(cursor: Cursor, lingerMs = 0): Promise<Block | null> {
-    const read = (): Promise<Block | null> => readBlock(this.#redis, this.#keys.ev, cursor);
+  #readAhead(cursor: Cursor, isLoad = false, lingerMs = 0): Promise<Block | null> {
+    const waitMs = isLoad ? AFTER_LOAD_MS : QUIET_MS;
+    const read = (): Promise<Block | null> => readBlock(this.#redis, this.#keys.ev, cursor, waitMs);
     const block = lingerMs > 0 ? pause(lingerMs).then(read) : read();
     block.catch(() => undefined);
     return block;
@@ -210,7 +220,12 @@ export class Archiver extends Loop {
     }
   }
 
-  async #archive(cursor: Cursor, block: Block, signal: AbortSignal): Promise<void> {
+  async #archive(
+    cursor: Cursor,
+    block: Block,
+    isLoad: boolean,
+    signal: AbortSignal,
+  ): Promise<void> {
     const { context, partition, releaser, children, onDue, onEnded } = this.#options;
     const fold = foldBlock(block.records);
     if (fold.dueMs !== null) {
@@ -225,11 +240,21 @@ export class Archiver extends Loop {
       async () => {
         const finalised = await this.#finaliser.finalise(fold);
         const compensations = await this.#compensations(fold, finalised.irs);
-        await this.#commit(cursor, block, fold, finalised, compensations);
-        return { ...finalised, compensations };
+        const atOnce = new Set(fold.asleep.map(({ runId }) => runId));
+        const atMs = context.clock.nowMs();
+        const rows = this.#begun.plan(finalised.changes, { isLoad, atMs, atOnce });
+        await this.#commit(
+          cursor,
+          block,
+          fold,
+          { ...finalised, changes: rows.write },
+          compensations,
+        );
+        return { ...finalised, compensations, rows };
       },
       { signal, onWait },
     );
+    this.#begun.settle(done.rows);
     this.#finaliser.forget(done.ended);
     if (fold.suspects.length > 0) {
       await repairRuns(context, partition, fold.suspects);
@@ -247,6 +272,24 @@ export class Archiver extends Loop {
     const runs = toCompensate(fold.ended, irs);
     const history = await this.#finaliser.history(runs);
     return planCompensations(context, partition, runs, irs, history);
+  }
+
+  /** Nothing comes: rows of runs that have begun say so. */
+  async #writeBegun(cursor: Cursor): Promise<void> {
+    if (this.#begun.isEmpty) {
+      return;
+    }
+    const { db, clock } = this.#options.context;
+    const when = { isLoad: false, atMs: clock.nowMs(), atOnce: new Set<string>() };
+    const rows = this.#begun.plan([], when);
+    await db.transaction(async (tx) => {
+      // Where it stands: nobody else has archived what comes after.
+      if (!(await advanceCursor(tx, cursor, cursor))) {
+        throw new CursorMoved();
+      }
+      await changeRuns(tx, rows.write);
+    });
+    this.#begun.settle(rows);
   }
 
   /** What fails here, the sweep over queued runs does later. */

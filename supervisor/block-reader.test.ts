@@ -28,7 +28,7 @@ async function append(count: number, body: string): Promise<void> {
 }
 
 const readFrom = (from: Cursor): Promise<Block | null> =>
-  readBlock(p.scripts.redis, p.scripts.keys.ev, from);
+  readBlock(p.scripts.redis, p.scripts.keys.ev, from, 1000);
 
 /** Blocks up to the stream's end, each from where the one before ended. */
 async function readAll(): Promise<Block[]> {

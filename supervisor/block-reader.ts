@@ -18,7 +18,6 @@ const PAGE_RECORDS = 32;
 const WEIGHT_AIM = 8_000_000;
 /** A block of several records weighs no more. */
 export const BLOCK_WEIGHT_MAX = 64_000_000;
-const BLOCK_MS = 1000;
 
 export interface Block {
   records: RawRecord[];
@@ -32,11 +31,16 @@ export interface Block {
 /** The records do not continue the cursor. */
 export class ChainBreak extends Error {}
 
-/** The next block after `from`; null if nothing came within a second. Throws ChainBreak. */
-export async function readBlock(redis: Redis, ev: string, from: Cursor): Promise<Block | null> {
+/** The next block after `from`; null if nothing came within `waitMs`. Throws ChainBreak. */
+export async function readBlock(
+  redis: Redis,
+  ev: string,
+  from: Cursor,
+  waitMs: number,
+): Promise<Block | null> {
   const block: Block = { records: [], to: from, chars: 0, hasMore: false };
   let weight = 0;
-  const first = ["COUNT", PAGE_RECORDS, "BLOCK", BLOCK_MS, "STREAMS", ev, from.streamId] as const;
+  const first = ["COUNT", PAGE_RECORDS, "BLOCK", waitMs, "STREAMS", ev, from.streamId] as const;
   let page = (await redis.xread(...first))?.[0]?.[1] ?? [];
   for (;;) {
     for (const [streamId, fields] of page) {

@@ -23,7 +23,7 @@ import type { StoredIr } from "./ir-store.ts";
 import { readDone } from "./records.ts";
 
 export interface Finalised {
-  changes: RunChange[];
+  changes: readonly RunChange[];
   ended: EndedRun[];
   /** Workflows of the runs that the block says something about beyond plain steps. */
   irs: ReadonlyMap<string, StoredIr>;
@@ -59,8 +59,10 @@ export class Finaliser {
     ]);
     const errors = await this.#errors(ended, irs);
     const changes: RunChange[] = [];
-    for (const { runId, status, startedAtMs, endedAtMs, tTo: atMs } of block.runs.values()) {
-      if (status !== null) {
+    for (const run of block.runs.values()) {
+      const { runId, status, startedAtMs, endedAtMs, tTo: atMs } = run;
+      // A child's row is inserted as that of a run that has begun.
+      if (status !== null && (run.child === null || status !== "RUNNING")) {
         const failure = errors.get(runId);
         const error = failure === undefined ? null : JSON.stringify(failure);
         const output = outputs.get(runId) ?? null;

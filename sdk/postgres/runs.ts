@@ -136,8 +136,16 @@ const CHANGE = {
 };
 const QUEUED = {
   name: "runs_queued",
-  text: `SELECT ${RUN_COLUMNS} FROM runs WHERE status = 'QUEUED' AND NOT held AND created_at_ms < $1
+  text: `SELECT ${RUN_COLUMNS} FROM runs r WHERE status = 'QUEUED' AND NOT held AND created_at_ms < $1
+      AND NOT EXISTS (SELECT 1 FROM journal j WHERE j.run_id = r.id)
     ORDER BY created_at_ms LIMIT $2`,
+};
+const CORRECT_BEGUN = {
+  name: "runs_correct_begun",
+  text: `UPDATE runs r SET status = 'RUNNING',
+      started_at_ms = (SELECT min(t_from) FROM journal j WHERE j.run_id = r.id)
+    WHERE status = 'QUEUED' AND partition = $1
+      AND EXISTS (SELECT 1 FROM journal j WHERE j.run_id = r.id)`,
 };
 const QUIET = {
   name: "runs_quiet",
@@ -259,6 +267,11 @@ export async function queuedRuns(
   limit: number,
 ): Promise<RunRow[]> {
   return db.query<Row>(QUEUED, [beforeMs, limit]);
+}
+
+/** Rows of this partition that say QUEUED although the journal beside them has a beginning. */
+export async function correctBegun(db: Queryable, partition: number): Promise<void> {
+  await db.query(CORRECT_BEGUN, [partition]);
 }
 
 /**
