@@ -28,6 +28,13 @@ export function addOperationCommands(
   define(program, "pauses", "workflows and queues that are paused", services, async (c) =>
     (await load()).pauses(c),
   );
+  const about = "circuit breakers with failures; open or close one";
+  define(program, "circuits [action] [name]", about, services, async (c, args, flags) =>
+    (await import("./commands/circuits.ts")).circuits(c, args, flags),
+  )
+    .option("--for <time>", "open: try again after 30s, 5m, 2h; not before it is closed without it")
+    .option("--as <who>", "who does it; kept in the audit")
+    .option("--reason <text>", "why; kept in the audit");
 }
 
 export function addHandCommands(

@@ -19,6 +19,18 @@ export function readCount(flag: string, text: string, most: number = LIMIT_MAX):
   return count;
 }
 
+const UNITS_MS: { [unit: string]: number } = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** A time such as 30s, 5m, 2h or 7d, in ms. Throws GV_BAD_INPUT. */
+export function readAge(flag: string, text: string): number {
+  const age = /^(\d+)([smhd])$/.exec(text);
+  if (age === null) {
+    const message = `${flag} takes a number and s, m, h or d, like 2h, not "${text}"`;
+    throw new GavotteError("GV_BAD_INPUT", message);
+  }
+  return Number(age[1]) * (UNITS_MS[age[2] ?? "s"] ?? 0);
+}
+
 /** One of some words. Throws GV_BAD_INPUT with the word that was probably meant. */
 export function readChoice<T extends string>(flag: string, text: string, known: readonly T[]): T {
   const found = known.find((word) => word === text);

@@ -143,6 +143,33 @@ const rateLimit = {
     "an object with one of `per_second`, `per_minute`, `per_hour`, or `limit` and `per_ms`",
 } as const;
 
+/** One level instead of `anyOf`, so that what is wrong inside the object is told by itself. */
+const circuitBreaker = {
+  type: ["boolean", "object"],
+  properties: {
+    key: { ...key, description: "What fails as one: one circuit for each value." },
+    failures: {
+      ...positive,
+      maximum: 1000,
+      description: "So many failures open it; 5 without it.",
+      "x-expect": "a whole number from 1 to 1000",
+    },
+    within_ms: { ...positive, description: "The time for `failures`; a minute without it." },
+    open_ms: {
+      ...positive,
+      minimum: 100,
+      description: "How long before one execution may try; 30 s without it.",
+      "x-expect": "a whole number of milliseconds, 100 or more",
+    },
+    on_open: {
+      description: "What becomes of the node meanwhile: it waits, or fails with CIRCUIT_OPEN.",
+      enum: ["wait", "fail"],
+    },
+  },
+  additionalProperties: false,
+  "x-expect": "true, or an object with `failures`, `within_ms`, `open_ms`, `key`, `on_open`",
+} as const;
+
 const concurrency = {
   type: "object",
   properties: {
@@ -207,6 +234,10 @@ const node = {
       "x-expect": "a JSON Schema",
     },
     rate_limit: { ...rateLimit, description: "How often nodes of this key may start." },
+    circuit_breaker: {
+      ...circuitBreaker,
+      description: "When nodes of this key are held back because too many have failed.",
+    },
     compensate: { ...compensate, description: "What undoes the node's work if the run fails." },
     join: { ...join, description: "How many in-edges it waits for: all, any, or a number." },
     wait_for_all: { type: "boolean", description: "Older spelling of `join`: all or any." },

@@ -7,6 +7,7 @@
  */
 import type {
   IrCompensation,
+  IrCircuitBreaker,
   IrRateLimit,
   IrRetry,
   IrSettings,
@@ -72,6 +73,7 @@ export interface DocumentNode {
   retryPointer: string;
   queueTimeoutMs: number | null;
   rateLimit: { value: IrRateLimit; pointer: string } | null;
+  circuitBreaker: { value: IrCircuitBreaker; pointer: string } | null;
   compensate: { value: IrCompensation; pointer: string } | null;
   queue: string | null;
   join: DocumentJoin;

@@ -87,6 +87,18 @@ export interface IrRateLimit {
   per_ms: number;
 }
 
+export interface IrCircuitBreaker {
+  /** Template; "": the node itself, in every run of its workflow. */
+  key: string;
+  /** So many failed executions within `within_ms` open it. */
+  failures: number;
+  within_ms: number;
+  /** How long it stays open before one execution is let through to try. */
+  open_ms: number;
+  /** What becomes of a token while it is open: it waits, or fails with CIRCUIT_OPEN. */
+  on_open: "wait" | "fail";
+}
+
 export interface IrRetry {
   max_attempts: number;
   backoff_ms: number;
@@ -178,6 +190,8 @@ export interface IrNode {
   queue_timeout_ms?: number;
   /** How many executions of one key may begin in a time. */
   rate_limit?: IrRateLimit;
+  /** When executions of one key are held back because too many have failed. */
+  circuit_breaker?: IrCircuitBreaker;
   compensate?: IrCompensation;
   /**
    * Of a `map`: the graph that runs once per element, an IR of its own with nodes from 0. Ids are

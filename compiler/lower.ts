@@ -145,12 +145,14 @@ function lowerConfig(node: FlatNode): { [key: string]: Json } {
 
 function lowerPolicies({ source }: FlatNode): Partial<IrNode> {
   if (!source) return {};
-  const { queueTimeoutMs, rateLimit, compensate, inputSchema, outputSchema } = source;
+  const { queueTimeoutMs, rateLimit, circuitBreaker, compensate, inputSchema, outputSchema } =
+    source;
   return {
     ...(inputSchema === null ? {} : { input_schema: inputSchema }),
     ...(outputSchema === null ? {} : { output_schema: outputSchema }),
     ...(queueTimeoutMs === null ? {} : { queue_timeout_ms: queueTimeoutMs }),
     ...(rateLimit ? { rate_limit: rateLimit.value } : {}),
+    ...(circuitBreaker ? { circuit_breaker: circuitBreaker.value } : {}),
     ...(compensate ? { compensate: compensate.value } : {}),
   };
 }

@@ -205,17 +205,44 @@ describe("other kinds", () => {
     { type: "wait", config: { signal: "go" } },
     { type: "human", config: { title: "ok?" } },
     { type: "subworkflow", config: { workflow: "other@1" } },
-  ])("a rate limit of $type, whose token waits for others, is refused", (parked) => {
-    const nodes = [{ id: "a", rate_limit: { per_second: 1 }, ...parked }];
+    { type: "map", config: { items: "[1]", do: fn("e") } },
+    { type: "transform", config: { transformation: "trim" } },
+  ])("what holds executions back is refused on $type, which begins none", (idle) => {
+    const held = { rate_limit: { per_second: 1 }, circuit_breaker: true };
+    const nodes = [{ id: "a", ...held, ...idle }];
     const { diagnostics } = compile({ document: { metadata: { name: "w" }, nodes, edges: [] } });
-    expect(diagnostics.map(({ code }) => code)).toEqual(["GV4005"]);
+    expect(diagnostics.map(({ code }) => code)).toEqual(["GV4005", "GV4005"]);
   });
 
   it("what is not said leaves no trace in the IR", () => {
     const ir = compiled([fn("a")]);
-    const keys = ["queue_timeout_ms", "rate_limit", "compensate", "body", "outer_refs"];
+    const keys = [
+      "queue_timeout_ms",
+      "rate_limit",
+      "circuit_breaker",
+      "compensate",
+      "body",
+      "outer_refs",
+    ];
     expect(Object.keys(node(ir, "a")).filter((key) => keys.includes(key))).toEqual([]);
     expect(ir.settings).toEqual({ timeout_ms: null, priority: "normal", failure: "fail_fast" });
+  });
+
+  it("a circuit breaker has one form, and is read like any other expression of its node", () => {
+    const whole = { key: "${ctx.a.output.host}", failures: 2, within_ms: 10, open_ms: 200 };
+    const ir = compiled(
+      [
+        fn("a", {}, { circuit_breaker: true }),
+        fn("b", {}, { circuit_breaker: { ...whole, on_open: "fail" } }),
+        fn("c", {}, { circuit_breaker: false }),
+      ],
+      ["a>b", "b>c"],
+    );
+    const usual = { key: "", failures: 5, within_ms: 60_000, open_ms: 30_000, on_open: "wait" };
+    expect(node(ir, "a").circuit_breaker).toEqual(usual);
+    expect(node(ir, "b").circuit_breaker).toEqual({ ...whole, on_open: "fail" });
+    expect(node(ir, "b").refs).toEqual([0]);
+    expect("circuit_breaker" in node(ir, "c")).toBe(false);
   });
 
   it("limits and compensation have one form", () => {

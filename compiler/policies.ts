@@ -3,7 +3,7 @@
  *
  * A pure node is evaluated on the way, by the worker that has its input: it does not stand in a
  * queue, changes nothing that could be undone, and fails in the same way each time. A map is tried
- * again, slowed down and undone element by element, in the nodes of its body. To accept such a
+ * again, held back and undone element by element, in the nodes of its body. To accept such a
  * property would be to promise something that does not happen.
  */
 import type { Reporter } from "./diagnostics.ts";
@@ -28,7 +28,7 @@ export function checkPolicies(part: DocumentGraph, reporter: Reporter): void {
   }
 }
 
-/** Kinds whose token waits for others: nothing begins that could be too often. */
+/** Kinds whose token waits for others: nothing begins that could be too often, or in vain. */
 const PARKED: ReadonlySet<NodeType> = new Set(["wait", "human", "subworkflow"]);
 
 interface Property {
@@ -44,15 +44,20 @@ function idleProperties(node: DocumentNode): Property[] {
   const compensate = node.compensate
     ? [{ name: "compensate", pointer: node.compensate.pointer }]
     : [];
-  const rate = node.rateLimit ? [{ name: "rate_limit", pointer: node.rateLimit.pointer }] : [];
+  const held = [
+    ...(node.rateLimit ? [{ name: "rate_limit", pointer: node.rateLimit.pointer }] : []),
+    ...(node.circuitBreaker
+      ? [{ name: "circuit_breaker", pointer: node.circuitBreaker.pointer }]
+      : []),
+  ];
   const queued =
     node.queueTimeoutMs === null
       ? []
       : [{ name: "queue_timeout_ms", pointer: `${node.pointer}/queue_timeout_ms` }];
-  if (isPureNode(node)) return [...inRetry, ...compensate, ...rate, ...queued];
-  if (node.type === "map") return [...compensate, ...rate];
-  if (PARKED.has(node.type ?? "function")) return rate;
-  return node.type === "delay" ? [...inRetry, ...compensate, ...rate] : [];
+  if (isPureNode(node)) return [...inRetry, ...compensate, ...held, ...queued];
+  if (node.type === "map") return [...compensate, ...held];
+  if (PARKED.has(node.type ?? "function")) return held;
+  return node.type === "delay" ? [...inRetry, ...compensate, ...held] : [];
 }
 
 /** Whether a node does no work of its own: a kind that is pure, or a loop without a function. */

@@ -15,7 +15,13 @@ import type {
 import type { Json, NodeType } from "./ir.ts";
 import { LOOP_PROPERTIES, LOOP_SCHEMA } from "./kinds/loop-properties.ts";
 import { resolveType, TYPE_NAMES } from "./kinds/types.ts";
-import { readCache, readCompensation, readRateLimit, readRetry } from "./read-policy.ts";
+import {
+  readCache,
+  readCircuitBreaker,
+  readCompensation,
+  readRateLimit,
+  readRetry,
+} from "./read-policy.ts";
 import { readSchema } from "./read-schema.ts";
 import { reportShape } from "./report-shape.ts";
 import { checkSchema, describeValue } from "./schema-check.ts";
@@ -38,6 +44,7 @@ export function readNode(
   const queueTimeout = own(entry, "queue_timeout_ms");
   const compensate = readCompensation(own(entry, "compensate"));
   const rateLimit = readRateLimit(own(entry, "rate_limit"));
+  const circuit = readCircuitBreaker(own(entry, "circuit_breaker"));
   return {
     id,
     pointer,
@@ -48,6 +55,7 @@ export function readNode(
     retryPointer: `${pointer}/retry`,
     queueTimeoutMs: typeof queueTimeout === "number" ? queueTimeout : null,
     rateLimit: rateLimit && { value: rateLimit, pointer: `${pointer}/rate_limit` },
+    circuitBreaker: circuit && { value: circuit, pointer: `${pointer}/circuit_breaker` },
     compensate: compensate && { value: compensate, pointer: `${pointer}/compensate` },
     queue: typeof queue === "string" ? queue : null,
     join: readJoin(entry, pointer, reporter),

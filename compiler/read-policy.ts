@@ -1,5 +1,6 @@
 /**
- * How often, how fast and how many: `retry`, `cache`, `rate_limit`, `concurrency`, `compensate`.
+ * How often, how fast and how many: `retry`, `cache`, `rate_limit`, `circuit_breaker`, `concurrency`,
+ * `compensate`.
  *
  * What the schema has reported is replaced by its default here, silently.
  */
@@ -7,7 +8,14 @@ import { rewriteLegacy } from "../condition/index.ts";
 import { rewriteTemplates } from "./config.ts";
 import { asObject, own } from "./document.ts";
 import type { JsonObject } from "./document.ts";
-import type { IrCompensation, IrConcurrency, IrRateLimit, IrRetry, Json } from "./ir.ts";
+import type {
+  IrCircuitBreaker,
+  IrCompensation,
+  IrConcurrency,
+  IrRateLimit,
+  IrRetry,
+  Json,
+} from "./ir.ts";
 
 /** What a node without `retry` has: no retry. */
 export const RETRY_DEFAULTS: IrRetry = {
@@ -91,6 +99,26 @@ export function readRateLimit(value: Json | undefined): IrRateLimit | null {
   const period = own(given, "per_ms");
   if (typeof limit !== "number" || typeof period !== "number") return null;
   return { key, limit, per_ms: period };
+}
+
+/** What a circuit breaker has that says nothing else. */
+const CIRCUIT_DEFAULTS = { failures: 5, within_ms: 60_000, open_ms: 30_000 } as const;
+
+/** `circuit_breaker` of a node; `true` is one with all defaults, null if there is none. */
+export function readCircuitBreaker(value: Json | undefined): IrCircuitBreaker | null {
+  const given = value === true ? {} : asObject(value);
+  if (!given) return null;
+  const whole = (name: keyof typeof CIRCUIT_DEFAULTS): number => {
+    const part = own(given, name);
+    return typeof part === "number" ? part : CIRCUIT_DEFAULTS[name];
+  };
+  return {
+    key: readKey(given),
+    failures: whole("failures"),
+    within_ms: whole("within_ms"),
+    open_ms: whole("open_ms"),
+    on_open: own(given, "on_open") === "fail" ? "fail" : "wait",
+  };
 }
 
 /** `settings.concurrency`; null if there is none. */

@@ -149,15 +149,16 @@ export class ReferenceChecker {
   /** Expressions of a node that stand beside its config. */
   #checkPolicies(node: DocumentNode, around: Omit<Place, "pointer" | "form">): void {
     const asIs = (pointer: string): string => pointer;
-    const { retry, rateLimit, compensate } = node;
+    const { retry, rateLimit, circuitBreaker, compensate } = node;
     if (retry.condition !== undefined) {
       const variables = new Set(["error", "attempt"]);
       const pointer = `${node.retryPointer}/condition`;
       this.#texts.check(retry.condition, { ...around, form: "condition", variables, pointer });
     }
-    if (rateLimit) {
-      const pointer = `${rateLimit.pointer}/key`;
-      this.#checkValue(rateLimit.value.key, pointer, asIs, { ...around, form: "template" });
+    for (const keyed of [rateLimit, circuitBreaker]) {
+      if (!keyed) continue;
+      const pointer = `${keyed.pointer}/key`;
+      this.#checkValue(keyed.value.key, pointer, asIs, { ...around, form: "template" });
     }
     const params = compensate?.value.params;
     if (!compensate || params === undefined) return;

@@ -130,6 +130,19 @@ interface NodeCommon {
     /** The time for `limit`. */
     per_ms?: number;
   };
+  /** When nodes of this key are held back because too many have failed. */
+  circuit_breaker?: boolean | {
+    /** What fails as one: one circuit for each value. */
+    key?: string;
+    /** So many failures open it; 5 without it. */
+    failures?: number;
+    /** The time for `failures`; a minute without it. */
+    within_ms?: number;
+    /** How long before one execution may try; 30 s without it. */
+    open_ms?: number;
+    /** What becomes of the node meanwhile: it waits, or fails with CIRCUIT_OPEN. */
+    on_open?: "wait" | "fail";
+  };
   /** What undoes the node's work if the run fails. */
   compensate?: string | {
     /** The function that undoes the node's work. */

@@ -39,10 +39,10 @@ ARGV
            type, node, depth, suffix, queue, position, need, arity each
      op      C completed, A completed and another round follows, F failed and handled, U failed
              unhandled under `continue`, X failed unhandled: the run or the element ends, R retry, P
-             park for a time (value "again": by who was resumed in this attempt), W park until resumed
-             (value: JSON of what it waits for), S spread a skip; the same in lower case: of a map
-             that has its results. Z the evaluated output of an element (edges L), or why there is
-             none (X)
+             park for a time (value "again": by who was resumed in this attempt; "held": it begins
+             anew after that), W park until resumed (value: JSON of what it waits for), S spread a
+             skip; the same in lower case: of a map that has its results. Z the evaluated output of
+             an element (edges L), or why there is none (X)
      rest    delay_ms (A, R, P), timeout_ms and more (W: see plan_wait), else the closure
              "|join=effect;effect|": what follows when that join is skipped; read only then
      effects plain: activate at top level. type: T activate, F the next result of this item, G next

@@ -21,7 +21,7 @@ export interface NodeReport {
 
 /** What a node waits for. */
 export interface WaitReport {
-  for: "delay" | "rate_limit" | "signal" | "approval" | "child";
+  for: "delay" | "rate_limit" | "circuit" | "signal" | "approval" | "child";
   /** ISO 8601; null: without end. */
   until: string | null;
   /** Name of the signal. */
@@ -32,7 +32,7 @@ export interface WaitReport {
   assignees?: string[];
   /** Run id of the child. */
   run?: string;
-  /** Key of the rate limit. */
+  /** Key of the rate limit, name of the circuit. */
   key?: string;
 }
 
@@ -224,8 +224,11 @@ function sleepOf({ asleepSinceMs, wakesAtMs }: RunRow): { asleep?: SleepReport }
 }
 
 /** A wait as it is told. */
-export function waitOf({ for: what, untilMs, rate }: NodeWait): WaitReport {
+export function waitOf({ for: what, untilMs, rate, circuit }: NodeWait): WaitReport {
   const until = isoTime(untilMs);
+  if (what === null && circuit !== undefined) {
+    return { for: "circuit", until, key: circuit };
+  }
   if (what === null) {
     return rate === undefined ? { for: "delay", until } : { for: "rate_limit", until, key: rate };
   }

@@ -26,6 +26,7 @@ import {
   type RunSummary,
 } from "./client-report.ts";
 import { Submitter, type SubmissionRequest } from "./client-submit.ts";
+import { CircuitControl } from "./circuits.ts";
 import { systemClock, type Clock } from "./clock.ts";
 import { GavotteError } from "./errors.ts";
 import { DeadLetters } from "./dead-letters.ts";
@@ -118,6 +119,8 @@ export class Client {
   readonly db: Database;
   /** What can be done to runs, workflows and queues that are under way. */
   readonly operations: Operations;
+  /** Circuit breakers by hand. */
+  readonly circuits: CircuitControl;
   /** What is done about dead letters. */
   readonly letters: DeadLetters;
   readonly #ownsDb: boolean;
@@ -139,6 +142,7 @@ export class Client {
     const irOf = (hash: string): Promise<Ir> => this.irOf(hash);
     const patience = { patienceMs: submitTimeoutMs, pause: (ms: number) => pause(ms) };
     const { clock } = { clock: this.#clock };
+    this.circuits = new CircuitControl({ redis, db, clock });
     this.operations = new Operations({ redis, db, clock, deployment, irOf, ...patience });
     this.#waits = {
       ...{ db, clock, ...patience },

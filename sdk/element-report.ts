@@ -69,9 +69,15 @@ function visitElement(element: HotState, home: string, told: ElementReport[]): v
 }
 
 function reportOf(node: IrNode, token: HotToken, element: string): ElementReport {
-  const { state, scope, attempt, timer, wait = null } = token;
+  const { state, scope, attempt, timer, wait = null, circuit } = token;
   const at = { element, node: node.id, scope };
   const untilMs = timer?.dueMs ?? null;
+  if (circuit !== undefined) {
+    return {
+      ...{ ...at, status: "waiting", attempts: attempt },
+      wait: waitOf({ for: null, untilMs, circuit }),
+    };
+  }
   if (state === "r" && attempt > 1) {
     // Its record counts the attempt to come.
     return { ...at, status: "retrying", attempts: attempt - 1 };

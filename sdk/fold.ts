@@ -31,6 +31,8 @@ export interface NodeWait {
   untilMs: number | null;
   /** Key of the rate limit under which it waits for its start. */
   rate?: string;
+  /** Name of the circuit that is open. */
+  circuit?: string;
 }
 
 const DECIDED: ReadonlySet<NodeStatus> = new Set(["completed", "failed", "skipped", "cancelled"]);
@@ -199,6 +201,7 @@ export class RunView {
             for: typeof t.w === "object" ? t.w : null,
             untilMs: t.due ?? null,
             ...(t.rate === undefined ? {} : { rate: t.rate }),
+            ...(t.circuit === undefined ? {} : { circuit: t.circuit }),
           },
         });
         break;

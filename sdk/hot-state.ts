@@ -32,6 +32,8 @@ export interface HotToken extends TokenRecord {
   timer: HotTimer | null;
   /** Its delay is over: it goes on, it does not wait again. */
   isResumed: boolean;
+  /** Of one that waits: the circuit that holds it back. */
+  circuit?: string | undefined;
   /** What a parked token waits for, if not for a time only. */
   wait?: WaitInfo;
   /** What ended its wait. */
@@ -269,10 +271,16 @@ export class HotState {
     }
   }
 
-  #wait(node: number, state: "r" | "w", attempt: number, timer: HotTimer | null): void {
+  #wait(
+    node: number,
+    state: "r" | "w",
+    attempt: number,
+    timer: HotTimer | null,
+    circuit?: string,
+  ): void {
     const token = this.tokens.get(node);
     if (token !== undefined) {
-      this.tokens.set(node, { ...token, state, attempt, timer });
+      this.tokens.set(node, { ...token, state, attempt, timer, circuit });
     }
   }
 
@@ -286,7 +294,11 @@ export class HotState {
   }
 
   #park(t: Transition, node: number, tMs: number): void {
-    const { due } = t;
+    const { due, circuit } = t;
+    if (circuit !== undefined) {
+      this.#wait(node, "r", t.a ?? 1, { kind: "emit", dueMs: due ?? tMs }, circuit);
+      return;
+    }
     if (typeof t.w !== "object") {
       this.#wait(node, "w", t.a ?? 1, { kind: "resume", dueMs: due ?? tMs });
       return;

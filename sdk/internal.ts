@@ -34,6 +34,7 @@ export * from "./redis/lease-scripts.ts";
 export * from "./redis/map-scripts.ts";
 export * from "./redis/pause-scripts.ts";
 export * from "./redis/intake-scripts.ts";
+export * from "./redis/circuit-scripts.ts";
 export * from "./redis/rate-scripts.ts";
 export * from "./redis/redrive-script.ts";
 export * from "./redis/run-scripts.ts";

@@ -78,6 +78,8 @@ export interface Transition {
   w?: string | WaitInfo;
   /** node.parked: the key of the rate limit under which it waits for its start. */
   rate?: string;
+  /** node.parked: the circuit that is open. */
+  circuit?: string;
   /** Evaluated in the step of the node before. */
   f?: number;
   /** 1: the token is in the dead letters. */

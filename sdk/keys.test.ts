@@ -17,6 +17,8 @@ describe("keys", () => {
       globalKeys.pausedQueues,
       globalKeys.rate("<sha256>"),
       globalKeys.rateCool(globalKeys.rate("<sha256>")),
+      globalKeys.circuit("<sha256>"),
+      globalKeys.circuits,
       ...[
         k.ev,
         k.meta,

@@ -29,6 +29,10 @@ export const globalKeys = {
   rate: (digest: string): string => `gv:rate:{${digest}}`,
   /** There while a server that was asked too often is left alone; of the key above. */
   rateCool: (rateKey: string): string => `${rateKey}:cool`,
+  /** A circuit with failures, by the digest of its name (sdk/redis/circuit-scripts.ts). */
+  circuit: (digest: string): string => `gv:circuit:{${digest}}`,
+  /** Names of circuits by the time of their last trouble: for people. */
+  circuits: "gv:circuits",
 } as const;
 
 export interface PartitionKeys {

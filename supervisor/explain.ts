@@ -12,6 +12,7 @@ import {
   BACKLOG_BYTES_HARD,
   partitionKeys,
   sharedBacklogBytes,
+  type CircuitView,
   type TokenRecord,
   type WaitInfo,
 } from "../sdk/internal.ts";
@@ -47,6 +48,7 @@ export type Reason = {
   | { kind: "join"; missing: MissingArrival[] }
   | { kind: "timer"; dueMs: number | null }
   | { kind: "rate_limit"; dueMs: number | null; key: string }
+  | { kind: "circuit"; dueMs: number | null; name: string; state: CircuitView["state"] | null }
   | { kind: "wait"; dueMs: number | null; wait: WaitInfo; child?: string }
   | { kind: "retry"; dueMs: number | null; attempt: number }
   | { kind: "map"; total: number; done: number; failed: number; running: number }

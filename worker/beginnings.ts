@@ -1,15 +1,16 @@
 /**
  * Nodes whose token is moved on by a call of its own before, or instead of, being executed: maps,
- * children, nodes with a rate limit.
+ * children, nodes with a rate limit or a circuit breaker.
  */
 import { childItem } from "./children.ts";
+import { circuitOpen, type Pass } from "./circuits.ts";
 import type { Begun } from "./execute.ts";
 import type { Prepared } from "./node-vars.ts";
 import { failureBefore } from "./kinds/kind.ts";
 import type { LaneOptions, Settle } from "./lane-options.ts";
 import type { Held } from "./leases.ts";
 import { noResults, planMap } from "./maps.ts";
-import { nodeSlot } from "./rate-limit.ts";
+import { nodeSlot, wasParked } from "./rate-limit.ts";
 
 /** A token that begins. */
 export interface Beginning {
@@ -21,21 +22,55 @@ export interface Beginning {
   giveBack: (error: unknown) => void;
 }
 
-/** Begins a limited node's work when its start is now, else parks the token until then. */
-export function beginLimited(o: LaneOptions, beginning: Beginning, work: () => void): void {
+/** Whether a token has to ask before its node is executed: it begins an execution, or was parked. */
+export function isLimited({ node, token }: Prepared): boolean {
+  const hasLimit = node.rate_limit !== undefined || node.circuit_breaker !== undefined;
+  return hasLimit && (token.kind === "run" || wasParked(token));
+}
+
+/**
+ * Begins a limited node's work if its circuit lets it and its start is now; else parks the token until
+ * then, or fails it. `work` gets the circuit's pass.
+ */
+export function beginLimited(
+  o: LaneOptions,
+  beginning: Beginning,
+  work: (pass: Pass | null) => void,
+): void {
   const { p, held, begun, settle } = beginning;
-  nodeSlot(o.scripts, p, begun.vars).then(
-    ({ key, waitMs }) => {
-      if (waitMs > 0) {
-        settle(() => o.executor.park(p, waitMs, key));
+  const { executor, circuits } = o;
+  const { rate_limit: limit, circuit_breaker: policy } = p.node;
+  const ask = async (): Promise<void> => {
+    // First: an open circuit costs no start.
+    const asked = policy === undefined ? null : await circuits.ask(p, policy, begun.vars);
+    if (asked !== null && asked.waitMs > 0) {
+      const { pass, waitMs } = asked;
+      settle(() =>
+        policy?.on_open === "fail"
+          ? executor.fail(p, begun.vars, circuitOpen(pass, waitMs), 0)
+          : executor.hold(p, waitMs, pass.name),
+      );
+      return;
+    }
+    const pass = asked?.pass ?? null;
+    let isBegun = false;
+    try {
+      const slot = limit === undefined ? null : await nodeSlot(o.scripts, p, begun.vars);
+      if (slot !== null && slot.waitMs > 0) {
+        settle(() => executor.park(p, slot.waitMs, slot.key));
       } else if (o.leases.has(held)) {
-        work();
+        isBegun = true;
+        work(pass);
       } else {
         settle(null);
       }
-    },
-    notMoved(o, beginning),
-  );
+    } finally {
+      if (pass !== null && !isBegun) {
+        circuits.ended(pass, null);
+      }
+    }
+  };
+  ask().catch(notMoved(o, beginning));
 }
 
 /** A token that starts a child run, or goes on after one; parked, it is not settled here. */

@@ -30,8 +30,12 @@ export interface ExecuteOptions {
   outputBytesMax: number;
 }
 
-/** Value of a park by who was resumed in this attempt before: not a late repetition of the first. */
+/**
+ * Values of a park: by who was resumed in this attempt before, so not a late repetition of the first;
+ * and of one that asks for everything anew when its time comes.
+ */
 const PARK_AGAIN = "again";
+const PARK_HELD = "held";
 
 export interface Begun {
   vars: Vars;
@@ -155,11 +159,13 @@ export class Executor {
    * it was parked and resumed in this attempt before.
    */
   park(p: Prepared, delayMs: number, rate?: string): CompletionItem {
-    const item = itemOf(p);
     const extra = rate === undefined ? "" : `,"rate":${JSON.stringify(rate)}`;
-    const value = p.token.kind === "resumed" ? PARK_AGAIN : "";
-    item.results.push({ ...resultOf(p, p.token.node), op: "P", value, delayMs, extra });
-    return item;
+    return parked(p, delayMs, p.token.kind === "resumed" ? PARK_AGAIN : "", extra);
+  }
+
+  /** An item that parks the token because this circuit is open; then it begins anew. */
+  hold(p: Prepared, delayMs: number, circuit: string): CompletionItem {
+    return parked(p, delayMs, PARK_HELD, `,"circuit":${JSON.stringify(circuit)}`);
   }
 
   /** An item that parks the token until it is answered, for the node's timeout at most. */
@@ -199,6 +205,12 @@ export class Executor {
   #extra(ms: number): string {
     return `,"ms":${ms}${this.#worker}`;
   }
+}
+
+function parked(p: Prepared, delayMs: number, value: string, extra: string): CompletionItem {
+  const item = itemOf(p);
+  item.results.push({ ...resultOf(p, p.token.node), op: "P", value, delayMs, extra });
+  return item;
 }
 
 /** Why a value does not fit; null: it does. */

@@ -6,14 +6,14 @@
  */
 import type { Json } from "../compiler/ir.ts";
 import type { CompletionItem } from "../sdk/internal.ts";
-import { beginChild, beginLimited, beginMap, type Beginning } from "./beginnings.ts";
+import { beginChild, beginLimited, beginMap, isLimited, type Beginning } from "./beginnings.ts";
 import { Deadlines } from "./deadlines.ts";
 import type { Begun } from "./execute.ts";
 import { ExecutionError, toExecutionError } from "./kinds/kind.ts";
 import type { LaneOptions, Settle, Task } from "./lane-options.ts";
 import type { Held } from "./leases.ts";
 import { varsOf, type Prepared } from "./node-vars.ts";
-import { coolAfter, needsSlot } from "./rate-limit.ts";
+import { coolAfter } from "./rate-limit.ts";
 import { runKind, type Outcome } from "./run-kind.ts";
 
 /** What the lane does with what comes of them. */
@@ -47,7 +47,16 @@ export class Executions {
   begin(p: Prepared, held: Held): void {
     const { executor, nowMs, clock } = this.#o;
     this.running += 1;
-    const task: Task = { p, held, startedMs: nowMs(), vars: {}, watched: null, isOver: false };
+    const startedMs = nowMs();
+    const task: Task = {
+      p,
+      held,
+      startedMs,
+      vars: {},
+      watched: null,
+      pass: null,
+      isOver: false,
+    };
     try {
       const begun = executor.begin(p, clock.nowMs());
       task.vars = begun.vars;
@@ -57,9 +66,11 @@ export class Executions {
         beginMap(this.#o, this.#beginning(task, begun));
       } else if (p.node.type === "subworkflow") {
         beginChild(this.#o, this.#beginning(task, begun));
-      } else if (needsSlot(p)) {
-        const beginning = this.#beginning(task, begun);
-        beginLimited(this.#o, beginning, () => this.#work(task, begun.input));
+      } else if (isLimited(p)) {
+        beginLimited(this.#o, this.#beginning(task, begun), (pass) => {
+          task.pass = pass;
+          this.#work(task, begun.input);
+        });
       } else {
         this.#work(task, begun.input);
       }
@@ -90,14 +101,24 @@ export class Executions {
     const { p, held } = task;
     this.#o.leases.begin(held, p.node.timeout_ms);
     const now = runKind(this.#o, p, task.vars, input, held.abort, (later) => {
-      this.#end(task, this.#itemOf(task, later));
+      this.#answered(task, later);
       this.#lane.goOn();
     });
     if (now === null) {
       task.watched = this.#deadlines.watch(p);
     } else {
-      this.#end(task, this.#itemOf(task, now));
+      this.#answered(task, now);
     }
+  }
+
+  #answered(task: Task, outcome: Outcome): void {
+    const { pass, held, isOver } = task;
+    if (pass !== null && !isOver && this.#o.leases.has(held)) {
+      this.#o.circuits.ended(pass, outcome);
+    } else if (pass !== null) {
+      this.#o.circuits.forget(pass);
+    }
+    this.#end(task, this.#itemOf(task, outcome));
   }
 
   /** The item of an execution's outcome; that it cannot be made is a failure of its node. */

@@ -14,6 +14,7 @@ import {
   type Service,
 } from "../sdk/internal.ts";
 import { waitForArchive } from "./archive-wait.ts";
+import { Circuits } from "./circuits.ts";
 import { Elements } from "./elements.ts";
 import { Executor } from "./execute.ts";
 import { createHttpClient } from "./kinds/http-client.ts";
@@ -94,20 +95,27 @@ class WorkerService implements Worker {
     if (this.#paused === null) {
       this.#o.logger.warn("nobody says which queues are paused: none is read until somebody does");
     }
-    const workflows = new Workflows(redis, this.#o.stored);
+    const { leaseMs, logger, clock = systemClock } = this.#o;
+    const circuits = new Circuits({ redis, leaseMs, clock, logger });
+    const shared = { workflows: new Workflows(redis, this.#o.stored), circuits };
     if (this.#o.blockedMsMax > 0) {
-      const { id: consumer, deployment, leaseMs, blockedMsMax, logger } = this.#o;
+      const { id: consumer, deployment, blockedMsMax } = this.#o;
       const about = { redis: this.#o.redis, deployment, consumer, leaseMs, blockedMsMax };
       this.#guard = guardLeases(about, logger);
     }
     const lanes = Array.from({ length: this.#o.partitions }, (_, partition) =>
-      this.#startLane(redis, workflows, partition),
+      this.#startLane(redis, shared, partition),
     );
     await this.#inTime(Promise.all(lanes), LANES_MS);
+    this.#loops.push(this.#every(leaseMs / 6, () => circuits.renew()));
     this.#loops.push(this.#every(PAUSES_MS, () => this.#readPauses(pausedQueues)));
   }
 
-  async #startLane(commands: Redis, workflows: Workflows, partition: number): Promise<void> {
+  async #startLane(
+    commands: Redis,
+    shared: { workflows: Workflows; circuits: Circuits },
+    partition: number,
+  ): Promise<void> {
     const o = this.#o;
     const redis = connectionAt(commands, partitionKeys(partition).meta);
     const logger = o.logger.child({ worker: o.id, partition });
@@ -143,12 +151,12 @@ class WorkerService implements Worker {
     const elements = new Elements(redis, scripts.keys);
     const lane = new Lane({
       elements,
-      maps: new Maps(scripts, workflows),
+      maps: new Maps(scripts, shared.workflows),
       redis,
       scripts,
       reader,
-      workflows,
-      preparer: new Preparer(redis, workflows, partition, news),
+      ...shared,
+      preparer: new Preparer(redis, shared.workflows, partition, news),
       executor,
       leases,
       consumer: o.id,
@@ -162,19 +170,23 @@ class WorkerService implements Worker {
       nowMs,
       clock: o.clock ?? systemClock,
     });
-    const archive = { redis, scripts, reader, logger };
     made.lane = lane;
     this.#lanes.push({ lane, leases });
+    this.#runLane(lane, leases, { redis, scripts, reader, logger });
+  }
+
+  #runLane(lane: Lane, leases: Leases, archive: Parameters<typeof waitForArchive>[0]): void {
+    const { leaseMs, backlogBytesMax } = this.#o;
     this.#reads.push(lane.readLoop((ms) => this.#pause(ms)));
     this.#loops.push(
-      this.#every(o.leaseMs / 6, () => leases.renew()),
-      this.#every(o.leaseMs / 2, () => lane.takeOver()),
+      this.#every(leaseMs / 6, () => leases.renew()),
+      this.#every(leaseMs / 2, () => lane.takeOver()),
       this.#every(PAUSES_MS, async () => {
         if (lane.hasGivenUp) {
           await lane.takeOver();
         }
       }),
-      this.#every(PAUSES_MS, () => waitForArchive(archive, o.backlogBytesMax)),
+      this.#every(PAUSES_MS, () => waitForArchive(archive, backlogBytesMax)),
     );
   }
 

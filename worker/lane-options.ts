@@ -3,6 +3,7 @@ import type { Redis } from "ioredis";
 import type { Logger } from "pino";
 import type { Clock, CompletionItem, ReadyToken, ScriptRunner } from "../sdk/internal.ts";
 import type { ChildOptions } from "./children.ts";
+import type { Circuits, Pass } from "./circuits.ts";
 import type { Elements } from "./elements.ts";
 import type { Begun, Executor } from "./execute.ts";
 import type { Prepared } from "./node-vars.ts";
@@ -21,6 +22,7 @@ export interface LaneOptions extends RunKindOptions, ChildOptions {
   elements: Elements;
   maps: Maps;
   leases: Leases;
+  circuits: Circuits;
   consumer: string;
   logger: Logger;
   concurrency: number;
@@ -44,6 +46,8 @@ export interface Task {
   vars: Begun["vars"];
   /** Its timer in Redis. */
   watched: string | null;
+  /** Of a node with a circuit breaker, while it is executed. */
+  pass: Pass | null;
   isOver: boolean;
 }
 

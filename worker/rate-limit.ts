@@ -37,11 +37,6 @@ const keyOf = perNode<{ template: Template }>((node) => ({
   template: compileTemplate(node.rate_limit?.key ?? ""),
 }));
 
-/** Whether a token has to ask for its start: it begins an execution of a limited node. */
-export function needsSlot({ node, token }: Prepared): boolean {
-  return node.rate_limit !== undefined && (token.kind === "run" || wasParked(token));
-}
-
 /** It has a start, which is now. */
 export function wasParked(token: Prepared["token"]): boolean {
   return token.kind === "resumed";

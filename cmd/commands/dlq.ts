@@ -7,7 +7,7 @@ import type { DeadLetter } from "../../sdk/postgres/index.ts";
 import type { Context } from "../context.ts";
 import { EXIT } from "../exit.ts";
 import { readInput } from "../read-input.ts";
-import { readChoice, readLimit } from "../read-option.ts";
+import { readAge, readChoice, readLimit } from "../read-option.ts";
 import { withClient } from "../with-client.ts";
 import { noteOf } from "./pause.ts";
 
@@ -142,16 +142,9 @@ function assertTarget(id: string | undefined, flags: SettleFlags): boolean {
   return isBulk;
 }
 
-const UNITS_MS: { [unit: string]: number } = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
-
 function filterOf(flags: LetterFlags): BulkFilter {
   const { run, workflow, node, code, olderThan } = flags;
-  const age = /^(\d+)([smhd])$/.exec(olderThan ?? "0s");
-  if (age === null) {
-    const message = `--older-than takes a number and s, m, h or d, like 2h, not "${olderThan}"`;
-    throw new GavotteError("GV_BAD_INPUT", message);
-  }
-  const ageMs = Number(age[1]) * (UNITS_MS[age[2] ?? "s"] ?? 0);
+  const ageMs = readAge("--older-than", olderThan ?? "0s");
   return {
     limit: readLimit(flags.limit),
     ...(run !== undefined && { runId: run }),

@@ -60,7 +60,14 @@ export async function audit(
       before: parse(entry.before),
       after: parse(entry.after),
     }));
-    const rows = entries.map((e) => [e.at, e.who, e.action, e.run_id, e.node ?? "-", e.reason]);
+    const rows = entries.map((e) => [
+      e.at,
+      e.who,
+      e.action,
+      e.run_id ?? "-",
+      e.node ?? "-",
+      e.reason,
+    ]);
     if (rows.length > 0) {
       context.output.table([["AT", "WHO", "ACTION", "RUN", "NODE", "REASON"], ...rows]);
     } else if (!context.output.json) {

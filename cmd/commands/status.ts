@@ -73,6 +73,7 @@ function waitText(wait: WaitReport): string {
   const what = {
     delay: "",
     rate_limit: `for a slot of rate limit ${wait.key ?? ""}`,
+    circuit: `for circuit ${wait.key ?? ""}, which is open,`,
     signal: `for signal ${wait.signal ?? ""}`,
     approval: `for approval by ${who}`,
     child: `for run ${wait.run ?? ""}`,

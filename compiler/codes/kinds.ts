@@ -47,9 +47,9 @@ export const KIND_CODES = {
     title: "property without effect on this node",
     remedy: "remove it, or put it where work is done",
     meaning:
-      "`compensate`, `rate_limit`, `queue_timeout_ms` and the error rules of `retry` are for " +
-      "nodes that do work. Nodes of pure kinds are evaluated on the way; a map's work is done " +
-      "by the nodes of its body, a subworkflow's by the nodes of the other workflow.",
+      "`compensate`, `rate_limit`, `circuit_breaker`, `queue_timeout_ms` and the error rules of " +
+      "`retry` are for nodes that do work. Nodes of pure kinds are evaluated on the way; a map's " +
+      "work is done by the nodes of its body, a subworkflow's by the nodes of the other workflow.",
     why: "The file would promise something that never happens.",
     wrong: node("transform", "transformation: trim", "compensate: undo"),
     right: node("function", "function_name: f", "compensate: undo"),

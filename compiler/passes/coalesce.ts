@@ -38,13 +38,14 @@ function requestOf(ir: Ir, node: IrNode): string | undefined {
   const isRead = method === "GET" || method === "HEAD";
   if (node.type !== "http" || !isRead || node.head_of.length > 0) return undefined;
   const { config, queue, retry, timeout_ms, loop, refs } = node;
-  const { rate_limit = null, cache = null, output_schema = null, input_schema = null } = node;
+  const { rate_limit = null, circuit_breaker = null, cache = null } = node;
+  const { output_schema = null, input_schema = null } = node;
   const input = readsInput(config) || input_schema !== null ? sourceOf(ir, node) : "";
   if (input === undefined) return undefined;
   const parts = { config, queue, retry, timeout_ms, loop, refs, input };
   return canonicalJson({
     ...parts,
-    ...{ rate_limit, cache, output_schema, input_schema },
+    ...{ rate_limit, circuit_breaker, cache, output_schema, input_schema },
   } as unknown as Json);
 }
 

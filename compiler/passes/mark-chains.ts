@@ -58,7 +58,10 @@ function joins(ir: Ir, from: number, node: IrNode, queue: number | undefined): b
 }
 
 function staysHere(node: IrNode): boolean {
-  const isLimited = node.rate_limit !== undefined || node.queue_timeout_ms !== undefined;
+  const isLimited =
+    node.rate_limit !== undefined ||
+    node.circuit_breaker !== undefined ||
+    node.queue_timeout_ms !== undefined;
   return node.retry.max_attempts === 1 && !isLimited && !PARKED.has(node.type);
 }
 

@@ -122,11 +122,13 @@ local function plan_result(at, attempt, arrivals)
   end
   if op == "R" or op == "P" then
     local due = now_ms + tonumber(ARGV[at + 6])
-    local kind = op == "R" and "emit" or "resume"
+    -- One that its circuit holds back begins anew with the same attempt, as after a retry.
+    local is_held = op == "P" and value == "held"
+    local kind = (op == "R" or is_held) and "emit" or "resume"
     attempt = op == "R" and attempt + 1 or attempt
     more = more .. ',"due":' .. string.format("%.0f", due) .. (op == "R" and ',"err":' .. value or "")
     told(EVENT[op], node, scope, more)
-    set("n" .. node, STATE[op] .. attempt .. "|" .. scope .. "|" .. arrivals)
+    set("n" .. node, STATE[is_held and "R" or op] .. attempt .. "|" .. scope .. "|" .. arrivals)
     arm(due, timer_member(kind, it.run_id, it.epoch, node, scope, attempt, it.own_queue), node)
     return after_result(at)
   end
@@ -179,7 +181,7 @@ local function refusal(have, at)
     return -4
   elseif scope ~= "" and not scope_is_current(it.run, scope) then
     return VOID
-  elseif (op == "W" or op == "P" and ARGV[at + 4] ~= "again") and was_resumed(at) then
+  elseif (op == "W" or op == "P" and ARGV[at + 4] == "") and was_resumed(at) then
     return VOID
   end
   it.attempt, it.arrivals = attempt, rest

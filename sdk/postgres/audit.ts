@@ -1,15 +1,19 @@
-/** Who did what to a run by hand. Copies of the journal, written by the archiver. */
+/**
+ * Who did what by hand. What was done to runs is copied from the journal by the archiver; orders about
+ * a circuit or the whole deployment are written by whoever gives them.
+ */
 import { bigintArray, textArray } from "./arrays.ts";
 import type { Queryable } from "./connect.ts";
 
 export interface AuditEntry {
-  /** `<partition>-<position>`: the same for the same transition. */
+  /** `<partition>-<position>`: the same for the same transition. Of what has none: a UUID. */
   id: string;
   atMs: number;
   who: string;
-  /** `run.pause`, `run.resume`, `run.redrive`, `node.complete`, `node.fail`, … */
+  /** `run.pause`, `run.resume`, `run.redrive`, `node.complete`, `circuit.open`, `all.stop`, … */
   action: string;
-  runId: string;
+  /** Null: it is about no run. */
+  runId: string | null;
   node: string | null;
   scope: string | null;
   reason: string;

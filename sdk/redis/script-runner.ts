@@ -140,22 +140,9 @@ export class ScriptRunner {
     }
   }
 
-  /**
-   * Calls a script whose keys are of no partition and whose loss is harmless: it needs no
-   * certificate, and its keys may lie on another node of a cluster.
-   */
-  async callAnywhere(name: ScriptName, keys: string[], args: ScriptArg[]): Promise<unknown> {
-    const source = SCRIPTS[name];
-    const sha = createHash("sha1").update(source).digest("hex");
-    const { redis } = this.#options;
-    try {
-      return await redis.evalsha(sha, keys.length, ...keys, ...args);
-    } catch (error) {
-      if (!(error instanceof Error) || !error.message.startsWith("NOSCRIPT")) {
-        throw error;
-      }
-      return redis.eval(source, keys.length, ...keys, ...args);
-    }
+  /** See `callAnywhere`. */
+  callAnywhere(name: ScriptName, keys: string[], args: ScriptArg[]): Promise<unknown> {
+    return callAnywhere(this.#options.redis, name, keys, args);
   }
 
   /** One attempt; MUST_WAIT: there is no certificate of this epoch, or the server is not itself. */
@@ -266,6 +253,28 @@ export class ScriptRunner {
     if (waiting ? attempt === 0 : attempt > 0) {
       this.#options.onUncertified?.(waiting);
     }
+  }
+}
+
+/**
+ * Calls a script whose keys are of no partition and whose loss is harmless: it needs no certificate,
+ * and its keys may lie on another node of a cluster.
+ */
+export async function callAnywhere(
+  redis: Redis,
+  name: ScriptName,
+  keys: string[],
+  args: ScriptArg[],
+): Promise<unknown> {
+  const source = SCRIPTS[name];
+  const sha = createHash("sha1").update(source).digest("hex");
+  try {
+    return await redis.evalsha(sha, keys.length, ...keys, ...args);
+  } catch (error) {
+    if (!(error instanceof Error) || !error.message.startsWith("NOSCRIPT")) {
+      throw error;
+    }
+    return redis.eval(source, keys.length, ...keys, ...args);
   }
 }
 

@@ -251,6 +251,29 @@ describe("A6: who comes first", () => {
     expect((await run.read()).map((t) => t.kind)).toEqual(["resumed"]);
   });
 
+  it("A6: a token that its circuit holds back begins anew, the same attempt, as its journal says", async () => {
+    const run = await started();
+    const circuit = { op: "P", value: "held", delayMs: 10, extra: ',"circuit":"api"' } as const;
+    const first = await run.take("a");
+    await run.settle(first, "", { op: "P", value: "", delayMs: 10 });
+    await p.advance(11);
+    await fireTimers(p.scripts);
+    // It was resumed in this attempt before: that keeps no circuit from holding it back.
+    expect(await run.settle(await run.take("a"), "", circuit)).toBe(COMPLETION.done);
+    expect((await run.hash())["n0"]).toBe("r1||");
+    await expectFold(run);
+    await p.advance(11);
+    await fireTimers(p.scripts);
+    const again = await run.take("a");
+    expect(again).toMatchObject({ kind: "run", attempt: 1 });
+    await expectFold(run);
+    expect(await run.settle(again, "", circuit)).toBe(COMPLETION.done);
+    // Whoever has worked at it after all, and is slow to say so, is heard; the timer goes.
+    expect(await run.settle(first, "L")).toBe(COMPLETION.done);
+    expect(await p.redis.zcard(p.scripts.keys.timers)).toBe(0);
+    await expectFold(run);
+  });
+
   it("A6: signal first, then its timer: the timer is gone", async () => {
     const run = await started();
     await park(run, await run.take("a"), {}, 100);

@@ -20,6 +20,7 @@ import {
 } from "../../sdk/internal.ts";
 import type { Explanation, Reason } from "../explain.ts";
 import { waitText } from "../wait-text.ts";
+import { circuitReason, timerReason } from "./circuits.ts";
 import { joinText, waitingJoins } from "./joins.ts";
 import { explainEntry, isActive, placeTokens, type PlaceContext } from "./place.ts";
 
@@ -134,10 +135,13 @@ async function explainToken(
     const text = `waiting for a slot of rate limit ${key} until ${at}`;
     return { kind: "rate_limit", dueMs, key, text };
   }
+  if (state === "r" && node.circuit_breaker !== undefined && record.attempt === 1) {
+    return circuitReason(node.circuit_breaker.key || node.id, dueMs, null);
+  }
   if (state === "r" && record.attempt > 1) {
     return { kind: "retry", dueMs, attempt: record.attempt, text: `next attempt: ${at}` };
   }
-  return { kind: "timer", dueMs, text: `waiting for timer until ${at}` };
+  return timerReason(dueMs);
 }
 
 /** The queue in which a lost token belongs. */

@@ -24,6 +24,7 @@ import {
 import { limitReasons } from "./limits.ts";
 import { explainRun, type Explanation, type Reason } from "../explain.ts";
 import { explainSleep } from "./asleep.ts";
+import { tellCircuits } from "./circuits.ts";
 import { assertNode } from "./nodes.ts";
 import { memoryReasons } from "./memory.ts";
 import { tellPauses } from "./pauses.ts";
@@ -115,14 +116,20 @@ async function irFor(
   return hash === null ? null : irOf(hash);
 }
 
-/** What Postgres knows more exactly: who paused it, since when a step is on its way. */
+/** Reasons of which the journal knows more than the run's hash. */
+const FOLDED: ReadonlySet<Reason["kind"]> = new Set(["executing", "paused", "circuit", "retry"]);
+
+/**
+ * What Postgres knows more exactly: who paused it, since when a step is on its way, which circuit
+ * holds it back.
+ */
 async function withRow(
   { db, redis }: WhyTarget,
   row: RunRow,
   ir: Ir | null,
   reasons: readonly Reason[],
 ): Promise<Reason[]> {
-  const wants = reasons.some(({ kind }) => kind === "executing" || kind === "paused");
+  const wants = reasons.some(({ kind }) => FOLDED.has(kind));
   if (ir === null || !wants) {
     return [...reasons];
   }
@@ -131,7 +138,7 @@ async function withRow(
   journal.forEach(({ transition, t }) => view.apply(transition, t));
   const nowMs = await redisNowMs(redis, row.partition);
   const told = await tellPauses(db, row, journal, reasons);
-  return told.map((reason): Reason => {
+  return (await tellCircuits(redis, ir, journal, told)).map((reason): Reason => {
     const begun = reason.home === undefined ? view.nodes[reason.node ?? ""]?.started_at : null;
     if (reason.kind !== "executing" || reason.isSilent || begun === null || begun === undefined) {
       return reason;

@@ -145,6 +145,25 @@ describe("a token stands still, because", () => {
     await Promise.all([delay, retry, limited].map((id) => client.cancel(id, "enough")));
   });
 
+  it("circuit: too many have failed, and which circuit it is, also in a map", async () => {
+    const circuit_breaker = { key: "api-${input.k}", failures: 1, open_ms: 600_000 };
+    const again = { retry: { max_attempts: 2, backoff_ms: 1 }, circuit_breaker };
+    const held = await start(flow([fn("c", "fails", again)]), { k: 1 });
+    const reason = await reasonOf(held, "circuit");
+    expect(reason).toMatchObject({ node: "c", name: "api-1", state: "open" });
+    expect(reason.text).toContain("is open until 2");
+    const each = { items: "[1]", do: fn("e", "at_once", { circuit_breaker }) };
+    const inMap = await start(flow([node("m", "map", each)]), { k: 1 });
+    expect(await reasonOf(inMap, "circuit")).toMatchObject({
+      node: "e",
+      home: "0#0",
+      name: "api-1",
+    });
+    await client.circuits.close("api-1", { by: "ann" });
+    expect((await reasonOf(held, "circuit")).text).toContain("closed by now");
+    await Promise.all([held, inMap].map((id) => client.cancel(id, "enough")));
+  });
+
   it("wait: for a signal, an approval, a child run", async () => {
     const signal = await start(flow([node("s", "wait", { signal: "go" })]));
     expect((await reasonOf(signal, "wait")).wait).toMatchObject({ kind: "signal", signal: "go" });

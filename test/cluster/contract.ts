@@ -18,7 +18,7 @@ export const CONTRACT: readonly string[] = [
   "supervisor/{block-reader,hibernate}.test.ts",
   "cmd/{processes,uncertified}.test.ts",
   "test/{audit,children,e2e,hibernate,operations,property}/**/*.test.ts",
-  "test/{fairness,limits,limits-trees,run-limits,schemas,time-limits,waits}.test.ts",
+  "test/{circuits,fairness,limits,limits-trees,run-limits,schemas,time-limits,waits}.test.ts",
 ];
 
 /** Each script, and waits through a whole engine: a few seconds. */

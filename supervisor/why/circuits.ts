@@ -1,0 +1,77 @@
+/**
+ * Which circuit holds a token back, and how that circuit stands. The run's hash tells neither the name,
+ * which an expression gives, nor a token that is held back from one that waits for its retry: its
+ * journal does.
+ */
+import type { Redis } from "ioredis";
+import type { Ir } from "../../compiler/ir.ts";
+import { HotState, readCircuit, type CircuitView } from "../../sdk/internal.ts";
+import type { ArchivedTransition } from "../../sdk/postgres/index.ts";
+import type { Reason } from "../explain.ts";
+
+/** A token waits for a time, and for nothing else. */
+export function timerReason(dueMs: number | null): Reason & { kind: "timer" } {
+  return { kind: "timer", dueMs, text: `waiting for timer until ${timeText(dueMs)}` };
+}
+
+/** A token waits for this circuit; `view` null: how it stands is not known. */
+export function circuitReason(
+  name: string,
+  dueMs: number | null,
+  view: CircuitView | null,
+): Reason & { kind: "circuit" } {
+  const how = view === null ? "" : `, which is ${stateText(view)}`;
+  const text = `held back by circuit ${name}${how}; asks again at ${timeText(dueMs)}`;
+  return { kind: "circuit", dueMs, name, state: view?.state ?? null, text };
+}
+
+function timeText(dueMs: number | null): string {
+  return dueMs === null ? "no timer is armed" : new Date(dueMs).toISOString();
+}
+
+function stateText({ state, untilMs, byHand }: CircuitView): string {
+  if (byHand) {
+    return "open by hand (see gavotte audit)";
+  }
+  return {
+    open: `open until ${new Date(untilMs ?? 0).toISOString()}`,
+    half_open: "half-open: one execution tries whether it works again",
+    closed: "closed by now",
+  }[state];
+}
+
+/** The same reasons; those of tokens that a circuit holds back say so. */
+export async function tellCircuits(
+  redis: Redis,
+  ir: Ir,
+  journal: readonly ArchivedTransition[],
+  reasons: readonly Reason[],
+): Promise<Reason[]> {
+  if (!reasons.some(({ kind }) => kind === "circuit" || kind === "retry")) {
+    return [...reasons];
+  }
+  const state = new HotState(ir);
+  journal.forEach(({ transition, t }) => state.apply(transition, t));
+  return Promise.all(
+    reasons.map(async (reason): Promise<Reason> => {
+      if (reason.kind !== "circuit" && reason.kind !== "retry") {
+        return reason;
+      }
+      const { node, scope, home, dueMs } = reason;
+      const about = {
+        ...(node === undefined ? {} : { node }),
+        ...(scope === undefined ? {} : { scope }),
+      };
+      const place = home === undefined ? about : { ...about, home };
+      const unit = home === undefined ? state : state.element(home);
+      const index = unit?.ir.nodes.findIndex(({ id }) => id === node) ?? -1;
+      const circuit = unit?.tokens.get(index)?.circuit;
+      if (circuit !== undefined) {
+        return { ...place, ...circuitReason(circuit, dueMs, await readCircuit(redis, circuit)) };
+      }
+      return reason.kind === "retry" || unit === undefined
+        ? reason
+        : { ...place, ...timerReason(dueMs) };
+    }),
+  );
+}
