@@ -173,4 +173,30 @@ describe("a journal that does not continue what was heard", () => {
     await reader.stop();
     await redis.del(ev);
   });
+
+  it("is heard also where it began anew under a clock that is behind", async () => {
+    const heard: string[] = [];
+    const partition = 78;
+    const reader = new JournalReader({
+      ...{ redisUrl: engine.redisUrl, partition, logger },
+      isWanted: () => true,
+      onRecord: (record) => heard.push(String(record.seq)),
+      onBreak: () => heard.push("break"),
+    });
+    const { ev } = partitionKeys(partition);
+    const add = (id: string, ...[seq, nonce, prev]: string[]): Promise<unknown> => {
+      const fields = { v: "1", seq, nonce, prev, t: 1, b: "[]" };
+      return engine.redis.xadd(ev, id, ...(Object.entries(fields).flat() as string[]));
+    };
+    await add("9000-0", "7", "a", "");
+    await reader.start();
+    await add("9000-1", "8", "b", "a");
+    await waitFor(() => heard.length === 1);
+    await engine.redis.del(ev);
+    await add("10-0", "8", "c", "a");
+    await waitFor(() => heard.length === 3);
+    expect(heard).toEqual(["8", "break", "8"]);
+    await reader.stop();
+    await engine.redis.del(ev);
+  });
 });

@@ -72,6 +72,9 @@ export class JournalReader {
           after = id;
           this.#take(id, fields);
         }
+        if (reply === null && (await this.#isBehind(after))) {
+          after = "0-0";
+        }
       } catch (error) {
         if (!this.#isStopped) {
           this.#o.logger.warn({ err: error, partition: this.#o.partition }, "journal not read");
@@ -79,6 +82,15 @@ export class JournalReader {
         }
       }
     }
+  }
+
+  /**
+   * Whether the whole stream lies before `after`. Redis names entries by its clock: of a stream that
+   * began anew under a clock that is behind, nothing would be heard until that has caught up.
+   */
+  async #isBehind(after: string): Promise<boolean> {
+    const [newest] = await this.#redis.xrevrange(this.#stream, "+", "-", "COUNT", 1);
+    return newest !== undefined && compareIds(newest[0], after) < 0;
   }
 
   #take(id: string, fields: readonly string[]): void {
@@ -95,6 +107,14 @@ export class JournalReader {
       this.#o.onRecord(parseJournalRecord(id, fields));
     }
   }
+}
+
+/** Ids of a stream: `<ms>-<number>`. */
+function compareIds(a: string, b: string): number {
+  const [[aMs = 0, aNumber = 0], [bMs = 0, bNumber = 0]] = [a, b].map((id) =>
+    id.split("-").map(Number),
+  ) as [number[], number[]];
+  return aMs - bMs || aNumber - bNumber;
 }
 
 /** A record's place in the chain, without the work of parsing its transitions. */
