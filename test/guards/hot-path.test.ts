@@ -148,9 +148,9 @@ async function publish(name: string, shape: Shape): Promise<RunProfile> {
   return p.publish(ir, hash);
 }
 
-async function start(profile: RunProfile): Promise<void> {
+async function start(profile: RunProfile, count: number): Promise<void> {
   const notAfterMs = (await redisTimeMs(p.scripts)) + 30_000;
-  const runs = Array.from({ length: RUNS }, (_, i) => {
+  const runs = Array.from({ length: count }, (_, i) => {
     // As long as a real one.
     const runId = `0199aaaa-0000-7000-8000-${String(i).padStart(12, "0")}`;
     return { profile, runId, epoch: 1, input: JSON.stringify(OUTPUT), notAfterMs };
@@ -237,21 +237,21 @@ async function wireBytes(): Promise<number> {
   return bytes("total_net_input_bytes") + bytes("total_net_output_bytes");
 }
 
-async function measure(name: string, shape: Shape): Promise<Cost> {
+async function measure(name: string, shape: Shape, runs = RUNS): Promise<Cost> {
   await p.reset();
   const profile = await publish(name, shape);
   await redis.config("RESETSTAT");
   const bytesBefore = await wireBytes();
-  await start(profile);
+  await start(profile, runs);
   await work(profile);
   const bytes = (await wireBytes()) - bytesBefore;
   const counted = await commands();
-  const steps = RUNS * shape.steps;
+  const steps = runs * shape.steps;
   const entries = await redis.xrange(p.scripts.keys.ev, "-", "+");
   const records = entries.flatMap(([id, fields]) => readRecord(id, fields) ?? []);
   const fold = foldBlock(records);
   const ended = [...fold.runs.values()].filter((run) => run.status === "COMPLETED");
-  expect(ended.length).toBe(RUNS);
+  expect(ended.length).toBe(runs);
   const total = [...counted.values()].reduce((sum, calls) => sum + calls, 0);
   const text = records.reduce((sum, record) => sum + record.body.length, 0);
   return {
@@ -260,7 +260,7 @@ async function measure(name: string, shape: Shape): Promise<Cost> {
     wireBytes: bytes / steps,
     journalBytes: text / steps,
     redisBytes: (await hashBytes()) / steps,
-    postgresRows: (segmentsOf(0, fold).length / RUNS) * 1000,
+    postgresRows: (segmentsOf(0, fold).length / runs) * 1000,
   };
 }
 
@@ -288,6 +288,17 @@ function expectAbout(found: Cost, wanted: Cost): void {
 describe("a step costs", () => {
   it.each(CASES)("%s", async (name, shape, cost) => {
     expectAbout(await measure(name, shape), cost);
+  });
+
+  it("as much in a join of 5,000 as in one of 500: an arrival does not look at the others", async () => {
+    const narrow = await measure("fan of 500", fan(500), 2);
+    const wide = await measure("fan of 5,000", fan(5000), 2);
+    expect(wide.commands).toBeLessThanOrEqual(narrow.commands);
+    expect(wide.scriptCalls).toBeLessThanOrEqual(narrow.scriptCalls);
+    expect(wide.journalBytes).toBeLessThan(1.04 * narrow.journalBytes);
+    // Ids are longer, and a hash of 10,000 fields is a table.
+    expect(wide.wireBytes).toBeLessThan(1.2 * narrow.wireBytes);
+    expect(wide.redisBytes).toBeLessThan(2 * narrow.redisBytes);
   });
 
   it("nothing that stays: every key of a run is its hash, and goes with its release", async () => {

@@ -54,9 +54,9 @@ export class Scene {
   }
 
   /** Waits until all have completed; their outputs, in the order of `ids`. */
-  async outputs(ids: readonly string[]): Promise<unknown[]> {
+  async outputs(ids: readonly string[], timeoutMs = LIMIT_MS): Promise<unknown[]> {
     await waitFor(async () => (await this.endedOf(ids)).length === ids.length, {
-      ...{ timeoutMs: LIMIT_MS, describe: "not all runs have completed" },
+      ...{ timeoutMs, describe: "not all runs have completed" },
     });
     const rows = new Map((await this.#rows(ids)).map((row) => [row.id, row.output ?? "null"]));
     return ids.map((id) => JSON.parse(rows.get(id) ?? "null") as unknown);
