@@ -140,6 +140,20 @@ export const OPTION_SPECS = {
     max: 2_592_000_000,
     about: "runs that wait for longer than this, and for longer still, leave Redis; 0: none does",
   },
+  retention_hours: {
+    type: "integer",
+    default: 0,
+    min: 0,
+    max: 876_000,
+    about: "how long ended runs and their history are kept; 0: for ever",
+  },
+  retention_letters_hours: {
+    type: "integer",
+    default: 0,
+    min: 0,
+    max: 876_000,
+    about: "how long those with an open dead letter are, if longer; 0: until it is settled",
+  },
   submit_timeout_ms: {
     type: "integer",
     default: 10_000,

@@ -187,6 +187,8 @@ function addRoleCommands(program: Command): void {
     "audit_runs_per_minute",
     "tenant_runs_max",
     "hibernate_after_ms",
+    "retention_hours",
+    "retention_letters_hours",
   ] as const;
   const all = [...common, ...worker, ...supervisor, "gateway_listen"] as const;
   define(program, "dev", "the whole engine in one process", all, async (c) =>
@@ -207,9 +209,13 @@ function addRoleCommands(program: Command): void {
   define(program, "gateway", "serve the live feed", [...common, "gateway_listen"], async (c) =>
     (await import("./commands/gateway.ts")).gateway(c),
   );
-  define(program, "migrate", "bring the database's schema up to date", common, async (c) =>
-    (await import("./commands/migrate.ts")).migrateCommand(c),
-  );
+  define(
+    program,
+    "migrate",
+    "bring the database's schema up to date",
+    common,
+    async (c, _args, flags) => (await import("./commands/migrate.ts")).migrateCommand(c, flags),
+  ).option("--grant <role>", "give this database role the rights that the engine needs");
   const every = Object.keys(OPTION_SPECS) as OptionName[];
   define(
     program,

@@ -75,6 +75,13 @@ export function addHandCommands(
     .option("--dry-run", "only say what would run again")
     .option("--as <who>", "who does it; kept in the audit")
     .option("--reason <text>", "why; kept in the audit");
+  define(program, "prune", "delete runs that ended long ago", services, async (c, _args, flags) =>
+    (await import("./commands/prune.ts")).prune(c, flags),
+  )
+    .option("--older-than <age>", "those that ended so long ago: 36h, 30d; at least 1h")
+    .option("--workflow <name>", "only runs of this workflow")
+    .option("--letters", "also those with an open dead letter")
+    .option("--dry-run", "only count them");
   define(program, "audit [run]", "what was done by hand", services, async (c, [run], flags) =>
     (await load()).audit(c, run, flags),
   ).option("--limit <n>", "how many", "20");

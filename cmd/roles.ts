@@ -10,6 +10,7 @@ import type { Stack } from "./stack.ts";
 /** Addresses of this machine: what http nodes of a local run may reach besides the public ones. */
 const LOOPBACK = ["localhost", "127.0.0.0/8", "::1"];
 const DEPLOYMENT_WAIT_MS = 30_000;
+const HOUR_MS = 3_600_000;
 
 export interface RoleContext {
   config: Config;
@@ -23,6 +24,9 @@ export async function supervisorOf({ config, logger, stack }: RoleContext): Prom
   const { partitions, stalled_after_ms: stalledAfterMs } = config.values;
   const { audit_runs_per_minute: auditRunsPerMinute, tenant_runs_max } = config.values;
   const { hibernate_after_ms: hibernateAfterMs } = config.values;
+  const { retention_hours, retention_letters_hours } = config.values;
+  const endedMs = retention_hours * HOUR_MS;
+  const lettersMs = retention_letters_hours * HOUR_MS;
   return createSupervisor({
     redisUrl: stack.redisUrl,
     database: stack.db,
@@ -31,6 +35,7 @@ export async function supervisorOf({ config, logger, stack }: RoleContext): Prom
     auditRunsPerMinute,
     tenantRunsMax: tenant_runs_max,
     hibernateAfterMs,
+    ...(endedMs > 0 && { retention: { endedMs, lettersMs } }),
     ...(partitions === null ? {} : { partitions }),
   });
 }

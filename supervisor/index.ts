@@ -39,7 +39,8 @@ import { createPartition } from "./partition.ts";
 import { Reaper } from "./reaper.ts";
 import { PauseWatch } from "./pauses.ts";
 import { rebuildRuns } from "./rebuild.ts";
-import { Roles } from "./roles.ts";
+import { Retention, type RetentionOptions } from "./retention.ts";
+import { Roles, type Role } from "./roles.ts";
 import { StalledWatch, type StalledRun } from "./stalled.ts";
 import { Starter, StartSweep } from "./starter.ts";
 import { Timers } from "./timers.ts";
@@ -53,6 +54,7 @@ export {
   type RepairReport,
 } from "./audit/audit.ts";
 export { findDrifts, type AuditContext } from "./audit/audit-run.ts";
+export { prunePage, type PruneContext, type PrunedPage } from "./prune.ts";
 export { TIGHT_SHARE } from "./memory-gauge.ts";
 export { explainRun, type Explanation, type ExplainTarget, type Reason } from "./explain.ts";
 export type { KeptFinding } from "./audit/sampler.ts";
@@ -81,6 +83,8 @@ export interface SupervisorOptions {
   tenantRunsMax?: number;
   /** Runs that wait for longer than this, and for longer still, leave Redis; 0: none does. */
   hibernateAfterMs?: number;
+  /** Runs that ended so long ago are deleted; without it none is. */
+  retention?: RetentionOptions;
   /** Journal records of a partition not yet archived, above which intake pauses. */
   backlogRecordsMax?: number;
   /** Bytes of a partition's journal in Redis, above which intake pauses. */
@@ -101,6 +105,9 @@ export const TENANT_RUNS_MAX = 1000;
 
 /** Version of the layout of keys in Redis that this program reads and writes. */
 export const LAYOUT = 1;
+
+/** Lock of the one role that is not a partition's. */
+const RETENTION_KEY = -1;
 
 interface Parts {
   services: Service[];
@@ -218,19 +225,22 @@ function servicesOf(
   const limits = new LimitWatch(context, starter, tenantRunsMax);
   const partitions = Array.from({ length: context.deployment.partitions }, (_, p) => p);
   const timers = partitions.map((p) => new Timers(context, p));
-  const roles = new Roles(
-    context.db,
-    context.logger,
-    partitions.map((p) => ({
-      key: p,
-      name: `partition ${p}`,
-      open: () => {
-        const onDue = (dueMs: number): void => timers[p]?.expect(dueMs);
-        const hooks = { onDue, onEnded: (ids: readonly string[]) => limits.ended(ids) };
-        return createPartition(context, p, hooks, hibernateAfterMs);
-      },
-    })),
-  );
+  const ofPartition = (p: number): Role => ({
+    key: p,
+    name: `partition ${p}`,
+    open: () => {
+      const onDue = (dueMs: number): void => timers[p]?.expect(dueMs);
+      const hooks = { onDue, onEnded: (ids: readonly string[]) => limits.ended(ids) };
+      return createPartition(context, p, hooks, hibernateAfterMs);
+    },
+  });
+  const { retention } = options;
+  const ofAll: Role[] =
+    retention === undefined
+      ? []
+      : [{ key: RETENTION_KEY, name: "retention", open: () => new Retention(context, retention) }];
+  const all = [...partitions.map(ofPartition), ...ofAll];
+  const roles = new Roles(context.db, context.logger, all);
   const limit = {
     ...(backlogRecordsMax === undefined ? {} : { backlogRecordsMax }),
     ...(backlogBytesMax === undefined ? {} : { backlogBytesMax }),

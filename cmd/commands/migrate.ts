@@ -1,12 +1,18 @@
 /** `gavotte migrate`: applies what the database's schema lacks. */
-import { migrate } from "../../sdk/postgres/index.ts";
+import { grantTo, migrate } from "../../sdk/postgres/index.ts";
 import type { Context } from "../context.ts";
 import { EXIT } from "../exit.ts";
 import { createLogger } from "../logger.ts";
 import { openStack } from "../stack.ts";
 
-/** Prints the names of what was applied. Safe to run from several machines at once. */
-export async function migrateCommand(context: Context): Promise<number> {
+/**
+ * Prints the names of what was applied; with `grant` that role has what the engine needs after it.
+ * Safe to run from several machines at once.
+ */
+export async function migrateCommand(
+  context: Context,
+  { grant }: { grant?: string },
+): Promise<number> {
   const config = await context.config();
   const stack = await openStack(context, { config, logger: createLogger(config, "error") });
   try {
@@ -15,7 +21,11 @@ export async function migrateCommand(context: Context): Promise<number> {
     if (applied.length === 0) {
       context.output.note("the schema is up to date");
     }
-    context.output.document({ applied });
+    if (grant !== undefined) {
+      await grantTo(stack.db, grant);
+      context.output.note(`${grant} has the rights that the engine needs`);
+    }
+    context.output.document({ applied, ...(grant === undefined ? {} : { granted: grant }) });
     return EXIT.done;
   } finally {
     await stack.stop();

@@ -14,9 +14,11 @@ export interface RunRedriven {
   nodes: readonly string[];
 }
 
+// The time keeps retention from taking the row away before the redrive is archived.
 const CLAIM = {
   name: "runs_claim_redrive",
-  text: `UPDATE runs SET epoch = epoch + 1
+  text: `UPDATE runs SET epoch = epoch + 1, updated_at_ms = GREATEST(updated_at_ms,
+      (extract(epoch FROM clock_timestamp()) * 1000)::bigint)
     WHERE id = $1 AND status = 'FAILED' AND attempt = $2 RETURNING epoch`,
 };
 const OPEN_CHILDREN = {
