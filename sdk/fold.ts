@@ -53,6 +53,7 @@ export class RunView {
   /** Node that changed last and is not skipped. */
   current_step: string | null = null;
   #progress = 0;
+  #decided = 0;
   /** Nodes that failed without an edge that handles it, whatever became of them later. */
   #unhandled = new Map<number, RunError | null>();
   #changed = new Set<string>();
@@ -71,16 +72,12 @@ export class RunView {
     }
   }
 
-  /** Share of nodes decided, 0 to 100; never falls, 100 only at the end. */
+  /**
+   * Share of nodes decided, 0 to 100; never falls, whoever begins to look when, and 100 only at the
+   * end. What is not taken is decided, too; another round of a loop takes nothing back.
+   */
   get progress(): number {
-    if (isTerminal(this.status)) {
-      return 100;
-    }
-    const views = Object.values(this.nodes);
-    const decided = views.filter((view) => DECIDED.has(view.status)).length;
-    const share = Math.floor((100 * decided) / Math.max(views.length, 1));
-    this.#progress = Math.max(this.#progress, Math.min(share, 99));
-    return this.#progress;
+    return isTerminal(this.status) ? 100 : this.#progress;
   }
 
   /** Applies one transition; returns the ids of the nodes whose state it changed. */
@@ -96,6 +93,8 @@ export class RunView {
     } else if (t.n !== undefined) {
       this.#nodeEvent(t, this.#node(t.n), tMs);
     }
+    const share = Math.floor((100 * this.#decided) / Math.max(this.ir.nodes.length, 1));
+    this.#progress = Math.max(this.#progress, Math.min(share, 99));
     return [...this.#changed];
   }
 
@@ -281,6 +280,7 @@ export class RunView {
     }
     if (change.status !== undefined) {
       delete view.wait;
+      this.#decided += Number(DECIDED.has(change.status)) - Number(DECIDED.has(view.status));
     }
     Object.assign(view, change);
     this.#changed.add(node.id);

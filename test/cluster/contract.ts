@@ -15,9 +15,9 @@ export const CONTRACT: readonly string[] = [
   "sdk/{backlog,client,status}.test.ts",
   "worker/**/*.test.ts",
   "gateway/**/*.test.ts",
-  "supervisor/{block-reader,hibernate}.test.ts",
-  "cmd/{processes,uncertified}.test.ts",
-  "test/{audit,children,e2e,hibernate,operations,property}/**/*.test.ts",
+  "supervisor/{block-reader,hibernate,retention}.test.ts",
+  "cmd/{processes,prune,uncertified}.test.ts",
+  "test/{audit,children,e2e,hibernate,operations,property,store}/**/*.test.ts",
   "test/{circuits,fairness,limits,limits-trees,run-limits,schemas,time-limits,waits}.test.ts",
 ];
 

@@ -17,7 +17,7 @@ import {
   type Worker,
   type WorkerOptions,
 } from "../../worker/index.ts";
-import { testDatabase, testRedis, waitFor } from "../support/index.ts";
+import { testDatabase, testRedis, waitFor, type TestDatabase } from "../support/index.ts";
 
 export interface Engine {
   redis: Redis;
@@ -55,12 +55,17 @@ export interface FeedText {
 
 const logger = pino({ level: process.env["GAVOTTE_TEST_LOG"] ?? "silent" });
 
-/** Starts the engine; `options` of its supervisor. */
+/**
+ * Starts the engine; `options` of its supervisor. A `Database` among them is shared by all its parts
+ * and is the caller's to close.
+ */
 export async function startEngine(options: Partial<SupervisorOptions> = {}): Promise<Engine> {
   const own = options.redisUrl === undefined ? await testRedis() : undefined;
   const redisUrl = options.redisUrl ?? own?.url ?? "";
-  const database = await testDatabase();
-  const db = database.connect();
+  const given = options.database;
+  const shared = given !== undefined && "query" in given ? given : null;
+  const database = shared === null ? await testDatabase() : null;
+  const db = shared ?? (database as TestDatabase).connect();
   const redis = connectRedis({ url: redisUrl }, "test");
   const supervisor = createSupervisor({ redisUrl, database: db, logger, compile, ...options });
   await supervisor.start();
@@ -117,7 +122,7 @@ export async function startEngine(options: Partial<SupervisorOptions> = {}): Pro
       await gateway.stop(1000);
       await supervisor.stop(5000);
       redis.disconnect();
-      await Promise.all([own?.close(), database.close()]);
+      await Promise.all([own?.close(), database?.close()]);
     },
   };
   return engine;
