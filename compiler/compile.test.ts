@@ -285,7 +285,56 @@ describe("loops", () => {
     expect(node(ir, "poll").config).toEqual({ function_name: "get" });
   });
 
-  it("nest, the outer one first, and may share a head", () => {
+  describe("A15: with a body that is not whole is refused", () => {
+    const turns = (id: string, back: string): Entry =>
+      call(id, { loop: { condition: "iteration < 3", max_iterations: 3, loop_back_to: back } });
+    /** Of `top -> a -> b -> z`, where `b` goes back to `a`. */
+    const around = (edges: Entry[], more: Entry[] = [], back = "a"): unknown => ({
+      name: "w",
+      nodes: [...[call("top"), call("a"), call("z")], turns("b", back), ...more],
+      edges: [
+        ...[
+          { from: "top", to: "a" },
+          { from: "a", to: "b" },
+          { from: "b", to: "z" },
+        ],
+        ...edges,
+      ],
+    });
+    const overlapping = {
+      name: "w",
+      nodes: [call("a"), turns("b", "a"), turns("c", "b"), call("z")],
+      edges: [
+        { from: "a", to: "b" },
+        { from: "b", to: "c" },
+        { from: "c", to: "z" },
+      ],
+    };
+    it.each<[string, unknown, string]>([
+      ["entered in its middle", around([{ from: "top", to: "b" }]), "GV2012"],
+      ["with an entry node in it", around([{ from: "x", to: "b" }], [call("x")]), "GV2012"],
+      [
+        "left by a node that leads nowhere",
+        around([{ from: "a", to: "x" }], [call("x")]),
+        "GV2013",
+      ],
+      [
+        "left by an error edge",
+        around([{ from: "a", to: "x", on: "error" }], [call("x")]),
+        "GV2013",
+      ],
+      ["that overlaps another", overlapping, "GV2014"],
+      ["that goes back to where it does not come from", around([], [], "z"), "GV2011"],
+    ])("%s", (_, document, code) => {
+      expect(codes(document)).toContain(code);
+    });
+
+    it("and one that is whole is not", () => {
+      expect(codes(around([])).filter((code) => code.startsWith("GV20"))).toEqual([]);
+    });
+  });
+
+  it("A15: nest, the outer one first, and may share a head", () => {
     const loop = (back: string): Entry => ({
       loop: { condition: "iteration < 3", max_iterations: 3, loop_back_to: back },
     });

@@ -89,14 +89,13 @@ local ARGV = cmsgpack.unpack(packed)
 --- @include "complete_apply"
 --- @include "entry_owner"
 
--- Frozen: nothing is accepted for it until the supervisor has rebuilt it from the journal.
-local function freeze(reason)
-  local run_id = string.match(it.run_id, "^[^!]*")
-  pcall(redis.call, "HSET", string.match(it.run, "^[^!]*"), "s", "suspect")
-  journal('{"r":"' .. run_id .. '","e":"run.suspect"}')
-  redis.log(redis.LOG_WARNING, "gavotte: run " .. it.run_id .. " is suspect: " .. tostring(reason))
+-- The item's run, and whatever else was told of since there were `from` transitions: its end may have
+-- been on its way to a parent.
+local function freeze(from, reason)
+  local runs = told_runs(from)
+  runs[string.match(it.run_id, "^[^!]*")] = true
+  suspect(runs, reason)
 end
-
 
 local replies, reply_count, acks = { takeovers }, 1, {}
 
@@ -134,9 +133,10 @@ local function settle_item(at, entry_id, keeps)
   end
   -- it.cancels: it waited for a retry, so its entry is acknowledged and nobody has the chain.
   keeps = keeps and entry_count == 1 and not it.is_paused and not it.ends and not it.cancels
+  local from = record_count
   local applied, reply = pcall(apply_plan, keeps)
   if not applied then
-    freeze(reply)
+    freeze(from, reply)
     return -6, true
   elseif keeps then
     return keep_entry(entry_stream(at), entry_id) and 2 or 3, false
@@ -188,7 +188,7 @@ if #k.ended > 0 then
   redis.call("ZADD", k.release, unpack(k.ended))
 end
 for queue, ids in pairs(acks) do
-  redis.call("XACK", queue, GROUP, unpack(ids))
   redis.call("XDEL", queue, unpack(ids))
+  redis.call("XACK", queue, GROUP, unpack(ids))
 end
 return replies

@@ -213,7 +213,7 @@ end
 local reply, is_settled = expand()
 close_partition(ev, meta, nonce)
 if is_settled and entry_id ~= "" then
-  redis.call("XACK", entry_stream, "workers", entry_id)
   redis.call("XDEL", entry_stream, entry_id)
+  redis.call("XACK", entry_stream, "workers", entry_id)
 end
 return reply

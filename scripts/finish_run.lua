@@ -38,8 +38,8 @@ if not open_partition(k.meta, ARGV[1]) then
   return -100
 end
 if entry_id ~= "" then
-  redis.call("XACK", queue, "workers", entry_id)
   redis.call("XDEL", queue, entry_id)
+  redis.call("XACK", queue, "workers", entry_id)
 end
 local have = redis.call("HMGET", run, "s", "e")
 if have[1] ~= "finishing" then

@@ -2,7 +2,7 @@
 fire_timers -- turn what is due into ready tokens, and end runs that are over time.
 
 Atomic because removing the timer and emitting its token must not be torn apart, and because two
-supervisors may fire the same timer: the one whose ZREM finds it wins.
+supervisors may fire the same timer: the first one that finds it wins.
 
 KEYS
   1  ev        stream  gv:{p}:ev          journal, appends
@@ -27,8 +27,9 @@ ARGV
                time)
 RETURNS array
   1  0, or -100 EPOCH
-  2+ per member: 0 fired, 1 not due or gone, 2 removed without effect (the token moved on)
-EMITS     node.activated node.resumed run.failed map.gather
+  2+ per member: 0 fired, 1 not due or gone, 2 removed without effect (the token moved on), 3 failed:
+     due again later, or, if it had been told, its run is suspect
+EMITS     node.activated node.resumed run.failed map.gather run.suspect
 REPEAT    a member that is gone changes nothing
 COST      O(members)
 ]]
@@ -44,7 +45,7 @@ COST      O(members)
 --- @include "map_gather"
 local k = { ev = KEYS[1], meta = KEYS[2], timers = KEYS[3], halted = KEYS[4], release = KEYS[5] }
 local nonce, member_count = ARGV[2], tonumber(ARGV[3])
-local FINISH_GRACE_MS = 30000
+local FINISH_GRACE_MS, FAILED_MS = 30000, 30000
 
 if not open_partition(k.meta, ARGV[1]) then
   return { -100 }
@@ -52,14 +53,29 @@ end
 
 local FINAL = { completed = true, failed = true, cancelled = true }
 
+local function put_off(member, ms)
+  redis.call("ZADD", k.timers, now_ms + ms, member)
+  return true
+end
+
+-- Attempt, scope and arrivals of a timer's token, if its record still says `state`.
+local function standing(record, state, run, t)
+  if not record then
+    return nil
+  end
+  local is, attempt, scope, arrivals = parse_record(record)
+  local stands = is == state and attempt == tonumber(t.attempt) and scope == t.scope
+    and scope_is_current(run, scope)
+  if stands then
+    return attempt, scope, arrivals
+  end
+end
+
 -- A token that waited for its retry or its round becomes ready: same record, state active.
 local function emit_again(run, t, queue, ir)
   local have = redis.call("HMGET", run, "n" .. t.node, "qt")
-  if not have[1] then
-    return 2
-  end
-  local state, attempt, scope, arrivals = parse_record(have[1])
-  if state ~= "r" or attempt ~= tonumber(t.attempt) or scope ~= t.scope or not scope_is_current(run, scope) then
+  local attempt, scope, arrivals = standing(have[1], "r", run, t)
+  if not attempt then
     return 2
   end
   journal(told_of(t.run_id) .. ',"e":"node.activated","n":' .. t.node .. ',"s":"' .. scope
@@ -78,21 +94,14 @@ end
 -- An active token is over time: whoever reads this entry fails it. Its own entry stays where it is and
 -- is dropped by the record: what is settled first counts.
 local function time_out(run, t, queue, ir, member)
-  local record = redis.call("HGET", run, "n" .. t.node)
-  if not record then
-    return 2
-  end
-  local state, attempt, scope, arrivals = parse_record(record)
-  if state ~= "a" or attempt ~= tonumber(t.attempt) or scope ~= t.scope or not scope_is_current(run, scope) then
+  local attempt, scope, arrivals = standing(redis.call("HGET", run, "n" .. t.node), "a", run, t)
+  if not attempt then
     return 2
   end
   if t.is_paused then
     -- The queue counts anew: nobody begins a token of a paused run.
     local ms = t.kind == "late" and late_ms(redis.call("HGET", run, "qt"), t.node)
-    if ms then
-      redis.call("ZADD", k.timers, now_ms + ms, member)
-    end
-    return 2
+    return 2, ms and put_off(member, ms)
   end
   redis.call("XADD", queue, "*", "t", pack_entry(t.run_id, t.epoch, t.node, scope, t.attempt, ir, "v",
     arrivals, '{"kind":"timeout","of":"' .. (t.kind == "late" and "queue" or "node") .. '"}'))
@@ -112,12 +121,8 @@ end
 
 -- A map over its time fails; what is in flight of it is void.
 local function expire_map(run, t, queue, ir)
-  local record = redis.call("HGET", run, "n" .. t.node)
-  if not record then
-    return 2
-  end
-  local state, attempt, scope, arrivals = parse_record(record)
-  if state ~= "m" or attempt ~= tonumber(t.attempt) or scope ~= t.scope or not scope_is_current(run, scope) then
+  local attempt, scope, arrivals = standing(redis.call("HGET", run, "n" .. t.node), "m", run, t)
+  if not attempt then
     return 2
   end
   local m = { map = map_of(run, scope, t.node), map_unit = map_of(t.run_id, scope, t.node), parent = run,
@@ -129,12 +134,8 @@ local function expire_map(run, t, queue, ir)
   return 0
 end
 
-local function fire(member, run, queue, signals)
-  local due = redis.call("ZSCORE", k.timers, member)
-  if not due or tonumber(due) > now_ms then
-    return 1
-  end
-  redis.call("ZREM", k.timers, member)
+-- What a timer that is due leads to, and whether it stays where it is.
+local function act(member, run, queue, signals)
   local t = {}
   t.kind, t.run_id, t.epoch, t.node, t.scope, t.attempt =
     string.match(member, "^(%a+)|([^|]*)|([^|]*)|([^|]*)|([^|]*)|([^|]*)|")
@@ -151,9 +152,8 @@ local function fire(member, run, queue, signals)
     if have[1] ~= "finishing" then
       return 2
     end
-    redis.call("ZADD", k.timers, now_ms + FINISH_GRACE_MS, member)
     redis.call("XADD", queue, "*", "t", pack_entry(t.run_id, t.epoch, 0, "", 1, have[3], "z", "", ""))
-    return 0
+    return 0, put_off(member, FINISH_GRACE_MS)
   elseif have[1] ~= "running" and have[1] ~= "paused" then
     return 2
   end
@@ -170,11 +170,39 @@ local function fire(member, run, queue, signals)
   return resume(k.timers, run, signals, t, queue, have[3], value) and 0 or 2
 end
 
+-- It goes when what it leads to is written: whatever fails before that leaves it to the next call.
+local function fire(member, run, queue, signals)
+  local due = redis.call("ZSCORE", k.timers, member)
+  if not due or tonumber(due) > now_ms then
+    return 1
+  end
+  local code, stays = act(member, run, queue, signals)
+  if not stays then
+    redis.call("ZREM", k.timers, member)
+  end
+  return code
+end
+
+-- One that fails holds up no other: its run is repaired, or, if nothing was written, it is put off.
+local function fire_alone(member, run, queue, signals)
+  local told = record_count
+  local is_done, reply = pcall(fire, member, run, queue, signals)
+  if is_done then
+    return reply
+  elseif record_count > told then
+    suspect(told_runs(told), reply)
+  else
+    redis.log(redis.LOG_WARNING, "gavotte: timer " .. member .. " not fired: " .. tostring(reply))
+    put_off(member, FAILED_MS)
+  end
+  return 3
+end
+
 local replies = { 0 }
 for i = 1, member_count do
   local at = 4 + (i - 1) * 4
   local key = function(place) return KEYS[tonumber(ARGV[at + place])] end
-  replies[i + 1] = fire(ARGV[at], key(1), key(2), key(3))
+  replies[i + 1] = fire_alone(ARGV[at], key(1), key(2), key(3))
 end
 close_partition(k.ev, k.meta, nonce)
 return replies

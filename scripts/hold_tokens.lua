@@ -34,10 +34,11 @@ for i = 1, token_count do
   if redis.call("HGET", root, "s") ~= "paused" then
     replies[i + 1] = 1
   else
-    local was_pending = redis.call("XACK", queue, "workers", id) == 1
+    local was_pending = #redis.call("XPENDING", queue, "workers", id, id, 1) > 0
     if was_pending then
       hold(run, queue, ARGV[at + 3])
       redis.call("XDEL", queue, id)
+      redis.call("XACK", queue, "workers", id)
     end
     replies[i + 1] = was_pending and 0 or 2
   end

@@ -40,8 +40,8 @@ ARGV
 RETURNS integer
   0 started, 1 started before, 2 the token was parked or settled before (nothing to do),
   -1 RUN_GONE, -2 RUN_EPOCH, -3 TOKEN_NOT_ACTIVE, -14 CHILD_EXISTS (or its tombstone does),
-  -15 TOO_DEEP, -6 APPLY_FAILED (both runs marked suspect in the journal), -100 EPOCH
-EMITS     run.started node.parked child.started run.cancelled run.suspect
+  -15 TOO_DEEP, -100 EPOCH
+EMITS     run.started node.parked child.started run.cancelled
           node.resumed (of a parent)
 REPEAT    1 or 2
 COST      O(entries)
@@ -141,19 +141,11 @@ local function apply()
 end
 
 tell()
-local applied, problem = pcall(apply)
-if applied then
-  cancel_former()
-else
-  for id, key in pairs({ [string.match(unit_id, "^[^!]*")] = run, [child_id] = child }) do
-    pcall(redis.call, "HSET", key, "s", "suspect")
-    journal('{"r":"' .. id .. '","e":"run.suspect"}')
-  end
-  redis.log(redis.LOG_WARNING, "gavotte: child " .. child_id .. " is suspect: " .. tostring(problem))
-end
+apply()
+cancel_former()
 close_partition(k.ev, k.meta, nonce)
 if waits and entry_id ~= "" then
-  redis.call("XACK", stream, GROUP, entry_id)
   redis.call("XDEL", stream, entry_id)
+  redis.call("XACK", stream, GROUP, entry_id)
 end
-return applied and 0 or -6
+return 0

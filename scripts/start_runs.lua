@@ -20,8 +20,9 @@ ARGV
        them, what it begins with (see include/run_start.lua)
 RETURNS array
   1  0, or -100 EPOCH
-  2+ per run: 0 started, -10 RUN_EXISTS, -11 RUN_ENDED (tombstone), -12 TOO_LATE (not_after)
-EMITS     run.started run.paused
+  2+ per run: 0 started (if half-way, it is suspect and is repaired), -10 RUN_EXISTS, -11 RUN_ENDED
+     (tombstone), -12 TOO_LATE (not_after)
+EMITS     run.started run.paused run.suspect
 REPEAT    a second start of a run is refused: it exists, or its tombstone does
 COST      O(entries)
 ]]
@@ -69,10 +70,12 @@ for i = 1, run_count do
     if r.is_paused then
       redis.call("ZADD", paused, now_ms, r.id)
     end
-    at = start_run(timers, r, list, at + 4)
-  else
-    at = after_start(list, at + 4)
+    local is_done, reason = pcall(start_run, timers, r, list, at + 4)
+    if not is_done then
+      suspect({ [r.id] = true }, reason)
+    end
   end
+  at = after_start(list, at + 4)
 end
 close_partition(ev, meta, nonce)
 return replies

@@ -94,8 +94,6 @@ async function start(o: ChildOptions, p: Prepared, input: Json): Promise<ChildSt
   switch (started) {
     case "started":
       return waits ? { kind: "parked" } : { kind: "output", output: { run_id: childRunId(child) } };
-    case "suspect":
-      return { kind: "parked" };
     case "void":
       return { kind: "void" };
     case "exists":

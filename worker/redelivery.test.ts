@@ -14,11 +14,14 @@ import { testPartition } from "../test/harness/partition.ts";
 import { startedRun, type TokenPlayer } from "../test/harness/tokens.ts";
 import { testRedis, waitFor } from "../test/support/index.ts";
 import { createWorker, FunctionRegistry, type Worker } from "./index.ts";
+import { claim, findStale, type StaleEntry } from "./takeover.ts";
 
 const own = await testRedis();
 const redis = own.connect();
 const p = await testPartition(redis);
 const LEASE_MS = 1000;
+/** As many as a worker allows unless it is told otherwise. */
+const DELIVERIES_MAX = 5;
 const workers: Worker[] = [];
 afterEach(async () => {
   await Promise.all(workers.splice(0).map((worker) => worker.stop(100)));
@@ -126,6 +129,29 @@ describe("a stale entry", () => {
     killer.open();
     await Promise.all([stale, ...quick].map(isDone));
     expect(beside).toEqual([false, false, false]);
+  });
+
+  it("A13: that no worker survives ends as POISON, and what was read with it is executed", async () => {
+    const all = [await runOf("killer"), await runOf("quick"), await runOf("quick")];
+    const keys = all.map(({ profile }) => profile.entryKeys[0] as string);
+    for (const run of all) {
+      await run.read("dead");
+    }
+    // Each of these takes the first of what is left behind, and does not live to take another.
+    for (let death = 2; death <= DELIVERIES_MAX; death++) {
+      const [first] = await findStale(redis, [...new Set(keys)], 0, 10);
+      expect(
+        await claim(redis, partitionKeys(0).meta, first as StaleEntry, "dead", 0),
+      ).toMatchObject({
+        runId: all[0]?.runId,
+      });
+    }
+    let killed = 0;
+    await work({ killer: () => (killed += 1), quick: () => 1 });
+    await Promise.all(all.slice(1).map(isDone));
+    await waitFor(async () => (await (all[0] as TokenPlayer).hash())["s"] === "failed");
+    expect((await (all[0] as TokenPlayer).hash())["n0"]).toContain('"code":"POISON"');
+    expect(killed).toBe(0);
   });
 
   it("is not waited for, nor a handler that never answers, by what stands in the queues", async () => {

@@ -7,6 +7,8 @@
 import { readdirSync, readFileSync } from "node:fs";
 
 const root = new URL("../", import.meta.url);
+/** Of a script that opens a partition: what follows is a function that the guard calls. */
+const OPENS = '--- @include "partition"\n';
 const INCLUDE = /^--- @include "([a-z_]+)"$/gm;
 
 /** The generated module by its path. */
@@ -34,11 +36,17 @@ function load(name: string, within: string[], seen: Set<string>): string {
   const folder = within.length === 0 ? "" : "include/";
   const text = readFileSync(new URL(`${folder}${name}.lua`, root), "utf8");
   const body = text.replace(/^--\[\[[\s\S]*?\]\]\n/, "");
-  return body.replace(INCLUDE, (_, include: string) => {
+  return guarded(body).replace(INCLUDE, (_, include: string) => {
     const isThere = seen.has(include);
     seen.add(include);
     return isThere ? "" : load(include, [...within, name], seen).trimEnd();
   });
+}
+
+function guarded(body: string): string {
+  return body.startsWith(OPENS)
+    ? `${OPENS}local function script()\n${body.slice(OPENS.length)}end\n--- @include "guard"\n`
+    : body;
 }
 
 /** Comments and indentation cost bytes in Redis, nothing else: keep the code lines only. */

@@ -17,8 +17,9 @@ again in the general form, and with it all that comes after it of this run, so t
 keep their order.
 ]]
 local NOT_SIMPLE, PLAN_FAILED, FRESH, STEP, RUN_FIELDS = -8, -5, "a1||", -1, 5
--- Where an error struck: before the first write (the item is bounced) or after (the run is frozen).
-local is_writing = false
+-- Where an error struck: nil before the first write (the item is bounced), else how many transitions
+-- were told of by then (the run is frozen).
+local writing_from
 -- Runs of which something has to come again.
 local bounced = {}
 
@@ -67,7 +68,7 @@ local function settle_step(at, form)
     tell(NOT_SIMPLE, "", "", false)
   else
     it.run = run
-    is_writing = true
+    writing_from = record_count
     redis.call("HSET", run, field, ARGV[at + 5], ARGV[at + 6], FRESH)
     journal_text(from, bytes)
     if form == STEP then
@@ -76,7 +77,7 @@ local function settle_step(at, form)
     else
       tell(2, "", "", false)
     end
-    is_writing = false
+    writing_from = nil
   end
   return at + (form == STEP and 11 or 7)
 end
@@ -185,10 +186,10 @@ local function settle_group(at)
     and plan_group(have, RUN_FIELDS + size, entry + 2 * size, ARGV[at + 5])
   local others, last = NOT_SIMPLE, NOT_SIMPLE
   if is_usual then
-    is_writing = true
+    writing_from = record_count
     journal_text(from, bytes)
     others, last = 0, apply_plan(false)
-    is_writing = false
+    writing_from = nil
   else
     bounced[run] = true
   end
@@ -214,10 +215,11 @@ local function give_up(at, reason)
     stop = at + (form == STEP and 11 or 7)
   end
   bounced[run] = true
-  if is_writing then
-    it.run, is_writing, reply = run, false, -6
+  if writing_from then
+    it.run, reply = run, -6
     name_run("")
-    freeze(reason)
+    freeze(writing_from, reason)
+    writing_from = nil
   end
   for _ = 1, size do
     tell(reply, "", "", false)

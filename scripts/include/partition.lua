@@ -11,11 +11,18 @@ journal(text)                adds one transition; filled before the writes it te
 close_partition(ev, meta)    appends everything as ONE chained record; reached on every path. A line
                              break stands between two transitions and nowhere else: payloads are
                              JSON as JSON.stringify writes it, so the archiver may cut there.
+told_runs(from)              the runs that were told of since there were `from` transitions.
+suspect(runs, reason)        freezes runs in which something failed between two writes.
+
+The script that includes this is a function by the time it runs, and guard.lua calls it: nothing that
+fails half-way is left as it is.
 ]]
 local tail_seq, tail_nonce, now_ms
 -- How often a consumer has taken another one's entry over: unchanged, nobody lost one.
 local takeovers
 local records, record_count = {}, 0
+-- The key of `meta`; nil as long as nothing may have been written.
+local opened
 
 local function open_partition(meta, epoch, is_new)
   local tail = redis.call("HMGET", meta, "epoch", "seq", "nonce", "clock", "taken")
@@ -33,12 +40,36 @@ local function open_partition(meta, epoch, is_new)
     redis.call("HDEL", meta, "-")
   end
   redis.call("HSET", meta, "at_ms", now_ms)
+  opened = meta
   return true
 end
 
 local function journal(text)
   record_count = record_count + 1
   records[record_count] = text
+end
+
+local function told_runs(from)
+  local runs = {}
+  for i = from + 1, record_count do
+    for line in string.gmatch(records[i] or "", "[^\n]+") do
+      local run_id = string.match(line, '^{"r":"([^"]*)"')
+      if run_id then
+        runs[run_id] = true
+      end
+    end
+  end
+  return runs
+end
+
+-- Redis does not roll back: nothing is accepted for them until a supervisor has rebuilt them from the
+-- journal, which has all that was to happen (21 A4).
+local function suspect(runs, reason)
+  for run_id in pairs(runs) do
+    journal('{"r":"' .. run_id .. '","e":"run.suspect"}')
+    pcall(redis.call, "HSET", string.sub(opened, 1, -5) .. "run:" .. run_id, "s", "suspect")
+    redis.log(redis.LOG_WARNING, "gavotte: run " .. run_id .. " is suspect: " .. tostring(reason))
+  end
 end
 
 local function close_partition(ev, meta, nonce)

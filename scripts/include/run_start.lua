@@ -8,7 +8,7 @@ these; entries: count, then queue (place in KEYS), entry, node, scope each. Only
 local START_FIELDS_MAX = 1000
 local started_at
 
--- r: key, id, epoch, is_paused. Starts it with what stands in `list` from `at` on; returns where that ends.
+-- r: key, id, epoch, is_paused. Starts it with what stands in `list` from `at` on.
 local function start_run(timers, r, list, at)
   local timeout_ms, limits, key = tonumber(list[at]), list[at + 1], r.key
   local first, last = at + 3, at + 2 + list[at + 2]
@@ -17,8 +17,7 @@ local function start_run(timers, r, list, at)
   for from = first + START_FIELDS_MAX, last, START_FIELDS_MAX do
     redis.call("HSET", key, unpack(list, from, math.min(last, from + START_FIELDS_MAX - 1)))
   end
-  local stop = last + 2 + 4 * list[last + 1]
-  for from = last + 2, stop - 4, 4 do
+  for from = last + 2, last + 4 * list[last + 1] - 2, 4 do
     local queue, node = KEYS[list[from]], list[from + 2]
     dispatch(r.is_paused, key, queue, list[from + 1])
     local ms = limits ~= "" and not r.is_paused and late_ms(limits, node)
@@ -29,7 +28,6 @@ local function start_run(timers, r, list, at)
   if timeout_ms > 0 then
     redis.call("ZADD", timers, now_ms + timeout_ms, timer_member("run", r.id, r.epoch, "", "", "", ""))
   end
-  return stop
 end
 
 -- Where what begins at `at` ends.

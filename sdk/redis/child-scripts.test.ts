@@ -101,7 +101,7 @@ describe("A7: starting a child", () => {
   it("that fails half-way freezes both runs and says so in the journal", async () => {
     await p.redis.del(...child.queueKeys);
     await p.redis.set(child.queueKeys[0] as string, "no stream");
-    expect(await start()).toBe("suspect");
+    await expect(start()).rejects.toThrow(/^WRONGTYPE/);
     expect([await field("parent-1", "s"), await field(idOf(), "s")]).toEqual([
       "suspect",
       "suspect",

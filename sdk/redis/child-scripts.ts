@@ -42,14 +42,11 @@ export type ChildStarted =
   | "void"
   /** A run of this id is or was there: it was cancelled before it began. */
   | "exists"
-  | "too_deep"
-  /** A script failed half-way; the runs are repaired. */
-  | "suspect";
+  | "too_deep";
 
 const ANSWERS: { [code: string]: ChildStarted } = {
   0: "started",
   1: "started",
-  "-6": "suspect",
   "-14": "exists",
   "-15": "too_deep",
 };

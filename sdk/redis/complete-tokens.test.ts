@@ -159,6 +159,16 @@ describe("errors inside the script", () => {
   });
 });
 
+describe("what is written and cannot be journalled", () => {
+  it("A4: stops its partition, which is rebuilt from the archive", async () => {
+    const run = await player(chain);
+    const item = run.item(await run.take("a"), "L");
+    await p.redis.set(p.scripts.keys.ev, "not a stream");
+    await expect(completeTokens(p.scripts, [item])).rejects.toThrow("WRONGTYPE");
+    expect(await p.redis.hget(p.scripts.keys.meta, "epoch")).toBeNull();
+  });
+});
+
 describe("an error outside an item's plan and writes", () => {
   it("is none when an entry's stream is gone: nobody owns it, and the batch is journalled", async () => {
     const first = await player(chain);
@@ -325,6 +335,51 @@ describe("loops", () => {
     const run = await player(loop);
     await run.settle(await run.take("h"), "DD");
     expect(await run.hash()).toMatchObject({ s: "completed", c: "0", l4: "e4:1" });
+  });
+
+  /** s leads to a and b, either to h; h begins a round that l decides on, which o follows. */
+  const entered = miniIr(
+    ["s", "a", "b", "h", "l", "o"],
+    [
+      ["s", "a"],
+      ["s", "b"],
+      ["a", "h"],
+      ["b", "h"],
+      ["h", "l"],
+      ["l", "o"],
+    ],
+    {
+      joins: { h: { kind: "any", need: 1 } },
+      loops: [{ head: 3, latch: 4, body: [3, 4], parent: null }],
+    },
+  );
+
+  it("A15: a late arrival from outside at the head of a loop begins nothing, in any round", async () => {
+    const run = await player(entered);
+    await run.settle(await run.take("s"), "LL");
+    const [a, b] = await run.read();
+    await run.settle(a as NonNullable<typeof a>, "L");
+    const head = await run.take("h");
+    expect(head).toMatchObject({ scope: "4:1", arrivals: "L." });
+    await run.settle(head, "L");
+    await run.settle(await run.take("l"), "again");
+    expect((await run.take("h")).scope).toBe("4:2");
+    const before = await run.hash();
+    expect(before).toMatchObject({ c: "2" });
+    await run.settle(b as NonNullable<typeof b>, "L");
+    expect(await run.read()).toEqual([]);
+    expect(await run.hash()).toMatchObject({ c: "1", l4: "4:2", n3: before["n3"] });
+  });
+
+  it("A15: dead edges into the head end the loop as one unit, and what follows it", async () => {
+    const run = await player(entered);
+    await run.settle(await run.take("s"), "LL");
+    const [a, b] = await run.read();
+    await run.settle(a as NonNullable<typeof a>, "D");
+    expect((await run.hash())["c"]).toBe("1");
+    await run.settle(b as NonNullable<typeof b>, "D");
+    expect(await run.read()).toEqual([]);
+    expect(await run.hash()).toMatchObject({ s: "completed", c: "0" });
   });
 
   it("a pause between rounds is a timer, and counts as in flight", async () => {

@@ -4,6 +4,7 @@ import { openTestPartition, type TestPartition } from "../../test/harness/partit
 import { TokenPlayer } from "../../test/harness/tokens.ts";
 import { GavotteError } from "../errors.ts";
 import { completeTokens } from "./complete-tokens.ts";
+import { pauseRun, resumeRun } from "./pause-scripts.ts";
 import { handBack, removeConsumer, renewLeases } from "./lease-scripts.ts";
 import {
   applyDelta,
@@ -53,6 +54,19 @@ describe("startRuns", () => {
     await p.advance(TOMBSTONE_MS + 1);
     await releaseRuns(p.scripts, ["some-other-run"], []);
     expect(await p.redis.zscore(p.scripts.keys.tombs, run.runId)).toBeNull();
+  });
+
+  it("A4: a run that cannot be started whole is repaired, and holds up no other", async () => {
+    const [broken, whole] = [await player(), await player()];
+    const queue = p.scripts.keys.queue("broken", "normal");
+    await p.redis.set(queue, "not a stream");
+    const starts = [broken, whole].map(({ profile, runId }) => {
+      const entryKeys = runId === broken.runId ? [queue] : profile.entryKeys;
+      return { profile: { ...profile, entryKeys }, runId, epoch: 1, input: "1", notAfterMs: 9e15 };
+    });
+    expect(await startRuns(p.scripts, starts)).toEqual([START.started, START.started]);
+    expect((await whole.read()).length).toBe(1);
+    expect(await p.redis.hget(p.scripts.keys.run(broken.runId), "s")).toBe("suspect");
   });
 
   it("a start that was held up too long is refused", async () => {
@@ -136,6 +150,21 @@ describe("fireTimers", () => {
     expect(await fireTimers(p.scripts)).toMatchObject({ due: 1, fired: 0, nextMs: null });
     expect(await run.read()).toEqual([]);
   });
+
+  it("A4: a timer that cannot be fired is put off, and holds up no other", async () => {
+    const [broken, whole] = [await player(), await player()];
+    for (const run of [broken, whole]) {
+      await run.start();
+      await run.settle(await run.take("a"), "", { op: "P", value: "", delayMs: 100 });
+    }
+    await p.redis.hset(p.scripts.keys.run(broken.runId), "n0", "not a record");
+    await p.advance(101);
+    const now = await redisTimeMs(p.scripts);
+    const { fired, nextMs } = await fireTimers(p.scripts);
+    expect(fired).toBe(1);
+    expect((await whole.read()).length).toBe(1);
+    expect(nextMs).toBeGreaterThan(now + 20_000);
+  });
 });
 
 describe("finishRun and cancelRun", () => {
@@ -154,7 +183,7 @@ describe("finishRun and cancelRun", () => {
     expect(await p.redis.zcard(p.scripts.keys.timers)).toBe(0);
   });
 
-  it("cancel answers what the run's state really was", async () => {
+  it("B6: cancel answers what the run's state really was", async () => {
     const run = await player();
     expect(await cancelRun(p.scripts, run.runId, "no")).toBe("gone");
     expect(await run.start()).toBe(START.ended);
@@ -168,6 +197,33 @@ describe("finishRun and cancelRun", () => {
     await third.start();
     await third.settle(await third.take("a"), "");
     expect(await cancelRun(p.scripts, third.runId, "late")).toBe("completed");
+  });
+
+  it("B6: of a cancel and the finish of a run whose output is awaited the first wins", async () => {
+    const finishing = async (): Promise<[TokenPlayer, Parameters<typeof finishRun>[1]]> => {
+      const run = await player(withOutput);
+      await run.start();
+      await run.settle(await run.take("a"), "");
+      const queueKey = run.profile.queueKeys[0] as string;
+      const more = { epoch: "1", status: "completed" as const, value: "7", entryId: null };
+      return [run, { runId: run.runId, queueKey, ...more }];
+    };
+    const [cancelled, late] = await finishing();
+    expect(await cancelRun(p.scripts, cancelled.runId, "enough")).toBe("cancelled");
+    expect(await finishRun(p.scripts, late)).toBe(false);
+    expect((await cancelled.hash())["s"]).toBe("cancelled");
+    const [finished, early] = await finishing();
+    expect(await finishRun(p.scripts, early)).toBe(true);
+    expect(await cancelRun(p.scripts, finished.runId, "late")).toBe("completed");
+  });
+
+  it("B6: a paused run is cancelled, and what it held goes nowhere", async () => {
+    const run = await player();
+    await run.start();
+    await pauseRun(p.scripts, run.runId, "run");
+    expect(await cancelRun(p.scripts, run.runId, "enough")).toBe("cancelled");
+    expect(await resumeRun(p.scripts, run.runId, "run")).toMatchObject({ kind: "not_paused" });
+    expect((await run.hash())["s"]).toBe("cancelled");
   });
 });
 

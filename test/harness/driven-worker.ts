@@ -18,7 +18,7 @@ import { Executor } from "../../worker/execute.ts";
 import type { Prepared } from "../../worker/node-vars.ts";
 import { itemOf } from "../../worker/results.ts";
 import { finish } from "../../worker/finish.ts";
-import { toExecutionError } from "../../worker/kinds/kind.ts";
+import { failureBefore, toExecutionError } from "../../worker/kinds/kind.ts";
 import { Maps, noResults, planMap } from "../../worker/maps.ts";
 import { Preparer } from "../../worker/prepare.ts";
 import { Workflows } from "../../worker/workflows.ts";
@@ -42,6 +42,9 @@ export interface Sent {
 
 /** What happens to a worker in the middle of expanding a map. */
 class Died extends Error {}
+
+/** Kinds whose tokens are moved on by calls of their own. */
+const MOVED = { map: true, subworkflow: true };
 
 /** Items of one call when a map is expanded: small, so that small maps take several calls. */
 const CHUNK = 2;
@@ -125,7 +128,7 @@ export class DrivenWorker {
 
   async #execute(p: Prepared): Promise<CompletionItem | null> {
     const executor = this.#executor;
-    let vars = {};
+    let vars: Vars = {};
     try {
       const begun = executor.begin(p, 0);
       vars = begun.vars;
@@ -138,7 +141,11 @@ export class DrivenWorker {
       const output = begun.settled === null ? runSync(p, vars, begun.input) : null;
       return begun.settled ?? executor.succeed(p, vars, output, 0);
     } catch (error) {
-      return executor.fail(p, vars, toExecutionError(error), 0);
+      const failure = p.node.type in MOVED ? failureBefore(error) : toExecutionError(error);
+      if (failure === null) {
+        throw error; // the token is not moved on, and is delivered again
+      }
+      return executor.fail(p, vars, failure, 0);
     }
   }
 

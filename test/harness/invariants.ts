@@ -25,7 +25,7 @@ export function foldChain(ir: Ir, runId: string, records: readonly JournalRecord
     prev = record;
     for (const t of record.transitions.filter((transition) => transition.r === runId)) {
       ends = t.e === "run.redriven" ? 0 : ends;
-      if (ends > 0) {
+      if (ends > 0 && t.e !== "run.suspect") {
         throw new Error(`transition ${t.e} after the run's end`);
       }
       ends += ["run.completed", "run.failed", "run.cancelled"].includes(t.e) ? 1 : 0;

@@ -1,0 +1,262 @@
+/**
+ * Drives a run, with its children, through scripts of which one is struck half-way, as everybody does
+ * who calls them: what a call did not settle is delivered again, what a start did not answer is
+ * started again, and what the journal calls suspect is rebuilt from it (supervisor/rebuild.ts), with
+ * the journal in place of Postgres.
+ */
+import type { Ir, Json } from "../../compiler/ir.ts";
+import {
+  completeTokens,
+  COMPLETION,
+  fireTimers,
+  parseJournalRecord,
+  redisTimeMs,
+  releaseRuns,
+  RunView,
+  START,
+  startRuns,
+  type JournalRecord,
+  type ReadyToken,
+  type RunProfile,
+  type Transition,
+} from "../../sdk/internal.ts";
+import type { RunRow } from "../../sdk/postgres/index.ts";
+import { assertWritten, foldHot, writeRun } from "../../supervisor/rebuild.ts";
+import { releaseMapsOf } from "../../supervisor/release-maps.ts";
+import { claimAll, readAll } from "./deliveries.ts";
+import { DrivenWorker } from "./driven-worker.ts";
+import { queueKeysOf } from "./partition.ts";
+import { BLOW, type StruckPartition } from "./struck-scripts.ts";
+
+export interface StruckOptions {
+  /** Workflows by reference; the root's is the first. */
+  profiles: ReadonlyMap<string, RunProfile>;
+  random: () => number;
+  /** People, before every step: what they do may be struck, and they do it again. */
+  outside?: (runId: string, step: number) => Promise<unknown>;
+}
+
+const STEPS_MAX = 100;
+const CONSUMER = "c0";
+const ENDS = new Set(["run.completed", "run.failed", "run.cancelled"]);
+const DAY_MS = 86_400_000;
+
+export class StruckDriver {
+  /** Calls of Redis that scripts had made when the run had ended. */
+  calls = 0;
+  readonly #p: StruckPartition;
+  readonly #o: StruckOptions;
+  readonly #worker: DrivenWorker;
+  readonly #queueKeys: readonly string[];
+  readonly #epochs = new Map<string, number>();
+  readonly #bindings: string;
+  #input: Json = null;
+  /** Marks of suspicion in the journal that were acted on. */
+  #repaired = 0;
+
+  constructor(partition: StruckPartition, options: StruckOptions) {
+    this.#p = partition;
+    this.#o = options;
+    const { random } = options;
+    const calm = { random, die: 0, steal: 0, duplicate: 0, late: 0 };
+    this.#worker = new DrivenWorker(partition, calm);
+    const keys = [...options.profiles.values()].flatMap((profile) => queueKeysOf(profile));
+    this.#queueKeys = [...new Set(keys)];
+    const hashes = [...options.profiles].map(([ref, { irHash }]) => [ref, irHash]);
+    this.#bindings = JSON.stringify(Object.fromEntries(hashes));
+  }
+
+  /** Runs a root to its end, and takes away what it leaves behind; the journal. */
+  async run(runId: string, input: Json): Promise<JournalRecord[]> {
+    this.#input = input;
+    await this.#start(runId);
+    for (let step = 1; step <= STEPS_MAX; step++) {
+      await this.#repair();
+      const all = await this.#transitions();
+      const ended = runsOf(all, (e) => ENDS.has(e));
+      if (
+        ended.includes(runId) &&
+        ended.length === runsOf(all, (e) => e === "run.started").length
+      ) {
+        this.calls = await this.#p.calls();
+        await this.#takeAway(ended);
+        return this.#records();
+      }
+      await this.#unstruck(async () => this.#o.outside?.(runId, step));
+      if (!(await this.#settleAll())) {
+        await this.#passTime(ended.filter((id) => id !== runId));
+      }
+    }
+    const stuck = await this.#p.redis.hgetall(this.#p.scripts.keys.run(runId));
+    throw new Error(`the run does not end: ${JSON.stringify(stuck)}`);
+  }
+
+  /** Again if it was struck, as intake does: a run that is there by then is not started twice. */
+  async #start(runId: string): Promise<void> {
+    const { scripts } = this.#p;
+    const [profile] = this.#o.profiles.values();
+    const notAfterMs = (await redisTimeMs(scripts)) + DAY_MS;
+    const start = {
+      ...{ profile: profile as RunProfile, runId, epoch: 1, notAfterMs },
+      ...{ input: JSON.stringify(this.#input), bindings: this.#bindings },
+    };
+    const codes = await this.#unstruck(() => startRuns(scripts, [start]));
+    await this.#repair();
+    const [again] = codes ?? (await startRuns(scripts, [start]));
+    if (again !== START.started && again !== START.exists) {
+      throw new Error(`the run did not start: ${again}`);
+    }
+  }
+
+  /** What it comes to; null if it was struck. */
+  async #unstruck<T>(work: () => Promise<T>): Promise<T | null> {
+    try {
+      return await work();
+    } catch (error) {
+      if (String(error).includes(BLOW)) {
+        return null;
+      }
+      throw error;
+    }
+  }
+
+  async #records(): Promise<JournalRecord[]> {
+    const entries = await this.#p.redis.xrange(this.#p.scripts.keys.ev, "-", "+");
+    return entries.map(([id, fields]) => parseJournalRecord(id, fields));
+  }
+
+  async #transitions(): Promise<Transition[]> {
+    return (await this.#records()).flatMap((record) => record.transitions);
+  }
+
+  /** Everything that is ready or was left behind; false: there is nothing. */
+  async #settleAll(): Promise<boolean> {
+    const { redis, scripts } = this.#p;
+    const fresh = await readAll(redis, this.#queueKeys, CONSUMER, 4);
+    const tokens =
+      fresh.length > 0 ? fresh : await claimAll(scripts.redis, this.#queueKeys, CONSUMER);
+    await this.#settle(tokens, fresh.length === 0);
+    return tokens.length > 0;
+  }
+
+  /** In one call, but for what is moved on by calls of its own. */
+  async #settle(tokens: readonly ReadyToken[], again: boolean): Promise<void> {
+    const sent = [];
+    for (const token of tokens) {
+      const held = { token, consumer: CONSUMER, again };
+      const made = await this.#unstruck(() => this.#worker.settle(held));
+      void (made !== null && sent.push(made));
+    }
+    const items = sent.map(({ item }) => ({ ...item, keeps: false }));
+    const codes = await this.#unstruck(() => completeTokens(this.#p.scripts, items, CONSUMER));
+    for (const [i, code] of (items.length === 0 ? [] : (codes ?? [])).entries()) {
+      const { item, held } = sent[i] as (typeof sent)[number];
+      if (code === COMPLETION.finish) {
+        const queueKey = item.profile.queueKeys[item.queue] as string;
+        const at = { ...held.token, queueKey };
+        await this.#unstruck(() => this.#worker.finish(item.profile, at, null));
+      }
+    }
+  }
+
+  /** Timers go off; children that have ended are released, which their parents are told. */
+  async #passTime(children: string[]): Promise<void> {
+    const { scripts } = this.#p;
+    await this.#unstruck(() => releaseRuns(scripts, children, []));
+    const fired = await this.#unstruck(() => fireTimers(scripts));
+    if (fired?.due === 0 && fired.nextMs !== null) {
+      await this.#p.advance(fired.nextMs - (await redisTimeMs(scripts)) + 1);
+      await this.#unstruck(() => fireTimers(scripts));
+    }
+  }
+
+  /** Rebuilds what the journal calls suspect, as it tells it. */
+  async #repair(): Promise<void> {
+    const marks = (await this.#transitions()).filter(({ e }) => e === "run.suspect");
+    const suspects = new Set(marks.slice(this.#repaired).map(({ r }) => r));
+    this.#repaired = marks.length;
+    for (const runId of suspects) {
+      await this.#rebuild(runId);
+    }
+  }
+
+  async #rebuild(runId: string): Promise<void> {
+    const { redis, scripts } = this.#p;
+    const journal = (await this.#records()).flatMap(({ t, transitions }) =>
+      transitions
+        .filter(({ r }) => r === runId)
+        .map((transition) => ({ position: "", t, transition })),
+    );
+    const start = journal.find(({ transition }) => transition.e === "run.started")?.transition;
+    const all = [...this.#o.profiles.values()];
+    const profile = all.find(({ irHash }) => irHash === start?.ir);
+    if (start === undefined || profile === undefined) {
+      throw new Error(`run ${runId} is suspect, and the journal does not know it`);
+    }
+    const { keys } = scripts;
+    await releaseMapsOf(scripts.redis, keys, [runId]);
+    const epoch = (this.#epochs.get(runId) ?? 1) + 1;
+    this.#epochs.set(runId, epoch);
+    if (journal.some(({ transition }) => ENDS.has(transition.e))) {
+      await redis.del(keys.run(runId), keys.signals(runId));
+      await this.#putBackEnded(runId, start, profile.ir, journal);
+      return;
+    }
+    const row = this.#rowOf(runId, epoch, profile, start);
+    const multi = scripts.redis.multi();
+    writeRun(multi, profile, row, foldHot(profile, journal), await redisTimeMs(scripts));
+    assertWritten(await multi.exec());
+  }
+
+  /** What Postgres has of a run that has not ended. */
+  #rowOf(id: string, epoch: number, { irHash }: RunProfile, start: Transition): RunRow {
+    const { up: parent = null, dep: depth = 0, inp = this.#input } = start;
+    const place = { namespace: "", priority: "normal", bindings: this.#bindings };
+    const row = { id, epoch, irHash, input: JSON.stringify(inp), depth, parent, ...place };
+    return row as unknown as RunRow;
+  }
+
+  /** Of a child that has ended its parent may not know yet (supervisor/ended-children.ts). */
+  async #putBackEnded(
+    runId: string,
+    { up, ir = "" }: Transition,
+    of: Ir,
+    journal: readonly { t: number; transition: Transition }[],
+  ): Promise<void> {
+    if (up === undefined) {
+      return;
+    }
+    const view = new RunView(of);
+    journal.forEach(({ transition, t }) => view.apply(transition, t));
+    const s = view.status.toLowerCase();
+    const res = s === "completed" ? (view.output ?? null) : { error: view.error };
+    const fields = { s, e: "1", ir, up, res: JSON.stringify(res) };
+    await this.#p.redis.hset(this.#p.scripts.keys.run(runId), fields);
+  }
+
+  /** After the end: what is still around is refused and acknowledged, and all of it is released. */
+  async #takeAway(runIds: string[]): Promise<void> {
+    const { redis, scripts } = this.#p;
+    await this.#p.arm(0);
+    while (await this.#settleAll()) {
+      // What was in flight is refused.
+    }
+    await releaseMapsOf(scripts.redis, scripts.keys, runIds);
+    await releaseRuns(scripts, runIds, []);
+    await this.#p.advance(DAY_MS);
+    await fireTimers(scripts);
+    await this.#settleAll();
+    const left = [...(await redis.zrange(scripts.keys.timers, 0, -1))];
+    for (const key of this.#queueKeys) {
+      left.push(...(await redis.xrange(key, "-", "+")).map(([id]) => `${key} ${id}`));
+    }
+    if (left.length > 0) {
+      throw new Error(`left behind: ${left.join(", ")}`);
+    }
+  }
+}
+
+/** Runs of which the journal tells such a transition. */
+function runsOf(all: readonly Transition[], isSuch: (event: string) => boolean): string[] {
+  return [...new Set(all.filter(({ e }) => isSuch(e)).map(({ r }) => r))];
+}
