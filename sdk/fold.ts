@@ -7,6 +7,7 @@
  * the next joins. Joins are told explicitly. A loop dies as a whole, by the edges of its latch.
  */
 import type { Ir, IrNode, Json } from "../compiler/ir.ts";
+import { parseRecord } from "./entry.ts";
 import type { NodeResult, Redriven, Transition } from "./journal.ts";
 import { isTerminal, type NodeStatus, type RunError, type RunStatus } from "./status.ts";
 import type { WaitInfo } from "./waits.ts";
@@ -102,7 +103,11 @@ export class RunView {
     if (t.e === "run.started") {
       this.status = "RUNNING";
       this.startedAt = tMs;
-      this.ir.analysis.roots.forEach((root) => this.#ready(root, tMs));
+      if (t.st === undefined) {
+        this.ir.analysis.roots.forEach((root) => this.#ready(root, tMs));
+      } else {
+        this.#begun(t.st, tMs);
+      }
     } else if (t.e === "run.finishing") {
       this.status = "FINISHING";
     } else if (t.e === "run.redriven") {
@@ -112,6 +117,22 @@ export class RunView {
     } else if (t.e !== "run.suspect" && t.e !== "run.hibernated") {
       this.#end(t, tMs);
     }
+  }
+
+  /** In the middle of its workflow: some nodes are ready, others count as completed. */
+  #begun(fields: NonNullable<Transition["st"]>, tMs: number): void {
+    const records = Object.entries(fields).flatMap(([field, text]) => {
+      const record = field.startsWith("n") ? parseRecord(text) : null;
+      return record === null ? [] : [{ node: this.#node(Number(field.slice(1))), record }];
+    });
+    for (const { node, record } of records) {
+      if (record.state === "c") {
+        this.#set(node, { status: "completed", output: JSON.parse(record.rest) as Json });
+      }
+    }
+    records
+      .filter(({ record }) => record.state === "a")
+      .forEach(({ node }) => this.#ready(node, tMs));
   }
 
   /** The run goes on: what is undone is as if it had not been reached, or ready again. */

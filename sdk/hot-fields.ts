@@ -15,6 +15,11 @@ export function hotFields(
   };
 }
 
+/** Whether a field of the run hash says where the run stands, not what it is. */
+export function isStateField(field: string): boolean {
+  return /^([njlioem]\d+|nf)$/.test(field);
+}
+
 /** The fields that a run and an element of a map have in common. */
 export function unitFields(
   state: HotState,

@@ -8,15 +8,23 @@ import type { Redriven } from "./journal.ts";
 export function restore(state: HotState, { f, set = {} }: Redriven): void {
   state.answers.clear();
   state.over.clear();
-  for (const [field, text] of Object.entries(f)) {
-    restoreField(state, field, text);
-  }
+  restoreFields(state, f);
   for (const [node, answer] of Object.entries(set)) {
     const token = state.tokens.get(Number(node));
     if (token !== undefined) {
       token.answer = answer;
       token.isResumed = true;
     }
+  }
+}
+
+/** Puts fields of the run hash back; null: gone. */
+export function restoreFields(
+  state: HotState,
+  fields: { readonly [field: string]: string | null },
+): void {
+  for (const [field, text] of Object.entries(fields)) {
+    restoreField(state, field, text);
   }
 }
 

@@ -8,7 +8,7 @@
 import type { Ir } from "../compiler/ir.ts";
 import type { TokenRecord } from "./entry.ts";
 import { HotMap } from "./hot-map.ts";
-import { restore } from "./hot-restore.ts";
+import { restore, restoreFields } from "./hot-restore.ts";
 import type { Redriven, Transition } from "./journal.ts";
 import { Planner, type EffectPlan } from "./plan.ts";
 import { HotSignals } from "./hot-signals.ts";
@@ -98,7 +98,7 @@ export class HotState {
     const scope = t.s ?? "";
     switch (t.e) {
       case "run.started":
-        this.start(tMs);
+        this.start(tMs, t.st);
         break;
       case "node.completed":
         this.#set(node, scope, "c", t.a ?? 1, JSON.stringify(t.o ?? null));
@@ -218,9 +218,13 @@ export class HotState {
     }
   }
 
-  /** Activates the entry nodes. */
-  start(tMs: number): void {
+  /** Activates the entry nodes, or begins with these fields. */
+  start(tMs: number, fields?: { readonly [field: string]: string }): void {
     this.startedMs = tMs;
+    if (fields !== undefined) {
+      restoreFields(this, fields);
+      return;
+    }
     this.ir.analysis.roots.forEach((root) => this.#enter(root, "", entrySuffix(this.ir, root)));
   }
 

@@ -87,6 +87,8 @@ export interface Transition {
   /** run.started: IR hash and run epoch. run.redriven: the new epoch. */
   ir?: string;
   ep?: number;
+  /** run.started in the middle of the workflow: the fields that it begins with (start-state.ts). */
+  st?: { [field: string]: string };
   /**
    * run.started of a child: namespace|priority, how many runs stand above it, its input, and, unless
    * nobody waits for it, the token that does (scripts/include/parent.lua) and its node's id.

@@ -5,12 +5,10 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Ir } from "../compiler/ir.ts";
 import { resultOf, RunView } from "./fold.ts";
-import { hotFields } from "./hot-fields.ts";
+import { hotFields, isStateField } from "./hot-fields.ts";
 import { HotState } from "./hot-state.ts";
 import type { Redriven } from "./journal.ts";
 import type { Placed } from "./redrive-filter.ts";
-
-const STATE_FIELD = /^([njlioem]\d+|nf)$/;
 
 /** Fields of the run hash that are others than those the journal so far gives; null: gone. */
 export function changedFields(ir: Ir, journal: readonly Placed[], after: HotState): Redriven["f"] {
@@ -21,7 +19,7 @@ export function changedFields(ir: Ir, journal: readonly Placed[], after: HotStat
   const now = hotFields(after, more);
   const changed: Redriven["f"] = {};
   for (const field of new Set([...Object.keys(old), ...Object.keys(now)])) {
-    if (STATE_FIELD.test(field) && old[field] !== now[field]) {
+    if (isStateField(field) && old[field] !== now[field]) {
       changed[field] = now[field] ?? null;
     }
   }

@@ -32,7 +32,7 @@ export async function simulateCommand(
   if (loaded === null) return EXIT.failed;
   const { ir, mocks, files } = loaded;
   const input = await readInput(context, flags.input);
-  const start = await readStart(context, ir, mocks, flags);
+  const start = await readStart(context, ir, mocks, flags, input);
   const { assertInput } = await import("../simulation/given.ts");
   assertInput(ir, input);
   const { readWorkers } = await import("../simulation/limits.ts");
@@ -78,6 +78,7 @@ async function readStart(
   ir: Ir,
   mocks: Mocks,
   { startAt: node, value, given }: SimulateFlags,
+  input: Json,
 ): Promise<Start | null> {
   if (typeof node !== "string") {
     if (value === undefined && given === undefined) return null;
@@ -95,8 +96,8 @@ async function readStart(
     throw new GavotteError("GV_BAD_INPUT", message);
   }
   const begun = value === undefined ? {} : await readValue(context, String(value), "--value");
-  const start = { node, value: begun, given: outputs };
+  const start = { at: [node], inputs: { [node]: begun }, outputs };
   const { assertStart } = await import("../simulation/given.ts");
-  assertStart(ir, start);
+  assertStart(ir, start, input);
   return start;
 }

@@ -112,7 +112,7 @@ async function resultsOf(context: Context, file: string, filter: string): Promis
       const why = error instanceof Error ? error.message : String(error);
       throw new GavotteError("GV_BAD_INPUT", `case "${name}": ${why}`, { cause: error });
     }
-    if (start !== null) assertStart(ir, start);
+    if (start !== null) assertStart(ir, start, input);
   }
   return cases.map((one) => runCase(ir, one, children));
 }

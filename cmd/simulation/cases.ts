@@ -112,10 +112,11 @@ export class TestFile {
 function caseOf(entry: JsonObject, index: number, shared: JsonObject): TestCase {
   const { name = `case ${index + 1}`, input = {}, seed = 1, mocks = {}, expect } = entry;
   const { start_at: node, value = {}, given = {} } = entry;
+  const outputs = given as JsonObject;
   return {
     ...{ name: String(name), input, seed: Number(seed), expect: expect as JsonObject },
     mocks: mocksOf(merge(shared, mocks as JsonObject)),
-    start: typeof node === "string" ? { node, value, given: given as JsonObject } : null,
+    start: typeof node === "string" ? { at: [node], inputs: { [node]: value }, outputs } : null,
   };
 }
 

@@ -242,12 +242,12 @@ describe("a start in the middle", () => {
     const mocks = mocksFor(diamond, text);
     const given = givenByMocks(diamond, "b", mocks);
     expect(given).toEqual({ a: 1, c: 3 });
-    const result = simulate(diamond, {}, { mocks, seed: 1, start: { node: "b", value: 0, given } });
+    const start = { at: ["b"], inputs: { b: 0 } };
+    const begun = { ...start, outputs: given };
+    const result = simulate(diamond, {}, { mocks, seed: 1, start: begun });
     expect(result).toMatchObject({ status: "COMPLETED", ms: 105, output: { b: 2, c: 3 } });
     expect(result.path).toEqual(["b", "d"]);
-    expect(() => simulate(diamond, {}, { mocks, seed: 1, start: { node: "b", value: 0 } })).toThrow(
-      '"d" waits for "c"',
-    );
+    expect(() => simulate(diamond, {}, { mocks, seed: 1, start })).toThrow('"d" waits for "c"');
     expect(givenByMocks(diamond, "b", NO_MOCKS)).toEqual({});
   });
 });

@@ -36,15 +36,24 @@ export function outputSeen(ir: Ir, frame: Frame, node: number): Json | undefined
   return endSeen(ir, frame, node)?.value;
 }
 
-/** `ctx` with those of `nodes` that have an output. Without a prototype: ids are data. */
+/** `ctx` with those of `nodes` that have an output, as seen from `frame`. */
 export function contextSeen(
   ir: Ir,
   frame: Frame,
   nodes: Iterable<number>,
 ): NonNullable<Vars["ctx"]> {
+  return contextOf(ir, nodes, (node) => endSeen(ir, frame, node));
+}
+
+/** `ctx` with those of `nodes` that have come to something. Without a prototype: ids are data. */
+export function contextOf(
+  ir: Ir,
+  nodes: Iterable<number>,
+  endOf: (node: number) => Pick<Ended, "value" | "errors"> | undefined,
+): NonNullable<Vars["ctx"]> {
   const ctx = Object.create(null) as NonNullable<Vars["ctx"]>;
   for (const node of nodes) {
-    const ended = endSeen(ir, frame, node);
+    const ended = endOf(node);
     if (!ended) continue;
     const { id, config } = nodeAt(ir, node);
     // A map that tolerates failures has the list also when it was settled by hand.
@@ -67,7 +76,7 @@ export function inputFromEdges(
   const [only] = node.in;
   if (node.in.length === 1 && only !== undefined) return valueOn(ir, only, frame);
   const entries = node.in.flatMap((edge, place): [string, Json][] =>
-    arrivals[place] === "live" ? named(ir, edge, frame) : [],
+    arrivals[place] === "live" ? namedSources(ir, edge, (from) => valueOn(ir, from, frame)) : [],
   );
   return Object.fromEntries(entries);
 }
@@ -90,14 +99,21 @@ function valueOn(ir: Ir, edge: number, frame: Frame): Json {
   return ended.value;
 }
 
-/** Sources that the compiler made are looked through: they stand for those that the author drew. */
-function named(ir: Ir, edge: number, frame: Frame): [string, Json][] {
+/**
+ * What an edge brings, by the nodes that it comes from: sources that the compiler made are looked
+ * through, they stand for those that the author drew. `valueOf` is asked for an edge.
+ */
+export function namedSources(
+  ir: Ir,
+  edge: number,
+  valueOf: (edge: number) => Json,
+): [string, Json][] {
   const from = nodeAt(ir, ir.edges[edge]?.from ?? -1);
-  const value = valueOn(ir, edge, frame);
+  const value = valueOf(edge);
   if (from.synthetic !== true) return [[from.id, value]];
   if (from.in.length > 1) return Object.entries(value as { [key: string]: Json });
   const [before] = from.in;
-  return before === undefined ? [] : named(ir, before, frame);
+  return before === undefined ? [] : namedSources(ir, before, valueOf);
 }
 
 /** The innermost frame around `frame` that belongs to one of these nested loops, or the top. */

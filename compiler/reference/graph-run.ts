@@ -91,35 +91,31 @@ export class GraphRun {
     });
   }
 
-  /** Begin at a node in the middle: what does not run before it counts as dead, or as given. */
-  beginAt({ start, value, given, reached }: StartPlan): void {
-    const place = placeOf(this.ir, this.top, this.ir.nodes[start]);
+  /** Begin in the middle: what does not run before it counts as dead, or as given. */
+  beginAt({ starts, given, edges }: StartPlan, data: Json): void {
     for (const [index, output] of given) {
-      const frame = placeOf(this.ir, this.top, this.ir.nodes[index]);
+      const node = nodeAt(this.ir, index);
+      const frame = enteredTo(this.ir, this.top, loopsAround(this.ir, node));
       frame.ended.set(index, { status: "completed", value: output });
       this.record.given(index, output);
     }
-    place.joinOf(start, nodeAt(this.ir, start).in.length).isDecided = true;
-    this.#activate(start, place, value);
-    this.ir.edges.forEach(({ from, to }, edge) => {
-      if (to === start || !reached.has(to) || reached.has(from)) return;
-      const target = nodeAt(this.ir, to);
-      const frame = place.around(joinLoop(this.ir, target));
-      this.#deliveries.push({ edge, frame, value: this.#valueGiven(edge, given) });
-    });
+    for (const [index, input] of starts) {
+      const node = nodeAt(this.ir, index);
+      const frame = joinPlace(this.ir, this.top, node);
+      const join = frame.joinOf(index, node.in.length);
+      join.arrivals = node.in.map((edge) => edges.get(edge) ?? null);
+      join.isDecided = true;
+      const own = (): Json =>
+        node.is_entry ? data : inputFromEdges(this.ir, node, frame, join.arrivals);
+      this.#activate(index, frame, input === undefined ? own() : input);
+    }
+    for (const [edge, value] of edges) {
+      const target = this.ir.edges[edge]?.to ?? -1;
+      if (starts.has(target)) continue;
+      const frame = joinPlace(this.ir, this.top, nodeAt(this.ir, target));
+      this.#deliveries.push({ edge, frame, value });
+    }
     this.#spread();
-  }
-
-  /** What an edge brings whose source does not run. */
-  #valueGiven(edge: number, given: ReadonlyMap<number, Json>): EdgeValue {
-    const { from = -1 } = this.ir.edges[edge] ?? {};
-    const output = given.get(from);
-    if (output === undefined) return "dead";
-    const node = nodeAt(this.ir, from);
-    const frame = placeOf(this.ir, this.top, node);
-    const vars = { ...this.varsFor(frame, node.edge_refs), output };
-    const next = decideSuccess(this.ir, { ...node, latch_of: null }, frame.round, vars);
-    return next.kind === "leave" ? (next.edges[node.out.indexOf(edge)] ?? "dead") : "dead";
   }
 
   /** What the expressions of a node see. */
@@ -332,10 +328,14 @@ function joinLoop(ir: Ir, node: IrNode): number | null {
 }
 
 /** The frame of a node's join in the first rounds of the loops around it, entered if need be. */
-function placeOf(ir: Ir, top: Frame, node: IrNode | undefined): Frame {
-  const chain = node ? loopsAround(ir, node) : [];
-  const inside = chain.filter((loop) => node?.head_of.includes(loop) !== true);
-  return inside.reduce((at, loop) => at.rounds.get(loop) ?? at.enter(ir, loop), top);
+function joinPlace(ir: Ir, top: Frame, node: IrNode): Frame {
+  const inside = loopsAround(ir, node).filter((loop) => !node.head_of.includes(loop));
+  return enteredTo(ir, top, inside);
+}
+
+/** The frame inside of these loops, outermost first, entered if need be. */
+function enteredTo(ir: Ir, top: Frame, loops: readonly number[]): Frame {
+  return loops.reduce((at, loop) => at.rounds.get(loop) ?? at.enter(ir, loop), top);
 }
 
 /** What goes along error and timeout edges. */

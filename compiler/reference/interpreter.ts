@@ -49,7 +49,7 @@ const READS_SECRETS: ReadonlySet<string> = new Set(["http", "llm", "emit"]);
 /**
  * Run a workflow to its end. The input is taken as valid. Throws StepLimitError, and Error if the
  * IR is broken (an edge into a loop's body, a join that nothing decides), a workflow is missing, or
- * it cannot be started where `start` says (see startProblems).
+ * it cannot be started where `start` says (see planStart).
  */
 export function interpret(ir: Ir, input: Json, options: InterpretOptions): InterpretResult {
   const agenda = new Agenda();
@@ -128,10 +128,13 @@ class Interpreter implements StagedRun {
 
   begin(ir: Ir, input: Json): void {
     const { start } = this.#options;
-    const plan = start && planStart(ir, start);
-    if (plan && "problems" in plan) throw new Error(plan.problems.join("\n"));
+    const vars = runVars(ir, this.#place.id, input);
+    const plan = start && planStart(ir, start, vars);
+    if (plan && "problems" in plan) {
+      throw new Error(plan.problems.map(({ message }) => message).join("\n"));
+    }
     const root = this.#graph(ir, {
-      ...{ run: this.#place, vars: runVars(ir, this.#place.id, input), home: "", within: null },
+      ...{ run: this.#place, vars, home: "", within: null },
       ended: (outcome) => (this.#outcome = outcome),
     });
     this.#root = root;
@@ -139,7 +142,7 @@ class Interpreter implements StagedRun {
       const resume = (token: Token, result: HandlerResult): void => this.#resume(token, result);
       this.#parking.invite(this.#options, resume);
       this.#limitRun(root);
-      if (plan) root.beginAt(plan);
+      if (plan) root.beginAt(plan, input);
       else root.begin(input);
     });
   }

@@ -3,7 +3,8 @@ import type { Ir, Json } from "../ir.ts";
 import { Agenda } from "./agenda.ts";
 import { chain, fn, irOf, statuses } from "./fixture.ts";
 import { interpret, interpretOn } from "./interpreter.ts";
-import { startProblems } from "./start-at.ts";
+import { planStart } from "./start-at.ts";
+import type { Start } from "./types.ts";
 import type { HandlerResult, InterpretOptions, InterpretResult, Stage } from "./types.ts";
 
 const echo: Pick<InterpretOptions, "handlers"> = {
@@ -122,24 +123,30 @@ function human(id: string): { [key: string]: Json } {
   return { id, type: "human", config: { title: "ok?" } };
 }
 
+/** Why a run cannot begin there. */
+function startProblems(ir: Ir, start: Start): string[] {
+  const plan = planStart(ir, start, { input: {} });
+  return "problems" in plan ? plan.problems.map(({ message }) => message) : [];
+}
+
 describe("a start in the middle", () => {
   const line = irOf([fn("a"), fn("b"), fn("c")], chain("a>b>c"));
 
   it("gives the node its input and runs what is behind it", () => {
-    const start = { node: "b", value: 5 };
+    const start = { at: ["b"], inputs: { b: 5 } };
     const result = interpret(line, {}, { ...echo, start });
     expect(result).toMatchObject({ status: "COMPLETED", output: 5 });
     expect(statuses(result)).toEqual({ a: "pending", b: "completed", c: "completed" });
   });
 
   it("is refused where a join waits for what does not run, unless that is given", () => {
-    const start = { node: "b", value: 1 };
+    const start = { at: ["b"], inputs: { b: 1 } };
     expect(startProblems(diamond, start)).toEqual([
       '"d" waits for "c", which would not run; give its output, or start at it or before it (c)',
     ]);
     expect(() => interpret(diamond, {}, { ...echo, start })).toThrow('"d" waits for "c"');
-    const given = { c: { is: "given" } };
-    const result = interpret(diamond, {}, { ...echo, start: { ...start, given } });
+    const outputs = { c: { is: "given" } };
+    const result = interpret(diamond, {}, { ...echo, start: { ...start, outputs } });
     expect(result).toMatchObject({ status: "COMPLETED", output: { b: 1, c: { is: "given" } } });
   });
 
@@ -149,12 +156,12 @@ describe("a start in the middle", () => {
       chain("a>b>c"),
       { output: "${ctx.a.output}" },
     );
-    expect(startProblems(ir, { node: "b", value: 1 })).toEqual([
+    expect(startProblems(ir, { at: ["b"], inputs: { b: 1 } })).toEqual([
       '"c" reads the output of "a", which would not run; give its output, or start at it or before it (a)',
       'the run\'s output reads "a", which would not run; give its output, or start at it or before it (a)',
     ]);
     expect(
-      interpret(ir, {}, { ...echo, start: { node: "b", value: 1, given: { a: 9 } } }),
+      interpret(ir, {}, { ...echo, start: { at: ["b"], inputs: { b: 1 }, outputs: { a: 9 } } }),
     ).toMatchObject({
       output: 9,
     });
@@ -166,7 +173,7 @@ describe("a start in the middle", () => {
       { from: "q", to: "y" },
       ...chain("x>z", "y>z"),
     ] as never);
-    const result = interpret(ir, {}, { ...echo, start: { node: "y", value: 3 } });
+    const result = interpret(ir, {}, { ...echo, start: { at: ["y"], inputs: { y: 3 } } });
     expect(result).toMatchObject({ status: "COMPLETED", output: { y: 3 } });
     expect(statuses(result)).toMatchObject({ x: "pending", z: "completed" });
   });
@@ -177,20 +184,20 @@ describe("a start in the middle", () => {
       [fn("a"), fn("b"), { id: "l", type: "loop", config: loop }, fn("end")],
       chain("a>b>l>end"),
     );
-    const result = interpret(ir, {}, { ...echo, start: { node: "b", value: 1 } });
+    const result = interpret(ir, {}, { ...echo, start: { at: ["b"], inputs: { b: 1 } } });
     expect(result.status).toBe("COMPLETED");
     expect(result.nodes["a"]).toMatchObject({ activations: 1 });
     expect(result.nodes["b"]).toMatchObject({ activations: 2 });
-    const head = interpret(ir, {}, { ...echo, start: { node: "a", value: 1 } });
+    const head = interpret(ir, {}, { ...echo, start: { at: ["a"], inputs: { a: 1 } } });
     expect(head.nodes["a"]).toMatchObject({ activations: 2 });
   });
 
   it("is refused in the body of a map, at no node, and for what runs itself", () => {
     const map = { id: "m", type: "map", config: { items: "${[1]}", do: { nodes: [fn("in")] } } };
     const ir = irOf([map as never, fn("b")], chain("m>b"));
-    expect(startProblems(ir, { node: "in", value: 1 })[0]).toContain('start at "m"');
-    expect(startProblems(ir, { node: "no", value: 1 })).toEqual(['there is no node "no"']);
-    expect(startProblems(ir, { node: "m", value: 1, given: { b: 1 } })).toEqual([
+    expect(startProblems(ir, { at: ["in"], inputs: { in: 1 } })[0]).toContain('start at "m"');
+    expect(startProblems(ir, { at: ["no"], inputs: { no: 1 } })).toEqual(['there is no node "no"']);
+    expect(startProblems(ir, { at: ["m"], inputs: { m: 1 }, outputs: { b: 1 } })).toEqual([
       '"b" runs itself: it cannot be given',
     ]);
   });

@@ -1,62 +1,285 @@
 /**
- * Beginning a run at a node in the middle of its workflow.
+ * Beginning a run at nodes in the middle of its workflow: what that means, for the interpreter and for
+ * the engine alike.
  *
  * What is not reached from there does not run: its edges are dead, its outputs are missing. That is
  * honest only where a run that came there by itself could miss them too. So whatever is read or
- * waited for must be reached, be given, or stand on another branch than the start; a start for which
- * this does not hold is refused, with the reasons.
+ * waited for must be reached, be given, or stand on another branch than a start; a start for which
+ * this does not hold is refused, with the reasons. A node whose output is given has completed with
+ * it: its edges to joins behind a start are decided by their conditions, and those to a start are
+ * live, because that it begins is what was asked for.
  */
-import { compileTemplate } from "../../condition/index.ts";
-import type { Ir, IrEdge, Json } from "../ir.ts";
-import { nodeAt } from "./data.ts";
+import { compileTemplate, type Vars } from "../../condition/index.ts";
+import type { Ir, IrEdge, IrNode, Json } from "../ir.ts";
+import { contextOf, loopsAround, namedSources, nodeAt } from "./data.ts";
+import { decideSuccess } from "./edges.ts";
 import type { Start } from "./types.ts";
 
 export interface StartPlan {
-  /** Index of the node. */
-  start: number;
-  value: Json;
+  /** Nodes that begin, and the input of those that get another than their in-edges bring. */
+  starts: Map<number, Json | undefined>;
   /** Outputs that count as there, by node. */
   given: Map<number, Json>;
-  /** Nodes that may run in the first rounds of the loops around the start. */
-  reached: Set<number>;
+  /** Edges from what does not run to what may, with what they bring; ascending. */
+  edges: Map<number, "live" | "dead">;
 }
 
-/** Why a run cannot begin there; none if it can. */
-export function startProblems(ir: Ir, start: Start): string[] {
-  const plan = planStart(ir, start);
-  return "problems" in plan ? plan.problems : [];
+/** Why a run cannot begin there; `node` is the one that it is about, null: the run's output. */
+export interface StartProblem {
+  node: string | null;
+  message: string;
 }
 
-/** Ids of the nodes that a run which begins at `node` does not come to; none if there is no such. */
-export function nodesNotRun(ir: Ir, node: string): string[] {
-  const start = ir.nodes.findIndex(({ id }) => id === node);
-  if (start < 0) return [];
-  const reached = reachedFrom(ir, start);
-  const isLeft = (index: number): boolean => !reached.has(index);
+/** How what is missing can be supplied, in the words of whoever asks; see `planStart`. */
+export interface StartWords {
+  output(node: string): string;
+  input(node: string): string;
+}
+
+const PLAIN_WORDS: StartWords = {
+  output: () => "give its output",
+  input: () => "give its input",
+};
+
+/** Ids of the nodes that a run which begins at these nodes does not come to. */
+export function nodesNotRun(ir: Ir, nodes: readonly string[]): string[] {
+  const starts = nodes.map((node) => ir.nodes.findIndex(({ id }) => id === node));
+  const reached = reachedFrom(
+    ir,
+    starts.filter((start) => start >= 0),
+  );
   return ir.nodes.flatMap(({ id, synthetic }, index) =>
-    isLeft(index) && synthetic !== true ? [id] : [],
+    reached.has(index) || synthetic === true ? [] : [id],
   );
 }
 
-/** How a run begins there, or why it cannot. */
-export function planStart(ir: Ir, { node, value, given = {} }: Start): StartPlan | Refused {
-  const start = ir.nodes.findIndex(({ id }) => id === node);
-  if (start < 0) return { problems: [notHere(ir, node)] };
-  const reached = reachedFrom(ir, start);
-  const outputs = new Map<number, Json>();
-  const problems: string[] = [];
-  for (const [id, output] of Object.entries(given)) {
-    const index = ir.nodes.findIndex((other) => other.id === id);
-    if (index < 0) problems.push(notHere(ir, id));
-    else if (reached.has(index)) problems.push(`"${id}" runs itself: it cannot be given`);
-    else outputs.set(index, output);
-  }
-  problems.push(...new Set(missing(ir, start, reached, outputs)));
-  return problems.length > 0 ? { problems } : { start, value, given: outputs, reached };
+/** How a run begins there, or why it cannot. `vars` is what all expressions of the run see. */
+export function planStart(
+  ir: Ir,
+  start: Start,
+  vars: Vars,
+  words: StartWords = PLAIN_WORDS,
+): StartPlan | { problems: StartProblem[] } {
+  return new Starting(ir, vars, words).plan(start);
 }
 
-export interface Refused {
-  problems: string[];
+class Starting {
+  readonly #ir: Ir;
+  readonly #vars: Vars;
+  readonly #words: StartWords;
+  readonly #problems: StartProblem[] = [];
+  readonly #starts = new Map<number, Json | undefined>();
+  readonly #given = new Map<number, Json>();
+  #reached = new Set<number>();
+  #branches: Set<number>[] = [];
+
+  constructor(ir: Ir, vars: Vars, words: StartWords) {
+    this.#ir = ir;
+    this.#vars = vars;
+    this.#words = words;
+  }
+
+  plan({ at, inputs = {}, outputs = {} }: Start): StartPlan | { problems: StartProblem[] } {
+    for (const id of new Set(at)) {
+      this.#named(id, (index) => this.#starts.set(index, undefined));
+    }
+    this.#reached = reachedFrom(this.#ir, [...this.#starts.keys()]);
+    this.#branches = branchesBefore(this.#ir);
+    this.#assertApart();
+    for (const [id, input] of Object.entries(inputs)) {
+      this.#named(id, (index) => {
+        if (this.#starts.has(index)) this.#starts.set(index, input);
+        else this.#say(id, `"${id}" does not begin: no input can be given to it`);
+      });
+    }
+    for (const [id, output] of Object.entries(outputs)) {
+      this.#named(id, (index) => {
+        if (this.#reached.has(index)) this.#say(id, `"${id}" runs itself: it cannot be given`);
+        else this.#given.set(index, output);
+      });
+    }
+    this.#gather();
+    this.#inputs();
+    this.#readers();
+    const edges = this.#edges();
+    return this.#problems.length > 0
+      ? { problems: unique(this.#problems) }
+      : { starts: this.#starts, given: this.#given, edges };
+  }
+
+  #say(node: string | null, message: string): void {
+    this.#problems.push({ node, message });
+  }
+
+  #named(id: string, found: (index: number) => void): void {
+    const index = this.#ir.nodes.findIndex((node) => node.id === id && node.synthetic !== true);
+    if (index < 0) this.#say(id, notHere(this.#ir, id));
+    else found(index);
+  }
+
+  /** A start behind another one would begin twice. */
+  #assertApart(): void {
+    for (const start of this.#starts.keys()) {
+      const others = [...this.#starts.keys()].filter((other) => other !== start);
+      const before = others.find((other) => reachedFrom(this.#ir, [other]).has(start));
+      if (before !== undefined) {
+        const id = this.#id(start);
+        this.#say(id, `"${id}" stands behind "${this.#id(before)}", where the run begins already`);
+      }
+    }
+  }
+
+  /** What the compiler put between nodes has the output that it would make of those given. */
+  #gather(): void {
+    this.#ir.nodes.forEach((node, index) => {
+      const sources = node.in.map((edge) => this.#source(edge));
+      if (node.synthetic !== true || this.#reached.has(index)) return;
+      if (!sources.every((source) => this.#given.has(source))) return;
+      const [first] = sources;
+      const one = (edge: number): [string, Json][] =>
+        namedSources(this.#ir, edge, (from) => this.#given.get(this.#source(from)) ?? null);
+      const value =
+        sources.length === 1
+          ? (this.#given.get(first ?? -1) ?? null)
+          : Object.fromEntries(node.in.flatMap(one));
+      this.#given.set(index, value);
+    });
+  }
+
+  /** A start gets its input from what is given before it, if not by hand. */
+  #inputs(): void {
+    for (const [start, input] of this.#starts) {
+      const node = nodeAt(this.#ir, start);
+      if (input !== undefined || node.is_entry) continue;
+      const sources = node.in.map((edge) => this.#source(edge));
+      const given = sources.filter((source) => this.#given.has(source));
+      const isFull = node.join.need > 0 && given.length >= node.join.need;
+      const missing = isFull
+        ? []
+        : sources.filter((source) => !this.#isThere(source, start) || given.length === 0);
+      for (const source of new Set(missing.flatMap((one) => this.#authors(one)))) {
+        const remedy = `${this.#words.output(source)}, or ${this.#words.input(node.id)}`;
+        this.#say(
+          node.id,
+          `"${node.id}" gets the output of "${source}", which would not run; ${remedy}`,
+        );
+      }
+    }
+  }
+
+  /** What is read, and waited for, by all that may run. */
+  #readers(): void {
+    for (const [reader, own] of this.#readersWithOwn()) {
+      const { refs, edge_refs, outer_refs = [], id } = nodeAt(this.#ir, reader);
+      for (const index of new Set([...refs, ...edge_refs, ...outer_refs])) {
+        if (!own.has(index) && !this.#isThere(index, reader)) {
+          this.#say(id, `"${id}" reads the output of "${this.#id(index)}", ${this.#remedy(index)}`);
+        }
+      }
+    }
+    for (const reader of this.#reached) {
+      if (this.#starts.has(reader)) continue;
+      for (const edge of nodeAt(this.#ir, reader).in) {
+        const from = this.#source(edge);
+        if (this.#isThere(from, reader)) continue;
+        for (const author of this.#authors(from)) {
+          const index = this.#ir.nodes.findIndex(({ id }) => id === author);
+          const id = this.#id(reader);
+          this.#say(id, `"${id}" waits for "${author}", ${this.#remedy(index)}`);
+        }
+      }
+    }
+    for (const index of this.#ir.output === undefined ? [] : readByOutput(this.#ir)) {
+      const isThere = [...this.#starts.keys()].some((start) => this.#isThere(index, start));
+      if (!isThere) {
+        this.#say(null, `the run's output reads "${this.#id(index)}", ${this.#remedy(index)}`);
+      }
+    }
+  }
+
+  /**
+   * Whatever may read something: what is reached, and in the loops around a start what runs from
+   * their second rounds on; with the nodes that are there by then.
+   */
+  *#readersWithOwn(): Generator<[number, ReadonlySet<number>]> {
+    for (const reader of this.#reached) yield [reader, this.#reached];
+    for (const start of this.#starts.keys()) {
+      const node = nodeAt(this.#ir, start);
+      const [outermost] = loopsAround(this.#ir, node);
+      const body = new Set(this.#ir.loops[outermost ?? -1]?.body);
+      for (const reader of body) if (!this.#reached.has(reader)) yield [reader, body];
+    }
+  }
+
+  #isThere(index: number, reader: number): boolean {
+    return (
+      this.#reached.has(index) ||
+      this.#given.has(index) ||
+      areApart(this.#ir, this.#branches, index, [...this.#starts.keys(), reader])
+    );
+  }
+
+  #remedy(index: number): string {
+    const id = this.#id(index);
+    return `which would not run; ${this.#words.output(id)}, or start at it or before it (${id})`;
+  }
+
+  /** What edges from what does not run bring to what may, starts left out. */
+  #edges(): StartPlan["edges"] {
+    const values: StartPlan["edges"] = new Map();
+    this.#ir.edges.forEach(({ from, to }, edge) => {
+      if (!this.#reached.has(to) || this.#reached.has(from)) return;
+      const output = this.#given.get(from);
+      const isStart = this.#starts.has(to);
+      const isLive = output !== undefined && (isStart || this.#holds(edge, output));
+      values.set(edge, isLive ? "live" : "dead");
+    });
+    return values;
+  }
+
+  /** Whether an edge is taken after its source has come to this output. */
+  #holds(edge: number, output: Json): boolean {
+    const from = this.#source(edge);
+    const node: IrNode = { ...nodeAt(this.#ir, from), latch_of: null };
+    const missing = node.edge_refs.filter((index) => !this.#given.has(index));
+    for (const index of missing) {
+      this.#say(
+        node.id,
+        `the edges of "${node.id}" read the output of "${this.#id(index)}", ${this.#remedy(index)}`,
+      );
+    }
+    if (missing.length > 0) return false;
+    const endOf = (index: number): { value: Json } => ({ value: this.#given.get(index) ?? null });
+    const ctx = contextOf(this.#ir, node.edge_refs, endOf);
+    const iteration = node.loop === null ? {} : { iteration: 1 };
+    const vars = { ...this.#vars, ...iteration, ctx, output };
+    const next = decideSuccess(this.#ir, node, 1, vars);
+    if (next.kind === "fail") {
+      const { code, message } = next.error;
+      this.#say(node.id, `the output given for "${node.id}" decides no edges: ${code} ${message}`);
+    }
+    return next.kind === "leave" && next.edges[node.out.indexOf(edge)] === "live";
+  }
+
+  #source(edge: number): number {
+    return this.#ir.edges[edge]?.from ?? -1;
+  }
+
+  #id(index: number): string {
+    return nodeAt(this.#ir, index).id;
+  }
+
+  /** The nodes of the file that one of the compiler's stands for; those that are not there. */
+  #authors(index: number): string[] {
+    const node = nodeAt(this.#ir, index);
+    if (node.synthetic !== true) return [node.id];
+    const sources = node.in.map((edge) => this.#source(edge));
+    return sources.filter((one) => !this.#given.has(one)).flatMap((one) => this.#authors(one));
+  }
+}
+
+function unique(problems: readonly StartProblem[]): StartProblem[] {
+  return [...new Map(problems.map((one) => [one.message, one])).values()];
 }
 
 function notHere(ir: Ir, id: string): string {
@@ -69,46 +292,15 @@ function hasNode(ir: Ir, id: string): boolean {
   return ir.nodes.some((node) => node.id === id || (node.body && hasNode(node.body, id)));
 }
 
-/** The node and all behind it, in this round. */
-function reachedFrom(ir: Ir, start: number): Set<number> {
-  const reached = new Set([start]);
+/** These nodes and all behind them, in this round. */
+function reachedFrom(ir: Ir, starts: readonly number[]): Set<number> {
+  const reached = new Set(starts);
   // Nodes are in topological order.
-  for (let at = start; at < ir.nodes.length; at++) {
+  for (let at = 0; at < ir.nodes.length; at++) {
     if (!reached.has(at)) continue;
     for (const edge of nodeAt(ir, at).out) reached.add(ir.edges[edge]?.to ?? -1);
   }
   return reached;
-}
-
-/** What would not be there, in words. */
-function* missing(
-  ir: Ir,
-  start: number,
-  reached: ReadonlySet<number>,
-  given: ReadonlyMap<number, Json>,
-): Generator<string> {
-  const branches = branchesBefore(ir);
-  const isThere = (index: number, reader: number): boolean =>
-    reached.has(index) || given.has(index) || areApart(ir, branches, index, [start, reader]);
-  const idOf = (index: number): string => nodeAt(ir, index).id;
-  const remedy = (index: number): string =>
-    `which would not run; give its output, or start at it or before it (${idOf(index)})`;
-  for (const reader of reached) {
-    const { refs, edge_refs, id } = nodeAt(ir, reader);
-    for (const index of [...refs, ...edge_refs]) {
-      if (!isThere(index, reader))
-        yield `"${id}" reads the output of "${idOf(index)}", ${remedy(index)}`;
-    }
-    if (reader === start) continue;
-    for (const edge of nodeAt(ir, reader).in) {
-      const from = ir.edges[edge]?.from ?? -1;
-      if (!isThere(from, reader)) yield `"${id}" waits for "${idOf(from)}", ${remedy(from)}`;
-    }
-  }
-  if (ir.output === undefined) return;
-  for (const index of readByOutput(ir)) {
-    if (!isThere(index, start)) yield `the run's output reads "${idOf(index)}", ${remedy(index)}`;
-  }
 }
 
 /** Nodes that the template of the run's output reads. */

@@ -87,14 +87,13 @@ export interface Stage extends Calendar {
   perform(work: Work): void;
 }
 
-/** Where a run begins that does not begin at its entries; see start-at.ts. */
+/** Where a run begins that does not begin at its entries; see start-at.ts. By node ids. */
 export interface Start {
-  /** Id of the node. */
-  node: string;
-  /** The node's own input. */
-  value: Json;
-  /** Outputs of nodes that count as completed, by id. */
-  given?: { [node: string]: Json };
+  at: readonly string[];
+  /** Inputs of nodes that begin. Without: what the outputs given before one make, or the run's. */
+  inputs?: { [node: string]: Json };
+  /** Outputs of nodes that count as completed. */
+  outputs?: { [node: string]: Json };
 }
 
 /** A signal to the run: goes to the oldest token that waits for its name, or is kept. */

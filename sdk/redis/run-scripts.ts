@@ -24,6 +24,8 @@ export interface RunStart {
   bindings?: string | null;
   /** Starts paused, because its workflow is. */
   paused?: boolean;
+  /** JSON text of the fields that it begins with in the middle (start-state.ts); null: it does not. */
+  start?: string | null;
 }
 
 export const START = { started: 0, exists: -10, ended: -11, tooLate: -12 } as const;
@@ -40,6 +42,7 @@ export async function startRuns(
   const list: (string | number)[] = [runs.length, ...runs.map(({ runId }) => runId)];
   for (const run of runs) {
     const { profile, runId, epoch, input, notAfterMs, bindings } = run;
+    const start = (run.start ?? null) === null ? {} : { start: run.start as string };
     let first = queues.get(profile.key);
     if (first === undefined) {
       first = keys.length + 1;
@@ -49,7 +52,7 @@ export async function startRuns(
     const more = (bindings ?? "") === "" ? [] : ["sub", bindings as string];
     const paused = run.paused === true ? { paused: PAUSE_CAUSES.workflow } : {};
     list.push(epoch, notAfterMs, run.paused === true ? 1 : 0, startedText(run));
-    list.push(...runStart({ profile, runId, epoch, input, more, ...paused }, first));
+    list.push(...runStart({ profile, runId, epoch, input, more, ...paused, ...start }, first));
   }
   const args = [scripts.nonce(), packBatch(list)];
   const reply = await scripts.transition("startRuns", keys, args, { sameEpoch: true });
@@ -57,9 +60,10 @@ export async function startRuns(
 }
 
 /** The journal's transitions of a start. */
-function startedText({ runId, profile, epoch, paused }: RunStart): string {
+function startedText({ runId, profile, epoch, paused, start = null }: RunStart): string {
+  const inside = start === null ? "" : `,"st":${start}`;
   const begin = `{"r":"${runId}","e":"run.`;
-  const started = `${begin}started","ir":"${profile.irHash}","ep":${epoch}}`;
+  const started = `${begin}started","ir":"${profile.irHash}","ep":${epoch}${inside}}`;
   return paused === true
     ? `${started},\n${begin}paused","ps":"${PAUSE_CAUSES.workflow}"}`
     : started;

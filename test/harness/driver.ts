@@ -70,8 +70,8 @@ export class Driver {
     this.#queueKeys = [...new Set(all.flatMap((one) => queueKeysOf(one)))];
   }
 
-  /** Runs one run to its end. Throws if it hangs or breaks an invariant. */
-  async run(runId: string, input: Json): Promise<DriveResult> {
+  /** Runs one run to its end; `begun`: as RunStart.start. Throws if it hangs or breaks an invariant. */
+  async run(runId: string, input: Json, begun: string | null = null): Promise<DriveResult> {
     const { scripts } = this.#p;
     const notAfterMs = (await redisTimeMs(scripts)) + 30_000;
     const start = {
@@ -81,6 +81,7 @@ export class Driver {
       input: JSON.stringify(input),
       bindings: this.#bindings,
       notAfterMs,
+      start: begun,
     };
     const [code] = await startRuns(scripts, [start]);
     if (code !== 0) {
