@@ -119,6 +119,9 @@ function addRunCommands(program: Command): void {
     async (c, [file], flags) => (await import("./commands/run.ts")).run(c, file ?? "", flags),
   )
     .option("--input <json>", "the run's input: JSON, @file, or - for standard input")
+    .option("--from <node...>", "begin at these nodes instead of the entries")
+    .option("--set <node=json...>", "with --from: outputs of nodes that do not run")
+    .option("--node-input <node=json...>", "with --from: inputs of nodes that begin")
     .option(...DIALECT)
     .option("--stub", "let functions that are missing return their input");
   define(
@@ -129,6 +132,9 @@ function addRunCommands(program: Command): void {
     async (c, [file], flags) => (await import("./commands/submit.ts")).submit(c, file ?? "", flags),
   )
     .option("--input <json>", "the run's input: JSON, @file, or - for standard input")
+    .option("--from <node...>", "begin at these nodes instead of the entries")
+    .option("--set <node=json...>", "with --from: outputs of nodes that do not run")
+    .option("--node-input <node=json...>", "with --from: inputs of nodes that begin")
     .option(...DIALECT)
     .option("--ref", "FILE is name@version of a workflow submitted before")
     .option("--idempotency-key <key>", "the same key and payload is the same run")

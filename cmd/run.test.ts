@@ -92,6 +92,26 @@ describe("run", () => {
   );
 
   it(
+    "X20: begins in the middle with what is given, and names the line of what lacks something",
+    async () => {
+      const file = "begun.yaml";
+      const nodes = ["- {id: a, type: pass}", "- {id: b, type: pass}", "- {id: c, type: pass}"];
+      const edges = "edges: [{from: a, to: c}, {from: b, to: c}]";
+      writeFileSync(join(cwd, file), ["name: begun", "nodes:", ...nodes, edges].join("\n"));
+      const refused = await gavotte("run", file, "--from", "b");
+      expect(refused.code).toBe(1);
+      expect(refused.stderr).toContain('begun.yaml:5: "c" waits for "a"');
+      expect(refused.stderr).toContain("--set a=JSON");
+      const given = ["--set", "a=1", "--node-input", "b=2", "--from", "b"];
+      const done = await gavotte("run", file, ...given);
+      expect(done).toMatchObject({ code: 0, stdout: '{"a":1,"b":2}\n' });
+      const alone = await gavotte("submit", file, "--set", "a=1");
+      expect(alone.stderr).toContain("go with --from");
+    },
+    SLOW,
+  );
+
+  it(
     "cancels its run when interrupted, and exits 130",
     async () => {
       const file = writeWorkflow("slow", { type: "delay", config: { delay_ms: 600_000 } });

@@ -26,6 +26,12 @@ export interface SubmissionRequest {
   run_id?: string;
   priority?: Priority;
   tenant?: string;
+  /** Begin at these nodes instead of the entries; refused (GV_START_REFUSED) if they lack anything. */
+  start_at?: readonly string[];
+  /** With `start_at`: outputs of nodes that do not run, by id. */
+  outputs?: { [node: string]: Json };
+  /** With `start_at`: inputs of nodes that begin, in place of what the outputs before them make. */
+  inputs?: { [node: string]: Json };
   /** `ns:<id>:`: only workers of that namespace execute the run. */
   namespace?: string;
 }

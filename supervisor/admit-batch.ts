@@ -20,6 +20,7 @@ import { Binder, UNBOUND, type Bound } from "./bindings.ts";
 import type { StoredIr } from "./ir-store.ts";
 import { LimitWatch } from "./limits.ts";
 import { limitsOf } from "./run-limits.ts";
+import { startPointOf } from "./start-point.ts";
 import type { Starter } from "./starter.ts";
 import {
   bad,
@@ -120,10 +121,19 @@ async function prepare(
       reject(limited);
       continue;
     }
+    // A promise only for a run that has one.
+    const start = submission.start && (await startPointOf(one.stored.ir, submission));
+    if (Array.isArray(start)) {
+      reject(start);
+      continue;
+    }
     const { definitions } = bound;
     const run = rowOf(context, submission, one.stored, bound);
     if (limited !== undefined) {
       run.limits = limited;
+    }
+    if (start !== null) {
+      run.start = start;
     }
     const own = one.definition;
     const all = own ? [own, ...definitions] : definitions;

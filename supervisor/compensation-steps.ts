@@ -7,7 +7,14 @@
  */
 import { compileTemplate, type Vars } from "../condition/index.ts";
 import type { Ir, IrNode, Json } from "../compiler/ir.ts";
-import { irAt, roundOf, scopeJoin, type Transition } from "../sdk/internal.ts";
+import {
+  irAt,
+  parseRecord,
+  readEditedInput,
+  roundOf,
+  scopeJoin,
+  type Transition,
+} from "../sdk/internal.ts";
 
 export interface CompensationStep {
   node: string;
@@ -52,7 +59,8 @@ class Replay {
   readonly #ended = new Map<string, Json>();
   readonly #completed = new Set<string>();
   readonly #arrivals = new Map<string, string>();
-  readonly #rounds = new Map<string, Json>();
+  /** Inputs that came over no edge: of rounds, and those given by hand. */
+  readonly #inputs = new Map<string, Json>();
   readonly #maps = new Map<string, Element>();
 
   constructor(root: Ir, run: CompensatedRun) {
@@ -61,6 +69,9 @@ class Replay {
   }
 
   apply(t: Transition): CompensationStep | null {
+    if (t.st !== undefined) {
+      this.#begun(t.st);
+    }
     const home = t.m ?? "";
     const ir = irAt(this.#root, home);
     const node = ir?.nodes[t.n ?? -1];
@@ -81,7 +92,7 @@ class Replay {
         this.#arrivals.set(key, t.in ?? "");
         break;
       case "loop.round":
-        this.#rounds.set(`${key}|${t.s ?? ""}`, this.#latchOutput(home, t.s ?? ""));
+        this.#inputs.set(`${key}|${t.s ?? ""}`, this.#latchOutput(home, t.s ?? ""));
         break;
       case "map.expanded":
         this.#expanded(home, t);
@@ -89,6 +100,26 @@ class Replay {
       default:
     }
     return null;
+  }
+
+  /** A run that began in the middle: outputs and inputs that were given to it. */
+  #begun(fields: NonNullable<Transition["st"]>): void {
+    const records = Object.entries(fields).flatMap(([field, text]) => {
+      const record = field.startsWith("n") ? parseRecord(text) : null;
+      return record === null ? [] : [{ node: field.slice(1), record }];
+    });
+    for (const { node, record } of records) {
+      if (record.state === "c") {
+        this.#ended.set(`|${node}`, JSON.parse(record.rest) as Json);
+        this.#completed.add(`|${node}`);
+        continue;
+      }
+      this.#arrivals.set(`|${node}`, record.rest);
+      const input = readEditedInput(fields[`o${node}`], record.scope);
+      if (input !== null) {
+        this.#inputs.set(`|${node}|${record.scope}`, JSON.parse(input) as Json);
+      }
+    }
   }
 
   /** The output that the new round begins with: its latch's, of the round before. */
@@ -166,9 +197,9 @@ class Replay {
   }
 
   #data(ir: Ir, node: IrNode, home: string, t: Transition): Json {
-    const round = this.#rounds.get(`${home}|${t.n}|${t.s ?? ""}`);
-    if (round !== undefined) {
-      return round;
+    const other = this.#inputs.get(`${home}|${t.n}|${t.s ?? ""}`);
+    if (other !== undefined) {
+      return other;
     }
     if (node.is_entry) {
       return home === "" ? this.#run.input : (this.#outside(home)["item"] ?? null);

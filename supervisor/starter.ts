@@ -38,6 +38,8 @@ export interface Startable {
   epoch?: number;
   /** JSON text: reference to hash of the workflows that its tree may run. */
   bindings?: string | null;
+  /** JSON text of the fields that it begins with in the middle. */
+  start?: string | null;
 }
 
 /** Until when runs may be started, by partition. */
@@ -49,7 +51,7 @@ const DEADLINES_MS = 1000;
 const START_MS = 5000;
 const SWEEP_MS = 2000;
 const SWEEP_AGE_MS = 5000;
-/** Text of inputs in one start call; a call holds at least one run. */
+/** Text of inputs, and of what is given for nodes, in one start call; a call holds at least one run. */
 const START_CHARS_MAX = 4_000_000;
 
 export class Starter {
@@ -145,7 +147,7 @@ export class Starter {
         namespace: run.namespace,
         priority: run.priority,
       });
-      const { id: runId, epoch = 1, input, bindings = null } = run;
+      const { id: runId, epoch = 1, input, bindings = null, start = null } = run;
       const notAfterMs = deadlines.get(run.partition);
       const needs = [run.irHash, ...boundHashes(bindings)].filter((hash) => irs.has(hash));
       const isReadable = needs.every((hash) => there.has(hash));
@@ -155,7 +157,7 @@ export class Starter {
       const list = starts.get(run.partition) ?? [];
       starts.set(run.partition, list);
       const paused = isPaused(pauses, stored.ir.name, stored.ir.workflow_version);
-      list.push({ profile, runId, epoch, input, notAfterMs, paused, bindings });
+      list.push({ profile, runId, epoch, input, notAfterMs, paused, bindings, start });
     }
     const counts = await Promise.all(
       [...starts].map(([partition, list]) => this.#startSoon(partition, list)),
@@ -176,8 +178,8 @@ export class Starter {
     while (list.length > 0) {
       let count = 0;
       let chars = 0;
-      for (const { input } of list) {
-        chars += input.length;
+      for (const { input, start } of list) {
+        chars += input.length + (start?.length ?? 0);
         if (count > 0 && (count >= SCRIPT_BATCH_MAX || chars > START_CHARS_MAX)) {
           break;
         }

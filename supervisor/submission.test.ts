@@ -100,6 +100,21 @@ describe("readSubmission", () => {
     expect(own.replyTo).toBe("gv:submissions:replies:me");
   });
 
+  it("X20: takes where to begin with what is given, and nothing given without it", () => {
+    const at = { workflow: {}, start_at: ["b", "b"], outputs: { a: 1 } };
+    expect((read(at) as Submission).start).toEqual({ at: ["b"], inputs: {}, outputs: { a: 1 } });
+    expect((read({ workflow: {} }) as Submission).start).toBeNull();
+    expect(problemsOf({ workflow: {}, outputs: {} })).toContain("outputs goes with start_at");
+    expect(problemsOf({ workflow: {}, start_at: [] })).toContain("a list of node ids");
+    expect(problemsOf({ workflow: {}, start_at: ["b"], inputs: [] })).toContain("inputs must be");
+    const large = { ...at, outputs: { a: "x".repeat(1024 * 1024) } };
+    expect(problemsOf(large)).toContain("larger than 1048576 bytes");
+    const hashOf = (more: object): string =>
+      (read({ workflow: {}, idempotency_key: "k", ...more }) as Submission).requestHash;
+    expect(hashOf({ start_at: ["b"] })).not.toBe(hashOf({}));
+    expect(hashOf({ start_at: ["b"] })).toBe(hashOf({ start_at: ["b"], outputs: {} }));
+  });
+
   it("survives any nesting", () => {
     const deep = `${"[".repeat(100_000)}${"]".repeat(100_000)}`;
     const one = read(`{"workflow":{},"input":${deep}}`);

@@ -5,6 +5,7 @@
 import { hash as digest } from "node:crypto";
 import { canonicalJson } from "../compiler/index.ts";
 import type { Json, Priority } from "../compiler/ir.ts";
+import type { Start } from "../compiler/reference/index.ts";
 import { globalKeys, PRIORITIES } from "../sdk/internal.ts";
 
 export interface SubmissionProblem {
@@ -32,6 +33,8 @@ export interface Submission {
   tenant: string;
   namespace: string;
   replyTo: string;
+  /** Where it begins; null: at its entry nodes. */
+  start: Start | null;
   /** What came, for the dead letters. */
   raw: string;
 }
@@ -51,7 +54,7 @@ const RAW_KEPT_CHARS = 65_536;
 const TEXT_CHARS_MAX = 256;
 const MEMBERS = new Set([
   ...["workflow", "workflow_ref", "hash", "input", "idempotency_key", "run_id"],
-  ...["priority", "tenant", "reply_to", "namespace"],
+  ...["priority", "tenant", "reply_to", "namespace", "start_at", "inputs", "outputs"],
 ]);
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 
@@ -108,6 +111,7 @@ function read(entryId: string, text: string | null): Submission | BadSubmission 
   }
   const tenant = readText(members.tenant, "tenant", say) ?? "";
   const idempotencyKey = readText(members.idempotency_key, "idempotency_key", say);
+  const start = readStart(members, say);
   if (problems.length > 0 || workflow === null) {
     const given = typeof members.run_id === "string" ? runId : null;
     return bad(entryId, given, replyTo, problems, raw);
@@ -117,7 +121,10 @@ function read(entryId: string, text: string | null): Submission | BadSubmission 
   const requestHash =
     idempotencyKey === null
       ? ""
-      : digestOf([workflowIdentity(workflow), input, priority, namespace]);
+      : digestOf([
+          ...[workflowIdentity(workflow), input, priority, namespace],
+          ...(start === null ? [] : [start as unknown as Json]),
+        ]);
   return {
     entryId,
     runId,
@@ -130,6 +137,7 @@ function read(entryId: string, text: string | null): Submission | BadSubmission 
     tenant,
     namespace,
     replyTo,
+    start,
     raw,
   };
 }
@@ -199,6 +207,31 @@ function readWorkflow(members: Members, say: Say): WorkflowChoice | null {
   }
   const text = readText(hash, "hash", say);
   return text === null ? null : { hash: text };
+}
+
+/** Where the run begins, if not at its entries: whether it can, its workflow says. */
+function readStart(members: Members, say: Say): Start | null {
+  const { start_at: at = null, inputs = {}, outputs = {} } = members;
+  if (at === null) {
+    const other = ["inputs", "outputs"].find((name) => members[name] !== undefined);
+    if (other !== undefined) {
+      say(`${other} goes with start_at`, other);
+    }
+    return null;
+  }
+  if (!Array.isArray(at) || at.length === 0 || !at.every((id) => typeof id === "string")) {
+    say("start_at must be a list of node ids", "start_at");
+    return null;
+  }
+  if (!isObject(inputs) || !isObject(outputs)) {
+    const path = isObject(inputs) ? "outputs" : "inputs";
+    say(`${path} must be an object with a value by node id`, path);
+    return null;
+  }
+  if (Buffer.byteLength(JSON.stringify([inputs, outputs])) > INPUT_BYTES_MAX) {
+    say(`inputs and outputs are larger than ${INPUT_BYTES_MAX} bytes together`, "outputs");
+  }
+  return { at: [...new Set(at)], inputs, outputs };
 }
 
 /** The id given, or one made of the entry's id: a redelivered entry is the same run. */

@@ -1,10 +1,9 @@
 /** `gavotte redrive RUN`: a failed run goes on from where it failed. */
-import type { Json } from "../../compiler/ir.ts";
 import type { RedriveResult, RedriveWish } from "../../sdk/client.ts";
-import { GavotteError } from "../../sdk/errors.ts";
 import type { Context } from "../context.ts";
 import { EXIT } from "../exit.ts";
 import { readInput } from "../read-input.ts";
+import { readPairs } from "../read-pairs.ts";
 import { withClient } from "../with-client.ts";
 import { noteOf } from "./pause.ts";
 
@@ -23,8 +22,8 @@ export async function redrive(context: Context, run: string, flags: RedriveFlags
   const wish: RedriveWish = {
     ...noteOf(flags),
     ...(flags.from !== undefined && { from: flags.from }),
-    ...(flags.set !== undefined && { set: pairs("--set", flags.set) }),
-    ...(flags.nodeInput !== undefined && { inputs: pairs("--node-input", flags.nodeInput) }),
+    ...(flags.set !== undefined && { set: readPairs("--set", flags.set) }),
+    ...(flags.nodeInput !== undefined && { inputs: readPairs("--node-input", flags.nodeInput) }),
     ...(flags.input !== undefined && { input: await readInput(context, flags.input) }),
   };
   const isDry = flags.dryRun === true;
@@ -54,24 +53,4 @@ function tell({ output }: Context, run: string, isDry: boolean, result: RedriveR
   if (uncertain.length > 0) {
     output.note(`may have been executed, and so again: ${list(uncertain)}`);
   }
-}
-
-/** `node=JSON` each. Throws GV_BAD_INPUT. */
-function pairs(flag: string, texts: readonly string[]): { [node: string]: Json } {
-  const found: { [node: string]: Json } = {};
-  for (const text of texts) {
-    const border = text.indexOf("=");
-    try {
-      if (border < 1) {
-        throw new Error("there is no node before a =");
-      }
-      const value = JSON.parse(text.slice(border + 1)) as Json;
-      Object.defineProperty(found, text.slice(0, border), { value, enumerable: true });
-    } catch (cause) {
-      const reason = cause instanceof Error ? cause.message : String(cause);
-      const message = `${flag} takes NODE=JSON, not ${text}: ${reason}`;
-      throw new GavotteError("GV_BAD_INPUT", message, { cause });
-    }
-  }
-  return found;
 }

@@ -9,6 +9,7 @@ import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import { uuidv7 } from "uuidv7";
 import { canonicalJson, type Ir, type Json } from "../../compiler/index.ts";
+import type { Start } from "../../compiler/reference/index.ts";
 import type { Client } from "../../sdk/client.ts";
 import { reportOf, type RunReport } from "../../sdk/client-report.ts";
 import {
@@ -30,6 +31,7 @@ import { LiveView } from "../live-view.ts";
 import { createLogger } from "../logger.ts";
 import { createNamespaceBeat } from "../namespace-beat.ts";
 import { readInput } from "../read-input.ts";
+import { readStart, startMembers } from "../read-start.ts";
 import { readWorkflow, tellDiagnostics, type WorkflowFile } from "../read-workflow.ts";
 import { functionsIn, registryOf, workerId, workerOf } from "../roles.ts";
 import { causeOf, openStack, stopServices, type Stack } from "../stack.ts";
@@ -40,6 +42,7 @@ interface Prepared {
   ir: Ir;
   hash: string;
   input: Json;
+  start: Start | null;
   registry: FunctionRegistry;
 }
 
@@ -105,10 +108,11 @@ async function prepare(
     return null;
   }
   const input = await readInput(context, flags.input);
+  const start = await readStart({ file, ir }, input, flags);
   const registry = await registryOf(config.values.functions);
   const missing = functionsIn(ir).filter((name) => !registry.has(name));
   if (missing.length === 0) {
-    return { file, ir, hash, input, registry };
+    return { file, ir, hash, input, start, registry };
   }
   const names = missing.join(", ");
   if (flags.stub !== true) {
@@ -116,7 +120,7 @@ async function prepare(
     throw new GavotteError("GV_FUNCTIONS_INVALID", `nothing here defines ${names}; ${remedy}`);
   }
   context.output.note(`stubbed, they return their input: ${names}`);
-  return { file, ir, hash, input, registry: registry.withStubs(missing) };
+  return { file, ir, hash, input, start, registry: registry.withStubs(missing) };
 }
 
 async function execute(
@@ -125,7 +129,7 @@ async function execute(
   prepared: Prepared,
   { namespace, runId }: RunNamespace,
 ): Promise<RunReport> {
-  const { ir, hash, input, file } = prepared;
+  const { ir, hash, input, start, file } = prepared;
   const client = await stack.client();
   const text = canonicalJson(ir as unknown as Json);
   const { tags } = file.result;
@@ -134,7 +138,8 @@ async function execute(
   const { signal } = stack;
   signal.throwIfAborted();
   try {
-    await client.submit({ hash, input, namespace, run_id: runId }, { signal });
+    const request = { hash, input, namespace, run_id: runId, ...startMembers(start) };
+    await client.submit(request, { signal });
     return await follow(context, stack, client, runId, ir);
   } catch (error) {
     if (context.signal.aborted) {

@@ -7,17 +7,22 @@ import { EXIT } from "../exit.ts";
 import { withClient } from "../with-client.ts";
 import type { Flags } from "../define.ts";
 import { readInput } from "../read-input.ts";
+import { readStart, startMembers } from "../read-start.ts";
 import { readWorkflow, tellDiagnostics } from "../read-workflow.ts";
 import { tellEnd } from "../tell-run.ts";
 import type { Stack } from "../stack.ts";
 
 /** Prints the run's id once it is stored; with `wait` what came of it. */
 export async function submit(context: Context, file: string, flags: Flags): Promise<number> {
-  const prepare = flags.ref === true ? refOf(file) : await fileOf(context, file, flags);
+  const input = await readInput(context, flags.input);
+  const prepare =
+    flags.ref === true
+      ? await refOf(file, input, flags)
+      : await fileOf(context, file, input, flags);
   if (prepare === null) {
     return EXIT.failed;
   }
-  const more = { ...optionsOf(flags), input: await readInput(context, flags.input) };
+  const more = { ...optionsOf(flags), input };
   return withClient(context, async (client, stack) => {
     const { signal } = stack;
     const request = { ...(await prepare(stack)), ...more };
@@ -35,13 +40,20 @@ export async function submit(context: Context, file: string, flags: Flags): Prom
 
 type Prepare = (stack: Stack) => Promise<SubmissionRequest>;
 
-function refOf(ref: string): Prepare {
-  return () => Promise.resolve({ workflow_ref: ref });
+async function refOf(ref: string, input: Json, flags: Flags): Promise<Prepare> {
+  const begin = startMembers(await readStart(null, input, flags));
+  return () => Promise.resolve({ workflow_ref: ref, ...begin });
 }
 
 /** A file is compiled here, so that its author gets lines and columns, and stored by its hash. */
-async function fileOf(context: Context, path: string, flags: Flags): Promise<Prepare | null> {
-  const { result, file, text } = await readWorkflow(context, path, flags);
+async function fileOf(
+  context: Context,
+  path: string,
+  input: Json,
+  flags: Flags,
+): Promise<Prepare | null> {
+  const read = await readWorkflow(context, path, flags);
+  const { result, file, text } = read;
   const { ir, hash, tags, diagnostics } = result;
   await tellDiagnostics(context, { text, result });
   if (ir === null || hash === null) {
@@ -49,11 +61,12 @@ async function fileOf(context: Context, path: string, flags: Flags): Promise<Pre
     context.output.document({ error, diagnostics });
     return null;
   }
+  const begin = startMembers(await readStart({ file: read, ir }, input, flags));
   return async (stack) => {
     const about = { name: ir.name, version: ir.workflow_version, tags, createdAtMs: Date.now() };
     const definition = { ...about, hash, ir: canonicalJson(ir as unknown as Json), source: text };
     await insertDefinitions(stack.db, [definition]);
-    return { hash };
+    return { hash, ...begin };
   };
 }
 

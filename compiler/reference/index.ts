@@ -3,7 +3,7 @@ export type { Appointment } from "./agenda.ts";
 export { interpret, interpretOn } from "./interpreter.ts";
 export type { StagedRun } from "./interpreter.ts";
 export { firstCome, lastCome, recordedOrder, seededNumbers, seededOrder } from "./order.ts";
-export { nodesNotRun, planStart } from "./start-at.ts";
+export { nodesNotRun, planStart, START_FLAGS } from "./start-at.ts";
 export type { StartPlan, StartProblem, StartWords } from "./start-at.ts";
 export { runVars } from "./inside.ts";
 export { StepLimitError } from "./types.ts";

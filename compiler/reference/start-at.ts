@@ -41,6 +41,12 @@ const PLAIN_WORDS: StartWords = {
   input: () => "give its input",
 };
 
+/** As a submission and the CLI supply it. */
+export const START_FLAGS: StartWords = {
+  output: (node) => `give its output (--set ${node}=JSON; in a submission: outputs)`,
+  input: (node) => `give the input of "${node}" (--node-input ${node}=JSON; inputs)`,
+};
+
 /** Ids of the nodes that a run which begins at these nodes does not come to. */
 export function nodesNotRun(ir: Ir, nodes: readonly string[]): string[] {
   const starts = nodes.map((node) => ir.nodes.findIndex(({ id }) => id === node));

@@ -26,6 +26,8 @@ export interface NewRun {
   compensates?: string | null;
   /** What it has to wait for before it starts; absent: nothing. */
   limits?: RunLimits;
+  /** JSON text of the fields that it begins with in the middle; null: it begins at its entries. */
+  start?: string | null;
 }
 
 /** Where a page of runs by age ends. */
@@ -43,6 +45,7 @@ export interface RunRow extends Omit<NewRun, "limits"> {
   held: boolean;
   bindings: string | null;
   compensates: string | null;
+  start: string | null;
   /** How many runs stand above it. */
   depth: number;
   parentRunId: string | null;
@@ -99,18 +102,18 @@ export const RUN_COLUMNS = `id, tenant, workflow, version, ir_hash AS "irHash", 
   bindings, compensates, depth, parent_run_id AS "parentRunId", parent_node AS "parentNode", parent,
   held, asleep_since_ms AS "asleepSinceMs", sleep_seq AS "sleepSeq",
   sleep_causes AS "sleepCauses",
-  wakes_at_ms AS "wakesAtMs"`;
+  wakes_at_ms AS "wakesAtMs", start_fields AS "start"`;
 const FINAL = "('COMPLETED', 'FAILED', 'CANCELLED')";
 const OPEN = "('QUEUED', 'RUNNING', 'PAUSED', 'FINISHING')";
 
 const INSERT = {
   name: "runs_insert",
   text: `INSERT INTO runs (id, tenant, workflow, version, ir_hash, partition, namespace, priority,
-      input, idempotency_key, request_hash, created_at_ms, bindings, compensates, held, status,
-      updated_at_ms)
+      input, idempotency_key, request_hash, created_at_ms, bindings, compensates, held,
+      start_fields, status, updated_at_ms)
     SELECT *, 'QUEUED', $12 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[],
       $6::integer[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $13::bigint[],
-      $14::text[], $15::text[], $16::boolean[])
+      $14::text[], $15::text[], $16::boolean[], $17::text[])
     ON CONFLICT DO NOTHING RETURNING id`,
 };
 const BY_ID = {
@@ -218,6 +221,7 @@ export async function insertRuns(tx: Queryable, runs: readonly NewRun[]): Promis
     textArray(all.map((r) => r.bindings ?? null)),
     textArray(all.map((r) => r.compensates ?? null)),
     all.map((r) => r.limits !== undefined),
+    textArray(all.map((r) => r.start ?? null)),
   ]);
   return new Set(rows.map((row) => row.id));
 }

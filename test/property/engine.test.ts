@@ -118,7 +118,9 @@ async function play(
 
   // Where the outcome depends on who comes first, the oracle is a relation: in the journal's order
   // it must come to the same end (20 §9.8).
-  const order = options.anyJoins === true ? { order: recordedOrder(attempts(ir, records)) } : {};
+  // So has a run that is given what its nodes cannot work with: the first failure ends it.
+  const isRacing = options.anyJoins === true || start !== undefined;
+  const order = isRacing ? { order: recordedOrder(attempts(ir, records)) } : {};
   const expected = interpret(ir, INPUT, {
     ...{ handlers: oracleHandlers(), runId, ...order },
     ...(start === undefined ? {} : { start }),

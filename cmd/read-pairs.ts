@@ -1,0 +1,23 @@
+/** Options of the form NODE=JSON. */
+import type { Json } from "../compiler/ir.ts";
+import { GavotteError } from "../sdk/errors.ts";
+
+/** The values by node. Throws GV_BAD_INPUT. */
+export function readPairs(flag: string, texts: readonly string[]): { [node: string]: Json } {
+  const found: { [node: string]: Json } = {};
+  for (const text of texts) {
+    const border = text.indexOf("=");
+    try {
+      if (border < 1) {
+        throw new Error("there is no node before a =");
+      }
+      const value = JSON.parse(text.slice(border + 1)) as Json;
+      Object.defineProperty(found, text.slice(0, border), { value, enumerable: true });
+    } catch (cause) {
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      const message = `${flag} takes NODE=JSON, not ${text}: ${reason}`;
+      throw new GavotteError("GV_BAD_INPUT", message, { cause });
+    }
+  }
+  return found;
+}

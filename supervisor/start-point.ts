@@ -1,0 +1,28 @@
+/**
+ * Where an accepted run begins that begins in the middle: decided once, when it is accepted, and kept
+ * with its row.
+ */
+import type { Ir } from "../compiler/ir.ts";
+import { startFields } from "../sdk/internal.ts";
+import type { Submission, SubmissionProblem } from "./submission.ts";
+
+/**
+ * JSON text of the fields that the run begins with, null for one that begins at its entries; or why it
+ * cannot begin there.
+ */
+export async function startPointOf(
+  ir: Ir,
+  { start, runId, input }: Pick<Submission, "start" | "runId" | "input">,
+): Promise<string | null | SubmissionProblem[]> {
+  if (start === null) {
+    return null;
+  }
+  // Hardly any run begins so: whoever accepts runs need not load what plans it.
+  const { planStart, runVars, START_FLAGS } = await import("../compiler/reference/index.ts");
+  const plan = planStart(ir, start, runVars(ir, runId, input), START_FLAGS);
+  if (!("problems" in plan)) {
+    return JSON.stringify(startFields(ir, plan));
+  }
+  const path = "start_at";
+  return plan.problems.map(({ message }) => ({ code: "GV_START_REFUSED", message, path }));
+}
