@@ -189,7 +189,10 @@ describe("X20: a run that begins in the middle", () => {
   });
 
   it("undoes what it ran, with the outputs that were given", async () => {
-    const undo = { function_name: "builtin.echo", params: { of: "${ctx.a.output}", in: "${data}" } };
+    const undo = {
+      function_name: "builtin.echo",
+      params: { of: "${ctx.a.output}", in: "${data}" },
+    };
     const own = { function_name: "step" };
     const nodes = [step("a", "step", { compensate: own }), step("b", "step", { compensate: undo })];
     const fail = { id: "c", type: "function", config: { function_name: "builtin.fail" } };
