@@ -95,6 +95,7 @@ function buildProgram(): Command {
     .exitOverride();
   addFileCommands(program, SERVICES, define);
   addRunCommands(program);
+  addQuestionCommands(program);
   addOperationCommands(program, CLIENT, define);
   addHandCommands(program, CLIENT, define);
   addWaitCommands(program, CLIENT, define);
@@ -149,6 +150,9 @@ function addRunCommands(program: Command): void {
     SERVICES,
     async (c, files, flags) => (await import("./commands/publish.ts")).publish(c, files, flags),
   ).option(...DIALECT);
+}
+
+function addQuestionCommands(program: Command): void {
   define(program, "status <run>", "what a run has done so far", CLIENT, async (c, [run], flags) =>
     (await import("./commands/status.ts")).status(c, run ?? "", flags),
   ).option("--why", "also say why it does not move");
