@@ -48,6 +48,7 @@ export function withoutUndone(
 ): Filtered {
   const filtered: Filtered = { kept: [], dropped: [], state: new HotState(ir) };
   const { state, kept, dropped } = filtered;
+  const enough = new Enough(ir, state);
   let held = false;
   for (const { transition, t } of journal) {
     if (transition.e.startsWith("run.") && !RUN_KEPT.has(transition.e)) {
@@ -59,11 +60,62 @@ export function withoutUndone(
     } else {
       state.apply(holds, t);
       kept.push({ transition: holds, t });
+      enough.look();
     }
     held = holds !== null;
   }
-  decideAnew(filtered, journal.at(-1)?.t ?? 0);
+  decideAnew(filtered, enough, journal.at(-1)?.t ?? 0);
   return filtered;
+}
+
+/**
+ * By what arrivals a join that does not wait for all would have been decided, had it been left to
+ * those that are left: by the first that were enough. Later ones came to a join that was decided.
+ */
+class Enough {
+  readonly #ir: Ir;
+  readonly #state: HotState;
+  readonly #nodes: readonly number[];
+  readonly #before = new Map<string, string>();
+  readonly #first = new Map<string, string>();
+
+  constructor(ir: Ir, state: HotState) {
+    this.#ir = ir;
+    this.#state = state;
+    this.#nodes = ir.nodes.flatMap(({ join }, node) => (join.need > 0 ? [node] : []));
+  }
+
+  /** To be called after each transition. */
+  look(): void {
+    for (const node of this.#nodes) {
+      const join = this.#state.joins.get(node);
+      const key = tokenKey(node, join?.scope ?? "");
+      if (join === undefined || join.live < 0 || this.#first.has(key)) {
+        continue;
+      }
+      if (outcomeOf(this.#ir, node, join.arrivals) === "fired") {
+        this.#first.set(key, this.#upTo(node, this.#before.get(key) ?? "", join.arrivals));
+      }
+      this.#before.set(key, join.arrivals);
+    }
+  }
+
+  arrivalsOf(node: number, { scope, arrivals }: HotJoin): string {
+    return this.#first.get(tokenKey(node, scope)) ?? arrivals;
+  }
+
+  /** One transition may bring more than enough: then they count in the order of the edges. */
+  #upTo(node: number, before: string, arrivals: string): string {
+    const need = this.#ir.nodes[node]?.join.need ?? 0;
+    let live = before.split("L").length - 1;
+    return [...arrivals]
+      .map((value, i) => {
+        const isNew = before === "" || before[i] === ".";
+        live += isNew && value === "L" ? 1 : 0;
+        return isNew && value === "L" && live > need ? "." : value;
+      })
+      .join("");
+  }
 }
 
 /** The transition as it holds in this state; null: it does not. */
@@ -113,7 +165,7 @@ function outcomeOf(ir: Ir, node: number, arrivals: string): Transition["v"] | nu
 }
 
 /** Joins that what is left can decide, and what follows from that. */
-function decideAnew({ state, kept }: Filtered, t: number): void {
+function decideAnew({ state, kept }: Filtered, enough: Enough, t: number): void {
   const r = kept[0]?.transition.r ?? "";
   const decidable = (): [number, HotJoin] | undefined =>
     [...state.joins].find(
@@ -123,10 +175,12 @@ function decideAnew({ state, kept }: Filtered, t: number): void {
         outcomeOf(state.ir, node, join.arrivals) !== null,
     );
   for (let next = decidable(); next !== undefined; next = decidable()) {
-    const [n, { scope: s, arrivals }] = next;
+    const [n, join] = next;
+    const [s, arrivals] = [join.scope, enough.arrivalsOf(n, join)];
     const v = outcomeOf(state.ir, n, arrivals) as "fired" | "skipped" | "failed";
     const transition: Transition = { r, e: "join.decided", n, s, v, in: arrivals };
     state.apply(transition, t);
     kept.push({ transition, t });
+    enough.look();
   }
 }

@@ -152,3 +152,37 @@ describe("B8: a redrive of what failed in a round of a loop that has ended since
     );
   });
 });
+
+describe("B8: a redrive that undoes what decided a join", () => {
+  const two = { count: 2 };
+  const irWith = (join: unknown): Ir =>
+    irOf([step("a"), step("b"), step("c"), step("j", { join }), step("end"), step("bad")], {
+      edges: edges("a>j", "b>j", "c>j", "j>end"),
+      settings: { failure: "continue" },
+    });
+  const journalOf = (join: unknown, decided: string): Journal => {
+    const journal = new Journal(irWith(join));
+    const j = journal.index("j");
+    journal.done("a", "", "L");
+    if (join === two) {
+      journal.done("c", "", "L");
+    }
+    journal.add({ e: "join.decided", n: j, s: "", v: "fired", in: decided }).done("j", "", "L");
+    if (join !== two) {
+      journal.done("c", "", "L");
+    }
+    journal.done("b", "", "L").done("end", "", "").failed("bad", "", "");
+    return journal.add({ e: "run.failed" });
+  };
+
+  it.each([
+    ["any", "any", "L..", "..L"],
+    ["2 of 3", two, "L.L", ".LL"],
+  ])("%s: it is decided by the first of those that are left", (_, join, before, after) => {
+    const journal = journalOf(join, before);
+    const { state } = planRedrive(journal.ir, journal.list, { by: "ann", from: ["a"] });
+    const j = journal.index("j");
+    expect(state.joins.get(j)?.arrivals).toBe(after);
+    expect(state.tokens.get(j)).toMatchObject({ state: "a", rest: after });
+  });
+});
