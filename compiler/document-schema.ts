@@ -223,6 +223,10 @@ const node = {
     retry: { ...retry, description: "Whether and when a failed attempt is followed by another." },
     queue: { ...queueName, description: "Queue whose workers execute the node." },
     queue_timeout_ms: { ...positive, description: "How long it may wait for a worker." },
+    expected_ms: {
+      ...positive,
+      description: "How long it usually takes; only the order of steps rests on it.",
+    },
     input_schema: {
       type: ["object", "boolean"],
       description: "JSON Schema of what the node takes.",
@@ -334,6 +338,11 @@ export const DOCUMENT_SCHEMA = {
           description: "How long a run may take.",
         },
         priority: { enum: ["high", "normal", "low"], description: "Whose steps go first." },
+        order: {
+          enum: ["as_ready", "critical_path"],
+          description:
+            "Which steps of a run go first: those that are ready, or those it waits for.",
+        },
         failure: {
           description: "After a failure nobody handles: end at once, or do what does not need it.",
           enum: ["fail_fast", "continue"],

@@ -71,6 +71,7 @@ export interface DocumentNode {
   retry: IrRetry;
   /** Where `retry` stands: a map hands its own on to its only node. */
   retryPointer: string;
+  expectedMs: number | null;
   queueTimeoutMs: number | null;
   rateLimit: { value: IrRateLimit; pointer: string } | null;
   circuitBreaker: { value: IrCircuitBreaker; pointer: string } | null;

@@ -51,8 +51,13 @@ export interface Ir {
   edges: IrEdge[];
   /** Outer loops before the loops inside them. */
   loops: IrLoop[];
-  /** Distinct queue names of the nodes, sorted; `IrNode.queue` is an index into it. */
+  /** Queue names of the nodes, sorted and distinct up to `behind`; `IrNode.queue` is an index. */
   queues: string[];
+  /**
+   * With `settings.order`: from here on `queues` has names for a second time, for tokens that stand
+   * behind the others of their queue, with the first tokens of new runs.
+   */
+  behind?: number;
   analysis: IrAnalysis;
 }
 
@@ -61,6 +66,8 @@ export interface IrSettings {
   timeout_ms: number | null;
   priority: Priority;
   failure: "fail_fast" | "continue";
+  /** Which steps of a run go first; absent: they go as they become ready. */
+  order?: "critical_path";
   /** False: every node goes through its queue, even where one worker could go on by itself. */
   fusion?: false;
   /** How many runs of one key may be in progress. */
@@ -186,6 +193,8 @@ export interface IrNode {
   /** JSON Schemas of what the node takes and of what it puts out; absent: anything. */
   input_schema?: Json;
   output_schema?: Json;
+  /** How long the node usually takes: the order of steps rests on it, and nothing else. */
+  expected_ms?: number;
   /** Longest time a token of this node may stand in its queue; then it fails with TIMEOUT. */
   queue_timeout_ms?: number;
   /** How many executions of one key may begin in a time. */

@@ -145,11 +145,12 @@ function lowerConfig(node: FlatNode): { [key: string]: Json } {
 
 function lowerPolicies({ source }: FlatNode): Partial<IrNode> {
   if (!source) return {};
-  const { queueTimeoutMs, rateLimit, circuitBreaker, compensate, inputSchema, outputSchema } =
-    source;
+  const { expectedMs, queueTimeoutMs, rateLimit, circuitBreaker, compensate } = source;
+  const { inputSchema, outputSchema } = source;
   return {
     ...(inputSchema === null ? {} : { input_schema: inputSchema }),
     ...(outputSchema === null ? {} : { output_schema: outputSchema }),
+    ...(expectedMs === null ? {} : { expected_ms: expectedMs }),
     ...(queueTimeoutMs === null ? {} : { queue_timeout_ms: queueTimeoutMs }),
     ...(rateLimit ? { rate_limit: rateLimit.value } : {}),
     ...(circuitBreaker ? { circuit_breaker: circuitBreaker.value } : {}),

@@ -109,6 +109,7 @@ function readSettings(root: JsonObject): IrSettings {
     timeout_ms: typeof timeout === "number" ? timeout : null,
     priority: priority === "high" || priority === "low" ? priority : "normal",
     failure: own(settings, "failure") === "continue" ? "continue" : "fail_fast",
+    ...(own(settings, "order") === "critical_path" ? { order: "critical_path" as const } : {}),
     ...(own(settings, "fusion") === false ? { fusion: false as const } : {}),
     ...(concurrency ? { concurrency } : {}),
     ...(rateLimit ? { rate_limit: rateLimit } : {}),

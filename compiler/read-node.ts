@@ -41,6 +41,7 @@ export function readNode(
   const isAll = type === "conditional" && own(config, "mode") === "all";
   const timeout = own(entry, "timeout_ms");
   const queue = own(entry, "queue");
+  const expected = own(entry, "expected_ms");
   const queueTimeout = own(entry, "queue_timeout_ms");
   const compensate = readCompensation(own(entry, "compensate"));
   const rateLimit = readRateLimit(own(entry, "rate_limit"));
@@ -53,6 +54,7 @@ export function readNode(
     timeoutMs: typeof timeout === "number" ? timeout : null,
     retry: readRetry(own(entry, "retry")),
     retryPointer: `${pointer}/retry`,
+    expectedMs: typeof expected === "number" ? expected : null,
     queueTimeoutMs: typeof queueTimeout === "number" ? queueTimeout : null,
     rateLimit: rateLimit && { value: rateLimit, pointer: `${pointer}/rate_limit` },
     circuitBreaker: circuit && { value: circuit, pointer: `${pointer}/circuit_breaker` },

@@ -50,6 +50,8 @@ export interface WorkflowFile {
     timeout_ms?: number | null;
     /** Whose steps go first. */
     priority?: "high" | "normal" | "low";
+    /** Which steps of a run go first: those that are ready, or those it waits for. */
+    order?: "as_ready" | "critical_path";
     /** After a failure nobody handles: end at once, or do what does not need it. */
     failure?: "fail_fast" | "continue";
     /** False: also pure nodes and chains go through a queue. */
@@ -111,6 +113,8 @@ interface NodeCommon {
   queue?: string;
   /** How long it may wait for a worker. */
   queue_timeout_ms?: number;
+  /** How long it usually takes; only the order of steps rests on it. */
+  expected_ms?: number;
   /** JSON Schema of what the node takes. */
   input_schema?: { [key: string]: Json } | boolean;
   /** JSON Schema of what the node puts out. */

@@ -24,6 +24,7 @@ import {
 } from "./postgres/index.ts";
 import type { RedriveWish } from "./redrive.ts";
 import { previewRedrive, redrive, type RedriveContext, type RedriveResult } from "./redrive-run.ts";
+import { nodeStreams } from "./profile.ts";
 import { findNode, interveneToken, type Intervention } from "./redis/intervene.ts";
 import { PAUSE_CAUSES, pauseRun, resumeRun, type Note } from "./redis/pause-scripts.ts";
 import { ScriptRunner } from "./redis/script-runner.ts";
@@ -155,11 +156,11 @@ export class Operations {
       throw new GavotteError("GV_BAD_INPUT", message);
     }
     const scripts = await this.scripts(runId);
-    const queue = row.namespace + (found.ir.queues[found.node.queue] ?? "");
+    const { queueKeys } = nodeStreams(found.ir, row);
     const { action, output, error, by, why, scope = null, element: home = "" } = order;
     const intervention: Intervention = {
       ...{ runId, home, node: found.index, scope },
-      queueKey: scripts.keys.queue(queue, row.priority),
+      queueKey: queueKeys[found.node.queue] ?? "",
       answer: {
         ...{ kind: "manual", action, by },
         ...(action === "complete" && { output: output ?? null }),

@@ -61,13 +61,13 @@ export class Planner {
       const ir = this.#node(node);
       const effects: Effect[] = leaves ? [this.#loopEnd(node)] : [];
       const values: (EdgeValue | "V")[] = leaves ? ["V"] : [];
-      ir.out.forEach((edge, place) => {
+      for (const place of this.#placesOf(ir)) {
         const fused = edges[place] === "F";
         const value = fused ? "L" : (edges[place] as EdgeValue);
-        const follow = this.#edge(edge, value === "L", fused);
+        const follow = this.#edge(ir.out[place] as number, value === "L", fused);
         effects.push(...follow);
         values.push(...follow.map((): EdgeValue => value));
-      });
+      }
       return this.#pack(effects, values);
     });
   }
@@ -134,6 +134,21 @@ export class Planner {
       throw new Error(`the workflow has no node ${index}`);
     }
     return node;
+  }
+
+  /**
+   * Places of a node's out-edges in the order in which they are followed. What stands behind comes
+   * last: a worker that waits for work is given what was queued first, whatever its level.
+   */
+  #placesOf({ out }: IrNode): number[] {
+    const places = out.map((_, place) => place);
+    const { behind } = this.#ir;
+    if (behind === undefined) {
+      return places;
+    }
+    const isBehind = (place: number): boolean =>
+      this.#node(this.#ir.edges[out[place] as number]?.to ?? 0).queue >= behind;
+    return [...places.filter((place) => !isBehind(place)), ...places.filter(isBehind)];
   }
 
   #target(index: number, type: Effect["type"]): Effect {

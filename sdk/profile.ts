@@ -17,7 +17,7 @@ export interface RunProfile {
   /** "" or `ns:<id>:`. */
   namespace: string;
   priority: Priority;
-  /** Queue keys, by `IrNode.queue`. */
+  /** Queue keys, by `IrNode.queue`; from `Ir.behind` on those of tokens that stand behind. */
   queueKeys: string[];
   /** Where the tokens of entry nodes begin, by `IrNode.queue`. */
   entryKeys: string[];
@@ -52,15 +52,13 @@ export class Profiles {
     }
     const planner = this.#planners.get(irHash) ?? new Planner(ir);
     this.#planners.set(irHash, planner);
-    const keys = partitionKeys(place.partition);
     const profile: RunProfile = {
       ...place,
       key: profileKey(irHash, place),
       ir,
       irHash,
       root,
-      queueKeys: ir.queues.map((queue) => keys.queue(place.namespace + queue, place.priority)),
-      entryKeys: ir.queues.map((q) => keys.entryQueue(place.namespace + q, place.priority)),
+      ...nodeStreams(ir, place),
       planner,
       flags:
         (ir.output === undefined ? "" : "o") +
@@ -76,6 +74,27 @@ export interface ProfilePlace {
   partition: number;
   namespace: string;
   priority: Priority;
+}
+
+/**
+ * Keys of the queues of a graph's tokens. A run that orders its steps has no streams for its first
+ * tokens: what its end waits for stands with the tokens of runs on their way, all else with the
+ * first tokens of others. So it never goes before runs of a higher priority, or new ones for ever.
+ */
+export function nodeStreams(
+  ir: Pick<Ir, "queues" | "behind">,
+  place: ProfilePlace,
+): Pick<RunProfile, "queueKeys" | "entryKeys"> {
+  const keys = partitionKeys(place.partition);
+  const names = ir.queues.map((queue) => place.namespace + queue);
+  const queueKeys = names.map((name) => keys.queue(name, place.priority));
+  const entryKeys = names.map((name) => keys.entryQueue(name, place.priority));
+  const { behind } = ir;
+  if (behind === undefined) {
+    return { queueKeys, entryKeys };
+  }
+  const ordered = [...queueKeys.slice(0, behind), ...entryKeys.slice(behind)];
+  return { queueKeys: ordered, entryKeys: ordered };
 }
 
 function profileKey(irHash: string, place: ProfilePlace): string {

@@ -81,6 +81,20 @@ export const RUN_TRANSITIONS: {
   wake: { asleep: "running" },
 };
 
+/**
+ * What the row of a run may become, besides what it is: what follows from the transitions in Redis,
+ * some of which the archiver has seen together. Postgres refuses all else (migration 0019).
+ */
+export const ROW_TRANSITIONS: { readonly [from in RunStatus]: readonly RunStatus[] } = {
+  QUEUED: ["RUNNING", "PAUSED", "FINISHING", "COMPLETED", "FAILED", "CANCELLED"],
+  RUNNING: ["PAUSED", "FINISHING", "COMPLETED", "FAILED", "CANCELLED"],
+  PAUSED: ["RUNNING", "FINISHING", "COMPLETED", "FAILED", "CANCELLED"],
+  FINISHING: ["COMPLETED", "FAILED", "CANCELLED"],
+  COMPLETED: [],
+  FAILED: ["RUNNING"],
+  CANCELLED: [],
+};
+
 /** Why an execution failed. `code` is one of 25 §Error, or the code that the handler threw. */
 export interface RunError {
   code: string;

@@ -4,7 +4,8 @@ import { partitionKeys, type Service } from "../sdk/internal.ts";
 import { waitFor } from "../test/support/index.ts";
 import { Begun, HOLD_MS } from "./begun.ts";
 import { createPartition } from "./partition.ts";
-import { chainIr, startContext, startRuns, work, type Supervised } from "./stack.fixture.ts";
+import { chainIr, queueAgain, startContext, startRuns } from "./stack.fixture.ts";
+import { work, type Supervised } from "./stack.fixture.ts";
 
 const row = (id: string, more: Partial<RunChange> = {}): RunChange => ({
   ...{ id, status: "RUNNING", startedAtMs: 5, endedAtMs: null, output: null, error: null },
@@ -120,8 +121,7 @@ describe("under load", () => {
     await archived();
     const before = await readRun(on.stack.db, "left");
     await partition.stop(5000);
-    const text = "UPDATE runs SET status = 'QUEUED', started_at_ms = NULL WHERE id = 'left'";
-    await on.stack.db.query({ name: "test_left", text });
+    await queueAgain(on.stack.db, "left");
     expect(await queuedRuns(on.stack.db, Number.MAX_SAFE_INTEGER, 9)).toEqual([]);
     partition = createPartition(on.context, 0);
     await partition.start();

@@ -8,7 +8,7 @@ import type { SupervisorContext } from "./context.ts";
 import { Intake } from "./intake.ts";
 import { createPartition } from "./partition.ts";
 import { chainIr, compileFake, contextOf, startStack } from "./stack.fixture.ts";
-import { startRuns, TestClock, type Stack } from "./stack.fixture.ts";
+import { queueAgain, startRuns, TestClock, type Stack } from "./stack.fixture.ts";
 import { Starter, StartSweep } from "./starter.ts";
 
 const keys = partitionKeys(0);
@@ -183,10 +183,7 @@ describe("start sweep", () => {
     await startRuns(lost, ir, "h-swept", ["run-swept"]);
     await stack.redis.del(keys.run("run-swept"));
     clock.offsetMs = 10_000;
-    await context.db.query({
-      name: "back_to_queued",
-      text: "UPDATE runs SET status = 'QUEUED' WHERE id = 'run-swept'",
-    });
+    await queueAgain(context.db, "run-swept");
     const sweep = new StartSweep(later, new Starter(later));
     await sweep.start();
     await waitFor(async () => (await stack.redis.exists(keys.run("run-swept"))) === 1);

@@ -15,6 +15,7 @@ import {
   HotState,
   hotFields,
   isTerminal,
+  nodeStreams,
   queueLimits,
   Profiles,
   timerMember,
@@ -228,9 +229,11 @@ export function writeRun(
   pipeline.hset(keys.run(row.id), fields);
   const signals = state.signals.fields((node, home, scope) => {
     const unit = home === "" ? state : state.element(home);
-    const queue = unit?.ir.queues[unit.ir.nodes[node]?.queue ?? 0];
-    const waits = unit?.tokens.get(node)?.state === "w" && unit.isCurrent(scope);
-    return waits && queue !== undefined ? keys.queue(namespace + queue, priority) : null;
+    if (unit?.tokens.get(node)?.state !== "w" || !unit.isCurrent(scope)) {
+      return null;
+    }
+    const place = { partition: profile.partition, namespace, priority };
+    return nodeStreams(unit.ir, place).queueKeys[unit.ir.nodes[node]?.queue ?? 0] ?? null;
   });
   if (Object.keys(signals).length > 0) {
     pipeline.hset(keys.signals(row.id), signals);

@@ -75,7 +75,7 @@ function explain(ir: Ir, hash: string): string[] {
     `${ir.name} ${ir.workflow_version}`.trim(),
     `hash           ${hash}`,
     `nodes, edges   ${ir.nodes.length}, ${ir.edges.length}`,
-    `queues         ${ir.queues.join(", ")}`,
+    `queues         ${[...new Set(ir.queues)].join(", ")}`,
     `paths          ${analysis.path_count}`,
     `tokens at most ${analysis.tokens_max}`,
     `longest path   ${path}`,

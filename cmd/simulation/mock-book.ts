@@ -18,9 +18,15 @@ export class MockBook {
   readonly workflows: { [ref: string]: Ir } = Object.create(null) as { [ref: string]: Ir };
   readonly #scopes = new Map<IrNode, ReadonlyMap<string, Mock>>();
   readonly #queues = new Map<IrNode, string>();
+  /** Nodes whose tokens always stand behind. */
+  readonly #behind = new Set<IrNode>();
+  /** Nodes whose first tokens do: where runs begin. */
+  readonly #entries: ReadonlySet<IrNode>;
 
   constructor(ir: Ir, mocks: Mocks, files: ChildFiles = NO_CHILDREN) {
     this.mocks = mocks;
+    const isOrdered = ir.behind !== undefined;
+    this.#entries = new Set(isOrdered ? [] : ir.nodes.filter(({ is_entry }) => is_entry));
     const seen = new Set<Ir>();
     const add = (graph: Ir, scope: ReadonlyMap<string, Mock>): void => {
       if (seen.has(graph)) return;
@@ -28,6 +34,7 @@ export class MockBook {
       for (const node of graph.nodes) {
         this.#scopes.set(node, scope);
         this.#queues.set(node, graph.queues[node.queue] ?? "default");
+        if (node.queue >= (graph.behind ?? Number.POSITIVE_INFINITY)) this.#behind.add(node);
         if (node.body !== undefined) add(node.body, scope);
         const ref = refOf(node);
         const name = ref === null ? undefined : nameIn(files, ref);
@@ -48,6 +55,11 @@ export class MockBook {
   /** Name of the queue that the node stands in. */
   queueOf(node: IrNode): string {
     return this.#queues.get(node) ?? "default";
+  }
+
+  /** Whether a token of the node stands behind others of its queue, as sdk/profile.ts has it. */
+  isBehind(node: IrNode, isFirst: boolean): boolean {
+    return this.#behind.has(node) || (isFirst && this.#entries.has(node));
   }
 
   /** The node's mock, if it has one; it may say no more than how long the node takes. */

@@ -52,6 +52,7 @@ export function simulate(ir: Ir, input: Json, options: SimulateOptions): Simulat
   const stage = new SimulatedStage({
     ...capacity,
     queueOf: (node) => scene.book.queueOf(node),
+    isBehind: (node, isFirst) => scene.book.isBehind(node, isFirst),
     durationOf: (work) => durationOf(work, scene.book, { seed, nowMs: scene.nowMs }),
     ended: (step, work) => {
       if (work.isWanted() && work.node.synthetic !== true) steps.push(step);

@@ -2,11 +2,11 @@
  * Where simulated runs take place: virtual time, workers per queue, limits.
  *
  * The rules are those of the engine. A step that does work of its own stands in its queue until a
- * worker is free; a worker that begins it asks the limits first, and a start that lies ahead parks
- * the token without holding the worker (scripts/take_slot.lua: starts of one key are an interval
- * apart). Pure steps are evaluated on the way, delays and waits hold nobody, and a straight chain
- * goes on with the worker that it has (worker/chain.ts). A worker that began something finishes it,
- * also if nobody wants it any more.
+ * worker is free, steps of runs on their way before first ones (worker/reader.ts); a worker that
+ * begins it asks the limits first, and a start that lies ahead parks the token without holding the
+ * worker (scripts/take_slot.lua: starts of one key are an interval apart). Pure steps are evaluated
+ * on the way, delays and waits hold nobody, and a straight chain goes on with the worker that it has
+ * (worker/chain.ts). A worker that began something finishes it, also if nobody wants it any more.
  */
 import { compileTemplate } from "../../condition/index.ts";
 import type { IrNode } from "../../compiler/index.ts";
@@ -38,6 +38,8 @@ export interface StageOptions {
   durationOf(work: Work): number;
   /** Names of the queues of a node's graph are in its IR: the name of this node's. */
   queueOf(node: IrNode): string;
+  /** Whether it stands behind others of its queue; `isFirst`: it has never been with a worker. */
+  isBehind(node: IrNode, isFirst: boolean): boolean;
   /**
    * Workers that serve one queue only, by its name. Those of `default` serve all other queues; they
    * are as many as there is work if it is left out.
@@ -132,7 +134,8 @@ export class SimulatedStage implements Stage {
   #queue(waiting: Waiting): void {
     const { work } = waiting;
     const { pool, queue } = this.#poolOf(work.node);
-    pool.add(waiting, this.now);
+    const isFirst = work.token.attempt === 1 && !waiting.hasSlot;
+    pool.add(waiting, this.now, this.#options.isBehind(work.node, isFirst));
     const { queue_timeout_ms: limit } = work.node;
     if (limit !== undefined && !waiting.hasSlot) {
       this.#heap.enter({

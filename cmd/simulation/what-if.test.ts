@@ -149,13 +149,16 @@ describe("runs that are known beforehand", () => {
     const straight = made(queued, [{ from: "a", to: "b" }]);
     const report = play(straight, taking({ a: 10, b: 10 }), atOnce(3), "1");
     expect(report.latency_ms).toMatchObject({ p50: 40, max: 60, mean: (20 + 40 + 60) / 3 });
-    // Steps of different queues take turns: all first steps, then all second ones.
+    // Without a chain the worker looks at its queues again: runs on their way before new ones.
     const apart = made([step("a"), step("b")], [{ from: "a", to: "b" }]);
     const turns = play(apart, taking({ a: 10, b: 10 }), atOnce(3), "1");
-    expect(turns.latency_ms).toMatchObject({ p50: 50, max: 60, mean: (40 + 50 + 60) / 3 });
-    // After so long it goes back to the queue, behind the others.
+    expect(turns.latency_ms).toMatchObject({ p50: 40, max: 60, mean: (20 + 40 + 60) / 3 });
+    // Workers for each: all first steps are through when the first second one is.
+    const each = play(apart, taking({ a: 10, b: 40 }), atOnce(3), "fn:do.a=1,fn:do.b=1");
+    expect(each.latency_ms).toMatchObject({ p50: 90, max: 130 });
+    // After so long it goes back to the queue, like any step of a run on its way.
     const long = play(straight, taking({ a: 300, b: 10 }), atOnce(3), "1");
-    expect(long.latency_ms).toMatchObject({ p50: 920, max: 930 });
+    expect(long.latency_ms).toMatchObject({ p50: 620, max: 930 });
   });
 
   it("queues have workers of their own", () => {

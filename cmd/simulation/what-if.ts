@@ -96,6 +96,7 @@ export function whatIf(
   const stage = new SimulatedStage({
     ...capacity,
     queueOf: (node: IrNode) => scene.book.queueOf(node),
+    isBehind: (node, isFirst) => scene.book.isBehind(node, isFirst),
     durationOf: (work) => durationOf(work, scene.book, { seed, nowMs: scene.nowMs }),
     ended: (step, work) => {
       if (work.node.synthetic !== true) steps.push(step);

@@ -1,11 +1,14 @@
-/** The workers of one queue and what waits for them, first come, first served; with their measures. */
+/**
+ * The workers of one queue and what waits for them, first come, first served in each of its two
+ * lines: what stands in front goes before what stands behind. With their measures.
+ */
+import { Line } from "./line.ts";
 
 export class WorkerPool<T> {
   readonly workers: number;
   #busy = 0;
-  #waiting: T[] = [];
-  /** Where the first that waits stands: what was taken from the front is cut off now and then. */
-  #head = 0;
+  readonly #front = new Line<T>();
+  readonly #behind = new Line<T>();
   #changedAt = 0;
   #busyMs = 0;
   #waitingMs = 0;
@@ -52,34 +55,27 @@ export class WorkerPool<T> {
   }
 
   has(entry: T): boolean {
-    return this.#waiting.indexOf(entry, this.#head) >= 0;
+    return this.#front.has(entry) || this.#behind.has(entry);
   }
 
-  add(entry: T, now: number): void {
+  add(entry: T, now: number, isBehind: boolean): void {
     this.#count(now);
-    this.#waiting.push(entry);
+    (isBehind ? this.#behind : this.#front).add(entry);
     if (this.free === 0) this.#longest = Math.max(this.#longest, this.#length);
   }
 
   /** The first that waits and may begin; it waits no longer. */
   take(now: number, mayBegin: (entry: T) => boolean): T | undefined {
-    for (let at = this.#head; at < this.#waiting.length; at++) {
-      const entry = this.#waiting[at];
-      if (entry === undefined || !mayBegin(entry)) continue;
-      this.#count(now);
-      this.#removeAt(at);
-      return entry;
-    }
+    this.#count(now);
+    const entry = this.#front.take(mayBegin) ?? this.#behind.take(mayBegin);
     // Who still waits now does so because nobody is free, or may not: only that is a queue.
-    this.#longest = Math.max(this.#longest, this.#length);
-    return undefined;
+    if (entry === undefined) this.#longest = Math.max(this.#longest, this.#length);
+    return entry;
   }
 
   remove(entry: T, now: number): void {
-    const at = this.#waiting.indexOf(entry, this.#head);
-    if (at < 0) return;
     this.#count(now);
-    this.#removeAt(at);
+    void (this.#front.remove(entry) || this.#behind.remove(entry));
   }
 
   /** A worker begins; `isChained`: with what has not waited in the queue. */
@@ -97,7 +93,7 @@ export class WorkerPool<T> {
   }
 
   get #length(): number {
-    return this.#waiting.length - this.#head;
+    return this.#front.length + this.#behind.length;
   }
 
   /** Time has gone by since the last change. */
@@ -107,13 +103,5 @@ export class WorkerPool<T> {
     if (this.free > 0) this.#heldUpMs += ms * this.#length;
     else this.#waitingMs += ms * this.#length;
     this.#changedAt = now;
-  }
-
-  #removeAt(at: number): void {
-    if (at !== this.#head) this.#waiting.splice(at, 1);
-    else this.#head += 1;
-    if (this.#head < 1000 || this.#head * 2 < this.#waiting.length) return;
-    this.#waiting = this.#waiting.slice(this.#head);
-    this.#head = 0;
   }
 }

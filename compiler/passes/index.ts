@@ -1,17 +1,21 @@
-/** The passes in their order: conditions first, because what is dead and straight depends on them. */
+/**
+ * The passes in their order: conditions first, because what is dead and straight depends on them;
+ * chains after the order of steps, because they stay in one queue.
+ */
 import type { Ir } from "../ir.ts";
 import { COALESCE } from "./coalesce.ts";
 import { CONSTANT_CONDITIONS } from "./constant-conditions.ts";
 import { DEAD_CODE } from "./dead-code.ts";
 import { FUSE_PURE } from "./fuse-pure.ts";
 import { MARK_CHAINS } from "./mark-chains.ts";
+import { ORDER_STEPS } from "./order-steps.ts";
 import type { Pass, PassNote } from "./pass.ts";
 
 export type { PassNote } from "./pass.ts";
 
 /** Every pass there is. */
 export const PASSES: readonly Pass[] = [
-  ...[CONSTANT_CONDITIONS, DEAD_CODE, FUSE_PURE, MARK_CHAINS, COALESCE],
+  ...[CONSTANT_CONDITIONS, DEAD_CODE, FUSE_PURE, ORDER_STEPS, MARK_CHAINS, COALESCE],
 ];
 
 export interface PassOptions {

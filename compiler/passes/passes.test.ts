@@ -241,6 +241,26 @@ describe("each pass", () => {
     expect(ir.nodes.flatMap(({ chain }) => chain ?? [])).toEqual([0, 0, 0]);
   });
 
+  it("puts behind what the end does not wait for, each in a queue of the same name", () => {
+    const nodes = ["a", "long", "b", "side", "c"].map((id) => ({
+      ...fn(id, { queue: id === "side" ? "q" : "main" }),
+      ...(id === "long" ? { expected_ms: 100 } : { expected_ms: 10 }),
+    }));
+    const edges = ["a>long", "long>b", "a>side"].map((edge) => {
+      const [from = "", to = ""] = edge.split(">");
+      return { from, to };
+    });
+    const ordered = { name: "t", nodes, edges, settings: { order: "critical_path" } };
+    const { ir } = compile({ document: ordered as never });
+    expect(ir).toMatchObject({ behind: 2, queues: ["main", "q", "main", "q"] });
+    const queues = ir?.nodes.map(({ id, queue }) => [id, queue]);
+    expect(Object.fromEntries(queues ?? [])).toEqual({ a: 0, long: 0, b: 0, side: 3, c: 2 });
+    // Runs begin with what goes first, wherever the file has it.
+    expect(ir?.analysis.roots.map((root) => ir.nodes[root]?.id)).toEqual(["a", "c"]);
+    const plain = compile({ document: { ...ordered, settings: {} } as never }).ir;
+    expect(plain).not.toHaveProperty("behind");
+  });
+
   it("marks equal requests only if asked to", () => {
     const nodes = [get("x", "http://e/1"), get("y", "http://e/1"), get("z", "http://e/2")];
     expect(marks(compiled(nodes, []).ir, "same_as")).toEqual([]);

@@ -12,7 +12,7 @@ import {
   openTokens,
   parseUnit,
   parseWait,
-  partitionKeys,
+  nodeStreams,
   PAUSE_CAUSES,
   type OpenToken,
   type RunSnapshot,
@@ -153,10 +153,9 @@ function placed(
   const [namespace = "", priority = "normal"] = (
     snapshot.units.get(snapshot.runId)?.["m"] ?? ""
   ).split("|");
-  const queue = token.ir.queues[token.node.queue] ?? "";
   const level = priority === "high" || priority === "low" ? priority : "normal";
-  const queueKey =
-    reason.token.queueKey || partitionKeys(partition).queue(namespace + queue, level);
+  const { queueKeys } = nodeStreams(token.ir, { partition, namespace, priority: level });
+  const queueKey = reason.token.queueKey || (queueKeys[token.node.queue] ?? "");
   return { ...reason, token: { ...reason.token, queueKey } };
 }
 

@@ -19,6 +19,8 @@ export interface GenerateOptions {
   loops?: boolean;
   /** `settings.failure: "continue"`. */
   continue?: boolean;
+  /** `settings.order: "critical_path"`. */
+  ordered?: boolean;
   /**
    * Maps, in one another and in loops, with loops in their bodies. With `failures` also elements
    * that fail: as many as are tolerated, or one at a time, so that there is no race.

@@ -66,7 +66,8 @@ class Renderer {
     if (plan.tail) ports = this.#block(plan.tail, ports);
     this.#close(ports);
     const failure = this.#options.continue ? "continue" : "fail_fast";
-    return this.#draft.document({ failure }, this.#output(plan));
+    const order = this.#options.ordered ? { order: "critical_path" } : {};
+    return this.#draft.document({ failure, ...order }, this.#output(plan));
   }
 
   /** Lead the ports on that must lead somewhere. */

@@ -39,9 +39,9 @@ afterAll(() => p.close());
 const CALM: GenerateOptions = { anyJoins: false, failures: false, loops: true, continue: false };
 const KINDS: { [name: string]: GenerateOptions } = {
   calm: CALM,
-  "handled failures and continue": { ...CALM, failures: true, continue: true },
+  "handled failures and continue": { ...CALM, failures: true, continue: true, ordered: true },
   "any and count joins, fail-fast": { ...CALM, anyJoins: true, failures: true },
-  maps: { ...CALM, maps: true, maxNodes: 20 },
+  maps: { ...CALM, maps: true, maxNodes: 20, ordered: true },
   "maps with failures": { ...CALM, maps: true, maxNodes: 20, failures: true, handledOnly: true },
 };
 
