@@ -3,8 +3,8 @@
 --
 -- The tree of a run is what its id begins: the run, its children's `<root>~…` and the runs that undo
 -- one of them. A child that outlives its parent reads the root's row, so all of a tree goes or none.
--- Locks: writes to runs wait while four indexes are built; two of them cover every run (about a
--- second per million rows each).
+-- Locks: writes to runs wait while four indexes are built, one of them over every run; writes to
+-- dead_letters while another is.
 
 -- Only children and compensations have a row in it.
 CREATE INDEX runs_tree_idx ON runs ((split_part(id, '~', 1))) WHERE strpos(id, '~') > 0;
@@ -14,6 +14,7 @@ CREATE INDEX runs_workflow_idx ON runs (workflow, created_at_ms, id);
 CREATE INDEX runs_unwell_idx ON runs (status, created_at_ms, id)
   WHERE status IN ('FAILED', 'CANCELLED');
 CREATE INDEX runs_tenant_idx ON runs (tenant, created_at_ms, id) WHERE tenant <> '';
+CREATE INDEX dead_letters_created_idx ON dead_letters (created_at_ms, id);
 
 -- Those of `roots` that ended before `before_ms` and of whose tree the same is true of every run;
 -- where a dead letter of the tree is open, before `letters_before_ms`. With the ids of the tree.

@@ -12,7 +12,13 @@ import {
   PRIORITIES,
   removeConsumer,
 } from "../sdk/internal.ts";
-import { collectBlobs, removeDeadWorkers, usedHashes } from "../sdk/postgres/index.ts";
+import {
+  collectBlobs,
+  FIRST_BLOB,
+  removeDeadWorkers,
+  usedHashes,
+  type BlobCursor,
+} from "../sdk/postgres/index.ts";
 import { Apart } from "./apart.ts";
 import { scriptsOf, type SupervisorContext } from "./context.ts";
 import { Loop } from "./loop.ts";
@@ -25,12 +31,13 @@ const IR_LEFT_SECONDS = 3600;
 const IR_BATCH = 200;
 const REPLIES_MAX = 10_000;
 const BLOB_UNUSED_MS = 3_600_000;
-const BLOB_BATCH = 500;
+const BLOB_BATCH = 2000;
 
 export class Reaper extends Loop {
   readonly #context: SupervisorContext;
   readonly #namespaces: NamespaceWatch;
   readonly #apart = new Apart();
+  #blobs: BlobCursor = FIRST_BLOB;
 
   constructor(context: SupervisorContext) {
     super({
@@ -54,9 +61,16 @@ export class Reaper extends Loop {
       ["namespaces", () => this.#namespaces.look()],
       ["workers", () => removeDeadWorkers(db, clock.nowMs() - DEAD_AFTER_MS)],
       ["irs", () => this.#removeIrs()],
-      ["blobs", () => collectBlobs(db, clock.nowMs() - BLOB_UNUSED_MS, BLOB_BATCH)],
+      ["blobs", () => this.#removeBlobs()],
       ["replies", () => redis.xtrim(globalKeys.replies, "MAXLEN", "~", REPLIES_MAX)],
     ]);
+  }
+
+  /** A page at each look, round and round: most blobs are in use, and stay with their runs. */
+  async #removeBlobs(): Promise<void> {
+    const { db, clock } = this.#context;
+    const before = clock.nowMs() - BLOB_UNUSED_MS;
+    this.#blobs = (await collectBlobs(db, before, this.#blobs, BLOB_BATCH)) ?? FIRST_BLOB;
   }
 
   async #removeConsumers(): Promise<void> {

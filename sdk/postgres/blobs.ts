@@ -30,13 +30,19 @@ const OF_RUN = {
   name: "blobs_of_run",
   text: "SELECT sha256 FROM run_blobs WHERE run_id = $1 ORDER BY sha256",
 };
+// Both locks and looks at the age again: what is being archived just now has been written anew.
 const COLLECT = {
   name: "blobs_collect",
-  text: `DELETE FROM blobs WHERE sha256 IN (
-      SELECT b.sha256 FROM blobs b WHERE b.created_at_ms < $1
-        AND NOT EXISTS (SELECT 1 FROM run_blobs r WHERE r.sha256 = b.sha256)
-      ORDER BY b.created_at_ms LIMIT $2 FOR UPDATE SKIP LOCKED)
-    RETURNING sha256`,
+  text: `WITH page AS (
+      SELECT sha256, created_at_ms FROM blobs
+      WHERE created_at_ms < $1 AND created_at_ms >= $2 AND (created_at_ms, sha256) > ($2, $3)
+      ORDER BY created_at_ms, sha256 LIMIT $4),
+    idle AS (
+      SELECT b.sha256 FROM page JOIN blobs b USING (sha256)
+      WHERE b.created_at_ms < $1 AND NOT EXISTS (SELECT FROM run_blobs r WHERE r.sha256 = b.sha256)
+      FOR UPDATE OF b SKIP LOCKED),
+    gone AS (DELETE FROM blobs b USING idle WHERE b.sha256 = idle.sha256)
+    SELECT sha256, created_at_ms AS "createdAtMs" FROM page ORDER BY created_at_ms, sha256`,
 };
 
 /** Adds blobs and who refers to them. Repeating it changes nothing. */
@@ -76,14 +82,27 @@ export async function blobsOfRun(db: Queryable, runId: string): Promise<string[]
   return rows.map((row) => row.sha256);
 }
 
+/** Where a page of blobs by age ends. */
+export interface BlobCursor {
+  createdAtMs: number;
+  sha256: string;
+}
+
+/** Before the oldest blob. */
+export const FIRST_BLOB: BlobCursor = { createdAtMs: 0, sha256: "" };
+
 /**
- * Removes blobs that no run refers to and that were last written before `beforeMs`; returns how
- * many. The age keeps one that is being archived from being taken from under its reference.
+ * Looks at a page of blobs that were last written before `beforeMs`, oldest first, and removes those
+ * that no run refers to; returns where the next page begins, null after the last. The age keeps one
+ * that is being archived from being taken from under its reference.
  */
 export async function collectBlobs(
   db: Queryable,
   beforeMs: number,
+  after: BlobCursor,
   limit: number,
-): Promise<number> {
-  return (await db.query(COLLECT, [beforeMs, limit])).length;
+): Promise<BlobCursor | null> {
+  const values = [beforeMs, after.createdAtMs, after.sha256, limit];
+  const page = await db.query<BlobCursor & { [column: string]: unknown }>(COLLECT, values);
+  return page.length < limit ? null : (page.at(-1) ?? null);
 }

@@ -1,7 +1,7 @@
 /** Which trees of runs may go, and what goes with them. */
 import { afterAll, beforeEach, describe, expect, it } from "vitest";
 import { testDatabase, waitFor } from "../../test/support/index.ts";
-import { insertBlobs, readBlobs } from "./blobs.ts";
+import { collectBlobs, FIRST_BLOB, insertBlobs, readBlobs } from "./blobs.ts";
 import { claimRedrive } from "./redrives.ts";
 import {
   deleteSubmissionLetters,
@@ -166,6 +166,18 @@ it("roots that ended are found page by page, oldest first, by workflow if it is 
   expect(rest.map(({ id }) => id)).toEqual(["b", "c"]);
   const ofV = await endedRoots(db, { ...RULE, workflow: "v" }, FIRST_RUN, 9);
   expect(ofV.map(({ id }) => id)).toEqual(["b"]);
+});
+
+it("blobs that nobody refers to are collected page by page, the others stay", async () => {
+  await make("r");
+  const [used, idle, young] = [sha("a"), sha("b"), sha("c")];
+  const of = (runId: string, sha256: string) => ({ runId, sha256, text: "1" });
+  await insertBlobs(db, [of("r", used), of("nobody", idle)], 50);
+  await insertBlobs(db, [of("nobody", young)], 200);
+  const next = await collectBlobs(db, 101, FIRST_BLOB, 1);
+  expect(next).toEqual({ createdAtMs: 50, sha256: used });
+  expect(await collectBlobs(db, 101, next ?? FIRST_BLOB, 2)).toBeNull();
+  expect([...(await readBlobs(db, [used, idle, young])).keys()].sort()).toEqual([used, young]);
 });
 
 it("dead submissions go when they are old, open ones by a time of their own", async () => {
