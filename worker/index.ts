@@ -28,6 +28,7 @@ import { QUEUED_KINDS, WORKER_DEFAULTS, type WorkerOptions } from "./options.ts"
 import { PausedQueues } from "./paused-queues.ts";
 import { Preparer } from "./prepare.ts";
 import { QueueReader } from "./reader.ts";
+import { Unreadable } from "./unreadable.ts";
 import { Workflows } from "./workflows.ts";
 
 export { FunctionRegistry, loadFunctions } from "./registry.ts";
@@ -159,6 +160,7 @@ class WorkerService implements Worker {
       preparer: new Preparer(redis, shared.workflows, partition, news),
       executor,
       leases,
+      unreadable: new Unreadable({ redis, scripts, consumer: o.id, logger, nowMs }),
       consumer: o.id,
       logger,
       registry: o.registry,

@@ -12,6 +12,7 @@ import type { Maps } from "./maps.ts";
 import type { Preparer } from "./prepare.ts";
 import type { QueueReader } from "./reader.ts";
 import type { RunKindOptions } from "./run-kind.ts";
+import type { Unreadable } from "./unreadable.ts";
 
 export interface LaneOptions extends RunKindOptions, ChildOptions {
   redis: Redis;
@@ -23,6 +24,7 @@ export interface LaneOptions extends RunKindOptions, ChildOptions {
   maps: Maps;
   leases: Leases;
   circuits: Circuits;
+  unreadable: Unreadable;
   consumer: string;
   logger: Logger;
   concurrency: number;

@@ -9,6 +9,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import {
   COMPLETION,
   isBlobText,
+  isServerTrouble,
   holdTokens,
   removeConsumer,
   type CompletionItem,
@@ -31,7 +32,7 @@ import { BATCH_CHARS_MAX, BATCH_EFFECTS_MAX, BATCH_MAX } from "./options.ts";
 import { LazyAbort } from "./lazy-abort.ts";
 import { needsOf } from "./needs.ts";
 import { isElsewhere, type Preparation } from "./prepare.ts";
-import { quarantine, quarantineToken } from "./quarantine.ts";
+import { quarantine } from "./quarantine.ts";
 import { Takeover } from "./takeover.ts";
 
 const BLOCK_MS = 1000;
@@ -225,7 +226,10 @@ export class Lane {
     try {
       preparations = await this.#o.preparer.prepare(tokens, redelivered, !redelivered);
     } catch (error) {
-      await this.#giveBack(held, held.length === 1 ? error : null);
+      const [only] = held.length === 1 ? held : [];
+      if (!poison || only === undefined || !this.#poisonUnread(only, error)) {
+        await this.#giveBack(held, only === undefined ? null : error);
+      }
       throw error;
     }
     preparations.forEach((preparation, i) => {
@@ -245,18 +249,14 @@ export class Lane {
     if (!this.#o.leases.has(held)) {
       // Forsaken meanwhile.
     } else if (preparation.kind === "unknown") {
-      this.#o.leases.drop(held);
-      quarantineToken(this.#o, token);
+      this.#leave(token, held);
+      void this.#o.unreadable.met(token, new Error("its workflow is stored nowhere"));
     } else if (preparation.kind === "later") {
-      this.#o.leases.drop(held);
-      void giveBack(this.#o, token);
+      this.#leave(token, held);
       // Looked for as soon as it can be executed, and not before.
       preparation.loading.then(
         () => (this.hasGivenUp = true),
-        (error: unknown) => {
-          const { runId: run, irHash: ir } = token;
-          this.#o.logger.error({ err: error, run, ir }, "workflow of token not readable here");
-        },
+        (error: unknown) => this.#o.unreadable.met(token, error),
       );
     } else if (preparation.kind === "drop") {
       const node = preparation.profile.ir.nodes[token.node];
@@ -269,12 +269,16 @@ export class Lane {
       const { prepared } = preparation;
       this.#poison(prepared, held, timedOut(prepared.node, { kind: "timeout", of: "queue" }));
     } else if (poison && token.kind !== "skip" && token.kind !== "finish") {
-      const message = `delivered ${this.#o.deliveriesMax} times without a result`;
-      const error = new ExecutionError("POISON", message, { retryable: false });
-      this.#poison(preparation.prepared, held, error);
+      this.#poison(preparation.prepared, held, this.#poisoned());
     } else {
       this.#buffer.push({ prepared: preparation.prepared, held });
     }
+  }
+
+  /** To the others. */
+  #leave(token: ReadyToken, held: Held): void {
+    this.#o.leases.drop(held);
+    void giveBack(this.#o, token);
   }
 
   /** A token of a paused run waits with its run; if that goes on by now, it is looked at again. */
@@ -319,6 +323,21 @@ export class Lane {
     } else {
       this.#executions.begin(p, held);
     }
+  }
+
+  #poisoned(reason = ""): ExecutionError {
+    const message = `delivered ${this.#o.deliveriesMax} times without a result${reason}`;
+    return new ExecutionError("POISON", message, { retryable: false });
+  }
+
+  /** One that cannot even be looked at, for a reason of its own; false: it cannot be failed, either. */
+  #poisonUnread(held: Held, error: unknown): boolean {
+    const p = isServerTrouble(error) ? null : this.#o.preparer.unread(held.token);
+    if (p === null) {
+      return false;
+    }
+    this.#poison(p, held, this.#poisoned(`: ${String(error)}`));
+    return true;
   }
 
   #poison(p: Prepared, held: Held, error: ExecutionError): void {

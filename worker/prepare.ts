@@ -30,7 +30,7 @@ import type { Workflows } from "./workflows.ts";
 /**
  * `late`: it stood in its queue for too long. `drop`: the token is void, acknowledge its entry.
  * `hold`: its run is paused, put it aside. `unknown`: its workflow is stored nowhere. `later`: nobody
- * who knows its workflow answers, and it is not waited for.
+ * who knows its workflow answers, and it is not waited for, or it cannot be read.
  */
 export type Preparation =
   | { kind: "ready"; prepared: Prepared }
@@ -120,6 +120,16 @@ export class Preparer {
     }
     await resolveBlobs(this.#redis, this.#keys, result);
     return result;
+  }
+
+  /** A token of which nothing is read, to be failed; null: what fails is not a node of it. */
+  unread(token: ReadyToken): Prepared | null {
+    const profile = this.#workflows.known(token.irHash, token.queueKey);
+    const node = profile?.ir.nodes[token.node];
+    const isOfNode = token.kind !== "skip" && token.kind !== "finish";
+    return profile === undefined || node === undefined || !isOfNode
+      ? null
+      : { token, profile, node, data: new RunData(profile.ir) };
   }
 
   /** Reads the fields of each token, by name; nothing is sent if there is nothing to read. */

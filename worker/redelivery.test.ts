@@ -209,6 +209,23 @@ describe("a token that cannot be looked at", () => {
     await work({ quick: () => 1 });
     await Promise.all([before, ...after].map(isDone));
     expect(await redis.xrange(queueKey, id ?? "", id ?? "")).toHaveLength(1);
+    // It is not claimed again, which would make it fresh: the others may.
+    await waitFor(async () => (await idleMs(before)) > 3 * LEASE_MS);
+  });
+
+  it("ends as POISON if it is itself the reason, each time, and holds up no other", async () => {
+    const nodes = { b: { refs: [0] } };
+    const ir = { ...miniIr(["a", "b"], [["a", "b"]], { nodes }), queues: ["fn:quick"] };
+    const broken = await startedRun(p, ir);
+    const value = `{"$gv:blob":"${"0".repeat(64)}:20000"}`;
+    await broken.settle(await broken.take("a"), "L", { value });
+    await redis.set(p.scripts.keys.blobs(broken.runId), "not a hash");
+    await work({ quick: () => 1 });
+    await waitFor(async () => (await broken.hash())["s"] === "failed", { timeoutMs: 20_000 });
+    const { n1 } = await broken.hash();
+    expect(n1).toContain('"code":"POISON"');
+    expect(n1).toContain("WRONGTYPE");
+    await isDone(await runOf("quick"));
   });
 
   it("fails with what it was found guilty of, and holds up no other", async () => {

@@ -115,8 +115,9 @@ export class Takeover {
   }
 
   async #takeStale(): Promise<boolean> {
-    const { redis, reader, leaseMs } = this.#o;
-    const stale = await findStale(redis, reader.openKeys, leaseMs, BATCH_MAX);
+    const { redis, reader, leaseMs, unreadable } = this.#o;
+    const found = await findStale(redis, reader.openKeys, leaseMs, BATCH_MAX + unreadable.size);
+    const stale = found.filter((entry) => !unreadable.isLeft(entry));
     const isLeft = !(await this.#takeAll(stale.filter(({ deliveries }) => deliveries === 0)));
     const others = stale.filter(({ deliveries }) => deliveries > 0);
     if (others.length > 0) {

@@ -65,6 +65,17 @@ describe("a workflow that Redis has lost", () => {
     expect(await p.redis.get(key)).toBe(postgres.irs.get(irHash));
   });
 
+  it("or damaged: what Postgres has is taken, and put in its place", async () => {
+    const postgres = new Postgres();
+    const run = await lostIr(postgres);
+    const { irHash } = run.profile;
+    await p.redis.set(globalKeys.ir(irHash), '{"version":1,"nodes":[');
+    await expect(new Workflows(p.redis).load(irHash, queueOf(run))).rejects.toThrow("JSON");
+    const found = await new Workflows(p.redis, postgres).load(irHash, queueOf(run));
+    expect(found?.irHash).toBe(irHash);
+    expect(await p.redis.get(globalKeys.ir(irHash))).toBe(postgres.irs.get(irHash));
+  });
+
   it("is unknown only when Postgres says so, too", async () => {
     const postgres = new Postgres();
     const run = await lostIr(postgres);

@@ -101,9 +101,24 @@ export class Workflows {
     if (this.#irs.size >= WORKFLOWS_MAX) {
       this.#irs.clear();
     }
-    const ir = assertIr(JSON.parse(text));
+    const ir = await this.#parse(root, text);
     this.#irs.set(root, ir);
     return ir;
+  }
+
+  /** Redis' text may be damaged: then Postgres' is taken, and put in its place. */
+  async #parse(root: string, text: string): Promise<Ir> {
+    try {
+      return assertIr(JSON.parse(text));
+    } catch (error) {
+      const stored = (await this.#stored?.ir(root)) ?? text;
+      if (stored === text) {
+        throw error;
+      }
+      const ir = assertIr(JSON.parse(stored));
+      await this.#redis.set(globalKeys.ir(root), stored);
+      return ir;
+    }
   }
 
   /** Its text; null: there is none; undefined: who knows does not answer. */
