@@ -155,7 +155,9 @@ function addRunCommands(program: Command): void {
 function addQuestionCommands(program: Command): void {
   define(program, "status <run>", "what a run has done so far", CLIENT, async (c, [run], flags) =>
     (await import("./commands/status.ts")).status(c, run ?? "", flags),
-  ).option("--why", "also say why it does not move");
+  )
+    .option("--why", "also say why it does not move")
+    .option("--path", "also the way that its tokens took");
   const asking = [...CLIENT, "lease_ms"] as const;
   define(
     program,

@@ -59,6 +59,7 @@ import {
 import { isOfCluster } from "./redis/cluster-router.ts";
 import { connectRedis, type ConnectOptions } from "./redis/connect.ts";
 import { cancelRun } from "./redis/run-scripts.ts";
+import { pathOf, type Hop } from "./run-path.ts";
 import { isTerminal } from "./status.ts";
 import { whileAwake } from "./wake.ts";
 
@@ -217,6 +218,12 @@ export class Client {
     const row = await this.#row(runId);
     const ir = await this.irOf(row.irHash);
     return foldRun(ir, await readJournal(this.db, runId));
+  }
+
+  /** The way its tokens took, as of what is archived. Throws GV_RUN_NOT_FOUND. */
+  async path(runId: string): Promise<Hop[]> {
+    const row = await this.#row(runId);
+    return pathOf(await this.irOf(row.irHash), await readJournal(this.db, runId));
   }
 
   /** All that is known of a run, as of what is archived. Throws GV_RUN_NOT_FOUND. */

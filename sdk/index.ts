@@ -31,6 +31,7 @@ export {
 export type { SettledLetter } from "./dead-letters.ts";
 export type { NodeOrder } from "./operations.ts";
 export type { RedriveWish } from "./redrive.ts";
+export type { Hop } from "./run-path.ts";
 export type {
   ElementReport,
   NodeReport,

@@ -2,6 +2,7 @@
 import type { RunReport, WaitReport } from "../../sdk/client-report.ts";
 import { isTerminal, scopeJoin } from "../../sdk/internal.ts";
 import type { Client } from "../../sdk/client.ts";
+import type { Hop } from "../../sdk/index.ts";
 import type { Config } from "../config.ts";
 import type { Context } from "../context.ts";
 import { EXIT } from "../exit.ts";
@@ -13,7 +14,7 @@ import { withClient } from "../with-client.ts";
 export async function status(
   context: Context,
   runId: string,
-  flags: { why?: boolean },
+  flags: { why?: boolean; path?: boolean },
 ): Promise<number> {
   return withClient(context, async (client) => {
     const report = await client.status(runId);
@@ -24,9 +25,24 @@ export async function status(
     if (flags.why === true && told !== null) {
       whyLines(told).forEach((line) => context.output.line(`  why: ${line}`));
     }
-    context.output.document({ ...report, why: (told?.reasons ?? []).map(reasonDocument) });
+    const hops = flags.path === true ? await client.path(runId) : [];
+    context.output.table(hops.map(hopRow));
+    context.output.document({
+      ...{ ...report, why: (told?.reasons ?? []).map(reasonDocument) },
+      ...(flags.path === true && { path: hops.map(hopDocument) }),
+    });
     return EXIT.done;
   });
+}
+
+/** "2026-01-31T08:00:00.000Z  paid → ship  3#17 12:1" */
+function hopRow({ from, to, scope, element, atMs }: Hop): string[] {
+  const place = scopeJoin(element, scope);
+  return [`  ${new Date(atMs).toISOString()}`, `${from ?? "start"} → ${to}`, place];
+}
+
+function hopDocument({ atMs, ...hop }: Hop): object {
+  return { ...hop, at: new Date(atMs).toISOString() };
 }
 
 /** A report as people read it. */

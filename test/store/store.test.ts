@@ -3,8 +3,9 @@
  * migrate --grant` gives: nothing left in Redis, a journal without gaps, and everything else a copy
  * of it. GAVOTTE_STORE_RUNS says how many runs it takes.
  */
+import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { createClient, type Client, type RunReport } from "../../sdk/index.ts";
+import { createClient, type Client, type Json, type RunReport } from "../../sdk/index.ts";
 import { foldRun } from "../../sdk/client-report.ts";
 import type { Ir } from "../../compiler/index.ts";
 import { connectionAt, partitionKeys, partitionOf } from "../../sdk/internal.ts";
@@ -167,6 +168,38 @@ describe("after runs of all kinds", () => {
     expect(skipped).toBeGreaterThan(0);
   });
 
+  it("X10: the path of a run is the way that its tokens took", async () => {
+    const text = readFileSync(
+      new URL("../../test_data/nested_loops.json", import.meta.url),
+      "utf8",
+    );
+    const workflow = JSON.parse(text) as { [key: string]: Json };
+    const runId = await client.submit({ workflow, input: { rows: 2, columns: 1 } });
+    await engine.ended(runId);
+    const row = ["row → cell", "cell → product", "cell → carry"];
+    const joined = ["product → next_column", "carry → next_column", "next_column → next_row"];
+    const hops = (await client.path(runId)).map(({ from, to }) => `${from ?? ""} → ${to}`);
+    const round = [...row, ...joined].sort();
+    expect(hops.slice(0, 2)).toEqual([" → begin", "begin → row"]);
+    expect(hops.slice(2, 8).sort()).toEqual(round);
+    expect(hops[8]).toBe("next_row → row");
+    expect(hops.slice(9, 15).sort()).toEqual(round);
+    expect(hops.slice(15)).toEqual(["next_row → total"]);
+  });
+
+  it("X10: no node of any run is executed to which no hop led", async () => {
+    for (const runId of ids.slice(0, REPORTS)) {
+      const path = await client.path(runId);
+      const reached = new Set(path.map(({ to, element }) => `${element} ${to}`));
+      const executed = await sql<{ node: string; home: string }>(`SELECT DISTINCT node, home
+        FROM node_executions WHERE run_id = '${runId}' AND status IN ('completed', 'failed')`);
+      expect(executed.length).toBeGreaterThan(0);
+      // An element of a map begins with its map.
+      const lost = executed.filter(({ node, home }) => home === "" && !reached.has(` ${node}`));
+      expect([runId, lost]).toEqual([runId, []]);
+    }
+  });
+
   it("F06: everything else in the store made anew from the journal is what is there", async () => {
     const made = await replay(db, PARTITIONS);
     try {
@@ -215,7 +248,8 @@ describe("after runs of all kinds", () => {
     );
     expect(letters).toBeGreaterThan(0);
     const told = await pruned(rule, true);
-    expect(told.trees + told.kept).toBe(RUNS);
+    // And the one whose path was asked for.
+    expect(told.trees + told.kept).toBe(RUNS + 1);
     // What has an open letter, and the one that Redis still has.
     expect(told.kept).toBe(letters + 1);
     expect(await pruned(rule)).toEqual(told);
