@@ -12,13 +12,14 @@ KEYS
   4  halted    zset    gv:{p}:halted      runs that ended badly; writes
   5  release   zset    gv:{p}:release     runs whose keys may go; writes
   6  tombs     zset    gv:{p}:tombs       runs that ended a while ago; reads
-  7  run       hash    gv:{p}:run:<id>    the parent run; reads
-  8  unit      hash    gv:{p}:run:<id>    where the token lives: the run, or a map element; writes
-  9  child     hash    gv:{p}:run:<id>    creates
- 10  former    hash    gv:{p}:run:<id>    child of the attempt before (or the child again); writes
- 11  queue     stream  gv:{p}:q:*         of the token's node: there it goes on
- 12  stream    stream  gv:{p}:q:*         of the token's entry; acknowledges
- 13+ queues    stream  gv:{p}:q:*         of the child's workflow; appends
+  7  paused    zset    gv:{p}:paused      runs that may have held entries; writes
+  8  run       hash    gv:{p}:run:<id>    the parent run; reads
+  9  unit      hash    gv:{p}:run:<id>    where the token lives: the run, or a map element; writes
+ 10  child     hash    gv:{p}:run:<id>    creates
+ 11  former    hash    gv:{p}:run:<id>    child of the attempt before (or the child again); writes
+ 12  queue     stream  gv:{p}:q:*         of the token's node: there it goes on
+ 13  stream    stream  gv:{p}:q:*         of the token's entry; acknowledges
+ 14+ queues    stream  gv:{p}:q:*         of the child's workflow; appends
 ARGV
   1  epoch     partition epoch
   2  nonce     random, names this call's journal record
@@ -37,13 +38,13 @@ ARGV
  15  wait_ms   timeout of the wait, 0 none
  16  former_id child of the attempt before, "" none
  17  node_id   id of the token's node, as JSON
-RETURNS integer
+RETURNS integer, or a string: the id of the child that this attempt has started before (waits 0)
   0 started, 1 started before, 2 the token was parked or settled before (nothing to do),
   -1 RUN_GONE, -2 RUN_EPOCH, -3 TOKEN_NOT_ACTIVE, -14 CHILD_EXISTS (or its tombstone does),
   -15 TOO_DEEP, -100 EPOCH
-EMITS     run.started node.parked child.started run.cancelled
+EMITS     run.started run.paused node.parked child.started run.cancelled
           node.resumed (of a parent)
-REPEAT    1 or 2
+REPEAT    the id, or 2
 COST      O(entries)
 ]]
 --- @include "partition"
@@ -56,7 +57,7 @@ local DEPTH_MAX, GROUP = 16, "workers"
 --- @include "late"
 --- @include "run_start"
 local k = { ev = KEYS[1], meta = KEYS[2], timers = KEYS[3], halted = KEYS[4], release = KEYS[5] }
-local tombs, run, unit, child, former, queue, stream = unpack(KEYS, 6, 12)
+local tombs, paused, run, unit, child, former, queue, stream = unpack(KEYS, 6, 13)
 local nonce, unit_id, run_epoch, node, scope, attempt, entry_id, child_id, ir, input, meta =
   unpack(ARGV, 2, 12)
 local start, waits, wait_ms, former_id, node_id =
@@ -85,6 +86,8 @@ if state ~= "a" or tried ~= tonumber(attempt) or at_scope ~= scope or not scope_
   return -3
 elseif have[2] == mark then
   return waits and 2 or 1
+elseif string.sub(have[2] or "", 1, #mark + 1) == mark .. "|" then
+  return string.sub(have[2], #mark + 2)
 elseif depth > DEPTH_MAX then
   return -15
 elseif redis.call("EXISTS", child) == 1 or redis.call("ZSCORE", tombs, child_id) then
@@ -103,12 +106,18 @@ local function cancel_former()
   end_run(k, former, former_id, was[2], "cancelled", true, err)
 end
 
+-- A paused run's children are paused with it; one that nobody waits for is nobody's child.
+local is_paused = waits and status[1] == "paused"
+local PAUSED_WITH_PARENT = "p"
 local up = unit_id .. "|" .. node .. "|" .. scope .. "|" .. attempt .. "|" .. queue
 local function tell()
   local token = ',"n":' .. node .. ',"s":"' .. scope .. '","a":' .. attempt
   local parent = told_of(unit_id) .. ',"e":"'
   journal('{"r":"' .. child_id .. '","e":"run.started","ir":"' .. ir .. '","ep":1,"p":"' .. meta .. '","dep":'
     .. depth .. (waits and ',"up":' .. cjson.encode(up) .. ',"un":' .. node_id or "") .. ',"inp":' .. input .. "}")
+  if is_paused then
+    journal('{"r":"' .. child_id .. '","e":"run.paused","ps":"' .. PAUSED_WITH_PARENT .. '"}')
+  end
   if waits then
     journal(parent .. 'node.parked"' .. token
       .. (wait_ms > 0 and ',"due":' .. string.format("%.0f", now_ms + wait_ms) or "")
@@ -119,7 +128,7 @@ local function tell()
 end
 
 local function apply()
-  start_run(k.timers, { key = child, id = child_id, epoch = 1, is_paused = false }, cmsgpack.unpack(start), 1)
+  start_run(k.timers, { key = child, id = child_id, epoch = 1, is_paused = is_paused }, cmsgpack.unpack(start), 1)
   redis.call("HSET", child, "dep", depth)
   if status[3] then
     redis.call("HSET", child, "sub", status[3])
@@ -127,8 +136,12 @@ local function apply()
   if waits then
     redis.call("HSET", child, "up", up)
   end
+  if is_paused then
+    redis.call("HSET", child, "s", "paused", "ps", PAUSED_WITH_PARENT)
+    redis.call("ZADD", paused, now_ms, child_id)
+  end
   if not waits then
-    redis.call("HSET", unit, "w" .. node, mark)
+    redis.call("HSET", unit, "w" .. node, mark .. "|" .. child_id)
     return
   end
   redis.call("HSET", unit, "n" .. node, "w" .. attempt .. "|" .. scope .. "|" .. arrivals,

@@ -126,7 +126,7 @@ export class HotState {
         this.#answered(t, node, scope);
         break;
       case "child.started":
-        this.over.set(node, waitOver(t.a ?? 1, scope));
+        this.over.set(node, `${waitOver(t.a ?? 1, scope)}|${t.ch ?? ""}`);
         break;
       case "approval.decided":
         this.#decision(node, t.v as Decision);

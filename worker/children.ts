@@ -10,7 +10,6 @@ import type { Vars } from "../condition/index.ts";
 import type { Ir, IrNode, Json } from "../compiler/ir.ts";
 import {
   CHILD_DEPTH_MAX,
-  childRunId,
   failedNodesError,
   misfit,
   parseRecord,
@@ -87,19 +86,19 @@ async function start(o: ChildOptions, p: Prepared, input: Json): Promise<ChildSt
   const queueKey = queueKeyOf(p.profile, node);
   const waits = node.config["wait"] !== false;
   const child = { unit, epoch, node: token.node, nodeId: node.id, scope, attempt };
-  const started = await startChild(o.scripts, {
+  const { kind, childId } = await startChild(o.scripts, {
     token: { ...child, queueKey, streamKey, entryId },
     ...{ profile, input: text, waits, waitMs: node.timeout_ms },
   });
-  switch (started) {
+  switch (kind) {
     case "started":
-      return waits ? { kind: "parked" } : { kind: "output", output: { run_id: childRunId(child) } };
+      return waits ? { kind: "parked" } : { kind: "output", output: { run_id: childId } };
     case "void":
       return { kind: "void" };
     case "exists":
-      throw new ExecutionError("CANCELLED", `run ${childRunId(child)} was cancelled`, {
+      throw new ExecutionError("CANCELLED", `run ${childId} was cancelled`, {
         retryable: false,
-        details: { run_id: childRunId(child) },
+        details: { run_id: childId },
       });
     case "too_deep": {
       const message = `a tree of runs may be ${CHILD_DEPTH_MAX} deep; does a workflow start itself?`;

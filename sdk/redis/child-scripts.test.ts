@@ -13,6 +13,9 @@ import {
   startChild,
   type ChildStarted,
 } from "./child-scripts.ts";
+import { hotFields } from "../hot-fields.ts";
+import { HotState } from "../hot-state.ts";
+import { pauseRun, resumeRun } from "./pause-scripts.ts";
 import { cancelRun, releaseRuns } from "./run-scripts.ts";
 import { hibernateRuns } from "./sleep-scripts.ts";
 
@@ -39,8 +42,16 @@ const idOf = (attempt = 1): string => {
   return childRunId({ unit, epoch, node, scope, attempt });
 };
 
-function start(more: { waits?: boolean; attempt?: number } = {}): Promise<ChildStarted> {
-  const { waits = true, attempt = 1 } = more;
+interface Start {
+  waits?: boolean;
+  attempt?: number;
+}
+
+async function start(more: Start = {}): Promise<ChildStarted["kind"]> {
+  return (await startOf(token, more)).kind;
+}
+
+function startOf(token: ReadyToken, { waits = true, attempt = 1 }: Start): Promise<ChildStarted> {
   const { unit, epoch, node, scope, queueKey: streamKey, entryId } = token;
   const queueKey = parent.profile.queueKeys[0] as string;
   return startChild(p.scripts, {
@@ -75,6 +86,29 @@ describe("A7: starting a child", () => {
     expect(await count("run.started")).toBe(2);
     expect(await field("parent-1", "n0")).toBe("a1||");
     expect(await field(idOf(), "up")).toBe(null);
+  });
+
+  it("that nobody waits for names the same one under the next epoch, too", async () => {
+    const { childId } = await startOf(token, { waits: false });
+    const journal = await told();
+    const state = new HotState(parent.profile.ir, parent.profile.planner);
+    journal.filter(({ r }) => r === "parent-1").forEach((t) => state.apply(t, 0));
+    const fields = hotFields(state, {
+      ...{ epoch: 2, irHash: "parent", input: null, namespace: "", priority: "normal" },
+    });
+    await p.redis.hset(p.scripts.keys.run("parent-1"), { ...fields, n0: "a1||" });
+    const again = await startOf({ ...token, epoch: "2" }, { waits: false });
+    expect(again).toEqual({ kind: "started", childId });
+    expect(await count("run.started")).toBe(2);
+  });
+
+  it("of a paused run is paused with it, from its first token on", async () => {
+    await pauseRun(p.scripts, "parent-1", "run");
+    expect(await start()).toBe("started");
+    expect([await field(idOf(), "s"), await field(idOf(), "ps")]).toEqual(["paused", "p"]);
+    expect(await p.redis.xlen(child.queueKeys[0] as string)).toBe(0);
+    await resumeRun(p.scripts, idOf(), "parent");
+    expect(await p.redis.xlen(child.queueKeys[0] as string)).toBe(1);
   });
 
   it("is refused to a token that has moved on, a run that has ended, a tree too deep", async () => {

@@ -35,16 +35,20 @@ export interface ChildStart {
   waitMs: number | null;
 }
 
-export type ChildStarted =
-  /** Now, or by an earlier call for this attempt. */
-  | "started"
-  /** Void, parked before, or settled: nothing to do but to acknowledge the entry. */
-  | "void"
-  /** A run of this id is or was there: it was cancelled before it began. */
-  | "exists"
-  | "too_deep";
+export interface ChildStarted {
+  kind:
+    /** Now, or by an earlier call for this attempt. */
+    | "started"
+    /** Void, parked before, or settled: nothing to do but to acknowledge the entry. */
+    | "void"
+    /** A run of this id is or was there: it was cancelled before it began. */
+    | "exists"
+    | "too_deep";
+  /** Of the child; one that an earlier call has started may be named after an earlier epoch. */
+  childId: string;
+}
 
-const ANSWERS: { [code: string]: ChildStarted } = {
+const ANSWERS: { [code: string]: ChildStarted["kind"] } = {
   0: "started",
   1: "started",
   "-14": "exists",
@@ -77,7 +81,7 @@ export async function startChild(scripts: ScriptRunner, start: ChildStart): Prom
   const k = scripts.keys;
   const childId = childRunId(token);
   const former = attempt > 1 ? childRunId({ ...token, attempt: attempt - 1 }) : "";
-  const keys = [k.ev, k.meta, k.timers, k.halted, k.release, k.tombs];
+  const keys = [k.ev, k.meta, k.timers, k.halted, k.release, k.tombs, k.paused];
   keys.push(k.run(runOfUnit(unit)), k.run(unit), k.run(childId));
   keys.push(k.run(former === "" ? childId : former), queueKey, streamKey);
   keys.push(...profile.queueKeys);
@@ -88,7 +92,9 @@ export async function startChild(scripts: ScriptRunner, start: ChildStart): Prom
   args.push(childId, irHash, input, `${namespace}|${priority}`, packBatch(beginning));
   args.push(waits ? 1 : 0, waitMs ?? 0, former, JSON.stringify(token.nodeId));
   const reply = await scripts.transition("startChild", keys, args);
-  return ANSWERS[String(reply)] ?? "void";
+  return typeof reply === "string"
+    ? { kind: "started", childId: reply }
+    : { kind: ANSWERS[String(reply)] ?? "void", childId };
 }
 
 /**
