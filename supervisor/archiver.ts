@@ -41,7 +41,7 @@ import {
 } from "../sdk/postgres/index.ts";
 import { Begun } from "./begun.ts";
 import { ChainBreak, readBlock, type Block } from "./block-reader.ts";
-import { blobPortions, blobsToArchive } from "./blobs.ts";
+import { blobPortions, BlobsLost, blobsToArchive } from "./blobs.ts";
 import {
   approvalsIn,
   childrenEnded,
@@ -58,7 +58,7 @@ import {
   toCompensate,
   type Compensation,
 } from "./compensation.ts";
-import type { SupervisorContext } from "./context.ts";
+import { scriptsOf, type SupervisorContext } from "./context.ts";
 import { pauseAfterErrors } from "./error-pauses.ts";
 import { Finaliser, type Finalised } from "./finalise.ts";
 import { auditEntries } from "./fold-audit.ts";
@@ -143,6 +143,8 @@ export class Archiver extends Loop {
     } catch (error) {
       if (error instanceof ChainBreak) {
         await certifier.rollBack(error.message);
+      } else if (error instanceof BlobsLost) {
+        return CERTIFICATE_WAIT_MS; // the certifier's business
       } else if (!(error instanceof CursorMoved)) {
         throw error;
       }
@@ -318,7 +320,7 @@ export class Archiver extends Loop {
     const redriven = redrivenIn(fold, done.irs);
     // Before the transaction, which must not wait for Redis with its locks; more than this are rare.
     const [first = [], ...more] = blobPortions(fold.blobs);
-    const texts = await blobsToArchive(context.redis, partition, first);
+    const texts = await blobsToArchive(scriptsOf(context, partition), first);
     await context.db.transaction(async (tx) => {
       if (!(await advanceCursor(tx, from, block.to))) {
         throw new CursorMoved();
@@ -343,7 +345,7 @@ export class Archiver extends Loop {
   async #copyBlobs(tx: Queryable, portions: ReturnType<typeof blobPortions>): Promise<void> {
     const { context, partition } = this.#options;
     for (const uses of portions) {
-      const texts = await blobsToArchive(context.redis, partition, uses);
+      const texts = await blobsToArchive(scriptsOf(context, partition), uses);
       await insertBlobs(tx, texts, context.clock.nowMs());
     }
   }

@@ -4,7 +4,7 @@
  */
 import type { Redis } from "ioredis";
 import { blobOfValue, checkBlob, parseBlobText, partitionKeys } from "../sdk/internal.ts";
-import type { BlobRef, Transition } from "../sdk/internal.ts";
+import type { BlobRef, ScriptRunner, Transition } from "../sdk/internal.ts";
 import {
   blobsOfRun,
   portions,
@@ -35,22 +35,30 @@ export function blobPortions(uses: readonly BlobUse[]): BlobUse[][] {
   return portions(ordered, ({ ref }) => ref.bytes);
 }
 
+/** Redis has lost what a block refers to since the block was read from it. */
+export class BlobsLost extends Error {}
+
 /**
  * These references with their texts, as the archive wants them. One that is nowhere is archived
- * without: the journal must not stop at it.
+ * without: the journal must not stop at it. Throws BlobsLost if Redis is not what it was: the run is
+ * about to be rebuilt, and executes again what is not archived.
  */
 export async function blobsToArchive(
-  redis: Redis,
-  partition: number,
+  scripts: ScriptRunner,
   uses: readonly BlobUse[],
 ): Promise<ArchivedBlob[]> {
-  const keys = partitionKeys(partition);
-  return Promise.all(
+  const { redis, keys } = scripts;
+  const blobs = await Promise.all(
     uses.map(async ({ runId, ref: { sha256 } }) => {
       const text = await redis.hget(keys.blobs(runId), sha256);
       return { runId, sha256, text };
     }),
   );
+  const missing = blobs.find(({ text }) => text === null);
+  if (missing !== undefined && !(await scripts.isCertified())) {
+    throw new BlobsLost(`Redis has lost outputs of run ${missing.runId}`);
+  }
+  return blobs;
 }
 
 /** The JSON text that an output's text stands for. Throws BlobError. */
