@@ -20,7 +20,7 @@ import {
   type BlobCursor,
 } from "../sdk/postgres/index.ts";
 import { Apart } from "./apart.ts";
-import { scriptsOf, type SupervisorContext } from "./context.ts";
+import type { SupervisorContext } from "./context.ts";
 import { Loop } from "./loop.ts";
 import { NamespaceWatch } from "./namespaces.ts";
 
@@ -90,7 +90,7 @@ export class Reaper extends Loop {
       for (const priority of PRIORITIES) {
         for (const key of [keys.queue(queue, priority), keys.entryQueue(queue, priority)]) {
           for (const consumer of await silentConsumers(this.#context.redis, key, GROUP)) {
-            await removeConsumer(scriptsOf(this.#context, p), key, consumer);
+            await removeConsumer(this.#context.redis, key, consumer);
           }
         }
       }
@@ -100,7 +100,7 @@ export class Reaper extends Loop {
   async #removeIntakes(): Promise<void> {
     const { redis } = this.#context;
     for (const consumer of await silentConsumers(redis, globalKeys.submissions, INTAKE_GROUP)) {
-      await redis.xgroup("DELCONSUMER", globalKeys.submissions, INTAKE_GROUP, consumer);
+      await removeConsumer(redis, globalKeys.submissions, consumer, INTAKE_GROUP);
     }
   }
 

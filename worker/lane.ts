@@ -201,7 +201,9 @@ export class Lane {
   /** Removes this consumer from the groups, where nothing is pending for it. */
   async forget(): Promise<void> {
     const { scripts, reader, consumer } = this.#o;
-    await Promise.allSettled(reader.queueKeys.map((key) => removeConsumer(scripts, key, consumer)));
+    await Promise.allSettled(
+      reader.queueKeys.map((key) => removeConsumer(scripts.redis, key, consumer)),
+    );
   }
 
   /** `error`: of the one entry, if it is why. What is not to blame itself is looked for soon. */

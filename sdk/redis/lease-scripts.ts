@@ -1,5 +1,7 @@
 /** Typed calls of the scripts about leases and consumers of a queue. */
-import type { ScriptRunner } from "./script-runner.ts";
+import type { Redis } from "ioredis";
+import { GROUP } from "../keys.ts";
+import { callAnywhere, type ScriptRunner } from "./script-runner.ts";
 
 const IDS_MAX = 1000;
 
@@ -36,11 +38,12 @@ export async function handBack(
   return count;
 }
 
-/** Removes a consumer from a queue's group; false while something is pending for it. */
+/** Removes a consumer from a stream's group; false while something is pending for it. */
 export async function removeConsumer(
-  scripts: ScriptRunner,
-  queueKey: string,
+  redis: Redis,
+  key: string,
   consumer: string,
+  group: string = GROUP,
 ): Promise<boolean> {
-  return ((await scripts.call("removeConsumer", [queueKey], [consumer])) as number) >= 0;
+  return ((await callAnywhere(redis, "removeConsumer", [key], [consumer, group])) as number) >= 0;
 }

@@ -3,6 +3,7 @@ import { miniIr } from "../../test/harness/mini-ir.ts";
 import { openTestPartition, type TestPartition } from "../../test/harness/partition.ts";
 import { TokenPlayer } from "../../test/harness/tokens.ts";
 import { GavotteError } from "../errors.ts";
+import { globalKeys, INTAKE_GROUP } from "../keys.ts";
 import { completeTokens } from "./complete-tokens.ts";
 import { pauseRun, resumeRun } from "./pause-scripts.ts";
 import { handBack, removeConsumer, renewLeases } from "./lease-scripts.ts";
@@ -278,10 +279,23 @@ describe("leases", () => {
     await run.start();
     const [token] = await run.read("old");
     const queueKey = (token as NonNullable<typeof token>).queueKey;
-    expect(await removeConsumer(p.scripts, queueKey, "old")).toBe(false);
+    expect(await removeConsumer(p.redis, queueKey, "old")).toBe(false);
     await run.settle(token as NonNullable<typeof token>, "");
-    expect(await removeConsumer(p.scripts, queueKey, "old")).toBe(true);
-    expect(await removeConsumer(p.scripts, queueKey, "old")).toBe(true);
+    expect(await removeConsumer(p.redis, queueKey, "old")).toBe(true);
+    expect(await removeConsumer(p.redis, queueKey, "old")).toBe(true);
+  });
+
+  it("A14: an intake is removed only when it holds no submission", async () => {
+    const { submissions } = globalKeys;
+    await p.redis.xgroup("CREATE", submissions, INTAKE_GROUP, "0", "MKSTREAM");
+    const id = (await p.redis.xadd(submissions, "*", "submission", "{}")) as string;
+    await p.redis.xreadgroup("GROUP", INTAKE_GROUP, "quiet", "STREAMS", submissions, ">");
+    const remove = (): Promise<boolean> =>
+      removeConsumer(p.redis, submissions, "quiet", INTAKE_GROUP);
+    expect(await remove()).toBe(false);
+    await p.redis.xack(submissions, INTAKE_GROUP, id);
+    expect(await remove()).toBe(true);
+    expect(await p.redis.xinfo("CONSUMERS", submissions, INTAKE_GROUP)).toEqual([]);
   });
 });
 
