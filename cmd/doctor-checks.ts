@@ -10,11 +10,13 @@ import {
 } from "../sdk/internal.ts";
 import {
   assertSchema,
+  listPauses,
   listWorkers,
   migrationNames,
   countAsleep,
   quietRuns,
   readDeployment,
+  stopOf,
 } from "../sdk/postgres/index.ts";
 import { TIGHT_SHARE, type KeptFinding } from "../supervisor/index.ts";
 import { why } from "./commands/status.ts";
@@ -135,6 +137,18 @@ async function uncertified(
     }
   }
   return { open, away };
+}
+
+/** Whether somebody has stopped the deployment. */
+export async function checkStop(stack: Stack): Promise<Check[]> {
+  const stop = stopOf(await listPauses(stack.db));
+  if (stop === null) {
+    return [];
+  }
+  const why = stop.reason === "" ? "" : ` (${stop.reason})`;
+  const since = new Date(stop.changedAtMs).toISOString();
+  const text = `by ${stop.who || "somebody"}${why} since ${since}: "gavotte resume --all" ends it`;
+  return [{ name: "stopped", state: "warning", text }];
 }
 
 /** Workers that were heard of lately. */

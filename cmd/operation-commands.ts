@@ -9,6 +9,10 @@ export function addOperationCommands(
   define: Define,
 ): void {
   const load = () => import("./commands/pause.ts");
+  const noted = (command: Command): Command =>
+    command
+      .option("--as <who>", "who does it; kept in the audit")
+      .option("--reason <text>", "why; kept in the audit");
   const target = (command: Command): Command =>
     command
       .option("--workflow <name>", "all runs of a workflow, name or name@version")
@@ -24,17 +28,24 @@ export function addOperationCommands(
     define(program, "resume [run]", "let what is paused go on", services, async (c, [run], flags) =>
       (await load()).resume(c, run, flags),
     ),
+  ).option("--all", "the whole deployment, after stop --all");
+  const stopping = [...services, "lease_ms"] as const;
+  noted(
+    define(program, "stop", "emergency stop of the deployment", stopping, async (c, _args, flags) =>
+      (await import("./commands/stop.ts")).stop(c, flags),
+    )
+      .option("--all", "every step of every run: none begins until resume --all")
+      .option("--wait <time>", "how long to wait for what is being executed: 30s, 5m", "60s"),
   );
   define(program, "pauses", "workflows and queues that are paused", services, async (c) =>
     (await load()).pauses(c),
   );
   const about = "circuit breakers with failures; open or close one";
-  define(program, "circuits [action] [name]", about, services, async (c, args, flags) =>
-    (await import("./commands/circuits.ts")).circuits(c, args, flags),
-  )
-    .option("--for <time>", "open: try again after 30s, 5m, 2h; not before it is closed without it")
-    .option("--as <who>", "who does it; kept in the audit")
-    .option("--reason <text>", "why; kept in the audit");
+  noted(
+    define(program, "circuits [action] [name]", about, services, async (c, args, flags) =>
+      (await import("./commands/circuits.ts")).circuits(c, args, flags),
+    ).option("--for <time>", "open: for 30s, 5m, 2h, then one may try; without it till closed"),
+  );
 }
 
 export function addHandCommands(

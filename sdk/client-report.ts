@@ -3,7 +3,13 @@ import type { Ir, Json } from "../compiler/ir.ts";
 import { blobOfValue, checkBlob } from "./blobs.ts";
 import { RunView, type NodeWait } from "./fold.ts";
 import { readBlobs } from "./postgres/index.ts";
-import type { AdmissionWait, ArchivedTransition, Queryable, RunRow } from "./postgres/index.ts";
+import type {
+  AdmissionWait,
+  ArchivedTransition,
+  Pause,
+  Queryable,
+  RunRow,
+} from "./postgres/index.ts";
 import type { NodeStatus, RunError, RunStatus } from "./status.ts";
 import { parseUnit } from "./unit.ts";
 
@@ -65,6 +71,8 @@ export interface RunReport {
   admission?: AdmissionReport;
   /** While it is asleep: it waits for long and is not in Redis. */
   asleep?: SleepReport;
+  /** While it has not ended and the whole deployment is stopped. */
+  stopped?: StopReport;
   /** The run that has started it and waits for it. */
   parent?: { run_id: string; node: string };
   /** Runs that its nodes have started and wait for, oldest first; at most 100. */
@@ -103,6 +111,18 @@ export function admissionOf(wait: AdmissionWait): AdmissionReport {
   }
   const until = isoTime(wait.rateFreeMs);
   return { for: "rate_limit", key: wait.rateText ?? "", limit: wait.rateLimit, until, ahead };
+}
+
+export interface StopReport {
+  /** ISO 8601. */
+  since: string;
+  by: string;
+  reason: string;
+}
+
+/** A stop as it is told. */
+export function stopReportOf({ changedAtMs, who, reason }: Pause): StopReport {
+  return { since: new Date(changedAtMs).toISOString(), by: who, reason };
 }
 
 export interface SleepReport {

@@ -21,6 +21,7 @@ import {
   relativesOf,
   reportOf,
   resolveOutputs,
+  stopReportOf,
   summaryOf,
   type RunReport,
   type RunSummary,
@@ -34,6 +35,7 @@ import { Operations } from "./operations.ts";
 import { comparePositions } from "./journal.ts";
 import { foldWithElements } from "./element-report.ts";
 import type { RunView } from "./fold.ts";
+import { Dispatch } from "./dispatch.ts";
 import { inTime } from "./in-time.ts";
 import { globalKeys } from "./keys.ts";
 import {
@@ -120,6 +122,8 @@ export class Client {
   readonly db: Database;
   /** What can be done to runs, workflows and queues that are under way. */
   readonly operations: Operations;
+  /** Stopping and resuming the whole deployment. */
+  readonly dispatch: Dispatch;
   /** Circuit breakers by hand. */
   readonly circuits: CircuitControl;
   /** What is done about dead letters. */
@@ -144,6 +148,7 @@ export class Client {
     const patience = { patienceMs: submitTimeoutMs, pause: (ms: number) => pause(ms) };
     const { clock } = { clock: this.#clock };
     this.circuits = new CircuitControl({ redis, db, clock });
+    this.dispatch = new Dispatch({ redis, db, clock, deployment });
     this.operations = new Operations({ redis, db, clock, deployment, irOf, ...patience });
     this.#waits = {
       ...{ db, clock, ...patience },
@@ -238,8 +243,10 @@ export class Client {
     const children = await listRuns(this.db, { parent: runId, limit: CHILDREN_TOLD_MAX });
     const compensation = await compensationOf(this.db, runId);
     const wait = row.held && !isTerminal(row.status) ? await readAdmission(this.db, runId) : null;
+    const stop = isTerminal(row.status) ? null : await this.dispatch.stopped();
     return {
       ...reportOf(row, view),
+      ...(stop === null ? {} : { stopped: stopReportOf(stop) }),
       ...(elements.length === 0 ? {} : { elements }),
       ...(wait === null ? {} : { admission: admissionOf(wait) }),
       ...relativesOf(row, { children, compensation }),

@@ -36,6 +36,7 @@ export * from "./redis/pause-scripts.ts";
 export * from "./redis/intake-scripts.ts";
 export * from "./redis/circuit-scripts.ts";
 export * from "./redis/rate-scripts.ts";
+export * from "./redis/under-way.ts";
 export * from "./redis/redrive-script.ts";
 export * from "./redis/run-scripts.ts";
 export * from "./redrive.ts";

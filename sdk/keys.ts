@@ -23,7 +23,10 @@ export const globalKeys = {
   ir: (hash: string): string => `gv:ir:${hash}`,
   /** IR hashes by time of last use, so that unused ones can be removed. */
   irUse: "gv:ir",
-  /** Queues that workers leave alone, namespace included; a copy of what Postgres has. */
+  /**
+   * Queues that workers leave alone, namespace included, EVERY_QUEUE and PAUSES_TOLD; a copy of what
+   * Postgres has.
+   */
   pausedQueues: "gv:paused",
   /** The next free start under a rate limit, by the digest of its key (sdk/redis/rate-scripts.ts). */
   rate: (digest: string): string => `gv:rate:{${digest}}`,
@@ -34,6 +37,13 @@ export const globalKeys = {
   /** Names of circuits by the time of their last trouble: for people. */
   circuits: "gv:circuits",
 } as const;
+
+/** Matches the streams of all queues in all partitions. */
+export const ALL_QUEUES = "gv:{*}:q:*";
+/** A member of `gv:paused`, no queue: a supervisor has told, so what is not in it is not paused. */
+export const PAUSES_TOLD = "";
+/** A member of `gv:paused`, no queue: the deployment is stopped. */
+export const EVERY_QUEUE = "*";
 
 export interface PartitionKeys {
   /** What all of them match, for the one who empties a partition. */

@@ -38,6 +38,7 @@ export type Reason = {
   | { kind: "start_rate"; key: string; limit: number; dueMs: number | null; ahead: number }
   | { kind: "tenant"; tenant: string; running: number; ahead: number }
   | { kind: "asleep"; sinceMs: number; dueMs: number | null }
+  | { kind: "stopped" }
   | { kind: "uncertified" }
   | { kind: "postgres_away" }
   | { kind: "ended"; status: string }

@@ -13,6 +13,7 @@ import {
   globalKeys,
   partitionKeys,
   PAUSE_CAUSES,
+  PAUSES_TOLD,
   pauseRun,
   resumeRun,
   type PauseCause,
@@ -20,6 +21,7 @@ import {
 import {
   isPaused,
   listPauses,
+  pausedQueues,
   removePause,
   runsOfWorkflow,
   wakePaused,
@@ -73,21 +75,23 @@ export class PauseWatch extends Loop {
       await this.#eachPartition("unnamed", (p) => this.#resumeUnnamed(p));
     };
     await this.#apart.run([
-      ["queues", () => this.#tellQueues(pauses)],
+      ["queues", () => this.#tellQueues()],
       ["runs", applyAll],
     ]);
   }
 
-  async #tellQueues(pauses: readonly Pause[]): Promise<void> {
-    const { redis } = this.#context;
-    const wanted = new Set(pauses.filter((p) => p.kind === "queue").map((p) => p.name));
-    const told = await redis.smembers(globalKeys.pausedQueues);
-    const gone = told.filter((name) => !wanted.has(name));
+  /** The list is read after what was told: an order is given in Postgres first. */
+  async #tellQueues(): Promise<void> {
+    const { redis, db } = this.#context;
+    const told = new Set(await redis.smembers(globalKeys.pausedQueues));
+    const wanted = new Set([PAUSES_TOLD, ...pausedQueues(await listPauses(db))]);
+    const gone = [...told].filter((name) => !wanted.has(name));
+    const missing = [...wanted].filter((name) => !told.has(name));
+    if (missing.length > 0) {
+      await redis.sadd(globalKeys.pausedQueues, ...missing);
+    }
     if (gone.length > 0) {
       await redis.srem(globalKeys.pausedQueues, ...gone);
-    }
-    if (told.length - gone.length < wanted.size) {
-      await redis.sadd(globalKeys.pausedQueues, ...wanted);
     }
   }
 

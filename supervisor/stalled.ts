@@ -12,9 +12,11 @@ import { setTimeout as delay } from "node:timers/promises";
 import { connectionAt, HotState, packEntry, runEpoch, suspectRun } from "../sdk/internal.ts";
 import {
   FIRST_RUN,
+  listPauses,
   livingWorkers,
   quietRuns,
   readJournal,
+  stopOf,
   type RunRow,
   type WorkerRow,
 } from "../sdk/postgres/index.ts";
@@ -70,6 +72,10 @@ export class StalledWatch extends Loop {
   /** Looks at the next ones. */
   async look(signal: AbortSignal): Promise<void> {
     const { db, clock } = this.#context;
+    if (stopOf(await listPauses(db)) !== null) {
+      this.#runs = [];
+      return; // nothing moves, and everybody has been told why
+    }
     const sinceMs = clock.nowMs() - this.#stalledAfterMs;
     const rows = await quietRuns(db, sinceMs, RUNS_MAX, this.#after);
     const last = rows.length < RUNS_MAX ? undefined : rows.at(-1);

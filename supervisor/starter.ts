@@ -21,7 +21,7 @@ import {
   type Redis,
   type RunStart,
 } from "../sdk/internal.ts";
-import { isPaused, listPauses, queuedRuns } from "../sdk/postgres/index.ts";
+import { isPaused, listPauses, queuedRuns, stopOf } from "../sdk/postgres/index.ts";
 import { scriptsOf, type SupervisorContext } from "./context.ts";
 import type { StoredIr } from "./ir-store.ts";
 import { Loop } from "./loop.ts";
@@ -135,6 +135,9 @@ export class Starter {
     const irs = await this.#context.irs.load([...runs.map((run) => run.irHash), ...bound]);
     // Pauses are read after the rows are committed: one that comes later finds them in Postgres.
     const [pauses, there] = await Promise.all([listPauses(this.#context.db), this.#publish(irs)]);
+    if (stopOf(pauses) !== null) {
+      return 0; // they stay QUEUED, and the sweep starts them when all is resumed
+    }
     const starts = new Map<number, RunStart[]>();
     for (const run of runs) {
       const stored = irs.get(run.irHash);

@@ -18,7 +18,7 @@ export interface Beginning {
   held: Held;
   begun: Begun;
   settle: Settle;
-  /** Puts the token back for another worker, or a later try, because of this error. */
+  /** Puts the token back for another worker, or a later try, because of this error, or of none. */
   giveBack: (error: unknown) => void;
 }
 
@@ -37,7 +37,7 @@ export function beginLimited(
   beginning: Beginning,
   work: (pass: Pass | null) => void,
 ): void {
-  const { p, held, begun, settle } = beginning;
+  const { p, held, begun, settle, giveBack } = beginning;
   const { executor, circuits } = o;
   const { rate_limit: limit, circuit_breaker: policy } = p.node;
   const ask = async (): Promise<void> => {
@@ -58,6 +58,9 @@ export function beginLimited(
       const slot = limit === undefined ? null : await nodeSlot(o.scripts, p, begun.vars);
       if (slot !== null && slot.waitMs > 0) {
         settle(() => executor.park(p, slot.waitMs, slot.key));
+      } else if (o.leases.has(held) && o.reader.isStopped) {
+        giveBack(null);
+        settle(null);
       } else if (o.leases.has(held)) {
         isBegun = true;
         work(pass);

@@ -54,6 +54,7 @@ const LANES_MS = 10_000;
 const UNBLOCK_MS = 500;
 /** Between two looks for paused queues. */
 const PAUSES_MS = 1000;
+const STOPPED = "the deployment is stopped: nothing is begun until it is resumed";
 
 /** Makes a worker; nothing is read before `start`. */
 export function createWorker(options: WorkerOptions): Worker {
@@ -70,7 +71,7 @@ class WorkerService implements Worker {
   #lanes: { lane: Lane; leases: Leases }[] = [];
   #reads: Promise<void>[] = [];
   #loops: Promise<void>[] = [];
-  /** Names of paused queues; null: not known yet. */
+  /** Names of paused queues; null: all of them. */
   #paused: ReadonlySet<string> | null = null;
   #guard: LeaseGuard | null = null;
 
@@ -93,7 +94,9 @@ class WorkerService implements Worker {
     await redis.connect();
     const pausedQueues = new PausedQueues(redis, this.#o.stored);
     this.#paused = await pausedQueues.look();
-    if (this.#paused === null) {
+    if (pausedQueues.isStopped) {
+      this.#o.logger.warn(STOPPED);
+    } else if (this.#paused === null) {
       this.#o.logger.warn("nobody says which queues are paused: none is read until somebody does");
     }
     const { leaseMs, logger, clock = systemClock } = this.#o;
@@ -211,10 +214,13 @@ class WorkerService implements Worker {
     return reader;
   }
 
-  /** While nobody says which queues are paused, those are that were. */
   async #readPauses(pausedQueues: PausedQueues): Promise<void> {
-    this.#paused = (await pausedQueues.look()) ?? this.#paused;
+    const wasStopped = pausedQueues.isStopped;
+    this.#paused = await pausedQueues.look();
     this.#lanes.forEach(({ lane }) => lane.pause(this.#paused));
+    if (pausedQueues.isStopped !== wasStopped) {
+      this.#o.logger.warn(wasStopped ? "the deployment goes on" : STOPPED);
+    }
   }
 
   /** Finishes or hands back what it holds; resolves when nothing of it is left. */

@@ -62,7 +62,7 @@ export class Lane {
       goOn: () => this.#pump(),
     });
     this.#takeover = new Takeover(options, {
-      isQuiet: () => this.#quiet,
+      isQuiet: () => this.#isIdle,
       hasRoom: () => this.#roomNow() > 0,
       withdraw: async (ms) => {
         this.#alone = true;
@@ -132,7 +132,7 @@ export class Lane {
     }
     if (batch.tokens.length > 0) {
       await scripts.look();
-      if (scripts.knownEpoch === epoch) {
+      if (scripts.knownEpoch === epoch && !reader.isStopped) {
         await this.#admit(batch.tokens, { takeovers });
       } else {
         void this.#giveUp(batch.tokens);
@@ -164,9 +164,24 @@ export class Lane {
     this.#wakeReader();
   }
 
-  /** Reads these queues no more, or again; names with their namespace. Null: all of them. */
+  /**
+   * Reads these queues no more, or again; names with their namespace. Null: all of them, and what has
+   * not begun is handed back.
+   */
   pause(queues: ReadonlySet<string> | null): void {
-    this.#o.reader.pause(queues);
+    const { reader } = this.#o;
+    const wasStopped = reader.isStopped;
+    reader.pause(queues);
+    if (reader.isStopped) {
+      this.#pump();
+    } else if (wasStopped) {
+      this.hasGivenUp = true; // what was handed back is looked for at once
+    }
+  }
+
+  /** Nothing new is begun here. */
+  get #isIdle(): boolean {
+    return this.#quiet || this.#o.reader.isStopped;
   }
 
   /** Takes no new work. */
@@ -301,6 +316,9 @@ export class Lane {
   }
 
   #pump(): void {
+    if (this.#o.reader.isStopped) {
+      void this.#giveBack(this.#buffer.splice(0).map(({ held }) => held));
+    }
     while (this.#executions.running < this.#o.concurrency) {
       const next = this.#buffer.shift();
       if (next === undefined) {
@@ -349,7 +367,9 @@ export class Lane {
   /** Sends a token's item; its chain goes on here if the item allows it. */
   #settle(p: Prepared, held: Held, item: CompletionItem): void {
     const isOver =
-      this.#quiet || held.nodes >= CHAIN_NODES_MAX || this.#o.nowMs() - held.sinceMs > CHAIN_MS_MAX;
+      this.#isIdle ||
+      held.nodes >= CHAIN_NODES_MAX ||
+      this.#o.nowMs() - held.sinceMs > CHAIN_MS_MAX;
     const isBound = isOver || isElsewhere(p.token, p.profile);
     const next = isBound ? null : chainNext(item, p.token.scope);
     if (next === null) {
@@ -395,7 +415,7 @@ export class Lane {
     held.abort = new LazyAbort();
     if (!this.#o.leases.has(held)) {
       // Forsaken, or another worker's, meanwhile.
-    } else if (this.#quiet) {
+    } else if (this.#isIdle) {
       void this.#giveBack([held]);
     } else if (needsOf(ir, token.node).context.length > 0 || isBlobText(token.payload)) {
       this.#lookUp(token, held);

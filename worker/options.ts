@@ -8,7 +8,7 @@ import type { FunctionRegistry } from "./registry.ts";
 export interface StoredFacts {
   /** JSON text of an IR by its hash; null: nobody has stored one. */
   ir(hash: string): Promise<string | null>;
-  /** Names of paused queues, with their namespace. */
+  /** Names of paused queues, with their namespace; EVERY_QUEUE: all is stopped. */
   pausedQueues(): Promise<readonly string[]>;
 }
 

@@ -40,6 +40,8 @@ export class QueueReader {
   readonly queueKeys: readonly string[];
   /** No queue is read at all. */
   isHalted = false;
+  /** All queues are paused: what was read is not begun either. */
+  isStopped = false;
   readonly #redis: Redis;
   readonly #consumer: string;
   readonly #news: News;
@@ -84,6 +86,7 @@ export class QueueReader {
 
   /** Leaves these queues alone from its next read on; names with their namespace. Null: all. */
   pause(queues: ReadonlySet<string> | null): void {
+    this.isStopped = queues === null;
     const paused = this.queueKeys.filter((key) => {
       const parsed = queues?.size === 0 ? null : parseQueueKey(key);
       return parsed !== null && (queues?.has(parsed.namespace + parsed.queue) ?? true);

@@ -6,6 +6,7 @@ import {
   checkPartitions,
   checkRedis,
   checkRuns,
+  checkStop,
   checkWorkers,
 } from "../doctor-checks.ts";
 import type { Check } from "../doctor-checks.ts";
@@ -40,6 +41,7 @@ export async function doctor(
       checkRedis,
       checkDatabase,
       checkPartitions,
+      checkStop,
       checkWorkers,
       checkAsleep,
       checkFindings,

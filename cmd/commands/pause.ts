@@ -1,4 +1,7 @@
-/** `gavotte pause|resume RUN | --workflow NAME | --queue NAME`, and `gavotte pauses`. */
+/**
+ * `gavotte pause|resume RUN | --workflow NAME | --queue NAME`, `gavotte resume --all`, and `gavotte
+ * pauses`.
+ */
 import { userInfo } from "node:os";
 import type { Client } from "../../sdk/client.ts";
 import { GavotteError } from "../../sdk/errors.ts";
@@ -7,6 +10,8 @@ import { EXIT } from "../exit.ts";
 import { withClient } from "../with-client.ts";
 
 export interface PauseFlags {
+  /** Of resume: what `gavotte stop --all` has stopped. */
+  all?: boolean;
   workflow?: string;
   queue?: string;
   as?: string;
@@ -41,8 +46,11 @@ export async function resume(
   run: string | undefined,
   flags: PauseFlags,
 ): Promise<number> {
-  const target = targetOf(run, flags);
   const note = noteOf(flags);
+  if (flags.all === true) {
+    return resumeAll(context, run, flags, note);
+  }
+  const target = targetOf(run, flags);
   return change(context, target, "resumed", ({ operations }) =>
     target.kind === "run"
       ? operations.resume(target.id, note)
@@ -52,12 +60,29 @@ export async function resume(
   );
 }
 
+function resumeAll(
+  context: Context,
+  run: string | undefined,
+  { workflow, queue }: PauseFlags,
+  note: Note,
+): Promise<number> {
+  if ([run, workflow, queue].some((one) => one !== undefined)) {
+    throw new GavotteError("GV_BAD_INPUT", "--all resumes what was stopped: name nothing else");
+  }
+  return withClient(context, async (client) => {
+    await client.dispatch.resume(note);
+    context.output.line("the deployment goes on");
+    context.output.document({ state: "resumed" });
+    return EXIT.done;
+  });
+}
+
 /** Workflows and queues that are paused. */
 export async function pauses(context: Context): Promise<number> {
   return withClient(context, async (client) => {
     const list = await client.operations.pauses();
     const rows = list.map(({ kind, name, version, state, who, reason, changedAtMs }) => {
-      const what = version === "*" ? name : `${name}@${version}`;
+      const what = kind === "all" ? "-" : version === "*" ? name : `${name}@${version}`;
       return [kind, what, state, new Date(changedAtMs).toISOString(), who, reason];
     });
     if (rows.length > 0) {
@@ -75,8 +100,13 @@ export async function pauses(context: Context): Promise<number> {
   });
 }
 
+interface Note {
+  by: string;
+  why?: string;
+}
+
 /** Who acts: `--as`, else the user of this machine. */
-export function noteOf(flags: { as?: string; reason?: string }): { by: string; why?: string } {
+export function noteOf(flags: { as?: string; reason?: string }): Note {
   return { by: flags.as ?? userInfo().username, ...(flags.reason && { why: flags.reason }) };
 }
 

@@ -49,6 +49,11 @@ function hopDocument({ atMs, ...hop }: Hop): object {
 export function tellReport(output: Output, report: RunReport): void {
   output.line(`${report.workflow} ${report.run_id} ${report.status}`);
   output.line(`started ${report.started_at ?? "-"}, ended ${report.ended_at ?? "-"}`);
+  if (report.stopped !== undefined) {
+    const { since, by, reason } = report.stopped;
+    const why = reason === "" ? "" : ` (${reason})`;
+    output.line(`the deployment is stopped since ${since} by ${by || "somebody"}${why}`);
+  }
   if (report.asleep !== undefined) {
     const { since, wakes_at: at } = report.asleep;
     const wakes = at === null ? "until something comes for it" : `until ${at} at the latest`;

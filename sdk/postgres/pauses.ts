@@ -1,9 +1,11 @@
-/** Workflows and queues that are paused. */
+/** What is paused: workflows, queues, and the deployment as a whole. */
+import { EVERY_QUEUE } from "../keys.ts";
 import { textArray } from "./arrays.ts";
 import type { Queryable } from "./connect.ts";
 
 export interface Pause {
-  kind: "workflow" | "queue";
+  kind: "workflow" | "queue" | "all";
+  /** "" of all. */
   name: string;
   /** Of a workflow; `*` is every version. */
   version: string;
@@ -83,6 +85,17 @@ export async function removePause(
 export async function withoutPause(db: Queryable, runIds: readonly string[]): Promise<string[]> {
   const rows = await db.query<{ id: string }>(UNNAMED, [textArray([...runIds])]);
   return rows.map(({ id }) => id);
+}
+
+/** The pause that stops the whole deployment; null: it is not stopped. */
+export function stopOf(pauses: readonly Pause[]): Pause | null {
+  return pauses.find(({ kind }) => kind === "all") ?? null;
+}
+
+/** What workers are told of these: names of queues, and EVERY_QUEUE. */
+export function pausedQueues(pauses: readonly Pause[]): string[] {
+  const names = pauses.flatMap(({ kind, name }) => (kind === "queue" ? [name] : []));
+  return stopOf(pauses) === null ? names : [...names, EVERY_QUEUE];
 }
 
 /** Whether a workflow is paused by one of these. */

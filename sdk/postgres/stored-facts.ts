@@ -1,7 +1,7 @@
 /** Facts that workers read from Redis, as Postgres has them: it is the truth for both. */
 import type { Queryable } from "./connect.ts";
 import { definitionsByHash } from "./definitions.ts";
-import { listPauses } from "./pauses.ts";
+import { listPauses, pausedQueues } from "./pauses.ts";
 
 /** For a worker: compiled workflows and paused queues. */
 export function storedFacts(db: Queryable): {
@@ -14,7 +14,7 @@ export function storedFacts(db: Queryable): {
       return definition?.ir ?? null;
     },
     async pausedQueues() {
-      return (await listPauses(db)).flatMap(({ kind, name }) => (kind === "queue" ? [name] : []));
+      return pausedQueues(await listPauses(db));
     },
   };
 }

@@ -61,6 +61,6 @@ function notesOf(journal: readonly ArchivedTransition[]): Map<string, string> {
 }
 
 /** " by ann (look)" */
-function noteText(who = "", why = ""): string {
+export function noteText(who = "", why = ""): string {
   return `${who === "" ? "" : ` by ${who}`}${why === "" ? "" : ` (${why})`}`;
 }

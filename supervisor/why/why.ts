@@ -6,6 +6,8 @@ import type { Redis } from "ioredis";
 import type { Ir } from "../../compiler/ir.ts";
 import {
   connectionAt,
+  EVERY_QUEUE,
+  globalKeys,
   isTerminal,
   partitionKeys,
   partitionOf,
@@ -14,10 +16,12 @@ import {
 } from "../../sdk/internal.ts";
 import {
   isDatabaseAway,
+  listPauses,
   livingWorkers,
   readAdmission,
   readJournal,
   readRun,
+  stopOf,
   type Database,
   type RunRow,
 } from "../../sdk/postgres/index.ts";
@@ -27,7 +31,7 @@ import { explainSleep } from "./asleep.ts";
 import { tellCircuits } from "./circuits.ts";
 import { assertNode } from "./nodes.ts";
 import { memoryReasons } from "./memory.ts";
-import { tellPauses } from "./pauses.ts";
+import { noteText, tellPauses } from "./pauses.ts";
 
 export interface WhyTarget {
   redis: Redis;
@@ -51,8 +55,14 @@ export async function whyRun(target: WhyTarget): Promise<Explanation | null> {
   const partition = partitionOf(runId, deployment.partitions);
   const around: Reason[] = [];
   let row: RunRow | null = null;
+  let stop: Reason | null = null;
   try {
     row = await readRun(db, runId);
+    const pause = stopOf(await listPauses(db));
+    stop =
+      pause === null
+        ? null
+        : { kind: "stopped", text: stopText(noteText(pause.who, pause.reason)) };
   } catch (error) {
     if (!isDatabaseAway(error)) {
       throw error;
@@ -60,6 +70,11 @@ export async function whyRun(target: WhyTarget): Promise<Explanation | null> {
     const text =
       "Postgres cannot be reached: steps go on, nothing is archived, ended, released or started";
     around.push({ kind: "postgres_away", text });
+    const isStopped = await redis.sismember(globalKeys.pausedQueues, EVERY_QUEUE);
+    stop = isStopped === 1 ? { kind: "stopped", text: stopText("") } : null;
+  }
+  if (stop !== null) {
+    around.push(stop);
   }
   if (!(await isCertified(redis, deployment.id, partition))) {
     const text =
@@ -88,7 +103,7 @@ export async function whyRun(target: WhyTarget): Promise<Explanation | null> {
   const workers = row === null ? [] : await livingWorkers(db, nowMs);
   const known = await explainRun({ ...target, partition, workers });
   if (known.status === null && row?.status === "QUEUED") {
-    return { ...known, reasons: [...around, ...(await queuedReasons(target, row))] };
+    return { ...known, reasons: [...around, ...(await queuedReasons(target, row, around))] };
   }
   if (known.status === null && row === null && around.length === 0) {
     return null;
@@ -97,12 +112,21 @@ export async function whyRun(target: WhyTarget): Promise<Explanation | null> {
   return { ...known, reasons: [...around, ...told] };
 }
 
-/** Why a run that is accepted has not begun. */
-async function queuedReasons({ redis, db }: WhyTarget, row: RunRow): Promise<Reason[]> {
+function stopText(note: string): string {
+  return `the whole deployment is stopped${note}: nothing begins until "gavotte resume --all"`;
+}
+
+/** Why a run that is accepted has not begun; nothing more is to be said while all is stopped. */
+async function queuedReasons(
+  { redis, db }: WhyTarget,
+  row: RunRow,
+  around: readonly Reason[],
+): Promise<Reason[]> {
   const limits = row.held ? limitReasons(await readAdmission(db, row.id)) : [];
   const reasons = [...(await memoryReasons(redis, row.partition)), ...limits];
   const text = "accepted, not started yet: a supervisor starts it within seconds; is one running?";
-  return reasons.length > 0 ? reasons : [{ kind: "not_started", text }];
+  const isTold = reasons.length > 0 || around.some(({ kind }) => kind === "stopped");
+  return isTold ? reasons : [{ kind: "not_started", text }];
 }
 
 /** The run's workflow; null: nobody knows it. */

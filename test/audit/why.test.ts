@@ -440,6 +440,24 @@ describe("a token stands still, because", () => {
   });
 });
 
+describe("the deployment is stopped", () => {
+  it("stopped: nothing begins, by whose word, also while Postgres is away", async () => {
+    const under = await start(flow([node("s", "wait", { signal: "go" })]));
+    await reasonOf(under, "wait");
+    await client.dispatch.stop({ by: "ann" });
+    const id = await start(flow([fn("n", "at_once")]));
+    expect((await reasonOf(id, "stopped")).text).toContain("is stopped by ann: nothing begins");
+    expect((await ask(id)).map(({ kind }) => kind)).toEqual(["stopped"]);
+    const away = Object.assign(new Error("gone"), { code: "ECONNREFUSED" });
+    const db = { query: () => Promise.reject(away) } as unknown as Database;
+    const reasons = await ask(under, { db });
+    expect(reasons.map(({ kind }) => kind)).toEqual(["postgres_away", "stopped", "wait"]);
+    await client.dispatch.resume();
+    await engine.ended(id);
+    await client.cancel(under, "enough");
+  });
+});
+
 describe("docs/why.md", () => {
   it("has every reason, and each has a test", () => {
     const page = readFileSync(new URL("../../docs/why.md", import.meta.url), "utf8");
