@@ -128,6 +128,12 @@ export class DeadLetters {
   ): Promise<SettledLetter> {
     const names = letters.map(({ node, scope }) => (scope ? `${node}@${scope}` : (node ?? "")));
     const [first] = letters as [DeadLetter];
+    if (input !== undefined && first.scope?.includes("#") === true) {
+      const message =
+        `dead letter ${first.id} is of an element of a map, whose elements run again together: ` +
+        "retry it without another input, or redrive the run with another one (--input)";
+      throw new GavotteError("GV_BAD_INPUT", message);
+    }
     const { attempt } = await this.#o.operations.redrive(runId, {
       ...{ only: names, by },
       ...(why !== undefined && { why }),

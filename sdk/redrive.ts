@@ -14,6 +14,7 @@ import { type HotState, type HotToken } from "./hot-state.ts";
 import type { Redriven, Transition } from "./journal.ts";
 import { changedFields, changedViews } from "./redrive-changes.ts";
 import { ownerOf, tokenKey, withoutUndone, type Filtered, type Placed } from "./redrive-filter.ts";
+import { outermostMap } from "./unit.ts";
 
 export interface RedriveWish {
   /** Nodes that run again with everything behind them: `id`, or `id@scope` for a round of a loop. */
@@ -233,13 +234,18 @@ function indexOf(ir: Ir, name: string): number {
   return index;
 }
 
-/** The token that a name means: of a node in a loop the last, unless its scope is named. */
+/**
+ * The token that a name means: of a node in a loop the last, unless its scope is named; of a node in a
+ * map that map's, because its elements run again together.
+ */
 function placeOf(ir: Ir, effective: readonly Placed[], name: string): string {
-  const index = indexOf(ir, name);
-  const wanted = name.includes("@") ? name.slice(name.indexOf("@") + 1) : null;
+  const given = name.includes("@") ? name.slice(name.indexOf("@") + 1) : null;
+  const map = outermostMap(given ?? "");
+  const index = map?.node ?? indexOf(ir, name);
+  const wanted = map?.scope ?? given;
   const last = effective.findLast(({ transition: { n, s, e, m } }) => {
     const isToken = n === index && m === undefined && isExecution(e);
-    return isToken && (wanted === null || s === wanted);
+    return isToken && (wanted === null || (s ?? "") === wanted);
   });
   if (last !== undefined) {
     return keyOf(last.transition);

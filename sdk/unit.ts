@@ -57,6 +57,16 @@ export function elementPlace(unit: string): ElementPlace | null {
   };
 }
 
+/** The map of the run itself that a home, or a scope that begins with one, lies in; null: in none. */
+export function outermostMap(home: string): { scope: string; node: number } | null {
+  const hash = home.indexOf("#");
+  const path = home.slice(0, Math.max(0, hash));
+  const slash = path.lastIndexOf("/");
+  return hash < 0
+    ? null
+    : { scope: path.slice(0, Math.max(0, slash)), node: Number(path.slice(slash + 1)) };
+}
+
 /**
  * The epoch of the elements that an attempt of a map expands to: that of the map's unit, and how deep
  * the map is and which attempt, unless it is the first. Elements have the same names each time.

@@ -32,7 +32,8 @@ export function approvalsIn(fold: BlockFold, irs: Irs): ApprovalChanges {
 export function redrivenIn(fold: BlockFold, irs: Irs): RunRedriven[] {
   return fold.redriven.map(({ undone, ...run }) => {
     const nodes = irs.get(run.id)?.ir.nodes ?? [];
-    return { ...run, nodes: undone.flatMap((index) => nodes[index]?.id ?? []) };
+    const named = undone.map((index) => ({ id: nodes[index]?.id ?? String(index), index }));
+    return { ...run, nodes: named };
   });
 }
 

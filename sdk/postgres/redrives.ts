@@ -10,8 +10,8 @@ export interface RunRedriven {
   /** JSON text of its new input, null: as it was. */
   input: string | null;
   atMs: number;
-  /** Ids of the nodes whose ends are undone. */
-  nodes: readonly string[];
+  /** The nodes whose ends are undone. */
+  nodes: readonly { id: string; index: number }[];
 }
 
 // The time keeps retention from taking the row away before the redrive is archived.
@@ -43,12 +43,15 @@ const REDRIVE = {
       AS u(id, attempt, epoch, input, at)
     WHERE r.id = u.id AND r.attempt < u.attempt`,
 };
+// What lies in a map runs again with the outermost of its maps, which its scope names: "7:2/12#5".
 const SETTLE_LETTERS = {
   name: "dead_letters_redriven",
   text: `UPDATE dead_letters d SET state = 'retried', settled_at_ms = u.at,
       outcome = 'run again in attempt ' || u.attempt || ' of its run'
-    FROM unnest($1::text[], $2::text[], $3::integer[], $4::bigint[]) AS u(run_id, node, attempt, at)
-    WHERE d.run_id = u.run_id AND d.node = u.node AND d.state = 'open'`,
+    FROM unnest($1::text[], $2::text[], $3::integer[], $4::bigint[], $5::text[])
+      AS u(run_id, node, attempt, at, index)
+    WHERE d.run_id = u.run_id AND d.state = 'open' AND CASE WHEN strpos(d.scope, '#') = 0
+      THEN d.node = u.node ELSE substring(d.scope FROM '^(?:[^#]*/)?([0-9]+)#') = u.index END`,
 };
 
 /** Takes the next epoch of a failed run for a redrive; null: it is not failed (any more). */
@@ -84,8 +87,9 @@ export async function redriveRuns(tx: Queryable, runs: readonly RunRedriven[]): 
   const undone = runs.flatMap((run) => run.nodes.map((node) => ({ run, node })));
   await tx.query(SETTLE_LETTERS, [
     textArray(undone.map(({ run }) => run.id)),
-    textArray(undone.map(({ node }) => node)),
+    textArray(undone.map(({ node }) => node.id)),
     integerArray(undone.map(({ run }) => run.attempt)),
     bigintArray(undone.map(({ run }) => run.atMs)),
+    textArray(undone.map(({ node }) => String(node.index))),
   ]);
 }

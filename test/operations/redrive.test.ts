@@ -233,6 +233,29 @@ describe("B8: a redrive", () => {
     expect((executed[id] ?? []).slice(before.length)).toHaveLength(3);
   });
 
+  it("of a dead letter in a map runs that map again, and settles its letter with the map's", async () => {
+    const each = { type: "function", config: { function_name: "flaky" } };
+    const maps = { type: "map", config: { items: [1], do: each } };
+    const id = await failed({
+      ...{ name: "letters-in-maps", edges: edges("a>m") },
+      nodes: [step("a"), { id: "m", type: "map", config: { items: [7, 8], do: maps } }],
+    });
+    const letters = await client.deadLetters({ runId: id, limit: 9 });
+    const inMap = letters.find(({ scope }) => scope?.includes("#"));
+    expect(letters.map(({ node }) => node)).toContain("m");
+    const [letter] = inMap === undefined ? [] : [inMap.id];
+    const edited = client.letters.retry(letter ?? "", WISH, { input: 1 });
+    await expect(edited).rejects.toThrow(/whose elements run again together/);
+    healed.add(id);
+    const settled = await client.letters.retryAll({ runId: id, limit: 9 }, WISH);
+    expect(settled.map(({ outcome }) => outcome)).toEqual(
+      letters.map(() => "run again in attempt 2 of its run"),
+    );
+    expect(await engine.ended(id)).toMatchObject({ status: "COMPLETED", attempt: 2 });
+    const after = await client.deadLetters({ runId: id, limit: 9 });
+    expect(after.map(({ state }) => state)).toEqual(letters.map(() => "retried"));
+  });
+
   it("works when Redis has lost everything, and survives it", async () => {
     const id = await failed(diamond());
     await emptyRedis(engine.redis);
