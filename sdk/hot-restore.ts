@@ -5,10 +5,11 @@ import type { HotState } from "./hot-state.ts";
 import type { Redriven } from "./journal.ts";
 
 /** Applies what run.redriven says. */
-export function restore(state: HotState, { f, set = {} }: Redriven): void {
+export function restore(state: HotState, { f, set = {}, sg }: Redriven): void {
   state.answers.clear();
   state.over.clear();
   restoreFields(state, f);
+  state.signals.restore(sg);
   for (const [node, answer] of Object.entries(set)) {
     const token = state.tokens.get(Number(node));
     if (token !== undefined) {

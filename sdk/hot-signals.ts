@@ -21,6 +21,11 @@ interface KeptSignal {
   value: string;
 }
 
+/** Fields of a run's signals hash. */
+export interface SignalFields {
+  readonly [field: string]: string;
+}
+
 export class HotSignals {
   /** Ids accepted, oldest first; their numbers end at `count`. */
   #ids: string[] = [];
@@ -52,9 +57,7 @@ export class HotSignals {
    * The fields of the signals hash; none if the run has never had a signal nor waits for one.
    * `queueOf` tells the queue of a token that is still parked, null of one that is not.
    */
-  fields(queueOf: (node: number, home: string, scope: string) => string | null): {
-    [field: string]: string;
-  } {
+  fields(queueOf: (node: number, home: string, scope: string) => string | null): SignalFields {
     const fields: { [field: string]: string } = {};
     const first = this.#count - this.#ids.length + 1;
     this.#ids.forEach((id, i) => {
@@ -78,6 +81,27 @@ export class HotSignals {
       }
     }
     return fields;
+  }
+
+  /** As a redrive leaves them: nobody waits; `fields`, if it changed more, are those of the hash. */
+  restore(fields: SignalFields | undefined): void {
+    this.#waiters = [];
+    if (fields === undefined) {
+      return;
+    }
+    const named = Object.entries(fields);
+    const ids = named.filter(([field]) => field.startsWith("i:"));
+    ids.sort(([, a], [, b]) => Number(a) - Number(b));
+    this.#ids = ids.map(([field]) => field.slice(2));
+    this.#count = Number(fields["n"] ?? 0);
+    this.#everKept = fields["k"] !== undefined;
+    this.#kept = named
+      .filter(([field]) => /^p\d+$/.test(field))
+      .map(([field, value]) => {
+        const { name, id } = JSON.parse(value) as WaitAnswer & { kind: "signal" };
+        return { number: Number(field.slice(1)), name, id, value };
+      });
+    this.#kept.sort((a, b) => a.number - b.number);
   }
 
   #accept(id: string): void {

@@ -163,6 +163,8 @@ export interface Redriven {
   rv?: { [node: number]: NodeResult };
   /** Outputs given by hand, by node. */
   set?: { [node: number]: ManualAnswer };
+  /** Fields of the signals hash, if they are others: what an undone step has used is kept again. */
+  sg?: { readonly [field: string]: string };
   /** The run's new input. */
   in?: Json;
 }

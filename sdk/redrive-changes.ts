@@ -10,10 +10,15 @@ import { HotState } from "./hot-state.ts";
 import type { Redriven } from "./journal.ts";
 import type { Placed } from "./redrive-filter.ts";
 
-/** Fields of the run hash that are others than those the journal so far gives; null: gone. */
-export function changedFields(ir: Ir, journal: readonly Placed[], after: HotState): Redriven["f"] {
+/** Fields of the run's hashes that are others than those the journal so far gives; null: gone. */
+export function changedFields(
+  ir: Ir,
+  journal: readonly Placed[],
+  after: HotState,
+): Pick<Redriven, "f" | "sg"> {
   const before = new HotState(ir);
   journal.forEach(({ transition, t }) => before.apply(transition, t));
+  const [signals, signalsNow] = [before, after].map((state) => state.signals.fields(() => null));
   const more = { epoch: 0, irHash: "", input: null, namespace: "", priority: "" };
   const old = hotFields(before, more);
   const now = hotFields(after, more);
@@ -23,7 +28,7 @@ export function changedFields(ir: Ir, journal: readonly Placed[], after: HotStat
       changed[field] = now[field] ?? null;
     }
   }
-  return changed;
+  return { f: changed, ...(!isDeepStrictEqual(signals, signalsNow) && { sg: signalsNow ?? {} }) };
 }
 
 /** Nodes that are seen otherwise now: their statuses, and the results that hold again. */

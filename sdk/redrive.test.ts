@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { compile } from "../compiler/index.ts";
 import type { Ir, Json } from "../compiler/ir.ts";
 import { RunView } from "./fold.ts";
+import { HotState } from "./hot-state.ts";
 import type { Transition } from "./journal.ts";
 import { planRedrive, type RedriveWish } from "./redrive.ts";
 import type { Placed } from "./redrive-filter.ts";
@@ -56,6 +57,12 @@ class Journal {
 
   index(id: string): number {
     return this.ir.nodes.findIndex((node) => node.id === id);
+  }
+
+  get state(): HotState {
+    const state = new HotState(this.ir);
+    this.list.forEach(({ transition, t }) => state.apply(transition, t));
+    return state;
   }
 
   get view(): RunView {
@@ -184,5 +191,35 @@ describe("B8: a redrive that undoes what decided a join", () => {
     const j = journal.index("j");
     expect(state.joins.get(j)?.arrivals).toBe(after);
     expect(state.tokens.get(j)).toMatchObject({ state: "a", rest: after });
+  });
+});
+
+describe("B8: a redrive that undoes a wait", () => {
+  const wait = { id: "wait", type: "wait", config: { signal: "go" } };
+  const ir = irOf([step("a"), wait, step("z")], { edges: edges("a>wait", "wait>z") });
+  const signal = (id: string) => ({ kind: "signal" as const, name: "go", id, data: id });
+
+  it("keeps the signal again that it had used, also for who folds the journal later", () => {
+    const journal = new Journal(ir)
+      .add({ e: "signal.kept", v: signal("early") })
+      .add({ e: "signal.kept", v: signal("next") })
+      .done("a", "", "L");
+    const n = journal.index("wait");
+    journal
+      .add({ e: "node.parked", n, s: "", a: 1, w: { kind: "signal", signal: "go", token: "t" } })
+      .add({ e: "node.resumed", n, s: "", a: 1, v: signal("early") })
+      .done("wait", "", "L")
+      .failed("z", "", "")
+      .add({ e: "run.failed" });
+    const { state } = planRedrive(ir, journal.list, { by: "ann", from: ["a"] });
+    const kept = state.signals.fields(() => null);
+    expect(kept).toMatchObject({ k: "2", "q:go": "1,2", "i:early": "1", "i:next": "2" });
+    journal.redriven({ from: ["a"] });
+    expect(journal.state.signals.fields(() => null)).toEqual(kept);
+    journal
+      .done("a", "", "L")
+      .add({ e: "node.parked", n, s: "", a: 1, w: { kind: "signal", signal: "go", token: "t" } })
+      .add({ e: "node.resumed", n, s: "", a: 1, v: signal("early") });
+    expect(journal.state.signals.fields(() => null)).toMatchObject({ k: "1", "q:go": "2" });
   });
 });

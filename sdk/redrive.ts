@@ -86,7 +86,7 @@ export function planRedrive(ir: Ir, journal: readonly Placed[], wish: RedriveWis
   }
   const redriven: Redriven = {
     u: [...undone],
-    f: changedFields(ir, journal, state),
+    ...changedFields(ir, journal, state),
     ...changedViews(ir, journal, filtered.kept),
     ...(Object.keys(set).length > 0 && { set }),
     ...(wish.input !== undefined && { in: wish.input }),
