@@ -152,8 +152,7 @@ local function open_elements(arrivals)
   redis.call("HSET", run, "n" .. node, "m" .. attempt .. "|" .. scope .. "|" .. arrivals)
   if timeout_ms > 0 then
     local member = timer_member("map", unit, run_epoch, node, scope, attempt, queue)
-    redis.call("ZADD", timers, now_ms + timeout_ms, member)
-    redis.call("HSET", run, "d" .. node, member)
+    arm_timer(timers, run, node, now_ms + timeout_ms, member)
   end
 end
 

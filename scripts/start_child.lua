@@ -148,8 +148,8 @@ local function apply()
     "w" .. node, "\31\31\31\31" .. queue .. '\31{"kind":"child","run":"' .. child_id .. '"}')
   if wait_ms > 0 then
     local member = timer_member("expire", unit_id, run_epoch, node, scope, attempt, queue)
-    redis.call("ZADD", k.timers, now_ms + wait_ms, member)
-    redis.call("HSET", unit, "d" .. node, member, "x", 1)
+    arm_timer(k.timers, unit, node, now_ms + wait_ms, member)
+    redis.call("HSET", unit, "x", 1)
   end
 end
 

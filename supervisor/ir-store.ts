@@ -146,7 +146,9 @@ export function describeIr(hash: string, ir: Ir, text: string): StoredIr {
         node.retry.max_attempts > 1 ||
         node.queue_timeout_ms !== undefined ||
         // A map's timeout is a timer of the run; those of its elements are released with the map.
-        (node.type === "map" && node.timeout_ms !== null) ||
+        ((node.type === "map" || node.type === "subworkflow") && node.timeout_ms !== null) ||
+        node.rate_limit !== undefined ||
+        node.circuit_breaker !== undefined ||
         WAITING.has(node.type),
     );
   const hasMaps = ir.nodes.some((node) => node.type === "map");

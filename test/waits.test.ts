@@ -313,3 +313,38 @@ describe("Redis lost", () => {
     expect(await outputOf(order)).toMatchObject({ approved: true, by: ["ann", "bob"] });
   }, 60_000);
 });
+
+it("C8: a loop leaves no more timers than one round has, and a run that ends none", async () => {
+  const echo = (id: string): object => ({
+    ...{ id, type: "function", config: { function_name: "builtin.echo" } },
+  });
+  const condition = "iteration < 20";
+  const again = { loop_back_to: "head", condition, max_iterations: 30 };
+  const workflow = {
+    name: "rounds",
+    nodes: [
+      echo("head"),
+      echo("work"),
+      { id: "slow", type: "delay", config: { delay_ms: 86_400_000 } },
+      { id: "again", type: "loop", join: "any", config: again },
+      { id: "held", type: "wait", config: { signal: "go" } },
+    ],
+    edges: [
+      { from: "head", to: "work" },
+      { from: "head", to: "slow" },
+      { from: "work", to: "again" },
+      { from: "slow", to: "again" },
+      { from: "again", to: "held" },
+    ],
+  };
+  const timers = async (runId: string): Promise<number> => {
+    const members = await engine.redis.zrange("gv:{0}:timers", 0, -1);
+    return members.filter((member) => member.includes(runId)).length;
+  };
+  const runId = await client.submit({ workflow: workflow as never });
+  await waiting(runId, "held");
+  expect(await timers(runId)).toBe(1);
+  await client.signal(runId, "go", 1);
+  expect((await client.wait(runId, { timeoutMs: 20_000 })).status).toBe("COMPLETED");
+  await waitFor(async () => (await timers(runId)) === 0, { describe: "a timer is left" });
+}, 60_000);

@@ -32,8 +32,7 @@ local function apply_plan(keeps)
     apply_gathered()
   end
   for i = 1, timer_count do
-    redis.call("ZADD", k.timers, dues[i], members[i])
-    redis.call("HSET", run, "d" .. timed[i], members[i])
+    arm_timer(k.timers, run, timed[i], dues[i], members[i])
   end
   for i = 1, keeps and 0 or entry_count do
     dispatch(it.is_paused, run, queues[i], entries[i])

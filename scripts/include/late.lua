@@ -16,6 +16,5 @@ local function late_member(unit, epoch, node, scope, attempt, queue)
 end
 
 local function arm_late(timers, run, ms, member, node)
-  redis.call("ZADD", timers, now_ms + ms, member)
-  redis.call("HSET", run, "d" .. node, member)
+  arm_timer(timers, run, node, now_ms + ms, member)
 end

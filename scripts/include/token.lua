@@ -23,3 +23,14 @@ end
 local function timer_member(kind, run_id, epoch, node, scope, attempt, queue)
   return kind .. "|" .. run_id .. "|" .. epoch .. "|" .. node .. "|" .. scope .. "|" .. attempt .. "|" .. queue
 end
+
+-- Arms the timer of a node. That of an earlier activation may have died with its round: nobody else
+-- would take it off.
+local function arm_timer(timers, run, node, due, member)
+  local before = redis.call("HGET", run, "d" .. node)
+  if before and before ~= member then
+    redis.call("ZREM", timers, before)
+  end
+  redis.call("ZADD", timers, due, member)
+  redis.call("HSET", run, "d" .. node, member)
+end
