@@ -7,6 +7,9 @@
  * only saves work. A record is accepted only if it continues the cursor's chain, so a Redis that
  * was rolled back cannot pass, whatever its stream ids look like.
  *
+ * A run must not stop its partition: what Postgres refuses of what a run says is left out, and its
+ * journal archived all the same (commit-block.ts).
+ *
  * The next block is read while the last one is committed. Postgres away: the block waits, the
  * stream holds the backlog. After the commit the stream is trimmed to a bounded tail, for the live
  * feed, and ended runs are handed to the releaser.
@@ -17,52 +20,29 @@ import {
   BACKLOG_BYTES_SOFT,
   backlogBytes,
   partitionKeys,
-  PAUSE_CAUSES,
   type PartitionKeys,
 } from "../sdk/internal.ts";
 import {
   advanceCursor,
-  changeApprovals,
   changeRuns,
   correctBegun,
-  insertAudit,
-  insertChildren,
-  insertBlobs,
-  insertDeadLetters,
-  insertSegments,
-  markSuspects,
+  isValueFault,
   readCursor,
-  sleepRuns,
-  wakeParents,
   whileDatabaseAway,
-  redriveRuns,
   type Cursor,
-  type Queryable,
 } from "../sdk/postgres/index.ts";
 import { Begun } from "./begun.ts";
-import { ChainBreak, readBlock, type Block } from "./block-reader.ts";
-import { blobPortions, BlobsLost, blobsToArchive } from "./blobs.ts";
-import {
-  approvalsIn,
-  childrenEnded,
-  childrenIn,
-  lettersIn,
-  parentsIn,
-  redrivenIn,
-} from "./block-rows.ts";
+import { ChainBreak, readBlock, recordsOf, type Block } from "./block-reader.ts";
+import { BlobsLost } from "./blobs.ts";
+import { parentsIn } from "./block-rows.ts";
 import type { Certifier } from "./certify.ts";
 import type { Children } from "./children.ts";
-import {
-  insertCompensations,
-  planCompensations,
-  toCompensate,
-  type Compensation,
-} from "./compensation.ts";
-import { scriptsOf, type SupervisorContext } from "./context.ts";
+import { commitBlock, CursorMoved, sparing, together } from "./commit-block.ts";
+import { planCompensations, toCompensate, type Compensation } from "./compensation.ts";
+import type { SupervisorContext } from "./context.ts";
 import { pauseAfterErrors } from "./error-pauses.ts";
 import { Finaliser, type Finalised } from "./finalise.ts";
-import { auditEntries } from "./fold-audit.ts";
-import { foldBlock, segmentsOf, type BlockFold } from "./fold-block.ts";
+import { foldBlock, type BlockFold, type RunFold } from "./fold-block.ts";
 import { Loop } from "./loop.ts";
 import type { RawRecord } from "./records.ts";
 import { repairRuns, repairSuspects } from "./rebuild.ts";
@@ -100,8 +80,12 @@ export interface ArchiverOptions {
   onDue?: (dueMs: number) => void;
 }
 
-/** Somebody else moved the cursor: read it again. */
-class CursorMoved extends Error {}
+/** How a block is archived; `isSparing`: without rows that are refused. */
+interface Manner {
+  isLoad: boolean;
+  signal: AbortSignal;
+  isSparing?: boolean;
+}
 
 export class Archiver extends Loop {
   readonly #options: ArchiverOptions;
@@ -222,13 +206,46 @@ export class Archiver extends Loop {
     }
   }
 
+  /** Archives a block; if values of its runs are refused, record by record. */
   async #archive(
     cursor: Cursor,
     block: Block,
     isLoad: boolean,
     signal: AbortSignal,
   ): Promise<void> {
+    try {
+      await this.#archiveBlock(cursor, block, { isLoad, signal });
+    } catch (error) {
+      if (!isValueFault(error)) {
+        throw error;
+      }
+      const { context, partition } = this.#options;
+      const facts = { err: error, partition, seq: cursor.seq + 1, records: block.records.length };
+      context.logger.error(facts, "a block is refused; it is archived record by record");
+      let from = cursor;
+      for (const one of recordsOf(block)) {
+        await this.#archiveRecord(from, one, signal);
+        from = one.to;
+      }
+    }
+  }
+
+  /** Whatever a run put into a record, the journal goes on after it. */
+  async #archiveRecord(cursor: Cursor, record: Block, signal: AbortSignal): Promise<void> {
+    try {
+      await this.#archiveBlock(cursor, record, { isLoad: false, signal });
+    } catch (error) {
+      if (!isValueFault(error)) {
+        throw error;
+      }
+      await this.#archiveBlock(cursor, record, { isLoad: false, signal, isSparing: true });
+    }
+  }
+
+  async #archiveBlock(from: Cursor, block: Block, how: Manner): Promise<void> {
     const { context, partition, releaser, children, onDue, onEnded } = this.#options;
+    const { isLoad, signal, isSparing = false } = how;
+    const { to } = block;
     const fold = foldBlock(block.records);
     if (fold.dueMs !== null) {
       onDue?.(fold.dueMs);
@@ -238,20 +255,16 @@ export class Archiver extends Loop {
     );
     const onWait = (error: unknown, waitMs: number): void =>
       context.logger.warn({ err: error, partition, waitMs }, "the archive waits for Postgres");
+    const side = isSparing ? sparing(context.logger, { partition, seq: to.seq }) : together;
     const done = await whileDatabaseAway(
       async () => {
-        const finalised = await this.#finaliser.finalise(fold);
-        const compensations = await this.#compensations(fold, finalised.irs);
+        const finalised = await this.#finalise(fold, isSparing);
+        const compensations = await this.#compensations(fold, finalised.irs, isSparing);
         const atOnce = new Set(fold.asleep.map(({ runId }) => runId));
         const atMs = context.clock.nowMs();
         const rows = this.#begun.plan(finalised.changes, { isLoad, atMs, atOnce });
-        await this.#commit(
-          cursor,
-          block,
-          fold,
-          { ...finalised, changes: rows.write },
-          compensations,
-        );
+        const said = { ...finalised, changes: rows.write };
+        await commitBlock(context, partition, { from, to, fold, done: said, compensations }, side);
         return { ...finalised, compensations, rows };
       },
       { signal, onWait },
@@ -269,11 +282,45 @@ export class Archiver extends Loop {
     await this.#startCompensations(done.compensations);
   }
 
-  async #compensations(fold: BlockFold, irs: Finalised["irs"]): Promise<Compensation[]> {
+  /** What the ends of runs leave in their rows; `isSparing`: their status, if that is all there is. */
+  async #finalise(fold: BlockFold, isSparing: boolean): Promise<Finalised> {
+    const whole = this.#finaliser.finalise(fold);
+    return isSparing ? this.#spared(whole, () => this.#finaliser.bare(fold), fold.ended) : whole;
+  }
+
+  /** What undoes the block's ended runs; `isSparing`: without those that cannot be worked out. */
+  async #compensations(
+    fold: BlockFold,
+    irs: Finalised["irs"],
+    isSparing: boolean,
+  ): Promise<Compensation[]> {
     const { context, partition } = this.#options;
+    const plan = async (runs: RunFold[]): Promise<Compensation[]> =>
+      planCompensations(context, partition, runs, irs, await this.#finaliser.history(runs));
     const runs = toCompensate(fold.ended, irs);
-    const history = await this.#finaliser.history(runs);
-    return planCompensations(context, partition, runs, irs, history);
+    if (!isSparing) {
+      return plan(runs);
+    }
+    const planned: Compensation[] = [];
+    for (const run of runs) {
+      planned.push(...(await this.#spared(plan([run]), () => [], [run])));
+    }
+    return planned;
+  }
+
+  /** What `work` gives; `instead`, if what these runs hold makes it fail. */
+  async #spared<T>(work: Promise<T>, instead: () => T, runs: readonly RunFold[]): Promise<T> {
+    try {
+      return await work;
+    } catch (error) {
+      if (!isValueFault(error)) {
+        throw error;
+      }
+      const { context, partition } = this.#options;
+      const facts = { err: error, partition, runs: runs.map(({ runId }) => runId) };
+      context.logger.error(facts, "what the end of a run leaves cannot be worked out");
+      return instead();
+    }
   }
 
   /** Nothing comes: rows of runs that have begun say so. */
@@ -303,50 +350,6 @@ export class Archiver extends Loop {
         .deadlines()
         .then((deadlines) => starter.start(runs, deadlines))
         .catch((error: unknown) => context.logger.warn({ err: error }, "compensation not started"));
-    }
-  }
-
-  async #commit(
-    from: Cursor,
-    block: Block,
-    fold: BlockFold,
-    done: Finalised,
-    compensations: readonly Compensation[],
-  ): Promise<void> {
-    const { context, partition } = this.#options;
-    const letters = lettersIn(partition, fold, done.irs);
-    const approvals = approvalsIn(fold, done.irs);
-    const audit = auditEntries(partition, fold.audit, done.irs);
-    const redriven = redrivenIn(fold, done.irs);
-    // Before the transaction, which must not wait for Redis with its locks; more than this are rare.
-    const [first = [], ...more] = blobPortions(fold.blobs);
-    const texts = await blobsToArchive(scriptsOf(context, partition), first);
-    await context.db.transaction(async (tx) => {
-      if (!(await advanceCursor(tx, from, block.to))) {
-        throw new CursorMoved();
-      }
-      await insertChildren(tx, childrenIn(partition, fold));
-      await insertSegments(tx, segmentsOf(partition, fold));
-      await redriveRuns(tx, redriven);
-      await changeRuns(tx, done.changes);
-      await sleepRuns(tx, fold.asleep, PAUSE_CAUSES.workflow);
-      await wakeParents(tx, childrenEnded(fold));
-      await markSuspects(tx, fold.suspects);
-      await insertBlobs(tx, texts, context.clock.nowMs());
-      await this.#copyBlobs(tx, more);
-      await insertCompensations(tx, compensations);
-      await insertDeadLetters(tx, letters);
-      await changeApprovals(tx, approvals);
-      await insertAudit(tx, audit);
-    });
-  }
-
-  /** Read and written by portions: a single record may refer to more than memory should hold. */
-  async #copyBlobs(tx: Queryable, portions: ReturnType<typeof blobPortions>): Promise<void> {
-    const { context, partition } = this.#options;
-    for (const uses of portions) {
-      const texts = await blobsToArchive(scriptsOf(context, partition), uses);
-      await insertBlobs(tx, texts, context.clock.nowMs());
     }
   }
 

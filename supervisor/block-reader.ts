@@ -67,6 +67,15 @@ function add(block: Block, record: RawRecord): void {
   block.to = { ...block.to, seq, nonce, streamId };
 }
 
+/** The records of a block, each as a block. */
+export function recordsOf({ records, to }: Block): Block[] {
+  return records.map((record) => {
+    const one: Block = { records: [], to, chars: 0, hasMore: true };
+    add(one, record);
+    return one;
+  });
+}
+
 /** The record that this entry is; null if the chain breaks at it and a block comes before. */
 function continuing({ records, to }: Block, streamId: string, fields: string[]): RawRecord | null {
   const record = readRecord(streamId, fields);

@@ -8,6 +8,7 @@
 import {
   BlobError,
   isBlobText,
+  parseBlobText,
   partitionKeys,
   RunView,
   terminalFields,
@@ -40,13 +41,18 @@ export interface EndedRun {
 /** Hashes of running runs, so that a run's end need not look it up. */
 const HASHES_MAX = 50_000;
 
+/** Of one run, in full; a statement takes about as much again, and less than 1 GiB. */
+const OUTPUT_BYTES_MAX = 256 * 1024 * 1024;
+
 export class Finaliser {
   readonly #context: SupervisorContext;
   readonly #partition: number;
+  readonly #outputBytesMax: number;
   readonly #hashes = new Map<string, string>();
-  constructor(context: SupervisorContext, partition: number) {
+  constructor(context: SupervisorContext, partition: number, outputBytesMax = OUTPUT_BYTES_MAX) {
     this.#context = context;
     this.#partition = partition;
+    this.#outputBytesMax = outputBytesMax;
   }
 
   /** Changes of rows that a block makes. Reads only; may be repeated. */
@@ -58,23 +64,19 @@ export class Finaliser {
       this.#timers(ended, irs),
     ]);
     const errors = await this.#errors(ended, irs);
-    const changes: RunChange[] = [];
-    for (const run of block.runs.values()) {
-      const { runId, status, startedAtMs, endedAtMs, tTo: atMs } = run;
-      // A child's row is inserted as that of a run that has begun.
-      if (status !== null && (run.child === null || status !== "RUNNING")) {
-        const failure = errors.get(runId);
-        const error = failure === undefined ? null : JSON.stringify(failure);
-        const output = outputs.get(runId) ?? null;
-        changes.push({ id: runId, status, startedAtMs, endedAtMs, output, error, atMs });
-      }
-    }
+    const changes = changesOf(block, outputs, errors);
     const release = ended.map(({ runId }) => ({
       runId,
       timers: timers.get(runId) ?? [],
       hasMaps: irs.get(runId)?.hasMaps ?? true,
     }));
     return { changes, ended: release, irs };
+  }
+
+  /** What can be said without a look at anything but the block: statuses. */
+  bare(block: BlockFold): Finalised {
+    const ended = block.ended.map(({ runId }) => ({ runId, timers: [], hasMaps: true }));
+    return { changes: changesOf(block, new Map(), new Map()), ended, irs: new Map() };
   }
 
   /** The workflows of runs that need a look; a run of which nothing is known is absent. */
@@ -179,7 +181,16 @@ export class Finaliser {
     if (status !== "completed" || ir === undefined) {
       return null;
     }
-    const resolve = (text: string): Promise<string> => this.#resolve(runId, text);
+    // What does not fit beside the rest stays a reference, and can be read by itself.
+    let room = this.#outputBytesMax;
+    const resolve = async (text: string): Promise<string> => {
+      room -= parseBlobText(text)?.bytes ?? text.length;
+      if (room >= 0) {
+        return this.#resolve(runId, text);
+      }
+      this.#context.logger.error({ run: runId }, "the run's output is too large to be kept whole");
+      return text;
+    };
     return terminalOutput(ir.ir, ir.terminals, values, resolve);
   }
 
@@ -236,6 +247,25 @@ export class Finaliser {
       runs.map((run) => run.runId),
     );
   }
+}
+
+function changesOf(
+  block: BlockFold,
+  outputs: ReadonlyMap<string, string>,
+  errors: ReadonlyMap<string, RunError>,
+): RunChange[] {
+  const changes: RunChange[] = [];
+  for (const run of block.runs.values()) {
+    const { runId, status, startedAtMs, endedAtMs, tTo: atMs } = run;
+    // A child's row is inserted as that of a run that has begun.
+    if (status !== null && (run.child === null || status !== "RUNNING")) {
+      const failure = errors.get(runId);
+      const error = failure === undefined ? null : JSON.stringify(failure);
+      const output = outputs.get(runId) ?? null;
+      changes.push({ id: runId, status, startedAtMs, endedAtMs, output, error, atMs });
+    }
+  }
+  return changes;
 }
 
 /** Timer members that runs noted in their hash, by run. */

@@ -24,6 +24,7 @@ import {
 } from "../sdk/internal.ts";
 import {
   clearSuspects,
+  isValueFault,
   raiseRunEpochs,
   readJournals,
   runsById,
@@ -103,10 +104,18 @@ export async function repairSuspects(context: SupervisorContext, partition: numb
   const keys = partitionKeys(partition);
   for (const id of ids) {
     const status = await context.redis.hget(keys.run(id), "s");
-    if (status === "suspect" || status === null) {
-      await repairRuns(context, partition, [id]);
-    } else {
+    if (status !== "suspect" && status !== null) {
       await clearSuspects(context.db, [id]); // it was repaired, but not marked so
+      continue;
+    }
+    try {
+      await repairRuns(context, partition, [id]);
+    } catch (error) {
+      if (!isValueFault(error)) {
+        throw error;
+      }
+      // It stays frozen and marked; the archive goes on.
+      context.logger.error({ err: error, partition, run: id }, "a run cannot be repaired");
     }
   }
 }

@@ -138,30 +138,8 @@ const READ = {
   text: `SELECT ${COLUMNS} FROM approvals WHERE id = $1`,
 };
 
-/** Writes what a block says; `ended` are runs that ended in it. Repeated, it changes nothing. */
-export async function changeApprovals(tx: Queryable, changes: ApprovalChanges): Promise<void> {
-  await open(tx, changes.opened);
-  await decide(tx, changes.decisions);
-  const tokens = changes.closed.filter((change) => change.token !== null);
-  const runs = changes.closed.filter((change) => change.token === null);
-  if (tokens.length > 0) {
-    await tx.query(CLOSE, [
-      textArray(tokens.map((c) => c.runId)),
-      textArray(tokens.map((c) => c.token?.home ?? "")),
-      integerArray(tokens.map((c) => c.token?.nodeIndex ?? -1)),
-      textArray(tokens.map((c) => c.token?.scope ?? "")),
-      integerArray(tokens.map((c) => c.token?.attempt ?? 0)),
-      textArray(tokens.map((c) => c.state)),
-      bigintArray(tokens.map((c) => c.atMs)),
-    ]);
-  }
-  if (runs.length > 0) {
-    const ids = textArray(runs.map((c) => c.runId));
-    await tx.query(CLOSE_RUNS, [ids, bigintArray(runs.map((c) => c.atMs))]);
-  }
-}
-
-async function open(tx: Queryable, rows: readonly NewApproval[]): Promise<void> {
+/** Approvals that are asked for, in the journal's order. Repeated, it changes nothing. */
+export async function openApprovals(tx: Queryable, rows: readonly NewApproval[]): Promise<void> {
   if (rows.length === 0) {
     return;
   }
@@ -186,7 +164,8 @@ async function open(tx: Queryable, rows: readonly NewApproval[]): Promise<void> 
   ]);
 }
 
-async function decide(tx: Queryable, rows: readonly NewDecision[]): Promise<void> {
+/** Decisions on approvals that are there. Repeated, it changes nothing. */
+export async function decideApprovals(tx: Queryable, rows: readonly NewDecision[]): Promise<void> {
   if (rows.length > 0) {
     await tx.query(DECIDE, [
       textArray(rows.map((d) => d.runId)),
@@ -200,6 +179,30 @@ async function decide(tx: Queryable, rows: readonly NewDecision[]): Promise<void
       bigintArray(rows.map((d) => d.decidedAtMs)),
       textArray(rows.map((d) => d.position)),
     ]);
+  }
+}
+
+/** Ends of approvals that are open. Repeated, it changes nothing. */
+export async function closeApprovals(
+  tx: Queryable,
+  rows: readonly ClosedApproval[],
+): Promise<void> {
+  const tokens = rows.filter((change) => change.token !== null);
+  const runs = rows.filter((change) => change.token === null);
+  if (tokens.length > 0) {
+    await tx.query(CLOSE, [
+      textArray(tokens.map((c) => c.runId)),
+      textArray(tokens.map((c) => c.token?.home ?? "")),
+      integerArray(tokens.map((c) => c.token?.nodeIndex ?? -1)),
+      textArray(tokens.map((c) => c.token?.scope ?? "")),
+      integerArray(tokens.map((c) => c.token?.attempt ?? 0)),
+      textArray(tokens.map((c) => c.state)),
+      bigintArray(tokens.map((c) => c.atMs)),
+    ]);
+  }
+  if (runs.length > 0) {
+    const ids = textArray(runs.map((c) => c.runId));
+    await tx.query(CLOSE_RUNS, [ids, bigintArray(runs.map((c) => c.atMs))]);
   }
 }
 

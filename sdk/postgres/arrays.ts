@@ -5,6 +5,10 @@
  * arrays as one quoted literal and escape every quote of every JSON text in it; in binary nothing
  * is escaped and the server parses nothing. The driver sends a Buffer parameter in binary.
  *
+ * What a column cannot hold is brought to the nearest that it can: these values come from runs, and
+ * one refused value would hold up the archive of all that stand beside it. A number out of range
+ * becomes the bound, U+0000 becomes U+FFFD as in gv_json().
+ *
  * Loops go by index: called some times a second with hundreds of values, these functions stay
  * unoptimised for long, and an iterator makes an object per value meanwhile.
  */
@@ -23,6 +27,10 @@ function header(buffer: Buffer, oid: number, count: number): void {
 const SHORT_CHARS = 100;
 const UTF8_BYTES_MAX = 3;
 const UINT32 = 2 ** 32;
+const INT32_MAX = 2 ** 31 - 1;
+/** The largest that is read back as it was written. */
+const INT64_MAX = Number.MAX_SAFE_INTEGER;
+const NUL = "\u0000";
 
 /** Postgres drops the connection of a message of 1 GiB. */
 const PORTION_BYTES_MAX = 64 * 1024 * 1024;
@@ -48,24 +56,28 @@ export function textArray(values: readonly (string | null)[]): Buffer {
   let bytesMax = HEADER_BYTES;
   for (let i = 0; i < values.length; i++) {
     const value = values[i] as string | null;
-    bytesMax += 4 + (value === null ? 0 : bytesMaxOf(value));
+    bytesMax += 4 + (value === null ? 0 : bytesMaxOf(storable(value)));
   }
   const buffer = Buffer.allocUnsafe(bytesMax);
   header(buffer, OID.text, values.length);
   let at = HEADER_BYTES;
   for (let i = 0; i < values.length; i++) {
     const value = values[i] as string | null;
-    const bytes = value === null ? -1 : buffer.write(value, at + 4);
+    const bytes = value === null ? -1 : buffer.write(storable(value), at + 4);
     at = buffer.writeInt32BE(bytes, at) + Math.max(bytes, 0);
   }
   return buffer.subarray(0, at);
+}
+
+function storable(text: string): string {
+  return text.includes(NUL) ? text.replaceAll(NUL, "\ufffd") : text;
 }
 
 function bytesMaxOf(text: string): number {
   return text.length <= SHORT_CHARS ? text.length * UTF8_BYTES_MAX : Buffer.byteLength(text);
 }
 
-/** A `bigint[]` parameter of safe integers; use it as `$n::bigint[]`. */
+/** A `bigint[]` parameter of integers; use it as `$n::bigint[]`. */
 export function bigintArray(values: readonly (number | null)[]): Buffer {
   const buffer = Buffer.allocUnsafe(HEADER_BYTES + values.length * 12);
   header(buffer, OID.int8, values.length);
@@ -74,9 +86,10 @@ export function bigintArray(values: readonly (number | null)[]): Buffer {
     const value = values[i] as number | null;
     at = buffer.writeInt32BE(value === null ? -1 : 8, at);
     if (value !== null) {
+      const whole = Math.min(Math.max(value, -INT64_MAX), INT64_MAX);
       // In two halves: a BigInt each would be most of the garbage of an archived block.
-      at = buffer.writeInt32BE(Math.floor(value / UINT32), at);
-      at = buffer.writeUInt32BE(value >>> 0, at);
+      at = buffer.writeInt32BE(Math.floor(whole / UINT32), at);
+      at = buffer.writeUInt32BE(whole >>> 0, at);
     }
   }
   return buffer.subarray(0, at);
@@ -91,7 +104,7 @@ export function integerArray(values: readonly (number | null)[]): Buffer {
     const value = values[i] as number | null;
     at = buffer.writeInt32BE(value === null ? -1 : 4, at);
     if (value !== null) {
-      at = buffer.writeInt32BE(value, at);
+      at = buffer.writeInt32BE(Math.min(Math.max(value, -INT32_MAX - 1), INT32_MAX), at);
     }
   }
   return buffer.subarray(0, at);

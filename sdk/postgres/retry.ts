@@ -1,4 +1,4 @@
-/** Waiting out a database that is away. */
+/** What is tried again, and what is not: a database that is away, values that it refuses. */
 import { setTimeout as delay } from "node:timers/promises";
 import { isDatabaseAway } from "./connect.ts";
 
@@ -31,4 +31,22 @@ export async function whileDatabaseAway<T>(
       });
     }
   }
+}
+
+/** Classes of Postgres' errors that come from values: data, integrity, limits of the program. */
+const VALUE_FAULT = /^(22|23|54)...$/;
+
+/**
+ * Whether what was to be written cannot be: too long, out of range, refused by a constraint. The
+ * same values fail in the same way again.
+ */
+export function isValueFault(error: unknown): boolean {
+  const { code } = error as { code?: unknown };
+  return (
+    error instanceof RangeError ||
+    error instanceof TypeError ||
+    error instanceof SyntaxError ||
+    code === "ERR_STRING_TOO_LONG" ||
+    VALUE_FAULT.test(String(code))
+  );
 }

@@ -1,0 +1,106 @@
+/**
+ * What Postgres cannot take of what a run says: none of it stops the archive of the run's partition.
+ * The records are appended as scripts would write them.
+ */
+import { randomBytes } from "node:crypto";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { partitionKeys, type Service } from "../sdk/internal.ts";
+import {
+  insertSegments,
+  listApprovals,
+  listAudit,
+  readCursor,
+  readJournal,
+  readRun,
+} from "../sdk/postgres/index.ts";
+import { waitFor } from "../test/support/index.ts";
+import { createPartition } from "./partition.ts";
+import { chainIr, startContext, startRuns, type Supervised } from "./stack.fixture.ts";
+
+const ir = chainIr(["a", "b"]);
+const keys = partitionKeys(0);
+/** A key of an index takes less than 3 KB, and this does not become shorter by compression. */
+const TOO_LONG = randomBytes(20_000).toString("base64");
+let on: Supervised;
+let partition: Service;
+
+beforeAll(async () => {
+  on = await startContext();
+  partition = createPartition(on.context, 0);
+  await partition.start();
+  await startRuns(on.context, ir, "h-refused", ["one", "other"]);
+});
+
+afterAll(async () => {
+  await partition.stop(5000);
+  await on.close();
+});
+
+/** Appends records, which some block holds together, and waits until they are archived. */
+async function archive(...records: object[][]): Promise<void> {
+  const { redis, db } = on.stack;
+  const { seq = "0", nonce = "" } = await redis.hgetall(keys.meta);
+  const chain = redis.multi();
+  let last = { seq: Number(seq), nonce };
+  for (const members of records) {
+    const next = { seq: last.seq + 1, nonce: `n${last.seq + 1}` };
+    const body = `[${members.map((member) => JSON.stringify(member)).join(",\n")}]`;
+    const facts = ["v", "1", "seq", next.seq, "nonce", next.nonce, "prev", last.nonce, "t", 1000];
+    chain.xadd(keys.ev, "*", ...facts, "b", body);
+    last = next;
+  }
+  chain.hset(keys.meta, "seq", last.seq, "nonce", last.nonce);
+  await chain.exec();
+  await waitFor(async () => (await readCursor(db, 0))?.seq === last.seq);
+}
+
+const asked = (r: string, more: object, due?: number): object => {
+  const w = { kind: "approval", token: `${r}.0-secret`, node: "a", title: "Go on?", ...more };
+  return { r, e: "node.parked", n: 0, s: "", a: 1, w, ...(due === undefined ? {} : { due }) };
+};
+const decided = (r: string, actor: string): object => {
+  const v = { actor, approved: true, data: null, at: 1000 };
+  return { r, e: "approval.decided", n: 0, s: "", a: 1, v };
+};
+const paused = (r: string, by: string): object => ({ r, e: "run.paused", ps: "manual", by });
+const eventsOf = async (id: string): Promise<string[]> =>
+  (await readJournal(on.stack.db, id)).map(({ transition }) => transition.e);
+
+it("archives times and counts beyond what a column holds, and texts with U+0000", async () => {
+  await archive([asked("one", { title: "a\u0000b", required: 3e9 }, 1e19)]);
+  const [row] = await listApprovals(on.stack.db, { runId: "one", limit: 1 });
+  expect(row).toMatchObject({ title: "a\ufffdb", required: 2 ** 31 - 1 });
+  expect(row?.expiresAtMs).toBe(Number.MAX_SAFE_INTEGER);
+  await archive([paused("other", "x\u0000y")], [{ r: "other", e: "run.resumed", ps: "" }]);
+  expect((await listAudit(on.stack.db, { runId: "other", limit: 1 }))[0]?.who).toBe("x\ufffdy");
+});
+
+it("archives the sleep of a run that is to wake in a time that no clock reaches", async () => {
+  await startRuns(on.context, ir, "h-refused", ["sleeper"]);
+  await archive([{ r: "sleeper", e: "run.hibernated", due: 1e300, ps: "" }]);
+  const row = await readRun(on.stack.db, "sleeper");
+  expect(row).toMatchObject({ asleepSinceMs: 1000, wakesAtMs: Number.MAX_SAFE_INTEGER });
+});
+
+it("leaves out a row that is refused, and nothing of what stands beside it", async () => {
+  await startRuns(on.context, ir, "h-refused", ["p", "q"]);
+  await archive(
+    [asked("p", {}), asked("q", {})],
+    [decided("p", "ann"), decided("p", TOO_LONG), decided("q", "bob")],
+    [decided("q", "cid")],
+  );
+  const actors = async (runId: string): Promise<string[]> =>
+    (await listApprovals(on.stack.db, { runId, limit: 1 }))[0]?.decisions.map((d) => d.actor) ?? [];
+  expect([await actors("p"), await actors("q")]).toEqual([["ann"], ["bob", "cid"]]);
+  const told = ["run.started", "node.parked", "approval.decided", "approval.decided"];
+  expect([await eventsOf("p"), await eventsOf("q")]).toEqual([told, told]);
+});
+
+it("says that a run has ended whose archived journal cannot be read", async () => {
+  await startRuns(on.context, ir, "h-refused", ["damaged"]);
+  await waitFor(async () => (await eventsOf("damaged")).length === 1);
+  const place = { partition: 0, runId: "damaged", seqFrom: 1_000_000, seqTo: 1_000_000 };
+  await insertSegments(on.stack.db, [{ ...place, tFrom: 1, tTo: 1, transitions: "[[" }]);
+  await archive([{ r: "damaged", e: "run.failed" }]);
+  expect(await readRun(on.stack.db, "damaged")).toMatchObject({ status: "FAILED", error: null });
+});
