@@ -58,9 +58,9 @@ interface SideRows<T> {
   /** What they are, for the log. */
   what: string;
   rows: readonly T[];
-  write(tx: Queryable, rows: readonly T[]): Promise<void>;
+  write: (tx: Queryable, rows: readonly T[]) => Promise<void>;
   /** What is written of a row that is refused; without, nothing is. */
-  instead?(row: T): T;
+  instead?: (row: T) => T;
 }
 
 /** Writes rows of one sort. */
