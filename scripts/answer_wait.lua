@@ -24,7 +24,8 @@ ARGV
 RETURNS integer
   0 the token goes on, 1 recorded, more approvals are needed, 2 recorded before, -1 RUN_GONE,
   -2 RUN_ENDED, -3 OVER (used before, out of time, or answered otherwise), -4 NOT_ASSIGNED,
-  -5 DECIDED (this person has decided otherwise), -6 BUSY, -7 OTHER_KIND, -8 TOO_LARGE, -100 EPOCH
+  -5 DECIDED (this person has decided otherwise), -6 BUSY, -7 OTHER_KIND, -8 TOO_LARGE, -9 AGAIN
+  (the wait's queue is another one than was read: read it and call again), -100 EPOCH
 EMITS     approval.decided node.resumed
 REPEAT    2: the answers to a wait are kept until its node waits again
 COST      O(answers to the wait)
@@ -62,10 +63,12 @@ if before then
 elseif status ~= "running" and status ~= "paused" then
   return (status == "suspect" or status == "asleep") and -6 or -2
 end
-local _, waits_for, required, assignees =
-  string.match(have[2] or "", "^([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31")
+local _, waits_for, required, assignees, queue_of_wait =
+  string.match(have[2] or "", "^([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31")
 if waits_for ~= secret then
   return -3
+elseif queue_of_wait ~= queue then
+  return -9
 elseif (mode == "c") ~= (required == "") then
   return -7
 elseif #data > DATA_BYTES_MAX then

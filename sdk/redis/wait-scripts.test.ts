@@ -1,5 +1,5 @@
 /** Waits at the level of the scripts: every answer they give, and who wins when two come at once. */
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { miniIr } from "../../test/harness/mini-ir.ts";
 import { openTestPartition, type TestPartition } from "../../test/harness/partition.ts";
 import { TokenPlayer } from "../../test/harness/tokens.ts";
@@ -324,6 +324,16 @@ function callback(run: TokenPlayer, id: string, node = 0): ReturnType<typeof cal
 }
 
 describe("callbacks", () => {
+  it("B7: one that came before its wait was put back goes on in the wait's own queue", async () => {
+    const run = await started();
+    await park(run, await run.take("a"));
+    const asked = vi.spyOn(p.scripts.redis, "hget").mockResolvedValueOnce(null);
+    expect(await callback(run, "c1")).toBe("done");
+    expect(asked).toHaveBeenCalledTimes(2);
+    asked.mockRestore();
+    expect(await ready(run)).toEqual(["a:callback:3"]);
+  });
+
   it("B7: a callback token reaches one wait, once", async () => {
     const run = await started(two);
     const [a, b] = await run.read();

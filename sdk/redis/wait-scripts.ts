@@ -37,6 +37,7 @@ const SIGNAL_OUTCOMES: { [code: string]: SignalOutcome } = {
   "-6": "busy",
 };
 const AGAIN = -5;
+const ANSWER_AGAIN = -9;
 
 export interface Signal {
   runId: string;
@@ -134,13 +135,17 @@ async function answer(
 ): Promise<AnswerOutcome> {
   const k = scripts.keys;
   const { unit, runId, node, secret } = at;
-  // Of a wait that is over the queue does not matter: the script will say so.
-  const open = parseWait(await scripts.redis.hget(k.run(unit), `w${node}`));
-  const keys = [k.ev, k.meta, k.timers, k.run(runId), k.run(unit), k.signals(runId)];
-  keys.push(open?.queueKey ?? k.run(unit));
-  const args = [scripts.nonce(), unit, node, secret, mode, JSON.stringify(who), data];
-  const code = (await scripts.transition("answerWait", keys, args)) as number;
-  return ANSWER_OUTCOMES[String(code)] ?? "gone";
+  for (;;) {
+    // Of a wait that is over, or is not there yet because its run is being put back, there is none.
+    const open = parseWait(await scripts.redis.hget(k.run(unit), `w${node}`));
+    const keys = [k.ev, k.meta, k.timers, k.run(runId), k.run(unit), k.signals(runId)];
+    keys.push(open?.queueKey ?? k.run(unit));
+    const args = [scripts.nonce(), unit, node, secret, mode, JSON.stringify(who), data];
+    const code = (await scripts.transition("answerWait", keys, args)) as number;
+    if (code !== ANSWER_AGAIN) {
+      return ANSWER_OUTCOMES[String(code)] ?? "gone";
+    }
+  }
 }
 
 /** What the token with this address waits for; null: it waits no more, or for something else. */
