@@ -74,7 +74,7 @@ describe("a closed circuit", () => {
 
   it("does not count a failure that left the window while younger ones stand in it", async () => {
     await fail(2);
-    const [seconds] = await p.redis.time();
+    const [seconds] = await p.scripts.redis.time();
     await p.redis.hset(circuitKey("api"), "f", `${(Number(seconds) - 61) * 1000},${seconds}000`);
     expect(await fail(1)).toEqual([CIRCUIT_TOLD.nothing]);
     expect((await readCircuit(p.redis, "api")).failures).toBe(2);
