@@ -76,7 +76,7 @@ local k = { ev = KEYS[1], meta = KEYS[2], timers = KEYS[3], halted = KEYS[4], re
 local nonce, consumer = ARGV[2], ARGV[3]
 local packed = ARGV[4]
 local PLUS, OUTPUT, EMPTY, VOID = 43, 90, 9, -9
-local GROUP, WORK_MAX, PAYLOAD_INLINE_MAX, FINISH_GRACE_MS = "workers", 1000, 4096, 30000
+local GROUP, WORK_MAX, PAYLOAD_INLINE_MAX, FINISH_GRACE_MS = "workers", 1000, 4096, 10000
 
 if not open_partition(k.meta, ARGV[1]) then
   return { -100 }

@@ -45,7 +45,7 @@ COST      O(members)
 --- @include "map_gather"
 local k = { ev = KEYS[1], meta = KEYS[2], timers = KEYS[3], halted = KEYS[4], release = KEYS[5] }
 local nonce, member_count = ARGV[2], tonumber(ARGV[3])
-local FINISH_GRACE_MS, FAILED_MS = 30000, 30000
+local FINISH_GRACE_MS, FAILED_MS = 10000, 30000
 
 if not open_partition(k.meta, ARGV[1]) then
   return { -100 }

@@ -33,8 +33,8 @@ const BATCH = 256;
 /** While one batch waits for Postgres, the next is read and compiled. */
 const BATCHES_IN_FLIGHT = 2;
 const BLOCK_MS = 1000;
-const TAKEOVER_IDLE_MS = 30_000;
-const TAKEOVER_EVERY_MS = 10_000;
+const TAKEOVER_IDLE_MS = 10_000;
+const TAKEOVER_EVERY_MS = 5000;
 const BACKLOG_LOOK_MS = 1000;
 const LOOK_MS_MAX = 1000;
 /** For one stream of answers, whose server may be away; it is told when that is back. */

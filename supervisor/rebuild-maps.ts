@@ -21,7 +21,7 @@ import {
 } from "../sdk/internal.ts";
 import type { Emitter, Writer } from "./emitter.ts";
 
-const FINISH_GRACE_MS = 30_000;
+const FINISH_GRACE_MS = 10_000;
 const FIELDS_MAX = 1000;
 
 /** Writes the maps of a unit, their elements, and what is inside those. */

@@ -43,7 +43,7 @@ import { boundHashes } from "./starter.ts";
 
 const RUNS_BATCH = 200;
 const RUNS_AT_ONCE = 50;
-const FINISH_GRACE_MS = 30_000;
+const FINISH_GRACE_MS = 10_000;
 
 /** Rebuilds the partition's unfinished runs; rows without a journal are left to intake's sweep. */
 export async function rebuildRuns(rollback: Rollback, context: SupervisorContext): Promise<void> {

@@ -63,6 +63,27 @@ describe("explainRun", () => {
 });
 
 describe("stalled watch", () => {
+  it("X16: tells why a quiet run stands still, and leaves alone one that waits", async () => {
+    await startRuns(context, ir, "h-ab", ["run-waits"]);
+    const value = '{"error":{"code":"E","message":"m"}}';
+    await work(stack, ir, "h-ab", () => ({ op: "R", value, edges: "", delayMs: 3_600_000 }));
+    await startRuns(context, ir, "h-ab", ["run-stuck"]);
+    for (const id of ["run-waits", "run-stuck"]) {
+      await waitFor(async () => (await readRun(stack.db, id))?.status === "RUNNING");
+    }
+    const hash = (): Promise<object> => stack.redis.hgetall(keys.run("run-waits"));
+    const before = await hash();
+    const watch = new StalledWatch(context);
+    clock.offsetMs = 600_000;
+    await watch.look(new AbortController().signal);
+    clock.offsetMs = 0;
+    const reasonOf = (id: string) => watch.runs.find(({ runId }) => runId === id)?.reasons;
+    expect(reasonOf("run-waits")).toMatchObject([{ kind: "retry", node: "a" }]);
+    expect(reasonOf("run-stuck")).toMatchObject([{ kind: "queued", node: "a" }]);
+    expect(await hash()).toEqual(before);
+    await work(stack, ir, "h-ab");
+  });
+
   it("A14: puts back an entry that a deleted consumer took with it", async () => {
     await startRuns(context, ir, "h-ab", ["run-4"]);
     await read("gone");

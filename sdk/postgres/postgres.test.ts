@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { PGlite } from "@electric-sql/pglite";
 import { PGLiteSocketServer } from "@electric-sql/pglite-socket";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { seeded } from "../../test/harness/random.ts";
 import { testDatabase } from "../../test/support/index.ts";
 import { admitRuns } from "./admission.ts";
 import { bigintArray, integerArray, textArray } from "./arrays.ts";
@@ -16,7 +17,13 @@ import { insertSegments, readJournal } from "./journal.ts";
 import { assertSchema, migrate, migrationNames } from "./migrate.ts";
 import { whileDatabaseAway } from "./retry.ts";
 import { changeRuns, insertRuns, readRun, type NewRun } from "./runs.ts";
-import { listWorkers, removeDeadWorkers, reportWorker } from "./workers.ts";
+import {
+  listWorkers,
+  livingWorkers,
+  removeDeadWorkers,
+  removeWorker,
+  reportWorker,
+} from "./workers.ts";
 
 const ODD = '{"zero":"\\u0000","half":"\\ud800","slash":"\\\\u0000"}';
 const sql = (text: string) => ({ name: `t${randomBytes(4).toString("hex")}`, text });
@@ -198,6 +205,41 @@ describe.each(Object.entries(servers))("on %s", (_, open) => {
     await reportWorker(db, { ...worker, id: "w2", startedAtMs: 1, lastSeenAtMs: 90 });
     expect(await removeDeadWorkers(db, 50)).toEqual(["w1"]);
     expect(await listWorkers(db)).toMatchObject([{ id: "w2", queues: ["a", "b"] }]);
+    await removeWorker(db, "w2");
+  });
+
+  it("W14: knows who lives while workers come, stop and are killed", async () => {
+    const random = seeded(14);
+    const of = { host: "h", pid: 1, queues: ["a"], concurrency: 2, startedAtMs: 0 };
+    /** When each that has not stopped was last heard of; the killed are heard of no more. */
+    const heard = new Map<string, number>();
+    const alive = new Set<string>();
+    let nowMs = 1_000_000;
+    for (let step = 0; step < 60; step++) {
+      const dice = random();
+      const [first] = [...alive].toSorted(() => random() - 0.5);
+      if (dice < 0.4 || first === undefined) {
+        alive.add(`w${step}`);
+      } else {
+        alive.delete(first);
+        // Stopped in order, or killed.
+        if (dice < 0.7) {
+          heard.delete(first);
+          await removeWorker(db, first);
+        }
+      }
+      for (const id of alive) {
+        heard.set(id, nowMs);
+        await reportWorker(db, { ...of, id, inFlight: step % 3, lastSeenAtMs: nowMs });
+      }
+      const expected = [...heard].filter(([, at]) => nowMs - at < 15_000).map(([id]) => id);
+      const living = await livingWorkers(db, nowMs);
+      expect(living.map(({ id }) => id).toSorted()).toEqual(expected.toSorted());
+      expect(living.filter(({ id }) => alive.has(id))).toHaveLength(alive.size);
+      nowMs += 5000;
+    }
+    const silent = [...heard].filter(([, at]) => at < nowMs - 15_000).map(([id]) => id);
+    expect((await removeDeadWorkers(db, nowMs - 15_000)).toSorted()).toEqual(silent.toSorted());
   });
 });
 

@@ -217,3 +217,19 @@ describe("what has happened", () => {
     expect(await named()).toEqual(["r", "s"]);
   });
 });
+
+it("D31: of blobs only those go that are old and that no run refers to; equal ones are one", async () => {
+  await make("r", { status: "RUNNING", endedAtMs: null });
+  await make("s");
+  const [used, unused, young] = [sha("a"), sha("b"), sha("c")];
+  await insertBlobs(db, [{ runId: "r", sha256: used, text: "1" }], 10);
+  // The second to put it out brings it again, or only refers to it.
+  await insertBlobs(db, [{ runId: "s", sha256: used, text: "1" }], 20);
+  await insertBlobs(db, [{ runId: "nobody", sha256: unused, text: "1" }], 10);
+  await insertBlobs(db, [{ runId: "nobody", sha256: young, text: "1" }], 100);
+  expect(await sql("SELECT sha256 AS id FROM blobs")).toHaveLength(3);
+  await collectBlobs(db, 50, 9);
+  expect([...(await readBlobs(db, [used, unused, young])).keys()].sort()).toEqual([used, young]);
+  await collectBlobs(db, Number.MAX_SAFE_INTEGER, 9);
+  expect([...(await readBlobs(db, [used, unused, young])).keys()]).toEqual([used]);
+});

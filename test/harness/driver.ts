@@ -214,7 +214,11 @@ export class Driver {
     }
     await this.#send(items);
     if (this.#s.random() < this.#s.duplicate) {
-      await this.#send(items);
+      const { repeats } = this.#s;
+      const times = repeats === undefined ? 1 : 1 + Math.floor(this.#s.random() * repeats);
+      for (let i = 0; i < times; i++) {
+        await this.#send(items);
+      }
     }
     if (this.#late.length > 0 && this.#s.random() < 0.3) {
       await this.#send(this.#late.splice(0));

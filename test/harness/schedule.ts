@@ -7,6 +7,8 @@ export interface Schedule {
   die: number;
   steal: number;
   duplicate: number;
+  /** How often a duplicate may come again; 1. */
+  repeats?: number;
   late: number;
   /** Pauses the run, or resumes it when it is paused. */
   pause?: number;

@@ -23,6 +23,7 @@ import { Driver } from "../harness/driver.ts";
 import { foldChain } from "../harness/invariants.ts";
 import { openTestPartition, type TestPartition } from "../harness/partition.ts";
 import { seeded } from "../harness/random.ts";
+import type { Schedule } from "../harness/schedule.ts";
 import { checkUnits } from "../harness/units.ts";
 
 reportCases(import.meta.filename);
@@ -66,6 +67,8 @@ function attempts(ir: Ir, records: readonly JournalRecord[]): { node: string; sc
 }
 
 interface Variation {
+  /** What comes more or less often than elsewhere. */
+  schedule?: Partial<Schedule>;
   /** How likely the run is paused or resumed between two steps. */
   pause?: number;
   /** Where it begins; null: it cannot, and the case is left out. */
@@ -75,7 +78,7 @@ interface Variation {
 async function play(
   options: GenerateOptions,
   one: Case,
-  { pause = 0, start: startOf }: Variation = {},
+  { pause = 0, start: startOf, schedule: more = {} }: Variation = {},
 ): Promise<boolean> {
   const { seed } = one;
   const document = one.workflow(options);
@@ -92,7 +95,8 @@ async function play(
   await p.reset();
   await p.freeze();
   const random = seeded(seed);
-  const schedule = { random, die: 0.1, steal: 0.15, duplicate: 0.2, late: 0.15, pause };
+  const usual = { die: 0.1, steal: 0.15, duplicate: 0.2, late: 0.15 };
+  const schedule = { random, ...usual, pause, ...more };
   const profile = await p.publish(ir, hash);
   const { redis, scripts } = p;
   const look = (): Promise<void> => checkUnits({ redis, keys: scripts.keys }, ir, runId);
@@ -182,6 +186,19 @@ describe.each(Object.entries(KINDS))("B5: paused and resumed at random: %s", (_,
     async () => {
       await playAll(seedsOf(50, REGRESSIONS), async (one) => {
         await play(options, one, { pause: 0.3 });
+      });
+    },
+    10 * 60_000,
+  );
+});
+
+describe.each(Object.entries(KINDS))("W19: delivered one to five times: %s", (_, options) => {
+  it(
+    "a run comes to the end that it comes to without",
+    async () => {
+      const schedule = { duplicate: 0.8, repeats: 4, steal: 0.4, late: 0.3 };
+      await playAll(seedsOf(10, REGRESSIONS), async (one) => {
+        await play(options, one, { schedule });
       });
     },
     10 * 60_000,
