@@ -1,5 +1,5 @@
 import { pino } from "pino";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { testDatabase, waitFor, type TestDatabase } from "../test/support/index.ts";
 import { Roles, type Role } from "./roles.ts";
 import { startStack, type Stack } from "./stack.fixture.ts";
@@ -71,5 +71,75 @@ describe("roles on a Postgres with sessions", () => {
     await waiter.stop(2000);
     expect(second.events).toEqual(["start", "stop"]);
     expect(await one.query(held)).toHaveLength(0);
+  });
+});
+
+describe("W17: roles of several processes", () => {
+  const KEYS = [21, 22, 23, 24, 25, 26];
+  const TRY_MS = 50;
+  let database: TestDatabase;
+  beforeAll(async () => {
+    database = await testDatabase();
+  });
+  afterAll(() => database.close());
+
+  /** How many have each role, the most that ever had it, and how often it was taken. */
+  const owners = new Map<number, { now: number; most: number; taken: number }>();
+
+  function member(): Roles {
+    const roles = KEYS.map((key): Role => {
+      const of = owners.get(key) ?? { now: 0, most: 0, taken: 0 };
+      owners.set(key, of);
+      const start = (): Promise<void> => {
+        of.now += 1;
+        of.taken += 1;
+        of.most = Math.max(of.most, of.now);
+        return Promise.resolve();
+      };
+      const stop = (): Promise<void> => {
+        of.now -= 1;
+        return Promise.resolve();
+      };
+      return { key, name: `role ${key}`, open: () => ({ name: "owned", start, stop }) };
+    });
+    return new Roles(database.connect(), logger, roles, TRY_MS);
+  }
+
+  beforeEach(() => owners.clear());
+
+  const shares = (members: readonly Roles[]): number[] => members.map(({ held }) => held.length);
+  const shared = (members: readonly Roles[], wanted: readonly number[]): Promise<unknown> =>
+    waitFor(() => shares(members).toSorted().join() === wanted.join(), {
+      describe: `roles are not shared ${wanted.join()}`,
+    });
+
+  it("are each one's alone, shared evenly when one joins and when one leaves", async ({ skip }) => {
+    skip(database.singleSession, "PGlite is one session");
+    const [a, b, c] = [member(), member(), member()];
+    await a.start();
+    await shared([a], [6]);
+    await b.start();
+    await shared([a, b], [3, 3]);
+    await c.start();
+    await shared([a, b, c], [2, 2, 2]);
+    await b.stop(1000);
+    await shared([a, c], [3, 3]);
+    expect([...a.held, ...c.held].toSorted()).toEqual(KEYS.map((key) => `role ${key}`));
+    await a.stop(1000);
+    await shared([c], [6]);
+    await c.stop(1000);
+    expect([...owners.values()]).toMatchObject(KEYS.map(() => ({ now: 0, most: 1 })));
+  });
+
+  it("come back to their holder when nobody takes what it gives up", async ({ skip }) => {
+    skip(database.singleSession, "PGlite is one session");
+    // A process that is counted, and does nothing: it hangs.
+    const hung = await database.connect().pool.connect();
+    await hung.query("SELECT pg_advisory_lock_shared($1, $2)", [0x6776, 0x7fff_ffff]);
+    const a = member();
+    await a.start();
+    await waitFor(() => owners.get(26)?.taken === 2 && a.held.length === 6);
+    hung.release(true);
+    await a.stop(1000);
   });
 });

@@ -7,9 +7,15 @@
  * flight is harmless, because whatever it commits names the cursor it started from. (Locks need a
  * session: not through a pooler that shares sessions between transactions.)
  *
+ * Who takes part holds a shared lock as well, so everybody can count how many there are. A process
+ * with more than its share gives one role up at each look, and leaves it to others for a while: one
+ * that has come lately takes it. Free roles are taken whoever has how many; if what was given up
+ * comes back, nobody wants it (who hangs is counted, too), and no more is given up until the number
+ * of processes changes.
+ *
  * With `singleSession` (PGlite) there is nobody to share with: every role is granted.
  */
-import type { PoolClient } from "pg";
+import type { PoolClient, QueryResultRow } from "pg";
 import type { Logger } from "pino";
 import type { Service } from "../sdk/internal.ts";
 import type { Database } from "../sdk/postgres/index.ts";
@@ -28,8 +34,17 @@ const LOCK_CLASS = 0x6776;
 const TRY_MS = 1000;
 const ANSWER_MS_MAX = 5000;
 const STOP_MS = 5000;
+/** Looks for which a role that was given up is left to others. */
+const OFFER_LOOKS = 3;
+/** The lock that all processes share. */
+const MEMBER_KEY = 0x7fff_ffff;
 const TRY_LOCK = `SELECT key, pg_try_advisory_lock($1, key) AS granted
   FROM unnest($2::integer[]) AS key`;
+const UNLOCK = "SELECT pg_advisory_unlock($1, $2)";
+const JOIN = "SELECT pg_advisory_lock_shared($1, $2)";
+const MEMBERS = `SELECT count(*)::integer AS count FROM pg_locks
+  WHERE locktype = 'advisory' AND classid = $1::oid AND objid = $2::oid AND granted
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`;
 
 export class Roles extends Loop {
   readonly #db: Database;
@@ -37,14 +52,18 @@ export class Roles extends Loop {
   readonly #roles: readonly Role[];
   readonly #held = new Map<number, Service>();
   #client: PoolClient | null = null;
+  /** Roles that were given up: for how many looks they are left to others, of how many processes. */
+  readonly #offered = new Map<number, { looks: number; count: number }>();
+  /** With how many processes nobody wanted what was given up. */
+  #unwantedBy = 0;
 
-  constructor(db: Database, logger: Logger, roles: readonly Role[]) {
+  constructor(db: Database, logger: Logger, roles: readonly Role[], tryMs = TRY_MS) {
     super({
       name: "roles",
       logger,
       step: async () => {
         await this.#look();
-        return TRY_MS;
+        return tryMs;
       },
       close: () => this.#drop(null),
     });
@@ -60,11 +79,13 @@ export class Roles extends Loop {
 
   /** Takes roles that are free, and finds out whether the session still lives. */
   async #look(): Promise<void> {
-    const free = this.#roles.filter((role) => !this.#held.has(role.key));
+    const free = this.#roles.filter((role) => !this.#held.has(role.key) && this.#mayTry(role));
     const granted = this.#db.singleSession ? free : await this.#tryLock(free);
     for (const role of granted) {
       const service = role.open();
       this.#held.set(role.key, service);
+      this.#unwantedBy = this.#offered.get(role.key)?.count ?? this.#unwantedBy;
+      this.#offered.delete(role.key);
       this.#logger.info({ role: role.name }, "role taken");
       try {
         await service.start();
@@ -73,13 +94,51 @@ export class Roles extends Loop {
         throw error;
       }
     }
+    if (this.#held.size > 1 && !this.#db.singleSession) {
+      await this.#share();
+    }
+  }
+
+  /** Gives one role up if others have a claim to it. */
+  async #share(): Promise<void> {
+    const [{ count }] = await this.#ask<{ count: number }>(MEMBERS, [LOCK_CLASS, MEMBER_KEY]);
+    if (count !== this.#unwantedBy) {
+      this.#unwantedBy = 0;
+    }
+    const role = this.#roles.findLast(({ key }) => this.#held.has(key));
+    const isFair = this.#held.size <= Math.ceil(this.#roles.length / count);
+    if (isFair || role === undefined || this.#unwantedBy > 0) {
+      return;
+    }
+    await this.#held.get(role.key)?.stop(STOP_MS);
+    if (this.#held.delete(role.key)) {
+      this.#offered.set(role.key, { looks: OFFER_LOOKS, count });
+      this.#logger.info({ role: role.name, processes: count }, "role given up to others");
+      await this.#ask(UNLOCK, [LOCK_CLASS, role.key]);
+    }
+  }
+
+  /** Not while it is left to others. */
+  #mayTry({ key }: Role): boolean {
+    const offer = this.#offered.get(key);
+    return offer === undefined || offer.looks-- <= 0;
   }
 
   async #tryLock(free: readonly Role[]): Promise<Role[]> {
-    this.#client ??= await this.#session();
-    const client = this.#client;
     const keys = free.map((role) => role.key);
-    const asked = client.query<{ key: number; granted: boolean }>(TRY_LOCK, [LOCK_CLASS, keys]);
+    const values = [LOCK_CLASS, keys];
+    const rows = await this.#ask<{ key: number; granted: boolean }>(TRY_LOCK, values);
+    const got = new Set(rows.filter((row) => row.granted).map((row) => row.key));
+    return free.filter((role) => got.has(role.key));
+  }
+
+  /** Asks the session that holds the roles; one that does not answer in time has lost them. */
+  async #ask<Row extends QueryResultRow>(
+    text: string,
+    values: unknown[],
+  ): Promise<[Row, ...Row[]]> {
+    this.#client ??= await this.#session();
+    const asked = this.#client.query<Row>(text, values);
     let answered = false;
     const seen = asked.then(
       () => (answered = true),
@@ -89,9 +148,7 @@ export class Roles extends Loop {
     if (!answered) {
       await this.#drop(new Error("the session that holds the roles does not answer"));
     }
-    const { rows } = await asked;
-    const got = new Set(rows.filter((row) => row.granted).map((row) => row.key));
-    return free.filter((role) => got.has(role.key));
+    return (await asked).rows as [Row, ...Row[]];
   }
 
   async #session(): Promise<PoolClient> {
@@ -99,6 +156,7 @@ export class Roles extends Loop {
     client.on("error", (error) => {
       void this.#drop(error);
     });
+    await client.query(JOIN, [LOCK_CLASS, MEMBER_KEY]);
     return client;
   }
 
@@ -108,6 +166,7 @@ export class Roles extends Loop {
     this.#client = null;
     const services = [...this.#held.values()];
     this.#held.clear();
+    this.#offered.clear();
     if (error !== null && services.length > 0) {
       this.#logger.error({ err: error }, "the session is lost; its roles stop");
     }
