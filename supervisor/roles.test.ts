@@ -76,7 +76,7 @@ describe("roles on a Postgres with sessions", () => {
 
 describe("W17: roles of several processes", () => {
   const KEYS = [21, 22, 23, 24, 25, 26];
-  const TRY_MS = 50;
+  const TRY_MS = 100;
   let database: TestDatabase;
   beforeAll(async () => {
     database = await testDatabase();

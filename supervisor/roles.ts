@@ -10,8 +10,8 @@
  * Who takes part holds a shared lock as well, so everybody can count how many there are. A process
  * with more than its share gives one role up at each look, and leaves it to others for a while: one
  * that has come lately takes it. Free roles are taken whoever has how many; if what was given up
- * comes back, nobody wants it (who hangs is counted, too), and no more is given up until the number
- * of processes changes.
+ * comes back, nobody wants it (who hangs is counted, too), and no more is given up for some minutes,
+ * or until the number of processes changes.
  *
  * With `singleSession` (PGlite) there is nobody to share with: every role is granted.
  */
@@ -35,7 +35,9 @@ const TRY_MS = 1000;
 const ANSWER_MS_MAX = 5000;
 const STOP_MS = 5000;
 /** Looks for which a role that was given up is left to others. */
-const OFFER_LOOKS = 3;
+const OFFER_LOOKS = 5;
+/** Looks after which it is offered again, should nobody have wanted it. */
+const UNWANTED_LOOKS = 300;
 /** The lock that all processes share. */
 const MEMBER_KEY = 0x7fff_ffff;
 const TRY_LOCK = `SELECT key, pg_try_advisory_lock($1, key) AS granted
@@ -54,8 +56,8 @@ export class Roles extends Loop {
   #client: PoolClient | null = null;
   /** Roles that were given up: for how many looks they are left to others, of how many processes. */
   readonly #offered = new Map<number, { looks: number; count: number }>();
-  /** With how many processes nobody wanted what was given up. */
-  #unwantedBy = 0;
+  /** With how many processes nobody wanted what was given up, and for how many looks more it counts. */
+  #unwanted = { count: 0, looks: 0 };
 
   constructor(db: Database, logger: Logger, roles: readonly Role[], tryMs = TRY_MS) {
     super({
@@ -84,8 +86,11 @@ export class Roles extends Loop {
     for (const role of granted) {
       const service = role.open();
       this.#held.set(role.key, service);
-      this.#unwantedBy = this.#offered.get(role.key)?.count ?? this.#unwantedBy;
-      this.#offered.delete(role.key);
+      const offer = this.#offered.get(role.key);
+      if (offer !== undefined) {
+        this.#unwanted = { count: offer.count, looks: UNWANTED_LOOKS };
+        this.#offered.delete(role.key);
+      }
       this.#logger.info({ role: role.name }, "role taken");
       try {
         await service.start();
@@ -102,12 +107,10 @@ export class Roles extends Loop {
   /** Gives one role up if others have a claim to it. */
   async #share(): Promise<void> {
     const [{ count }] = await this.#ask<{ count: number }>(MEMBERS, [LOCK_CLASS, MEMBER_KEY]);
-    if (count !== this.#unwantedBy) {
-      this.#unwantedBy = 0;
-    }
     const role = this.#roles.findLast(({ key }) => this.#held.has(key));
     const isFair = this.#held.size <= Math.ceil(this.#roles.length / count);
-    if (isFair || role === undefined || this.#unwantedBy > 0) {
+    const isUnwanted = count === this.#unwanted.count && this.#unwanted.looks-- > 0;
+    if (isFair || role === undefined || isUnwanted) {
       return;
     }
     await this.#held.get(role.key)?.stop(STOP_MS);
