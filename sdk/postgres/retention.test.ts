@@ -228,8 +228,8 @@ it("D31: of blobs only those go that are old and that no run refers to; equal on
   await insertBlobs(db, [{ runId: "nobody", sha256: unused, text: "1" }], 10);
   await insertBlobs(db, [{ runId: "nobody", sha256: young, text: "1" }], 100);
   expect(await sql("SELECT sha256 AS id FROM blobs")).toHaveLength(3);
-  await collectBlobs(db, 50, 9);
+  await collectBlobs(db, 50, FIRST_BLOB, 9);
   expect([...(await readBlobs(db, [used, unused, young])).keys()].sort()).toEqual([used, young]);
-  await collectBlobs(db, Number.MAX_SAFE_INTEGER, 9);
+  await collectBlobs(db, Number.MAX_SAFE_INTEGER, FIRST_BLOB, 9);
   expect([...(await readBlobs(db, [used, unused, young])).keys()]).toEqual([used]);
 });
