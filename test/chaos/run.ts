@@ -185,7 +185,7 @@ async function submit(stack: ChaosStack, runs: readonly Submitted[]): Promise<vo
   for (const { runId, n, workload } of runs) {
     const text = JSON.stringify({
       ...{ workflow: workload.document, run_id: runId, input: inputOf(n) },
-      idempotency_key: runId,
+      ...{ idempotency_key: runId, ...workload.scenario?.submission },
     });
     await stack.redis.xadd(globalKeys.submissions, "*", "submission", text).catch(() => undefined);
   }

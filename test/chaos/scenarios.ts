@@ -1,12 +1,14 @@
 /**
  * What generated workflows do not do and a run must outlive too: waits that somebody else ends,
- * people's decisions, children, limits, outputs that are kept beside the run, compensation, redrives.
+ * people's decisions, children, limits, circuits, starts in the middle, outputs that are kept beside the run, compensation, redrives.
  * Their outcome is written down here.
  */
 import type { Json } from "../../compiler/index.ts";
 
 export interface Scenario {
   document: { metadata: { name: string }; [key: string]: unknown };
+  /** What else its submissions say. */
+  submission?: object;
   status: "COMPLETED" | "FAILED";
   /** Output of the run with this input; null if it fails. */
   output(input: { n: number }): Json;
@@ -175,6 +177,42 @@ export const SCENARIOS: readonly Scenario[] = [
     status: "COMPLETED",
     output: ({ n }) => ({ sum: n + 50 }),
     children: 1,
+  },
+  {
+    document: {
+      ...named("chaos-circuit"),
+      nodes: [
+        fn(
+          "a",
+          "fail",
+          { attempts: 1, value: { n: "${input.n}" } },
+          {
+            retry: { max_attempts: 3, backoff_ms: 50 },
+            circuit_breaker: { key: "chaos", failures: 5, within_ms: 2000, open_ms: 200 },
+          },
+        ),
+        fn("b", "add", { a: "${data.n}", b: 60 }),
+      ],
+      edges: edges("a", "b"),
+      output: { sum: "${ctx.b.output.sum}" },
+    },
+    status: "COMPLETED",
+    output: ({ n }) => ({ sum: n + 60 }),
+  },
+  {
+    document: {
+      ...named("chaos-middle"),
+      nodes: [
+        fn("a", "fail", { code: "NOT_ASKED" }),
+        fn("b", "add", { a: "${ctx.a.output.n}", b: "${input.n}" }),
+        fn("c", "add", { a: "${data.sum}", b: 1 }),
+      ],
+      edges: edges("a", "b", "c"),
+      output: { sum: "${ctx.c.output.sum}" },
+    },
+    submission: { start_at: ["b"], outputs: { a: { n: 70 } } },
+    status: "COMPLETED",
+    output: ({ n }) => ({ sum: n + 71 }),
   },
 ];
 

@@ -80,8 +80,9 @@ class Load {
 
   async submit(workload: Workload): Promise<void> {
     const [n, runId] = [this.runs.length, uuidv7()];
-    const { document: workflow } = workload;
-    const about = { workflow, run_id: runId, idempotency_key: runId, input: inputOf(n) };
+    const { document: workflow, scenario } = workload;
+    const said = { workflow, run_id: runId, idempotency_key: runId, input: inputOf(n) };
+    const about = { ...said, ...scenario?.submission };
     await this.#stack.redis.xadd(globalKeys.submissions, "*", "submission", JSON.stringify(about));
     this.runs.push({ runId, n, workload });
   }
