@@ -1,7 +1,7 @@
 /**
  * What generated workflows do not do and a run must outlive too: waits that somebody else ends,
- * people's decisions, children, limits, circuits, starts in the middle, outputs that are kept beside the run, compensation, redrives.
- * Their outcome is written down here.
+ * people's decisions, children, limits, circuits, starts in the middle, outputs that are kept beside
+ * the run, compensation, redrives. Their outcome is written down here.
  */
 import type { Json } from "../../compiler/index.ts";
 
