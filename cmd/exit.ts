@@ -11,6 +11,7 @@ export const EXIT = {
   failed: 1,
   usage: 2,
   unreachable: 3,
+  late: 4,
   interrupted: 130,
 } as const;
 

@@ -170,6 +170,16 @@ function addQuestionCommands(program: Command): void {
   define(program, "watch <run>", "follow a run live", watch, async (c, [run]) =>
     (await import("./commands/watch.ts")).watch(c, run ?? ""),
   );
+  define(
+    program,
+    "await <run>",
+    "return when a run reaches a status",
+    [...CLIENT, "gateway_url"],
+    async (c, [run], flags) =>
+      (await import("./commands/await.ts")).awaitCommand(c, run ?? "", flags),
+  )
+    .option("--status <list>", "any of these, with commas", "COMPLETED")
+    .option("--timeout <time>", "give up after it: 30s, 5m, 2h; without, never");
   define(program, "runs", "list runs, newest first", SERVICES, async (c, _args, flags) =>
     (await import("./commands/runs.ts")).runs(c, flags),
   )

@@ -164,6 +164,26 @@ describe("submit, watch, status, cancel", () => {
   );
 
   it(
+    "X21: await a status, with an exit code for each way it can end",
+    async () => {
+      const file = writeWorkflow("awaited", { type: "wait", config: { signal: "go" } });
+      const runId = (await gavotte("submit", file)).stdout.trim();
+      const there = await gavotte("await", runId, "--status", "RUNNING,PAUSED");
+      expect(there).toMatchObject({ code: 0, stdout: "RUNNING\n" });
+      const late = await gavotte("await", runId, "--timeout", "1s");
+      expect(late).toMatchObject({ code: 4, stdout: "" });
+      expect(late.stderr).toContain("GV_AWAIT_TIMED_OUT");
+      const other = gavotte("await", runId, "--status", "COMPLETED,PAUSED");
+      await gavotte("cancel", runId);
+      expect(await other).toMatchObject({ code: 1, stdout: "" });
+      const ended = await gavotte("await", runId, "--status", "cancelled", "--json");
+      expect(JSON.parse(ended.stdout)).toEqual({ run_id: runId, status: "CANCELLED" });
+      expect((await gavotte("await", runId, "--status", "DONE")).code).toBe(2);
+    },
+    SLOW,
+  );
+
+  it(
     "exit 1 for a run that nobody knows",
     async () => {
       for (const command of ["status", "watch", "cancel"]) {

@@ -4,6 +4,7 @@
  */
 import type { Redis } from "ioredis";
 import type { Ir, Json } from "../compiler/ir.ts";
+import { awaitStatus, type AwaitStatusOptions } from "./await-status.ts";
 import {
   decide,
   findApprovals,
@@ -62,9 +63,10 @@ import { isOfCluster } from "./redis/cluster-router.ts";
 import { connectRedis, type ConnectOptions } from "./redis/connect.ts";
 import { cancelRun } from "./redis/run-scripts.ts";
 import { pathOf, type Hop } from "./run-path.ts";
-import { isTerminal } from "./status.ts";
+import { isTerminal, type RunStatus } from "./status.ts";
 import { whileAwake } from "./wake.ts";
 
+export type { AwaitStatusOptions } from "./await-status.ts";
 export type { Approval, CallbackReceipt, DecisionReceipt, SignalReceipt } from "./client-waits.ts";
 export type { SubmissionRequest } from "./client-submit.ts";
 export type { BulkFilter, SettledLetter } from "./dead-letters.ts";
@@ -180,6 +182,15 @@ export class Client {
       }
     }
     throw notFound(runId);
+  }
+
+  /**
+   * The status, of those asked for, that a run has or comes to; heard over the gateway's live feed, so
+   * that none is missed. Throws GV_STATUS_UNREACHABLE as soon as the run has ended otherwise,
+   * GV_AWAIT_TIMED_OUT, GV_RUN_NOT_FOUND, GV_GATEWAY_UNAVAILABLE.
+   */
+  awaitStatus(runId: string, options: AwaitStatusOptions): Promise<RunStatus> {
+    return awaitStatus(this.db, runId, options);
   }
 
   /**

@@ -14,6 +14,8 @@ export const ERRORS = {
   GV_WORKFLOW_INVALID: { retryable: false, exit: 1 },
   GV_WORKFLOW_NOT_FOUND: { retryable: false, exit: 1 },
   GV_RUN_NOT_FOUND: { retryable: false, exit: 1 },
+  GV_STATUS_UNREACHABLE: { retryable: false, exit: 1 },
+  GV_AWAIT_TIMED_OUT: { retryable: true, exit: 4 },
   GV_RUN_ENDED: { retryable: false, exit: 1 },
   GV_RUN_STATUS_REFUSED: { retryable: false, exit: 1 },
   GV_NODE_STATUS_REFUSED: { retryable: false, exit: 1 },

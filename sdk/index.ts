@@ -28,6 +28,7 @@ export {
   type FollowOptions,
   type WaitOptions,
 } from "./client.ts";
+export type { AwaitStatusOptions } from "./await-status.ts";
 export type { SettledLetter } from "./dead-letters.ts";
 export type { NodeOrder } from "./operations.ts";
 export type { RedriveWish } from "./redrive.ts";

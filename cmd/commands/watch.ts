@@ -1,11 +1,9 @@
 /** `gavotte watch RUN`: follows a run through the gateway's live feed, to its end. */
-import { resolve } from "node:path";
-import { GavotteError, type RunError, type RunStatus } from "../../sdk/internal.ts";
-import type { Config } from "../config.ts";
+import { followFeed, type FeedMessage, type FeedNode } from "../../sdk/feed-client.ts";
+import type { RunError, RunStatus } from "../../sdk/internal.ts";
 import type { Context } from "../context.ts";
-import { readStackFile } from "../embedded/index.ts";
 import { EXIT } from "../exit.ts";
-import { followFeed, type FeedMessage, type FeedNode } from "../feed.ts";
+import { gatewayUrl } from "../gateway-url.ts";
 import { LiveView } from "../live-view.ts";
 
 /** What was heard, and what `--json` prints at the end. */
@@ -90,23 +88,4 @@ function updated(
 
 function isUnderWay(node: FeedNode): boolean {
   return node.status !== "pending" && OPEN.has(node.status);
-}
-
-/** The gateway of the configuration, of the embedded stack, or the usual one of this machine. */
-async function gatewayUrl(context: Context, config: Config): Promise<string> {
-  const { gateway_url: url, redis_url, data_dir, gateway_listen } = config.values;
-  if (url !== null) {
-    return url;
-  }
-  if (redis_url !== null) {
-    return `http://${gateway_listen}`;
-  }
-  const stack = await readStackFile(resolve(context.cwd, data_dir));
-  if (stack?.gateway === undefined) {
-    const message =
-      `no gateway runs for ${data_dir}: start "gavotte dev", or set gateway_url; ` +
-      '"gavotte status" tells of a run without one';
-    throw new GavotteError("GV_GATEWAY_UNAVAILABLE", message);
-  }
-  return stack.gateway;
 }

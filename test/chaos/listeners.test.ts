@@ -1,6 +1,6 @@
 /** That a subscriber of the chaos suite who misses something, or hears it twice, is noticed. */
 import { describe, expect, it } from "vitest";
-import type { FeedMessage } from "../../cmd/feed.ts";
+import type { FeedMessage } from "../../sdk/feed-client.ts";
 import type { ArchivedTransition } from "../../sdk/postgres/index.ts";
 import type { Transition } from "../../sdk/internal.ts";
 import { RunFeed } from "../../gateway/run-feed.ts";

@@ -5,7 +5,7 @@
  */
 import { setMaxListeners } from "node:events";
 import { setTimeout as pause } from "node:timers/promises";
-import { followFeed, type FeedMessage } from "../../cmd/feed.ts";
+import { followFeed, type FeedMessage } from "../../sdk/feed-client.ts";
 import type { Ir } from "../../compiler/index.ts";
 import { advance, snapshotText } from "../../gateway/messages.ts";
 import { comparePositions, RunView } from "../../sdk/internal.ts";

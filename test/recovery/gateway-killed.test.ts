@@ -5,7 +5,7 @@
  */
 import { connect, createServer, type AddressInfo, type Server, type Socket } from "node:net";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { followFeed, type FeedMessage } from "../../cmd/feed.ts";
+import { followFeed, type FeedMessage } from "../../sdk/feed-client.ts";
 import { createClient, type Client } from "../../sdk/index.ts";
 import { comparePositions } from "../../sdk/internal.ts";
 import { hasPostgres } from "../chaos/has-postgres.ts";

@@ -7,8 +7,8 @@
  * of this one as it has heard.
  */
 import { WebSocket } from "ws";
-import { ERRORS, GavotteError, type ErrorCode } from "../sdk/errors.ts";
-import type { NodeStatus, RunError, RunStatus } from "../sdk/internal.ts";
+import { ERRORS, GavotteError, type ErrorCode } from "./errors.ts";
+import type { NodeStatus, RunError, RunStatus } from "./status.ts";
 
 export interface FeedNode {
   status: NodeStatus;
@@ -78,6 +78,8 @@ export async function followFeed(options: FeedOptions): Promise<void> {
   let everHeard = false;
   let awayMs = 0;
   for (;;) {
+    // A signal that was given before is not heard any more.
+    signal.throwIfAborted();
     const ending = await connectOnce(options, place);
     signal.throwIfAborted();
     if (ending.over) {

@@ -1,7 +1,7 @@
 import type { AddressInfo } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
 import { WebSocketServer, type WebSocket } from "ws";
-import { followFeed, type FeedMessage } from "./feed.ts";
+import { followFeed, type FeedMessage } from "./feed-client.ts";
 
 const snapshot = { type: "snapshot", status: "RUNNING", progress: 0, nodes: {}, position: "2.0" };
 const update = (position: string, node: string) => ({
