@@ -1,4 +1,4 @@
-/** Where the gateway is: of the configuration, of the embedded stack, or the usual one of this machine. */
+/** Where the gateway is: as configured, of the embedded stack, or the usual one of this machine. */
 import { resolve } from "node:path";
 import { GavotteError } from "../sdk/errors.ts";
 import type { Config } from "./config.ts";
