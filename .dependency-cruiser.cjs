@@ -128,14 +128,15 @@ module.exports = {
       "workflow-file.gen.ts",
     ]),
     // Several faces, so that nobody loads what they do not use: internal.ts is the engine's, the
-    // client's is of those who submit runs, Postgres comes with its driver, and the errors are
-    // vocabulary that also the quickest command needs.
+    // client's is of those who submit runs, Postgres and the feed's client come with their drivers, and
+    // the errors are vocabulary that also the quickest command needs.
     face("sdk", [
       "internal.ts",
       "index.ts",
       "client.ts",
       "client-report.ts",
       "errors.ts",
+      "feed-client.ts",
       "postgres/index.ts",
     ]),
     face("worker", ["index.ts"]),
