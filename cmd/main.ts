@@ -184,6 +184,7 @@ function addQuestionCommands(program: Command): void {
     (await import("./commands/runs.ts")).runs(c, flags),
   )
     .option("--status <status>", "only runs in this status")
+    .option("--business-status <name>", "only runs whose nodes have set this status last")
     .option("--workflow <name>", "only runs of this workflow")
     .option("--tenant <name>", "only runs of this tenant")
     .option("--parent <run>", "only children of this run")

@@ -405,3 +405,19 @@ describe("size", () => {
     expect(ir?.analysis.critical_path).toHaveLength(count);
   }, 60_000);
 });
+
+describe("sets_status", () => {
+  it("X18: takes a business status that a node sets, and refuses what is no name", () => {
+    const document = (sets_status: unknown): object => ({
+      name: "w",
+      nodes: [call("a", { sets_status }), call("b")],
+      edges: [{ from: "a", to: "b" }],
+    });
+    const ir = compiled(document("on its way"));
+    expect(node(ir, "a").sets_status).toBe("on its way");
+    expect(node(ir, "b")).not.toHaveProperty("sets_status");
+    for (const wrong of ["", " x", "x".repeat(65), 'a "b"', "a\\b", "a\nb", 7, null]) {
+      expect(codes(document(wrong))).toContain("GV1013");
+    }
+  });
+});

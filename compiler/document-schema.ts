@@ -223,6 +223,12 @@ const node = {
     retry: { ...retry, description: "Whether and when a failed attempt is followed by another." },
     queue: { ...queueName, description: "Queue whose workers execute the node." },
     queue_timeout_ms: { ...positive, description: "How long it may wait for a worker." },
+    sets_status: {
+      type: "string",
+      pattern: '^[^\\s"\\\\]([^"\\\\\\n\\r\\t]{0,62}[^\\s"\\\\])?$',
+      description: "Business status that the run has from the node's success on.",
+      "x-expect": "a name of at most 64 characters",
+    },
     expected_ms: {
       ...positive,
       description: "How long it usually takes; only the order of steps rests on it.",

@@ -73,6 +73,7 @@ export interface DocumentNode {
   retryPointer: string;
   expectedMs: number | null;
   queueTimeoutMs: number | null;
+  setsStatus: string | null;
   rateLimit: { value: IrRateLimit; pointer: string } | null;
   circuitBreaker: { value: IrCircuitBreaker; pointer: string } | null;
   compensate: { value: IrCompensation; pointer: string } | null;

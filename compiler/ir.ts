@@ -197,6 +197,8 @@ export interface IrNode {
   expected_ms?: number;
   /** Longest time a token of this node may stand in its queue; then it fails with TIMEOUT. */
   queue_timeout_ms?: number;
+  /** Business status that the run has from the node's success on, until another sets one. */
+  sets_status?: string;
   /** How many executions of one key may begin in a time. */
   rate_limit?: IrRateLimit;
   /** When executions of one key are held back because too many have failed. */

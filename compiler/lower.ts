@@ -145,13 +145,14 @@ function lowerConfig(node: FlatNode): { [key: string]: Json } {
 
 function lowerPolicies({ source }: FlatNode): Partial<IrNode> {
   if (!source) return {};
-  const { expectedMs, queueTimeoutMs, rateLimit, circuitBreaker, compensate } = source;
+  const { expectedMs, queueTimeoutMs, setsStatus, rateLimit, circuitBreaker, compensate } = source;
   const { inputSchema, outputSchema } = source;
   return {
     ...(inputSchema === null ? {} : { input_schema: inputSchema }),
     ...(outputSchema === null ? {} : { output_schema: outputSchema }),
     ...(expectedMs === null ? {} : { expected_ms: expectedMs }),
     ...(queueTimeoutMs === null ? {} : { queue_timeout_ms: queueTimeoutMs }),
+    ...(setsStatus === null ? {} : { sets_status: setsStatus }),
     ...(rateLimit ? { rate_limit: rateLimit.value } : {}),
     ...(circuitBreaker ? { circuit_breaker: circuitBreaker.value } : {}),
     ...(compensate ? { compensate: compensate.value } : {}),

@@ -42,6 +42,7 @@ export function readNode(
   const timeout = own(entry, "timeout_ms");
   const queue = own(entry, "queue");
   const expected = own(entry, "expected_ms");
+  const status = own(entry, "sets_status");
   const queueTimeout = own(entry, "queue_timeout_ms");
   const compensate = readCompensation(own(entry, "compensate"));
   const rateLimit = readRateLimit(own(entry, "rate_limit"));
@@ -55,6 +56,7 @@ export function readNode(
     retry: readRetry(own(entry, "retry")),
     retryPointer: `${pointer}/retry`,
     expectedMs: typeof expected === "number" ? expected : null,
+    setsStatus: typeof status === "string" ? status : null,
     queueTimeoutMs: typeof queueTimeout === "number" ? queueTimeout : null,
     rateLimit: rateLimit && { value: rateLimit, pointer: `${pointer}/rate_limit` },
     circuitBreaker: circuit && { value: circuit, pointer: `${pointer}/circuit_breaker` },

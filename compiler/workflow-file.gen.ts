@@ -113,6 +113,8 @@ interface NodeCommon {
   queue?: string;
   /** How long it may wait for a worker. */
   queue_timeout_ms?: number;
+  /** Business status that the run has from the node's success on. */
+  sets_status?: string;
   /** How long it usually takes; only the order of steps rests on it. */
   expected_ms?: number;
   /** JSON Schema of what the node takes. */

@@ -29,8 +29,14 @@ export function snapshotText(runId: string, view: RunView, position: string): st
     current_step: view.current_step,
     nodes,
     position,
+    ...businessOf(view),
     ...asleepOf(view),
   });
+}
+
+/** What the run's nodes say of it, if they do. */
+function businessOf({ businessStatus: status }: RunView): { business_status?: string } {
+  return status === null ? {} : { business_status: status };
 }
 
 /** Of a run that is asleep: since when, and when its earliest timer is due (null: it has none). */
@@ -46,14 +52,15 @@ function asleepOf({ asleep }: RunView): { asleep?: Json } {
 /** The last message of a run that has ended. */
 export function endText(runId: string, view: RunView, position: string): string {
   const { status, error } = view;
-  return JSON.stringify({ type: "end", run_id: runId, status, error, position });
+  const run = { run_id: runId, status, ...businessOf(view), error };
+  return JSON.stringify({ type: "end", ...run, position });
 }
 
 /**
  * Applies a transition to the view and returns what to send: one update per node that it changed,
  * derived changes (a node became ready, nodes were skipped) included, all with its position; an
- * update of the run if it changed no node; `end` after the run's end. What happens inside a map shows
- * as that node's `elements`.
+ * update of the run if it changed no node, or the run's business status; `end` after the run's end.
+ * What happens inside a map shows as that node's `elements`.
  */
 export function advance(
   runId: string,
@@ -63,7 +70,8 @@ export function advance(
   position: string,
 ): FeedMessage[] {
   const changed = view.apply(t, tMs);
-  if (t.m !== undefined || (t.e === "map.element" && changed.length === 0)) {
+  const isInside = t.m !== undefined && t.bs === undefined;
+  if (isInside || (t.e === "map.element" && changed.length === 0)) {
     return [];
   }
   const common = {
@@ -89,9 +97,9 @@ export function advance(
     const withOutput = hasOutput ? JSON.stringify({ ...update, output: t.o }) : text;
     return { position, text, withOutput, isEnd: false };
   });
-  if (changed.length === 0 || t.e.startsWith("run.")) {
+  if (changed.length === 0 || t.e.startsWith("run.") || t.bs !== undefined) {
     const own = { node: null, scope: "", attempt: 0, status: view.status };
-    const update = { ...common, ...own, ...asleepOf(view) };
+    const update = { ...common, ...own, ...businessOf(view), ...asleepOf(view) };
     const text = JSON.stringify(update);
     messages.push({ position, text, withOutput: text, isEnd: false });
   }

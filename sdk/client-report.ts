@@ -65,6 +65,8 @@ export interface RunReport {
   started_at: string | null;
   ended_at: string | null;
   nodes: { [id: string]: NodeReport };
+  /** What its nodes say of it (`sets_status`); absent: nothing. */
+  business_status?: string;
   /** What stands still inside elements of its maps, by their place; at most 100. */
   elements?: ElementReport[];
   /** What it has to wait for before it starts. */
@@ -181,6 +183,7 @@ export interface RunSummary {
   started_at: string | null;
   ended_at: string | null;
   error: RunError | null;
+  business_status?: string;
   asleep?: SleepReport;
 }
 
@@ -233,6 +236,7 @@ export function reportOf(row: RunRow, view: RunView): RunReport {
     started_at: isoTime(row.startedAtMs),
     ended_at: isoTime(row.endedAtMs),
     nodes,
+    ...businessOf(view),
     ...sleepOf(row),
   };
 }
@@ -275,8 +279,15 @@ export function summaryOf(row: RunRow): RunSummary {
     started_at: isoTime(row.startedAtMs),
     ended_at: isoTime(row.endedAtMs),
     error: errorIn(row.error),
+    ...businessOf(row),
     ...sleepOf(row),
   };
+}
+
+function businessOf({ businessStatus: status }: { businessStatus: string | null }): {
+  business_status?: string;
+} {
+  return status === null ? {} : { business_status: status };
 }
 
 /** An error column: the error itself, or as the scripts wrap it. */

@@ -53,6 +53,8 @@ export class RunView {
   asleep: { sinceMs: number; untilMs: number | null } | null = null;
   /** Node that changed last and is not skipped. */
   current_step: string | null = null;
+  /** What its nodes say of it (`sets_status`), the last of them in the journal; null: nothing. */
+  businessStatus: string | null = null;
   #progress = 0;
   #decided = 0;
   /** Nodes that failed without an edge that handles it, whatever became of them later. */
@@ -85,6 +87,7 @@ export class RunView {
   apply(t: Transition, tMs: number): string[] {
     this.#changed = new Set();
     this.asleep = t.e === "run.hibernated" ? { sinceMs: tMs, untilMs: t.due ?? null } : null;
+    this.businessStatus = t.bs ?? this.businessStatus;
     if (t.e.startsWith("run.")) {
       this.#run(t, tMs);
     } else if (t.m !== undefined) {
@@ -112,6 +115,8 @@ export class RunView {
       this.status = "FINISHING";
     } else if (t.e === "run.redriven") {
       this.#redriven(t.rd, tMs);
+      const { bs = this.businessStatus } = t.rd ?? {};
+      this.businessStatus = bs;
     } else if (t.e === "run.paused" || t.e === "run.resumed") {
       this.status = t.ps === "" ? "RUNNING" : "PAUSED";
     } else if (t.e !== "run.suspect" && t.e !== "run.hibernated") {

@@ -80,6 +80,8 @@ export interface Transition {
   rate?: string;
   /** node.parked: the circuit that is open. */
   circuit?: string;
+  /** node.completed: the run's business status from now on. */
+  bs?: string;
   /** Evaluated in the step of the node before. */
   f?: number;
   /** 1: the token is in the dead letters. */
@@ -161,6 +163,8 @@ export interface Redriven {
   nv: { [node: number]: NodeStatus };
   /** What holds again of earlier rounds of loops, because the end of a later one is undone. */
   rv?: { [node: number]: NodeResult };
+  /** The business status that holds again, null for none; absent: it is what it was. */
+  bs?: string | null;
   /** Outputs given by hand, by node. */
   set?: { [node: number]: ManualAnswer };
   /** Fields of the signals hash, if they are others: what an undone step has used is kept again. */

@@ -36,7 +36,7 @@ export function changedViews(
   ir: Ir,
   journal: readonly Placed[],
   kept: readonly Placed[],
-): Pick<Redriven, "nv" | "rv"> {
+): Pick<Redriven, "nv" | "rv" | "bs"> {
   const before = new RunView(ir);
   journal.forEach(({ transition, t }) => before.apply(transition, t));
   const after = new RunView(ir);
@@ -56,5 +56,9 @@ export function changedViews(
       rv[index] = resultOf(now);
     }
   });
-  return { nv, ...(Object.keys(rv).length > 0 && { rv }) };
+  const bs = after.businessStatus;
+  return {
+    ...{ nv, ...(Object.keys(rv).length > 0 && { rv }) },
+    ...(bs !== before.businessStatus && { bs }),
+  };
 }

@@ -45,7 +45,8 @@ export class Begun {
       const begun = this.#held.get(change.id)?.change;
       named.add(change.id);
       if (begun !== undefined) {
-        write.push({ ...change, startedAtMs: change.startedAtMs ?? begun.startedAtMs });
+        const startedAtMs = change.startedAtMs ?? begun.startedAtMs;
+        write.push({ ...change, status: change.status ?? begun.status, startedAtMs });
       } else {
         const waits = isLoad && isBeginning(change) && !atOnce.has(change.id);
         (waits ? hold : write).push(change);
@@ -68,6 +69,6 @@ export class Begun {
 }
 
 /** It has begun, and nothing else has changed. */
-function isBeginning({ status, startedAtMs }: RunChange): boolean {
-  return status === "RUNNING" && startedAtMs !== null;
+function isBeginning({ status, startedAtMs, businessStatus }: RunChange): boolean {
+  return status === "RUNNING" && startedAtMs !== null && businessStatus === undefined;
 }

@@ -256,13 +256,15 @@ function changesOf(
 ): RunChange[] {
   const changes: RunChange[] = [];
   for (const run of block.runs.values()) {
-    const { runId, status, startedAtMs, endedAtMs, tTo: atMs } = run;
+    const { runId, status, startedAtMs, endedAtMs, businessStatus, tTo: atMs } = run;
     // A child's row is inserted as that of a run that has begun.
-    if (status !== null && (run.child === null || status !== "RUNNING")) {
+    const isNews = status !== null && (run.child === null || status !== "RUNNING");
+    if (isNews || businessStatus !== undefined) {
       const failure = errors.get(runId);
       const error = failure === undefined ? null : JSON.stringify(failure);
       const output = outputs.get(runId) ?? null;
-      changes.push({ id: runId, status, startedAtMs, endedAtMs, output, error, atMs });
+      const own = businessStatus === undefined ? {} : { businessStatus };
+      changes.push({ id: runId, status, startedAtMs, endedAtMs, output, error, atMs, ...own });
     }
   }
   return changes;

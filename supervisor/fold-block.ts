@@ -34,6 +34,8 @@ export interface RunFold {
   /** Text of the last plain success. */
   done: string | null;
   error: RunError | null;
+  /** Null: it has none any more; undefined: the block does not say. */
+  businessStatus: string | null | undefined;
   /** Nodes that failed unhandled in this block. */
   failed: FailedNode[];
   /** Set where the block starts it and another run did so. */
@@ -160,6 +162,7 @@ function foldTransition(block: BlockFold, run: RunFold, placed: Placed): void {
   if (transition.due !== undefined) {
     block.dueMs = Math.min(block.dueMs ?? transition.due, transition.due);
   }
+  run.businessStatus = transition.bs ?? run.businessStatus;
   const blob = blobOf(transition);
   if (blob !== null) {
     block.blobs.push(blob);
@@ -212,6 +215,7 @@ function addRun(block: BlockFold, runId: string, { seq, t }: RawRecord): RunFold
     output: null,
     done: null,
     error: null,
+    businessStatus: undefined,
     failed: [],
     child: null,
     seqFrom: seq,
@@ -241,6 +245,7 @@ function foldRun(block: BlockFold, run: RunFold, { transition: tr, text, record 
       break;
     case "run.redriven":
       run.status = "RUNNING";
+      run.businessStatus = tr.rd?.bs === undefined ? run.businessStatus : tr.rd.bs;
       block.redriven.push(redrivenOf(tr, t));
       break;
     case "run.paused":

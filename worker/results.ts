@@ -96,7 +96,7 @@ export class Results {
     const result = resultOf(p, index);
     result.attempt = attempt;
     result.value = this.#kept(item, text);
-    result.extra = extra;
+    result.extra = extra + (node.sets_status === undefined ? "" : statusText(node.sets_status));
     if (edges === null) {
       result.op = "A";
       result.delayMs = ir.loops[node.latch_of as number]?.delay_ms ?? 0;
@@ -226,4 +226,9 @@ export class Results {
     }
     return text;
   }
+}
+
+/** What the journal says of a success that sets the run's business status. */
+function statusText(status: string): string {
+  return `,"bs":${JSON.stringify(status)}`;
 }

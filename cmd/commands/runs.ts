@@ -15,7 +15,9 @@ const STATUSES: readonly RunStatus[] = [
 /** Lists runs. */
 export async function runs(
   context: Context,
-  flags: { status?: string; workflow?: string; tenant?: string; parent?: string; limit?: string },
+  flags: {
+    [flag in "status" | "businessStatus" | "workflow" | "tenant" | "parent" | "limit"]?: string;
+  },
 ): Promise<number> {
   const filter = filterOf(flags);
   return withClient(context, async (client) => {
@@ -25,7 +27,8 @@ export async function runs(
       const took = from === null || to === null ? "-" : formatMs(Date.parse(to) - Date.parse(from));
       const error = run.error === null ? "" : run.error.code;
       const status = run.asleep === undefined ? run.status : `${run.status} (asleep)`;
-      return [run.run_id, run.workflow, status, run.created_at, took, error];
+      const business = run.business_status === undefined ? "" : `: ${run.business_status}`;
+      return [run.run_id, run.workflow, status + business, run.created_at, took, error];
     });
     if (rows.length > 0) {
       context.output.table([["RUN", "WORKFLOW", "STATUS", "CREATED", "TOOK", "ERROR"], ...rows]);
@@ -38,7 +41,7 @@ export async function runs(
 }
 
 function filterOf(flags: { [flag: string]: string | undefined }): RunFilter {
-  const { status, workflow, tenant, parent } = flags;
+  const { status, businessStatus, workflow, tenant, parent } = flags;
   if (workflow === "") {
     throw new GavotteError("GV_BAD_INPUT", "--workflow must be a workflow's name");
   }
@@ -47,6 +50,7 @@ function filterOf(flags: { [flag: string]: string | undefined }): RunFilter {
     ...(status === undefined
       ? {}
       : { status: readChoice("--status", status.toUpperCase(), STATUSES) }),
+    ...(businessStatus === undefined ? {} : { businessStatus }),
     ...(workflow === undefined ? {} : { workflow }),
     ...(tenant === undefined ? {} : { tenant }),
     ...(parent === undefined ? {} : { parent }),

@@ -48,6 +48,9 @@ function hopDocument({ atMs, ...hop }: Hop): object {
 /** A report as people read it. */
 export function tellReport(output: Output, report: RunReport): void {
   output.line(`${report.workflow} ${report.run_id} ${report.status}`);
+  if (report.business_status !== undefined) {
+    output.line(`business status ${report.business_status}`);
+  }
   output.line(`started ${report.started_at ?? "-"}, ended ${report.ended_at ?? "-"}`);
   if (report.stopped !== undefined) {
     const { since, by, reason } = report.stopped;

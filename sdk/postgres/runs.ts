@@ -46,6 +46,8 @@ export interface RunRow extends Omit<NewRun, "limits"> {
   bindings: string | null;
   compensates: string | null;
   start: string | null;
+  /** What its nodes say of it; null: nothing. */
+  businessStatus: string | null;
   /** How many runs stand above it. */
   depth: number;
   parentRunId: string | null;
@@ -74,11 +76,14 @@ export interface RunRow extends Omit<NewRun, "limits"> {
 /** What the journal says about a run's row. */
 export interface RunChange {
   id: string;
-  status: RunStatus;
+  /** Null: it stays. */
+  status: RunStatus | null;
   startedAtMs: number | null;
   endedAtMs: number | null;
   output: string | null;
   error: string | null;
+  /** Null: it has none any more; absent: it stays. */
+  businessStatus?: string | null;
   atMs: number;
 }
 
@@ -86,6 +91,7 @@ export interface RunFilter {
   tenant?: string;
   status?: RunStatus;
   workflow?: string;
+  businessStatus?: string;
   /** Only children of this run. */
   parent?: string;
   /** Only runs created before this time, for the next page. */
@@ -102,7 +108,8 @@ export const RUN_COLUMNS = `id, tenant, workflow, version, ir_hash AS "irHash", 
   bindings, compensates, depth, parent_run_id AS "parentRunId", parent_node AS "parentNode", parent,
   held, asleep_since_ms AS "asleepSinceMs", sleep_seq AS "sleepSeq",
   sleep_causes AS "sleepCauses",
-  wakes_at_ms AS "wakesAtMs", start_fields AS "start"`;
+  wakes_at_ms AS "wakesAtMs", start_fields AS "start",
+  business_status AS "businessStatus"`;
 const FINAL = "('COMPLETED', 'FAILED', 'CANCELLED')";
 const OPEN = "('QUEUED', 'RUNNING', 'PAUSED', 'FINISHING')";
 
@@ -129,12 +136,16 @@ const BY_KEY = {
 // the planner begin with all of them.
 const CHANGE = {
   name: "runs_change",
-  text: `UPDATE runs r SET status = u.status, output = COALESCE(u.output, r.output),
+  text: `UPDATE runs r SET status = COALESCE(u.status, r.status),
+      business_status = CASE WHEN u.business IS NULL THEN r.business_status
+        ELSE NULLIF(u.business, '') END,
+      output = COALESCE(u.output, r.output),
       error = COALESCE(u.error, r.error), started_at_ms = COALESCE(u.started, r.started_at_ms),
       ended_at_ms = COALESCE(u.ended, r.ended_at_ms), updated_at_ms = u.at,
       asleep_since_ms = CASE WHEN u.ended IS NULL THEN r.asleep_since_ms END
     FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::text[],
-      $7::bigint[]) AS u(id, status, started, ended, output, error, at)
+      $7::bigint[], $8::text[])
+      AS u(id, status, started, ended, output, error, at, business)
     WHERE r.id = u.id AND COALESCE(r.status, '') NOT IN ${FINAL}`,
 };
 const QUEUED = {
@@ -170,6 +181,7 @@ const LIST = {
       AND ($2::text IS NULL OR status = $2) AND ($3::text IS NULL OR workflow = $3)
       AND ($4::bigint IS NULL OR created_at_ms < $4)
       AND ($6::text IS NULL OR parent_run_id = $6)
+      AND ($7::text IS NULL OR business_status = $7)
     ORDER BY created_at_ms DESC, id DESC LIMIT $5`,
 };
 const OF_WORKFLOW = {
@@ -260,6 +272,7 @@ export async function changeRuns(tx: Queryable, changes: readonly RunChange[]): 
       textArray(part.map((c) => c.output)),
       textArray(part.map((c) => c.error)),
       bigintArray(part.map((c) => c.atMs)),
+      textArray(part.map((c) => (c.businessStatus === null ? "" : (c.businessStatus ?? null)))),
     ]);
   }
 }
@@ -304,7 +317,9 @@ export async function unfinishedRuns(
 /** Runs, newest first. */
 export async function listRuns(db: Queryable, filter: RunFilter): Promise<RunRow[]> {
   const { tenant = null, status = null, workflow = null, beforeMs = null, limit } = filter;
-  return db.query<Row>(LIST, [tenant, status, workflow, beforeMs, limit, filter.parent ?? null]);
+  const { parent = null, businessStatus = null } = filter;
+  const values = [tenant, status, workflow, beforeMs, limit, parent, businessStatus];
+  return db.query<Row>(LIST, values);
 }
 
 /** Unfinished runs, awake, of a workflow in a status by id, after `afterId`; version `*` is any. */
