@@ -27,10 +27,12 @@ import {
 } from "../support/index.ts";
 import type { RoleOptions } from "./role.ts";
 
-const RUNS = 80;
+const RUNS = 120;
 const LEASE_MS = 1000;
 const SEED = 20_261_121;
 const ROLE = new URL("./role.ts", import.meta.url);
+/** Matches the keys of all circuits. */
+const CIRCUITS = globalKeys.circuit("*");
 
 const circuit_breaker = { key: "t${input.target}", failures: 3, within_ms: 2000, open_ms: 150 };
 const retry = { max_attempts: 5, backoff_ms: 20 };
@@ -103,16 +105,20 @@ async function untilEnded(count: number): Promise<void> {
   });
 }
 
-/** Somebody probes. */
-async function probed(): Promise<void> {
-  await waitFor(
+/** Waits until somebody probes; false: all has ended before. */
+async function probed(): Promise<boolean> {
+  const probes = async (): Promise<boolean> => {
+    const keys = await allKeys(redis, CIRCUITS);
+    const found = await Promise.all(keys.map((key) => redis.hget(key, "probe")));
+    return found.some((probe) => probe !== null);
+  };
+  return waitFor(
     async () => {
-      const keys = await allKeys(redis, globalKeys.circuit("*").replace(/[{}]/g, "*"));
-      const probes = await Promise.all(keys.map((key) => redis.hget(key, "probe")));
-      return probes.some((probe) => probe !== null);
+      const answer = (await ended()).length === RUNS ? "over" : await probes();
+      return answer === false ? undefined : { isProbed: answer === true };
     },
-    { timeoutMs: 60_000, describe: "no circuit is probed" },
-  );
+    { timeoutMs: 120_000, describe: "no circuit is probed, and not all has ended" },
+  ).then(({ isProbed }) => isProbed);
 }
 
 beforeAll(async () => {
@@ -142,13 +148,19 @@ describe("workers that are killed while they probe, and a Redis that is emptied"
         pipeline.xadd(globalKeys.submissions, "*", "submission", submission);
       }
       await pipeline.exec();
-      for (let i = 0; i < 4; i++) {
-        await probed();
-        await kill(workers[i % 2] as ChildProcess);
-        workers[i % 2] = await start("worker");
+      await waitFor(async () => (await redis.xlen(globalKeys.submissions)) === 0, {
+        ...{ timeoutMs: 60_000, describe: "not all is accepted" },
+      });
+      let kills = 0;
+      while (kills < 4 && (await probed())) {
+        await kill(workers[kills % 2] as ChildProcess);
+        workers[kills % 2] = await start("worker");
+        kills += 1;
+        if (kills === 2) {
+          await emptyRedis(redis);
+        }
       }
-      await waitFor(async () => (await redis.xlen(globalKeys.submissions)) === 0);
-      await emptyRedis(redis);
+      expect(kills).toBeGreaterThan(0);
       await untilEnded(RUNS);
       const rows = await ended();
       const { ir } = compile({ document: workflow });
@@ -166,7 +178,7 @@ describe("workers that are killed while they probe, and a Redis that is emptied"
       // Nothing is left of them: no counter that is not zero, no timer, no circuit.
       const left = async (): Promise<string[]> => [
         ...(await allKeys(redis, `${partitionKeys(0).run("")}*`)),
-        ...(await allKeys(redis, globalKeys.circuit("*").replace(/[{}]/g, "*"))),
+        ...(await allKeys(redis, CIRCUITS)),
         ...(await redis.zrange(partitionKeys(0).timers, 0, -1)),
       ];
       await waitFor(async () => (await left()).length === 0, {
