@@ -33,7 +33,7 @@ const ROLE = `gv_store_${process.pid}`;
 
 /** What stays however many runs there have been (docs/redis-keys.md). */
 const STANDING = [
-  /^gv:(deployment|submissions|ir)$/,
+  /^gv:(deployment|submissions|ir|paused)$/,
   /^gv:submissions:replies(:[^:]+)?$/,
   /^gv:ir:[0-9a-f]{64}(:[^:]+)?$/,
   /^gv:\{\d+\}:(meta|ev|tombs|halted)$/,
