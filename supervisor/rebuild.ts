@@ -218,7 +218,7 @@ export function writeRun(
   const { namespace, priority, irHash } = row;
   const input = JSON.parse(row.input) as never;
   const fields = hotFields(state, { epoch, irHash, input, namespace, priority });
-  Object.assign(fields, treeFields(row));
+  Object.assign(fields, treeFields(row), row.attempt > 1 ? { at: String(row.attempt) } : {});
   const emit = new Emitter(pipeline, keys, profile, row.id, String(epoch));
   emit.nowMs = nowMs;
   for (const queue of [...profile.queueKeys, ...profile.entryKeys]) {

@@ -17,7 +17,6 @@ import {
   NO_EFFECTS,
   parseRecord,
   putBlobs,
-  runEpoch,
   type CompletionItem,
   type ElementPlace,
   type PartitionKeys,
@@ -26,6 +25,7 @@ import {
   type ScriptRunner,
 } from "../sdk/internal.ts";
 import { outputFields } from "./needs.ts";
+import { aboutRun } from "./node-vars.ts";
 import { outputTemplate, readBlobs } from "./output-template.ts";
 import { RunData, type Outside } from "./run-data.ts";
 
@@ -141,12 +141,7 @@ export async function finishElement(
       ctx: data.context(-1, "", refs),
       item: data.item(),
       index: outside?.index ?? 0,
-      run: {
-        id: token.runId,
-        workflow: root.name,
-        version: root.workflow_version,
-        attempt: Number(runEpoch(token.epoch)),
-      },
+      run: outside?.vars.run ?? aboutRun(token.runId, root, data),
     });
     value = JSON.stringify(output);
   } catch (error) {

@@ -12,7 +12,8 @@ import {
   type RunProfile,
   type ScriptRunner,
 } from "../sdk/internal.ts";
-import { outputFields } from "./needs.ts";
+import { ATTEMPT_FIELD, outputFields } from "./needs.ts";
+import { aboutRun } from "./node-vars.ts";
 import { outputTemplate, readBlobs } from "./output-template.ts";
 import { RunData } from "./run-data.ts";
 
@@ -25,7 +26,7 @@ export async function finish(
 ): Promise<void> {
   const { ir } = profile;
   const { template, refs } = outputTemplate(ir);
-  const fields = [...outputFields(ir, refs), "in"];
+  const fields = [...outputFields(ir, refs), "in", ATTEMPT_FIELD];
   const values = await scripts.redis.hmget(scripts.keys.run(token.runId), ...fields);
   const data = new RunData(ir, new Map(fields.map((field, i) => [field, values[i] ?? null])));
   await readBlobs(scripts, token.runId, data);
@@ -35,12 +36,7 @@ export async function finish(
     const output = template.evaluate({
       input: data.input(),
       ctx: data.context(-1, "", refs),
-      run: {
-        id: token.runId,
-        workflow: ir.name,
-        version: ir.workflow_version,
-        attempt: Number(token.epoch),
-      },
+      run: aboutRun(token.runId, ir, data),
     });
     value = JSON.stringify(output);
   } catch (error) {

@@ -74,6 +74,9 @@ export function planMap(p: Prepared, vars: Vars, input: Json): MapPlan {
 function outerVars(p: Prepared, vars: Vars): Vars {
   const { node, token, data } = p;
   const outer: Vars = { ctx: data.context(token.node, token.scope, node.outer_refs ?? []) };
+  if (vars.run !== undefined && vars.run["attempt"] !== 1) {
+    outer.run = vars.run;
+  }
   if (readsInput(node.body)) {
     outer.input = data.input();
   }

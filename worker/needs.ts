@@ -16,6 +16,9 @@ export interface Needs {
   own: readonly string[];
 }
 
+/** Which attempt of the run it is; absent in the first. */
+export const ATTEMPT_FIELD = "at";
+
 const FUSED_MAX = 64;
 const cache = new WeakMap<IrNode, Needs>();
 
@@ -55,7 +58,17 @@ function contextFields(ir: Ir, index: number): string[] {
   if (chain.some((n) => ir.nodes[n]?.uses_input === true || readsInput(ir.nodes[n]?.body))) {
     fields.add("in");
   }
+  if (chain.some((n) => mayReadAttempt(ir, n))) {
+    fields.add(ATTEMPT_FIELD);
+  }
   return [...fields];
+}
+
+/** Whether a text of the node, of what it holds or of its edges may read `run.attempt`. */
+function mayReadAttempt(ir: Ir, index: number): boolean {
+  const node = ir.nodes[index] as IrNode;
+  const conditions = node.out.map((edge) => ir.edges[edge]?.condition);
+  return JSON.stringify([node, conditions]).includes("attempt");
 }
 
 const inputReaders = new WeakMap<Ir, boolean>();

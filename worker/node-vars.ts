@@ -1,7 +1,7 @@
 /** What a node sees when it runs: its input, and what its expressions may name. */
 import type { Vars } from "../condition/index.ts";
-import type { IrNode, Json } from "../compiler/ir.ts";
-import { roundOf, runEpoch, type ReadyToken, type RunProfile } from "../sdk/internal.ts";
+import type { Ir, IrNode, Json } from "../compiler/ir.ts";
+import { roundOf, type ReadyToken, type RunProfile } from "../sdk/internal.ts";
 import type { RunData } from "./run-data.ts";
 
 /** A token with what has been read for it. */
@@ -19,12 +19,7 @@ export function varsOf(p: Prepared, nodeIndex: number, node: IrNode, input: Json
   const vars: Vars = {
     data: input,
     ctx: p.data.context(nodeIndex, p.token.scope, node.refs),
-    run: {
-      id: p.token.runId,
-      workflow: root.name,
-      version: root.workflow_version,
-      attempt: Number(runEpoch(p.token.epoch)),
-    },
+    run: outside?.vars.run ?? aboutRun(p.token.runId, root, p.data),
   };
   if (node.uses_input) {
     vars.input = p.data.input();
@@ -38,6 +33,12 @@ export function varsOf(p: Prepared, nodeIndex: number, node: IrNode, input: Json
     vars.index = outside.index;
   }
   return vars;
+}
+
+/** What expressions know of their run. */
+export function aboutRun(runId: string, root: Ir, data: RunData): NonNullable<Vars["run"]> {
+  const { name, workflow_version: version } = root;
+  return { id: runId, workflow: name, version, attempt: data.attempt() };
 }
 
 /** The node's own input, `config.input` applied. */

@@ -19,6 +19,8 @@ import {
   type BlobRef,
 } from "../sdk/internal.ts";
 
+import { ATTEMPT_FIELD } from "./needs.ts";
+
 export type Fields = ReadonlyMap<string, string | null>;
 
 /** What an element of a map sees of the place where the map stands. */
@@ -60,6 +62,11 @@ export class RunData {
       return new RunData(this.#ir);
     }
     return new RunData(this.#ir, new Map([["it", this.#fields.get("it") ?? null]]), this.outside);
+  }
+
+  /** Which attempt of the run it is, if that was asked for: a redrive begins another one. */
+  attempt(): number {
+    return Number(this.#fields.get(ATTEMPT_FIELD) ?? 1);
   }
 
   /** Large outputs that the fields, or this text, refer to. */

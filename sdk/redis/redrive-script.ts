@@ -48,7 +48,7 @@ export async function redriveRun(
   keys.push(...profile.queueKeys);
   const place = { namespace: profile.namespace, priority: profile.priority };
   const fields = hotFields(state, { epoch, irHash: profile.irHash, input: null, ...place });
-  Object.assign(fields, redrive.fields, { in: redrive.input });
+  Object.assign(fields, redrive.fields, { in: redrive.input, at: String(told.at ?? 1) });
   const { timers, entries } = emissions(redrive, fields, base);
   const signals = state.signals.fields(() => null);
   const args: ScriptArg[] = [scripts.nonce(), runId, epoch, redrive.notAfterMs, TOMBSTONE_MS];

@@ -256,6 +256,37 @@ describe("B8: a redrive", () => {
     expect(after.map(({ state }) => state)).toEqual(letters.map(() => "retried"));
   });
 
+  it("is another attempt of the run for its expressions, and a rebuild is none", async () => {
+    const echo = (params: object): object => ({
+      ...{ type: "function", config: { function_name: "builtin.echo", params } },
+    });
+    const id = await client.submit({
+      workflow: {
+        name: "attempts",
+        nodes: [
+          { id: "wait", type: "wait", config: { signal: "go" } },
+          step("x", "flaky"),
+          { id: "m", type: "map", config: { items: [1], do: echo({ n: "${run.attempt}" }) } },
+          { id: "last", ...echo({ n: "${run.attempt}", each: "${data}" }) },
+        ],
+        edges: edges("wait>x", "x>m", "m>last"),
+        output: { run: "${run.attempt}", last: "${ctx.last.output}" },
+      } as never,
+    });
+    const waits = async (): Promise<boolean> =>
+      (await client.status(id)).nodes["wait"]?.status === "waiting";
+    await waitFor(waits);
+    await emptyRedis(engine.redis);
+    await client.signal(id, "go", 1);
+    expect((await engine.ended(id)).status).toBe("FAILED");
+    healed.add(id);
+    await client.operations.redrive(id, WISH);
+    const { status, output, epoch } = await engine.ended(id);
+    expect(status).toBe("COMPLETED");
+    expect(Number(epoch)).toBeGreaterThan(2);
+    expect(JSON.parse(output ?? "")).toEqual({ run: 2, last: { n: 2, each: [{ n: 2 }] } });
+  });
+
   it("works when Redis has lost everything, and survives it", async () => {
     const id = await failed(diamond());
     await emptyRedis(engine.redis);
