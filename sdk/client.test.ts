@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startEngine, type Engine } from "../test/harness/engine.ts";
+import { testDatabase, testRedis } from "../test/support/index.ts";
 import { createClient, type Client } from "./client.ts";
 import type { JsonObject } from "./define-function.ts";
 import { globalKeys } from "./keys.ts";
@@ -198,3 +199,13 @@ function addedTo(info: unknown): unknown {
   const list = info as unknown[];
   return list[list.indexOf("entries-added") + 1];
 }
+
+describe("a deployment", () => {
+  it("that no supervisor has begun is told as such, also before its database is migrated", async () => {
+    const [own, database] = [await testRedis(), await testDatabase({ migrated: false })];
+    const early = await createClient({ redisUrl: own.url, database: database.connect() });
+    await expect(early.deployment()).rejects.toMatchObject({ code: "GV_INTAKE_UNAVAILABLE" });
+    await early.close();
+    await Promise.all([own.close(), database.close()]);
+  });
+});

@@ -107,6 +107,8 @@ const POLL_MS_MAX = 250;
 const POLL_GROWTH = 1.5;
 const APPROVALS_LIMIT = 100;
 const DEPLOYMENT_POLL_MS = 50;
+/** Postgres' word for it. */
+const NO_SUCH_TABLE = "42P01";
 /** For a server of a cluster to say it. */
 const DEPLOYMENT_MS = 1000;
 
@@ -387,7 +389,7 @@ export class Client {
     if (id !== undefined && partitions !== undefined) {
       return { id, partitions: Number(partitions) };
     }
-    return isMany ? readDeployment(this.db) : null;
+    return isMany ? readDeployment(this.db).catch(unlessNoSchema) : null;
   }
 
   /** A compiled workflow by its hash. Throws GV_WORKFLOW_NOT_FOUND. */
@@ -468,4 +470,12 @@ function pause(ms: number, signal?: AbortSignal): Promise<void> {
     }, ms);
     signal?.addEventListener("abort", aborted, { once: true });
   });
+}
+
+/** A database that was never migrated knows no deployment. */
+function unlessNoSchema(error: unknown): null {
+  if ((error as { code?: unknown }).code === NO_SUCH_TABLE) {
+    return null;
+  }
+  throw error;
 }

@@ -98,7 +98,7 @@ export class Certifier extends Loop {
     const { db, deployment } = this.#context;
     const redis = this.#redis;
     this.#epoch = null;
-    await this.#checkDeployment();
+    await this.#checkDeployment(isRestarted);
     const found = await ensureCursor(db, this.#partition, newNonce());
     const meta = await redis.hgetall(this.#keys.meta);
     const isFenced = isRestarted && Number(meta.epoch) === found.epoch;
@@ -124,10 +124,18 @@ export class Certifier extends Loop {
     this.#context.logger.info(at, "certified");
   }
 
-  /** On a cluster it may lie on a server that is away; it was looked at when this process began. */
-  async #checkDeployment(): Promise<void> {
-    const checked = checkDeployment(this.#context);
-    await (isOfCluster(this.#context.redis) ? inTime(checked, DEPLOYMENT_MS, undefined) : checked);
+  /**
+   * On a cluster it may lie on a server that is away. Then only what says itself that it is of this
+   * deployment is certified - it has the scripts, whose text names it -, or all that is met, if the
+   * deployment was looked at before: what belongs to somebody else would be emptied.
+   */
+  async #checkDeployment(isRestarted: boolean): Promise<void> {
+    const isChecked = await checkedInTime(this.#context);
+    if (!isChecked && isRestarted && !checked.has(this.#context)) {
+      const message =
+        "whose the servers are cannot be looked at: gv:deployment is on a server that is away";
+      throw new GavotteError("GV_PARTITION_UNCERTIFIED", message);
+    }
   }
 
   /** Why Redis does not go on from the cursor; null if it does, or if both are new. */
@@ -211,8 +219,17 @@ export class Certifier extends Loop {
   }
 }
 
+/** Of these processes' parts is known that Redis belongs to their deployment. */
+const checked = new WeakSet<SupervisorContext>();
+
+/** As checkDeployment; false: on a cluster, the server that knows does not answer in time. */
+export async function checkedInTime(context: SupervisorContext): Promise<boolean> {
+  const check = checkDeployment(context).then(() => true);
+  return isOfCluster(context.redis) ? inTime(check, DEPLOYMENT_MS, false) : check;
+}
+
 /** Redis must belong to the deployment of this database; an empty one is taken. */
-export async function checkDeployment(context: SupervisorContext): Promise<void> {
+async function checkDeployment(context: SupervisorContext): Promise<void> {
   const { redis, deployment } = context;
   await redis.hsetnx(globalKeys.deployment, "id", deployment.id);
   const found = await redis.hgetall(globalKeys.deployment);
@@ -225,6 +242,7 @@ export async function checkDeployment(context: SupervisorContext): Promise<void>
   }
   const facts = { partitions: deployment.partitions, layout: deployment.layout };
   await redis.hset(globalKeys.deployment, facts);
+  checked.add(context);
 }
 
 function newNonce(): string {

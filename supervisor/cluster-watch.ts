@@ -16,7 +16,7 @@ const LOOK_MS = 1000;
 /** What waits with each key that has no partition. */
 const WAITS: readonly (readonly [key: string, what: string])[] = [
   [globalKeys.submissions, "submissions are not taken"],
-  [globalKeys.deployment, "no supervisor starts"],
+  [globalKeys.deployment, "supervisors that start certify no server without their scripts"],
   [globalKeys.pausedQueues, "pauses of queues are told by Postgres only"],
 ];
 

@@ -29,7 +29,7 @@ import {
   type Database,
 } from "../sdk/postgres/index.ts";
 import { AuditSampler } from "./audit/sampler.ts";
-import { checkDeployment } from "./certify.ts";
+import { checkedInTime } from "./certify.ts";
 import { clusterWatch, type ClusterWatch } from "./cluster-watch.ts";
 import type { Rollback, SupervisorContext } from "./context.ts";
 import { Intake } from "./intake.ts";
@@ -171,7 +171,7 @@ async function open(options: SupervisorOptions): Promise<Parts> {
     const context = await contextOf(options, { db, id, redis, openRedis, signal: abort.signal });
     watch = clusterWatch(context);
     await watch?.start(); // says what this one may have to wait for
-    await checkDeployment(context);
+    await checkedInTime(context); // one that cannot be told now is looked at before anything is certified
     const parts = servicesOf(options, context);
     const services = watch === null ? parts.services : [watch, ...parts.services];
     return { ...parts, services, abort: () => abort.abort(), close };

@@ -1,7 +1,8 @@
+import { uuidv7 } from "uuidv7";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { Json } from "../compiler/ir.ts";
 import { globalKeys, INTAKE_GROUP, partitionKeys, type Service } from "../sdk/internal.ts";
-import { connectPostgres, listDeadLetters, readRun } from "../sdk/postgres/index.ts";
+import { connectPostgres, listDeadLetters, readJournal, readRun } from "../sdk/postgres/index.ts";
 import { waitFor } from "../test/support/index.ts";
 import type { SubmissionReply } from "./admit-batch.ts";
 import type { SupervisorContext } from "./context.ts";
@@ -106,6 +107,20 @@ describe("intake", () => {
     expect(codesOf(other)).toEqual(["GV_IDEMPOTENCY_CONFLICT"]);
     expect(tenant.status).toBe("accepted");
     expect(tenant.run_id).not.toBe(first.run_id);
+  });
+
+  it("B3: answers a submission that its client's connection has sent twice as one run", async () => {
+    await intake.start();
+    const run_id = uuidv7();
+    const sent = { ...GOOD, run_id };
+    const answers = [await answer(await submit(sent)), await answer(await submit(sent))];
+    expect(answers).toMatchObject([
+      { status: "accepted", run_id },
+      { status: "accepted", run_id },
+    ]);
+    await waitFor(async () => (await readRun(stack.db, run_id))?.status === "RUNNING");
+    const journal = await readJournal(stack.db, run_id);
+    expect(journal.filter(({ transition }) => transition.e === "run.started")).toHaveLength(1);
   });
 
   it("takes over what a dead intake had read, as the same run, started once", async () => {

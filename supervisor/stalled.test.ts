@@ -1,3 +1,4 @@
+import { pino } from "pino";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { fireTimers, GROUP, parseEntry, partitionKeys, signalRun } from "../sdk/internal.ts";
 import { changeRuns, insertRuns, readJournal, readRun } from "../sdk/postgres/index.ts";
@@ -224,9 +225,14 @@ describe("stalled watch: many", () => {
       stack.db,
       helpless.map((id) => ({ id, status: "RUNNING" as const, ...at })),
     );
-    const watch = new StalledWatch(context);
+    const lines: { msg: string; runs?: number }[] = [];
+    const write = (line: string): void => void lines.push(JSON.parse(line) as (typeof lines)[0]);
+    const watch = new StalledWatch({ ...context, logger: pino({ level: "info" }, { write }) });
     await look(watch);
     expect(watch.runs).toHaveLength(helpless.length);
+    // Ten of them one by one, the others together.
+    expect(lines.filter(({ msg }) => msg === "a run stands still")).toHaveLength(10);
+    expect(lines.at(-1)?.runs).toBe(helpless.length - 10);
     expect((await nodesOf("run-late")).size).toBe(0);
     await look(watch);
     expect((await nodesOf("run-late")).size).toBe(1);

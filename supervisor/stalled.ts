@@ -37,6 +37,10 @@ export interface StalledRun {
 const LOOK_MS = 30_000;
 const STALLED_AFTER_MS = 300_000;
 const RUNS_MAX = 100;
+/** Runs told of one by one in one look. */
+const TOLD_MAX = 10;
+/** Runs of which it is remembered what was said; what is said of more is said in each round. */
+const REMEMBERED_MAX = 10_000;
 /** Between two explanations, so that a look at many runs does not hold Redis up. */
 const PAUSE_MS = 5;
 
@@ -164,15 +168,24 @@ export class StalledWatch extends Loop {
       : { kind: kindAgain(hot), answer: answerOf(hot) };
   }
 
-  /** Logs what is new: a run, or another reason. */
+  /** Logs what is new, a run or another reason: the first of them one by one. */
   #tell(runs: readonly StalledRun[]): void {
+    const { logger } = this.#context;
+    let count = 0;
     for (const { runId, workflow, reasons } of runs) {
       const kinds = reasons.map((reason) => `${reason.kind} ${reason.node ?? ""}`).join();
-      this.#telling.set(runId, kinds);
-      if (this.#told.get(runId) !== kinds) {
-        const why = reasons.map(({ node, text }) => ({ node, text }));
-        this.#context.logger.warn({ run: runId, workflow, why }, "a run stands still");
+      const isNew = this.#told.get(runId) !== kinds;
+      if (this.#telling.size < REMEMBERED_MAX) {
+        this.#telling.set(runId, kinds);
       }
+      if (isNew && (count += 1) <= TOLD_MAX) {
+        const why = reasons.map(({ node, text }) => ({ node, text }));
+        logger.warn({ run: runId, workflow, why }, "a run stands still");
+      }
+    }
+    if (count > TOLD_MAX) {
+      const more = count - TOLD_MAX;
+      logger.warn({ runs: more }, 'more runs stand still: "gavotte why RUN" tells of each');
     }
   }
 }

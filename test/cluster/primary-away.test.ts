@@ -15,6 +15,7 @@ import { compile } from "../../compiler/index.ts";
 import { createClient, type Client } from "../../sdk/index.ts";
 import { globalKeys, partitionKeys, partitionOf } from "../../sdk/internal.ts";
 import { readRun } from "../../sdk/postgres/index.ts";
+import { createSupervisor } from "../../supervisor/index.ts";
 import { Reaper } from "../../supervisor/reaper.ts";
 import { contextOf } from "../../supervisor/stack.fixture.ts";
 import type { Worker, WorkerOptions } from "../../worker/index.ts";
@@ -131,13 +132,18 @@ describe("while a primary is away", () => {
     const kept = await Promise.all(others.slice(0, 4).map(waitingIn));
     await killed(node, async () => {
       expect(told.find(({ partitions }) => partitions?.includes(own))?.waits).toContain(
-        "no supervisor starts",
+        "supervisors that start certify no server without their scripts",
       );
       // Servers that were restarted, as far as anybody can see.
       await Promise.all(
         cluster.nodes.filter((one) => one !== node).map(({ redis }) => redis.script("FLUSH")),
       );
       const fresh = await Promise.all(others.slice(0, 4).map(waitingIn));
+      const { db: database } = engine;
+      const logger = pino({ level: "silent" });
+      const next = createSupervisor({ redisUrl: cluster.url, database, logger, compile });
+      await next.start();
+      await next.stop(2000);
       await client.signal(fresh[0] as string, "go", {});
       expect((await engine.ended(fresh[0] as string)).status).toBe("COMPLETED");
       await client.operations.pauseWorkflow({ name: "waits" });
