@@ -171,7 +171,8 @@ async function open(options: SupervisorOptions): Promise<Parts> {
     const context = await contextOf(options, { db, id, redis, openRedis, signal: abort.signal });
     watch = clusterWatch(context);
     await watch?.start(); // says what this one may have to wait for
-    await checkedInTime(context); // one that cannot be told now is looked at before anything is certified
+    // One that cannot be told now is looked at before anything is certified.
+    await checkedInTime(context);
     const parts = servicesOf(options, context);
     const services = watch === null ? parts.services : [watch, ...parts.services];
     return { ...parts, services, abort: () => abort.abort(), close };
