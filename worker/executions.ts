@@ -25,8 +25,6 @@ export interface ExecutionsLane {
 }
 
 export class Executions {
-  /** Tokens in execution. */
-  running = 0;
   readonly #o: LaneOptions;
   readonly #lane: ExecutionsLane;
   readonly #deadlines: Deadlines;
@@ -46,7 +44,7 @@ export class Executions {
   /** Begins a token's work; one whose handler answers at once is settled on return. */
   begin(p: Prepared, held: Held): void {
     const { executor, nowMs, clock } = this.#o;
-    this.running += 1;
+    this.#o.slots.take();
     const startedMs = nowMs();
     const task: Task = {
       p,
@@ -142,7 +140,7 @@ export class Executions {
       return;
     }
     task.isOver = true;
-    this.running -= 1;
+    this.#o.slots.release();
     if (item !== null && this.#o.leases.has(task.held)) {
       this.#deadlines.unwatch(task.watched);
       this.#lane.settle(task.p, task.held, item);

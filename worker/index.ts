@@ -28,6 +28,7 @@ import { QUEUED_KINDS, WORKER_DEFAULTS, type WorkerOptions } from "./options.ts"
 import { PausedQueues } from "./paused-queues.ts";
 import { Preparer } from "./prepare.ts";
 import { QueueReader } from "./reader.ts";
+import { Slots } from "./slots.ts";
 import { Unreadable } from "./unreadable.ts";
 import { Workflows } from "./workflows.ts";
 
@@ -101,7 +102,11 @@ class WorkerService implements Worker {
     }
     const { leaseMs, logger, clock = systemClock } = this.#o;
     const circuits = new Circuits({ redis, leaseMs, clock, logger });
-    const shared = { workflows: new Workflows(redis, this.#o.stored), circuits };
+    const shared = {
+      workflows: new Workflows(redis, this.#o.stored),
+      circuits,
+      slots: new Slots(this.#o.concurrency),
+    };
     if (this.#o.blockedMsMax > 0) {
       const { id: consumer, deployment, blockedMsMax } = this.#o;
       const about = { redis: this.#o.redis, deployment, consumer, leaseMs, blockedMsMax };
@@ -117,7 +122,7 @@ class WorkerService implements Worker {
 
   async #startLane(
     commands: Redis,
-    shared: { workflows: Workflows; circuits: Circuits },
+    shared: { workflows: Workflows; circuits: Circuits; slots: Slots },
     partition: number,
   ): Promise<void> {
     const o = this.#o;
@@ -169,7 +174,7 @@ class WorkerService implements Worker {
       registry: o.registry,
       http: o.http ?? createHttpClient(),
       secrets,
-      concurrency: o.concurrency,
+      slots: shared.slots,
       leaseMs: o.leaseMs,
       deliveriesMax: o.deliveriesMax,
       nowMs,

@@ -12,6 +12,7 @@ import type { Maps } from "./maps.ts";
 import type { Preparer } from "./prepare.ts";
 import type { QueueReader } from "./reader.ts";
 import type { RunKindOptions } from "./run-kind.ts";
+import type { Slots } from "./slots.ts";
 import type { Unreadable } from "./unreadable.ts";
 
 export interface LaneOptions extends RunKindOptions, ChildOptions {
@@ -27,7 +28,7 @@ export interface LaneOptions extends RunKindOptions, ChildOptions {
   unreadable: Unreadable;
   consumer: string;
   logger: Logger;
-  concurrency: number;
+  slots: Slots;
   leaseMs: number;
   deliveriesMax: number;
   /** Monotonic ms. */

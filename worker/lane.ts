@@ -56,10 +56,11 @@ export class Lane {
 
   constructor(options: LaneOptions) {
     this.#o = options;
+    options.slots.join(() => this.#pump());
     this.#executions = new Executions(options, {
       settle: (p, held, item) => this.#settle(p, held, item),
       giveBack: (held, error) => void this.#giveBack([held], error),
-      goOn: () => this.#pump(),
+      goOn: () => options.slots.offer(),
     });
     this.#takeover = new Takeover(options, {
       isQuiet: () => this.#isIdle,
@@ -145,7 +146,7 @@ export class Lane {
    * front of the script calls: a run would advance by one step per pass through the whole backlog.
    */
   #roomNow(): number {
-    const free = this.#o.concurrency - this.#executions.running - this.#buffer.length;
+    const free = this.#o.slots.free - this.#buffer.length;
     return Math.min(free, UNSETTLED_MAX - this.#batcher.pending);
   }
 
@@ -319,7 +320,7 @@ export class Lane {
     if (this.#o.reader.isStopped) {
       void this.#giveBack(this.#buffer.splice(0).map(({ held }) => held));
     }
-    while (this.#executions.running < this.#o.concurrency) {
+    while (this.#o.slots.free > 0) {
       const next = this.#buffer.shift();
       if (next === undefined) {
         break;

@@ -21,7 +21,7 @@ export interface WorkerOptions {
   logger: Logger;
   /** Unique among the live workers; consumer name and the `w` of the journal. */
   id: string;
-  /** Tokens in execution at one time. */
+  /** Tokens in execution at one time, in all partitions together. */
   concurrency?: number;
   /** `ns:<id>:` of the runs this worker serves, "" for the common queues. */
   namespace?: string;
