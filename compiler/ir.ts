@@ -11,6 +11,9 @@
 
 export const IR_VERSION = 1;
 
+/** Longest time that anything waits or is given, ms: 100 years. Dates and columns hold its end. */
+export const DURATION_MS_MAX = 3_155_760_000_000;
+
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 
 export type NodeType =

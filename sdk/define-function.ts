@@ -105,12 +105,18 @@ export function isFunctionDefinition(value: unknown): value is FunctionDefinitio
   );
 }
 
-/** Thrown by a handler: try this step again after `delayMs`, instead of the node's own backoff. */
+/**
+ * Thrown by a handler: try this step again after `delayMs`, instead of the node's own backoff. Less
+ * than 0 is at once; what is not finite throws a RangeError.
+ */
 export class RetryLater extends Error {
   readonly code = "RETRY_LATER";
   readonly delayMs: number;
 
   constructor(delayMs: number, message = `asked to be tried again after ${delayMs} ms`) {
+    if (!Number.isFinite(delayMs)) {
+      throw new RangeError(`RetryLater takes a number of milliseconds, and got ${delayMs}`);
+    }
     super(message);
     this.name = "RetryLater";
     this.delayMs = delayMs;

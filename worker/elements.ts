@@ -26,6 +26,7 @@ import {
 } from "../sdk/internal.ts";
 import { outputFields } from "./needs.ts";
 import { aboutRun } from "./node-vars.ts";
+import { OUTPUT_BYTES_MAX, outputFailure, outputText } from "./output-text.ts";
 import { outputTemplate, readBlobs } from "./output-template.ts";
 import { RunData, type Outside } from "./run-data.ts";
 
@@ -120,6 +121,7 @@ export async function finishElement(
   profile: RunProfile,
   token: Pick<ReadyToken, "unit" | "runId" | "epoch" | "queueKey">,
   entryId: string | null,
+  outputBytesMax = OUTPUT_BYTES_MAX,
 ): Promise<void> {
   const { ir, root } = profile;
   const { template, refs } = outputTemplate(ir);
@@ -143,11 +145,10 @@ export async function finishElement(
       index: outside?.index ?? 0,
       run: outside?.vars.run ?? aboutRun(token.runId, root, data),
     });
-    value = JSON.stringify(output);
+    value = outputText(output, outputBytesMax);
   } catch (error) {
     edges = "X";
-    const message = error instanceof Error ? error.message : String(error);
-    value = JSON.stringify({ error: { code: "OUTPUT_FAILED", message } });
+    value = outputFailure(error);
   }
   if (edges === "L" && isBlobSized(value)) {
     const ref = blobRefOf(value);

@@ -7,9 +7,9 @@
  */
 import { randomBytes } from "node:crypto";
 import type { Vars } from "../condition/index.ts";
-import type { Json } from "../compiler/ir.ts";
+import type { IrRetry, Json } from "../compiler/ir.ts";
 import { waitToken, type CompletionItem, type WaitAnswer } from "../sdk/internal.ts";
-import { backoffMs } from "./backoff.ts";
+import { backoffMs, holdableMs } from "./backoff.ts";
 import { delayOf } from "./kinds/delay.ts";
 import { errorValue, resolveInput, toExecutionError, type ExecutionError } from "./kinds/kind.ts";
 import { fittingInput, fittingOutput } from "./kinds/schemas.ts";
@@ -101,7 +101,7 @@ export class Executor {
       return null;
     }
     return token.kind === "run"
-      ? this.park(p, delayOf(node, vars, nowMs))
+      ? this.park(p, holdableMs(delayOf(node, vars, nowMs)))
       : this.#fitting(p, vars, input);
   }
 
@@ -144,7 +144,7 @@ export class Executor {
     const { attempt } = p.token;
     const final = finalError(retry, error, attempt);
     if (final === null) {
-      const delayMs = error.retryAfterMs ?? backoffMs(retry, attempt, this.#options.random());
+      const delayMs = this.#delayOf(retry, error, attempt);
       const value = JSON.stringify(errorValue(error, p.node.id, attempt));
       const base = { ...resultOf(p, p.token.node), extra: this.#extra(ms) };
       item.results.push({ ...base, op: "R", value, delayMs });
@@ -152,6 +152,13 @@ export class Executor {
       this.#results.fail(p, item, p.token.node, p.token.attempt, vars, final, this.#extra(ms));
     }
     return item;
+  }
+
+  #delayOf(retry: IrRetry, { retryAfterMs: asked }: ExecutionError, attempt: number): number {
+    // What is asked for comes from a handler or a server.
+    return asked === undefined || !Number.isFinite(asked)
+      ? backoffMs(retry, attempt, this.#options.random())
+      : holdableMs(asked);
   }
 
   /**
@@ -174,7 +181,7 @@ export class Executor {
     const secret = this.#options.secret?.() ?? randomBytes(SECRET_BYTES).toString("base64url");
     const wait = waitOf(node, vars, waitToken(token.unit, token.node, secret));
     const item = itemOf(p);
-    const delayMs = node.timeout_ms ?? 0;
+    const delayMs = holdableMs(node.timeout_ms ?? 0);
     item.results.push({ ...resultOf(p, token.node), op: "W", delayMs, wait });
     return item;
   }

@@ -14,6 +14,7 @@ import {
 } from "../sdk/internal.ts";
 import { ATTEMPT_FIELD, outputFields } from "./needs.ts";
 import { aboutRun } from "./node-vars.ts";
+import { OUTPUT_BYTES_MAX, outputFailure, outputText } from "./output-text.ts";
 import { outputTemplate, readBlobs } from "./output-template.ts";
 import { RunData } from "./run-data.ts";
 
@@ -23,6 +24,7 @@ export async function finish(
   profile: RunProfile,
   token: Pick<ReadyToken, "runId" | "epoch" | "queueKey">,
   entryId: string | null,
+  outputBytesMax = OUTPUT_BYTES_MAX,
 ): Promise<void> {
   const { ir } = profile;
   const { template, refs } = outputTemplate(ir);
@@ -38,11 +40,10 @@ export async function finish(
       ctx: data.context(-1, "", refs),
       run: aboutRun(token.runId, ir, data),
     });
-    value = JSON.stringify(output);
+    value = outputText(output, outputBytesMax);
   } catch (error) {
     status = "failed";
-    const message = error instanceof Error ? error.message : String(error);
-    value = JSON.stringify({ error: { code: "OUTPUT_FAILED", message } });
+    value = outputFailure(error);
   }
   if (status === "completed") {
     value = await kept(scripts, token, value);

@@ -177,6 +177,7 @@ class WorkerService implements Worker {
       slots: shared.slots,
       leaseMs: o.leaseMs,
       deliveriesMax: o.deliveriesMax,
+      outputBytesMax: o.outputBytesMax,
       nowMs,
       clock: o.clock ?? systemClock,
     });

@@ -31,6 +31,8 @@ export interface LaneOptions extends RunKindOptions, ChildOptions {
   slots: Slots;
   leaseMs: number;
   deliveriesMax: number;
+  /** Of a node, an element or a run. */
+  outputBytesMax: number;
   /** Monotonic ms. */
   nowMs: () => number;
   /** Wall clock. */

@@ -444,12 +444,12 @@ export class Lane {
     // The finish timer names the queue of the node, whose tokens may begin in another stream.
     const queue = profile.ir.nodes[token.node]?.queue ?? 0;
     const queueKey = entryId === null ? (profile.queueKeys[queue] as string) : token.queueKey;
-    const { scripts, elements } = this.#o;
+    const { scripts, elements, outputBytesMax } = this.#o;
     const at = { ...token, queueKey };
     const ended =
       token.unit === token.runId
-        ? finish(scripts, profile, at, entryId)
-        : finishElement(scripts, elements, profile, at, entryId);
+        ? finish(scripts, profile, at, entryId, outputBytesMax)
+        : finishElement(scripts, elements, profile, at, entryId, outputBytesMax);
     ended
       .catch((error: unknown) => {
         this.#o.logger.error({ err: error, run: token.runId }, "run's output not settled");

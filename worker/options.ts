@@ -2,6 +2,7 @@
 import type { Logger } from "pino";
 import { BACKLOG_BYTES_HARD, type Clock, type RedisTarget } from "../sdk/internal.ts";
 import type { HttpClient } from "./kinds/http-client.ts";
+import { OUTPUT_BYTES_MAX } from "./output-text.ts";
 import type { FunctionRegistry } from "./registry.ts";
 
 /** What Postgres knows, for while a server of Redis is away, or when it has lost it. */
@@ -50,7 +51,7 @@ export const WORKER_DEFAULTS = {
   blockedMsMax: 0,
   backlogBytesMax: BACKLOG_BYTES_HARD,
   deliveriesMax: 5,
-  outputBytesMax: 16 * 1024 * 1024,
+  outputBytesMax: OUTPUT_BYTES_MAX,
 } as const;
 
 /** Items of one completion call, about 20 µs of Redis' time each. */

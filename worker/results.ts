@@ -13,10 +13,11 @@ import {
   type CompletionResult,
 } from "../sdk/internal.ts";
 import { decideFailure, decideSuccess, plainEdges } from "./decide.ts";
-import { errorValue, ExecutionError, resolveInput, toExecutionError } from "./kinds/kind.ts";
+import { errorValue, resolveInput, toExecutionError, type ExecutionError } from "./kinds/kind.ts";
 import { evaluatePure } from "./kinds/pure.ts";
 import { fittingInput, fittingOutput } from "./kinds/schemas.ts";
 import { varsOf, type Prepared } from "./node-vars.ts";
+import { outputText } from "./output-text.ts";
 
 /** Results of one item, and bytes of them, beyond which the next node is a step of its own. */
 const FUSED_MAX = 64;
@@ -218,13 +219,7 @@ export class Results {
   }
 
   #text(output: Json): string {
-    const text = JSON.stringify(output) ?? "null";
-    const max = this.#outputBytesMax;
-    if (text.length > max || (text.length * 3 > max && Buffer.byteLength(text) > max)) {
-      const message = `the output has ${text.length} characters; at most ${max} bytes are kept`;
-      throw new ExecutionError("TOO_LARGE", message, { retryable: false });
-    }
-    return text;
+    return outputText(output, this.#outputBytesMax);
   }
 }
 

@@ -11,6 +11,7 @@ import { ExecutionError, toExecutionError, type KindContext } from "./kinds/kind
 import type { HttpClient } from "./kinds/http-client.ts";
 import { executeKind } from "./kinds/index.ts";
 import type { LazyAbort } from "./lazy-abort.ts";
+import { longTimer } from "./long-timer.ts";
 import type { FunctionRegistry } from "./registry.ts";
 
 export interface RunKindOptions {
@@ -106,7 +107,7 @@ function settleLater(
   const once = (outcome: Outcome): void => {
     if (!isDone) {
       isDone = true;
-      clearTimeout(timer);
+      timer?.clear();
       done(outcome);
     }
   };
@@ -117,10 +118,10 @@ function settleLater(
   const timer =
     timeoutMs === null
       ? undefined
-      : setTimeout(() => {
+      : longTimer(timeoutMs, () => {
           const message = `the node ran longer than its timeout_ms (${timeoutMs})`;
           abort.abort(new ExecutionError("TIMEOUT", message));
-        }, timeoutMs);
+        });
   result.then(
     (output) => once({ output }),
     (error: unknown) => once({ error: toExecutionError(error, abort.signal) }),

@@ -1,6 +1,6 @@
 /** Whether a failed attempt is followed by another, and when. */
 import { compileCondition, EvaluationError } from "../../condition/index.ts";
-import type { IrNode } from "../ir.ts";
+import { DURATION_MS_MAX, type IrNode } from "../ir.ts";
 import type { HandlerError } from "./types.ts";
 
 /**
@@ -24,6 +24,6 @@ export function isRetried(node: IrNode, error: HandlerError, attempt: number): b
 
 /** Milliseconds from the end of `attempt` to the next one, without jitter. */
 export function backOff({ retry }: IrNode, attempt: number): number {
-  const raw = retry.backoff_ms * retry.backoff_multiplier ** (attempt - 1);
-  return Math.min(raw, retry.max_backoff_ms);
+  const growth = Math.min(retry.backoff_multiplier ** (attempt - 1), Number.MAX_VALUE);
+  return Math.min(retry.backoff_ms * growth, retry.max_backoff_ms, DURATION_MS_MAX);
 }

@@ -7,13 +7,11 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { Json } from "../../compiler/ir.ts";
 import type { FunctionContext, FunctionHandler } from "../../sdk/internal.ts";
+import { TIMER_MS_MAX } from "../long-timer.ts";
 import { ExecutionError } from "./kind.ts";
 
 /** What a handler gets as `params` if the node gives none; told from an empty object by identity. */
 export const NO_PARAMS: { [key: string]: Json } = Object.freeze({});
-
-/** Longest pause of one timer in milliseconds; Node fires longer ones at once. */
-const TIMER_MS_MAX = 2 ** 31 - 1;
 
 export const BUILTINS: ReadonlyMap<string, FunctionHandler> = new Map<string, FunctionHandler>([
   ["builtin.echo", echo],

@@ -104,7 +104,7 @@ export function toExecutionError(thrown: unknown, signal?: AbortSignal): Executi
     retryable: error?.retryable !== false && !failsRun,
     failsRun,
     cause: thrown,
-    ...(later && typeof error?.delayMs === "number" ? { retryAfterMs: error.delayMs } : {}),
+    ...(later && Number.isFinite(error?.delayMs) ? { retryAfterMs: error?.delayMs as number } : {}),
   });
 }
 

@@ -6,6 +6,7 @@
  * parts: with a result, or with an error that nobody wants to try again or that came too often.
  */
 import type { JsonObject } from "../../document.ts";
+import { DURATION_MS_MAX } from "../../ir.ts";
 import { joinPointer } from "../../source-map.ts";
 import { inputConfig } from "./builder.ts";
 import type { Handle } from "./builder.ts";
@@ -75,9 +76,10 @@ export function emitRetried(
 /** Milliseconds before each round. */
 function delays(policy: Policy): number[] {
   const share = policy.jitter === 0 ? 1 : 2;
-  const cap = policy.max_backoff_ms ?? Number.MAX_SAFE_INTEGER;
+  const cap = policy.max_backoff_ms ?? DURATION_MS_MAX;
+  const growth = (k: number): number => Math.min(policy.backoff_multiplier ** k, Number.MAX_VALUE);
   const pauses = Array.from({ length: policy.max_attempts - 1 }, (_, k) =>
-    Math.round(share * Math.min(policy.backoff_ms * policy.backoff_multiplier ** k, cap)),
+    Math.round(share * Math.min(policy.backoff_ms * growth(k), cap)),
   );
   return [0, ...pauses];
 }
