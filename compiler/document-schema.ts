@@ -4,10 +4,10 @@
  * Also published as it is, for editors. What it cannot say (who may refer to whom, what a kind's
  * config holds) is checked afterwards. `x-expect` carries the words for messages.
  */
+import { msFrom0, msFrom1, UP_TO_MS } from "./kinds/durations.ts";
 import { TYPE_NAMES } from "./kinds/types.ts";
 import { functionName } from "./kinds/work.ts";
 
-const nonNegative = { type: "integer", minimum: 0, "x-expect": "an integer from 0" } as const;
 const positive = { type: "integer", minimum: 1, "x-expect": "an integer from 1" } as const;
 const text = { type: "string" } as const;
 const nodeId = {
@@ -43,14 +43,14 @@ const retry = {
       maximum: 100,
       "x-expect": "an integer from 1 to 100",
     },
-    backoff_ms: { ...nonNegative, description: "Wait before the second attempt; 1000." },
+    backoff_ms: { ...msFrom0, description: "Wait before the second attempt; 1000." },
     backoff_multiplier: {
       description: "Each further wait is this many times the one before; 2.",
       type: "number",
       minimum: 1,
       "x-expect": "a number from 1",
     },
-    max_backoff_ms: { ...nonNegative, description: "No wait is longer; 60000." },
+    max_backoff_ms: { ...msFrom0, description: "No wait is longer; 60000." },
     jitter: {
       description: "Share of each wait that is random, so that not all try at once; 0.2.",
       type: ["number", "boolean"],
@@ -113,7 +113,7 @@ const cache = {
     { type: "boolean" },
     {
       type: "object",
-      properties: { ttl_ms: { ...positive, description: "How long an output is reused." } },
+      properties: { ttl_ms: { ...msFrom1, description: "How long an output is reused." } },
       additionalProperties: false,
     },
   ],
@@ -130,7 +130,7 @@ const rateLimit = {
     per_minute: { ...positive, description: "How many in a minute." },
     per_hour: { ...positive, description: "How many in an hour." },
     limit: { ...positive, description: "How many in `per_ms`." },
-    per_ms: { ...positive, description: "The time for `limit`." },
+    per_ms: { ...msFrom1, description: "The time for `limit`." },
   },
   oneOf: [
     { required: ["per_second"] },
@@ -154,12 +154,12 @@ const circuitBreaker = {
       description: "So many failures open it; 5 without it.",
       "x-expect": "a whole number from 1 to 1000",
     },
-    within_ms: { ...positive, description: "The time for `failures`; a minute without it." },
+    within_ms: { ...msFrom1, description: "The time for `failures`; a minute without it." },
     open_ms: {
-      ...positive,
+      ...msFrom1,
       minimum: 100,
       description: "How long before one execution may try; 30 s without it.",
-      "x-expect": "a whole number of milliseconds, 100 or more",
+      "x-expect": `an integer from 100 ${UP_TO_MS}`,
     },
     on_open: {
       description: "What becomes of the node meanwhile: it waits, or fails with CIRCUIT_OPEN.",
@@ -216,13 +216,13 @@ const node = {
     },
     config: { type: "object", description: "What the node's type needs to know." },
     timeout_ms: {
-      ...positive,
+      ...msFrom1,
       type: ["integer", "null"],
       description: "How long one attempt may take.",
     },
     retry: { ...retry, description: "Whether and when a failed attempt is followed by another." },
     queue: { ...queueName, description: "Queue whose workers execute the node." },
-    queue_timeout_ms: { ...positive, description: "How long it may wait for a worker." },
+    queue_timeout_ms: { ...msFrom1, description: "How long it may wait for a worker." },
     sets_status: {
       type: "string",
       pattern: '^[^\\s"\\\\]([^"\\\\\\n\\r\\t]{0,62}[^\\s"\\\\])?$',
@@ -230,7 +230,7 @@ const node = {
       "x-expect": "a name of at most 64 characters",
     },
     expected_ms: {
-      ...positive,
+      ...msFrom1,
       description: "How long it usually takes; only the order of steps rests on it.",
     },
     input_schema: {
@@ -339,7 +339,7 @@ export const DOCUMENT_SCHEMA = {
       type: "object",
       properties: {
         timeout_ms: {
-          ...positive,
+          ...msFrom1,
           type: ["integer", "null"],
           description: "How long a run may take.",
         },

@@ -1,6 +1,6 @@
 /** What the feed sends (25 §Live feed): built once per change, sent to all who watch the run. */
 import type { Json } from "../compiler/ir.ts";
-import { isTerminal, type RunView, type Transition } from "../sdk/internal.ts";
+import { isTerminal, timestamp, type RunView, type Transition } from "../sdk/internal.ts";
 
 export interface FeedMessage {
   position: string;
@@ -45,7 +45,7 @@ function asleepOf({ asleep }: RunView): { asleep?: Json } {
     return {};
   }
   const { sinceMs, untilMs } = asleep;
-  const wakes_at = untilMs === null ? null : new Date(untilMs).toISOString();
+  const wakes_at = untilMs === null ? null : timestamp(untilMs);
   return { asleep: { since: new Date(sinceMs).toISOString(), wakes_at } };
 }
 

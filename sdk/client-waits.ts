@@ -7,6 +7,7 @@
  */
 import { uuidv7 } from "uuidv7";
 import type { Ir, Json } from "../compiler/ir.ts";
+import { timestamp } from "./clock.ts";
 import { GavotteError } from "./errors.ts";
 import {
   listApprovals,
@@ -335,7 +336,7 @@ function approvalOf(row: ApprovalRow): Approval {
     form: row.form === null ? null : (JSON.parse(row.form) as Json),
     ...{ required, state },
     opened_at: new Date(row.openedAtMs).toISOString(),
-    expires_at: row.expiresAtMs === null ? null : new Date(row.expiresAtMs).toISOString(),
+    expires_at: row.expiresAtMs === null ? null : timestamp(row.expiresAtMs),
     closed_at: row.closedAtMs === null ? null : new Date(row.closedAtMs).toISOString(),
     decisions: row.decisions.map(({ decided_at_ms, ...rest }) => ({
       ...rest,

@@ -1,5 +1,5 @@
 /** What a parked token waits for, said for people. */
-import type { WaitInfo } from "../sdk/internal.ts";
+import { timestamp, type WaitInfo } from "../sdk/internal.ts";
 
 /** "waiting for approval by ann or bob until 2026-01-31T08:00:00.000Z" */
 export function waitText(wait: WaitInfo, dueMs: number | null): string {
@@ -11,6 +11,6 @@ export function waitText(wait: WaitInfo, dueMs: number | null): string {
     approval: `${count} by ${by} (${wait.token})`,
     child: `child run ${wait.run}`,
   }[wait.kind];
-  const until = dueMs === null ? "" : ` until ${new Date(dueMs).toISOString()}`;
+  const until = dueMs === null ? "" : ` until ${timestamp(dueMs)}`;
   return `waiting for ${what}${until}`;
 }

@@ -1,4 +1,6 @@
 /** Kinds that steer: `conditional`, `parallel`, `loop`, `delay`. */
+import { DURATION_MS_MAX } from "../ir.ts";
+import { UP_TO_MS } from "./durations.ts";
 import { LOOP_PROPERTIES } from "./loop-properties.ts";
 import { inputOverride, orTemplate } from "./kind.ts";
 import type { Kind } from "./kind.ts";
@@ -67,8 +69,8 @@ const delay: Kind = {
     type: "object",
     properties: {
       delay_ms: orTemplate(
-        { type: "number", minimum: 0 },
-        "milliseconds from 0, or a template",
+        { type: "number", minimum: 0, maximum: DURATION_MS_MAX },
+        `milliseconds from 0 ${UP_TO_MS}, or a template`,
         "How long.",
       ),
       duration: orTemplate(

@@ -1,4 +1,6 @@
 /** Keys of a loop: in `config` of a `loop` node, or in the property `loop` of another. */
+import { msFrom0 } from "./durations.ts";
+
 const nodeId = { type: "string", minLength: 1, "x-expect": "a node id" } as const;
 
 const nodeIds = {
@@ -16,12 +18,7 @@ export const LOOP_PROPERTIES = {
   max_iterations: { description: "Rounds at most, from 1. Required." },
   break_path: { ...nodeIds, description: "Where to go when no further round is wanted." },
   timeout_path: { ...nodeIds, description: "Where to go when all rounds are used up." },
-  delay_ms: {
-    description: "Wait between rounds.",
-    type: "integer",
-    minimum: 0,
-    "x-expect": "an integer from 0",
-  },
+  delay_ms: { ...msFrom0, description: "Wait between rounds." },
 } as const;
 
 /** The property `loop` of a node of another type. */

@@ -4,6 +4,9 @@ import type { ConfigProblem, JsonObject, Kind } from "./kind.ts";
 
 const jsonSchema = { type: ["object", "boolean"], "x-expect": "a JSON Schema" } as const;
 
+/** More than anybody counts, and less than a column holds. */
+const APPROVALS_MAX = 1_000_000;
+
 const wait: Kind = {
   type: "wait",
   isPure: false,
@@ -48,7 +51,8 @@ const human: Kind = {
         description: "Approvals that are needed.",
         type: "integer",
         minimum: 1,
-        "x-expect": "an integer from 1",
+        maximum: APPROVALS_MAX,
+        "x-expect": `an integer from 1 to ${APPROVALS_MAX}`,
       },
       input: inputOverride,
     },

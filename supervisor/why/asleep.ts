@@ -3,7 +3,7 @@
  * write there, and of that the same is told as of a run that is awake.
  */
 import type { Ir } from "../../compiler/ir.ts";
-import { PAUSE_CAUSES, partitionKeys, Profiles } from "../../sdk/internal.ts";
+import { PAUSE_CAUSES, partitionKeys, Profiles, timestamp } from "../../sdk/internal.ts";
 import { isPaused, listPauses, readJournal, type RunRow } from "../../sdk/postgres/index.ts";
 import type { Explanation, Reason } from "../explain.ts";
 import { foldHot, writeRun } from "../rebuild.ts";
@@ -56,7 +56,7 @@ function sleepReason({ asleepSinceMs, wakesAtMs }: RunRow): Reason {
       ? "somebody has asked for it: a supervisor wakes it within a second; is one running?"
       : dueMs === null
         ? "wakes when something comes for it"
-        : `wakes before ${new Date(dueMs).toISOString()}, or when something comes for it`;
+        : `wakes before ${timestamp(dueMs)}, or when something comes for it`;
   const since = new Date(sinceMs).toISOString();
   const text = `asleep since ${since}: it waits for long and is not in Redis; ${wakes}`;
   return { kind: "asleep", sinceMs, dueMs, text };

@@ -5,7 +5,7 @@
  */
 import type { Redis } from "ioredis";
 import type { Ir } from "../../compiler/ir.ts";
-import { HotState, readCircuit, type CircuitView } from "../../sdk/internal.ts";
+import { HotState, readCircuit, timestamp, type CircuitView } from "../../sdk/internal.ts";
 import type { ArchivedTransition } from "../../sdk/postgres/index.ts";
 import type { Reason } from "../explain.ts";
 
@@ -26,7 +26,7 @@ export function circuitReason(
 }
 
 function timeText(dueMs: number | null): string {
-  return dueMs === null ? "no timer is armed" : new Date(dueMs).toISOString();
+  return dueMs === null ? "no timer is armed" : timestamp(dueMs);
 }
 
 function stateText({ state, untilMs, byHand }: CircuitView): string {

@@ -14,6 +14,7 @@ import {
   parseWait,
   nodeStreams,
   PAUSE_CAUSES,
+  timestamp,
   type OpenToken,
   type RunSnapshot,
   type StandingEntry,
@@ -129,7 +130,7 @@ async function explainToken(
     const text = waitText(wait, dueMs) + (child === undefined ? "" : ` (${child})`);
     return { kind: "wait", dueMs, wait, ...more, text };
   }
-  const at = dueMs === null ? "no timer is armed" : new Date(dueMs).toISOString();
+  const at = dueMs === null ? "no timer is armed" : timestamp(dueMs);
   if (state === "w" && node.rate_limit !== undefined) {
     const key = node.rate_limit.key || node.id;
     const text = `waiting for a slot of rate limit ${key} until ${at}`;
