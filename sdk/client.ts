@@ -106,6 +106,8 @@ const POLL_MS_MIN = 5;
 const POLL_MS_MAX = 250;
 const POLL_GROWTH = 1.5;
 const APPROVALS_LIMIT = 100;
+/** Workflows that a client remembers; then it begins anew. */
+const IRS_MAX = 1000;
 const DEPLOYMENT_POLL_MS = 50;
 /** Postgres' word for it. */
 const NO_SUCH_TABLE = "42P01";
@@ -403,6 +405,9 @@ export class Client {
       throw new GavotteError("GV_WORKFLOW_NOT_FOUND", `there is no workflow with hash ${hash}`);
     }
     const ir = JSON.parse(definition.ir) as Ir;
+    if (this.#irs.size >= IRS_MAX) {
+      this.#irs.clear();
+    }
     this.#irs.set(hash, ir);
     return ir;
   }

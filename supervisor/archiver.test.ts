@@ -124,6 +124,31 @@ describe("archiver", () => {
     expect(rollbacks).toEqual([]);
   });
 
+  it("X15: three that finalise at once close each run exactly once", async () => {
+    const ids = Array.from({ length: 60 }, newId);
+    const closings = `CREATE TABLE closings AS SELECT id FROM runs WHERE false;
+      CREATE FUNCTION closing() RETURNS trigger LANGUAGE plpgsql AS
+        'BEGIN INSERT INTO closings VALUES (NEW.id); RETURN NULL; END';
+      CREATE TRIGGER closing AFTER UPDATE ON runs FOR EACH ROW
+        WHEN (NEW.status = 'COMPLETED') EXECUTE FUNCTION closing()`;
+    await stack.db.pool.query(closings);
+    const rivals = [createPartition(context, 0), createPartition(context, 0)];
+    await Promise.all(rivals.map((rival) => rival.start()));
+    for (let i = 0; i < ids.length; i += 10) {
+      await startRuns(context, ir, "h-ab", ids.slice(i, i + 10));
+      await work(stack, ir, "h-ab");
+    }
+    await Promise.all(ids.map(ended));
+    await Promise.all(rivals.map((rival) => rival.stop(5000)));
+    const { rows } = await stack.db.pool.query<{ id: string }>("SELECT id FROM closings");
+    await stack.db.pool.query("DROP TRIGGER closing ON runs; DROP TABLE closings");
+    expect(rows.map(({ id }) => id).sort()).toEqual([...ids].sort());
+    for (const id of ids) {
+      const events = (await readJournal(stack.db, id)).map(({ transition }) => transition.e);
+      expect(events.filter((event) => event === "run.completed")).toHaveLength(1);
+    }
+  });
+
   it("C6: releases runs whose end was committed by an archiver that died before releasing", async () => {
     const id = newId();
     await startRuns(context, ir, "h-ab", [id]);
@@ -222,6 +247,30 @@ describe("archiver", () => {
     expect(lateMs).toBeGreaterThanOrEqual(0);
     expect(lateMs).toBeLessThan(250);
     await timers.stop(1000);
+  });
+
+  it("pauses a run that fails again and again before it commits what says so", async ({ skip }) => {
+    skip(stack.db.singleSession, "PGlite is one session: nothing waits for a lock");
+    const settings = { ...ir.settings, pause_after_errors: 2 };
+    const careful = { ...ir, settings };
+    const [twice, once] = [newId(), newId()];
+    await startRuns(context, careful, "h-careful", [twice]);
+    const value = '{"error":{"code":"E","message":"no"}}';
+    const fail = (): Promise<number> =>
+      work(stack, careful, "h-careful", () => ({ op: "R", value, edges: "", delayMs: 1 }));
+    await fail();
+    await waitFor(async () => {
+      await fireTimers(scriptsOf(context, 0));
+      return (await stack.redis.hget(keys.run(twice), "n0"))?.startsWith("a2");
+    });
+    await startRuns(context, careful, "h-careful", [once]);
+    await waitFor(async () => (await readCursor(stack.db, 0))?.seq === (await tailSeq()));
+    const locked = await lockCursor();
+    await fail();
+    await waitFor(async () => (await stack.redis.hget(keys.run(twice), "s")) === "paused");
+    expect(await stack.redis.hget(keys.run(once), "s")).toBe("running");
+    await locked.release();
+    await waitFor(async () => (await readRun(stack.db, twice))?.status === "PAUSED");
   });
 
   it("keeps a bounded tail of the stream, in which the cursor's record still is", async () => {

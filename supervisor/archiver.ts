@@ -260,6 +260,8 @@ export class Archiver extends Loop {
       async () => {
         const finalised = await this.#finalise(fold, isSparing);
         const compensations = await this.#compensations(fold, finalised.irs, isSparing);
+        const pauses = pauseAfterErrors(context, partition, fold, finalised.irs);
+        await (isSparing ? this.#spared(pauses, () => [], [...fold.runs.values()]) : pauses);
         const atOnce = new Set(fold.asleep.map(({ runId }) => runId));
         const atMs = context.clock.nowMs();
         const rows = this.#begun.plan(finalised.changes, { isLoad, atMs, atOnce });
@@ -278,7 +280,6 @@ export class Archiver extends Loop {
     releaser.evict(fold.asleep);
     children.look(parentsIn(fold, done.irs));
     onEnded?.(done.ended.map(({ runId }) => runId));
-    await pauseAfterErrors(context, partition, fold, done.irs);
     await this.#startCompensations(done.compensations);
   }
 

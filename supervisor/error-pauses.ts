@@ -1,26 +1,41 @@
 /**
  * `settings.pause_after_errors`: a run whose attempts fail one after the other is paused.
  *
- * Counted in the archived journal, from its end back to the last node that completed or the last
- * resume: so it needs no state, survives every process, and steps pay nothing for it. It is a moment
- * late; what the run did meanwhile is accepted as in any paused run.
+ * Counted in the journal, from the block's end back to the last node that completed or the last
+ * resume, and no further than to the failures that are too many: so it needs no state, survives every
+ * process, costs the same however long the run is, and steps pay nothing for it. It is done before
+ * the block is committed, and again by who archives the block if this process dies in between. It is a
+ * moment late; what the run did meanwhile is accepted as in any paused run.
  */
 import { pauseRun, type Transition } from "../sdk/internal.ts";
-import { readJournal } from "../sdk/postgres/index.ts";
+import { journalBackwards, parseSegment, type Queryable } from "../sdk/postgres/index.ts";
 import { scriptsOf, type SupervisorContext } from "./context.ts";
-import type { BlockFold } from "./fold-block.ts";
+import { transitionsOf, type BlockFold, type RunFold } from "./fold-block.ts";
 import type { StoredIr } from "./ir-store.ts";
 
 const FAILURES: ReadonlySet<string> = new Set(["node.retrying", "node.failed"]);
 const FRESH: ReadonlySet<string> = new Set(["node.completed", "run.resumed", "run.redriven"]);
 
-/** Failed attempts since the last success, resume or redrive. */
-export function errorsInARow(journal: readonly { transition: Transition }[]): number {
-  const start = journal.findLastIndex(({ transition }) => FRESH.has(transition.e)) + 1;
-  return journal.slice(start).filter(({ transition }) => FAILURES.has(transition.e)).length;
+/** Failed attempts since the last success, resume or redrive, as far as to `max`. */
+async function errorsInARow(db: Queryable, run: RunFold, max: number): Promise<number> {
+  let count = 0;
+  const isDecided = (transition: Transition): boolean => {
+    count += FAILURES.has(transition.e) ? 1 : 0;
+    return count >= max || FRESH.has(transition.e);
+  };
+  const block = parseSegment(run.runId, transitionsOf(run)).reverse();
+  if (block.some(({ transition }) => isDecided(transition))) {
+    return count;
+  }
+  for await (const { transition } of journalBackwards(db, run.runId, run.seqFrom)) {
+    if (isDecided(transition)) {
+      break;
+    }
+  }
+  return count;
 }
 
-/** Pauses those runs of an archived block that have failed too often; returns their ids. */
+/** Pauses those runs of a block, not archived yet, that have failed too often; returns their ids. */
 export async function pauseAfterErrors(
   context: SupervisorContext,
   partition: number,
@@ -30,10 +45,11 @@ export async function pauseAfterErrors(
   const paused: string[] = [];
   for (const runId of fold.withErrors) {
     const max = irs.get(runId)?.ir.settings.pause_after_errors;
-    if (max === undefined || fold.runs.get(runId)?.endedAtMs !== null) {
+    const run = fold.runs.get(runId);
+    if (max === undefined || run === undefined || run.endedAtMs !== null) {
       continue;
     }
-    const count = errorsInARow(await readJournal(context.db, runId));
+    const count = await errorsInARow(context.db, run, max);
     if (count >= max) {
       const why = `${count} failed attempts in a row (settings.pause_after_errors: ${max})`;
       const note = { by: "gavotte", why };

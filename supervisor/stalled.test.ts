@@ -179,10 +179,11 @@ describe("stalled watch", () => {
 });
 
 describe("stalled watch: many", () => {
-  const look = async (watch: StalledWatch): Promise<void> => {
+  const look = async (watch: StalledWatch): Promise<boolean> => {
     clock.offsetMs = 600_000;
-    await watch.look(new AbortController().signal);
+    const hasMore = await watch.look(new AbortController().signal);
     clock.offsetMs = 0;
+    return hasMore;
   };
   const nodesOf = async (runId: string): Promise<Set<number>> => {
     const streams = [keys.queue("fn:work", "normal"), queueKey];
@@ -228,7 +229,7 @@ describe("stalled watch: many", () => {
     const lines: { msg: string; runs?: number }[] = [];
     const write = (line: string): void => void lines.push(JSON.parse(line) as (typeof lines)[0]);
     const watch = new StalledWatch({ ...context, logger: pino({ level: "info" }, { write }) });
-    await look(watch);
+    expect(await look(watch)).toBe(true); // there is more to look at, at once
     expect(watch.runs).toHaveLength(helpless.length);
     // Ten of them one by one, the others together.
     expect(lines.filter(({ msg }) => msg === "a run stands still")).toHaveLength(10);
@@ -238,7 +239,7 @@ describe("stalled watch: many", () => {
     expect((await nodesOf("run-late")).size).toBe(1);
     const text = "DELETE FROM runs WHERE partition = 1";
     await stack.db.query({ name: "stalled_rest", text });
-    await look(watch); // the round is over: it begins again
+    expect(await look(watch)).toBe(false); // the round is over: it begins again
     expect(watch.runs.map(({ runId }) => runId)).toContain("run-late");
   });
 });

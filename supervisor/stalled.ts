@@ -1,8 +1,9 @@
 /**
  * The watch over runs that stand still: says why, and puts back tokens that nobody holds.
  *
- * Each look is at the next hundred quiet runs by age; after the last it begins again. So runs that it
- * cannot help keep it from none behind them.
+ * Each look is at the next hundred quiet runs by age, and the next look follows at once; after the
+ * last run it rests and begins again. So runs that it cannot help keep it from none behind them, and
+ * 100,000 that wait on purpose for no more than minutes.
  *
  * It never ends a run: a run may wait for a month on purpose. The one thing that it repairs is an
  * entry that got lost, e.g. when a consumer was deleted together with what was pending for it
@@ -60,8 +61,8 @@ export class StalledWatch extends Loop {
       name: "stalled",
       logger: context.logger,
       step: async (signal) => {
-        await this.look(signal);
-        return Math.min(LOOK_MS, stalledAfterMs);
+        const hasMore = await this.look(signal);
+        return hasMore ? 0 : Math.min(LOOK_MS, stalledAfterMs);
       },
     });
     this.#context = context;
@@ -73,12 +74,12 @@ export class StalledWatch extends Loop {
     return this.#runs;
   }
 
-  /** Looks at the next ones. */
-  async look(signal: AbortSignal): Promise<void> {
+  /** Looks at the next ones; returns whether there are more behind them. */
+  async look(signal: AbortSignal): Promise<boolean> {
     const { db, clock } = this.#context;
     if (stopOf(await listPauses(db)) !== null) {
       this.#runs = [];
-      return; // nothing moves, and everybody has been told why
+      return false; // nothing moves, and everybody has been told why
     }
     const sinceMs = clock.nowMs() - this.#stalledAfterMs;
     const rows = await quietRuns(db, sinceMs, RUNS_MAX, this.#after);
@@ -94,7 +95,7 @@ export class StalledWatch extends Loop {
     };
     await this.#apart.run(byPartition(rows).map(([p, list]) => [p, () => inTurn(list, explain)]));
     if (signal.aborted) {
-      return;
+      return false;
     }
     this.#tell(runs);
     this.#runs = runs;
@@ -102,6 +103,7 @@ export class StalledWatch extends Loop {
       this.#told = this.#telling;
       this.#telling = new Map();
     }
+    return last !== undefined;
   }
 
   async #explain(row: RunRow, workers: readonly WorkerRow[]): Promise<StalledRun> {

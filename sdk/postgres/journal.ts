@@ -32,6 +32,12 @@ const READ = {
   text: `SELECT seq_from AS "seqFrom", transitions FROM journal
     WHERE run_id = $1 AND seq_to >= $2 ORDER BY seq_from LIMIT $3`,
 };
+const BACK_PAGE = 20;
+const READ_BACK = {
+  name: "journal_read_back",
+  text: `SELECT seq_from AS "seqFrom", transitions FROM journal
+    WHERE run_id = $1 AND seq_from < $2 ORDER BY seq_from DESC LIMIT $3`,
+};
 const READ_MANY = {
   name: "journal_read_many",
   text: `SELECT run_id AS "runId", transitions FROM journal WHERE run_id = ANY($1::text[])
@@ -65,6 +71,25 @@ export async function readJournal(
   return fromSeq === 0
     ? all
     : all.filter(({ position }) => Number.parseInt(position, 10) >= fromSeq);
+}
+
+/** Archived transitions of a run before record `beforeSeq`, the last first, read page by page. */
+export async function* journalBackwards(
+  db: Queryable,
+  runId: string,
+  beforeSeq: number,
+): AsyncGenerator<ArchivedTransition> {
+  for (let before = beforeSeq; ;) {
+    const values = [runId, before, BACK_PAGE];
+    const rows = await db.query<{ seqFrom: number; transitions: string }>(READ_BACK, values);
+    for (const { seqFrom, transitions } of rows) {
+      yield* parseSegment(runId, transitions).reverse();
+      before = seqFrom;
+    }
+    if (rows.length < BACK_PAGE) {
+      return;
+    }
+  }
 }
 
 /** Archived transitions of several runs, in order, by run id. */

@@ -180,6 +180,36 @@ it("blobs that nobody refers to are collected page by page, the others stay", as
   expect([...(await readBlobs(db, [used, idle, young])).keys()].sort()).toEqual([used, young]);
 });
 
+describe("D31: a blob that is referred to is not collected", () => {
+  const [both, own] = [sha("d"), sha("e")];
+  const of = (runId: string, sha256: string) => ({ runId, sha256, text: "1" });
+  const left = async (): Promise<string[]> => [...(await readBlobs(db, [both, own])).keys()].sort();
+
+  it("while any of its runs is there", async () => {
+    await make("r");
+    await make("s", { endedAtMs: 200 });
+    await insertBlobs(db, [of("r", both), of("s", both), of("r", own)], 50);
+    expect(await deleteTrees(db, RULE, ["r", "s"])).toEqual(["r"]);
+    await collectBlobs(db, 101, FIRST_BLOB, 9);
+    expect(await left()).toEqual([both]);
+    await sql("DELETE FROM runs WHERE id = 's'");
+    await collectBlobs(db, 101, FIRST_BLOB, 9);
+    expect(await left()).toEqual([]);
+  });
+
+  it("when an archive refers to it while it is collected", async ({ skip }) => {
+    skip(db.singleSession, "PGlite is one session: nothing happens meanwhile");
+    await make("r");
+    await insertBlobs(db, [of("nobody", both), of("nobody", own)], 50);
+    await db.transaction(async (tx) => {
+      await insertBlobs(tx, [of("r", both)], 200);
+      await collectBlobs(db, 101, FIRST_BLOB, 9); // sees no reference yet
+    });
+    expect(await left()).toEqual([both]);
+    expect(await sql("SELECT sha256 AS id FROM run_blobs")).toEqual([{ id: both }]);
+  });
+});
+
 it("dead submissions go when they are old, open ones by a time of their own", async () => {
   await letter("settled", null, "dropped");
   await letter("open", null, "open");
