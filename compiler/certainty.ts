@@ -181,7 +181,7 @@ function leavesAfterSuccess(edge: FlatEdge): boolean {
 
 function waitsForAll(graph: Graph, node: number): boolean {
   const kind = graph.nodes[node]?.source?.join.kind ?? "all";
-  return kind === "all" || (graph.in[node]?.length ?? 0) < 2;
+  return kind === "all" || kind === "settled" || (graph.in[node]?.length ?? 0) < 2;
 }
 
 /** Whether its failure is handled, so that the run goes on without its output. */

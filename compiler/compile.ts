@@ -8,7 +8,9 @@
  *   checkReach       entries, reach, undeclared cycles          cycles.ts
  *   orderGraph       topological numbers                        graph.ts
  *   findLoops        bodies, and the proof that they are loops  loops.ts
+ *   settleJoins      edges that `join: settled` implies        branches.ts
  *   checkSteering    joins and first-match nodes                steering.ts
+ *   checkLosers      joins that cancel their losers             branches.ts
  *   checkPolicies    properties that the kind has no use for    policies.ts
  *   ReferenceChecker expressions, and who reads whom            references.ts
  *   splitFans        trees for what is too wide                 tree.ts
@@ -28,6 +30,7 @@ import type { Diagnostic } from "./diagnostics.ts";
 import { asObject, own } from "./document.ts";
 import type { DocumentGraph } from "./document.ts";
 import { expandDocument } from "./expand.ts";
+import { checkLosers, settleJoins } from "./branches.ts";
 import { checkReach } from "./cycles.ts";
 import { orderGraph } from "./graph.ts";
 import type { Graph } from "./graph.ts";
@@ -164,9 +167,11 @@ function examine(
   }
   const what = around ? "element" : "run";
   checkReach(flat, reporter, { pointer: source.pointer, what });
-  const graph = orderGraph(flat);
-  const forest = graph && findLoops(graph, reporter);
+  const drawn = orderGraph(flat);
+  const forest = drawn && findLoops(drawn, reporter);
+  const graph = drawn && forest && settleJoins(drawn, forest);
   if (graph) checkSteering(graph, reporter);
+  if (graph) checkLosers(graph, forest, reporter);
   checkPolicies(source, reporter);
   const structure = graph && forest && { graph, forest };
   const checker = new ReferenceChecker(source, file, structure, around);

@@ -95,17 +95,26 @@ const branch = {
   additionalProperties: false,
 } as const;
 
+const JOIN_MODES = ["all", "any", "settled"] as const;
+
 const join = {
   anyOf: [
-    { enum: ["all", "any"] },
+    { enum: JOIN_MODES },
     {
       type: "object",
-      properties: { count: { ...positive, description: "Arrivals that are waited for." } },
-      required: ["count"],
+      properties: {
+        mode: { enum: JOIN_MODES, description: "As if it stood alone." },
+        count: { ...positive, description: "Arrivals that are waited for." },
+        cancel_losers: {
+          type: "boolean",
+          description: "Whether what is still open of its branches is cancelled when it fires.",
+        },
+      },
+      oneOf: [{ required: ["mode"] }, { required: ["count"] }],
       additionalProperties: false,
     },
   ],
-  "x-expect": '"all", "any" or {"count": n} with n from 1',
+  "x-expect": '"all", "any", "settled", {"count": n} with n from 1, or {"mode": …}',
 } as const;
 
 const cache = {
@@ -249,7 +258,11 @@ const node = {
       description: "When nodes of this key are held back because too many have failed.",
     },
     compensate: { ...compensate, description: "What undoes the node's work if the run fails." },
-    join: { ...join, description: "How many in-edges it waits for: all, any, or a number." },
+    join: {
+      ...join,
+      description:
+        "Which in-edges it waits for: all, any, a number, or all whether they fail or not (settled).",
+    },
     wait_for_all: { type: "boolean", description: "Older spelling of `join`: all or any." },
     // Its inside is checked with the kinds, where a missing limit has a code of its own.
     loop: { type: "object", description: "After its own work, another round or on." },

@@ -97,8 +97,11 @@ export interface NodeConfig {
   locate: (pointer: string) => string;
 }
 
-export type DocumentJoin =
-  { kind: "all" | "any"; pointer: string } | { kind: "count"; count: number; pointer: string };
+export type DocumentJoin = {
+  pointer: string;
+  /** What is still open of its branches when it fires is cancelled. */
+  cancelsLosers?: true;
+} & ({ kind: "all" | "any" | "settled" } | { kind: "count"; count: number });
 
 export interface DocumentLoop {
   pointer: string;

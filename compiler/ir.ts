@@ -138,6 +138,11 @@ export interface IrJoin {
   need: number;
   /** Number of forward in-edges. A join proper has arity 2 or more. */
   arity: number;
+  /**
+   * Nodes that lead nowhere but to this join, ascending, those of whole loops among them: what is open
+   * there when it fires is cancelled. Nothing begins there later. Absent: losers go on.
+   */
+  losers?: number[];
 }
 
 /**

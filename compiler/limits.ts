@@ -21,5 +21,8 @@ export const LOOP_DEPTH_MAX = 16;
 /** Maps within maps, by the same argument. */
 export const MAP_DEPTH_MAX = 16;
 
+/** Nodes of the branches that a join may cancel: what one script call looks at for it. */
+export const LOSERS_MAX = 1000;
+
 /** In-edges, out-edges or entry nodes beyond this are split by a tree. */
 export const FAN_MAX = 500;

@@ -3,6 +3,7 @@
  * can be done better is the passes' business.
  */
 import { analyse } from "./analysis/summary.ts";
+import { losersOf } from "./branches.ts";
 import type { DocumentGraph, WorkflowDocument } from "./document.ts";
 import type { FlatNode } from "./expand.ts";
 import type { Graph } from "./graph.ts";
@@ -115,7 +116,7 @@ function lowerNode(
     fusible: false,
     is_entry: incoming.length === 0,
     is_terminal: outgoing.length === 0,
-    join: lowerJoin(node, incoming.length),
+    join: lowerJoin(input, node, index),
     in: incoming,
     out: outgoing,
     loop: forest.innermost[index] ?? null,
@@ -173,8 +174,12 @@ function queueOf(node: FlatNode): string {
   return isCall && typeof name === "string" ? `fn:${name}` : `kind:${source.type}`;
 }
 
-function lowerJoin(node: FlatNode, arity: number): IrJoin {
+/** A join of kind `settled` waits for all: its error edges are there by now. */
+function lowerJoin({ graph, forest }: LowerInput, node: FlatNode, index: number): IrJoin {
   const join = node.source?.join;
-  if (join?.kind === "count") return { kind: "count", need: join.count, arity };
-  return join?.kind === "any" ? { kind: "any", need: 1, arity } : { kind: "all", need: 0, arity };
+  const arity = graph.in[index]?.length ?? 0;
+  const losers = join?.cancelsLosers ? { losers: losersOf(graph, forest, index) } : {};
+  if (join?.kind === "count") return { kind: "count", need: join.count, arity, ...losers };
+  if (join?.kind === "any") return { kind: "any", need: 1, arity, ...losers };
+  return { kind: "all", need: 0, arity };
 }

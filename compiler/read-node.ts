@@ -91,10 +91,12 @@ function readType(value: Json | undefined, pointer: string, reporter: Reporter):
 function readJoin(entry: JsonObject, pointer: string, reporter: Reporter): DocumentJoin {
   const join = own(entry, "join");
   const waitForAll = own(entry, "wait_for_all");
-  const count = own(asObject(join) ?? {}, "count");
+  const parts = asObject(join) ?? {};
+  const count = own(parts, "count");
+  const mode = asObject(join) ? own(parts, "mode") : join;
   const older = waitForAll === false ? "any" : "all";
   if (join === undefined || typeof waitForAll === "boolean") {
-    const isSame = join === undefined || join === older;
+    const isSame = join === undefined || mode === older;
     if (!isSame) {
       const message = `\`join\` and \`wait_for_all: ${String(waitForAll)}\` contradict each other`;
       const related = [{ message: "join", pointer: `${pointer}/join` }];
@@ -103,10 +105,12 @@ function readJoin(entry: JsonObject, pointer: string, reporter: Reporter): Docum
     }
     if (join === undefined) return { kind: older, pointer: `${pointer}/wait_for_all` };
   }
+  const cancels = own(parts, "cancel_losers") === true ? { cancelsLosers: true as const } : {};
   if (typeof count === "number") {
-    return { kind: "count", count, pointer: `${pointer}/join/count` };
+    return { kind: "count", count, pointer: `${pointer}/join/count`, ...cancels };
   }
-  return { kind: join === "any" ? "any" : "all", pointer: `${pointer}/join` };
+  const kind = mode === "any" || mode === "settled" ? mode : "all";
+  return { kind, pointer: `${pointer}/join`, ...cancels };
 }
 
 function readLoop(

@@ -43,7 +43,7 @@ function checkJoin(graph: Graph, index: number, reporter: Reporter): void {
   const node = graph.nodes[index];
   const join = node?.source?.join;
   const degree = graph.in[index]?.length ?? 0;
-  if (!node || !join || join.kind === "all") return;
+  if (!node || !join || join.kind === "all" || join.kind === "settled") return;
   if (join.kind === "count" && join.count > Math.max(1, degree)) {
     reporter.report({
       code: "GV2020",

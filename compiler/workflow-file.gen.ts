@@ -158,10 +158,14 @@ interface NodeCommon {
     /** Queue whose workers execute it. */
     queue?: string;
   };
-  /** How many in-edges it waits for: all, any, or a number. */
-  join?: "all" | "any" | {
+  /** Which in-edges it waits for: all, any, a number, or all whether they fail or not (settled). */
+  join?: "all" | "any" | "settled" | {
+    /** As if it stood alone. */
+    mode?: "all" | "any" | "settled";
     /** Arrivals that are waited for. */
-    count: number;
+    count?: number;
+    /** Whether what is still open of its branches is cancelled when it fires. */
+    cancel_losers?: boolean;
   };
   /** Older spelling of `join`: all or any. */
   wait_for_all?: boolean;

@@ -44,7 +44,8 @@ ARGV
              skip; the same in lower case: of a map that has its results. Z the evaluated output of
              an element (edges L), or why there is none (X)
      rest    delay_ms (A, R, P), timeout_ms and more (W: see plan_wait), else the closure
-             "|join=effect;effect|": what follows when that join is skipped; read only then
+             "|join=effect;effect|": what follows when that join is skipped, and what it cancels
+             when it fires (include/complete_losers.lua); read only then
      effects plain: activate at top level. type: T activate, F the next result of this item, G next
              round, E loop ends, L D X arrival at a join (live, dead, failed)
 RETURNS array
@@ -55,13 +56,14 @@ RETURNS array
      -6 APPLY_FAILED (run marked suspect in the journal), -7 ENTRY_YOURS (refused like -3 and -4,
      but the entry is the caller's: it may stand for a later token of a chain by now), -8
      NOT_SIMPLE (unchanged: send it in its general form)
-EMITS     node.* join.decided loop.round run.completed run.failed run.finishing run.suspect
+EMITS     node.* (node.cancelled of what a join cancels) join.decided loop.round run.completed run.failed run.finishing run.suspect
           element.finishing map.element map.gather
 REPEAT    a repeated item is refused by the token's record (-3). A refused or empty item
           acknowledges only what the caller owns, or what is of a run that is over: the entry may
           stand for a token that its new owner is at (21 A11)
 COST      O(effects); a cascade over WORK_MAX arrivals goes on in a token of its own. An element's
-          end: O(entries of the body), and O(its fields) if it armed timers
+          end: O(entries of the body), and O(its fields) if it armed timers. A join that cancels its
+          losers: O(nodes of its branches)
 ]]
 --- @include "partition"
 --- @include "scope"

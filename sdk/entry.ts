@@ -104,7 +104,7 @@ function splitFirst(text: string, count: number): string[] {
 
 /** A token's record in the run hash, field `n<node>` (scripts/include/token.lua). */
 export interface TokenRecord {
-  state: "a" | "r" | "w" | "k" | "m" | "g" | "c" | "f" | "s";
+  state: "a" | "r" | "w" | "k" | "m" | "g" | "c" | "f" | "s" | "x";
   attempt: number;
   scope: string;
   /** Output (c), error value (f), arrivals (a, r, w, m, g), value to send (k). */

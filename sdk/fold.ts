@@ -237,12 +237,11 @@ export class RunView {
       case "node.skipped":
         this.#skip(node, tMs);
         break;
+      case "node.cancelled":
+        this.#cancel(t.a === undefined ? this.#bodyOf(node) : [node], tMs);
+        break;
       case "join.decided":
-        if (t.v === "fired") {
-          this.#ready(t.n as number, tMs);
-        } else {
-          this.#skip(node, tMs);
-        }
+        this.#decided(t, node, tMs);
         break;
       case "loop.round":
         this.#ready(t.n as number, tMs);
@@ -253,6 +252,29 @@ export class RunView {
       default:
         break;
     }
+  }
+
+  /** A join that cancels its losers ends its branches, also where no token has come to. */
+  #decided(t: Transition, node: IrNode, tMs: number): void {
+    if (t.v === "fired") {
+      this.#ready(node, tMs);
+      this.#cancel((node.join.losers ?? []).map((n) => this.#node(n)), tMs);
+    } else if (t.v !== "cancelled") {
+      this.#skip(node, tMs);
+    }
+  }
+
+  #cancel(nodes: readonly IrNode[], tMs: number): void {
+    for (const node of nodes) {
+      if (!DECIDED.has(this.#view(node).status)) {
+        this.#set(node, { status: "cancelled", ended_at: tMs });
+      }
+    }
+  }
+
+  #bodyOf(latch: IrNode): IrNode[] {
+    const loop = this.ir.loops[latch.latch_of ?? -1];
+    return (loop?.body ?? []).map((n) => this.#node(n));
   }
 
   #follow(node: IrNode, edges: string, tMs: number): void {

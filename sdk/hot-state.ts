@@ -135,6 +135,9 @@ export class HotState {
         this.#set(node, scope, "s", t.a ?? 1, t.v === "X" ? "X" : "D");
         this.#effects(this.#planner.spread(node, scope, t.v === "X" ? "X" : "D"), scope);
         break;
+      case "node.cancelled":
+        this.#cancelled(t, node, scope);
+        break;
       case "join.decided":
         this.#decided(t, node, scope);
         break;
@@ -270,7 +273,7 @@ export class HotState {
     rest: string,
   ): void {
     this.tokens.set(node, { state, attempt, scope, rest, timer: null, isResumed: false });
-    if ("cf".includes(state)) {
+    if ("cfx".includes(state)) {
       this.maps.delete(node);
     }
   }
@@ -420,12 +423,24 @@ export class HotState {
     join.failed = join.arrivals.split("X").length - 1;
     join.live = -1;
     const sent = t.v === "failed" ? "X" : "D";
+    if (t.v === "cancelled") {
+      return; // what it leads to is cancelled with it
+    }
     if (t.v === "fired") {
       this.#enter(node, scope, entrySuffix(this.ir, node), t.in ?? "");
     } else if (t.k === 1) {
       this.#set(node, scope, "k", 1, sent);
     } else {
       this.#effects(this.#planner.skip(node, sent), scope);
+    }
+  }
+
+  /** Of a loop only its latch is named, without an attempt: it ends as a whole. */
+  #cancelled(t: Transition, node: number, scope: string): void {
+    if (t.a === undefined) {
+      this.rounds.set(node, `e${scope}`);
+    } else {
+      this.#set(node, scope, "x", t.a, "");
     }
   }
 

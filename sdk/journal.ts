@@ -28,6 +28,7 @@ export type EventName =
   | "node.retrying"
   | "node.parked"
   | "node.skipped"
+  | "node.cancelled"
   | "child.started"
   | "signal.kept"
   | "approval.decided"
@@ -58,13 +59,16 @@ export interface Transition {
   /** Error value. */
   err?: { error: RunError };
   /**
-   * join.decided: fired, skipped, failed (skipped, sends failed). node.skipped: D or X. node.resumed:
+   * join.decided: fired, skipped, failed (skipped, sends failed), cancelled (its tokens are consumed, as
+   * another join has fired without them). node.skipped: D or X. node.resumed:
    * what ended the wait, absent when a delay is over. signal.kept, approval.decided: what came.
    * map.element: done or failed.
    */
-  v?: "fired" | "skipped" | "failed" | "D" | "X" | "done" | WaitAnswer | Decision;
+  v?: "fired" | "skipped" | "failed" | "cancelled" | "D" | "X" | "done" | WaitAnswer | Decision;
   /** join.decided: arrivals, one character per in-edge. */
   in?: string;
+  /** node.cancelled: the join that has fired without it. A loop is cancelled as a whole, by its latch. */
+  j?: number;
   /** join.decided: 1 when a token of its own spreads the skip (node.skipped follows). */
   k?: number;
   /**

@@ -5,7 +5,8 @@
  * (20 §4): which tokens are activated, which joins get an arrival, which joins lie on the border of
  * a dead region (the nodes in between are skipped without being written), which loops end with it,
  * and - the closure - what would follow if one of those joins is skipped in turn. The script reads
- * a closure only in that case; a join missing from it gets a token of its own.
+ * a closure only in that case; a join missing from it gets a token of its own. A join that is to
+ * cancel its losers is followed there by what these are.
  */
 import type { Ir, IrNode } from "../compiler/ir.ts";
 import { entrySuffix, loopChain } from "./scope.ts";
@@ -241,6 +242,26 @@ export class Planner {
     return [e.node, e.depth, e.suffix, e.queue, e.position, e.need, e.arity].map(String);
   }
 
+  /** What each join cancels that these effects may make fire. */
+  #losers(effects: readonly Effect[]): string {
+    const joins = effects.flatMap(({ type, node, depth }) => {
+      const { losers } = this.#node(node).join;
+      return type === "L" && losers !== undefined ? [{ node, depth, losers }] : [];
+    });
+    return joins.map(({ node, depth, losers }) => {
+      const at = (index: number): number => this.#depths[index] ?? 0;
+      const lists = [
+        losers.filter((index) => at(index) === depth),
+        losers.filter((index) => {
+          const { join, head_of } = this.#node(index);
+          return join.arity > 1 && at(index) - head_of.length === depth;
+        }),
+        losers.filter((index) => this.#node(index).latch_of !== null && at(index) === depth + 1),
+      ];
+      return `|!${node}=${lists.join(";")}`;
+    }).join("");
+  }
+
   /** What follows for each join that these effects might skip, directly or in turn. */
   #closure(effects: Effect[], values: (EdgeValue | "V")[]): string {
     const failFast = this.#ir.settings.failure === "fail_fast";
@@ -263,6 +284,7 @@ export class Planner {
         open.push(...follow.filter((e) => e.arity > 1).map((e) => e.node));
       }
     }
+    text += this.#losers(effects);
     return text === "" ? "" : `${text}|`;
   }
 }

@@ -34,6 +34,19 @@ const WIDE_EDGES = Array.from({ length: 501 }, (_, i) => `  - { from: n${i}, to:
 const wide = (join: string): string =>
   `name: wide\nnodes:\n  - { id: first, type: noop, join: ${join} }\n${WIDE_NODES}edges:\n${WIDE_EDGES}`;
 
+const RACE = `
+name: race
+nodes:
+  - { id: fast, type: noop }
+  - { id: slow, type: noop }
+  - { id: other, type: noop }
+  - { id: first, type: noop, join: { mode: any, cancel_losers: true } }
+edges:
+  - { from: fast, to: first }
+  - { from: slow, to: first }
+  - { from: first, to: other }
+`;
+
 /** Maps inside one another, each the only node of the body around it. */
 function nestedMaps(depth: number): string {
   const open = "{ type: map, config: { do: ".repeat(depth - 1);
@@ -208,5 +221,15 @@ edges:
     why: "The place of a token has a part for each map around it, and travels with the token.",
     wrong: nestedMaps(MAP_DEPTH_MAX + 1),
     right: nestedMaps(MAP_DEPTH_MAX),
+  }),
+  GV2026: error({
+    title: "losers that cannot be cancelled",
+    remedy: "let each branch lead to the join and nowhere else",
+    meaning:
+      "`cancel_losers` stands on a join whose branches cannot be cancelled: one of them also leads " +
+      "elsewhere, there are none, or the join waits for all of them.",
+    why: "What is cancelled with a branch must be of no use to anything but the join.",
+    wrong: `${RACE}  - { from: slow, to: other }\n`,
+    right: RACE,
   }),
 } as const satisfies Record<string, CodeSpec>;

@@ -35,6 +35,7 @@ export class Frame {
   readonly joins = new Map<number, JoinState>();
   /** The current round, or the last, of each loop that was entered from here. */
   readonly rounds = new Map<number, Frame>();
+  readonly #cancelled = new Set<number>();
   #isOver = false;
 
   private constructor(
@@ -71,6 +72,19 @@ export class Frame {
   /** From now on whatever is in flight here, or in loops in here, is void. */
   end(): void {
     this.#isOver = true;
+  }
+
+  /** What is in flight at this node, right here, is void; until the node is activated again. */
+  cancel(node: number): void {
+    this.#cancelled.add(node);
+  }
+
+  activate(node: number): void {
+    this.#cancelled.delete(node);
+  }
+
+  hasCancelled(node: number): boolean {
+    return this.#cancelled.has(node);
   }
 
   isAlive(): boolean {

@@ -73,6 +73,8 @@ export class GraphRun {
   /** Tokens that are not concluded yet. */
   live = 0;
   #deliveries: Delivery[] = [];
+  /** Joins that have fired and cancel their losers when this step is over. */
+  #won: { losers: readonly number[]; frame: Frame }[] = [];
   /** The first unhandled failure under fail-fast. */
   #fatal: ReferenceError | undefined;
   #isOver = false;
@@ -196,6 +198,7 @@ export class GraphRun {
 
   #makeReady(index: number, frame: Frame, data: Json, restMs = 0): void {
     const { scope } = frame;
+    frame.activate(index);
     this.record.activated(index, scope);
     this.live++;
     this.place.ready({
@@ -281,6 +284,20 @@ export class GraphRun {
   /** Carry values until all have come to a join that waits, or have made a token. */
   #spread(): void {
     for (let at = this.#deliveries.shift(); at; at = this.#deliveries.shift()) this.#arrive(at);
+    for (const { losers, frame } of this.#won.splice(0)) {
+      for (const loser of losers) this.#cancel(loser, frame);
+    }
+  }
+
+  /** `frame` is where the join is: a loop among its branches ends there as a whole. */
+  #cancel(index: number, frame: Frame): void {
+    const node = nodeAt(this.ir, index);
+    if (joinLoop(this.ir, node) === frame.loop) {
+      frame.joinOf(index, node.in.length).isDecided = true;
+    }
+    if (node.loop === frame.loop) frame.cancel(index);
+    if (node.latch_of !== null) frame.rounds.get(node.latch_of)?.end();
+    this.record.cancelled(index);
   }
 
   #arrive({ edge, frame, value }: Delivery): void {
@@ -299,6 +316,7 @@ export class GraphRun {
     if (node.in.length > 1) this.record.joined(index, frame.scope, join.arrivals, decision);
     if (decision.kind === "fire") {
       this.#activate(index, frame, inputFromEdges(this.ir, node, frame, join.arrivals));
+      if (node.join.losers) this.#won.push({ losers: node.join.losers, frame });
     } else {
       this.#skip(index, node, frame, decision.value);
     }

@@ -333,19 +333,25 @@ class Interpreter implements StagedRun {
     limitRun(this.#agenda, graph, () => this.#dropVoid());
   }
 
-  /** Tokens of rounds, elements and child runs that are over are not executed. */
+  /**
+   * Tokens of rounds, elements and child runs that are over are not executed, nor are those that have
+   * lost: with these ends what runs inside them.
+   */
   #dropVoid(): void {
     // What is left when the run itself has ended is not void: it is cancelled with it.
     if (this.#outcome) return;
-    const isVoid = ({ frame }: Token): boolean => !frame.isAlive();
+    const isVoid = ({ frame, index }: Token): boolean =>
+      !frame.isAlive() || frame.hasCancelled(index);
     const gone = [...this.#ready, ...this.#waiting].filter(isVoid);
     if (gone.length === 0) return;
     this.#ready = this.#ready.filter((token) => !isVoid(token));
     for (const token of gone) {
       this.#waiting.delete(token);
       this.#parking.remove(token);
+      token.graph.endInside(token);
       token.graph.live--;
       token.graph.record.voided(token.index, token.scope, token.attempt);
     }
+    this.#dropVoid();
   }
 }

@@ -103,6 +103,12 @@ export class Record {
     this.#tell({ event: "node.voided", ...this.#name(index, scope), attempt });
   }
 
+  /** It has lost: it does not run any more, if it ever has. */
+  cancelled(index: number): void {
+    const node = this.#at(index);
+    if (node.status === "pending") node.status = "cancelled";
+  }
+
   joined(
     index: number,
     scope: string,

@@ -25,6 +25,9 @@ local function apply_plan(keeps)
   if it.cancels then
     redis.call("ZREM", k.timers, it.cancels)
   end
+  if it.gone then
+    apply_losers()
+  end
   if it.signals then
     apply_signals()
   end

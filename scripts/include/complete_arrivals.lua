@@ -61,6 +61,8 @@ local function fire(join, node, depth, scope, suffix, queue)
   join.live = -1
 end
 
+--- @include "complete_losers"
+
 local arrive
 
 -- The effects of skipping `node`, from the closure; false when the worker did not send them.
@@ -104,7 +106,10 @@ function arrive(token_scope, closure, value, node, depth, suffix, queue, positio
     join.failed = join.failed + 1
   end
   local complete = join.decided == arity
-  if (need > 0 and join.live == need) or (need == 0 and complete and join.live > 0 and join.failed == 0) then
+  if need > 0 and join.live == need then
+    fire(join, node, depth, scope, suffix, queue)
+    note_losers(closure, node, scope)
+  elseif need == 0 and complete and join.live > 0 and join.failed == 0 then
     fire(join, node, depth, scope, suffix, queue)
   elseif complete then
     delta = counted and delta - join.live or delta

@@ -210,6 +210,9 @@ local function begin_plan(failed)
   it.failed, it.ends, it.error, it.signals, it.limits, it.up = failed, nil, nil, nil, nil, nil
   field_count, entry_count, timer_count, event_count, delta, work = 0, 0, 0, 0, 0, 0
   late_count = 0
+  if fired_count > 0 then
+    fired_count, it.gone = 0, nil
+  end
   if has_joins then
     joins, has_joins = {}, false
   end
@@ -224,6 +227,9 @@ end
 
 -- Adds what follows from the whole plan: the joins' records, the counter, and the end at zero.
 local function end_plan(counted)
+  if fired_count > 0 then
+    cancel_losers()
+  end
   for field, join in pairs(joins) do
     set(field, join.scope .. "|" .. digits(join.live) .. "|" .. digits(join.decided) .. "|"
       .. digits(join.failed) .. "|" .. join.arrivals)

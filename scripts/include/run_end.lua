@@ -8,6 +8,12 @@ child's end wakes the token that waits for it; its output or error stays in the 
 --- @include "parent"
 local HALTED_KEEP_MS = 60000
 
+-- Workers look at the records of a run's tokens before they execute them.
+local function halt(k, run_id)
+  redis.call("ZADD", k.halted, now_ms, run_id)
+  redis.call("ZREMRANGEBYSCORE", k.halted, "-inf", "(" .. (now_ms - HALTED_KEEP_MS))
+end
+
 -- What follows once the status stands in the run. Who ends many runs gives a list `k.ended` and adds
 -- what is in it to `release` in the end. `result`: JSON of the output or of {"error":…}, nil
 -- where it follows from the nodes' records. `up`: the run's field, nil if it was not read.
@@ -22,8 +28,7 @@ local function leave_run(k, run, run_id, epoch, status, has_timeout, result, up)
     redis.call("ZREM", k.timers, timer_member("run", run_id, epoch, "", "", "", ""))
   end
   if status ~= "completed" then
-    redis.call("ZADD", k.halted, now_ms, run_id)
-    redis.call("ZREMRANGEBYSCORE", k.halted, "-inf", "(" .. (now_ms - HALTED_KEEP_MS))
+    halt(k, run_id)
   end
   if up == nil then
     up = redis.call("HGET", run, "up")

@@ -6,6 +6,7 @@ record  <state><attempt>|<scope>|<rest>
         k a skipped join whose dead region a worker still has to spread
         m a map whose elements run    g a map whose results are to be collected
         c completed, rest = output    f failed, rest = error value    s skipped
+        x cancelled: its join has fired without it
 entry   run, epoch, node, scope, attempt, ir, kind, arrivals, payload, separated by 0x1F
 ]]
 local function parse_record(record)

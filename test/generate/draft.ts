@@ -45,13 +45,16 @@ export interface Numbers {
 
 export class Draft {
   readonly #numbers: Numbers;
+  readonly #cancels: boolean;
   readonly nodes: DraftNode[] = [];
   readonly #edges: DraftEdge[] = [];
   /** Nodes whose success edges are written as their `branch`. */
   readonly #byRules = new Set<string>();
 
-  constructor(numbers: Numbers) {
+  /** `cancels`: joins ask that their losers be cancelled, without looking whether they can be. */
+  constructor(numbers: Numbers, cancels: boolean) {
     this.#numbers = numbers;
+    this.#cancels = cancels;
   }
 
   /** Add a node behind `ports`: an entry if there are none, a join if there are several. */
@@ -65,9 +68,15 @@ export class Draft {
     const drawn: DraftNode = { id, ...node };
     this.nodes.push(drawn);
     const arity = ports.filter((port) => this.#connect(port, id)).length;
-    if (arity > 1 && join.kind === "any") drawn["join"] = "any";
-    if (arity > 1 && join.kind === "count") drawn["join"] = { count: 1 + (join.pick % arity) };
+    if (arity > 1 && join.kind !== "all") drawn["join"] = this.#joinOf(join, arity);
     return drawn;
+  }
+
+  #joinOf({ kind, pick }: JoinPlan, arity: number): Json {
+    const cancels = this.#cancels && pick % 2 === 1;
+    const more = cancels ? { cancel_losers: true } : {};
+    if (kind === "count") return { count: 1 + (pick % arity), ...more };
+    return cancels ? { mode: kind, ...more } : kind;
   }
 
   /** Whether there is a new edge; the same edge twice would be an error. */

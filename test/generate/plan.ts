@@ -9,6 +9,8 @@ import fc from "fast-check";
 export interface GenerateOptions {
   /** `any` and `count` joins, also at heads and latches: results depend on the order. */
   anyJoins?: boolean;
+  /** Of these, every other one cancels its losers, where it can. */
+  cancels?: boolean;
   /**
    * Retries, error and always edges that merge back, conditions that cannot be evaluated. Without
    * `handledOnly` also failures that nothing handles: under fail-fast these are races.
@@ -42,7 +44,7 @@ export type TaskShape = (typeof TASK_SHAPES)[number];
 
 export interface JoinPlan {
   kind: "all" | "any" | "count";
-  /** Becomes a count from 1 to the number of in-edges. */
+  /** Becomes a count from 1 to the number of in-edges; odd: it may cancel its losers. */
   pick: number;
 }
 

@@ -8,6 +8,7 @@
 import type { Json } from "../../compiler/ir.ts";
 import { conditionOf, ctxOf, Draft, pickFrom } from "./draft.ts";
 import type { DraftNode, JsonObject, Numbers, Port } from "./draft.ts";
+import { withPossibleLosers } from "./losers.ts";
 import { bodyOutput, ELEMENTS_MAX, failingEntry, mapConfig, mapWrap } from "./maps.ts";
 import type {
   Block,
@@ -40,12 +41,13 @@ type Around = Pick<Port, "upstream" | "racing">;
 
 /** Draw a workflow. */
 export function renderWorkflow(plan: WorkflowPlan, options: GenerateOptions): JsonObject {
-  return new Renderer(options).render(plan);
+  const document = new Renderer(options).render(plan);
+  return options.cancels ? withPossibleLosers(document) : document;
 }
 
 class Renderer {
   readonly #numbers: Numbers = { next: 0 };
-  #draft = new Draft(this.#numbers);
+  #draft: Draft;
   readonly #options: GenerateOptions;
   /** Not in the body of a map: which of several failures comes first would be a race. */
   #canFailRun: boolean;
@@ -58,6 +60,7 @@ class Renderer {
 
   constructor(options: GenerateOptions) {
     this.#options = options;
+    this.#draft = this.#newDraft();
     this.#canFailRun = options.failures === true && options.handledOnly !== true;
   }
 
@@ -68,6 +71,10 @@ class Renderer {
     const failure = this.#options.continue ? "continue" : "fail_fast";
     const order = this.#options.ordered ? { order: "critical_path" } : {};
     return this.#draft.document({ failure, ...order }, this.#output(plan));
+  }
+
+  #newDraft(): Draft {
+    return new Draft(this.#numbers, this.#options.cancels === true);
   }
 
   /** Lead the ports on that must lead somewhere. */
@@ -231,7 +238,7 @@ class Renderer {
   /** A graph of its own; its nodes may read those outside that are upstream of the map. */
   #body(plan: MapPlan, around: Around): { body: JsonObject; cost: number } {
     const kept = [this.#draft, this.#headAt, this.#canFailRun, this.#outside] as const;
-    this.#draft = new Draft(this.#numbers);
+    this.#draft = this.#newDraft();
     [this.#headAt, this.#canFailRun, this.#outside] = [-1, false, around];
     this.#mapDepth++;
     const first = plan.fails === "no" ? [] : [this.#failing(plan)];

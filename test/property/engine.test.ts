@@ -42,6 +42,7 @@ const KINDS: { [name: string]: GenerateOptions } = {
   calm: CALM,
   "handled failures and continue": { ...CALM, failures: true, continue: true, ordered: true },
   "any and count joins, fail-fast": { ...CALM, anyJoins: true, failures: true },
+  "joins that cancel their losers": { ...CALM, anyJoins: true, cancels: true, failures: true },
   maps: { ...CALM, maps: true, maxNodes: 20, ordered: true },
   "maps with failures": { ...CALM, maps: true, maxNodes: 20, failures: true, handledOnly: true },
 };
@@ -100,9 +101,14 @@ async function play(
   const profile = await p.publish(ir, hash);
   const { redis, scripts } = p;
   const look = (): Promise<void> => checkUnits({ redis, keys: scripts.keys }, ir, runId);
+<<<<<<< HEAD
   const driver = new Driver(p, profile, schedule, options.maps === true ? look : undefined);
   const begun = plan === null ? null : JSON.stringify(startFields(ir, plan));
   const { records, hash: fields } = await driver.run(runId, INPUT, begun);
+=======
+  const isLookedAt = options.maps === true || options.cancels === true;
+  const driver = new Driver(p, profile, schedule, isLookedAt ? look : undefined);
+  const { records, hash: fields } = await driver.run(runId, INPUT);
   const view = foldChain(ir, runId, records);
 
   // Folding the journal gives the hot state.

@@ -14,6 +14,7 @@ import {
   MAP_SCENARIOS,
   type MapScenario,
 } from "../generate/map-scenarios.ts";
+import { raceDocument } from "../generate/races.ts";
 import { withWaits } from "../generate/waits.ts";
 import type { Case } from "../harness/case.ts";
 import { isSpecial, playAll, reportCases, seedsOf } from "../harness/cases.ts";
@@ -55,6 +56,15 @@ const KINDS: { [name: string]: Kind } = {
     ...NOBODY,
     generate: { loops: true, anyJoins: true, failures: true, maxNodes: 16 },
     chances: { ...CALM, hurry: 0.3 },
+  },
+  "races whose losers are cancelled": {
+    ...{ ...NOBODY, generate: GENERATE, top: raceDocument, cases: 120 },
+    chances: { ...CALM, answer: 0.1, hurry: 0.1 },
+  },
+  "races with runs that are settled by hand, are paused and fall asleep": {
+    ...{ generate: GENERATE, top: raceDocument, cases: 90 },
+    chances: { answer: 0.1, manual: 0.08, cancel: 0, hurry: 0.1 },
+    ...{ pause: 0.1, actions: ["complete", "fail", "skip", "retry"], maps: true, sleep: 0.3 },
   },
   "nodes completed and failed by hand, pauses": {
     generate: { ...GENERATE, maps: true },
@@ -156,8 +166,26 @@ function followGather(open: Set<string>, { e, r, m = "", s = "", n = -1 }: Trans
   }
 }
 
+const add = (what: string): void => void seen.set(what, (seen.get(what) ?? 0) + 1);
+
+/** What was cancelled because a join had fired without it, by what became of it before. */
+function countLosers(records: readonly JournalRecord[]): void {
+  const last = new Map<string, string>();
+  for (const t of records.flatMap(({ transitions }) => transitions)) {
+    const key = [t.r, t.m ?? "", t.s ?? "", t.n].join("|");
+    if (t.e === "node.cancelled") {
+      add(t.a === undefined ? "a loop loses" : "a token loses");
+      add(t.m === undefined ? "a token loses" : "a token in a map loses");
+      add(`after ${last.get(key) ?? "nothing"} it loses`);
+    } else if (t.e === "join.decided" && t.v === "cancelled") {
+      add("tokens at a join lose");
+    }
+    last.set(key, t.e);
+  }
+}
+
 function count(records: readonly JournalRecord[]): void {
-  const add = (what: string): void => void seen.set(what, (seen.get(what) ?? 0) + 1);
+  countLosers(records);
   const gathering = new Set<string>();
   for (const t of records.flatMap(({ transitions }) => transitions)) {
     followGather(gathering, t);
@@ -296,8 +324,16 @@ describe.skipIf(isSpecial)("among all these cases", () => {
   );
   const cancels = ["cancelled", "cancelled before a map is collected"];
   const wakes = ["woken", "woken paused", "woken with a map"];
+  const before = ["nothing", "node.parked", "node.retrying", "map.started", "map.gather"];
+  const losers = [
+    ...["a token loses", "a token in a map loses", "a loop loses", "tokens at a join lose"],
+    ...before.map((event) => `after ${event} it loses`),
+  ];
   const inChild = ["in child: signal", "in child: blob"];
-  it.each([...wanted, ...byHand, ...cancels, ...wakes, ...inChild])("there is: %s", (what) => {
-    expect(seen.get(what) ?? 0).toBeGreaterThan(0);
-  });
+  it.each([...wanted, ...byHand, ...cancels, ...wakes, ...inChild, ...losers])(
+    "there is: %s",
+    (what) => {
+      expect(seen.get(what) ?? 0).toBeGreaterThan(0);
+    },
+  );
 });
