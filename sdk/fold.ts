@@ -148,7 +148,10 @@ export class RunView {
       const node = this.#node(Number(index));
       const { activations } = this.#view(node);
       this.#unhandled.delete(Number(index));
-      if (status === "completed" || status === "skipped" || status === "failed") {
+      if (DECIDED.has(status)) {
+        if (status === "cancelled") {
+          forget(this.#view(node));
+        }
         this.#set(node, { status });
       } else if (status === "pending") {
         this.#set(node, { status: "ready", activations: 0, attempts: 0, started_at: null });
@@ -258,7 +261,10 @@ export class RunView {
   #decided(t: Transition, node: IrNode, tMs: number): void {
     if (t.v === "fired") {
       this.#ready(node, tMs);
-      this.#cancel((node.join.losers ?? []).map((n) => this.#node(n)), tMs);
+      this.#cancel(
+        (node.join.losers ?? []).map((n) => this.#node(n)),
+        tMs,
+      );
     } else if (t.v !== "cancelled") {
       this.#skip(node, tMs);
     }

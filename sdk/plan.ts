@@ -248,18 +248,20 @@ export class Planner {
       const { losers } = this.#node(node).join;
       return type === "L" && losers !== undefined ? [{ node, depth, losers }] : [];
     });
-    return joins.map(({ node, depth, losers }) => {
-      const at = (index: number): number => this.#depths[index] ?? 0;
-      const lists = [
-        losers.filter((index) => at(index) === depth),
-        losers.filter((index) => {
-          const { join, head_of } = this.#node(index);
-          return join.arity > 1 && at(index) - head_of.length === depth;
-        }),
-        losers.filter((index) => this.#node(index).latch_of !== null && at(index) === depth + 1),
-      ];
-      return `|!${node}=${lists.join(";")}`;
-    }).join("");
+    return joins
+      .map(({ node, depth, losers }) => {
+        const at = (index: number): number => this.#depths[index] ?? 0;
+        const lists = [
+          losers.filter((index) => at(index) === depth),
+          losers.filter((index) => {
+            const { join, head_of } = this.#node(index);
+            return join.arity > 1 && at(index) - head_of.length === depth;
+          }),
+          losers.filter((index) => this.#node(index).latch_of !== null && at(index) === depth + 1),
+        ];
+        return `|!${node}=${lists.join(";")}`;
+      })
+      .join("");
   }
 
   /** What follows for each join that these effects might skip, directly or in turn. */

@@ -4,11 +4,13 @@
  * The journal is replayed into a fresh state. A transition is kept if what it rests on is there: its
  * token is open, its join has the arrivals that decided it, its latch went round. So everything
  * that followed from what is undone drops out by itself, and nothing else. A join that was decided
- * by what is gone, and that what is left can decide, is decided anew at the end.
+ * by what is gone, and that what is left can decide, is decided anew at the end. One that has fired
+ * and cancels its losers does so with what is undone among them, too.
  */
 import type { Ir } from "../compiler/ir.ts";
 import { HotState, type HotJoin } from "./hot-state.ts";
 import type { Transition } from "./journal.ts";
+import { openLosers } from "./losers.ts";
 
 /** A transition and when it was made, Redis time in ms. */
 export interface Placed {
@@ -128,10 +130,17 @@ function stillHolds(
   if (RUN_KEPT.has(t.e)) {
     return t;
   }
-  if (t.e === "join.decided" && t.m === undefined) {
+  const isOwn = t.m === undefined;
+  if (isOwn && t.j !== undefined && !hasFired(state, t)) {
+    return null;
+  }
+  if (isOwn && t.e === "join.decided") {
     return decisionLeft(state, t);
   }
-  if (t.e === "loop.round" && t.m === undefined) {
+  if (isOwn && t.e === "node.cancelled" && t.a === undefined) {
+    return state.rounds.get(t.n ?? -1) === t.s ? t : null;
+  }
+  if (isOwn && t.e === "loop.round") {
     return previousHeld ? t : null; // told right after the completion that went round
   }
   const { node, scope } = ownerOf(t);
@@ -140,12 +149,20 @@ function stillHolds(
   return isOpen && !undone.has(tokenKey(node, scope)) ? t : null;
 }
 
+/** Whether the join that had no need of it has fired. */
+function hasFired(state: HotState, { j = -1 }: Transition): boolean {
+  return (state.joins.get(j)?.live ?? 0) < 0 && state.tokens.has(j);
+}
+
 /** A join's decision by those of its arrivals that are left; null: they do not decide it so. */
 function decisionLeft(state: HotState, t: Transition): Transition | null {
   const node = t.n ?? -1;
   const join = state.joins.get(node);
   if (join === undefined || join.scope !== (t.s ?? "") || join.live < 0) {
     return null;
+  }
+  if (t.v === "cancelled") {
+    return t;
   }
   const arrivals = [...(t.in ?? "")]
     .map((value, i) => (join.arrivals[i] === value ? value : "."))
@@ -165,7 +182,8 @@ function outcomeOf(ir: Ir, node: number, arrivals: string): Transition["v"] | nu
 }
 
 /** Joins that what is left can decide, and what follows from that. */
-function decideAnew({ state, kept }: Filtered, enough: Enough, t: number): void {
+function decideAnew(filtered: Filtered, enough: Enough, t: number): void {
+  const { state, kept } = filtered;
   const r = kept[0]?.transition.r ?? "";
   const decidable = (): [number, HotJoin] | undefined =>
     [...state.joins].find(
@@ -182,5 +200,18 @@ function decideAnew({ state, kept }: Filtered, enough: Enough, t: number): void 
     state.apply(transition, t);
     kept.push({ transition, t });
     enough.look();
+  }
+  cancelLosers(filtered, t);
+}
+
+/** What is undone in the branches of a join that has fired, and still has, does not run again. */
+function cancelLosers({ state, kept }: Filtered, t: number): void {
+  const r = kept[0]?.transition.r ?? "";
+  for (const [join, { scope, live }] of state.joins) {
+    const isFired = live < 0 && state.tokens.get(join) !== undefined && state.isCurrent(scope);
+    for (const transition of isFired ? openLosers(state, r, join, scope) : []) {
+      state.apply(transition, t);
+      kept.push({ transition, t });
+    }
   }
 }

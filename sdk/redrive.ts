@@ -109,6 +109,13 @@ function whyNothingRuns(
     );
   }
   const [node, scope = ""] = first.split("|");
+  const winner = state.ir.nodes.find(({ join }) => join.losers?.includes(Number(node)));
+  if (winner !== undefined && state.tokens.get(Number(node))?.state === "x") {
+    return (
+      `${state.ir.nodes[Number(node)]?.id} would not run again, because \`${winner.id}\` has not ` +
+      `waited for it and has ended since: begin there (--from ${winner.id})`
+    );
+  }
   const name = (n: unknown, s = ""): string => `${state.ir.nodes[Number(n)]?.id}@${s}`;
   const over = roundOver(state, scope) ?? scope;
   const executed = effective

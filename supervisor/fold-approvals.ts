@@ -25,6 +25,8 @@ export function foldApproval(
     const { actor, approved, data, at } = t.v as Decision;
     const said = { actor, approved, data: JSON.stringify(data), decidedAtMs: at, position };
     changes.decisions.push({ runId, ...token, ...said });
+  } else if (t.e === "node.cancelled") {
+    changes.closed.push({ runId, token, state: "cancelled", atMs });
   } else if (t.e === "node.resumed" && typeof t.v === "object") {
     const state = stateOf(t.v as WaitAnswer);
     if (state !== null) {

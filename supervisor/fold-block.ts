@@ -171,13 +171,17 @@ function foldTransition(block: BlockFold, run: RunFold, placed: Placed): void {
     foldFailure(block, run, transition, position, record.t);
   } else if (transition.e.startsWith("run.")) {
     foldRun(block, run, placed);
-  } else if (transition.w !== undefined || transition.v !== undefined) {
+  } else if (mayConcernApprovals(transition)) {
     foldApproval(block.approvals, transition, transition.m ?? "", position, record.t);
   }
   if (transition.by !== undefined || typeof transition.v === "object") {
     const entry = foldAudit(transition, position, record.t);
     block.audit.push(...(entry === null ? [] : [entry]));
   }
+}
+
+function mayConcernApprovals({ e, w, v }: Transition): boolean {
+  return w !== undefined || v !== undefined || e === "node.cancelled";
 }
 
 /** A transition's text behind its brace, without its run, which its row names. */
@@ -277,13 +281,14 @@ function foldRun(block: BlockFold, run: RunFold, { transition: tr, text, record 
   }
 }
 
-/** Pauses, ends of runs, rounds and waits; what ends otherwise, a sweep finds. */
+/** Pauses, ends of runs, rounds, losers and waits; what ends otherwise, a sweep finds. */
 function mayLeaveChildren({ e, v, fail }: Transition): boolean {
   const isEnd = e === "run.completed" || e === "run.failed" || e === "run.cancelled";
   const isAnswer = e === "node.resumed" && typeof v === "object" && "kind" in v;
   const isLost = (e === "map.element" && v === "failed") || fail !== undefined;
   const isPause = e === "run.paused" || e === "run.resumed";
-  return isEnd || isPause || isLost || e === "loop.round" || (isAnswer && v.kind !== "child");
+  const isOver = e === "loop.round" || e === "node.cancelled";
+  return isEnd || isPause || isLost || isOver || (isAnswer && v.kind !== "child");
 }
 
 function childOf(tr: Transition, text: string, t: number): NewChild {

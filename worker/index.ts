@@ -27,6 +27,7 @@ import { News } from "./news.ts";
 import { QUEUED_KINDS, WORKER_DEFAULTS, type WorkerOptions } from "./options.ts";
 import { PausedQueues } from "./paused-queues.ts";
 import { Preparer } from "./prepare.ts";
+import { Recall } from "./recall.ts";
 import { QueueReader } from "./reader.ts";
 import { Slots } from "./slots.ts";
 import { Unreadable } from "./unreadable.ts";
@@ -56,6 +57,8 @@ const UNBLOCK_MS = 500;
 /** Between two looks for paused queues. */
 const PAUSES_MS = 1000;
 const STOPPED = "the deployment is stopped: nothing is begun until it is resumed";
+/** How long a handler goes on, at most, whose token is not wanted any more. */
+const RECALL_MS = 1000;
 
 /** Makes a worker; nothing is read before `start`. */
 export function createWorker(options: WorkerOptions): Worker {
@@ -158,6 +161,8 @@ class WorkerService implements Worker {
       outputBytesMax: o.outputBytesMax,
     });
     const elements = new Elements(redis, scripts.keys);
+    const preparer = new Preparer(redis, shared.workflows, partition, news);
+    const recall = new Recall(redis, leases, preparer, nowMs);
     const lane = new Lane({
       elements,
       maps: new Maps(scripts, shared.workflows),
@@ -165,7 +170,7 @@ class WorkerService implements Worker {
       scripts,
       reader,
       ...shared,
-      preparer: new Preparer(redis, shared.workflows, partition, news),
+      preparer,
       executor,
       leases,
       unreadable: new Unreadable({ redis, scripts, consumer: o.id, logger, nowMs }),
@@ -183,15 +188,21 @@ class WorkerService implements Worker {
     });
     made.lane = lane;
     this.#lanes.push({ lane, leases });
-    this.#runLane(lane, leases, { redis, scripts, reader, logger });
+    this.#runLane(lane, leases, recall, { redis, scripts, reader, logger });
   }
 
-  #runLane(lane: Lane, leases: Leases, archive: Parameters<typeof waitForArchive>[0]): void {
+  #runLane(
+    lane: Lane,
+    leases: Leases,
+    recall: Recall,
+    archive: Parameters<typeof waitForArchive>[0],
+  ): void {
     const { leaseMs, backlogBytesMax } = this.#o;
     this.#reads.push(lane.readLoop((ms) => this.#pause(ms)));
     this.#loops.push(
       this.#every(leaseMs / 6, () => leases.renew()),
       this.#every(leaseMs / 2, () => lane.takeOver()),
+      this.#every(RECALL_MS, () => recall.look()),
       this.#every(PAUSES_MS, async () => {
         if (lane.hasGivenUp) {
           await lane.takeOver();

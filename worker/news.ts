@@ -44,6 +44,11 @@ export class News {
     return this.#isDeaf || (this.#halted.size > 0 && this.#halted.has(runId));
   }
 
+  /** Runs that were halted lately, and when, Redis time in ms. */
+  halts(): ReadonlyMap<string, number> {
+    return this.#halted;
+  }
+
   /** Adds the question to a pipeline. The time comes first: what is halted later, is so after it. */
   ask(pipeline: Pipeline): void {
     pipeline.time().zrangebyscore(this.#key, this.#sinceMs, "+inf", "WITHSCORES");

@@ -73,13 +73,13 @@ local function cancel_token(node, record, join, scope)
 end
 
 -- Live tokens that wait at a join are consumed.
-local function cancel_join(node, stored, scope)
+local function cancel_join(node, stored, winner, scope)
   if string.sub(stored, 1, #scope + 1) ~= scope .. "|" then
     return
   end
   local join = read_join(node, scope, 0, stored)
   if join.live > 0 then
-    told("join.decided", node, scope, ',"v":"cancelled","in":"' .. join.arrivals .. '"')
+    told("join.decided", node, scope, ',"v":"cancelled","in":"' .. join.arrivals .. '","j":' .. winner)
     delta = scope == "" and delta - join.live or delta
     join.live = -1
   end
@@ -106,7 +106,7 @@ local function cancel_losers()
     local join, scope = fired[i], fired[i + 1]
     local tokens, merges, loops = string.match(fired[i + 2], "^([^;]*);([^;]*);(.*)$")
     each_field("n", tokens, function(node, record) cancel_token(node, record, join, scope) end)
-    each_field("j", merges, function(node, stored) cancel_join(node, stored, scope) end)
+    each_field("j", merges, function(node, stored) cancel_join(node, stored, join, scope) end)
     each_field("l", loops, function(latch, round) cancel_loop(latch, round, join, scope) end)
   end
   local nodes = it.gone.nodes

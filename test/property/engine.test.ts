@@ -101,14 +101,10 @@ async function play(
   const profile = await p.publish(ir, hash);
   const { redis, scripts } = p;
   const look = (): Promise<void> => checkUnits({ redis, keys: scripts.keys }, ir, runId);
-<<<<<<< HEAD
-  const driver = new Driver(p, profile, schedule, options.maps === true ? look : undefined);
-  const begun = plan === null ? null : JSON.stringify(startFields(ir, plan));
-  const { records, hash: fields } = await driver.run(runId, INPUT, begun);
-=======
   const isLookedAt = options.maps === true || options.cancels === true;
   const driver = new Driver(p, profile, schedule, isLookedAt ? look : undefined);
-  const { records, hash: fields } = await driver.run(runId, INPUT);
+  const begun = plan === null ? null : JSON.stringify(startFields(ir, plan));
+  const { records, hash: fields } = await driver.run(runId, INPUT, begun);
   const view = foldChain(ir, runId, records);
 
   // Folding the journal gives the hot state.

@@ -30,6 +30,7 @@ const KINDS: { [name: string]: GenerateOptions } = {
   maps: { ...OPTIONS, maps: true, maxNodes: 20 },
   "fail-fast": { ...OPTIONS, continue: false },
   "any and count joins": { ...OPTIONS, anyJoins: true },
+  "joins that cancel their losers": { ...OPTIONS, anyJoins: true, cancels: true },
   "any and count joins, fail-fast": { ...OPTIONS, anyJoins: true, continue: false },
 };
 
