@@ -7,7 +7,7 @@ from then on is queued at once), and an entry leaves the list in the call that q
 KEYS
   1  ev        stream  gv:{p}:ev               journal, appends
   2  meta      hash    gv:{p}:meta             epoch, tail; reads and writes
-  3  halted    zset    gv:{p}:halted           removes
+  3  halted    zset    gv:{p}:halted           writes
   4  paused    zset    gv:{p}:paused           score 0 while something is still held, then removes
   5  run       hash    gv:{p}:run:<id>         reads and writes
   6  held      list    gv:{p}:run:<id>:held    removes
@@ -55,7 +55,8 @@ elseif status == "paused" then
   end
   redis.call("HSET", run, "s", "running")
   redis.call("HDEL", run, "ps")
-  redis.call("ZREM", halted, run_id)
+  -- Of what was held some may have been cancelled meanwhile: workers look at the records.
+  redis.call("ZADD", halted, now_ms, run_id)
   close_partition(ev, meta, nonce)
 elseif status ~= "running" or redis.call("EXISTS", held) == 0 then
   if status == "running" then

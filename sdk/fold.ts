@@ -244,7 +244,7 @@ export class RunView {
         this.#cancel(t.a === undefined ? this.#bodyOf(node) : [node], tMs);
         break;
       case "join.decided":
-        this.#decided(t, node, tMs);
+        this.#joined(t, node, tMs);
         break;
       case "loop.round":
         this.#ready(t.n as number, tMs);
@@ -258,7 +258,7 @@ export class RunView {
   }
 
   /** A join that cancels its losers ends its branches, also where no token has come to. */
-  #decided(t: Transition, node: IrNode, tMs: number): void {
+  #joined(t: Transition, node: IrNode, tMs: number): void {
     if (t.v === "fired") {
       this.#ready(node, tMs);
       this.#cancel(

@@ -99,11 +99,12 @@ function explainPasses(notes: readonly PassNote[], options: CompileCommandOption
 
 function nodeRow(ir: Ir, node: IrNode, n: number): string[] {
   const { join } = node;
+  const losers = join.losers === undefined ? "" : `, cancels ${join.losers.length} losers`;
   const marks = [
     node.is_entry ? "entry" : "",
     node.is_terminal ? "terminal" : "",
     join.arity > 1
-      ? `join ${join.kind}${join.kind === "count" ? ` ${join.need}` : ""} of ${join.arity}`
+      ? `join ${join.kind}${join.kind === "count" ? ` ${join.need}` : ""} of ${join.arity}${losers}`
       : "",
     node.fusible ? "in the step before" : "",
   ];

@@ -82,7 +82,7 @@ function nodesOf(ir: Ir): Map<string, Json> {
 
 function describe(ir: Ir, node: IrNode): Json {
   const own = Object.entries(node).filter(([key]) => !DERIVED.has(key)) as [string, Json][];
-  const { kind, need } = node.join;
+  const { kind, need, losers } = node.join;
   const loop = ir.loops[node.latch_of ?? -1];
   const turns =
     loop === undefined
@@ -98,7 +98,7 @@ function describe(ir: Ir, node: IrNode): Json {
   return {
     ...Object.fromEntries(own),
     ...turns,
-    join: { kind, need },
+    join: { kind, need, ...(losers === undefined ? {} : { cancel_losers: true }) },
     queue: ir.queues[node.queue] ?? "",
   };
 }

@@ -119,7 +119,8 @@ function shapeOf(node: IrNode): NodeShape {
 
 function joinText({ join }: IrNode): string | null {
   if (join.arity < 2) return null;
-  return join.kind === "count" ? `${join.need} of ${join.arity}` : `${join.kind} of ${join.arity}`;
+  const losers = join.losers === undefined ? "" : ", cancels losers";
+  return `${join.kind === "count" ? join.need : join.kind} of ${join.arity}${losers}`;
 }
 
 /** Out-edges with their targets, through nodes that the compiler made. */
