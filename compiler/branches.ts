@@ -161,7 +161,8 @@ function mayFailTo(
   const loop = forest.innermost[index] ?? null;
   const outer = forest.loops.find(({ latch }) => latch === index);
   const leaves = loop === home || (outer !== undefined && outer.parent === home);
-  return node?.source != null && leaves;
+  const isMade = node === undefined || node.source === null;
+  return !isMade && leaves;
 }
 
 function hasOwn(graph: Graph, node: number): boolean {
