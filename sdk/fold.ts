@@ -135,9 +135,10 @@ export class RunView {
         this.#set(node, { status: "completed", output: JSON.parse(record.rest) as Json });
       }
     }
-    records
-      .filter(({ record }) => record.state === "a")
-      .forEach(({ node }) => this.#ready(node, tMs));
+    const open = records.filter(({ record }) => record.state === "a" || record.state === "x");
+    open.forEach(({ node }) => this.#ready(node, tMs));
+    const losers = open.flatMap(({ node }) => node.join.losers ?? []);
+    this.#cancel(new Set(losers), tMs);
   }
 
   /** The run goes on: what is undone is as if it had not been reached, or ready again. */
@@ -241,7 +242,7 @@ export class RunView {
         this.#skip(node, tMs);
         break;
       case "node.cancelled":
-        this.#cancel(t.a === undefined ? this.#bodyOf(node) : [node], tMs);
+        this.#cancel(t.a === undefined ? this.#bodyOf(node) : [t.n as number], tMs);
         break;
       case "join.decided":
         this.#joined(t, node, tMs);
@@ -261,26 +262,23 @@ export class RunView {
   #joined(t: Transition, node: IrNode, tMs: number): void {
     if (t.v === "fired") {
       this.#ready(node, tMs);
-      this.#cancel(
-        (node.join.losers ?? []).map((n) => this.#node(n)),
-        tMs,
-      );
+      this.#cancel(node.join.losers ?? [], tMs);
     } else if (t.v !== "cancelled") {
       this.#skip(node, tMs);
     }
   }
 
-  #cancel(nodes: readonly IrNode[], tMs: number): void {
-    for (const node of nodes) {
+  #cancel(nodes: Iterable<number>, tMs: number): void {
+    for (const index of nodes) {
+      const node = this.#node(index);
       if (!DECIDED.has(this.#view(node).status)) {
         this.#set(node, { status: "cancelled", ended_at: tMs });
       }
     }
   }
 
-  #bodyOf(latch: IrNode): IrNode[] {
-    const loop = this.ir.loops[latch.latch_of ?? -1];
-    return (loop?.body ?? []).map((n) => this.#node(n));
+  #bodyOf(latch: IrNode): readonly number[] {
+    return this.ir.loops[latch.latch_of ?? -1]?.body ?? [];
   }
 
   #follow(node: IrNode, edges: string, tMs: number): void {

@@ -9,6 +9,7 @@ import type { Ir, IrNode, Json } from "../compiler/ir.ts";
 import { hotFields, isStateField } from "./hot-fields.ts";
 import { editedInput } from "./hot-restore.ts";
 import { HotState, type HotJoin } from "./hot-state.ts";
+import { openLosers } from "./losers.ts";
 import { entrySuffix, loopChain, scopeJoin } from "./scope.ts";
 
 /** Where a run begins, as the compiler's planStart says it. By index. */
@@ -107,7 +108,7 @@ class Beginning {
     return scope;
   }
 
-  /** What joins behind the starts have heard already; one that needs no more fires. */
+  /** What joins behind the starts have heard already; one that needs no more fires, and others lose. */
   #arrivals(): void {
     for (const [edge, value] of this.#point.edges) {
       const node = this.#ir.edges[edge]?.to ?? -1;
@@ -125,6 +126,10 @@ class Beginning {
       if (isFired) {
         this.#activate(node, scope, now.arrivals);
       }
+    }
+    for (const [node, { scope, live }] of this.state.joins) {
+      const lost = live < 0 ? openLosers(this.state, "", node, scope) : [];
+      lost.forEach((transition) => this.state.apply(transition, 0));
     }
   }
 }

@@ -189,11 +189,10 @@ export class GraphRun {
 
   /** Make a token for a node that is entered from outside; a head begins its loops. */
   #activate(index: number, frame: Frame, data: Json): void {
-    const inner = nodeAt(this.ir, index).head_of.reduce(
-      (place, loop) => place.enter(this.ir, loop),
-      frame,
-    );
+    const { head_of, join } = nodeAt(this.ir, index);
+    const inner = head_of.reduce((place, loop) => place.enter(this.ir, loop), frame);
     this.#makeReady(index, inner, data);
+    if (join.losers) this.#won.push({ losers: join.losers, frame });
   }
 
   #makeReady(index: number, frame: Frame, data: Json, restMs = 0): void {
@@ -316,7 +315,6 @@ export class GraphRun {
     if (node.in.length > 1) this.record.joined(index, frame.scope, join.arrivals, decision);
     if (decision.kind === "fire") {
       this.#activate(index, frame, inputFromEdges(this.ir, node, frame, join.arrivals));
-      if (node.join.losers) this.#won.push({ losers: node.join.losers, frame });
     } else {
       this.#skip(index, node, frame, decision.value);
     }

@@ -144,6 +144,7 @@ class Interpreter implements StagedRun {
       this.#limitRun(root);
       if (plan) root.beginAt(plan, input);
       else root.begin(input);
+      this.#dropVoid();
     });
   }
 
