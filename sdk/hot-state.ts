@@ -136,8 +136,6 @@ export class HotState {
         this.#effects(this.#planner.spread(node, scope, t.v === "X" ? "X" : "D"), scope);
         break;
       case "node.cancelled":
-        this.#cancelled(t, node, scope);
-        break;
       case "join.decided":
         this.#decided(t, node, scope);
         break;
@@ -415,7 +413,12 @@ export class HotState {
     return join;
   }
 
+  /** A join, and what it cancels when it is decided. */
   #decided(t: Transition, node: number, scope: string): void {
+    if (t.e === "node.cancelled") {
+      this.#cancelled(t, node, scope);
+      return;
+    }
     const join = this.#join(node, scope, this.ir.nodes[node]?.join.arity ?? 0);
     // As it stood when the join was decided: the step that decided it may have brought more.
     join.arrivals = t.in ?? join.arrivals;
