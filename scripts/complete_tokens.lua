@@ -56,7 +56,7 @@ RETURNS array
      -6 APPLY_FAILED (run marked suspect in the journal), -7 ENTRY_YOURS (refused like -3 and -4,
      but the entry is the caller's: it may stand for a later token of a chain by now), -8
      NOT_SIMPLE (unchanged: send it in its general form)
-EMITS     node.* (node.cancelled of what a join cancels) join.decided loop.round run.completed run.failed run.finishing run.suspect
+EMITS     node.* join.decided loop.round run.completed run.failed run.finishing run.suspect
           element.finishing map.element map.gather
 REPEAT    a repeated item is refused by the token's record (-3). A refused or empty item
           acknowledges only what the caller owns, or what is of a run that is over: the entry may

@@ -67,7 +67,7 @@ export interface Transition {
   v?: "fired" | "skipped" | "failed" | "cancelled" | "D" | "X" | "done" | WaitAnswer | Decision;
   /** join.decided: arrivals, one character per in-edge. */
   in?: string;
-  /** The join that has fired without what is cancelled. Of a loop, which ends as a whole, only the latch is told. */
+  /** The join that has fired without what is cancelled: of a loop, which ends as a whole, its latch. */
   j?: number;
   /** join.decided: 1 when a token of its own spreads the skip (node.skipped follows). */
   k?: number;

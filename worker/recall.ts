@@ -4,7 +4,8 @@
  *
  * Scripts name such runs in the partition's `halted`; a lane hears of them with every read (news.ts). A
  * worker whose hands are full does not read, so it asks by itself for what it has had for a while. The
- * record of a token is read once for each halt of its run; what is void by it gets its abort signal. Its answer is refused by the record, as it would be without.
+ * record of a token is read once for each halt of its run; what is void by it gets its abort signal.
+ * Its answer is refused by the record, as it would be without.
  */
 import type { Redis } from "ioredis";
 import type { Held, Leases } from "./leases.ts";
