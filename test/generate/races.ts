@@ -1,7 +1,8 @@
 /**
  * Races: branches of every sort, of which a join takes the first one or two and cancels the rest.
- * Generated workflows rarely have a loser that waits at the very moment; these are made of nothing else. The seed
- * draws who runs, how many win, and whether the race is held once, in every round, or per element.
+ * Generated workflows rarely have a loser that waits at the very moment; these are made of nothing
+ * else. The seed draws who runs, how many win, and whether the race is held once, in every round, or
+ * per element.
  */
 import { seeded } from "../harness/random.ts";
 import { SIGNALS } from "./waits.ts";
