@@ -19,6 +19,15 @@ export function roundOf(scope: string): number | undefined {
   return scope === "" ? undefined : Number(scope.slice(scope.lastIndexOf(":") + 1));
 }
 
+/** The rounds of a scope, outermost first, by the field of the run that names the one alive. */
+export function roundsOf(scope: string): [field: string, round: string][] {
+  const elements = scope === "" ? [] : scope.split("/");
+  return elements.map((element, i) => [
+    `l${element.slice(0, element.indexOf(":"))}`,
+    elements.slice(0, i + 1).join("/"),
+  ]);
+}
+
 /** The loops around a node, outermost first, as indexes into `ir.loops`. */
 export function loopChain(ir: Ir, node: number): number[] {
   const chain: number[] = [];

@@ -68,7 +68,7 @@ function contextFields(ir: Ir, index: number): string[] {
 function mayReadAttempt(ir: Ir, index: number): boolean {
   const node = ir.nodes[index] as IrNode;
   const conditions = node.out.map((edge) => ir.edges[edge]?.condition);
-  return JSON.stringify([node, conditions]).includes("attempt");
+  return /\battempt\b/.test(JSON.stringify([node, conditions]));
 }
 
 const inputReaders = new WeakMap<Ir, boolean>();

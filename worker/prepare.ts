@@ -13,6 +13,7 @@ import {
   parseRecord,
   type EntryKind,
   partitionKeys,
+  roundsOf,
   timerMember,
   type PartitionKeys,
   type ReadyToken,
@@ -210,17 +211,23 @@ export class Preparer {
     const reads = token.payload === null ? token.kind !== "skip" : token.kind === "gather";
     const own = reads ? needs.own : NO_FIELDS;
     if (token.unit !== token.runId) {
-      return [...new Set([...CHECKED, `n${token.node}`, "it", ...needs.context, ...own])];
+      return [...new Set([...checkedFields(token), "it", ...needs.context, ...own])];
     }
     if (!isChecked && own.length === 0 && (needs.context.length === 0 || token.kind === "skip")) {
       return NO_FIELDS;
     }
-    return [...new Set([...CHECKED, `n${token.node}`, ...needs.context, ...own])];
+    return [...new Set([...checkedFields(token), ...needs.context, ...own])];
   }
 }
 
 const CHECKED = ["s", "e"];
 const NO_FIELDS: readonly string[] = [];
+
+/** What tells whether a token is still what its record says. */
+function checkedFields({ node, scope }: ReadyToken): string[] {
+  return [...CHECKED, `n${node}`, ...roundsOf(scope).map(([field]) => field)];
+}
+
 const NOTHING: Fields & Map<string, string | null> = new Map();
 
 /** State of the record for which an entry stands. A map's entry stays until all of it runs. */
@@ -282,6 +289,7 @@ function isActive(token: ReadyToken, data: ReadonlyMap<string, string | null>): 
     record !== null &&
     (STATES[token.kind] ?? "a").includes(record.state) &&
     record.scope === token.scope &&
-    record.attempt === token.attempt
+    record.attempt === token.attempt &&
+    roundsOf(token.scope).every(([field, round]) => data.get(field) === round)
   );
 }
