@@ -276,6 +276,7 @@ describe("B8: a redrive", () => {
     const waits = async (): Promise<boolean> =>
       (await client.status(id)).nodes["wait"]?.status === "waiting";
     await waitFor(waits);
+    await client.deployment();
     await emptyRedis(engine.redis);
     await client.signal(id, "go", 1);
     expect((await engine.ended(id)).status).toBe("FAILED");
