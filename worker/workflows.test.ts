@@ -1,7 +1,7 @@
 /** Workflows that Redis does not have: lost, or on a server that is away. */
 import { pino } from "pino";
 import { afterAll, beforeEach, describe, expect, it } from "vitest";
-import { globalKeys, type ReadyToken } from "../sdk/internal.ts";
+import { globalKeys, PAUSES_TOLD, type ReadyToken } from "../sdk/internal.ts";
 import { miniIr } from "../test/harness/mini-ir.ts";
 import { testPartition } from "../test/harness/partition.ts";
 import { startedRun, type TokenPlayer } from "../test/harness/tokens.ts";
@@ -116,6 +116,7 @@ describe("a worker", () => {
   it("hands back tokens of a workflow that nobody can read now, and executes them when one can", async () => {
     const postgres = new Postgres();
     const lost = await lostIr(postgres);
+    await p.redis.sadd(globalKeys.pausedQueues, PAUSES_TOLD); // as supervisors do
     postgres.isAway = true;
     const worker = createWorker({
       ...{ redis: { url: own.url }, deployment: "test", partitions: 1, id: "w", stored: postgres },

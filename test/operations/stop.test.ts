@@ -45,7 +45,7 @@ async function startWorkers(): Promise<void> {
   registry.register("step", async ({ runId, node }) => {
     count += 1;
     begun.set(runId, [...(begun.get(runId) ?? []), node]);
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await new Promise((resolve) => setTimeout(resolve, 150));
     await gate;
     return node;
   });
