@@ -74,6 +74,8 @@ export function addHandCommands(
       command.option("--output <json>", "JSON, @file, or - for standard input");
     } else if (action === "fail") {
       command.option("--code <code>", "the error's code", "FAILED_BY_HAND");
+    } else if (action === "retry") {
+      command.option("--input <json>", "another input: JSON, @file, or - for standard input");
     }
   }
   define(program, "redrive <run>", "let a failed run go on", services, async (c, [run], flags) =>

@@ -22,6 +22,7 @@ ARGV
   5  wanted    scope of the token, "*" whichever is active
   6  action    complete, fail, skip, retry
   7  answer    JSON {"kind":"manual","action":…}: payload of the entry, and `v` in the journal
+  8  input     of retry: JSON that the token is executed with from now on, "" what it had
 RETURNS array
   {0, attempt} done, {-1} RUN_GONE, {-2, status} the run's status does not allow it,
   {-3, record state} the node has no token that can be settled ("" none at all),
@@ -37,7 +38,7 @@ COST      O(1)
 --- @include "held"
 --- @include "unit"
 local ev, meta, timers, run, unit, signals, queue = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
-local nonce, unit_id, node, wanted, action, answer = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
+local nonce, unit_id, node, wanted, action, answer, input = unpack(ARGV, 2, 8)
 
 if not open_partition(meta, ARGV[1]) then
   return { -100 }
@@ -73,6 +74,9 @@ end
 journal(told_of(unit_id) .. ',"e":"' .. event .. '","n":' .. node .. ',"s":"' .. scope .. '","a":' .. attempt
   .. ',"was":"' .. was .. '","v":' .. answer .. "}")
 redis.call("HSET", unit, "n" .. node, becomes .. attempt .. "|" .. scope .. "|" .. (becomes == "k" and "D" or arrivals))
+if input ~= "" then
+  redis.call("HSET", unit, "o" .. node, scope .. "|" .. input)
+end
 if action ~= "retry" then
   redis.call("HSET", unit, "w" .. node, "=" .. attempt .. "|" .. scope)
 end

@@ -8,7 +8,7 @@
 import type { Ir } from "../compiler/ir.ts";
 import type { TokenRecord } from "./entry.ts";
 import { HotMap } from "./hot-map.ts";
-import { restore, restoreFields } from "./hot-restore.ts";
+import { editedInput, restore, restoreFields } from "./hot-restore.ts";
 import type { Redriven, Transition } from "./journal.ts";
 import { Planner, type EffectPlan } from "./plan.ts";
 import { HotSignals } from "./hot-signals.ts";
@@ -16,6 +16,7 @@ import {
   parseWaitToken,
   waitOver,
   type Decision,
+  type ManualAnswer,
   type WaitAnswer,
   type WaitInfo,
 } from "./waits.ts";
@@ -121,6 +122,7 @@ export class HotState {
         break;
       case "node.activated":
         this.#resume(node, false, t.a);
+        this.#edit(t, node, scope);
         break;
       case "node.resumed":
         this.#answered(t, node, scope);
@@ -295,6 +297,14 @@ export class HotState {
     if (token !== undefined) {
       const tried = attempt ?? token.attempt;
       this.tokens.set(node, { ...token, state: "a", attempt: tried, timer: null, isResumed });
+    }
+  }
+
+  /** Tried again by hand, with another input perhaps. */
+  #edit({ v }: Transition, node: number, scope: string): void {
+    const { input } = typeof v === "object" ? (v as Partial<ManualAnswer>) : {};
+    if (input !== undefined) {
+      this.edited.set(node, editedInput(scope, input));
     }
   }
 

@@ -50,6 +50,8 @@ export interface NodeOrder {
   output?: Json;
   /** fail: the node's error. */
   error?: { code: string; message: string };
+  /** retry: what the node is executed with from now on; without it, what it had. */
+  input?: Json;
   /** Which rounds of loops; without it, the active one. */
   scope?: string;
   /** Map element that the node is in, e.g. `3#17`. */
@@ -157,7 +159,10 @@ export class Operations {
     }
     const scripts = await this.scripts(runId);
     const { queueKeys } = nodeStreams(found.ir, row);
-    const { action, output, error, by, why, scope = null, element: home = "" } = order;
+    const { action, output, error, input, by, why, scope = null, element: home = "" } = order;
+    if (input !== undefined && action !== "retry") {
+      throw new GavotteError("GV_BAD_INPUT", `${action} takes no input; retry a node with another`);
+    }
     const intervention: Intervention = {
       ...{ runId, home, node: found.index, scope },
       queueKey: queueKeys[found.node.queue] ?? "",
@@ -165,6 +170,7 @@ export class Operations {
         ...{ kind: "manual", action, by },
         ...(action === "complete" && { output: output ?? null }),
         ...(action === "fail" && error !== undefined && { error }),
+        ...(input !== undefined && { input }),
         ...(why !== undefined && { why }),
       },
     };

@@ -60,6 +60,8 @@ export interface ManualAnswer {
   output?: Json;
   /** fail: the node's error. */
   error?: { code: string; message: string };
+  /** retry: what the node is executed with from now on, in the place of its own input. */
+  input?: Json;
   by: string;
   why?: string;
 }

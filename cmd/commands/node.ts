@@ -10,6 +10,7 @@ import { noteOf } from "./pause.ts";
 
 export interface NodeFlags {
   output?: string;
+  input?: string;
   code?: string;
   scope?: string;
   element?: string;
@@ -31,6 +32,7 @@ export async function settleNode(
     action,
     ...note,
     ...(flags.output !== undefined && { output: await readInput(context, flags.output) }),
+    ...(flags.input !== undefined && { input: await readInput(context, flags.input) }),
     ...(code !== undefined && {
       error: { code, message: reason ?? `failed by ${note.by}` },
     }),

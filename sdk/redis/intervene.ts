@@ -32,6 +32,7 @@ export async function interveneToken(
   const unit = home === "" ? runId : `${runId}!${home}`;
   const keys = [k.ev, k.meta, k.timers, k.run(runId), k.run(unit), k.signals(runId), queueKey];
   const args = [scripts.nonce(), unit, node, scope ?? "*", answer.action, JSON.stringify(answer)];
+  args.push(answer.input === undefined ? "" : JSON.stringify(answer.input));
   const reply = (await scripts.transition("interveneToken", keys, args)) as [number, never];
   const [code, more] = reply;
   switch (code) {
@@ -60,9 +61,10 @@ export function findNode(
 
 /** What a manual answer says, for the audit. */
 export function outcomeOf(answer: ManualAnswer): Json {
-  const { action, output, error } = answer;
+  const { action, output, error, input } = answer;
   return {
     action,
+    ...(input === undefined ? {} : { input }),
     ...(output === undefined ? {} : { output }),
     ...(error === undefined ? {} : { error: { ...error } }),
   };

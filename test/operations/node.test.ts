@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createClient, type Client } from "../../sdk/client.ts";
 import { FunctionRegistry } from "../../worker/index.ts";
 import { startEngine, type Engine } from "../harness/engine.ts";
-import { waitFor } from "../support/index.ts";
+import { emptyRedis, waitFor } from "../support/index.ts";
 
 let engine: Engine;
 let client: Client;
@@ -31,6 +31,18 @@ beforeAll(async () => {
     (executed[runId] ??= []).push(node);
     await new Promise<void>((resolve) => hanging.push(resolve));
     return "late";
+  });
+  /** Hangs on what it cannot use, and fails the first time on what it can. */
+  registry.register("positive", async ({ runId, node, input, attempt }) => {
+    (executed[runId] ??= []).push(node);
+    const { n, times } = input as { n?: number; times?: number };
+    if (n === undefined || times === undefined) {
+      await new Promise<void>((resolve) => hanging.push(resolve));
+    }
+    if (attempt === 2) {
+      throw new Error("no luck");
+    }
+    return ((n ?? 0) * (times ?? 0)) as never;
   });
   registry.register("fail", ({ runId, node }) => {
     (executed[runId] ??= []).push(node);
@@ -102,6 +114,31 @@ describe("a node of a live run", () => {
     expect(await engine.ended(id)).toMatchObject({ status: "COMPLETED" });
     expect(executed[id]).toEqual(["x", "x", "rescue"]);
     expect((await client.status(id)).nodes["x"]).toMatchObject({ status: "failed", attempts: 2 });
+  });
+
+  it("is tried again on another input, which outlives Redis and is in the audit", async () => {
+    const retry = { max_attempts: 3, backoff_ms: 1 };
+    const nodes = [step("a", "step"), step("x", "positive", { retry }), step("b", "step")];
+    const edges = [
+      { from: "a", to: "x" },
+      { from: "x", to: "b" },
+    ];
+    const id = await start({ name: "edited", nodes, edges });
+    await reached(id, 2); // it hangs on what it cannot use
+    const order = { action: "retry", input: { n: 7, times: 2 }, ...ANN } as const;
+    const bad = { ...order, action: "skip" } as const;
+    await expect(client.operations.intervene(id, "x", bad)).rejects.toThrow("takes no input");
+    await client.deployment();
+    await client.operations.intervene(id, "x", order);
+    const audited = async (): Promise<unknown> =>
+      (await client.operations.audit({ runId: id, limit: 1 }))[0]?.after;
+    const text = await waitFor(async () => (await audited()) as string | undefined);
+    expect(JSON.parse(text)).toMatchObject({ action: "retry", input: order.input });
+    await emptyRedis(engine.redis);
+    const { status, output } = await engine.ended(id);
+    expect(status).toBe("COMPLETED");
+    expect(JSON.parse(output ?? "")).toEqual({ node: "b", input: 14 });
+    hanging.splice(0).forEach((end) => end());
   });
 
   it("that waits for somebody is completed by hand", async () => {
