@@ -94,23 +94,6 @@ export class Certifier extends Loop {
     }
   }
 
-  /**
-   * A log that a crash cut off in a script is right when it is loaded; but Redis leaves the beginning
-   * of that script in the file and writes on behind it, so the next restart would play it (7.0). A log
-   * that is written anew has nothing of it. Where that is forbidden, docs/recovery.md says what to do.
-   */
-  #renewLog(): void {
-    const renewed = async (): Promise<void> => {
-      if ((await this.#redis.info("persistence")).includes("aof_enabled:1")) {
-        await this.#redis.bgrewriteaof();
-      }
-    };
-    renewed().catch((error: unknown) => {
-      const partition = this.#partition;
-      this.#context.logger.info({ err: error, partition }, "Redis does not write its log anew now");
-    });
-  }
-
   async #certify(isRestarted: boolean): Promise<void> {
     const { db, deployment } = this.#context;
     const redis = this.#redis;
@@ -118,9 +101,6 @@ export class Certifier extends Loop {
     await this.#checkDeployment(isRestarted);
     const found = await ensureCursor(db, this.#partition, newNonce());
     const meta = await redis.hgetall(this.#keys.meta);
-    if (isRestarted && meta.epoch !== undefined) {
-      this.#renewLog();
-    }
     const isFenced = isRestarted && Number(meta.epoch) === found.epoch;
     const cursor = isFenced ? await fenceCursor(db, this.#partition, found.epoch) : found;
     if (cursor === null) {
