@@ -233,8 +233,8 @@ export const INVARIANT_BREAKS: readonly Break[] = [
   {
     ...{ holds: I8, broken: "an any join may be given up before all in-edges are decided" },
     file: ARRIVALS,
-    find: "if (need > 0 and join.live == need)",
-    replace: "if (need > 0 and join.live == need and not complete)",
+    find: "if need > 0 and join.live == need then",
+    replace: "if need > 0 and join.live == need and not complete then",
     ...{ test: PROPERTY, name: ANY },
   },
 ];
