@@ -121,8 +121,7 @@ export class HotState {
         this.#park(t, node, tMs);
         break;
       case "node.activated":
-        this.#resume(node, false, t.a);
-        this.#edit(t, node, scope);
+        this.#activated(t, node, scope);
         break;
       case "node.resumed":
         this.#answered(t, node, scope);
@@ -300,8 +299,9 @@ export class HotState {
     }
   }
 
-  /** Tried again by hand, with another input perhaps. */
-  #edit({ v }: Transition, node: number, scope: string): void {
+  /** Its timer has fired, or it is tried again by hand, on another input perhaps. */
+  #activated({ v, a }: Transition, node: number, scope: string): void {
+    this.#resume(node, false, a);
     const { input } = typeof v === "object" ? (v as Partial<ManualAnswer>) : {};
     if (input !== undefined) {
       this.edited.set(node, editedInput(scope, input));
