@@ -18,6 +18,7 @@ const EMPTY_TABLES = {
   text: `DO $$ DECLARE names text; BEGIN
     SELECT string_agg(format('%I.%I', schemaname, tablename), ', ') INTO names
       FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'schema_migrations';
+    PERFORM set_config('gavotte.retention', 'on', true);
     IF names IS NOT NULL THEN EXECUTE 'TRUNCATE ' || names || ' CASCADE'; END IF;
   END $$`,
 };
