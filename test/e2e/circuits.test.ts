@@ -2,35 +2,20 @@
  * Circuits that open and close all the time while the processes that probe them are killed: nothing
  * hangs, no attempt is charged for waiting, and what a probe had is given up.
  */
-import { fork, type ChildProcess } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { compile, type Ir } from "../../compiler/index.ts";
 import { interpret } from "../../compiler/reference/index.ts";
-import {
-  connectionAt,
-  connectRedis,
-  globalKeys,
-  partitionKeys,
-  type Redis,
-} from "../../sdk/internal.ts";
+import { connectionAt, globalKeys, partitionKeys, type Redis } from "../../sdk/internal.ts";
 import { readJournal, type Database } from "../../sdk/postgres/index.ts";
 import { oracleHandlers } from "../generate/builtins.ts";
 import { seeded } from "../harness/random.ts";
-import {
-  allKeys,
-  emptyRedis,
-  testDatabase,
-  testRedis,
-  waitFor,
-  type TestDatabase,
-  type TestRedis,
-} from "../support/index.ts";
-import type { RoleOptions } from "./role.ts";
+import { allKeys, emptyRedis, waitFor } from "../support/index.ts";
+import { testProcesses, type Processes } from "./processes.ts";
 
 const RUNS = 120;
-const LEASE_MS = 1000;
+const CONCURRENT = { concurrency: 20 };
 const SEED = 20_261_121;
-const ROLE = new URL("./role.ts", import.meta.url);
 /** Matches the keys of all circuits. */
 const CIRCUITS = globalKeys.circuit("*");
 
@@ -59,35 +44,9 @@ const workflow = {
   output: { k: "${input.k}", call: "${ctx.call.output}", each: "${ctx.each.output}" },
 };
 
-let testing: { redis: TestRedis; database: TestDatabase };
+let on: Processes;
 let redis: Redis;
 let db: Database;
-const children = new Set<ChildProcess>();
-let serial = 0;
-
-async function start(role: "supervisor" | "worker"): Promise<ChildProcess> {
-  serial += 1;
-  const options: RoleOptions = {
-    redisUrl: testing.redis.url,
-    databaseUrl: testing.database.url,
-    singleSession: testing.database.singleSession,
-    ...{ leaseMs: LEASE_MS, id: `${role}-${serial}`, concurrency: 20 },
-  };
-  const child = fork(ROLE, [role, JSON.stringify(options)], { execArgv: ["--import", "tsx"] });
-  children.add(child);
-  await new Promise<void>((resolve, reject) => {
-    child.once("message", () => resolve());
-    child.once("exit", (code) => reject(new Error(`${role} ended with ${code}`)));
-  });
-  return child;
-}
-
-async function kill(child: ChildProcess): Promise<void> {
-  const gone = new Promise((resolve) => child.once("exit", resolve));
-  child.kill("SIGKILL");
-  await gone;
-  children.delete(child);
-}
 
 const statement = {
   name: "circuits_rows",
@@ -122,23 +81,21 @@ async function probed(): Promise<boolean> {
 }
 
 beforeAll(async () => {
-  testing = { redis: await testRedis(), database: await testDatabase() };
-  redis = connectRedis({ url: testing.redis.url }, "e2e");
-  db = testing.database.connect();
+  on = await testProcesses();
+  ({ redis, db } = on);
 });
-afterAll(async () => {
-  await Promise.all([...children].map(kill));
-  redis.disconnect();
-  await Promise.all([testing.redis.close(), testing.database.close()]);
-});
+afterAll(() => on.close());
 
 describe("workers that are killed while they probe, and a Redis that is emptied", () => {
   it(
     "every run ends as the oracle says, with the attempts that its failures cost and no more",
     async () => {
       const random = seeded(SEED);
-      await start("supervisor");
-      const workers = await Promise.all([start("worker"), start("worker")]);
+      await on.start("supervisor");
+      const workers = await Promise.all([
+        on.start("worker", CONCURRENT),
+        on.start("worker", CONCURRENT),
+      ]);
       const pipeline = connectionAt(redis, globalKeys.submissions).pipeline();
       for (let k = 0; k < RUNS; k++) {
         const input: Input = {
@@ -153,8 +110,8 @@ describe("workers that are killed while they probe, and a Redis that is emptied"
       });
       let kills = 0;
       while (kills < 4 && (await probed())) {
-        await kill(workers[kills % 2] as ChildProcess);
-        workers[kills % 2] = await start("worker");
+        await on.kill(workers[kills % 2] as ChildProcess);
+        workers[kills % 2] = await on.start("worker", CONCURRENT);
         kills += 1;
         if (kills === 2) {
           await emptyRedis(redis);

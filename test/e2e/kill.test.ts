@@ -1,24 +1,14 @@
 /** Real processes, killed at random moments: every run ends once, with the oracle's output. */
-import { fork, type ChildProcess } from "node:child_process";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { compile, type Ir } from "../../compiler/index.ts";
 import { interpret } from "../../compiler/reference/index.ts";
-import { connectionAt, connectRedis, globalKeys, type Redis } from "../../sdk/internal.ts";
+import { connectionAt, globalKeys, type Redis } from "../../sdk/internal.ts";
 import { readJournal, type Database } from "../../sdk/postgres/index.ts";
 import { oracleHandlers } from "../generate/builtins.ts";
-import {
-  emptyRedis,
-  testDatabase,
-  testRedis,
-  waitFor,
-  type TestDatabase,
-  type TestRedis,
-} from "../support/index.ts";
-import type { RoleOptions } from "./role.ts";
+import { emptyRedis, waitFor } from "../support/index.ts";
+import { testProcesses, type Processes } from "./processes.ts";
 
 const RUNS = 1000;
-const LEASE_MS = 1000;
-const ROLE = new URL("./role.ts", import.meta.url);
 
 /** Branches, a join, a retry, a loop and a straight chain: about fifteen steps a run. */
 const workflow = {
@@ -63,37 +53,9 @@ const workflow = {
   output: { joined: "${ctx.join.output}", k: "${input.k}", straight: "${ctx.s5.output}" },
 };
 
-let testing: { redis: TestRedis; database: TestDatabase };
+let on: Processes;
 let redis: Redis;
 let db: Database;
-const children = new Set<ChildProcess>();
-let serial = 0;
-
-async function start(role: "supervisor" | "worker"): Promise<ChildProcess> {
-  serial += 1;
-  const options: RoleOptions = {
-    redisUrl: testing.redis.url,
-    databaseUrl: testing.database.url,
-    singleSession: testing.database.singleSession,
-    leaseMs: LEASE_MS,
-    id: `${role}-${serial}`,
-  };
-  const execArgv = ["--import", "tsx"];
-  const child = fork(ROLE, [role, JSON.stringify(options)], { execArgv });
-  children.add(child);
-  await new Promise<void>((resolve, reject) => {
-    child.once("message", () => resolve());
-    child.once("exit", (code) => reject(new Error(`${role} ended with ${code}`)));
-  });
-  return child;
-}
-
-async function kill(child: ChildProcess): Promise<void> {
-  const gone = new Promise((resolve) => child.once("exit", resolve));
-  child.kill("SIGKILL");
-  await gone;
-  children.delete(child);
-}
 
 async function submitAll(count: number): Promise<void> {
   for (let from = 0; from < count; from += 200) {
@@ -118,15 +80,10 @@ async function ended(): Promise<Row[]> {
 }
 
 beforeAll(async () => {
-  testing = { redis: await testRedis(), database: await testDatabase() };
-  redis = connectRedis({ url: testing.redis.url }, "e2e");
-  db = testing.database.connect();
+  on = await testProcesses();
+  ({ redis, db } = on);
 });
-afterAll(async () => {
-  await Promise.all([...children].map(kill));
-  redis.disconnect();
-  await Promise.all([testing.redis.close(), testing.database.close()]);
-});
+afterAll(() => on.close());
 
 function expectOracle(rows: readonly Row[], ir: Ir): void {
   for (const row of rows) {
@@ -141,18 +98,18 @@ describe("kill -9 in the middle of a thousand runs", () => {
   it(
     "all runs end once, with the oracle's outputs, after new processes start",
     async () => {
-      let supervisor = await start("supervisor");
-      let worker = await start("worker");
+      let supervisor = await on.start("supervisor");
+      let worker = await on.start("worker");
       await submitAll(RUNS);
       for (const share of [0.05, 0.3, 0.6]) {
         await waitFor(async () => (await ended()).length >= share * RUNS, {
           timeoutMs: 60_000,
           describe: `${share * RUNS} runs have not ended`,
         });
-        await kill(worker);
-        await kill(supervisor);
-        supervisor = await start("supervisor");
-        worker = await start("worker");
+        await on.kill(worker);
+        await on.kill(supervisor);
+        supervisor = await on.start("supervisor");
+        worker = await on.start("worker");
       }
       await waitFor(async () => (await ended()).length === RUNS, {
         timeoutMs: 120_000,

@@ -1,21 +1,10 @@
 /** Large maps in real processes: a worker is killed, Redis loses everything, nothing else happens. */
-import { fork, type ChildProcess } from "node:child_process";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { connectRedis, globalKeys, partitionKeys, type Redis } from "../../sdk/internal.ts";
+import { globalKeys, partitionKeys, type Redis } from "../../sdk/internal.ts";
 import { readJournal, type Database } from "../../sdk/postgres/index.ts";
-import {
-  allKeys,
-  emptyRedis,
-  testDatabase,
-  testRedis,
-  waitFor,
-  type TestDatabase,
-  type TestRedis,
-} from "../support/index.ts";
-import type { RoleOptions } from "./role.ts";
+import { allKeys, emptyRedis, waitFor } from "../support/index.ts";
+import { testProcesses, type Processes } from "./processes.ts";
 
-const ROLE = new URL("./role.ts", import.meta.url);
-const LEASE_MS = 1000;
 const keys = partitionKeys(0);
 
 /** Each element takes two steps, the second one after a queue hop. */
@@ -43,48 +32,16 @@ const workflow = {
   output: { size: "${ctx.size.output}", all: "${ctx.all.output}" },
 };
 
-let testing: { redis: TestRedis; database: TestDatabase };
+let on: Processes;
 let redis: Redis;
 let db: Database;
-const children = new Set<ChildProcess>();
-let serial = 0;
-
-async function start(role: "supervisor" | "worker"): Promise<ChildProcess> {
-  serial += 1;
-  const options: RoleOptions = {
-    redisUrl: testing.redis.url,
-    databaseUrl: testing.database.url,
-    singleSession: testing.database.singleSession,
-    leaseMs: LEASE_MS,
-    id: `${role}-${serial}`,
-  };
-  const child = fork(ROLE, [role, JSON.stringify(options)], { execArgv: ["--import", "tsx"] });
-  children.add(child);
-  await new Promise<void>((resolve, reject) => {
-    child.once("message", () => resolve());
-    child.once("exit", (code) => reject(new Error(`${role} ended with ${code}`)));
-  });
-  return child;
-}
-
-async function kill(child: ChildProcess): Promise<void> {
-  const gone = new Promise((resolve) => child.once("exit", resolve));
-  child.kill("SIGKILL");
-  await gone;
-  children.delete(child);
-}
 
 beforeAll(async () => {
-  testing = { redis: await testRedis(), database: await testDatabase() };
-  redis = connectRedis({ url: testing.redis.url }, "e2e");
-  db = testing.database.connect();
-  await start("supervisor");
+  on = await testProcesses();
+  ({ redis, db } = on);
+  await on.start("supervisor");
 });
-afterAll(async () => {
-  await Promise.all([...children].map(kill));
-  redis.disconnect();
-  await Promise.all([testing.redis.close(), testing.database.close()]);
-});
+afterAll(() => on.close());
 
 const statement = { name: "e2e_maps", text: "SELECT id, status, output FROM runs ORDER BY id" };
 type Row = { id: string; status: string; output: string };
@@ -149,12 +106,12 @@ describe("A16: large maps", () => {
   it(
     "10,000 elements over two workers, one of them killed on the way, each end once and in order",
     async () => {
-      const [first] = [await start("worker"), await start("worker")];
+      const [first] = [await on.start("worker"), await on.start("worker")];
       const list = Array.from({ length: 10_000 }, (_, i) => i);
       await submit(list);
       const runId = await running();
       await elementsDone(runId, 2000);
-      await kill(first);
+      await on.kill(first);
       await expectWhole(runId, list);
     },
     5 * 60_000,
