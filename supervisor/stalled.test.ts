@@ -178,6 +178,50 @@ describe("stalled watch", () => {
   });
 });
 
+describe("stalled watch: a run that is not what its journal says", () => {
+  const lookOnce = async (): Promise<void> => {
+    clock.offsetMs = 600_000;
+    await new StalledWatch(context).look(new AbortController().signal);
+    clock.offsetMs = 0;
+  };
+  const running = async (runId: string): Promise<void> => {
+    await startRuns(context, ir, "h-ab", [runId]);
+    await waitFor(async () => (await readRun(stack.db, runId))?.status === "RUNNING");
+  };
+  const ends = async (runId: string): Promise<void> => {
+    const { redis } = stack;
+    await waitFor(async () => (await redis.hget(keys.run(runId), "s")) === "running");
+    await waitFor(async () => {
+      await work(stack, ir, "h-ab");
+      return (await readRun(stack.db, runId))?.status === "COMPLETED";
+    });
+    const done = (await readJournal(stack.db, runId)).filter(
+      ({ transition }) => transition.e === "node.completed",
+    );
+    expect(done).toHaveLength(2);
+  };
+
+  it("a result without what follows it, as of half a script: it is rebuilt", async () => {
+    await running("run-half");
+    await stack.redis.hset(keys.run("run-half"), "n0", "c1||1");
+    await read("w-half");
+    const [[entry] = []] = (await stack.redis.xrange(queueKey, "-", "+")).filter(([, fields]) =>
+      fields[1]?.startsWith("run-half"),
+    );
+    await stack.redis.multi().xack(queueKey, GROUP, entry!).xdel(queueKey, entry!).exec();
+    expect(await explain("run-half")).toEqual([]);
+    await lookOnce();
+    await ends("run-half");
+  });
+
+  it("a run that is not there: it is rebuilt", async () => {
+    await running("run-gone");
+    await stack.redis.del(keys.run("run-gone"));
+    await lookOnce();
+    await ends("run-gone");
+  });
+});
+
 describe("stalled watch: many", () => {
   const look = async (watch: StalledWatch): Promise<boolean> => {
     clock.offsetMs = 600_000;

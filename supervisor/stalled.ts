@@ -5,9 +5,10 @@
  * last run it rests and begins again. So runs that it cannot help keep it from none behind them, and
  * 100,000 that wait on purpose for no more than minutes.
  *
- * It never ends a run: a run may wait for a month on purpose. The one thing that it repairs is an
- * entry that got lost, e.g. when a consumer was deleted together with what was pending for it
- * (21 A14). Putting back what was not lost is harmless: the token's record lets one result through.
+ * It never ends a run: a run may wait for a month on purpose. It repairs two things. An entry that
+ * got lost, e.g. when a consumer was deleted together with what was pending for it (21 A14): putting
+ * back what was not lost is harmless, the token's record lets one result through. And a run that
+ * nothing will move because it is not what its journal says (set-right.ts).
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { connectionAt, HotState, packEntry, runEpoch, suspectRun } from "../sdk/internal.ts";
@@ -26,6 +27,7 @@ import { scriptsOf, type SupervisorContext } from "./context.ts";
 import { explainRun, type LostToken, type Reason } from "./explain.ts";
 import { Loop } from "./loop.ts";
 import { answerOf, kindAgain } from "./emitter.ts";
+import { isUnexplained, setRight } from "./set-right.ts";
 
 export interface StalledRun {
   runId: string;
@@ -44,6 +46,13 @@ const TOLD_MAX = 10;
 const REMEMBERED_MAX = 10_000;
 /** Between two explanations, so that a look at many runs does not hold Redis up. */
 const PAUSE_MS = 5;
+/** An audit waits for a moment before it looks again. */
+const AUDITED_AT_ONCE = 50;
+
+interface Found {
+  row: RunRow;
+  reasons: Reason[];
+}
 
 export class StalledWatch extends Loop {
   readonly #context: SupervisorContext;
@@ -87,13 +96,18 @@ export class StalledWatch extends Loop {
     this.#after = last ?? FIRST_RUN;
     const workers = await livingWorkers(db, clock.nowMs());
     const runs: StalledRun[] = [];
-    const explain = async (row: RunRow): Promise<void> => {
-      if (!signal.aborted) {
-        runs.push(await this.#explain(row, workers));
-        await delay(PAUSE_MS, undefined, { signal }).catch(() => undefined);
-      }
+    const lookAt = async (list: RunRow[]): Promise<void> => {
+      const found: Found[] = [];
+      await inTurn(list, async (row) => {
+        if (!signal.aborted) {
+          found.push({ row, reasons: await this.#reasons(row, workers) });
+          await delay(PAUSE_MS, undefined, { signal }).catch(() => undefined);
+        }
+      });
+      runs.push(...found.map(({ row, reasons }) => stalledRun(row, reasons)));
+      await this.#repair(found);
     };
-    await this.#apart.run(byPartition(rows).map(([p, list]) => [p, () => inTurn(list, explain)]));
+    await this.#apart.run(byPartition(rows).map(([p, list]) => [p, () => lookAt(list)]));
     if (signal.aborted) {
       return false;
     }
@@ -106,11 +120,28 @@ export class StalledWatch extends Loop {
     return last !== undefined;
   }
 
-  async #explain(row: RunRow, workers: readonly WorkerRow[]): Promise<StalledRun> {
+  async #reasons(row: RunRow, workers: readonly WorkerRow[]): Promise<Reason[]> {
     const { redis, irs } = this.#context;
-    const { id: runId, workflow, partition } = row;
+    const { id: runId, partition } = row;
     const irOf = async (hash: string) => (await irs.load([hash])).get(hash)?.ir ?? null;
-    const { reasons } = await explainRun({ redis, partition, runId, irOf, workers });
+    return (await explainRun({ redis, partition, runId, irOf, workers })).reasons;
+  }
+
+  async #repair(found: readonly Found[]): Promise<void> {
+    const stuck = found.filter(({ reasons }) => isUnexplained(reasons));
+    for (let at = 0; at < stuck.length; at += AUDITED_AT_ONCE) {
+      const some = stuck.slice(at, at + AUDITED_AT_ONCE);
+      await Promise.all(
+        some.map(async ({ row, reasons }) => {
+          if (!(await setRight(this.#context, row))) {
+            await this.#putBackLost(row, reasons);
+          }
+        }),
+      );
+    }
+  }
+
+  async #putBackLost({ id: runId, partition }: RunRow, reasons: readonly Reason[]): Promise<void> {
     const lost = reasons.filter((reason) => reason.kind === "lost_entry");
     for (const { token, entryId } of lost.filter(({ home }) => home === undefined)) {
       await this.#putBack(token, entryId);
@@ -121,7 +152,6 @@ export class StalledWatch extends Loop {
       const epoch = runEpoch(inMap.token.epoch);
       await suspectRun(scriptsOf(this.#context, partition), { runId, status: "running", epoch });
     }
-    return { runId, workflow, partition, sinceMs: row.updatedAtMs, reasons };
   }
 
   /** Adds the token's entry anew, in place of the one that nobody holds. */
@@ -190,4 +220,9 @@ export class StalledWatch extends Loop {
       logger.warn({ runs: more }, 'more runs stand still: "gavotte why RUN" tells of each');
     }
   }
+}
+
+function stalledRun(row: RunRow, reasons: Reason[]): StalledRun {
+  const { id: runId, workflow, partition, updatedAtMs: sinceMs } = row;
+  return { runId, workflow, partition, sinceMs, reasons };
 }
