@@ -312,6 +312,7 @@ export class HotState {
     const { due, circuit } = t;
     if (circuit !== undefined) {
       this.#wait(node, "r", t.a ?? 1, { kind: "emit", dueMs: due ?? tMs }, circuit);
+      this.over.delete(node); // it begins anew
       return;
     }
     if (typeof t.w !== "object") {

@@ -3,7 +3,15 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { Json } from "../compiler/ir.ts";
 import { createClient, type Client } from "../sdk/index.ts";
 import { defineFunction } from "../sdk/define-function.ts";
-import { askCircuit, circuitKey, PROBE, readCircuit } from "../sdk/internal.ts";
+import {
+  askCircuit,
+  circuitKey,
+  coolDown,
+  PROBE,
+  rateKey,
+  readCircuit,
+  suspectRun,
+} from "../sdk/internal.ts";
 import { readJournal } from "../sdk/postgres/index.ts";
 import { FunctionRegistry } from "../worker/index.ts";
 import { startEngine, type Engine } from "./harness/engine.ts";
@@ -211,6 +219,49 @@ describe("a circuit breaker", () => {
     expect(parks.filter(({ rate }) => rate === "both")).toHaveLength(1);
     expect(parks.some(({ circuit: name }) => name === "both")).toBe(true);
   });
+
+  /** What happens between the token being held back and its circuit letting it through. */
+  const meanwhile: { [name: string]: (id: string) => Promise<void> } = {
+    live: () => Promise.resolve(),
+    rebuilt: async (id) => {
+      const scripts = await client.operations.scripts(id);
+      const epoch = (await engine.redis.hget(scripts.keys.run(id), "e")) ?? "";
+      expect(await suspectRun(scripts, { runId: id, status: "running", epoch })).toBe("marked");
+      const now = (): Promise<string | null> => engine.redis.hget(scripts.keys.run(id), "e");
+      await waitFor(async () => (await now()) !== epoch, { describe: "it is not rebuilt" });
+    },
+    "tried again by hand": async (id) => {
+      await client.operations.intervene(id, "a", { action: "retry", by: "ann" });
+    },
+  };
+
+  it.each(Object.keys(meanwhile))(
+    "holds back a token that has its start already, which waits for another one then (%s)",
+    async (name) => {
+      const key = `start, circuit, start: ${name}`;
+      const rate_limit = { key: `rate ${key}`, limit: 1000, per_ms: 1000 };
+      const circuit = `circuit ${key}`;
+      const scripts = await client.operations.scripts("");
+      const slot = rateKey("", rate_limit.key, "");
+      const parks = async (): Promise<(string | undefined)[]> =>
+        (await readJournal(engine.db, id))
+          .filter(({ transition: { e } }) => e === "node.parked")
+          .map(({ transition: { rate, circuit: name } }) => rate ?? name);
+      const parkedFor = (last: string): Promise<unknown> =>
+        waitFor(async () => (await parks()).at(-1) === last, { describe: `no wait for ${last}` });
+      await coolDown(scripts, slot, 2000);
+      const id = await submit(circuit, { open_ms: 1000 }, { rate_limit });
+      await parkedFor(rate_limit.key);
+      await client.circuits.open(circuit, { by: "ann" });
+      await parkedFor(circuit);
+      await client.circuits.close(circuit, { by: "ann" });
+      await coolDown(scripts, slot, 3000);
+      await meanwhile[name]?.(id);
+      await parkedFor(rate_limit.key);
+      expect(await ends([id])).toEqual(["COMPLETED"]);
+      expect(target.calls).toBe(1);
+    },
+  );
 });
 
 describe("a circuit forced by hand", () => {

@@ -129,6 +129,9 @@ local function plan_result(at, attempt, arrivals)
     more = more .. ',"due":' .. string.format("%.0f", due) .. (op == "R" and ',"err":' .. value or "")
     told(EVENT[op], node, scope, more)
     set("n" .. node, STATE[is_held and "R" or op] .. attempt .. "|" .. scope .. "|" .. arrivals)
+    if is_held then
+      set("w" .. node, "") -- what it was resumed from lies before: it may wait for that again
+    end
     arm(due, timer_member(kind, it.run_id, it.epoch, node, scope, attempt, it.own_queue), node)
     return after_result(at)
   end
