@@ -2,7 +2,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import {
   beginWake,
-  hibernateRuns,
   partitionKeys,
   pauseRun,
   wakeRun,
@@ -13,23 +12,16 @@ import {
   claimWake,
   listPauses,
   readJournal,
-  readRun,
   type RunRow,
 } from "../sdk/postgres/index.ts";
-import { createClient, type Client } from "../sdk/index.ts";
-import { startEngine, type Engine } from "../test/harness/engine.ts";
-import { waitFor } from "../test/support/index.ts";
-import { Archiver } from "./archiver.ts";
-import { Certifier } from "./certify.ts";
-import { Children } from "./children.ts";
-import { scriptsOf, type SupervisorContext } from "./context.ts";
-import { rebuildRuns } from "./rebuild.ts";
+import type { Client } from "../sdk/index.ts";
+import type { Engine } from "../test/harness/engine.ts";
+import { allKeys, emptyRedis, waitFor } from "../test/support/index.ts";
+import type { SupervisorContext } from "./context.ts";
 import { Releaser } from "./release.ts";
 import { PauseWatch } from "./pauses.ts";
-import { contextOf, TestClock } from "./stack.fixture.ts";
-import { Starter } from "./starter.ts";
-import { Waker } from "./waker.ts";
-import { allKeys, emptyRedis } from "../test/support/index.ts";
+import { SleepStage } from "./sleep.fixture.ts";
+import { TestClock } from "./stack.fixture.ts";
 
 const keys = partitionKeys(0);
 const WORKFLOW = {
@@ -48,64 +40,29 @@ const WORKFLOW = {
   settings: { timeout_ms: 7_200_000 },
 };
 
+let stage: SleepStage;
 let engine: Engine;
 let client: Client;
-let context: SupervisorContext & { close(): void };
-let certifier: Certifier;
-let releaser: Releaser;
-let children: Children;
-let archiver: Archiver;
+let context: SupervisorContext;
 let runId: string;
 
 beforeAll(async () => {
-  engine = await startEngine();
-  await engine.worker();
-  client = await createClient({ redisUrl: engine.redisUrl, database: engine.db });
-  runId = await client.submit({ workflow: WORKFLOW });
-  await client.signal(runId, "more", 1, { id: "early" });
-  await client.signal(runId, "more", 2, { id: "kept" });
-  await waitFor(async () => (await client.status(runId)).nodes["b"]?.status === "waiting", {
-    describe: "it does not wait",
+  stage = await SleepStage.open(async (own) => {
+    runId = await own.submit({ workflow: WORKFLOW });
+    await own.signal(runId, "more", 1, { id: "early" });
+    await own.signal(runId, "more", 2, { id: "kept" });
+    await waitFor(async () => (await own.status(runId)).nodes["b"]?.status === "waiting", {
+      describe: "it does not wait",
+    });
   });
-  // From here on its parts are in the hands of the test.
-  await engine.supervisor.stop(5000);
-  const stack = { redisUrl: engine.redisUrl, db: engine.db, redis: engine.redis };
-  context = await contextOf(stack as Parameters<typeof contextOf>[0]);
-  context.onRollback = (rollback) => rebuildRuns(rollback, context);
-  certifier = new Certifier(context, 0);
-  releaser = new Releaser(context, 0);
-  children = new Children(context, 0);
-  archiver = archiverOf();
-  await certifier.start();
-  await archiver.start();
+  ({ engine, client, context } = stage);
 });
-afterAll(async () => {
-  await Promise.all([archiver, certifier, releaser].map((one) => one.stop(2000)));
-  context.close();
-  await client.close();
-  await engine.stop();
-});
+afterAll(() => stage.close());
 
-function archiverOf(): Archiver {
-  const own = { certifier, releaser, children, starter: new Starter(context) };
-  return new Archiver({ context, partition: 0, ...own });
-}
-
-async function sleep(): Promise<HibernateAnswer | undefined> {
-  const [answer] = await hibernateRuns(scriptsOf(context, 0), [runId], 1000);
-  return answer;
-}
-
-async function rowOf(): Promise<RunRow> {
-  return (await readRun(engine.db, runId)) as RunRow;
-}
-
-/** Frozen and committed; its keys are still there unless somebody has removed them. */
-async function committed(): Promise<number> {
-  return waitFor(async () => (await rowOf()).sleepSeq ?? undefined, {
-    describe: "its sleep is not committed",
-  });
-}
+const sleep = (): Promise<HibernateAnswer | undefined> => stage.sleep(runId);
+const rowOf = (): Promise<RunRow> => stage.row(runId);
+const committed = (): Promise<number> => stage.committed(runId);
+const wake = (): Promise<RunRow> => stage.wake(runId);
 
 /** What the run has in Redis, but for its epoch and its ticket. */
 async function stateOf(): Promise<unknown> {
@@ -115,17 +72,6 @@ async function stateOf(): Promise<unknown> {
   const plain = (text: string): string => text.replaceAll(`${runId}|${epoch}|`, `${runId}|E|`);
   const told = Object.entries(hash).map(([field, value]) => [field, plain(value)]);
   return { hash: Object.fromEntries(told) as unknown, signals, timers: timers.map(plain).sort() };
-}
-
-async function wakeWith(waker: Waker): Promise<RunRow> {
-  return waitFor(
-    async () => {
-      await waker.look();
-      const row = await rowOf();
-      return row.asleepSinceMs === null ? row : undefined;
-    },
-    { describe: "nobody wakes it" },
-  );
 }
 
 const CALLS = new Set(["evalsha", "hget", "hmget", "time", "set", "zadd", "query"]);
@@ -160,12 +106,12 @@ function dying(at: number, after: boolean): SupervisorContext & { calls: number 
 
 beforeEach(async () => {
   await askToWake(engine.db, [runId]);
-  await wakeWith(new Waker(context, 0, certifier, children));
+  await wake();
 });
 
 describe("a supervisor that dies", () => {
   it("before the keys are removed leaves that to the sweep", async () => {
-    await releaser.stop(1000);
+    await stage.releaser.stop(1000);
     expect(await sleep()).toBe("asleep");
     await committed();
     expect(await engine.redis.hget(keys.run(runId), "s")).toBe("asleep");
@@ -187,9 +133,12 @@ describe("a supervisor that dies", () => {
       await committed();
       await askToWake(engine.db, [runId]);
       const doomed = dying(at, after);
-      await new Waker(doomed, 0, certifier, children).look().catch(() => undefined);
+      await stage
+        .waker(doomed)
+        .look()
+        .catch(() => undefined);
       const isWhole = doomed.calls < at;
-      const row = await wakeWith(new Waker(context, 0, certifier, children));
+      const row = await wake();
       expect([at, await stateOf()]).toEqual([at, before]);
       expect(await engine.redis.hget(keys.run(runId), "e")).toBe(String(row.epoch));
       if (isWhole) {
@@ -205,12 +154,12 @@ describe("two wakers", () => {
     const before = await stateOf();
     expect(await sleep()).toBe("asleep");
     const seq = await committed();
-    const scripts = scriptsOf(context, 0);
+    const scripts = stage.scripts;
     const [turn] = await beginWake(scripts, "slow", [{ runId, seq }]);
     expect(turn).toEqual({ kind: "yours" });
     expect(await claimWake(engine.db, [runId])).toHaveLength(1);
     await askToWake(engine.db, [runId]);
-    await wakeWith(new Waker(context, 0, certifier, children));
+    await wake();
     const commands = [["DEL", keys.run(runId)]];
     expect(await wakeRun(scripts, { runId, ticket: "slow", commands })).toBe(false);
     expect(await stateOf()).toEqual(before);
@@ -219,20 +168,19 @@ describe("two wakers", () => {
     await committed();
     expect(await wakeRun(scripts, { runId, ticket: "slow", commands })).toBe(false);
     await askToWake(engine.db, [runId]);
-    await wakeWith(new Waker(context, 0, certifier, children));
+    await wake();
     expect(await stateOf()).toEqual(before);
   });
 
   it("nobody wakes a run whose sleep is not committed", async () => {
-    await archiver.stop(1000);
+    await stage.holdArchive();
     expect(await sleep()).toBe("asleep");
-    const [turn] = await beginWake(scriptsOf(context, 0), "early", [{ runId, seq: 1 }]);
+    const [turn] = await beginWake(stage.scripts, "early", [{ runId, seq: 1 }]);
     expect(turn).toEqual({ kind: "later" });
-    archiver = archiverOf();
-    await archiver.start();
+    await stage.archive();
     await committed();
     await askToWake(engine.db, [runId]);
-    await wakeWith(new Waker(context, 0, certifier, children));
+    await wake();
   });
 });
 
@@ -241,7 +189,7 @@ describe("its workflow is paused while the sleeper freezes it", () => {
   const status = (): Promise<string | null> => engine.redis.hget(keys.run(runId), "s");
   const resumed = async (): Promise<void> => {
     await client.operations.resumeWorkflow({ name: WORKFLOW.name });
-    const waker = new Waker(context, 0, certifier, children);
+    const waker = stage.waker();
     await waitFor(
       async () => {
         await watch();
@@ -271,17 +219,16 @@ describe("its workflow is paused while the sleeper freezes it", () => {
 
   it("the sleep comes first: it is paused when it wakes, and not before", async () => {
     const before = await stateOf();
-    await archiver.stop(1000);
+    await stage.holdArchive();
     expect(await sleep()).toBe("asleep");
     await client.operations.pauseWorkflow({ name: WORKFLOW.name });
     await watch(); // its row does not say yet that it sleeps
     expect(await status()).toBe("asleep");
-    archiver = archiverOf();
-    await archiver.start();
+    await stage.archive();
     await committed();
     expect(await rowOf()).toMatchObject({ status: "RUNNING", sleepCauses: "" });
     await askToWake(engine.db, [runId]);
-    await wakeWith(new Waker(context, 0, certifier, children));
+    await wake();
     expect(await status()).toBe("paused");
     await resumed();
     expect(await stateOf()).toEqual(before);
@@ -290,7 +237,7 @@ describe("its workflow is paused while the sleeper freezes it", () => {
   it("the pause ends while it falls asleep: it is not forgotten", async () => {
     await client.operations.pauseWorkflow({ name: WORKFLOW.name });
     await watch();
-    await archiver.stop(1000);
+    await stage.holdArchive();
     expect(await sleep()).toBe("asleep");
     await client.operations.resumeWorkflow({ name: WORKFLOW.name });
     // So late that no start of before can come any more.
@@ -298,11 +245,10 @@ describe("its workflow is paused while the sleeper freezes it", () => {
     late.clock.offsetMs = 3_600_000;
     await new PauseWatch(late).look();
     expect(await listPauses(engine.db)).toHaveLength(1);
-    archiver = archiverOf();
-    await archiver.start();
+    await stage.archive();
     await committed();
     await watch(); // its row says why it sleeps paused
-    await wakeWith(new Waker(context, 0, certifier, children));
+    await wake();
     expect(await status()).toBe("running");
     await new PauseWatch(late).look();
     expect(await listPauses(engine.db)).toEqual([]);
@@ -310,10 +256,10 @@ describe("its workflow is paused while the sleeper freezes it", () => {
 
   it("no pause names why it sleeps paused: it is woken, and goes on", async () => {
     // By a supervisor that hung while others forgot the pause.
-    await pauseRun(scriptsOf(context, 0), runId, "workflow");
+    await pauseRun(stage.scripts, runId, "workflow");
     expect(await sleep()).toBe("asleep");
     await committed();
-    await wakeWith(new Waker(context, 0, certifier, children));
+    await wake();
     expect(await status()).toBe("running");
   });
 });
@@ -325,7 +271,10 @@ describe("Redis lost", () => {
     await askToWake(engine.db, [runId]);
     // It dies with the call that would say so.
     for (let at = 8; (await engine.redis.hget(keys.run(runId), "s")) !== "running"; at++) {
-      await new Waker(dying(at, false), 0, certifier, children).look().catch(() => undefined);
+      await stage
+        .waker(dying(at, false))
+        .look()
+        .catch(() => undefined);
     }
     expect((await rowOf()).asleepSinceMs).not.toBeNull();
     await emptyRedis(engine.redis);
@@ -334,7 +283,7 @@ describe("Redis lost", () => {
       describe: "the partition is not rebuilt",
     });
     expect(await engine.redis.exists(keys.run(runId))).toBe(0);
-    const row = await wakeWith(new Waker(context, 0, certifier, children));
+    const row = await wake();
     expect(await engine.redis.hget(keys.run(runId), "e")).toBe(String(row.epoch));
     expect((await client.signal(runId, "more", 3, { id: "kept" })).outcome).toBe("repeated");
     expect((await client.signal(runId, "go", 3)).outcome).toBe("delivered");
