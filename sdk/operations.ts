@@ -88,12 +88,11 @@ export class Operations {
    */
   async resume(runId: string, note: Note = {}): Promise<void> {
     const scripts = await this.scripts(runId);
-    // Whatever it was paused for by itself: a user's word, or errors in a row.
-    const errors = await resumeRun(scripts, runId, "errors", note);
-    if (errors.kind === "resumed") {
-      return;
-    }
-    const { row, answer } = await this.#awake(runId, () => resumeRun(scripts, runId, "run", note));
+    // Whatever it was paused for by itself: errors in a row, or a user's word.
+    const { row, answer } = await this.#awake(runId, async () => {
+      const errors = await resumeRun(scripts, runId, "errors", note);
+      return errors.kind === "resumed" ? errors : resumeRun(scripts, runId, "run", note);
+    });
     if (answer.kind === "resumed") {
       return;
     }

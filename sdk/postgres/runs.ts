@@ -381,10 +381,15 @@ export async function suspectRuns(
 
 const RAISE_EPOCHS = {
   name: "runs_raise_epochs",
-  text: "UPDATE runs SET epoch = epoch + 1 WHERE id = ANY($1::text[])",
+  text: `UPDATE runs SET epoch = epoch + 1, asleep_since_ms = NULL, sleep_seq = NULL,
+      wakes_at_ms = NULL, sleep_causes = NULL
+    WHERE id = ANY($1::text[])`,
 };
 
-/** Raises the epoch of runs that are rebuilt: what workers hold of them from before is void. */
+/**
+ * Raises the epoch of runs that are rebuilt: what workers hold of them from before is void. One that
+ * became suspect while it fell asleep is awake from here on: if Redis is lost, it is rebuilt again.
+ */
 export async function raiseRunEpochs(db: Queryable, ids: readonly string[]): Promise<void> {
   if (ids.length > 0) {
     await db.query(RAISE_EPOCHS, [textArray(ids)]);

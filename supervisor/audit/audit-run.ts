@@ -75,9 +75,6 @@ async function lookOnce(
   }
   const run = snapshot.units.get(runId) ?? {};
   const early = await readRun(db, runId);
-  if (run["s"] === "asleep" && early?.asleepSinceMs !== null) {
-    return []; // on its way out of Redis, or back
-  }
   if (early === null && isFinal(run["s"])) {
     return endedUnknown(context, partition, snapshot);
   }
@@ -88,6 +85,9 @@ async function lookOnce(
   }
   const fold = await foldUpTo(context, { partition, runId, seq: snapshot.seq }, ir);
   const row = await readRun(db, runId);
+  if (run["s"] === "asleep" && isOnItsWay(row, fold?.isArchived === true)) {
+    return [];
+  }
   const drifts = rowDrifts(snapshot, row, fold?.isArchived === true);
   if (isTerminal(row?.status ?? "QUEUED") && isFinal(run["s"])) {
     return drifts; // what is left of a run that has ended waits for its release
@@ -106,6 +106,12 @@ async function withoutSleepers(db: Database, drifts: readonly Drift[]): Promise<
   );
   const asleep = new Set(rows.flatMap((row) => (row.asleepSinceMs === null ? [] : [row.id])));
   return drifts.filter(({ kind, member = "" }) => kind !== "child_missing" || !asleep.has(member));
+}
+
+/** Out of Redis, which its row may not say before all is archived, or back. */
+function isOnItsWay(row: RunRow | null, isArchived: boolean): boolean {
+  const isOpen = row === null || !isTerminal(row.status);
+  return isOpen && (!isArchived || (row !== null && row.asleepSinceMs !== null));
 }
 
 function isFinal(status: string | undefined): boolean {

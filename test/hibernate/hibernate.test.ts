@@ -1,7 +1,7 @@
 /** Runs that wait for long, in a whole engine: they leave Redis, and come back for whatever comes. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { createClient, type Client } from "../../sdk/index.ts";
-import { partitionKeys } from "../../sdk/internal.ts";
+import { partitionKeys, pauseRun } from "../../sdk/internal.ts";
 import { askToWake, listRuns, readRun, type RunRow } from "../../sdk/postgres/index.ts";
 import { startEngine, type Engine } from "../harness/engine.ts";
 import { publish } from "../harness/publish.ts";
@@ -176,6 +176,25 @@ describe("a paused run", () => {
     await client.operations.resume(runId);
     expect(await outputOf(runId)).toBe(2);
   });
+
+  it.each([{ causes: ["errors"] as const }, { causes: ["errors", "run"] as const }])(
+    "one resume takes back all that it was paused for by itself: $causes",
+    async ({ causes }) => {
+      const runId = await client.submit(run("h-paused-errors", [gate("a")]));
+      const scripts = await client.operations.scripts(runId);
+      for (const cause of causes) {
+        // Between two it may fall asleep, and is woken for the next.
+        await waitFor(async () => {
+          await askToWake(engine.db, [runId]);
+          return (await pauseRun(scripts, runId, cause)).kind === "paused";
+        });
+      }
+      await asleep(runId);
+      await client.operations.resume(runId);
+      await client.signal(runId, "go", "on");
+      expect(await outputOf(runId)).toBe("on");
+    },
+  );
 
   it("sleeps with its workflow's pause, and goes on with its workflow", async () => {
     const runId = await client.submit(run("h-paused-workflow", [gate("a")]));
