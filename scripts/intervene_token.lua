@@ -84,9 +84,8 @@ if have[2] then
   redis.call("HDEL", unit, "d" .. node)
   redis.call("ZREM", timers, have[2])
 end
-local name = state == "w" and string.match(have[3] or "", "^([^\31]+)\31")
-if name then
-  drop_waiter(signals, name, node, home_of(unit_id))
+if state == "w" then
+  leave_line(signals, node, home_of(unit_id))
 end
 dispatch(status == "paused", unit, queue,
   pack_entry(unit_id, have[4], node, scope, attempt, have[5], kind, kind == "k" and "" or arrivals, payload))

@@ -10,8 +10,8 @@ KEYS
   3  timers    zset    gv:{p}:timers           removes the wait's timeout
   4  run       hash    gv:{p}:run:<id>         reads status, epoch
   5  signals   hash    gv:{p}:run:<id>:signals accepted ids, kept signals, waiters; reads and writes
-  6  unit      hash    gv:{p}:run:<id>         where the oldest waiter lives: the run, or a map element
-  7  queue     stream  gv:{p}:q:*              of the oldest waiter; appends (any key when none waits)
+     unit      hash    gv:{p}:run:<id>         where a waiter lives, the run or a map element, and
+     queue     stream  gv:{p}:q:*              its queue follow from the waiter; writes, appends
 ARGV
   1  epoch     partition epoch
   2  nonce     random, names this call's journal record
@@ -19,14 +19,13 @@ ARGV
   4  id        of the signal: accepted once per run
   5  name      what it is a signal of
   6  value     {"kind":"signal","name":…,"id":…,"data":…}, opaque
-  7  waiter    the oldest waiter as the caller has read it, "" if there was none
 RETURNS integer
   0 a waiting token goes on, 1 kept, 2 accepted before, -1 RUN_GONE, -2 RUN_ENDED, -3 FULL,
-  -4 TOO_LARGE, -5 AGAIN (another waiter is the oldest now: read it and call again), -6 BUSY (the
+  -4 TOO_LARGE, -5 AGAIN (PLACES_MAX places were given up or gaps; call again), -6 BUSY (the
   run is being repaired, or is falling asleep), -100 EPOCH
 EMITS     node.resumed signal.kept
 REPEAT    2, as long as the run remembers the id: its last IDS_MAX ones
-COST      O(waiters of the name)
+COST      O(places looked at): up to PLACES_MAX, each place once in a run
 ]]
 --- @include "partition"
 --- @include "scope"
@@ -35,15 +34,15 @@ COST      O(waiters of the name)
 --- @include "held"
 --- @include "unit"
 --- @include "resume"
-local ev, meta, timers, run, signals, unit, queue = unpack(KEYS)
-local nonce, run_id, id, name, value, waiter = unpack(ARGV, 2, 7)
-local KEPT_MAX, VALUE_BYTES_MAX, IDS_MAX = 64, 65536, 1000
+local ev, meta, timers, run, signals = unpack(KEYS)
+local nonce, run_id, id, name, value = unpack(ARGV, 2, 6)
+local KEPT_MAX, VALUE_BYTES_MAX, IDS_MAX, PLACES_MAX = 64, 65536, 1000, 500
 
 if not open_partition(meta, ARGV[1]) then
   return -100
 end
 local have = redis.call("HMGET", run, "s", "e")
-local seen = redis.call("HMGET", signals, "i:" .. id, "n", "k", "w:" .. name, "q:" .. name)
+local seen = redis.call("HMGET", signals, "i:" .. id, "n", "k", "q:" .. name)
 if not have[1] then
   return -1
 elseif seen[1] then
@@ -52,8 +51,6 @@ elseif have[1] ~= "running" and have[1] ~= "paused" then
   return (have[1] == "suspect" or have[1] == "asleep") and -6 or -2
 elseif #value > VALUE_BYTES_MAX then
   return -4
-elseif (string.match(seen[4] or "", "^[^\n]+") or "") ~= waiter then
-  return -5
 end
 
 -- Ids are remembered in a ring: a run that lives for years and is signalled each minute stays small.
@@ -67,19 +64,20 @@ local function remember()
   redis.call("HSET", signals, "i:" .. id, count, place, id, "n", count)
 end
 
-if waiter ~= "" then
-  local t = { is_paused = have[1] == "paused" }
-  local home
-  t.node, home, t.scope, t.attempt = string.match(waiter, "^(%d+)|([^|]*)|([^|]*)|(%d+)|")
-  local at = redis.call("HMGET", unit, "e", "ir")
-  t.run_id, t.epoch = home == "" and run_id or run_id .. "!" .. home, at[1]
-  if not at[1] or not resume(timers, unit, signals, t, queue, at[2], value) then
-    drop_waiter(signals, name, t.node, home) -- of a round or an element that is over
-    return -5
-  end
+local function take(node, home, scope, attempt, queue)
+  local inner = home == "" and "" or "!" .. home
+  local at = redis.call("HMGET", run .. inner, "e", "ir")
+  local t = { run_id = run_id .. inner, epoch = at[1], node = node, scope = scope, attempt = attempt,
+    is_paused = have[1] == "paused" }
+  return at[1] and resume(timers, run .. inner, signals, t, queue, at[2], value)
+end
+local is_taken, is_more = offer(signals, name, PLACES_MAX, take)
+if is_taken then
   remember()
   close_partition(ev, meta, nonce)
   return 0
+elseif is_more then
+  return -5
 end
 if (tonumber(seen[3]) or 0) >= KEPT_MAX then
   return -3
@@ -87,6 +85,6 @@ end
 journal('{"r":"' .. run_id .. '","e":"signal.kept","v":' .. value .. "}")
 remember()
 redis.call("HSET", signals, "p" .. count, value, "k", (tonumber(seen[3]) or 0) + 1,
-  "q:" .. name, seen[5] and seen[5] .. "," .. count or count)
+  "q:" .. name, seen[4] and seen[4] .. "," .. count or count)
 close_partition(ev, meta, nonce)
 return 1

@@ -26,7 +26,9 @@ describe("B9: the signals of a run, folded from its journal", () => {
   });
 
   it("list an element that waits, by its home", () => {
-    expect(fields(begun)).toEqual({ "w:go": "0|0#0||1|queue" });
+    expect(fields(begun)).toEqual({
+      ...{ "w:go": "0|1|1", "v0:go": "0|0#0||1|queue", "u0|0#0": "0:go" },
+    });
   });
 
   it("take one off that was kept, and do not accept it again", () => {

@@ -3,7 +3,7 @@
  * which tokens wait for which. Folds to the run's signals hash (scripts/signal_run.lua).
  */
 import type { Transition } from "./journal.ts";
-import { SIGNAL_IDS_MAX, type WaitAnswer, type WaitInfo } from "./waits.ts";
+import { lineFields, SIGNAL_IDS_MAX, type WaitAnswer, type WaitInfo } from "./waits.ts";
 
 interface HotWaiter {
   name: string;
@@ -32,7 +32,8 @@ export class HotSignals {
   #count = 0;
   #kept: KeptSignal[] = [];
   #everKept = false;
-  #waiters: HotWaiter[] = [];
+  /** The oldest first, by node and home. */
+  readonly #waiters = new Map<string, HotWaiter>();
 
   /** Takes in what a transition says about signals; `home` is the map element that it is about. */
   apply(t: Transition, home = ""): void {
@@ -43,7 +44,7 @@ export class HotSignals {
       this.#everKept = true;
     } else if (t.e === "node.parked" && typeof t.w === "object" && t.w.signal !== undefined) {
       this.#leave(t.n ?? -1, home);
-      this.#waiters.push(waiterOf(t, t.w, home));
+      this.#waiters.set(`${t.n}|${home}`, waiterOf(t, t.w, home));
     } else if (t.e === "node.resumed") {
       this.#leave(t.n ?? -1, home);
       const answer = t.v as WaitAnswer | undefined;
@@ -74,18 +75,22 @@ export class HotSignals {
       fields[`p${number}`] = value;
       append(fields, `q:${name}`, ",", String(number));
     }
-    for (const { name, node, home, scope, attempt } of this.#waiters) {
+    const lines = new Map<string, string[]>();
+    for (const { name, node, home, scope, attempt } of this.#waiters.values()) {
       const queue = queueOf(node, home, scope);
       if (queue !== null) {
-        append(fields, `w:${name}`, "\n", [node, home, scope, attempt, queue].join("|"));
+        const line = lines.get(name) ?? [];
+        line.push([node, home, scope, attempt, queue].join("|"));
+        lines.set(name, line);
       }
     }
-    return fields;
+    const waiting = [...lines].map(([name, line]) => lineFields(name, line));
+    return Object.assign(fields, ...waiting) as SignalFields;
   }
 
   /** As a redrive leaves them: nobody waits; `fields`, if it changed more, are those of the hash. */
   restore(fields: SignalFields | undefined): void {
-    this.#waiters = [];
+    this.#waiters.clear();
     if (fields === undefined) {
       return;
     }
@@ -121,7 +126,7 @@ export class HotSignals {
   }
 
   #leave(node: number, home: string): void {
-    this.#waiters = this.#waiters.filter((w) => w.node !== node || w.home !== home);
+    this.#waiters.delete(`${node}|${home}`);
   }
 }
 

@@ -126,23 +126,38 @@ export function waitOver(attempt: number, scope: string): string {
   return `=${attempt}|${scope}`;
 }
 
-/** The oldest token that waits for a signal, from the field `w:<name>`. */
-export interface Waiter {
-  /** As the scripts compare it. */
-  text: string;
-  node: number;
-  home: string;
-  queueKey: string;
+/** A token that waits for a signal: `<node>|<home>|<scope>|<attempt>|<queue key>`. */
+export type Waiter = string;
+
+/** Fields of a signals hash that say who waits for `name`, the oldest first (include/waiters.lua). */
+export function lineFields(name: string, waiters: readonly Waiter[]): { [field: string]: string } {
+  const count = waiters.length;
+  const fields = count === 0 ? {} : { [`w:${name}`]: `0|${count}|${count}` };
+  const places = waiters.flatMap((waiter, number) => {
+    const [node, home] = waiter.split("|");
+    return [
+      [`v${number}:${name}`, waiter],
+      [`u${node}|${home}`, `${number}:${name}`],
+    ];
+  });
+  return { ...fields, ...(Object.fromEntries(places) as { [field: string]: string }) };
 }
 
-/** Null: nobody waits. */
-export function oldestWaiter(list: string | null): Waiter | null {
-  const text = list?.split("\n", 1)[0] ?? "";
-  if (text === "") {
-    return null;
+/** Who waits for what, by name, the oldest first; without those whom no signal would find. */
+export function linesOf(signals: { readonly [field: string]: string }): Map<string, Waiter[]> {
+  const lines = new Map<string, [number: number, Waiter][]>();
+  for (const [field, waiter] of Object.entries(signals)) {
+    const [, number = "", name = ""] = /^v(\d+):([^]*)$/.exec(field) ?? [];
+    const [first = 0, next = 0] = (signals[`w:${name}`] ?? "").split("|").map(Number);
+    if (number !== "" && Number(number) >= first && Number(number) < next) {
+      const line = lines.get(name) ?? [];
+      line.push([Number(number), waiter]);
+      lines.set(name, line);
+    }
   }
-  const [node, home = "", , , ...queue] = text.split("|");
-  return { text, node: Number(node), home, queueKey: queue.join("|") };
+  const inOrder = (line: [number, Waiter][]): Waiter[] =>
+    line.sort(([a], [b]) => a - b).map(([, waiter]) => waiter);
+  return new Map([...lines].map(([name, line]) => [name, inOrder(line)]));
 }
 
 /** Schemas of the waits for `signal` in a workflow, its maps' bodies included. Empty: none waits. */

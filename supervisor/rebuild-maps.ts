@@ -89,7 +89,7 @@ function rebuildElement(pipeline: Writer, emit: Emitter, element: HotState): voi
   }
   emit.unit(element, fields);
   pipeline.del(keys.run(name));
-  const mayLeave = Object.keys(fields).some((field) => /^[dm]\d+$/.test(field));
+  const mayLeave = Object.keys(fields).some((field) => /^[dmw]\d+$/.test(field));
   pipeline.hset(keys.run(name), mayLeave ? { ...fields, x: "1" } : fields);
   if (element.status === "finishing") {
     const queue = profile.queueKeys[0] as string;

@@ -116,15 +116,17 @@ local function tell_element_end()
   end
 end
 
--- Timers that an element leaves behind are taken off, maps inside it are left to a supervisor.
+-- Timers and waits for signals that an element leaves behind are taken off, maps inside it are left to
+-- a supervisor.
 local function clear_element(left)
   for i = 1, #left do
-    local kind, node = string.match(left[i], "^([dm])(%d+)$")
-    local value = kind and redis.call("HGET", it.run, left[i])
+    local kind, node = string.match(left[i], "^([dmw])(%d+)$")
     if kind == "d" then
-      redis.call("ZREM", k.timers, value)
+      redis.call("ZREM", k.timers, redis.call("HGET", it.run, left[i]))
     elseif kind == "m" then
-      redis.call("ZADD", k.release, now_ms, map_of(it.run_id, value, node))
+      redis.call("ZADD", k.release, now_ms, map_of(it.run_id, redis.call("HGET", it.run, left[i]), node))
+    elseif kind == "w" then
+      leave_line(signals_of(it.run), node, home_of(it.run_id))
     end
   end
 end

@@ -67,7 +67,9 @@ local function cancel_token(node, record, join, scope)
   withdraw(node)
   local gone = it.gone
   gone.nodes[#gone.nodes + 1] = "d" .. node
-  if state == "m" or state == "g" then
+  if state == "w" then
+    gone.parked[#gone.parked + 1] = node
+  elseif state == "m" or state == "g" then
     gone.maps[#gone.maps + 1] = map_of(it.run_id, scope, node)
   end
 end
@@ -95,7 +97,7 @@ local function cancel_loop(latch, round, join, scope)
 end
 
 local function cancel_losers()
-  it.gone, it.now = { nodes = {}, maps = {} }, {}
+  it.gone, it.now = { nodes = {}, maps = {}, parked = {} }, {}
   for i = 1, field_count, 2 do
     it.now[fields[i]] = fields[i + 1]
   end
@@ -113,7 +115,8 @@ local function cancel_losers()
   it.gone.timers = #nodes > 0 and redis.call("HMGET", it.run, unpack(nodes)) or {}
 end
 
--- Timers go, maps are left to a supervisor, and workers look again at what they have of the run.
+-- Timers go, nobody waits for signals any more, maps are left to a supervisor, and workers look again
+-- at what they have of the run.
 local function apply_losers()
   local gone = it.gone
   for i = 1, #gone.nodes do
@@ -121,6 +124,9 @@ local function apply_losers()
       redis.call("ZREM", k.timers, gone.timers[i])
       redis.call("HDEL", it.run, gone.nodes[i])
     end
+  end
+  for i = 1, #gone.parked do
+    leave_line(signals_of(it.run), gone.parked[i], home_of(it.run_id))
   end
   for i = 1, #gone.maps do
     redis.call("ZADD", k.release, now_ms, gone.maps[i])

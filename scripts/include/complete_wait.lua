@@ -19,23 +19,13 @@ local function take_kept(signals, name)
   return redis.call("HGET", signals, "p" .. seq)
 end
 
--- Puts the token on the list of those that wait for `name`; a void round's place goes to it.
-local function enlist(signals, name, node, scope, attempt, before)
-  local home = home_of(it.run_id)
-  local list = without_waiter(redis.call("HGET", signals, "w:" .. name) or "", node, home)
-  local waiter = node .. "|" .. home .. "|" .. scope .. "|" .. attempt .. "|" .. it.own_queue
-  it.signals.set = { "w:" .. name, list == "" and waiter or list .. "\n" .. waiter }
-  it.signals.leaves = before ~= name and before
-end
-
 -- rest: timeout_ms (0 none), KEYS index of the signals hash (0 none), what field w<node> begins with.
 local function plan_wait(at, attempt, arrivals, more)
   local node, scope, info = ARGV[at], ARGV[at + 1], ARGV[at + 4]
   local timeout_ms, key, facts = string.match(ARGV[at + 6], "^(%d+)\31(%d+)\31(.*)$")
   local name, due = string.match(facts, "^[^\31]*"), now_ms + tonumber(timeout_ms)
   local waits = tonumber(timeout_ms) > 0
-  local before = redis.call("HMGET", it.run, "w" .. node, "d" .. node)
-  it.cancels = before[2]
+  it.cancels = redis.call("HGET", it.run, "d" .. node)
   told("node.parked", node, scope, more .. (waits and ',"due":' .. string.format("%.0f", due) or "")
     .. ',"w":' .. info)
   local kept
@@ -53,7 +43,10 @@ local function plan_wait(at, attempt, arrivals, more)
     return
   end
   if it.signals then
-    enlist(it.signals.key, name, node, scope, attempt, string.match(before[1] or "", "^([^\31]+)\31"))
+    it.signals.name, it.signals.waiter = name, scope .. "|" .. attempt .. "|" .. it.own_queue
+    if it.element then
+      set("x", 1) -- whoever ends the element takes it off the line
+    end
   end
   set("n" .. node, "w" .. attempt .. "|" .. scope .. "|" .. arrivals)
   set("w" .. node, facts .. it.own_queue .. "\31" .. info)
@@ -70,11 +63,11 @@ end
 -- The part of the plan that concerns the run's signals.
 local function apply_signals()
   local s = it.signals
-  if s.unset then
-    redis.call("HDEL", s.key, unpack(s.unset))
+  if s.waiter then
+    enter_line(s.key, s.name, s.node, s.home, s.waiter)
+    return
   end
+  redis.call("HDEL", s.key, unpack(s.unset))
   redis.call("HSET", s.key, unpack(s.set))
-  if s.leaves then
-    drop_waiter(s.key, s.leaves, s.node, s.home)
-  end
+  leave_line(s.key, s.node, s.home) -- a void round's place
 end

@@ -32,7 +32,7 @@ local function resume(timers, run, signals, t, queue, ir, value)
     redis.call("ZREM", timers, have[2])
   end
   if name and signals then
-    drop_waiter(signals, name, t.node, home_of(t.run_id))
+    leave_line(signals, t.node, home_of(t.run_id))
   end
   dispatch(t.is_paused, run, queue, pack_entry(t.run_id, t.epoch, t.node, scope, t.attempt, ir,
     value and "v" or "r", arrivals, value or ""))

@@ -12,7 +12,7 @@ import { chainReach } from "../chain.ts";
 import { parseRecord, type TokenRecord } from "../entry.ts";
 import type { HotState } from "../hot-state.ts";
 import { bodyAt, mapUnit } from "../unit.ts";
-import { parseWait } from "../waits.ts";
+import { linesOf, parseWait } from "../waits.ts";
 import { foldDrifts } from "./compare.ts";
 import type { Drift, DriftKind } from "./drift.ts";
 import { finishPrefix, type RunSnapshot, type StandingEntry } from "./snapshot.ts";
@@ -267,7 +267,7 @@ function waitDrifts(
 
 function isRegistered({ signals }: RunSnapshot, token: OpenToken, name: string): boolean {
   const own = waiterOf(token);
-  return (signals[`w:${name}`] ?? "").split("\n").some((waiter) => waiter.startsWith(own));
+  return (linesOf(signals).get(name) ?? []).some((waiter) => waiter.startsWith(own));
 }
 
 /** How a token stands in the list of those who wait for a signal, without its queue. */
@@ -282,8 +282,7 @@ function waiterDrifts(snapshot: RunSnapshot, tokens: readonly OpenToken[]): Drif
   const waiting = new Set(
     tokens.filter(({ record }) => record.state === "w").map((token) => waiterOf(token)),
   );
-  return Object.entries(signals).flatMap(([field, list]) => {
-    const waiters = field.startsWith("w:") ? list.split("\n") : [];
+  return [...linesOf(signals)].flatMap(([name, waiters]) => {
     return waiters.flatMap((waiter): Drift[] => {
       const [node = "", home = "", scope = "", attempt = ""] = waiter.split("|");
       const hash = units.get(home === "" ? runId : `${runId}!${home}`);
@@ -291,8 +290,8 @@ function waiterDrifts(snapshot: RunSnapshot, tokens: readonly OpenToken[]): Drif
       if (isVoid || waiting.has([node, home, scope, attempt, ""].join("|"))) {
         return []; // of a round or a map that is over: it is passed over
       }
-      const is = `${waiter} is registered for signal ${field.slice(2)}, but does not wait`;
-      const at = { runId, member: `field ${field}`, is, expected: "no registration" };
+      const is = `${waiter} is registered for signal ${name}, but does not wait`;
+      const at = { runId, member: `field w:${name}`, is, expected: "no registration" };
       return [{ kind: "waiter_orphan", ...at, remedy: "rebuild" }];
     });
   });

@@ -6,6 +6,7 @@ import { openTestPartition, type TestPartition } from "../../test/harness/partit
 import { startedRun, type TokenPlayer } from "../../test/harness/tokens.ts";
 import { checkUnits } from "../../test/harness/units.ts";
 import { parseJournalRecord, type Transition } from "../journal.ts";
+import { linesOf, waitToken } from "../waits.ts";
 import { COMPLETION, completeTokens } from "./complete-tokens.ts";
 import { fireTimers } from "./run-scripts.ts";
 
@@ -84,6 +85,19 @@ describe("a join that cancels its losers", () => {
       { e: "node.cancelled", n: b, a: 1, j },
       { e: "node.cancelled", n: c, a: 1, j },
     ]);
+    await check(run);
+  });
+
+  it("takes losers that wait for a signal off its line: the signal is kept for who comes", async () => {
+    const run = await startedRun(p, irOf(RACE));
+    const [a, b] = await all(run, "a", "b");
+    const token = waitToken(run.runId, b!.node, "secret12");
+    const wait = { kind: "signal" as const, signal: "go", token };
+    await run.settle(b!, "", { op: "W", value: "", delayMs: 0, wait });
+    const signals = p.scripts.keys.signals(run.runId);
+    expect(linesOf(await p.redis.hgetall(signals)).size).toBe(1);
+    await run.settle(a!, "L");
+    expect(await p.redis.exists(signals)).toBe(0);
     await check(run);
   });
 

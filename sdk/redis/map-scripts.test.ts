@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { mapPlayer } from "../../test/harness/map-player.ts";
+import { miniIr } from "../../test/harness/mini-ir.ts";
 import { openTestPartition, type TestPartition } from "../../test/harness/partition.ts";
 import type { ReadyToken } from "../entry.ts";
+import { linesOf, waitToken } from "../waits.ts";
 import { COMPLETION } from "./complete-tokens.ts";
 import { EXPANSION, expandMap, releaseMap } from "./map-scripts.ts";
 import { cancelRun, fireTimers, releaseRuns } from "./run-scripts.ts";
@@ -163,6 +165,28 @@ describe("A5: what is void is refused", () => {
     expect(await p.redis.zcard(p.scripts.keys.timers)).toBe(0);
     expect(await p.redis.zcard(p.scripts.keys.release)).toBe(0);
     expect(await p.redis.scard(p.scripts.keys.maps(run.runId))).toBe(0);
+  });
+
+  it("an element's end, or its map's, takes its places among who waits for signals with it", async () => {
+    const run = await mapPlayer(p, miniIr(["w", "x"], []));
+    await run.expand(3, { tolerated: 1 });
+    const ready = await run.read();
+    const of = (node: number, element: number): ReadyToken =>
+      ready.filter((token) => token.node === node)[element] as ReadyToken;
+    for (const element of [0, 1, 2]) {
+      const { unit } = of(0, element);
+      const wait = { kind: "signal" as const, signal: "go", token: waitToken(unit, 0, "secret12") };
+      await run.end(of(0, element), { op: "W", value: "", delayMs: 0, wait });
+    }
+    const line = async (): Promise<string[]> =>
+      linesOf(await p.redis.hgetall(p.scripts.keys.signals(run.runId))).get("go") ?? [];
+    expect(await line()).toHaveLength(3);
+    await run.end(of(1, 0), { op: "X", value: ERROR });
+    expect(await line()).toHaveLength(2);
+    await run.end(of(1, 1), { op: "X", value: ERROR });
+    expect(await line()).toHaveLength(1);
+    await releaseMaps(p.scripts, [`${run.runId}!1`]);
+    expect(await p.redis.exists(p.scripts.keys.signals(run.runId))).toBe(0);
   });
 
   it("a name on the list is not removed once a map is expanded under it anew, however late", async () => {

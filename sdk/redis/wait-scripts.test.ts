@@ -1,5 +1,6 @@
 /** Waits at the level of the scripts: every answer they give, and who wins when two come at once. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
+import { readAll } from "../../test/harness/deliveries.ts";
 import { miniIr } from "../../test/harness/mini-ir.ts";
 import { openTestPartition, type TestPartition } from "../../test/harness/partition.ts";
 import { TokenPlayer } from "../../test/harness/tokens.ts";
@@ -7,8 +8,8 @@ import type { ReadyToken } from "../entry.ts";
 import { hotFields } from "../hot-fields.ts";
 import { HotState } from "../hot-state.ts";
 import { parseJournalRecord, type Transition } from "../journal.ts";
-import { parseWaitToken, waitToken, type WaitAddress, type WaitInfo } from "../waits.ts";
-import { COMPLETION } from "./complete-tokens.ts";
+import { linesOf, parseWaitToken, waitToken, type WaitAddress, type WaitInfo } from "../waits.ts";
+import { COMPLETION, completeTokens } from "./complete-tokens.ts";
 import { cancelRun, fireTimers, releaseRuns } from "./run-scripts.ts";
 import { callbackWait, decideApproval, readWait, signalRun } from "./wait-scripts.ts";
 
@@ -92,7 +93,16 @@ async function expectFold(run: TokenPlayer): Promise<void> {
   const signals = hot.signals.fields((node, _, scope) =>
     hot.tokens.get(node)?.state === "w" && hot.isCurrent(scope) ? queue : null,
   );
-  expect(signals).toEqual(await p.redis.hgetall(p.scripts.keys.signals(run.runId)));
+  const written = await p.redis.hgetall(p.scripts.keys.signals(run.runId));
+  expect(linesOf(signals)).toEqual(linesOf(written));
+  expect(unnumbered(signals)).toEqual(unnumbered(written));
+}
+
+/** Without who waits: a fold has no gaps in its lines. */
+function unnumbered(signals: { [field: string]: string }): [string, string][] {
+  return Object.entries(signals)
+    .filter(([field]) => !/^(w:|v\d+:|u\d+\|)/.test(field))
+    .sort(([a], [b]) => (a < b ? -1 : 1));
 }
 
 describe("B7: signals", () => {
@@ -227,6 +237,74 @@ describe("B7: signals", () => {
     expect(await park(run, second)).toBe(COMPLETION.done);
     expect(await ready(run)).toEqual(["a:signal:1"]);
     expect(await p.redis.hget(p.scripts.keys.signals(run.runId), "w:paid")).toBeNull();
+  });
+});
+
+describe("B7: a line of ten thousand", () => {
+  const COUNT = 10_000;
+  const CALLS_MAX = 1 + COUNT / 500;
+  const wide = miniIr(
+    Array.from({ length: COUNT }, (_, i) => `w${i}`),
+    [],
+  );
+  const fieldsOf = (run: TokenPlayer) => p.redis.hgetall(p.scripts.keys.signals(run.runId));
+
+  /** All of them wait for the same name, in the order of their nodes. */
+  async function waiting(): Promise<TokenPlayer> {
+    const run = await started(wide);
+    const keys = [...run.profile.queueKeys, ...run.profile.entryKeys];
+    const tokens = await readAll(p.redis, keys, "c", COUNT);
+    tokens.sort((a, b) => a.node - b.node);
+    for (let from = 0; from < COUNT; from += 500) {
+      const items = tokens.slice(from, from + 500).map((token) => {
+        const info = wait(run, token);
+        return run.item(token, "", { op: "W", value: "", delayMs: 0, wait: info });
+      });
+      expect(new Set(await completeTokens(p.scripts, items))).toEqual(new Set([COMPLETION.done]));
+    }
+    return run;
+  }
+
+  it("B7: who comes and who leaves touches a few bytes, the oldest is found at once", async () => {
+    const run = await waiting();
+    const sizes = Object.entries(await fieldsOf(run)).map(([field, text]) => (field + text).length);
+    expect(Math.max(...sizes)).toBeLessThan(100);
+    const calls = vi.spyOn(p.scripts, "transition");
+    for (let i = 0; i < 3; i++) {
+      expect(await signal(run, `s${i}`, i)).toBe("delivered");
+    }
+    expect(calls).toHaveBeenCalledTimes(3);
+    calls.mockRestore();
+    expect(await ready(run)).toEqual(["w0:signal:0", "w1:signal:1", "w2:signal:2"]);
+    await expectFold(run);
+  }, 60_000);
+
+  it("B7: those that wait no more are passed by some hundreds at a time, once, and forgotten", async () => {
+    const run = await waiting();
+    const last = COUNT - 1;
+    const over = Array.from({ length: last }, (_, i) => [`n${i}`, "x1||"]);
+    await p.redis.hset(p.scripts.keys.run(run.runId), Object.fromEntries(over));
+    const calls = vi.spyOn(p.scripts, "transition");
+    expect(await signal(run, "s1", 1)).toBe("delivered");
+    expect(calls.mock.calls.length).toBeLessThanOrEqual(CALLS_MAX);
+    calls.mockClear();
+    expect(await signal(run, "s2", 2)).toBe("kept");
+    expect(calls).toHaveBeenCalledTimes(1);
+    calls.mockRestore();
+    expect(await ready(run)).toEqual([`w${last}:signal:1`]);
+    const left = Object.keys(await fieldsOf(run));
+    expect(left.filter((field) => /^[wvu]/.test(field))).toEqual([]);
+  }, 60_000);
+
+  it("B7: names that look like others' fields have lines of their own", async () => {
+    const run = await started(two);
+    const [a, b] = (await run.read()) as [ReadyToken, ReadyToken];
+    await park(run, a, { signal: "go" });
+    await park(run, b, { signal: "0:go|x" });
+    expect(await signal(run, "s1", 1, "0:go|x")).toBe("delivered");
+    expect(await signal(run, "s2", 2, "go")).toBe("delivered");
+    expect(await ready(run)).toEqual(["b:signal:1", "a:signal:2"]);
+    await expectFold(run);
   });
 });
 

@@ -1,12 +1,6 @@
 /** Typed calls of the scripts that end waits: signals, callbacks, decisions. */
 import type { Json } from "../../compiler/ir.ts";
-import {
-  oldestWaiter,
-  parseWait,
-  type WaitAddress,
-  type WaitAnswer,
-  type WaitInfo,
-} from "../waits.ts";
+import { parseWait, type WaitAddress, type WaitAnswer, type WaitInfo } from "../waits.ts";
 import type { ScriptRunner } from "./script-runner.ts";
 
 /** What became of a signal. */
@@ -54,17 +48,12 @@ export interface Signal {
 export async function signalRun(scripts: ScriptRunner, signal: Signal): Promise<SignalOutcome> {
   const k = scripts.keys;
   const { runId, id, name, data } = signal;
-  const run = k.run(runId);
-  const signals = k.signals(runId);
   const answer: WaitAnswer = { kind: "signal", name, id, data };
   const value = JSON.stringify(answer);
+  const keys = [k.ev, k.meta, k.timers, k.run(runId), k.signals(runId)];
   for (;;) {
-    // The script takes only keys that are named beforehand; it says so when another wait came first.
-    const waiter = oldestWaiter(await scripts.redis.hget(signals, `w:${name}`));
-    const home = waiter === null || waiter.home === "" ? "" : `!${waiter.home}`;
-    const keys = [k.ev, k.meta, k.timers, run, signals, k.run(runId + home)];
-    keys.push(waiter?.queueKey ?? run);
-    const args = [scripts.nonce(), runId, id, name, value, waiter?.text ?? ""];
+    // One call passes by a bounded number of places that were given up.
+    const args = [scripts.nonce(), runId, id, name, value];
     const code = (await scripts.transition("signalRun", keys, args)) as number;
     if (code !== AGAIN) {
       return SIGNAL_OUTCOMES[String(code)] ?? "gone";

@@ -125,8 +125,9 @@ describe("a run that is damaged", () => {
 
   it("waiter_orphan: a token is registered for a signal and does not wait", async () => {
     const id = await on.standing(waits, "w", "waiting");
-    const list = (await engine.redis.hget(keys.signals(id), "w:go")) as string;
-    await engine.redis.hset(keys.signals(id), "w:go", `0||${list.slice(2).slice(1)}\n${list}`);
+    const waiter = (await engine.redis.hget(keys.signals(id), "v0:go")) as string;
+    const orphan = { "w:go": "0|2|2", "v1:go": waiter.replace("|1|", "|2|") };
+    await engine.redis.hset(keys.signals(id), orphan);
     await on.seenAndRepaired(id, ["waiter_orphan"]);
     await client.signal(id, "go", {});
     expect((await engine.ended(id)).status).toBe("COMPLETED");
@@ -184,8 +185,7 @@ describe("a run that is damaged", () => {
     };
     const id = await client.submit({ workflow: document as never, input: { list: [1, 2] } });
     const waiting = async (): Promise<boolean> => {
-      const list = await engine.redis.hget(keys.signals(id), "w:go");
-      return (list ?? "").split("\n").length === 2;
+      return (await engine.redis.hget(keys.signals(id), "w:go")) === "0|2|2";
     };
     await waitFor(waiting, { describe: "the elements do not wait" });
     expect(await on.kindsOf(id)).toEqual([]);

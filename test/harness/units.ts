@@ -7,6 +7,8 @@ import {
   foldedUnits,
   HotState,
   irAt,
+  lineFields,
+  linesOf,
   livingUnits,
   mapCountDrift,
   parseJournalRecord,
@@ -115,13 +117,13 @@ async function checkSignals(redis: Redis, key: string, ir: Ir, hot: HotState): P
     const body = irAt(ir, home);
     return isParked(node, home, scope) ? (body?.nodes[node]?.id ?? "?") : null;
   });
-  const is: Hash = {};
-  for (const [field, text] of Object.entries(await redis.hgetall(key))) {
-    // Those whose round or element is over stay on the list until another token takes their place.
-    const kept = field.startsWith("w:") ? waitersIn(ir, text, isParked) : text;
-    if (kept !== "") {
-      is[field] = kept;
-    }
+  const signals = await redis.hgetall(key);
+  const is = Object.fromEntries(
+    Object.entries(signals).filter(([field]) => !/^(w:|v\d+:|u\d+\|)/.test(field)),
+  );
+  for (const [name, line] of linesOf(signals)) {
+    // Those whose round is over stay in the line until another token takes their place.
+    Object.assign(is, lineFields(name, waitersIn(ir, line, isParked)));
   }
   if (!isDeepStrictEqual(is, { ...told })) {
     const [have, wanted] = [is, told].map((hash) => JSON.stringify(hash));
@@ -131,14 +133,13 @@ async function checkSignals(redis: Redis, key: string, ir: Ir, hot: HotState): P
 
 function waitersIn(
   ir: Ir,
-  list: string,
+  list: readonly string[],
   isParked: (node: number, home: string, scope: string) => boolean,
-): string {
-  const kept = list.split("\n").flatMap((line) => {
+): string[] {
+  return list.flatMap((line) => {
     const [node, home = "", scope = "", attempt] = line.split("|");
     const index = Number(node);
     const id = irAt(ir, home)?.nodes[index]?.id;
     return isParked(index, home, scope) ? [[node, home, scope, attempt, id].join("|")] : [];
   });
-  return kept.join("\n");
 }
