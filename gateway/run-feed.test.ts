@@ -56,6 +56,16 @@ async function everything(): Promise<Heard["texts"]> {
 }
 
 describe("resuming", () => {
+  it.each(["5.0", "3.1", "9.0"])(
+    "after %s, which no transition has, is a snapshot",
+    async (from) => {
+      const feed = await feedWith(journal);
+      const heard = listener();
+      await feed.resume(heard, from, () => Promise.resolve(journal));
+      expect(heard.texts.map(({ type }) => type)).toEqual(["snapshot", "end"]);
+    },
+  );
+
   it("misses nothing that happens while the history is read, and hears nothing twice", async () => {
     const all = await everything();
     // Whatever was known at first, had come when the history was read, and came while it was read.

@@ -103,7 +103,10 @@ export class RunFeed {
     } finally {
       this.#watchers.delete(waiting);
     }
-    if (isLost || comparePositions(from, this.#position) > 0) {
+    // A position that no transition has was told of what Redis has lost since.
+    const isFrom = ({ position }: { position: string }): boolean => position === from;
+    const isKnown = from === BEGINNING || history.some(isFrom) || pending.some(isFrom);
+    if (isLost || !isKnown) {
       this.watch(watcher);
       return;
     }

@@ -18,6 +18,7 @@ import {
 } from "../sdk/postgres/index.ts";
 import { miniIr } from "../test/harness/mini-ir.ts";
 import { waitFor } from "../test/support/index.ts";
+import { Certifier } from "./certify.ts";
 import { scriptsOf, type Rollback, type SupervisorContext } from "./context.ts";
 import { createPartition } from "./partition.ts";
 import { Timers } from "./timers.ts";
@@ -359,11 +360,21 @@ describe("certification", () => {
     const fields = ["v", "1", "seq", seq, "nonce", "x", "prev", "other", "t", "1", "b", "[]"];
     await stack.redis.xadd(keys.ev, "*", ...fields);
     const [rollback] = await waitFor(() => (rollbacks.length > 0 ? rollbacks : null));
-    // It is not archived either.
-    const { epoch = 0, seq: archived = 0 } = before ?? {};
-    expect(rollback?.cursor).toMatchObject({ epoch: epoch + 1, seq: archived });
+    // It is not archived either, and its number is never another's.
+    const { epoch = 0, nonce } = before ?? {};
+    expect(rollback?.cursor).toMatchObject({ epoch: epoch + 1, nonce });
+    expect(rollback?.cursor.seq).toBeGreaterThan(Number(seq));
     await waitFor(async () => (await stack.redis.hget(keys.meta, "epoch")) !== null);
     expect(await stack.redis.exists(keys.ev)).toBe(0);
+  });
+
+  it("is not rolled back for what was read under an epoch that is over", async () => {
+    await waitFor(async () => (await stack.redis.hget(keys.meta, "epoch")) !== null);
+    const before = await readCursor(stack.db, 0);
+    const certifier = new Certifier(context, 0);
+    await certifier.rollBack((before?.epoch ?? 0) - 1, "a record of the next epoch");
+    expect(await readCursor(stack.db, 0)).toEqual(before);
+    expect(rollbacks).toEqual([]);
   });
 
   it("notices a tail that moved without a record behind the cursor", async () => {

@@ -126,7 +126,7 @@ export class Archiver extends Loop {
       await this.#session(cursor, signal);
     } catch (error) {
       if (error instanceof ChainBreak) {
-        await certifier.rollBack(error.message);
+        await certifier.rollBack(cursor.epoch, error.message);
       } else if (error instanceof BlobsLost) {
         return CERTIFICATE_WAIT_MS; // the certifier's business
       } else if (!(error instanceof CursorMoved)) {

@@ -68,12 +68,18 @@ export class Certifier extends Loop {
     return this.#epoch;
   }
 
-  /** The journal does not go on from the archive: raises the epoch and rebuilds the partition. */
-  async rollBack(reason: string): Promise<void> {
+  /**
+   * The journal does not go on from the archive of `epoch`: raises the epoch and rebuilds the
+   * partition. Nothing to do under another epoch: who read under one that is over may meet the
+   * records of the next, and what was accepted since would be lost.
+   */
+  async rollBack(epoch: number, reason: string): Promise<void> {
     await this.#alone(async () => {
-      this.#epoch = null;
       const cursor = await ensureCursor(this.#context.db, this.#partition, newNonce());
-      await this.#rebuild(cursor, reason);
+      if (cursor.epoch === epoch) {
+        this.#epoch = null;
+        await this.#rebuild(cursor, reason);
+      }
     });
   }
 

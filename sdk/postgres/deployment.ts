@@ -56,9 +56,11 @@ const CURSOR_ADVANCE = {
   text: `UPDATE cursors SET seq = $4, nonce = $5, stream_id = $6
     WHERE partition = $1 AND epoch = $2 AND seq = $3 RETURNING seq`,
 };
+/** More records than a server can have held beyond the cursor. */
+const LOST_MAX = 1_000_000_000;
 const CURSOR_EPOCH = {
   name: "cursor_epoch",
-  text: `UPDATE cursors SET epoch = epoch + 1, stream_id = '0-0'
+  text: `UPDATE cursors SET epoch = epoch + 1, stream_id = '0-0', seq = seq + ${LOST_MAX}
     WHERE partition = $1 AND epoch = $2 RETURNING ${CURSOR_COLUMNS}`,
 };
 
@@ -91,7 +93,10 @@ export async function advanceCursor(tx: Queryable, from: Cursor, to: Cursor): Pr
   return (await tx.query(CURSOR_ADVANCE, values)).length === 1;
 }
 
-/** Raises the epoch from `epoch`, the stream to be read anew; null if somebody else did. */
+/**
+ * Raises the epoch from `epoch`, the stream to be read anew; null if somebody else did. Records that
+ * were lost may have been told: theirs are no numbers for others, so the count goes on far behind.
+ */
 export async function raiseEpoch(
   db: Queryable,
   partition: number,
