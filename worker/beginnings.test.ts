@@ -2,7 +2,13 @@
 import { pino } from "pino";
 import { afterAll, afterEach, describe, expect, it } from "vitest";
 import { compile } from "../compiler/index.ts";
-import { blobRefOf, blobText, defineFunction, type FunctionHandler } from "../sdk/internal.ts";
+import {
+  blobRefOf,
+  blobText,
+  defineFunction,
+  type FunctionHandler,
+  RunData,
+} from "../sdk/internal.ts";
 import { miniIr } from "../test/harness/mini-ir.ts";
 import { testPartition } from "../test/harness/partition.ts";
 import { testExecutor } from "../test/harness/driven-worker.ts";
@@ -10,7 +16,6 @@ import { startedRun, type TokenPlayer } from "../test/harness/tokens.ts";
 import { testRedis, waitFor } from "../test/support/index.ts";
 import { childItem } from "./children.ts";
 import { createWorker, FunctionRegistry, type Worker } from "./index.ts";
-import { RunData } from "./run-data.ts";
 import { Workflows } from "./workflows.ts";
 
 const own = await testRedis();

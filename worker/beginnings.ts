@@ -5,7 +5,7 @@
 import { childItem } from "./children.ts";
 import { circuitOpen, type Pass } from "./circuits.ts";
 import type { Begun } from "./execute.ts";
-import type { Prepared } from "./node-vars.ts";
+import type { Prepared } from "./prepared.ts";
 import { failureBefore } from "./kinds/kind.ts";
 import type { LaneOptions, Settle } from "./lane-options.ts";
 import type { Held } from "./leases.ts";

@@ -27,7 +27,7 @@ import {
   type WaitAnswer,
 } from "../sdk/internal.ts";
 import type { Executor } from "./execute.ts";
-import type { Prepared } from "./node-vars.ts";
+import type { Prepared } from "./prepared.ts";
 import { itemOf } from "./results.ts";
 import { badInput, ExecutionError, failureBefore } from "./kinds/kind.ts";
 import { fittingOutput } from "./kinds/schemas.ts";

@@ -23,7 +23,7 @@ import {
   type Redis,
 } from "../sdk/internal.ts";
 import { ExecutionError, fill, perNode } from "./kinds/kind.ts";
-import type { Prepared } from "./node-vars.ts";
+import type { Prepared } from "./prepared.ts";
 import type { Outcome } from "./run-kind.ts";
 
 /** The leave to begin that a circuit has given. */

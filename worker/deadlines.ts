@@ -9,7 +9,7 @@
 import type { Redis } from "ioredis";
 import type { Logger } from "pino";
 import { commonQueueKey, timerMember, type PartitionKeys } from "../sdk/internal.ts";
-import type { Prepared } from "./node-vars.ts";
+import type { Prepared } from "./prepared.ts";
 
 export interface DeadlinesOptions {
   redis: Redis;

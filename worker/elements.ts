@@ -8,27 +8,28 @@
 import type { Vars } from "../condition/index.ts";
 import type { Redis } from "ioredis";
 import {
+  aboutRun,
   blobRefOf,
   blobText,
   completeTokens,
+  type CompletionItem,
   elementEpoch,
+  type ElementPlace,
   elementPlace,
   isBlobSized,
   NO_EFFECTS,
+  outputFields,
+  type Outside,
   parseRecord,
-  putBlobs,
-  type CompletionItem,
-  type ElementPlace,
   type PartitionKeys,
+  putBlobs,
   type ReadyToken,
+  RunData,
   type RunProfile,
   type ScriptRunner,
 } from "../sdk/internal.ts";
-import { outputFields } from "./needs.ts";
-import { aboutRun } from "./node-vars.ts";
 import { OUTPUT_BYTES_MAX, outputFailure, outputText } from "./output-text.ts";
 import { outputTemplate, readBlobs } from "./output-template.ts";
-import { RunData, type Outside } from "./run-data.ts";
 
 /** How things stand around an element. */
 export interface Surroundings {

@@ -8,7 +8,13 @@
 import { randomBytes } from "node:crypto";
 import type { Vars } from "../condition/index.ts";
 import type { IrRetry, Json } from "../compiler/ir.ts";
-import { waitToken, type CompletionItem, type WaitAnswer } from "../sdk/internal.ts";
+import {
+  type CompletionItem,
+  inputOf,
+  varsOf,
+  type WaitAnswer,
+  waitToken,
+} from "../sdk/internal.ts";
 import { backoffMs, holdableMs } from "./backoff.ts";
 import { delayOf } from "./kinds/delay.ts";
 import { errorValue, resolveInput, toExecutionError, type ExecutionError } from "./kinds/kind.ts";
@@ -16,7 +22,7 @@ import { fittingInput, fittingOutput } from "./kinds/schemas.ts";
 import { answered, isWaiting, waitOf } from "./kinds/wait.ts";
 import type { MapResults } from "./maps.ts";
 import { finalError } from "./may-retry.ts";
-import { inputOf, varsOf, type Prepared } from "./node-vars.ts";
+import type { Prepared } from "./prepared.ts";
 import { itemOf, resultOf, Results } from "./results.ts";
 
 export interface ExecuteOptions {

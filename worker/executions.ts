@@ -5,14 +5,14 @@
  * throws on the way is a failure of the token's node, and never of the lane.
  */
 import type { Json } from "../compiler/ir.ts";
-import type { CompletionItem } from "../sdk/internal.ts";
+import { type CompletionItem, varsOf } from "../sdk/internal.ts";
 import { beginChild, beginLimited, beginMap, isLimited, type Beginning } from "./beginnings.ts";
 import { Deadlines } from "./deadlines.ts";
 import type { Begun } from "./execute.ts";
 import { ExecutionError, toExecutionError } from "./kinds/kind.ts";
 import type { LaneOptions, Settle, Task } from "./lane-options.ts";
 import type { Held } from "./leases.ts";
-import { varsOf, type Prepared } from "./node-vars.ts";
+import type { Prepared } from "./prepared.ts";
 import { coolAfter } from "./rate-limit.ts";
 import { runKind, type Outcome } from "./run-kind.ts";
 

@@ -3,20 +3,21 @@
  * the run's last step, because the script that saw zero has neither CEL nor the IR (21 A7).
  */
 import {
+  aboutRun,
+  ATTEMPT_FIELD,
   blobRefOf,
   blobText,
   finishRun,
   isBlobSized,
+  outputFields,
   putBlobs,
   type ReadyToken,
+  RunData,
   type RunProfile,
   type ScriptRunner,
 } from "../sdk/internal.ts";
-import { ATTEMPT_FIELD, outputFields } from "./needs.ts";
-import { aboutRun } from "./node-vars.ts";
 import { OUTPUT_BYTES_MAX, outputFailure, outputText } from "./output-text.ts";
 import { outputTemplate, readBlobs } from "./output-template.ts";
-import { RunData } from "./run-data.ts";
 
 /** Evaluates the run's output and ends the run; harmless if somebody else did. */
 export async function finish(

@@ -6,7 +6,7 @@ import type { ChildOptions } from "./children.ts";
 import type { Circuits, Pass } from "./circuits.ts";
 import type { Elements } from "./elements.ts";
 import type { Begun, Executor } from "./execute.ts";
-import type { Prepared } from "./node-vars.ts";
+import type { Prepared } from "./prepared.ts";
 import type { Held, Leases } from "./leases.ts";
 import type { Maps } from "./maps.ts";
 import type { Preparer } from "./prepare.ts";

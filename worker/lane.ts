@@ -8,19 +8,20 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import {
   COMPLETION,
+  type CompletionItem,
+  holdTokens,
   isBlobText,
   isServerTrouble,
-  holdTokens,
-  removeConsumer,
-  type CompletionItem,
+  needsOf,
   type ReadyToken,
+  removeConsumer,
   type RunProfile,
 } from "../sdk/internal.ts";
 import { CompletionBatcher } from "./batcher.ts";
 import { CHAIN_MS_MAX, CHAIN_NODES_MAX, chainNext, nextToken } from "./chain.ts";
 import { finishElement } from "./elements.ts";
 import { Executions } from "./executions.ts";
-import type { Prepared } from "./node-vars.ts";
+import type { Prepared } from "./prepared.ts";
 import { itemOf } from "./results.ts";
 import { finish } from "./finish.ts";
 import { giveBack } from "./give-back.ts";
@@ -30,7 +31,6 @@ import type { Admission, LaneOptions, Sent } from "./lane-options.ts";
 import type { Held } from "./leases.ts";
 import { BATCH_CHARS_MAX, BATCH_EFFECTS_MAX, BATCH_MAX } from "./options.ts";
 import { LazyAbort } from "./lazy-abort.ts";
-import { needsOf } from "./needs.ts";
 import { isElsewhere, type Preparation } from "./prepare.ts";
 import { quarantine } from "./quarantine.ts";
 import { Takeover } from "./takeover.ts";

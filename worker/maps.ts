@@ -13,25 +13,25 @@ import type { Ir, IrNode, Json } from "../compiler/ir.ts";
 import {
   blobOfValue,
   bodyHash,
-  EXPANSION,
   expandMap,
+  EXPANSION,
   MAP_CHUNK_CHARS_MAX,
   MAP_CHUNK_MAX,
-  mapUnit,
-  queueKeyOf,
-  readBlob,
-  terminalsOf,
   type MapError,
   type MapExpansion,
   type MapFailure,
+  mapUnit,
+  queueKeyOf,
+  readBlob,
+  readsInput,
   type RunError,
   type RunProfile,
   type ScriptRunner,
+  terminalsOf,
 } from "../sdk/internal.ts";
-import type { Prepared } from "./node-vars.ts";
+import type { Prepared } from "./prepared.ts";
 import { mapFailure, mapItems, mapWindow, elementError, toleratedFailures } from "./kinds/map.ts";
 import type { ElementError } from "./kinds/map.ts";
-import { readsInput } from "./needs.ts";
 import type { Workflows } from "./workflows.ts";
 
 /** Results read at a time. */

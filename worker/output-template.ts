@@ -1,8 +1,7 @@
 /** The `output` template of a workflow, or of a map's body, and what it reads of a run's hash. */
 import { compileTemplate, type Template } from "../condition/index.ts";
 import type { Ir } from "../compiler/ir.ts";
-import type { ScriptRunner } from "../sdk/internal.ts";
-import type { RunData } from "./run-data.ts";
+import { type RunData, type ScriptRunner } from "../sdk/internal.ts";
 
 interface OutputTemplate {
   template: Template;

@@ -10,22 +10,24 @@ import type { IrNode } from "../compiler/ir.ts";
 import {
   chainReach,
   commonQueueKey,
-  parseRecord,
   type EntryKind,
-  partitionKeys,
-  roundsOf,
-  timerMember,
+  type Fields,
+  needsOf,
+  outputFields,
+  parseRecord,
   type PartitionKeys,
+  partitionKeys,
   type ReadyToken,
+  roundsOf,
+  RunData,
   type RunProfile,
+  timerMember,
 } from "../sdk/internal.ts";
 import { chainToken } from "./chain.ts";
 import { Elements, type Surroundings } from "./elements.ts";
-import type { Prepared } from "./node-vars.ts";
-import { needsOf, outputFields } from "./needs.ts";
+import type { Prepared } from "./prepared.ts";
 import { FRESH_MS, News, repliesOf } from "./news.ts";
 import { resolveBlobs } from "./resolve-blobs.ts";
-import { RunData, type Fields } from "./run-data.ts";
 import type { Workflows } from "./workflows.ts";
 
 /**

@@ -18,7 +18,7 @@ import {
   type ScriptRunner,
 } from "../sdk/internal.ts";
 import { backoffMs } from "./backoff.ts";
-import type { Prepared } from "./node-vars.ts";
+import type { Prepared } from "./prepared.ts";
 import { fill, perNode, type ExecutionError } from "./kinds/kind.ts";
 
 /** The status with which a server says that it was asked too often. */

@@ -1,7 +1,7 @@
 /** Reads the large outputs that a batch of tokens needs: one more round trip, only if there are any. */
 import type { Redis } from "ioredis";
 import type { PartitionKeys } from "../sdk/internal.ts";
-import type { Prepared } from "./node-vars.ts";
+import type { Prepared } from "./prepared.ts";
 import type { Preparation } from "./prepare.ts";
 
 type Needy = Pick<Prepared, "token" | "data"> & { hashes: string[] };

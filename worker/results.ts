@@ -7,16 +7,17 @@ import type { IrNode, Json } from "../compiler/ir.ts";
 import {
   blobRefOf,
   blobText,
-  isBlobSized,
-  NO_EFFECTS,
   type CompletionItem,
   type CompletionResult,
+  isBlobSized,
+  NO_EFFECTS,
+  varsOf,
 } from "../sdk/internal.ts";
 import { decideFailure, decideSuccess, plainEdges } from "./decide.ts";
 import { errorValue, resolveInput, toExecutionError, type ExecutionError } from "./kinds/kind.ts";
 import { evaluatePure } from "./kinds/pure.ts";
 import { fittingInput, fittingOutput } from "./kinds/schemas.ts";
-import { varsOf, type Prepared } from "./node-vars.ts";
+import type { Prepared } from "./prepared.ts";
 import { outputText } from "./output-text.ts";
 
 /** Results of one item, and bytes of them, beyond which the next node is a step of its own. */

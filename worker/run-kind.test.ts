@@ -4,7 +4,7 @@ import type { IrNode } from "../compiler/ir.ts";
 import { HttpClient } from "./kinds/http-client.ts";
 import { LazyAbort } from "./lazy-abort.ts";
 import { TIMER_MS_MAX } from "./long-timer.ts";
-import type { Prepared } from "./node-vars.ts";
+import type { Prepared } from "./prepared.ts";
 import { FunctionRegistry } from "./registry.ts";
 import { runKind, type Outcome } from "./run-kind.ts";
 

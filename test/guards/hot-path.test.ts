@@ -15,20 +15,20 @@ import {
   connectRedis,
   GROUP,
   parseEntry,
+  type Redis,
   redisTimeMs,
   releaseRuns,
-  startRuns,
-  type Redis,
+  RunData,
   type RunProfile,
+  startRuns,
 } from "../../sdk/internal.ts";
 import { foldBlock, segmentsOf } from "../../supervisor/fold-block.ts";
 import { readRecord } from "../../supervisor/records.ts";
 import { chainNext, nextToken } from "../../worker/chain.ts";
 import { Executor } from "../../worker/execute.ts";
-import type { Prepared } from "../../worker/node-vars.ts";
+import type { Prepared } from "../../worker/prepared.ts";
 import { repliesOf } from "../../worker/news.ts";
 import { Preparer } from "../../worker/prepare.ts";
-import { RunData } from "../../worker/run-data.ts";
 import { Workflows } from "../../worker/workflows.ts";
 import { testPartition, type TestPartition } from "../harness/partition.ts";
 import { runSync } from "../harness/run-sync.ts";

@@ -15,7 +15,7 @@ import { chainNext } from "../../worker/chain.ts";
 import { childItem, stepChild } from "../../worker/children.ts";
 import { Elements, finishElement } from "../../worker/elements.ts";
 import { Executor } from "../../worker/execute.ts";
-import type { Prepared } from "../../worker/node-vars.ts";
+import type { Prepared } from "../../worker/prepared.ts";
 import { itemOf } from "../../worker/results.ts";
 import { finish } from "../../worker/finish.ts";
 import { failureBefore, toExecutionError } from "../../worker/kinds/kind.ts";

@@ -1,7 +1,7 @@
 /** Executes a node whose handler answers at once, as the worker does. */
 import type { Vars } from "../../condition/index.ts";
 import type { Json } from "../../compiler/ir.ts";
-import type { Prepared } from "../../worker/node-vars.ts";
+import type { Prepared } from "../../worker/prepared.ts";
 import { createHttpClient } from "../../worker/kinds/http-client.ts";
 import { executeKind } from "../../worker/kinds/index.ts";
 import { FunctionRegistry } from "../../worker/registry.ts";

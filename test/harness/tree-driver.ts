@@ -23,7 +23,7 @@ import {
 } from "../../sdk/internal.ts";
 import { stepChild } from "../../worker/children.ts";
 import type { Executor } from "../../worker/execute.ts";
-import type { Prepared } from "../../worker/node-vars.ts";
+import type { Prepared } from "../../worker/prepared.ts";
 import { itemOf } from "../../worker/results.ts";
 import { finish } from "../../worker/finish.ts";
 import { ExecutionError, toExecutionError } from "../../worker/kinds/kind.ts";

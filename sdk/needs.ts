@@ -7,7 +7,7 @@
  * the run's input, and the outputs that make up the node's own input.
  */
 import type { Ir, IrNode } from "../compiler/ir.ts";
-import { loopChain } from "../sdk/internal.ts";
+import { loopChain } from "./scope.ts";
 
 export interface Needs {
   /** Fields for `ctx` and `input`. Empty: nothing but the token itself. */

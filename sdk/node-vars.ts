@@ -1,19 +1,20 @@
 /** What a node sees when it runs: its input, and what its expressions may name. */
 import type { Vars } from "../condition/index.ts";
 import type { Ir, IrNode, Json } from "../compiler/ir.ts";
-import { roundOf, type ReadyToken, type RunProfile } from "../sdk/internal.ts";
+import type { ReadyToken } from "./entry.ts";
+import type { RunProfile } from "./profile.ts";
 import type { RunData } from "./run-data.ts";
+import { roundOf } from "./scope.ts";
 
-/** A token with what has been read for it. */
-export interface Prepared {
-  token: ReadyToken;
-  profile: RunProfile;
-  node: IrNode;
+/** A token's place in its run, and what has been read of the run for it. */
+export interface Reader {
+  token: Pick<ReadyToken, "runId" | "node" | "scope" | "kind" | "payload" | "arrivals">;
+  profile: Pick<RunProfile, "root">;
   data: RunData;
 }
 
 /** What the expressions of a node see before it runs. */
-export function varsOf(p: Prepared, nodeIndex: number, node: IrNode, input: Json): Vars {
+export function varsOf(p: Reader, nodeIndex: number, node: IrNode, input: Json): Vars {
   const { root } = p.profile;
   const { outside } = p.data;
   const vars: Vars = {
@@ -41,8 +42,8 @@ export function aboutRun(runId: string, root: Ir, data: RunData): NonNullable<Va
   return { id: runId, workflow: name, version, attempt: data.attempt() };
 }
 
-/** The node's own input, `config.input` applied. */
-export function inputOf(p: Prepared, node: IrNode): Json {
+/** The node's own input, before `config.input` is applied. */
+export function inputOf(p: Reader, node: IrNode): Json {
   const { token } = p;
   return token.payload !== null && token.kind !== "gather"
     ? p.data.value(token.payload)

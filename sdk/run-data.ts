@@ -8,18 +8,11 @@
  */
 import type { Vars } from "../condition/index.ts";
 import type { Ir, IrNode, Json } from "../compiler/ir.ts";
-import {
-  checkBlob,
-  loopChain,
-  parseBlobText,
-  parseRecord,
-  readEditedInput,
-  roundOf,
-  scopePrefix,
-  type BlobRef,
-} from "../sdk/internal.ts";
-
+import { checkBlob, parseBlobText, type BlobRef } from "./blobs.ts";
+import { parseRecord } from "./entry.ts";
+import { readEditedInput } from "./hot-restore.ts";
 import { ATTEMPT_FIELD } from "./needs.ts";
+import { loopChain, roundOf, scopePrefix } from "./scope.ts";
 
 export type Fields = ReadonlyMap<string, string | null>;
 
