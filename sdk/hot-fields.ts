@@ -1,6 +1,6 @@
 /** A hot state as the fields of the run hash that it stands for (docs/redis-keys.md). */
 import type { Json } from "../compiler/ir.ts";
-import type { HotState } from "./hot-state.ts";
+import type { HotState, HotToken } from "./hot-state.ts";
 
 /** The fields of the run hash that this state stands for; `more` brings what the journal has not. */
 export function hotFields(
@@ -18,6 +18,33 @@ export function hotFields(
 /** Whether a field of the run hash says where the run stands, not what it is. */
 export function isStateField(field: string): boolean {
   return /^([njlioem]\d+|nf)$/.test(field);
+}
+
+/** A field that says where the run or element stands, or its item; null: it has none. */
+export function stateField(state: HotState, field: string): string | null {
+  const node = Number(field.slice(1));
+  switch (field === "it" ? "it" : field[0]) {
+    case "it":
+      return state.item;
+    case "n": {
+      const token = state.tokens.get(node);
+      return token === undefined ? null : recordText(token);
+    }
+    case "l":
+      return state.rounds.get(node) ?? null;
+    case "i":
+      return state.inputs.get(node) ?? null;
+    case "e":
+      return state.mapErrors.get(node) ?? null;
+    case "o":
+      return state.edited.get(node) ?? null;
+    default:
+      return null;
+  }
+}
+
+function recordText({ state, attempt, scope, rest }: HotToken): string {
+  return `${state}${attempt}|${scope}|${rest}`;
 }
 
 /** The fields that a run and an element of a map have in common. */
@@ -40,7 +67,7 @@ export function unitFields(
     fields[`e${map}`] = errors;
   }
   for (const [node, token] of state.tokens) {
-    fields[`n${node}`] = `${token.state}${token.attempt}|${token.scope}|${token.rest}`;
+    fields[`n${node}`] = recordText(token);
   }
   for (const [node, join] of state.joins) {
     const { scope, live, decided, failed, arrivals } = join;

@@ -1,18 +1,28 @@
 /**
  * What undoes a run: the compensations of all nodes that completed, every activation of every round
- * and element, with their parameters as they stood when the node had completed. Pure.
+ * and element, with their parameters as they stood when the node had completed.
  *
- * The run's journal is replayed as far as expressions may see it: `output`, the node's own `data`,
- * `ctx` of the nodes before it, `input`, `run`, `iteration`, and in a map `item` and `index`.
+ * The run's journal is folded into its hot state (sdk/hot-state.ts). Before the transition that
+ * completes a node is applied, that is the run as the node's worker read it: so its parameters see
+ * what its config saw, by the same code (sdk/node-vars.ts), and `output`.
  */
-import { compileTemplate, type Vars } from "../condition/index.ts";
+import { compileTemplate, type Template, type Vars } from "../condition/index.ts";
 import type { Ir, IrNode, Json } from "../compiler/ir.ts";
 import {
-  irAt,
-  parseRecord,
-  readEditedInput,
-  roundOf,
-  scopeJoin,
+  ATTEMPT_FIELD,
+  elementPlace,
+  HotState,
+  inputOf,
+  needsOf,
+  parseUnit,
+  RunData,
+  stateField,
+  unitOf,
+  varsOf,
+  type BlobRef,
+  type HotMap,
+  type Outside,
+  type Reader,
   type Transition,
 } from "../sdk/internal.ts";
 
@@ -32,185 +42,128 @@ export interface CompensationStep {
 
 export interface CompensatedRun {
   id: string;
-  workflow: string;
-  version: string;
-  input: Json;
+  /** JSON text; of the last attempt, or the one before if the transitions tell of its redrive. */
+  input: string;
 }
 
+/** Text of a large output; null: it is nowhere. */
+export type ReadBlob = (ref: BlobRef) => Promise<string | null>;
+
 /** The steps in the order of completion; they are to be undone in the opposite one. */
-export function compensationSteps(
+export async function compensationSteps(
   ir: Ir,
   run: CompensatedRun,
   transitions: readonly Transition[],
-): CompensationStep[] {
-  const replay = new Replay(ir, run);
-  return transitions.flatMap((t) => replay.apply(t) ?? []);
-}
-
-interface Element {
-  items: Json[];
-  vars: { [name: string]: Json };
+  readBlob: ReadBlob,
+): Promise<CompensationStep[]> {
+  const replay = new Replay(ir, run, readBlob);
+  const steps: CompensationStep[] = [];
+  for (const t of transitions) {
+    const step = await replay.apply(t);
+    steps.push(...(step === null ? [] : [step]));
+  }
+  return steps;
 }
 
 class Replay {
-  readonly #root: Ir;
-  readonly #run: CompensatedRun;
-  /** Values that nodes ended with, by home and node; of the last time. */
-  readonly #ended = new Map<string, Json>();
-  readonly #completed = new Set<string>();
-  readonly #arrivals = new Map<string, string>();
-  /** Inputs that came over no edge: of rounds, and those given by hand. */
-  readonly #inputs = new Map<string, Json>();
-  readonly #maps = new Map<string, Element>();
+  readonly #id: string;
+  readonly #readBlob: ReadBlob;
+  readonly #state: HotState;
+  readonly #outer = new WeakMap<HotMap, Vars>();
+  #input: string;
+  #attempt = 1;
 
-  constructor(root: Ir, run: CompensatedRun) {
-    this.#root = root;
-    this.#run = run;
+  constructor(root: Ir, { id, input }: CompensatedRun, readBlob: ReadBlob) {
+    this.#state = new HotState(root);
+    this.#id = id;
+    this.#input = input;
+    this.#readBlob = readBlob;
   }
 
-  apply(t: Transition): CompensationStep | null {
-    if (t.st !== undefined) {
-      this.#begun(t.st);
+  async apply(t: Transition): Promise<CompensationStep | null> {
+    if (t.e === "run.redriven") {
+      this.#attempt = t.at ?? this.#attempt;
+      this.#input = t.rd?.in === undefined ? this.#input : JSON.stringify(t.rd.in);
     }
-    const home = t.m ?? "";
-    const ir = irAt(this.#root, home);
-    const node = ir?.nodes[t.n ?? -1];
-    if (ir === undefined || node === undefined) {
-      return null;
-    }
-    const key = `${home}|${t.n}`;
-    switch (t.e) {
-      case "node.completed":
-        this.#ended.set(key, t.o ?? null);
-        this.#completed.add(key);
-        return node.compensate === undefined ? null : this.#step(ir, node, home, t);
-      case "node.failed":
-        this.#ended.set(key, (t.err ?? null) as Json);
-        this.#completed.delete(key);
-        break;
-      case "join.decided":
-        this.#arrivals.set(key, t.in ?? "");
-        break;
-      case "loop.round":
-        this.#inputs.set(`${key}|${t.s ?? ""}`, this.#latchOutput(home, t.s ?? ""));
-        break;
-      case "map.expanded":
-        this.#expanded(home, t);
-        break;
-      default:
-    }
-    return null;
+    const state = t.e === "node.completed" ? this.#stateAt(t.m ?? "") : undefined;
+    const node = state?.ir.nodes[t.n ?? -1];
+    const isUndone = state !== undefined && node?.compensate !== undefined;
+    const step = isUndone ? await this.#step(state, node as Undoable, t) : null;
+    this.#state.apply(t, 0); // when it was matters to timers only, and none is looked at
+    return step;
   }
 
-  /** A run that began in the middle: outputs and inputs that were given to it. */
-  #begun(fields: NonNullable<Transition["st"]>): void {
-    const records = Object.entries(fields).flatMap(([field, text]) => {
-      const record = field.startsWith("n") ? parseRecord(text) : null;
-      return record === null ? [] : [{ node: field.slice(1), record }];
-    });
-    for (const { node, record } of records) {
-      if (record.state === "c") {
-        this.#ended.set(`|${node}`, JSON.parse(record.rest) as Json);
-        this.#completed.add(`|${node}`);
-        continue;
-      }
-      this.#arrivals.set(`|${node}`, record.rest);
-      const input = readEditedInput(fields[`o${node}`], record.scope);
-      if (input !== null) {
-        this.#inputs.set(`|${node}|${record.scope}`, JSON.parse(input) as Json);
-      }
-    }
+  #stateAt(home: string): HotState | undefined {
+    return home === "" ? this.#state : this.#state.element(home);
   }
 
-  /** The output that the new round begins with: its latch's, of the round before. */
-  #latchOutput(home: string, scope: string): Json {
-    const rounds = scope.split("/").reverse();
-    const latch = (rounds.find((round) => !round.endsWith(":1")) ?? rounds[0] ?? "").split(":")[0];
-    return this.#ended.get(`${home}|${latch}`) ?? null;
-  }
-
-  #expanded(home: string, t: Transition): void {
-    const path = scopeJoin(t.s ?? "", String(t.n ?? -1));
-    const key = home === "" ? path : `${home}/${path}`;
-    const isFirst = (t.from ?? 0) === 0;
-    const vars = (t.vars ?? {}) as { [name: string]: Json };
-    const map = isFirst ? { items: [], vars } : (this.#maps.get(key) ?? { items: [], vars });
-    (t.items ?? []).forEach((item, i) => (map.items[(t.from ?? 0) + i] = item));
-    this.#maps.set(key, map);
-  }
-
-  #step(ir: Ir, node: IrNode, home: string, t: Transition): CompensationStep {
-    const {
-      function_name: functionName,
-      queue,
-      params,
-    } = node.compensate as NonNullable<IrNode["compensate"]>;
-    const scope = t.s ?? "";
+  async #step(state: HotState, node: Undoable, t: Transition): Promise<CompensationStep> {
+    const { function_name: functionName, queue, params } = node.compensate;
     const output = t.o ?? null;
-    const step = { node: node.id, scope, home, functionName, queue, output };
-    if (params === undefined) {
-      return step;
-    }
+    const step = { node: node.id, scope: t.s ?? "", home: t.m ?? "", functionName, queue, output };
+    const template = params === undefined ? null : compileTemplate(params);
+    const data = await this.#dataOf(state, t, template);
+    let part = "the output";
     try {
-      const vars = { ...this.#vars(ir, node, home, t), output };
-      return { ...step, params: compileTemplate(params).evaluate(vars) };
+      const whole = { ...step, output: data.value(JSON.stringify(output)) };
+      if (template === null) {
+        return whole;
+      }
+      part = "compensate.params";
+      const vars = { ...this.#varsOf(state, data, t, readsData(template)), output: whole.output };
+      return { ...whole, params: template.evaluate(vars) };
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
-      return { ...step, problem: `compensate.params of node "${node.id}": ${reason}` };
+      return { ...step, problem: `${part} of node "${node.id}": ${reason}` };
     }
   }
 
-  #vars(ir: Ir, node: IrNode, home: string, t: Transition): Vars {
-    const outside = this.#outside(home);
-    const { id, workflow, version, input } = this.#run;
-    const ctx = Object.create(null) as NonNullable<Vars["ctx"]>;
-    Object.assign(ctx, outside["ctx"] ?? {});
-    ir.nodes.forEach((other, index) => {
-      const key = `${home}|${index}`;
-      if (this.#completed.has(key)) {
-        ctx[other.id] = { output: this.#ended.get(key) ?? null };
-      }
-    });
-    const iteration = roundOf(t.s ?? "");
-    const vars: Vars = {
-      ...(outside as Vars),
-      ...{ ctx, input, run: { id, workflow, version, attempt: 1 } },
-      ...(iteration === undefined ? {} : { iteration }),
+  /** What the node's worker had read of the run, as far as it is needed; with the large outputs. */
+  async #dataOf(state: HotState, t: Transition, template: Template | null): Promise<RunData> {
+    const { context, own } = needsOf(state.ir, t.n ?? -1);
+    const names = template === null ? [] : ["it", ...context, ...(readsData(template) ? own : [])];
+    const fields = new Map(names.map((name) => [name, stateField(state, name)]));
+    fields.set("in", this.#input).set(ATTEMPT_FIELD, String(this.#attempt));
+    const data = new RunData(state.ir, fields, this.#outside(t.m ?? ""));
+    const texts = new Map<string, string | null>();
+    for (const ref of data.blobRefs(JSON.stringify(t.o ?? null))) {
+      texts.set(ref.sha256, texts.get(ref.sha256) ?? (await this.#readBlob(ref)));
+    }
+    data.resolve(texts);
+    return data;
+  }
+
+  /** Throws what the node's config would throw. */
+  #varsOf(state: HotState, data: RunData, t: Transition, withData: boolean): Vars {
+    const [index, scope] = [t.n ?? -1, t.s ?? ""];
+    const node = state.ir.nodes[index] as IrNode;
+    const arrivals = state.tokens.get(index)?.rest ?? "";
+    const reader: Reader = {
+      token: { runId: this.#id, node: index, scope, arrivals, kind: "run", payload: null },
+      profile: { root: this.#state.ir },
+      data,
     };
-    const data = this.#data(ir, node, home, t);
-    const given = node.config["input"];
-    return {
-      ...vars,
-      data: given === undefined ? data : compileTemplate(given).evaluate({ ...vars, data }),
-    };
+    const vars = varsOf(reader, index, node, withData ? inputOf(reader, node) : null);
+    const given = withData ? node.config["input"] : undefined;
+    return given === undefined ? vars : { ...vars, data: compileTemplate(given).evaluate(vars) };
   }
 
-  /** Names of the place where the map stands, and the element's own. */
-  #outside(home: string): { [name: string]: Json } {
-    const hash = home.lastIndexOf("#");
-    const map = hash < 0 ? undefined : this.#maps.get(home.slice(0, hash));
-    if (map === undefined) {
-      return {};
+  /** Names of the place where the map stands; null outside of maps. */
+  #outside(home: string): Outside | null {
+    const place = elementPlace(unitOf(this.#id, home));
+    const around = place && this.#stateAt(parseUnit(place.parent).home);
+    const map = around?.maps.get(place?.node ?? -1);
+    if (!place || map === undefined) {
+      return null;
     }
-    const index = Number(home.slice(hash + 1));
-    return { ...map.vars, item: map.items[index] ?? null, index };
+    const vars = this.#outer.get(map) ?? (JSON.parse(map.vars) as Vars);
+    this.#outer.set(map, vars);
+    return { vars, index: place.index };
   }
+}
 
-  #data(ir: Ir, node: IrNode, home: string, t: Transition): Json {
-    const other = this.#inputs.get(`${home}|${t.n}|${t.s ?? ""}`);
-    if (other !== undefined) {
-      return other;
-    }
-    if (node.is_entry) {
-      return home === "" ? this.#run.input : (this.#outside(home)["item"] ?? null);
-    }
-    const from = (edge: number): number => ir.edges[edge]?.from ?? -1;
-    const value = (edge: number): Json => this.#ended.get(`${home}|${from(edge)}`) ?? null;
-    if (node.in.length === 1) {
-      return value(node.in[0] as number);
-    }
-    const arrivals = this.#arrivals.get(`${home}|${t.n}`) ?? "";
-    const live = node.in.filter((_, i) => arrivals[i] === "L");
-    return Object.fromEntries(live.map((edge) => [ir.nodes[from(edge)]?.id ?? "", value(edge)]));
-  }
+type Undoable = IrNode & Required<Pick<IrNode, "compensate">>;
+
+function readsData({ references }: Template): boolean {
+  return references.some(({ path }) => path[0] === "data");
 }

@@ -10,7 +10,7 @@
  */
 import { createHash } from "node:crypto";
 import { canonicalJson, compile, type Ir, type Json } from "../compiler/index.ts";
-import { BlobError, blobOfValue, type Transition } from "../sdk/internal.ts";
+import { BlobError, blobText, type Transition } from "../sdk/internal.ts";
 import {
   insertDefinitions,
   insertRuns,
@@ -20,7 +20,7 @@ import {
   type Queryable,
 } from "../sdk/postgres/index.ts";
 import { resolveOutput } from "./blobs.ts";
-import { compensationSteps, type CompensationStep } from "./compensation-steps.ts";
+import { compensationSteps, type CompensationStep, type ReadBlob } from "./compensation-steps.ts";
 import type { SupervisorContext } from "./context.ts";
 import type { RunFold } from "./fold-block.ts";
 import type { StoredIr } from "./ir-store.ts";
@@ -77,13 +77,13 @@ export async function planCompensations(
       continue;
     }
     const { namespace, priority, input } = own;
-    const about = { id: fold.runId, workflow: stored.ir.name, version: stored.ir.workflow_version };
-    const run = { ...about, input: JSON.parse(input) as Json };
-    const told = await inFull(context, partition, fold.runId, history.get(fold.runId) ?? []);
-    const steps = compensationSteps(stored.ir, run, told).reverse();
+    const told = history.get(fold.runId) ?? [];
+    const blobs = blobReader(context, partition, fold.runId);
+    const about = { id: fold.runId, input };
+    const steps = (await compensationSteps(stored.ir, about, told, blobs)).reverse();
     const workflow = steps.length === 0 ? null : chainOf(context, stored.ir, fold.runId, steps);
     if (workflow !== null) {
-      const text = JSON.stringify(inputOf(run, steps));
+      const text = JSON.stringify(inputOf(fold.runId, stored.ir, steps));
       planned.push({
         definition: workflow,
         run: {
@@ -98,32 +98,22 @@ export async function planCompensations(
   return planned;
 }
 
-/** Transitions with the outputs themselves where they refer to large ones. */
-async function inFull(
-  context: SupervisorContext,
-  partition: number,
-  runId: string,
-  transitions: readonly Transition[],
-): Promise<Transition[]> {
-  const full: Transition[] = [];
-  for (const t of transitions) {
-    if (blobOfValue(t.o) === null) {
-      full.push(t);
-      continue;
-    }
+/**
+ * Reads large outputs of a run. What is lost is told, and its step fails by name: it must not keep
+ * the archive from going on.
+ */
+function blobReader(context: SupervisorContext, partition: number, runId: string): ReadBlob {
+  return async (ref) => {
     try {
-      const text = await resolveOutput(context, partition, runId, JSON.stringify(t.o));
-      full.push({ ...t, o: JSON.parse(text) as Json });
+      return await resolveOutput(context, partition, runId, blobText(ref));
     } catch (error) {
       if (!(error instanceof BlobError)) {
         throw error;
       }
-      // What is lost must not keep the rest from being undone, nor the archive from going on.
       context.logger.error({ err: error, run: runId }, "an output to be undone is not complete");
-      full.push(t);
+      return null;
     }
-  }
-  return full;
+  };
 }
 
 /** Inserts them; those already there stay as they are. */
@@ -142,12 +132,13 @@ export async function insertCompensations(
 }
 
 function inputOf(
-  run: { id: string; workflow: string },
+  runId: string,
+  ir: Ir,
   steps: readonly CompensationStep[],
 ): { [key: string]: Json } {
   return {
-    run_id: run.id,
-    workflow: run.workflow,
+    run_id: runId,
+    workflow: ir.name,
     steps: steps.map(({ node, scope, home, output, params }) => ({
       ...{ node, scope },
       ...(home === "" ? {} : { home }),

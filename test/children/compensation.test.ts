@@ -1,5 +1,6 @@
 /** Compensation through a whole engine. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { createClient, type Client } from "../../sdk/client.ts";
 import { cancelRun, defineFunction, globalKeys, ScriptRunner } from "../../sdk/internal.ts";
 import { compensationOf, insertRuns, readRun, type RunRow } from "../../sdk/postgres/index.ts";
 import { compensationId } from "../../supervisor/compensation.ts";
@@ -8,6 +9,7 @@ import { startEngine, type Engine } from "../harness/engine.ts";
 import { waitFor } from "../support/index.ts";
 
 let engine: Engine;
+let client: Client;
 /** What was undone, in order, by run that was undone. */
 const undone: unknown[] = [];
 let failuresLeft = 0;
@@ -19,11 +21,23 @@ const undo = defineFunction("undo", ({ params, input }) => {
   undone.push(Object.keys(params).length === 0 ? { input } : params);
   return null;
 });
+/** Charges what it is told to, if it is a small amount. */
+const charge = defineFunction("charge", ({ input }) => {
+  const { amount } = input as { amount: number };
+  if (amount > 50) {
+    throw new Error("too much");
+  }
+  return amount;
+});
 beforeAll(async () => {
   engine = await startEngine();
-  await engine.worker({ registry: new FunctionRegistry([undo]) });
+  await engine.worker({ registry: new FunctionRegistry([undo, charge]) });
+  client = await createClient({ redisUrl: engine.redisUrl, database: engine.db });
 });
-afterAll(() => engine.stop());
+afterAll(async () => {
+  await client.close();
+  await engine.stop();
+});
 
 const step = (id: string, n: number, params?: object): object => ({
   ...{ id, type: "function", config: { function_name: "builtin.echo", params: { n } } },
@@ -219,5 +233,94 @@ describe("compensation", () => {
     expect((await engine.ended(lost.id)).status).toBe("COMPLETED");
     // Found again by the sweep of every supervisor, it is started once all the same.
     expect(undone).toEqual([{ once: true }, { once: true }]);
+  });
+});
+
+describe("the parameters of a compensation", () => {
+  const charged = (params: object, more: object = {}): object => ({
+    ...{ id: "pay", type: "function", config: { function_name: "charge" }, ...more },
+    compensate: { function_name: "undo", params },
+  });
+  const paid = (pay: object): object => ({
+    ...{ name: "paid", nodes: [pay, boom], edges: [{ from: "pay", to: "boom" }] },
+  });
+  const BY = { by: "ann" };
+
+  it("see the input that the node was tried again on by hand", async () => {
+    undone.length = 0;
+    const retry = { max_attempts: 2, backoff_ms: 600_000 };
+    const workflow = paid(charged({ back: "${data.amount}", was: "${output}" }, { retry }));
+    const id = await engine.submit({ workflow, input: { amount: 100 } });
+    await waitFor(async () => (await client.status(id)).nodes["pay"]?.status === "retrying");
+    const order = { action: "retry", input: { amount: 7 }, ...BY } as const;
+    await client.operations.intervene(id, "pay", order);
+    expect((await undoing(id)).status).toBe("COMPLETED");
+    expect(undone).toEqual([{ back: 7, was: 7 }]);
+  });
+
+  it("see the run as redrives have left it: its attempt, inputs and outputs given by hand", async () => {
+    undone.length = 0;
+    const params = {
+      ...{ back: "${data.amount}", attempt: "${run.attempt}", who: "${input.who}" },
+      ...{ given: "${ctx.given.output.amount}", kept: "${ctx.kept.output.n}" },
+    };
+    const kept = { id: "kept", type: "transform", config: { expression: "{'n': 5}" } };
+    const workflow = {
+      name: "redriven",
+      nodes: [kept, { ...boom, id: "given" }, charged(params), boom],
+      edges: [
+        { from: "kept", to: "given" },
+        { from: "given", to: "pay" },
+        { from: "pay", to: "boom" },
+      ],
+    };
+    const id = await engine.submit({ workflow, input: { who: "ann" } });
+    const failed = (attempt: number): Promise<RunRow> =>
+      waitFor(async () => {
+        const row = await readRun(engine.db, id);
+        return row?.status === "FAILED" && row.attempt === attempt ? row : undefined;
+      });
+    await failed(1);
+    await client.operations.redrive(id, { ...BY, set: { given: { amount: 100 } } });
+    await failed(2); // it was too much
+    const inputs = { pay: { amount: 7 } };
+    await client.operations.redrive(id, { ...BY, inputs, input: { who: "bob" } });
+    expect((await undoing(id)).status).toBe("COMPLETED");
+    expect(undone).toEqual([{ back: 7, attempt: 3, who: "bob", given: 100, kept: 5 }]);
+  });
+
+  it("see the whole input of a join that is wider than a node can be", async () => {
+    undone.length = 0;
+    const wide = Array.from({ length: 600 }, (_, n) => `n${n}`);
+    const pay = step("pay", 1, { first: "${data.n0.n}", last: "${data.n599.n}" });
+    const workflow = {
+      name: "wide",
+      nodes: [
+        ...wide.map((id, n) => ({ id, type: "transform", config: { expression: `{'n': ${n}}` } })),
+        ...[pay, boom],
+      ],
+      edges: [...wide.map((from) => ({ from, to: "pay" })), { from: "pay", to: "boom" }],
+    };
+    const id = await engine.submit({ workflow });
+    expect((await undoing(id)).status).toBe("COMPLETED");
+    expect(undone).toEqual([{ first: 0, last: 599 }]);
+  });
+
+  it("see the failures that a map has tolerated", async () => {
+    undone.length = 0;
+    const body = { type: "function", config: { function_name: "charge" } };
+    const items = [{ amount: 1 }, { amount: 99 }];
+    const map = { id: "m", type: "map", config: { items, tolerated_failures: 1, do: body } };
+    const pay = step("pay", 1, { lost: "${ctx.m.errors.map(e, e.index)}", got: "${ctx.m.output}" });
+    const workflow = {
+      ...{ name: "tolerant", nodes: [map, pay, boom] },
+      edges: [
+        { from: "m", to: "pay" },
+        { from: "pay", to: "boom" },
+      ],
+    };
+    const id = await engine.submit({ workflow });
+    expect((await undoing(id)).status).toBe("COMPLETED");
+    expect(undone).toEqual([{ lost: [1], got: [1, null] }]);
   });
 });
