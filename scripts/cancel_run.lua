@@ -20,7 +20,7 @@ ARGV
   5  tomb_ms   how long a late start is refused when the run is not here
 RETURNS integer
   0 cancelled, 1 it was cancelled before, 2 it had completed, 3 it had failed, -6 BUSY (it is falling
-  asleep: it has to be woken first),
+  asleep: it has to be woken first; or it is to be repaired, which would bring it back to life),
   -1 RUN_GONE (a tombstone keeps it from starting: cancel its row), -100 EPOCH
 EMITS     run.cancelled node.resumed (of the parent)
 REPEAT    1
@@ -44,7 +44,7 @@ end
 local answer = ({ cancelled = 1, completed = 2, failed = 3 })[have[1]]
 if answer then
   return answer
-elseif have[1] == "asleep" then
+elseif have[1] == "asleep" or have[1] == "suspect" then
   return -6
 end
 journal('{"r":"' .. run_id .. '","e":"run.cancelled","err":' .. err .. "}")

@@ -52,6 +52,8 @@ if not open_partition(k.meta, ARGV[1]) then
 end
 
 local FINAL = { completed = true, failed = true, cancelled = true }
+-- Whoever puts them back, from the journal, arms their timers anew.
+local FROZEN = { asleep = true, suspect = true }
 
 local function put_off(member, ms)
   redis.call("ZADD", k.timers, now_ms + ms, member)
@@ -140,7 +142,7 @@ local function act(member, run, queue, signals)
   t.kind, t.run_id, t.epoch, t.node, t.scope, t.attempt =
     string.match(member, "^(%a+)|([^|]*)|([^|]*)|([^|]*)|([^|]*)|([^|]*)|")
   local have = look(run)
-  if not have[1] or have[2] ~= t.epoch or FINAL[have[1]] or have[1] == "asleep" then
+  if not have[1] or have[2] ~= t.epoch or FINAL[have[1]] or FROZEN[have[1]] then
     return 2
   end
   if t.kind == "run" then

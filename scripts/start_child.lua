@@ -98,8 +98,8 @@ end
 local function cancel_former()
   local was = redis.call("HMGET", former, "s", "e")
   if former_id == "" or not was[1] or was[1] == "completed" or was[1] == "failed" or was[1] == "cancelled"
-    or was[1] == "asleep" then
-    return -- one that is asleep is nobody's from now on: it is woken and cancelled by a supervisor
+    or was[1] == "asleep" or was[1] == "suspect" then
+    return -- a frozen one is nobody's from now on: a supervisor puts it back and cancels it
   end
   local err = '{"error":{"code":"CANCELLED","message":"its parent\'s node tries again"}}'
   journal('{"r":"' .. former_id .. '","e":"run.cancelled","err":' .. err .. "}")

@@ -276,7 +276,7 @@ export class Client {
   /**
    * Cancels a run: nothing of it starts any more, what is executing is told. Throws
    * GV_RUN_NOT_FOUND, GV_RUN_ENDED if it completed or failed before, GV_RUN_NOT_READY if it is asleep
-   * and nobody wakes it.
+   * and nobody wakes it, or to be repaired and nobody does.
    */
   async cancel(runId: string, reason = "cancelled by a user"): Promise<void> {
     const untilMs = this.#clock.nowMs() + this.#waits.patienceMs;
@@ -298,9 +298,9 @@ export class Client {
       if (isDone || (answer === "gone" && (await cancelRunRow(this.db, row, error, nowMs)))) {
         return;
       }
-      // It is falling asleep, was woken or has ended meanwhile.
+      // It is falling asleep, is to be repaired, was woken or has ended meanwhile.
       if (this.#clock.nowMs() >= untilMs) {
-        const message = `run ${runId} is falling asleep and stays so; try again later`;
+        const message = `run ${runId} is falling asleep or being repaired, and stays so; try again later`;
         throw new GavotteError("GV_RUN_NOT_READY", message);
       }
       await pause(POLL_MS_MAX);

@@ -66,9 +66,9 @@ export const RUN_TRANSITIONS: {
   drain: { running: "finishing", paused: "finishing" },
   fail: { running: "failed", paused: "failed" },
   finish: { finishing: "completed" },
-  time_out: { running: "failed", paused: "failed", finishing: "failed", suspect: "failed" },
+  time_out: { running: "failed", paused: "failed", finishing: "failed" },
   cancel: {
-    ...{ running: "cancelled", paused: "cancelled", finishing: "cancelled", suspect: "cancelled" },
+    ...{ running: "cancelled", paused: "cancelled", finishing: "cancelled" },
     cancelled: "cancelled",
   },
   intervene: { running: "running", paused: "paused" },

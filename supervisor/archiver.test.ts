@@ -1,10 +1,13 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import {
+  cancelRun,
   completeTokens,
   fireTimers,
   parseEntry,
   partitionKeys,
   Profiles,
+  suspectRun,
+  timerMember,
   type Service,
 } from "../sdk/internal.ts";
 import {
@@ -212,6 +215,38 @@ describe("archiver", () => {
     await work(stack, ir, "h-suspect", () => ({ op: "C", value: "2" }));
     expect(await ended(id)).toMatchObject({ status: "COMPLETED", output: "2" });
   });
+
+  it.each(["cancelled", "over its time"])(
+    "ends a run once that is %s while it is to be repaired, and not before",
+    async (how) => {
+      const id = newId();
+      const timed = miniIr(["only"], [], { timeoutMs: 60_000 });
+      await partition.stop(5000); // nothing is archived before the run's end has been tried
+      await startRuns(context, timed, "h-frozen", [id]);
+      const scripts = scriptsOf(context, 0);
+      await suspectRun(scripts, { runId: id, status: "running", epoch: "1" });
+      const timer = (epoch: number): string => timerMember({ kind: "run", runId: id, epoch });
+      const end = async (epoch: number): Promise<unknown> => {
+        if (how === "cancelled") {
+          return cancelRun(scripts, id, "enough");
+        }
+        await stack.redis.zadd(keys.timers, 1, timer(epoch));
+        return fireTimers(scripts);
+      };
+      const refused = how === "cancelled" ? "busy" : expect.objectContaining({ fired: 0 });
+      expect(await end(1)).toEqual(refused);
+      await restart();
+      await waitFor(async () => (await stack.redis.hget(keys.run(id), "e")) === "2");
+      expect(await stack.redis.hget(keys.run(id), "s")).toBe("running");
+      expect(await stack.redis.zscore(keys.timers, timer(2))).not.toBeNull();
+      await end(2);
+      const status = how === "cancelled" ? "CANCELLED" : "FAILED";
+      expect(await ended(id)).toMatchObject({ status });
+      await waitFor(async () => (await stack.redis.exists(keys.run(id))) === 0);
+      const journal = (await readJournal(stack.db, id)).map(({ transition }) => transition.e);
+      expect(journal).toEqual(["run.started", "run.suspect", `run.${status.toLowerCase()}`]);
+    },
+  );
 
   it("finds a run whose repair was cut off, and repairs it", async () => {
     const id = newId();

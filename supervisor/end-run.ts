@@ -5,7 +5,7 @@ import { scriptsOf, type SupervisorContext } from "./context.ts";
 
 /**
  * Cancels a run; true: its row was ended here, and no journal will tell of it. One that is asleep is
- * woken first: ask again later.
+ * woken first, one that is to be repaired is repaired first: ask again later.
  */
 export async function endRun(
   context: SupervisorContext,

@@ -139,7 +139,7 @@ export async function finishRun(scripts: ScriptRunner, finish: RunFinish): Promi
 }
 
 export type CancelAnswer =
-  "cancelled" | "was_cancelled" | "completed" | "failed" | "gone" | "asleep";
+  "cancelled" | "was_cancelled" | "completed" | "failed" | "gone" | "busy";
 
 const CANCEL_ANSWERS: { [code: string]: CancelAnswer } = {
   0: "cancelled",
@@ -147,12 +147,12 @@ const CANCEL_ANSWERS: { [code: string]: CancelAnswer } = {
   2: "completed",
   3: "failed",
   "-1": "gone",
-  "-6": "asleep",
+  "-6": "busy",
 };
 
 /**
  * Cancels a run. `gone`: not in Redis; it can no longer start, and unless it is asleep its row is the
- * caller's to change. `asleep`: it is on its way out of Redis.
+ * caller's to change. `busy`: it is on its way out of Redis, or is to be repaired; nothing was done.
  */
 export async function cancelRun(
   scripts: ScriptRunner,
