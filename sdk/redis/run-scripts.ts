@@ -138,8 +138,7 @@ export async function finishRun(scripts: ScriptRunner, finish: RunFinish): Promi
   return (await scripts.transition("finishRun", keys, args)) === 0;
 }
 
-export type CancelAnswer =
-  "cancelled" | "was_cancelled" | "completed" | "failed" | "gone" | "busy";
+export type CancelAnswer = "cancelled" | "was_cancelled" | "completed" | "failed" | "gone" | "busy";
 
 const CANCEL_ANSWERS: { [code: string]: CancelAnswer } = {
   0: "cancelled",
