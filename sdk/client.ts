@@ -300,7 +300,7 @@ export class Client {
       }
       // It is falling asleep, is to be repaired, was woken or has ended meanwhile.
       if (this.#clock.nowMs() >= untilMs) {
-        const message = `run ${runId} is falling asleep or being repaired, and stays so; try again later`;
+        const message = `run ${runId} is falling asleep or in repair and stays so; try again later`;
         throw new GavotteError("GV_RUN_NOT_READY", message);
       }
       await pause(POLL_MS_MAX);
