@@ -9,7 +9,7 @@ describe("a stack of which everything is killed, frozen, cut off and emptied", a
     "loses, doubles and spoils nothing, and leaves nothing behind",
     async () => {
       const report = await runChaos({
-        ...{ seed: 7, runs: 400, workflows: 24, faults: 8 },
+        ...{ seed: 7, runs: 400, workflows: 33, faults: 8 },
         ...{ workers: 2, supervisors: 2, maps: true, log: () => undefined },
       });
       const bad = Object.entries(badOf(report)).filter(([, list]) => list.length > 0);

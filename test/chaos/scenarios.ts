@@ -30,6 +30,8 @@ const fn = (id: string, name: string, params: object, more: object = {}): object
 const edges = (...ids: string[]): object[] => ids.slice(1).map((to, i) => ({ from: ids[i], to }));
 const named = (name: string): { metadata: { name: string } } => ({ metadata: { name } });
 
+const NEVER = { type: "wait", config: { signal: "never" } };
+
 /** Run by a scenario; published under its name. */
 export const CHILD = {
   ...named("chaos-child"),
@@ -213,6 +215,29 @@ export const SCENARIOS: readonly Scenario[] = [
     submission: { start_at: ["b"], outputs: { a: { n: 70 } } },
     status: "COMPLETED",
     output: ({ n }) => ({ sum: n + 71 }),
+  },
+  {
+    document: {
+      ...named("chaos-race"),
+      nodes: [
+        fn("a", "add", { a: "${input.n}", b: 80 }),
+        fn("fast", "echo", { sum: "${data.sum}" }),
+        // None of these ever ends by itself.
+        { id: "silent", ...NEVER },
+        { id: "slow", type: "delay", config: { delay_ms: 86_400_000 } },
+        { id: "each", type: "map", config: { items: "[1, 2, 3]", do: { id: "one", ...NEVER } } },
+        fn("again", "fail", { code: "AGAIN" }, { retry: { backoff_ms: 86_400_000 } }),
+        { id: "won", type: "parallel", join: { mode: "any", cancel_losers: true } },
+        fn("b", "add", { a: "${ctx.a.output.sum}", b: 1 }),
+      ],
+      edges: [
+        ...["fast", "silent", "slow", "each", "again"].flatMap((id) => edges("a", id, "won")),
+        ...edges("won", "b"),
+      ],
+      output: { sum: "${ctx.b.output.sum}" },
+    },
+    status: "COMPLETED",
+    output: ({ n }) => ({ sum: n + 81 }),
   },
 ];
 
