@@ -73,6 +73,7 @@ COST      O(effects); a cascade over WORK_MAX arrivals goes on in a token of its
 --- @include "run_end"
 --- @include "held"
 --- @include "unit"
+--- @include "fields"
 local k = { ev = KEYS[1], meta = KEYS[2], timers = KEYS[3], halted = KEYS[4], release = KEYS[5],
   ended = {} }
 local nonce, consumer = ARGV[2], ARGV[3]

@@ -30,27 +30,15 @@ COST      O(size of the runs)
 --- @include "scope"
 --- @include "token"
 --- @include "unit"
+--- @include "fields"
 local ev, meta, timers, release = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local nonce, least_ms, RUNS_AT = ARGV[2], tonumber(ARGV[3]), 3
 local count = #ARGV - RUNS_AT
 local OPEN = { a = true, k = true, g = true, m = true, w = true, r = true }
-local FIELDS_MAX, SIZE_MAX = 1000, 10000
+local SIZE_MAX = 10000
 
 if not open_partition(meta, ARGV[1]) then
   return { -100 }
-end
-
--- The values of these fields, however many.
-local function read(run, fields)
-  local values = {}
-  for from = 1, #fields, FIELDS_MAX do
-    local to = math.min(from + FIELDS_MAX - 1, #fields)
-    local part = redis.call("HMGET", run, unpack(fields, from, to))
-    for i = 1, to - from + 1 do
-      values[from + i - 1] = part[i]
-    end
-  end
-  return values
 end
 
 local function place_of(unit, node, scope, attempt)
@@ -114,7 +102,7 @@ is_idle = function(seen, run, unit)
       armed[#armed + 1] = field
     end
   end
-  for i, record in ipairs(read(run, tokens)) do
+  for i, record in ipairs(read_fields(run, tokens)) do
     local state, attempt, scope = parse_record(record)
     if OPEN[state] and scope_is_current(run, scope) then
       local node = string.sub(tokens[i], 2)
@@ -131,7 +119,7 @@ is_idle = function(seen, run, unit)
       end
     end
   end
-  for _, member in ipairs(read(run, armed)) do
+  for _, member in ipairs(read_fields(run, armed)) do
     seen.timers[#seen.timers + 1] = member
   end
   return true

@@ -36,7 +36,7 @@ local function element_output(terminals)
   end
   local stored = {}
   if not (#nodes == 1 and planned("n" .. nodes[1])) then
-    stored = redis.call("HMGET", it.run, unpack(missing))
+    stored = read_fields(it.run, missing)
   end
   local outputs = {}
   for i = 1, #nodes do

@@ -1,10 +1,12 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { readAll } from "../../test/harness/deliveries.ts";
 import { mapPlayer } from "../../test/harness/map-player.ts";
 import { miniIr } from "../../test/harness/mini-ir.ts";
 import { openTestPartition, type TestPartition } from "../../test/harness/partition.ts";
+import { TokenPlayer } from "../../test/harness/tokens.ts";
 import type { ReadyToken } from "../entry.ts";
 import { linesOf, waitToken } from "../waits.ts";
-import { COMPLETION } from "./complete-tokens.ts";
+import { COMPLETION, completeTokens } from "./complete-tokens.ts";
 import { EXPANSION, expandMap, releaseMap } from "./map-scripts.ts";
 import { cancelRun, fireTimers, releaseRuns } from "./run-scripts.ts";
 import { releaseMaps, releaseMapsOf } from "../../supervisor/release-maps.ts";
@@ -76,6 +78,27 @@ describe("A16: expanding a map", () => {
     expect(await pending()).toBe(1);
     await expandMap(p.scripts, run.expansion(1), 1, []);
     expect(await pending()).toBe(0);
+  });
+});
+
+describe("an element of as many terminal nodes as may be", () => {
+  it("puts its output together out of all of them", async () => {
+    const ids = Array.from({ length: 4100 }, (_, i) => `t${i}`);
+    const run = await mapPlayer(p, miniIr(ids, []));
+    await run.expand(1);
+    const keys = [...run.body.queueKeys, ...run.body.entryKeys];
+    const tokens = await readAll(p.redis, keys, "c", ids.length);
+    const element = new TokenPlayer(p, run.body, `${run.runId}!1#0`);
+    const items = tokens.map((token) => ({
+      ...element.item(token, "", { value: String(token.node) }),
+      runId: element.runId,
+    }));
+    for (let from = 0; from < items.length; from += 500) {
+      const codes = await completeTokens(p.scripts, items.slice(from, from + 500));
+      expect(new Set(codes)).toEqual(new Set([COMPLETION.done]));
+    }
+    const output = JSON.parse((await p.redis.hget(run.key, "r0")) ?? "null") as object;
+    expect(output).toEqual(Object.fromEntries(ids.map((id, i) => [id, i])));
   });
 });
 
