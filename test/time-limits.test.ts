@@ -138,6 +138,26 @@ describe("queue_timeout_ms", () => {
     });
   });
 
+  it("B12: goes on after a redrive: from a pause that it is redriven into, and for retries", async () => {
+    const twice = { retry: { max_attempts: 2, backoff_ms: 1 } };
+    const workflow = { name: "again", nodes: [{ ...late, ...twice }], edges: [] };
+    const runId = await client.submit({ workflow: workflow as never });
+    await client.wait(runId, until);
+    await client.operations.pauseWorkflow({ name: "again" });
+    await client.operations.redrive(runId, { by: "ann" });
+    await waitFor(async () => (await engine.redis.llen(keys.held(runId))) === 1, {
+      describe: "it is not held",
+    });
+    expect(await timers(runId)).toEqual([]);
+    await client.operations.resumeWorkflow({ name: "again" });
+    await waitFor(async () => (await client.status(runId)).status === "RUNNING", {
+      describe: "it does not go on",
+    });
+    const row = await client.wait(runId, until);
+    expect(row).toMatchObject({ status: "FAILED", attempt: 2 });
+    expect(JSON.parse(row.error ?? "{}")).toMatchObject({ ...timeout, attempts: 2 });
+  });
+
   it("B12: a token that was begun in time is not failed by its queue's timer", async () => {
     const slow = call("slow", "hang", { queue_timeout_ms: 150 });
     const workflow = { name: "slow", nodes: [slow], edges: [] };

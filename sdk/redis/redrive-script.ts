@@ -4,7 +4,7 @@ import { commonQueueKey } from "../keys.ts";
 import { hotFields } from "../hot-fields.ts";
 import type { HotState, HotToken } from "../hot-state.ts";
 import type { Transition } from "../journal.ts";
-import type { RunProfile } from "../profile.ts";
+import { queueLimits, type RunProfile } from "../profile.ts";
 import { packWait } from "../waits.ts";
 import { PAUSE_CAUSES } from "./pause-scripts.ts";
 import type { ScriptArg, ScriptRunner } from "./script-runner.ts";
@@ -49,6 +49,10 @@ export async function redriveRun(
   const place = { namespace: profile.namespace, priority: profile.priority };
   const fields = hotFields(state, { epoch, irHash: profile.irHash, input: null, ...place });
   Object.assign(fields, redrive.fields, { in: redrive.input, at: String(told.at ?? 1) });
+  const limits = queueLimits(profile.ir);
+  if (limits !== "") {
+    fields["qt"] = limits;
+  }
   const { timers, entries } = emissions(redrive, fields, base);
   const signals = state.signals.fields(() => null);
   const args: ScriptArg[] = [scripts.nonce(), runId, epoch, redrive.notAfterMs, TOMBSTONE_MS];
@@ -69,7 +73,7 @@ export async function redriveRun(
 
 /** Timers to arm and entries to add for tokens that are open. */
 function emissions(
-  { runId, epoch, profile, state, notAfterMs }: RunRedrive,
+  { runId, epoch, profile, state, notAfterMs, paused }: RunRedrive,
   fields: { [field: string]: string },
   base: number,
 ): { timers: ScriptArg[]; entries: ScriptArg[] } {
@@ -93,7 +97,9 @@ function emissions(
       const packed = packEntry({ ...at, irHash: profile.irHash, ...contentOf(token) });
       entries.push(base + queue, packed);
       const maxMs = profile.ir.nodes[node]?.queue_timeout_ms;
-      if (maxMs !== undefined && token.state === "a" && token.answer === undefined) {
+      // Of what is held the time in the queue begins when the run is resumed.
+      const counts = paused !== true && token.state === "a" && token.answer === undefined;
+      if (maxMs !== undefined && counts) {
         const member = timerMember({ kind: "late", ...at, queue: commonQueueKey(queueKey) });
         fields[`d${node}`] = member;
         timers.push(notAfterMs - START_WINDOW_MS + maxMs, member);
