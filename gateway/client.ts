@@ -81,9 +81,13 @@ export class FeedClient {
   }
 
   async #subscribe(runId: string, message: { [key: string]: unknown }): Promise<void> {
-    const { from = null, output = false } = message;
+    const { from = null, heard = Infinity, output = false } = message;
     if (from !== null && (typeof from !== "string" || !POSITION.test(from))) {
       this.#error("GV_BAD_INPUT", "from is a position, as in the messages of this feed", runId);
+      return;
+    }
+    if (typeof heard !== "number" || !(heard >= 0)) {
+      this.#error("GV_BAD_INPUT", "heard is a number: how many messages of that position", runId);
       return;
     }
     if (this.#subscriptions.size >= SUBSCRIPTIONS_MAX) {
@@ -94,7 +98,8 @@ export class FeedClient {
     const subscription = this.#subscription(output === true);
     this.#subscriptions.set(runId, subscription);
     try {
-      const feed = await this.#hub.watch(runId, subscription, from);
+      const place = from === null ? null : { position: from, heard };
+      const feed = await this.#hub.watch(runId, subscription, place);
       subscription.feed = feed;
       if (subscription.isOver) {
         this.#hub.unwatch(feed, subscription); // unsubscribed or closed meanwhile

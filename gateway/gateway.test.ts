@@ -137,7 +137,7 @@ describe("a feed that several watch", () => {
     const watcher = { take: ({ text }: { text: string }) => hear(text), tell: hear };
     const silent = { take: () => undefined, tell: () => undefined };
     const first = hub.watch(runId, silent, null);
-    const second = hub.watch(runId, watcher, "0.-1");
+    const second = hub.watch(runId, watcher, { position: "0.-1", heard: Infinity });
     hub.unwatch(await first, silent);
     await second;
     await waitFor(() => heard.includes("end"));

@@ -18,7 +18,7 @@ import { definitionsByHash, readRun, type Database } from "../sdk/postgres/index
 import type { Ir } from "../compiler/ir.ts";
 import { readHistory, type Placed } from "./history.ts";
 import { JournalReader } from "./journal-reader.ts";
-import { RunFeed, type Watcher } from "./run-feed.ts";
+import { RunFeed, type Place, type Watcher } from "./run-feed.ts";
 
 export interface HubOptions {
   redisUrl: string;
@@ -78,7 +78,7 @@ export class Hub {
   }
 
   /** Begins to watch, after `from` or with a snapshot. Throws GV_RUN_NOT_FOUND. */
-  async watch(runId: string, watcher: Watcher, from: string | null): Promise<RunFeed> {
+  async watch(runId: string, watcher: Watcher, from: Place | null): Promise<RunFeed> {
     const entry = this.#enter(runId);
     try {
       const feed = await entry.feed;

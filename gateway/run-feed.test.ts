@@ -4,7 +4,7 @@ import { compile } from "../compiler/index.ts";
 import type { Transition } from "../sdk/internal.ts";
 import type { Placed } from "./history.ts";
 import type { FeedMessage } from "./messages.ts";
-import { RunFeed, type Watcher } from "./run-feed.ts";
+import { RunFeed, type Place, type Watcher } from "./run-feed.ts";
 
 const echo = { function_name: "builtin.echo" };
 const document = {
@@ -40,6 +40,9 @@ function listener(): Heard {
   return { texts, take: (message: FeedMessage) => hear(message.text), tell: hear };
 }
 
+/** All of this position was heard. */
+const whole = (position: string): Place => ({ position, heard: Infinity });
+
 async function feedWith(history: readonly Placed[]): Promise<RunFeed> {
   const feed = new RunFeed("r", ir);
   await feed.load(() => Promise.resolve([...history]));
@@ -61,7 +64,7 @@ describe("resuming", () => {
     async (from) => {
       const feed = await feedWith(journal);
       const heard = listener();
-      await feed.resume(heard, from, () => Promise.resolve(journal));
+      await feed.resume(heard, whole(from), () => Promise.resolve(journal));
       expect(heard.texts.map(({ type }) => type)).toEqual(["snapshot", "end"]);
     },
   );
@@ -74,7 +77,7 @@ describe("resuming", () => {
         for (const after of ["0.-1", "1.0", "3.0", "4.0", "7.0"]) {
           const feed = await feedWith(journal.slice(0, known));
           const late = listener();
-          await feed.resume(late, after, () => {
+          await feed.resume(late, whole(after), () => {
             const history = journal.slice(0, read);
             journal.slice(known).forEach((placed) => feed.take(placed));
             return Promise.resolve(history);
@@ -86,17 +89,33 @@ describe("resuming", () => {
     }
   });
 
+  it("in the middle of a transition's messages goes on with the next of them", async () => {
+    const all = await everything();
+    for (const live of [true, false]) {
+      for (const position of ["4.0", "8.0"]) {
+        const feed = await feedWith(live ? journal.slice(0, 2) : journal);
+        const late = listener();
+        await feed.resume(late, { position, heard: 1 }, () => {
+          journal.forEach((placed) => feed.take(placed));
+          return Promise.resolve(live ? journal.slice(0, 2) : journal);
+        });
+        const from = all.findIndex((text) => text.position === position);
+        expect(late.texts, `${live} ${position}`).toEqual(all.slice(from + 1));
+      }
+    }
+  });
+
   it("at the last position of a run that has ended tells that it has ended", async () => {
     const feed = await feedWith(journal);
     const late = listener();
-    await feed.resume(late, "8.0", () => Promise.resolve(journal));
+    await feed.resume(late, whole("8.0"), () => Promise.resolve(journal));
     expect(late.texts).toMatchObject([{ type: "end", status: "COMPLETED", position: "8.0" }]);
   });
 
   it("at a position that the journal does not have begins with a snapshot", async () => {
     const feed = await feedWith(journal.slice(0, 2));
     const late = listener();
-    await feed.resume(late, "6.0", () => Promise.resolve(journal.slice(0, 2)));
+    await feed.resume(late, whole("6.0"), () => Promise.resolve(journal.slice(0, 2)));
     expect(late.texts).toMatchObject([{ type: "snapshot", position: "3.0" }]);
     feed.take(journal[2] as Placed);
     expect(late.texts[1]).toMatchObject({ type: "status_update", position: "4.0" });
@@ -105,7 +124,7 @@ describe("resuming", () => {
   it("where another gateway was ahead of this one repeats nothing", async () => {
     const feed = await feedWith(journal.slice(0, 1));
     const late = listener();
-    await feed.resume(late, "4.0", () => Promise.resolve(journal.slice(0, 3)));
+    await feed.resume(late, whole("4.0"), () => Promise.resolve(journal.slice(0, 3)));
     expect(late.texts).toEqual([]);
     journal.forEach((placed) => feed.take(placed));
     expect(late.texts.map(({ position }) => position)).toEqual(["7.0", "8.0", "8.0"]);
@@ -114,7 +133,7 @@ describe("resuming", () => {
   it("while the journal is read anew begins with a snapshot", async () => {
     const feed = await feedWith(journal.slice(0, 3));
     const late = listener();
-    await feed.resume(late, "1.0", async () => {
+    await feed.resume(late, whole("1.0"), async () => {
       await feed.load(() => Promise.resolve(journal.slice(0, 2)));
       return journal.slice(0, 2);
     });

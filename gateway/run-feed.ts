@@ -20,6 +20,13 @@ export interface Watcher {
   tell(text: string): void;
 }
 
+/** How far somebody has heard a run. */
+export interface Place {
+  position: string;
+  /** One transition can be several messages: so many of this one; Infinity: all. */
+  heard: number;
+}
+
 const BEGINNING = "0.-1";
 /** Messages kept for one who resumes while its history is read; beyond, it gets a snapshot. */
 const PENDING_MAX = 10_000;
@@ -84,7 +91,7 @@ export class RunFeed {
   }
 
   /** Begins after `from`; with a snapshot if this journal does not know that position. */
-  async resume(watcher: Watcher, from: string, read: () => Promise<Placed[]>): Promise<void> {
+  async resume(watcher: Watcher, from: Place, read: () => Promise<Placed[]>): Promise<void> {
     const until = this.#position;
     const pending: FeedMessage[] = [];
     let isLost = false;
@@ -104,18 +111,17 @@ export class RunFeed {
       this.#watchers.delete(waiting);
     }
     // A position that no transition has was told of what Redis has lost since.
-    const isFrom = ({ position }: { position: string }): boolean => position === from;
-    const isKnown = from === BEGINNING || history.some(isFrom) || pending.some(isFrom);
+    const isFrom = ({ position }: { position: string }): boolean => position === from.position;
+    const isKnown = from.position === BEGINNING || history.some(isFrom) || pending.some(isFrom);
     if (isLost || !isKnown) {
       this.watch(watcher);
       return;
     }
     this.#replay(watcher, { from, until, history });
-    pending
-      .filter(({ position }) => comparePositions(position, from) > 0)
-      .forEach((message) => watcher.take(message));
+    unheard(pending, from).forEach((message) => watcher.take(message));
     this.#watchers.add(watcher);
-    if (isTerminal(this.#view.status) && comparePositions(from, this.#position) === 0) {
+    const isAll = from.heard === Infinity && from.position === this.#position;
+    if (isAll && isTerminal(this.#view.status)) {
       watcher.tell(endText(this.runId, this.#view, this.#position));
     }
   }
@@ -134,7 +140,7 @@ export class RunFeed {
 
   #replay(
     watcher: Watcher,
-    { from, until, history }: { from: string; until: string; history: readonly Placed[] },
+    { from, until, history }: { from: Place; until: string; history: readonly Placed[] },
   ): void {
     const view = new RunView(this.#ir);
     for (const { transition, tMs, position } of history) {
@@ -142,9 +148,16 @@ export class RunFeed {
         break;
       }
       const messages = advance(this.runId, view, transition, tMs, position);
-      if (comparePositions(position, from) > 0) {
-        messages.forEach((message) => watcher.take(message));
-      }
+      unheard(messages, from).forEach((message) => watcher.take(message));
     }
   }
+}
+
+/** Of messages in order, those that somebody who is so far has not heard. */
+function unheard(messages: readonly FeedMessage[], from: Place): readonly FeedMessage[] {
+  let same = 0;
+  return messages.filter(({ position }) => {
+    const order = comparePositions(position, from.position);
+    return order > 0 || (order === 0 && ++same > from.heard);
+  });
 }

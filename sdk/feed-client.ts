@@ -3,8 +3,8 @@
  * connection goes on from there, so whoever listens misses nothing and hears nothing twice.
  *
  * One transition can change several nodes: their messages share its position, and a connection may
- * be lost between them. So it asks for what follows the position before, and skips as many messages
- * of this one as it has heard.
+ * be lost between them. So it says how many messages of its position it has heard. What it has heard
+ * may have been lost with Redis, and be void: then it is told the run anew, with a snapshot.
  */
 import { WebSocket } from "ws";
 import { ERRORS, GavotteError, type ErrorCode } from "./errors.ts";
@@ -58,11 +58,10 @@ const CONNECT_MS_MAX = 5000;
 
 /** How far the feed has been heard. */
 interface Place {
-  /** All messages up to here were heard; null: ask for a snapshot. */
-  before: string | null;
-  /** Position of the last message, and how many messages of it were heard. */
-  last: string | null;
-  heard: number;
+  /** Position of the last message; null: ask for a snapshot. */
+  position: string | null;
+  /** How many messages of it were heard; null: all, as in a snapshot. */
+  heard: number | null;
 }
 
 type Ending = { over: true } | { over: false; reason: string; heard: boolean };
@@ -73,7 +72,7 @@ type Ending = { over: true } | { over: false; reason: string; heard: boolean };
  */
 export async function followFeed(options: FeedOptions): Promise<void> {
   const { signal, url } = options;
-  const place: Place = { before: null, last: null, heard: 0 };
+  const place: Place = { position: null, heard: null };
   let waitMs = RETRY_MS_MIN;
   let everHeard = false;
   let awayMs = 0;
@@ -104,8 +103,6 @@ function connectOnce(options: FeedOptions, place: Place): Promise<Ending> {
   return new Promise<Ending>((resolve, reject) => {
     const socket = new WebSocket(target, { handshakeTimeout: CONNECT_MS_MAX });
     let heard = false;
-    // Messages of the last position that this connection will repeat.
-    let repeated = place.heard;
     let reason = "the connection was closed";
     const aborted = (): void => socket.terminate();
     const finish = (end: () => void): void => {
@@ -115,7 +112,8 @@ function connectOnce(options: FeedOptions, place: Place): Promise<Ending> {
     };
     signal.addEventListener("abort", aborted);
     socket.on("open", () => {
-      const from = place.before === null ? {} : { from: place.before };
+      const { position, heard } = place;
+      const from = position === null ? {} : { from: position, ...(heard !== null && { heard }) };
       socket.send(JSON.stringify({ type: "subscribe", run_id: runId, ...from }));
     });
     socket.on("error", (error) => (reason = error.message));
@@ -127,10 +125,6 @@ function connectOnce(options: FeedOptions, place: Place): Promise<Ending> {
         return;
       }
       heard = true;
-      if (message.type === "status_update" && message.position === place.last && repeated > 0) {
-        repeated--;
-        return;
-      }
       advance(place, message);
       options.onMessage(message);
       if (message.type === "end") {
@@ -142,11 +136,11 @@ function connectOnce(options: FeedOptions, place: Place): Promise<Ending> {
 
 function advance(place: Place, { type, position }: Exclude<FeedMessage, { type: "error" }>): void {
   if (type === "snapshot") {
-    Object.assign(place, { before: position, last: position, heard: 0 });
-  } else if (position === place.last) {
+    Object.assign(place, { position, heard: null });
+  } else if (position !== place.position) {
+    Object.assign(place, { position, heard: 1 });
+  } else if (place.heard !== null) {
     place.heard++;
-  } else {
-    Object.assign(place, { before: place.last, last: position, heard: 1 });
   }
 }
 
