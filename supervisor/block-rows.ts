@@ -1,13 +1,15 @@
 /** Rows that a block makes besides those of the journal and of runs. Pure. */
 import { nodeAt, scopeJoin } from "../sdk/internal.ts";
-import type {
-  ApprovalChanges,
-  ClosedApproval,
-  NewChild,
-  NewDeadLetter,
-  RunRedriven,
+import {
+  parseSegment,
+  type ApprovalChanges,
+  type ClosedApproval,
+  type NewChild,
+  type NewDeadLetter,
+  type RunRedriven,
 } from "../sdk/postgres/index.ts";
-import type { BlockFold, DeadToken } from "./fold-block.ts";
+import { voidApprovals } from "./fold-approvals.ts";
+import { transitionsOf, type BlockFold, type DeadToken } from "./fold-block.ts";
 import type { StoredIr } from "./ir-store.ts";
 
 type Irs = ReadonlyMap<string, StoredIr>;
@@ -17,12 +19,18 @@ export function parentsIn(fold: BlockFold, irs: Irs): string[] {
   return [...fold.leaveChildren].filter((runId) => (irs.get(runId)?.references.length ?? 0) > 0);
 }
 
-/** What the block says about approvals, and that those of its ended runs are over. */
+/** What the block says about approvals, and that those of its ended runs and places are over. */
 export function approvalsIn(fold: BlockFold, irs: Irs): ApprovalChanges {
   const closed: ClosedApproval[] = [...fold.approvals.closed];
+  for (const run of fold.runs.values()) {
+    const stored = irs.get(run.runId);
+    if (stored?.asksInside === true) {
+      closed.push(...voidApprovals(stored.ir, parseSegment(run.runId, transitionsOf(run))));
+    }
+  }
   for (const { runId, endedAtMs } of fold.ended) {
     if (irs.get(runId)?.hasApprovals === true) {
-      closed.push({ runId, token: null, state: "cancelled", atMs: endedAtMs ?? 0 });
+      closed.push({ runId, token: null, within: "", state: "cancelled", atMs: endedAtMs ?? 0 });
     }
   }
   return { ...fold.approvals, closed };

@@ -87,6 +87,7 @@ export class Finaliser {
       list.forEach(({ runId }) => wanted.add(runId)),
     );
     block.redriven.forEach(({ id }) => wanted.add(id));
+    block.runs.forEach(({ runId, inRounds }) => void (inRounds && wanted.add(runId)));
     // Apart from what is remembered, which may be forgotten in the middle of a block.
     const hashes = new Map<string, string>();
     for (const runId of wanted) {

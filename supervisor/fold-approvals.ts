@@ -1,6 +1,26 @@
 /** What a block of the journal says about approvals: asked, decided, over. Pure. */
-import type { Decision, Transition, WaitAnswer } from "../sdk/internal.ts";
-import type { ApprovalChanges, ClosedApproval } from "../sdk/postgres/index.ts";
+import type { Ir } from "../compiler/ir.ts";
+import {
+  nodeAt,
+  scopeJoin,
+  type Decision,
+  type EventName,
+  type Transition,
+  type WaitAnswer,
+} from "../sdk/internal.ts";
+import type { ApprovalChanges, ArchivedTransition, ClosedApproval } from "../sdk/postgres/index.ts";
+
+/** A loop decides with its latch: its round is over, whether another one begins or none. */
+const ROUND_OVER: ReadonlySet<EventName> = new Set([
+  "node.completed",
+  "node.failed",
+  "node.cancelled",
+]);
+/** After these the elements that a map had are void: those of its next attempt are others. */
+const ELEMENTS_OVER: ReadonlySet<EventName> = new Set([
+  ...ROUND_OVER,
+  ...(["map.gather", "node.skipped", "node.retrying", "node.activated", "node.resumed"] as const),
+]);
 
 /** Adds what one transition says. `home` is the map element that it is about, "" the run itself. */
 export function foldApproval(
@@ -47,4 +67,33 @@ function stateOf(answer: WaitAnswer): ClosedApproval["state"] | null {
     default:
       return null;
   }
+}
+
+/**
+ * Approvals whose tokens are void though the run goes on: in a round that is over, in an element that
+ * has failed, in a map that no longer waits for its elements. Nobody tells of these tokens one by one.
+ */
+export function voidApprovals(
+  ir: Ir,
+  transitions: readonly ArchivedTransition[],
+): ClosedApproval[] {
+  return transitions.flatMap(({ t: atMs, transition: t }) => {
+    const within = placeOver(ir, t);
+    return within === null
+      ? []
+      : [{ runId: t.r, token: null, within, state: "cancelled" as const, atMs }];
+  });
+}
+
+/** The place whose tokens are void after a transition, as ClosedApproval has it; null: there is none. */
+function placeOver(ir: Ir, { e, m = "", n = -1, s = "", i = -1 }: Transition): string | null {
+  const node = nodeAt(ir, m, n);
+  const path = scopeJoin(m, s);
+  if (e === "map.element") {
+    return `${scopeJoin(path, `${n}#${i}`)}/`;
+  }
+  if (node?.type === "map" && ELEMENTS_OVER.has(e)) {
+    return scopeJoin(path, `${n}#`);
+  }
+  return typeof node?.latch_of === "number" && ROUND_OVER.has(e) ? `${path}/` : null;
 }

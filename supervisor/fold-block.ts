@@ -21,6 +21,9 @@ import { splitTransitions, type Member, type RawRecord } from "./records.ts";
 /** How a transition names its run. */
 const [RUN_BEGIN, RUN_END] = ['{"r":"', '",'];
 
+/** How a plain success says in which rounds of loops it was, and that it was in none. */
+const [SCOPE, NO_ROUND] = ['"s":"', '"s":""'];
+
 /** What a block says about one run. */
 export interface RunFold {
   runId: string;
@@ -36,6 +39,8 @@ export interface RunFold {
   error: RunError | null;
   /** Null: it has none any more; undefined: the block does not say. */
   businessStatus: string | null | undefined;
+  /** Something ended, or began, in a round of a loop. */
+  inRounds: boolean;
   /** Nodes that failed unhandled in this block. */
   failed: FailedNode[];
   /** Set where the block starts it and another run did so. */
@@ -139,7 +144,9 @@ function foldMember(block: BlockFold, source: Source, index: number, member: Mem
   run.text += lead + index + source.time + withoutRun(text, runId);
   if (transition === null) {
     run.done = text;
+    run.inRounds ||= !text.startsWith(NO_ROUND, text.indexOf(SCOPE));
   } else {
+    run.inRounds ||= (transition.s ?? "") !== "";
     foldTransition(block, run, { transition, text, record, position: `${record.seq}.${index}` });
   }
 }
@@ -220,6 +227,7 @@ function addRun(block: BlockFold, runId: string, { seq, t }: RawRecord): RunFold
     done: null,
     error: null,
     businessStatus: undefined,
+    inRounds: false,
     failed: [],
     child: null,
     seqFrom: seq,

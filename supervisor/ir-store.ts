@@ -26,6 +26,8 @@ export interface StoredIr {
   hasMaps: boolean;
   /** It asks people for approvals. */
   hasApprovals: boolean;
+  /** It does so in a loop or a map: what asks may be void while the run goes on. */
+  asksInside: boolean;
   /** Workflows that its nodes run, those in bodies of maps too. */
   references: WorkflowReference[];
   /** Some node, in a map's body too, says what undoes it. */
@@ -154,12 +156,21 @@ export function describeIr(hash: string, ir: Ir, text: string): StoredIr {
   const hasMaps = ir.nodes.some((node) => node.type === "map");
   const references = referencesOf(ir);
   const compensates = canCompensate(ir);
-  const hasApprovals = asks(ir);
-  return { hash, ir, text, terminals, hasTimers, hasMaps, hasApprovals, references, compensates };
+  return {
+    ...{ hash, ir, text, terminals, hasTimers, hasMaps, references, compensates },
+    ...{ hasApprovals: asks(ir), asksInside: asksInside(ir) },
+  };
 }
 
 function asks(ir: Ir): boolean {
   return ir.nodes.some(({ type, body }) => type === "human" || (body !== undefined && asks(body)));
+}
+
+function asksInside({ nodes }: Ir): boolean {
+  return nodes.some(
+    ({ type, loop, body }) =>
+      (type === "human" && loop !== null) || (body !== undefined && asks(body)),
+  );
 }
 
 function referencesOf(ir: Ir): WorkflowReference[] {

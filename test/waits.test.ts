@@ -195,6 +195,92 @@ describe("approvals", () => {
   });
 });
 
+describe("approvals of tokens that are void while their run goes on", () => {
+  const ask = { id: "ask", type: "human", config: { title: "well?" } };
+  const gate = { id: "gate", type: "wait", config: { signal: "end" } };
+  const go = { id: "go", type: "wait", config: { signal: "go" } };
+  const boom = { id: "boom", type: "function", config: { function_name: "builtin.fail" } };
+  const edges = (...pairs: string[]): object[] =>
+    pairs.map((pair) => ({ from: pair.split(">")[0], to: pair.split(">")[1] }));
+  const body = { nodes: [ask, go, boom], edges: edges("go>boom") };
+  const again = (to: string, condition: string): object => ({
+    ...{ id: "again", type: "loop" },
+    config: { loop_back_to: to, condition, max_iterations: 3 },
+  });
+
+  const submit = (workflow: object): Promise<string> =>
+    client.submit({ workflow: workflow as never });
+  /** How many approvals the run has in these states, once that is so. */
+  const counted = (runId: string, open: number, cancelled: number): Promise<unknown> =>
+    waitFor(
+      async () => {
+        const states = (await client.approvals({ runId })).map(({ state }) => state);
+        const count = (of: string): number => states.filter((state) => state === of).length;
+        return count("open") === open && count("cancelled") === cancelled ? states : undefined;
+      },
+      { describe: `not ${open} approvals are open and ${cancelled} cancelled` },
+    );
+  const stillRuns = async (runId: string): Promise<void> => {
+    await waiting(runId, "gate");
+    expect((await client.status(runId)).status).toBe("RUNNING");
+  };
+
+  it("of an element that has failed is cancelled, and no other's", async () => {
+    const config = { items: [1, 2], tolerated_failures: 1, do: body };
+    const runId = await submit({
+      name: "element",
+      nodes: [{ id: "m", type: "map", config }, gate],
+    });
+    await counted(runId, 2, 0);
+    await client.signal(runId, "go");
+    await counted(runId, 1, 1);
+    await stillRuns(runId);
+  });
+
+  it("of a map that has failed are all cancelled", async () => {
+    const map = { id: "m", type: "map", config: { items: [1, 2], do: body } };
+    const handled = { from: "m", to: "after", on: "error" };
+    const after = { id: "after", type: "parallel" };
+    const workflow = { name: "map", nodes: [map, after, gate], edges: [handled] };
+    const runId = await submit(workflow);
+    await counted(runId, 2, 0);
+    await client.signal(runId, "go");
+    await counted(runId, 0, 2);
+    await stillRuns(runId);
+  });
+
+  it("of a round that is over are cancelled, in its maps too", async () => {
+    const map = { id: "m", type: "map", config: { items: [1], do: { ...ask, id: "inner" } } };
+    const nodes = [
+      ...[{ id: "head", type: "parallel" }, ask, map, go],
+      ...[{ id: "first", type: "parallel", join: "any" }, again("head", "iteration < 2"), gate],
+    ];
+    const all = ["head>ask", "head>m", "head>go", "ask>first", "m>first", "go>first"];
+    const workflow = { name: "round", nodes, edges: edges(...all, "first>again", "again>gate") };
+    const runId = await submit(workflow);
+    await counted(runId, 2, 0);
+    await client.signal(runId, "go");
+    await counted(runId, 2, 2);
+    await client.signal(runId, "go");
+    await counted(runId, 0, 4);
+    await stillRuns(runId);
+  });
+
+  it("of a loop that a join had no need of is cancelled", async () => {
+    const join = { mode: "any", cancel_losers: true };
+    const nodes = [
+      ...[{ id: "s", type: "parallel" }, ask, again("ask", "false"), go],
+      ...[{ id: "first", type: "parallel", join }, gate],
+    ];
+    const all = ["s>ask", "ask>again", "again>first", "s>go", "go>first", "first>gate"];
+    const runId = await submit({ name: "loser", nodes, edges: edges(...all) });
+    await counted(runId, 1, 0);
+    await client.signal(runId, "go");
+    await counted(runId, 0, 1);
+    await stillRuns(runId);
+  });
+});
+
 describe("B12: time-outs", () => {
   it("B12: a wait without an edge for it fails its run with TIMEOUT", async () => {
     const wait = { id: "w", type: "wait", timeout_ms: 30, config: { signal: "never" } };

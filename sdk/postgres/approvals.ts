@@ -40,11 +40,16 @@ export interface NewDecision {
   position: string;
 }
 
-/** The end of the wait of this token, or of all waits of a run. */
+/** The end of the wait of this token, or of all waits within a place of a run. */
 export interface ClosedApproval {
   runId: string;
-  /** Null: the run has ended, every open approval of it is closed. */
+  /** Null: every open approval of the run whose path begins with `within` is closed. */
   token: { home: string; nodeIndex: number; scope: string; attempt: number } | null;
+  /**
+   * Way to rounds of loops and elements of maps, as paths of approvals begin: home, scope and a
+   * closing slash. "" of a run that has ended.
+   */
+  within?: string;
   state: Exclude<ApprovalState, "open">;
   atMs: number;
 }
@@ -114,11 +119,17 @@ const CLOSE = {
     WHERE a.run_id = u.run_id AND a.home = u.home AND a.node_index = u.node_index
       AND a.scope = u.scope AND a.attempt = u.attempt AND a.state = 'open'`,
 };
-const CLOSE_RUNS = {
-  name: "approvals_close_runs",
-  text: `UPDATE approvals a SET state = 'cancelled', closed_at_ms = u.at
-    FROM unnest($1::text[], $2::bigint[]) AS u(run_id, at)
-    WHERE a.run_id = u.run_id AND a.state = 'open'`,
+/** By the first that ended it, and not what was asked later at the same place: a redrive may. */
+const CLOSE_WITHIN = {
+  name: "approvals_close_within",
+  text: `WITH void AS (
+      SELECT a.id, min(u.at) AS at
+      FROM unnest($1::text[], $2::text[], $3::bigint[]) AS u(run_id, path, at)
+      JOIN approvals a ON a.run_id = u.run_id AND a.state = 'open' AND a.opened_at_ms <= u.at
+        AND starts_with(concat_ws('/', nullif(a.home, ''), nullif(a.scope, ''), ''), u.path)
+      GROUP BY a.id)
+    UPDATE approvals a SET state = 'cancelled', closed_at_ms = void.at
+    FROM void WHERE a.id = void.id`,
 };
 const COLUMNS = `id, run_id AS "runId", home, node_index AS "nodeIndex", node, scope, attempt, title,
   description, assignees, form, required, state, opened_at_ms AS "openedAtMs",
@@ -188,7 +199,7 @@ export async function closeApprovals(
   rows: readonly ClosedApproval[],
 ): Promise<void> {
   const tokens = rows.filter((change) => change.token !== null);
-  const runs = rows.filter((change) => change.token === null);
+  const places = rows.filter((change) => change.token === null);
   if (tokens.length > 0) {
     await tx.query(CLOSE, [
       textArray(tokens.map((c) => c.runId)),
@@ -200,9 +211,12 @@ export async function closeApprovals(
       bigintArray(tokens.map((c) => c.atMs)),
     ]);
   }
-  if (runs.length > 0) {
-    const ids = textArray(runs.map((c) => c.runId));
-    await tx.query(CLOSE_RUNS, [ids, bigintArray(runs.map((c) => c.atMs))]);
+  if (places.length > 0) {
+    await tx.query(CLOSE_WITHIN, [
+      textArray(places.map((c) => c.runId)),
+      textArray(places.map((c) => c.within ?? "")),
+      bigintArray(places.map((c) => c.atMs)),
+    ]);
   }
 }
 
