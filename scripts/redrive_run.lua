@@ -15,8 +15,9 @@ KEYS
   6  run       hash    gv:{p}:run:<id>                 creates
   7  signals   hash    gv:{p}:run:<id>:signals         creates
   8  paused    zset    gv:{p}:paused                   writes, when its workflow is paused
-  9  blobs     hash    gv:{p}:run:<id>:blobs           put back before, to expire; keeps it
- 10+ queues    stream  gv:{p}:q:*                      of the tokens that start; appends
+  9  blobs     hash    gv:{p}:run:<id>:blobs           creates
+ 10  staged    hash    gv:{p}:run:<id>:staged:<random> its blobs, to expire; becomes KEYS[9]
+ 11+ queues    stream  gv:{p}:q:*                      of the tokens that start; appends
 ARGV
   1  epoch     partition epoch
   2  nonce     random, names this call's journal record
@@ -42,6 +43,7 @@ COST      O(size of the workflow)
 --- @include "token"
 --- @include "held"
 local ev, meta, timers, release, redriven, run, signals, paused, blobs = unpack(KEYS, 1, 9)
+local staged = KEYS[10]
 local nonce, run_id, run_epoch, pause = ARGV[2], ARGV[3], ARGV[4], ARGV[9]
 local not_after_ms, keep_ms, timeout_ms = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local attempt, HSET_MAX = tonumber(ARGV[10]), 1000
@@ -85,7 +87,10 @@ if pause ~= "" then
 end
 redis.call("HSET", run, "t0", string.format("%.0f", now_ms))
 redis.call("UNLINK", signals)
-redis.call("PERSIST", blobs)
+if redis.call("EXISTS", staged) == 1 then
+  redis.call("RENAME", staged, blobs)
+  redis.call("PERSIST", blobs)
+end
 at = write_hash(signals, at)
 at = each_pair(at, function(due, member)
   redis.call("ZADD", timers, due, member)

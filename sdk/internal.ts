@@ -44,6 +44,7 @@ export * from "./redis/redrive-script.ts";
 export * from "./redis/run-scripts.ts";
 export * from "./redrive.ts";
 export * from "./redrive-filter.ts";
+export * from "./staged-blobs.ts";
 export * from "./start-state.ts";
 export * from "./redis/script-runner.ts";
 export * from "./redis/sleep-scripts.ts";

@@ -34,6 +34,7 @@ describe("keys", () => {
       ],
       k.run("<id>"),
       k.blobs("<id>"),
+      k.staged("<id>", "<random>"),
       k.run("<id>!<map>"),
       k.run("<id>!<map>#<index>"),
       k.maps("<id>"),

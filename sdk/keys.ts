@@ -70,6 +70,8 @@ export interface PartitionKeys {
   run(unit: string): string;
   /** Outputs of a run that are too large to stand in its hash. */
   blobs(id: string): string;
+  /** The same while somebody who puts the run back has them ready; expires. */
+  staged(id: string, nonce: string): string;
   /** Names of the maps of a run that have keys. */
   maps(runId: string): string;
   /** Signals of a run (not of a map element): kept ones, accepted ids, who waits for which. */
@@ -102,6 +104,7 @@ export function partitionKeys(p: number): PartitionKeys {
     guard: `${tag}guard`,
     run: (unit) => `${tag}run:${unit}`,
     blobs: (id) => `${tag}run:${id}:blobs`,
+    staged: (id, nonce) => `${tag}run:${id}:staged:${nonce}`,
     maps: (runId) => `${tag}run:${runId}:maps`,
     signals: (runId) => `${tag}run:${runId}:signals`,
     redriven: (id) => `${tag}run:${id}:redriven`,
@@ -158,10 +161,10 @@ export function parseQueueKey(key: string): QueueKey | null {
 export interface RunKey {
   runId: string;
   /** unit: a map or an element of one. */
-  part: "run" | "unit" | "blobs" | "maps" | "signals" | "redriven" | "held";
+  part: "run" | "unit" | "blobs" | "staged" | "maps" | "signals" | "redriven" | "held";
 }
 
-const RUN_KEY = /^([^:!]+)(!.+|:(blobs|maps|signals|redriven|held))?$/;
+const RUN_KEY = /^([^:!]+)(!.+|:(blobs|maps|signals|redriven|held|staged)(?::[^:]+)?)?$/;
 
 /** Whose a key of a partition is; null if it is no run's. */
 export function parseRunKey(keys: PartitionKeys, key: string): RunKey | null {

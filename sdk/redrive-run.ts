@@ -11,7 +11,6 @@ import { GavotteError } from "./errors.ts";
 import { globalKeys } from "./keys.ts";
 import {
   compensationOf,
-  blobsOfRun,
   claimPlace,
   claimRedrive,
   definitionsByHash,
@@ -19,13 +18,13 @@ import {
   listPauses,
   openInTree,
   placeHolder,
-  readBlobs,
   readJournal,
   readRun,
   type Database,
   type RunRow,
 } from "./postgres/index.ts";
 import { Profiles } from "./profile.ts";
+import { stageBlobs } from "./staged-blobs.ts";
 import { planRedrive, type RedrivePlan, type RedrivePreview, type RedriveWish } from "./redrive.ts";
 import { redriveRun } from "./redis/redrive-script.ts";
 import { redisTimeMs, START_WINDOW_MS } from "./redis/run-scripts.ts";
@@ -49,8 +48,6 @@ const ARCHIVE_WAIT_MS = 10_000;
 const POLL_MS = 50;
 /** Longer than a redrive may take until its row is open again. */
 const PLACE_CLAIM_MS = 60_000;
-/** Longer than the window in which a redrive is accepted. */
-const BLOBS_KEPT_MS = 120_000;
 
 /** What a redrive would do. Throws as `redrive` would now. */
 export async function previewRedrive(
@@ -129,10 +126,10 @@ async function put(
   const { id: runId, irHash, namespace, priority } = row;
   const profile = new Profiles().add(ir, irHash, { partition, namespace, priority });
   await publish(context, row);
-  await restoreBlobs(context, scripts, runId);
+  const staged = await stageBlobs(context.db, scripts, runId);
   const paused = isPaused(await listPauses(context.db), row.workflow, row.version);
   return redriveRun(scripts, {
-    ...{ runId, epoch, notAfterMs, profile, state: plan.state, paused },
+    ...{ runId, epoch, notAfterMs, profile, state: plan.state, staged, paused },
     fields: {
       ...(row.bindings !== null && { sub: row.bindings }),
       ...(row.depth > 0 && { dep: String(row.depth) }),
@@ -152,21 +149,6 @@ async function publish({ db, redis, clock }: RedriveContext, row: RunRow): Promi
   for (const { hash, ir } of await definitionsByHash(db, [row.irHash, ...Object.values(bound)])) {
     await redis.set(globalKeys.ir(hash), ir);
     await redis.zadd(globalKeys.irUse, clock.nowMs(), hash);
-  }
-}
-
-/** Puts back the run's large outputs, for a while: the script keeps them if it lets the run live. */
-async function restoreBlobs(
-  { db }: RedriveContext,
-  scripts: ScriptRunner,
-  id: string,
-): Promise<void> {
-  const key = scripts.keys.blobs(id);
-  for (const sha256 of await blobsOfRun(db, id)) {
-    const text = (await readBlobs(db, [sha256])).get(sha256);
-    if (text !== undefined) {
-      await scripts.redis.multi().hset(key, sha256, text).pexpire(key, BLOBS_KEPT_MS).exec();
-    }
   }
 }
 

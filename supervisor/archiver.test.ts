@@ -257,7 +257,7 @@ describe("archiver", () => {
     await markSuspects(stack.db, [id]);
     await restart();
     await waitFor(async () => (await stack.redis.hget(keys.run(id), "e")) === "2");
-    await waitFor(async () => (await suspectRuns(stack.db, 0, 9)).length === 0);
+    await waitFor(async () => (await suspectRuns(stack.db, 0, "", 9)).length === 0);
     await work(stack, ir, "h-cut", () => ({ op: "C", value: "2" }));
     expect(await ended(id)).toMatchObject({ status: "COMPLETED", output: "2" });
   });

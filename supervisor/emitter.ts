@@ -1,6 +1,6 @@
 /**
  * Emits again what was in flight when Redis was lost: a queue entry, or a timer and the field that
- * names it. A part of rebuild.ts.
+ * names it. A part of write-run.ts.
  */
 import {
   commonQueueKey,

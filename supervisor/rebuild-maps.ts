@@ -1,6 +1,6 @@
 /**
  * Puts the maps of a rebuilt unit back: what has ended keeps its result, elements in flight go on
- * where they were, those that had not begun begin as others end. A part of rebuild.ts.
+ * where they were, those that had not begun begin as others end. A part of write-run.ts.
  */
 import {
   bodyHash,

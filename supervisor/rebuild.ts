@@ -6,25 +6,23 @@
  * times. Tokens that were in flight are emitted again. A completed node is not executed again,
  * unless its completion had not reached Postgres; whatever a worker still holds from before is
  * refused by the epoch. Plain commands: no script accepts anything before this returns.
+ *
+ * A run that cannot be put back must not keep its partition from being certified: it is left out,
+ * logged and marked as suspect, and the sweep over those tries it again.
  */
 import type { Ir } from "../compiler/ir.ts";
 import {
   connectionAt,
   globalKeys,
-  GROUP,
-  HotState,
-  hotFields,
   isTerminal,
-  nodeStreams,
-  queueLimits,
   Profiles,
-  timerMember,
   partitionKeys,
   type RunProfile,
 } from "../sdk/internal.ts";
 import {
   clearSuspects,
   isValueFault,
+  markSuspects,
   raiseRunEpochs,
   readJournals,
   runsById,
@@ -36,14 +34,12 @@ import {
 import { blobOf, restoreBlobs } from "./blobs.ts";
 import type { Rollback, SupervisorContext } from "./context.ts";
 import { childrenAwaited, putBackEnded } from "./ended-children.ts";
-import { Emitter, type Writer } from "./emitter.ts";
-import { rebuildMaps } from "./rebuild-maps.ts";
 import { releaseMapsOf } from "./release-maps.ts";
 import { boundHashes } from "./starter.ts";
+import { assertWritten, foldHot, writeRun } from "./write-run.ts";
 
 const RUNS_BATCH = 200;
 const RUNS_AT_ONCE = 50;
-const FINISH_GRACE_MS = 10_000;
 
 /** Rebuilds the partition's unfinished runs; rows without a journal are left to intake's sweep. */
 export async function rebuildRuns(rollback: Rollback, context: SupervisorContext): Promise<void> {
@@ -51,6 +47,7 @@ export async function rebuildRuns(rollback: Rollback, context: SupervisorContext
   const profiles = new Profiles();
   let after = "";
   let count = 0;
+  const left: string[] = [];
   for (;;) {
     const rows = await unfinishedRuns(context.db, partition, after, RUNS_BATCH);
     const last = rows.at(-1);
@@ -58,9 +55,15 @@ export async function rebuildRuns(rollback: Rollback, context: SupervisorContext
       break;
     }
     after = last.id;
-    count += await rebuildRows(context, partition, rows, profiles);
+    const { rebuilt, failed } = await rebuildRows(context, partition, rows, profiles);
+    await markSuspects(context.db, failed);
+    count += rebuilt;
+    left.push(...failed);
   }
-  context.logger.warn({ partition, runs: count }, "unfinished runs put back from the journal");
+  context.logger.warn(
+    { partition, runs: count, left },
+    "unfinished runs put back from the journal",
+  );
 }
 
 /**
@@ -89,9 +92,13 @@ export async function repairRuns(
     partition,
     ended.map((row) => row.id),
   );
-  const count = await rebuildRows(context, partition, open, new Profiles());
-  await clearSuspects(context.db, runIds);
-  context.logger.warn({ partition, runs: count }, "runs repaired from the journal");
+  const { rebuilt, failed } = await rebuildRows(context, partition, open, new Profiles());
+  const left = new Set(failed);
+  await clearSuspects(
+    context.db,
+    runIds.filter((id) => !left.has(id)),
+  );
+  context.logger.warn({ partition, runs: rebuilt, left: failed }, "runs repaired from the journal");
 }
 
 /**
@@ -100,23 +107,38 @@ export async function repairRuns(
  * while it archives: a repair must not race with another one of the same run.
  */
 export async function repairSuspects(context: SupervisorContext, partition: number): Promise<void> {
-  const ids = await suspectRuns(context.db, partition, RUNS_BATCH);
-  const keys = partitionKeys(partition);
-  for (const id of ids) {
-    const status = await context.redis.hget(keys.run(id), "s");
-    if (status !== "suspect" && status !== null) {
-      await clearSuspects(context.db, [id]); // it was repaired, but not marked so
-      continue;
+  let after = "";
+  for (;;) {
+    const ids = await suspectRuns(context.db, partition, after, RUNS_BATCH);
+    const last = ids.at(-1);
+    if (last === undefined) {
+      return;
     }
-    try {
-      await repairRuns(context, partition, [id]);
-    } catch (error) {
-      if (!isValueFault(error)) {
-        throw error;
-      }
-      // It stays frozen and marked; the archive goes on.
-      context.logger.error({ err: error, partition, run: id }, "a run cannot be repaired");
+    after = last;
+    for (const id of ids) {
+      await repairSuspect(context, partition, id);
     }
+  }
+}
+
+async function repairSuspect(
+  context: SupervisorContext,
+  partition: number,
+  id: string,
+): Promise<void> {
+  const status = await context.redis.hget(partitionKeys(partition).run(id), "s");
+  if (status !== "suspect" && status !== null) {
+    await clearSuspects(context.db, [id]); // it was repaired, but not marked so
+    return;
+  }
+  try {
+    await repairRuns(context, partition, [id]);
+  } catch (error) {
+    if (!isValueFault(error)) {
+      throw error;
+    }
+    // It stays frozen and marked; the archive goes on.
+    context.logger.error({ err: error, partition, run: id }, "a run cannot be repaired");
   }
 }
 
@@ -131,43 +153,100 @@ async function areThere(
   return found.map((count) => count === 1);
 }
 
+/** A run whose workflow nobody stored. */
+export class NotStored extends Error {
+  constructor(hash: string) {
+    super(`its definition ${hash} is not stored`);
+  }
+}
+
+interface Rebuilt {
+  rebuilt: number;
+  /** Ids of the runs that cannot be put back as they are. */
+  failed: string[];
+}
+
 async function rebuildRows(
   context: SupervisorContext,
   partition: number,
   rows: readonly RunRow[],
   profiles: Profiles,
-): Promise<number> {
+): Promise<Rebuilt> {
+  const failed: string[] = [];
+  let rebuilt = 0;
+  const fail = (run: string, error: unknown): void => {
+    failed.push(run);
+    const message =
+      "a run cannot be put back from its journal: it stands still, and is tried again";
+    context.logger.error({ err: error, partition, run }, message);
+  };
   const ids = rows.map((row) => row.id);
-  const journals = await readJournals(context.db, ids);
+  const journals = await readable(ids, (some) => readJournals(context.db, some), fail);
   const bound = new Set(rows.flatMap((row) => boundHashes(row.bindings)));
-  const irs = await context.irs.load([...rows.map((row) => row.irHash), ...bound]);
-  for (const { hash, text } of [...bound].flatMap((hash) => irs.get(hash) ?? [])) {
+  const hashes = new Set([...rows.map((row) => row.irHash), ...bound]);
+  const irs = await readable([...hashes], (some) => context.irs.load(some));
+  const started = rows.filter((row) => (journals.get(row.id)?.length ?? 0) > 0);
+  const known = started.filter((row) => irs.has(row.irHash));
+  for (const row of started.filter((one) => !irs.has(one.irHash))) {
+    fail(row.id, new NotStored(row.irHash));
+  }
+  for (const { hash, text } of irs.values()) {
     await context.redis.set(globalKeys.ir(hash), text);
   }
-  const started = rows.filter((row) => (journals.get(row.id)?.length ?? 0) > 0);
   await raiseRunEpochs(
     context.db,
-    started.map((row) => row.id),
+    known.map((row) => row.id),
   );
-  const known = started.filter((row) => irs.has(row.irHash));
-  for (const hash of new Set(known.map((row) => row.irHash))) {
-    await context.redis.set(globalKeys.ir(hash), irs.get(hash)?.text ?? "");
-  }
   const one = async (row: RunRow): Promise<void> => {
     const { ir } = irs.get(row.irHash) as { ir: Ir };
     const place = { partition, namespace: row.namespace, priority: row.priority };
     const profile = profiles.add(ir, row.irHash, place);
     const journal = journals.get(row.id) ?? [];
-    if (journal.some(({ transition }) => blobOf(transition) !== null)) {
-      await restoreBlobs(context, partition, row.id);
+    try {
+      if (journal.some(({ transition }) => blobOf(transition) !== null)) {
+        await restoreBlobs(context, partition, row.id);
+      }
+      await rebuildRun(context, profile, row, journal);
+      rebuilt += 1;
+    } catch (error) {
+      if (!isValueFault(error)) {
+        throw error;
+      }
+      fail(row.id, error);
     }
-    await rebuildRun(context, profile, row, journal);
   };
   // They touch nothing of one another, and most of each is waiting for an answer.
   for (let from = 0; from < known.length; from += RUNS_AT_ONCE) {
     await Promise.all(known.slice(from, from + RUNS_AT_ONCE).map(one));
   }
-  return known.length;
+  return { rebuilt, failed };
+}
+
+/**
+ * What is read by these names, all in one; if values of some make that fail, one by one, and `fail` is
+ * told of those.
+ */
+async function readable<T>(
+  names: readonly string[],
+  read: (some: readonly string[]) => Promise<Map<string, T>>,
+  fail?: (name: string, error: unknown) => void,
+): Promise<Map<string, T>> {
+  try {
+    return await read(names);
+  } catch (error) {
+    if (!isValueFault(error)) {
+      throw error;
+    }
+    if (names.length === 1) {
+      fail?.(names[0] as string, error);
+      return new Map();
+    }
+  }
+  const found = new Map<string, T>();
+  for (const name of names) {
+    (await readable([name], read, fail)).forEach((one, key) => found.set(key, one));
+  }
+  return found;
 }
 
 async function rebuildRun(
@@ -187,83 +266,4 @@ async function rebuildRun(
   const multi = redis.multi();
   writeRun(multi, profile, { ...row, epoch: row.epoch + 1 }, state, context.clock.nowMs());
   assertWritten(await multi.exec());
-}
-
-/** The hot state that a journal leads to. */
-export function foldHot(profile: RunProfile, journal: readonly ArchivedTransition[]): HotState {
-  const state = new HotState(profile.ir, profile.planner);
-  journal.forEach(({ transition, t }) => state.apply(transition, t));
-  return state;
-}
-
-/** Throws the first error among the answers to what `writeRun` has written. */
-export function assertWritten(replies: readonly [Error | null, unknown][] | null): void {
-  for (const [error] of replies ?? []) {
-    if (error !== null && !error.message.startsWith("BUSYGROUP")) {
-      throw error;
-    }
-  }
-}
-
-/** Writes the run as its state has it, under the epoch of `row`; everything but large outputs. */
-export function writeRun(
-  pipeline: Writer,
-  profile: RunProfile,
-  row: RunRow,
-  state: HotState,
-  nowMs: number,
-): void {
-  const { epoch } = row;
-  const keys = partitionKeys(profile.partition);
-  const { namespace, priority, irHash } = row;
-  const input = JSON.parse(row.input) as never;
-  const fields = hotFields(state, { epoch, irHash, input, namespace, priority });
-  Object.assign(fields, treeFields(row), row.attempt > 1 ? { at: String(row.attempt) } : {});
-  const emit = new Emitter(pipeline, keys, profile, row.id, String(epoch));
-  emit.nowMs = nowMs;
-  for (const queue of [...profile.queueKeys, ...profile.entryKeys]) {
-    pipeline.xgroup("CREATE", queue, GROUP, "0", "MKSTREAM"); // BUSYGROUP where it is there
-  }
-  const limits = queueLimits(profile.ir);
-  if (limits !== "") {
-    fields["qt"] = limits;
-  }
-  pipeline.del(keys.run(row.id), keys.signals(row.id), keys.held(row.id));
-  if (state.status === "paused") {
-    pipeline.zadd(keys.paused, nowMs, row.id);
-    emit.held = keys.held(row.id);
-  }
-  emit.unit(state, fields);
-  rebuildMaps(pipeline, emit, state);
-  pipeline.hset(keys.run(row.id), fields);
-  const signals = state.signals.fields((node, home, scope) => {
-    const unit = home === "" ? state : state.element(home);
-    if (unit?.tokens.get(node)?.state !== "w" || !unit.isCurrent(scope)) {
-      return null;
-    }
-    const place = { partition: profile.partition, namespace, priority };
-    return nodeStreams(unit.ir, place).queueKeys[unit.ir.nodes[node]?.queue ?? 0] ?? null;
-  });
-  if (Object.keys(signals).length > 0) {
-    pipeline.hset(keys.signals(row.id), signals);
-  }
-  const timeoutMs = profile.ir.settings.timeout_ms;
-  if (timeoutMs !== null) {
-    const member = timerMember({ kind: "run", runId: row.id, epoch });
-    pipeline.zadd(keys.timers, state.startedMs + timeoutMs, member);
-  }
-  if (state.status === "finishing") {
-    const queue = profile.queueKeys[0] as string;
-    const member = timerMember({ kind: "finish", runId: row.id, epoch, queue });
-    pipeline.zadd(keys.timers, nowMs - FINISH_GRACE_MS, member);
-  }
-}
-
-/** A run's place in its tree. */
-function treeFields(row: RunRow): { [field: string]: string } {
-  return {
-    ...(row.bindings === null ? {} : { sub: row.bindings }),
-    ...(row.depth === 0 ? {} : { dep: String(row.depth) }),
-    ...(row.parent === null ? {} : { up: row.parent }),
-  };
 }

@@ -8,6 +8,9 @@
  * partition's epoch is the same; whoever dies before leaves a row that is asleep and due, and the next
  * one finds the run in Redis and says so. A child that ended while its parent slept is put back after
  * the parent: its release then wakes the token that waits for it.
+ *
+ * A run that cannot be woken - its journal cannot be read, or it is too large for one call - is put
+ * off and logged; whatever fails at one run, those beside it are woken in the same look.
  */
 import {
   beginWake,
@@ -18,6 +21,7 @@ import {
   redisTimeMs,
   releaseRuns,
   resumeRun,
+  stageBlobs,
   wakeRun,
   type HotState,
   type RunProfile,
@@ -25,22 +29,23 @@ import {
 import {
   claimWake,
   dueSleepers,
+  isValueFault,
   isPaused,
   listPauses,
   markAwake,
-  readJournals,
+  putOffWake,
+  readJournal,
   runsById,
   type Awake,
   type RunRow,
 } from "../sdk/postgres/index.ts";
-import { restoreBlobs } from "./blobs.ts";
 import { scriptsOf, type SupervisorContext } from "./context.ts";
 import type { Children } from "./children.ts";
 import { childrenAwaited, putBackEnded } from "./ended-children.ts";
 import { Loop } from "./loop.ts";
-import type { StoredIr } from "./ir-store.ts";
-import { foldHot, writeRun } from "./rebuild.ts";
+import { NotStored } from "./rebuild.ts";
 import { boundHashes } from "./starter.ts";
+import { foldHot, writeRun } from "./write-run.ts";
 import { CommandList } from "./writer.ts";
 
 /** So long before its earliest timer is due, a run is woken. */
@@ -49,6 +54,8 @@ const BATCH = 50;
 const LOOK_MS = 250;
 /** After others were at the same runs, or these could not be put back yet. */
 const AGAIN_MS = 50;
+/** After a run could not be woken. */
+const PUT_OFF_MS = 60_000;
 
 /** What the certifier of the partition knows. */
 interface Certified {
@@ -61,6 +68,8 @@ export class Waker extends Loop {
   readonly #partition: number;
   readonly #certified: Certified;
   readonly #children: Pick<Children, "look">;
+  /** What failed in this look that may pass by itself. */
+  #fault: Error | null = null;
 
   constructor(
     context: SupervisorContext,
@@ -91,7 +100,11 @@ export class Waker extends Loop {
     if (due.length === 0) {
       return LOOK_MS;
     }
+    this.#fault = null;
     const woken = await this.#wake(due, epoch);
+    if (this.#fault !== null) {
+      throw this.#fault as Error;
+    }
     logger.info({ partition: this.#partition, due: due.length, woken }, "runs were woken");
     return woken === 0 ? AGAIN_MS : 0;
   }
@@ -128,57 +141,56 @@ export class Waker extends Loop {
   }
 
   /** Writes runs in whose places the ticket is; resolves with those that are awake by it. */
-  async #write(ticket: string, rows: readonly RunRow[]): Promise<Woken[]> {
-    const { redis, clock } = this.#context;
-    const workflows = await this.#workflows(rows);
-    for (const { hash, text } of workflows.values()) {
-      await redis.set(globalKeys.ir(hash), text);
-      await redis.zadd(globalKeys.irUse, clock.nowMs(), hash);
-    }
-    const woken: Woken[] = [];
-    for (const { row, profile, state } of await this.#folded(rows, workflows)) {
+  #write(ticket: string, rows: readonly RunRow[]): Promise<Woken[]> {
+    const published = new Set<string>();
+    return this.#each(rows.map(wrapped), async ({ row }) => {
+      const { profile, state } = await this.#folded(row, published);
+      const scripts = this.#scripts;
+      const staged = await stageBlobs(this.#context.db, scripts, row.id);
       const list = new CommandList();
-      list.del(this.#scripts.keys.run(row.id), this.#scripts.keys.blobs(row.id));
-      await restoreBlobs(this.#context, this.#partition, row.id, list);
-      writeRun(list, profile, row, state, clock.nowMs());
-      const { commands } = list;
-      if (await wakeRun(this.#scripts, { runId: row.id, ticket, commands })) {
-        woken.push({ row, state });
+      if (staged !== null) {
+        const blobs = scripts.keys.blobs(row.id);
+        list.rename(staged, blobs);
+        list.persist(blobs);
       }
-    }
-    return woken;
+      list.del(scripts.keys.run(row.id));
+      writeRun(list, profile, row, state, this.#context.clock.nowMs());
+      const { commands } = list;
+      const isOurs = await wakeRun(scripts, { runId: row.id, ticket, commands });
+      return isOurs ? { row, state } : null;
+    });
   }
 
   /** Runs that are in Redis although their rows are asleep: whoever put them back went no further. */
   async #found(there: ReadonlyMap<string, number>): Promise<Woken[]> {
     const rows = await runsById(this.#context.db, [...there.keys()]);
-    const folded = await this.#folded(rows, await this.#workflows(rows));
-    return folded.map(({ row, state }) => {
+    return this.#each(rows.map(wrapped), async ({ row }) => {
+      const { state } = await this.#folded(row);
       return { row: { ...row, epoch: there.get(row.id) ?? row.epoch }, state };
     });
   }
 
-  #workflows(rows: readonly RunRow[]): Promise<Map<string, StoredIr>> {
-    const bound = rows.flatMap((row) => boundHashes(row.bindings));
-    return this.#context.irs.load([...rows.map((row) => row.irHash), ...bound]);
-  }
-
+  /** The state that a run's journal leads to. Its workflows are put where workers look for them. */
   async #folded(
-    rows: readonly RunRow[],
-    workflows: ReadonlyMap<string, StoredIr>,
-  ): Promise<(Woken & { profile: RunProfile })[]> {
-    const ids = rows.map(({ id }) => id);
-    const journals = await readJournals(this.#context.db, ids);
-    const profiles = new Profiles();
-    return rows.flatMap((row) => {
-      const stored = workflows.get(row.irHash);
-      if (stored === undefined) {
-        return [];
+    row: RunRow,
+    published?: Set<string>,
+  ): Promise<{ profile: RunProfile; state: HotState }> {
+    const { db, irs, redis, clock } = this.#context;
+    const workflows = await irs.load([row.irHash, ...boundHashes(row.bindings)]);
+    const stored = workflows.get(row.irHash);
+    if (stored === undefined) {
+      throw new NotStored(row.irHash);
+    }
+    for (const { hash, text } of published === undefined ? [] : workflows.values()) {
+      if (published?.has(hash) === false) {
+        await redis.set(globalKeys.ir(hash), text);
+        await redis.zadd(globalKeys.irUse, clock.nowMs(), hash);
+        published.add(hash);
       }
-      const { partition, namespace, priority } = row;
-      const profile = profiles.add(stored.ir, row.irHash, { partition, namespace, priority });
-      return [{ row, profile, state: foldHot(profile, journals.get(row.id) ?? []) }];
-    });
+    }
+    const { partition, namespace, priority } = row;
+    const profile = new Profiles().add(stored.ir, row.irHash, { partition, namespace, priority });
+    return { profile, state: foldHot(profile, await readJournal(db, row.id)) };
   }
 
   /** What follows once they are in Redis; returns how many rows say so now. */
@@ -187,28 +199,64 @@ export class Waker extends Loop {
       return 0;
     }
     const { db } = this.#context;
-    const children = woken.flatMap(({ state }) => childrenAwaited(state));
-    const ended = await putBackEnded(this.#context, this.#partition, children);
-    if (ended.length > 0) {
-      await releaseRuns(this.#scripts, ended, []);
-    }
     const pauses = await listPauses(db);
-    for (const { row, state } of woken) {
+    const settled = await this.#each(woken, async ({ row, state }) => {
+      const ended = await putBackEnded(this.#context, this.#partition, childrenAwaited(state));
+      if (ended.length > 0) {
+        await releaseRuns(this.#scripts, ended, []);
+      }
       if (isPaused(pauses, row.workflow, row.version)) {
         await pauseRun(this.#scripts, row.id, "workflow");
       } else if (state.pauseCauses.includes(PAUSE_CAUSES.workflow)) {
         await resumeRun(this.#scripts, row.id, "workflow");
       }
-    }
-    const awake = woken.flatMap(({ row }): Awake[] =>
+      return row;
+    });
+    const awake = settled.flatMap((row): Awake[] =>
       row.sleepSeq === null ? [] : [{ runId: row.id, seq: row.sleepSeq, epoch: row.epoch }],
     );
     const marked = await markAwake(db, { partition: this.#partition, epoch }, awake);
     // One that was woken because nobody waits for it is cancelled before it sleeps again.
-    this.#children.look(woken.flatMap(({ row }) => row.parentRunId ?? []));
+    this.#children.look(settled.flatMap((row) => row.parentRunId ?? []));
     return marked.length;
   }
+
+  /**
+   * What `work` gives for each of these runs that is not null. One whose values make it fail is put
+   * off; of others the look ends with what failed, after all have had their turn.
+   */
+  async #each<R extends { row: RunRow }, T>(
+    runs: readonly R[],
+    work: (run: R) => Promise<T | null>,
+  ): Promise<T[]> {
+    const done: T[] = [];
+    for (const run of runs) {
+      try {
+        const one = await work(run);
+        void (one !== null && done.push(one));
+      } catch (error) {
+        if (isValueFault(error) || error instanceof NotStored) {
+          await this.#putOff(run.row.id, error);
+        } else {
+          this.#fault = error as Error;
+        }
+      }
+    }
+    return done;
+  }
+
+  async #putOff(runId: string, error: unknown): Promise<void> {
+    const { db, logger } = this.#context;
+    logger.error(
+      { err: error, partition: this.#partition, run: runId, againMs: PUT_OFF_MS },
+      "a run cannot be woken: it stays asleep, with all it has, and is tried again; " +
+        "what it lacks is to be put back into Postgres",
+    );
+    await putOffWake(db, [runId], (await redisTimeMs(this.#scripts)) + WAKE_LEAD_MS + PUT_OFF_MS);
+  }
 }
+
+const wrapped = (row: RunRow): { row: RunRow } => ({ row });
 
 interface Woken {
   /** With the epoch that the run has in Redis. */

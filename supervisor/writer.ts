@@ -18,6 +18,14 @@ export class CommandList implements Writer {
     }
   }
 
+  persist(key: string): void {
+    this.commands.push(["PERSIST", key]);
+  }
+
+  rename(from: string, to: string): void {
+    this.commands.push(["RENAME", from, to]);
+  }
+
   rpush(key: string, value: string): void {
     this.commands.push(["RPUSH", key, value]);
   }

@@ -171,7 +171,7 @@ export const INVARIANT_BREAKS: readonly Break[] = [
   },
   {
     ...{ holds: I5, broken: "a run's journal is not folded when it is rebuilt" },
-    file: "supervisor/rebuild.ts",
+    file: "supervisor/write-run.ts",
     find: "journal.forEach(({ transition, t }) => state.apply(transition, t));",
     replace: "journal.slice(0, 1).forEach(({ transition, t }) => state.apply(transition, t));",
     test: "test/waits.test.ts",

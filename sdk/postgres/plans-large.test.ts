@@ -106,7 +106,7 @@ const questions: { [question: string]: (tx: Queryable) => Promise<unknown> } = {
   "a rebuild: unfinished runs": (tx) => unfinishedRuns(tx, 0, "", LIMIT),
   "a pause: runs of a workflow": (tx) =>
     runsOfWorkflow(tx, { name: "w4", version: "*", status: "RUNNING", afterId: "", limit: LIMIT }),
-  "repairs: suspects": (tx) => suspectRuns(tx, 0, LIMIT),
+  "repairs: suspects": (tx) => suspectRuns(tx, 0, "", LIMIT),
   "the sleeper": (tx) => idleRuns(tx, 0, ROWS, FIRST_RUN, LIMIT),
   "the waker": (tx) => dueSleepers(tx, 0, ROWS, LIMIT),
   "the watch over children": (tx) => openChildren(tx, 0, "", LIMIT),

@@ -356,7 +356,7 @@ const MARK_SUSPECTS = {
 };
 const SUSPECTS = {
   name: "runs_suspects",
-  text: "SELECT id FROM runs WHERE partition = $1 AND suspect ORDER BY id LIMIT $2",
+  text: "SELECT id FROM runs WHERE partition = $1 AND suspect AND id > $2 ORDER BY id LIMIT $3",
 };
 
 /** Marks runs in which a script failed half-way: they stand still until they are repaired. */
@@ -369,13 +369,14 @@ export async function clearSuspects(db: Queryable, ids: readonly string[]): Prom
   await (ids.length === 0 ? undefined : db.query(MARK_SUSPECTS, [textArray(ids), false]));
 }
 
-/** Ids of a partition's runs that are marked. */
+/** Ids of a partition's runs that are marked, after `afterId` ("" for the first page). */
 export async function suspectRuns(
   db: Queryable,
   partition: number,
+  afterId: string,
   limit: number,
 ): Promise<string[]> {
-  const rows = await db.query<{ id: string }>(SUSPECTS, [partition, limit]);
+  const rows = await db.query<{ id: string }>(SUSPECTS, [partition, afterId, limit]);
   return rows.map((row) => row.id);
 }
 

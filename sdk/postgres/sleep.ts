@@ -63,6 +63,10 @@ const DUE = {
     WHERE partition = $1 AND asleep_since_ms IS NOT NULL AND wakes_at_ms <= $2
     ORDER BY wakes_at_ms LIMIT $3`,
 };
+const PUT_OFF = {
+  name: "runs_put_off_wake",
+  text: `UPDATE runs SET wakes_at_ms = $2 WHERE id = ANY($1::text[]) AND ${NAMED_ASLEEP}`,
+};
 const CLAIM = {
   name: "runs_claim_wake",
   text: `UPDATE runs SET epoch = epoch + 1
@@ -155,6 +159,15 @@ export async function dueSleepers(
   limit: number,
 ): Promise<RunRow[]> {
   return db.query<Row>(DUE, [partition, beforeMs, limit]);
+}
+
+/** These runs cannot be woken as they are: their turn comes again at `untilMs`, or when asked for. */
+export async function putOffWake(
+  db: Queryable,
+  runIds: readonly string[],
+  untilMs: number,
+): Promise<void> {
+  await db.query(PUT_OFF, [textArray(runIds), untilMs]);
 }
 
 /** Gives each of these runs that is still asleep a new epoch; their rows with it. */

@@ -24,6 +24,8 @@ export interface RunRedrive {
   fields: { [field: string]: string };
   /** `run.redriven`; its `at` says which attempt of the run it is: each is begun once. */
   told: Transition;
+  /** The key under which its large outputs are (sdk/staged-blobs.ts); null: it has none. */
+  staged?: string | null;
   /** It goes on paused, because its workflow is. */
   paused?: boolean;
 }
@@ -43,7 +45,7 @@ export async function redriveRun(
   const { runId, epoch, profile, state, told } = redrive;
   const k = scripts.keys;
   const keys = [k.ev, k.meta, k.timers, k.release, k.redriven(runId), k.run(runId)];
-  keys.push(k.signals(runId), k.paused, k.blobs(runId));
+  keys.push(k.signals(runId), k.paused, k.blobs(runId), redrive.staged ?? k.blobs(runId));
   const base = keys.length + 1;
   keys.push(...profile.queueKeys);
   const place = { namespace: profile.namespace, priority: profile.priority };

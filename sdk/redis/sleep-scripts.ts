@@ -83,7 +83,7 @@ export async function beginWake(
 }
 
 /**
- * Carries out the commands that put a run back, first of all the removal of what is in its place.
+ * Carries out the commands that put a run back, the removal of what is in its place among them.
  * False: another ticket is there. Throws when the partition's epoch has changed.
  */
 export async function wakeRun(
@@ -102,5 +102,5 @@ export async function wakeRun(
 }
 
 function keysOf([name, ...args]: readonly string[]): readonly string[] {
-  return name === "DEL" ? args : args.slice(name === "XGROUP" ? 1 : 0).slice(0, 1);
+  return name === "DEL" || name === "RENAME" ? args : args.slice(name === "XGROUP" ? 1 : 0).slice(0, 1);
 }

@@ -19,6 +19,8 @@ import {
 } from "../../sdk/internal.ts";
 import { compareIds, type StreamIndex } from "./streams.ts";
 
+/** Keys that are there without a run, for a while. */
+const EXPIRING: ReadonlySet<string> = new Set(["redriven", "staged"]);
 const PAGE = 500;
 const SECOND_LOOK_MS = 400;
 /** A delivery that has been silent for longer is not being executed. */
@@ -79,7 +81,7 @@ async function scanKeys(
     const parsed = parseRunKey(keys, key);
     if (parsed?.part === "run") {
       runIds.add(parsed.runId);
-    } else if (parsed !== null && parsed.part !== "redriven") {
+    } else if (parsed !== null && !EXPIRING.has(parsed.part)) {
       others.push({ key, ...parsed });
     }
   }

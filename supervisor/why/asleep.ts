@@ -3,10 +3,24 @@
  * write there, and of that the same is told as of a run that is awake.
  */
 import type { Ir } from "../../compiler/ir.ts";
-import { PAUSE_CAUSES, partitionKeys, Profiles, timestamp } from "../../sdk/internal.ts";
-import { isPaused, listPauses, readJournal, type RunRow } from "../../sdk/postgres/index.ts";
+import {
+  PAUSE_CAUSES,
+  partitionKeys,
+  Profiles,
+  timestamp,
+  type HotState,
+} from "../../sdk/internal.ts";
+import {
+  isPaused,
+  isValueFault,
+  listPauses,
+  readJournal,
+  type ArchivedTransition,
+  type Database,
+  type RunRow,
+} from "../../sdk/postgres/index.ts";
 import type { Explanation, Reason } from "../explain.ts";
-import { foldHot, writeRun } from "../rebuild.ts";
+import { foldHot, writeRun } from "../write-run.ts";
 import { tellPauses } from "./pauses.ts";
 import { LEASE_MS } from "./place.ts";
 import { explainSnapshot } from "./snapshot.ts";
@@ -20,15 +34,13 @@ export async function explainSleep(
   ir: Ir | null,
 ): Promise<Pick<Explanation, "reasons" | "more">> {
   const asleep = sleepReason(row);
-  if (ir === null) {
-    return { reasons: [asleep], more: 0 };
+  const known = await whenWoken(db, row, ir).catch(unreadable);
+  if (ir === null || typeof known === "string") {
+    const text = `${asleep.text}; it cannot be woken: ${String(known)}`;
+    return { reasons: [{ ...asleep, text }], more: 0 };
   }
-  const { partition, namespace, priority, irHash } = row;
-  const profile = new Profiles().add(ir, irHash, { partition, namespace, priority });
-  const journal = await readJournal(db, row.id);
-  const state = foldHot(profile, journal);
-  const written = new WrittenRun(partitionKeys(partition), row.id);
-  writeRun(written, profile, row, state, row.asleepSinceMs ?? 0);
+  const { partition } = row;
+  const { journal, state, written } = known;
   const nobody = { workers: [], backlog: { bytes: 0, bytesMax: 0 } }; // nothing of it is queued
   const context = { redis, partition, snapshot: written.snapshot, leaseMs, ...nobody };
   const { reasons, more } = await explainSnapshot(context, ir, node);
@@ -38,6 +50,33 @@ export async function explainSleep(
   const since = isPausedSince ? [PAUSED_SINCE] : [];
   const told = await tellPauses(db, row, journal, [...since, ...reasons]);
   return { reasons: [asleep, ...told], more };
+}
+
+/** The run as its waking would write it; a text: why it cannot be woken. */
+async function whenWoken(db: Database, row: RunRow, ir: Ir | null): Promise<Written | string> {
+  if (ir === null) {
+    return `its definition ${row.irHash} is not stored`;
+  }
+  const { partition, namespace, priority, irHash } = row;
+  const profile = new Profiles().add(ir, irHash, { partition, namespace, priority });
+  const journal = await readJournal(db, row.id);
+  const state = foldHot(profile, journal);
+  const written = new WrittenRun(partitionKeys(partition), row.id);
+  writeRun(written, profile, row, state, row.asleepSinceMs ?? 0);
+  return { journal, state, written };
+}
+
+interface Written {
+  journal: ArchivedTransition[];
+  state: HotState;
+  written: WrittenRun;
+}
+
+function unreadable(error: unknown): string {
+  if (!isValueFault(error)) {
+    throw error;
+  }
+  return (error as Error).message;
 }
 
 /** A pause of its workflow does not wake it. */

@@ -10,7 +10,7 @@ import { interveneToken } from "../../sdk/redis/intervene.ts";
 import { EXPANSION, expandMap, type MapExpansion } from "../../sdk/redis/map-scripts.ts";
 import { bodyHash, mapUnit } from "../../sdk/unit.ts";
 import type { ManualAnswer } from "../../sdk/waits.ts";
-import { foldHot, writeRun } from "../../supervisor/rebuild.ts";
+import { foldHot, writeRun } from "../../supervisor/write-run.ts";
 import { miniIr } from "./mini-ir.ts";
 import type { TestPartition } from "./partition.ts";
 import { TokenPlayer } from "./tokens.ts";

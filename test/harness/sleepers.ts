@@ -5,7 +5,7 @@
  */
 import { CommandList } from "../../supervisor/writer.ts";
 import { childrenAwaited } from "../../supervisor/ended-children.ts";
-import { foldHot, writeRun } from "../../supervisor/rebuild.ts";
+import { foldHot, writeRun } from "../../supervisor/write-run.ts";
 import type { RunRow } from "../../sdk/postgres/index.ts";
 import {
   beginWake,

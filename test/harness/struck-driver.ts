@@ -1,7 +1,7 @@
 /**
  * Drives a run, with its children, through scripts of which one is struck half-way, as everybody does
  * who calls them: what a call did not settle is delivered again, what a start did not answer is
- * started again, and what the journal calls suspect is rebuilt from it (supervisor/rebuild.ts), with
+ * started again, and what the journal calls suspect is rebuilt from it (supervisor/write-run.ts), with
  * the journal in place of Postgres.
  */
 import type { Ir, Json } from "../../compiler/ir.ts";
@@ -21,7 +21,7 @@ import {
   type Transition,
 } from "../../sdk/internal.ts";
 import type { RunRow } from "../../sdk/postgres/index.ts";
-import { assertWritten, foldHot, writeRun } from "../../supervisor/rebuild.ts";
+import { assertWritten, foldHot, writeRun } from "../../supervisor/write-run.ts";
 import { releaseMapsOf } from "../../supervisor/release-maps.ts";
 import { claimAll, readAll } from "./deliveries.ts";
 import { DrivenWorker } from "./driven-worker.ts";

@@ -1,0 +1,172 @@
+/** Runs that cannot be woken, or be rebuilt, hold up no others. */
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { partitionKeys, stageBlobs } from "../sdk/internal.ts";
+import { askToWake, suspectRuns } from "../sdk/postgres/index.ts";
+import { emptyRedis, waitFor } from "../test/support/index.ts";
+import type { Explanation } from "./explain.ts";
+import { whyRun } from "./why/why.ts";
+import type { SupervisorContext } from "./context.ts";
+import { repairSuspects } from "./rebuild.ts";
+import { SleepStage } from "./sleep.fixture.ts";
+
+const keys = partitionKeys(0);
+const LARGE = "x".repeat(100_000);
+const WORKFLOW = {
+  name: "waker",
+  nodes: [
+    { id: "large", type: "transform", config: { expression: "input.text" } },
+    { id: "a", type: "wait", config: { signal: "go" } },
+  ],
+  edges: [{ from: "large", to: "a" }],
+};
+
+let stage: SleepStage;
+let bad: string;
+let good: string;
+
+beforeAll(async () => {
+  stage = await SleepStage.open(async (client) => {
+    const submit = async (): Promise<string> => {
+      const runId = await client.submit({ workflow: WORKFLOW, input: { text: LARGE } });
+      await waitFor(async () => (await client.status(runId)).nodes["a"]?.status === "waiting");
+      return runId;
+    };
+    [bad, good] = [await submit(), await submit()];
+  });
+  await stage.releaser.start();
+});
+afterAll(() => stage.close());
+
+async function update(runId: string, set: string): Promise<void> {
+  await stage.engine.db.query(
+    { name: `set ${set}`, text: `UPDATE runs SET ${set} WHERE id = $1` },
+    [runId],
+  );
+}
+
+/** A run that is asleep, and that somebody wants awake. */
+async function askedFor(runId: string, atMs = 0): Promise<void> {
+  expect(await stage.sleep(runId)).toBe("asleep");
+  await stage.committed(runId);
+  await waitFor(async () => (await stage.engine.redis.exists(keys.run(runId))) === 0, {
+    describe: "its keys stay",
+  });
+  await update(runId, `wakes_at_ms = ${atMs}`);
+}
+
+const why = (runId: string): Promise<Explanation | null> =>
+  whyRun({
+    ...{ redis: stage.engine.redis, db: stage.engine.db, runId },
+    deployment: stage.context.deployment,
+    irOf: async (hash) => (await stage.context.irs.load([hash])).get(hash)?.ir ?? null,
+  });
+
+const status = (runId: string): Promise<string | null> =>
+  stage.engine.redis.hget(keys.run(runId), "s");
+
+/** The run's input as it is stored. */
+async function damaged(runId: string): Promise<() => Promise<void>> {
+  await update(runId, "input = '~' || input");
+  return () => update(runId, "input = substr(input, 2)");
+}
+
+/** A supervisor that is shown what it sends to a store's script. */
+function shown(tell: (args: readonly unknown[]) => void): SupervisorContext {
+  const redis = new Proxy(stage.context.redis, {
+    get(target, name) {
+      const value = Reflect.get(target, name) as unknown;
+      if (name !== "evalsha") {
+        return typeof value === "function" ? (value.bind(target) as unknown) : value;
+      }
+      return async (...args: unknown[]) => {
+        tell(args);
+        return (await Reflect.apply(value as () => unknown, target, args)) as unknown;
+      };
+    },
+  });
+  return { ...stage.context, redis };
+}
+
+beforeEach(async () => {
+  for (const runId of [bad, good]) {
+    await askToWake(stage.engine.db, [runId]);
+    await stage.wake(runId);
+  }
+});
+
+describe("a run that cannot be woken", () => {
+  it("is put off, and wakes when what is wrong with it is mended; others wake at once", async () => {
+    await askedFor(bad, 0);
+    await askedFor(good, 1);
+    const mend = await damaged(bad);
+    await stage.waker().look();
+    expect(await stage.row(good)).toMatchObject({ asleepSinceMs: null });
+    expect(await status(good)).toBe("running");
+    const { asleepSinceMs, wakesAtMs } = await stage.row(bad);
+    expect(wakesAtMs).toBeGreaterThan(asleepSinceMs ?? Infinity);
+    expect((await why(bad))?.reasons).toMatchObject([
+      { kind: "asleep", text: expect.stringMatching(/cannot be woken: .*JSON/) as string },
+    ]);
+    await mend();
+    await askToWake(stage.engine.db, [bad]);
+    expect(await stage.wake(bad)).toMatchObject({ status: "RUNNING" });
+  });
+
+  it("stays due when it is its server that fails, and others are written all the same", async () => {
+    await askedFor(bad, 0);
+    await askedFor(good, 1);
+    const failing = shown((args) => {
+      const isWake = args.includes("HSET") && args.includes(keys.run(bad));
+      if (isWake) {
+        throw new Error("the connection is lost");
+      }
+    });
+    await expect(stage.waker(failing).look()).rejects.toThrow("the connection is lost");
+    expect(await stage.row(good)).toMatchObject({ asleepSinceMs: null });
+    expect(await stage.row(bad)).toMatchObject({ wakesAtMs: 0 });
+  });
+});
+
+describe("large outputs of a sleeping run", () => {
+  it("are no part of the call that wakes it, and stay with it", async () => {
+    const blobs = keys.blobs(good);
+    const before = await stage.engine.redis.hgetall(blobs);
+    expect(Object.values(before)).toEqual([JSON.stringify(LARGE)]);
+    await askedFor(good);
+    let chars = 0;
+    const waker = stage.waker(shown((args) => (chars += args.join("").length)));
+    await stage.wake(good, waker);
+    expect(chars).toBeLessThan(2 * LARGE.length); // its input is
+    expect(await stage.engine.redis.hgetall(blobs)).toEqual(before);
+    expect(await stage.engine.redis.pttl(blobs)).toBe(-1);
+  });
+
+  it("do not expire because somebody comes late with the same ones", async () => {
+    const late = await stageBlobs(stage.engine.db, stage.scripts, good);
+    expect(await stage.engine.redis.pttl(late ?? "")).toBeGreaterThan(0);
+    expect(await stage.engine.redis.pttl(keys.blobs(good))).toBe(-1);
+  });
+});
+
+describe("a run that cannot be rebuilt", () => {
+  it("is marked and tried again; its partition is certified with all others", async () => {
+    const mend = await damaged(bad);
+    await emptyRedis(stage.engine.redis);
+    await waitFor(async () => (await status(good)) === "running", {
+      timeoutMs: 20_000,
+      describe: "the partition is not rebuilt",
+    });
+    await waitFor(async () => (await stage.engine.redis.hget(keys.meta, "epoch")) !== null);
+    expect(await status(bad)).toBeNull();
+    expect(await suspectRuns(stage.engine.db, 0, "", 9)).toEqual([bad]);
+    await repairSuspects(stage.context, 0);
+    expect(await suspectRuns(stage.engine.db, 0, "", 9)).toEqual([bad]);
+    await mend();
+    await repairSuspects(stage.context, 0);
+    expect(await suspectRuns(stage.engine.db, 0, "", 9)).toEqual([]);
+    expect(await status(bad)).toBe("running");
+    expect(await stage.engine.redis.hget(keys.run(bad), "e")).toBe(
+      String((await stage.row(bad)).epoch),
+    );
+  });
+});
