@@ -102,5 +102,7 @@ export async function wakeRun(
 }
 
 function keysOf([name, ...args]: readonly string[]): readonly string[] {
-  return name === "DEL" || name === "RENAME" ? args : args.slice(name === "XGROUP" ? 1 : 0).slice(0, 1);
+  return name === "DEL" || name === "RENAME"
+    ? args
+    : args.slice(name === "XGROUP" ? 1 : 0).slice(0, 1);
 }
