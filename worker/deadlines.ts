@@ -4,11 +4,21 @@
  *
  * Armed when a handler has not answered at once, and once per attempt: who takes the token over works
  * against the first deadline. Nodes without a timeout cost nothing. Plain commands: a timer changes
- * nothing by itself, and one that is left behind finds the token moved on.
+ * nothing by itself, and one that is left behind finds the token moved on. What a worker leaves behind
+ * that dies is taken off with its entries: by who settles a token, or finds that it is void.
  */
 import type { Redis } from "ioredis";
 import type { Logger } from "pino";
-import { commonQueueKey, timerMember, type PartitionKeys } from "../sdk/internal.ts";
+import type { IrNode } from "../compiler/ir.ts";
+import {
+  chainReach,
+  commonQueueKey,
+  timerMember,
+  type PartitionKeys,
+  type ReadyToken,
+  type RunProfile,
+} from "../sdk/internal.ts";
+import { isElsewhere } from "./prepare.ts";
 import type { Prepared } from "./prepared.ts";
 
 export interface DeadlinesOptions {
@@ -33,13 +43,11 @@ export class Deadlines {
     if (node.timeout_ms === null) {
       return null;
     }
-    const { runId, unit, epoch, scope, attempt, queueKey } = token;
-    const at = { runId: unit, epoch, node: token.node, scope, attempt };
-    const member = timerMember({ kind: "dead", ...at, queue: commonQueueKey(queueKey) });
+    const member = memberOf(token);
     const { redis, keys, graceMs, redisNowMs, logger } = this.#o;
     const dueMs = Math.ceil(redisNowMs() + node.timeout_ms + graceMs);
     redis.zadd(keys.timers, "NX", dueMs, member).catch((error: unknown) => {
-      logger.warn({ err: error, run: runId }, "the node's deadline is only this worker's");
+      logger.warn({ err: error, run: token.runId }, "the node's deadline is only this worker's");
     });
     return member;
   }
@@ -47,7 +55,36 @@ export class Deadlines {
   /** Takes a timer off; one that stays fires in vain. */
   unwatch(member: string | null): void {
     if (member !== null) {
-      this.#o.redis.zrem(this.#o.keys.timers, member).catch(() => 0);
+      this.#remove([member]);
     }
   }
+
+  /** Takes off what a worker before has armed for an entry of which no token is active any more. */
+  leave(token: ReadyToken, profile: RunProfile): void {
+    const { nodes } = profile.ir;
+    const { queue } = nodes[token.node] ?? {};
+    const chain = isElsewhere(token, profile) ? [] : chainReach(profile.ir, token.node);
+    const members = [
+      ...(isTimed(nodes[token.node]) ? [memberOf(token)] : []),
+      ...chain
+        .filter((node) => isTimed(nodes[node]) && nodes[node]?.queue === queue)
+        .map((node) => memberOf({ ...token, node, attempt: 1 })),
+    ];
+    if (members.length > 0) {
+      this.#remove(members);
+    }
+  }
+
+  #remove(members: readonly string[]): void {
+    this.#o.redis.zrem(this.#o.keys.timers, ...members).catch(() => 0);
+  }
+}
+
+function isTimed(node: IrNode | undefined): boolean {
+  return typeof node?.timeout_ms === "number";
+}
+
+function memberOf({ unit, epoch, node, scope, attempt, queueKey }: ReadyToken): string {
+  const at = { runId: unit, epoch, node, scope, attempt };
+  return timerMember({ kind: "dead", ...at, queue: commonQueueKey(queueKey) });
 }

@@ -81,6 +81,11 @@ export class Executions {
     }
   }
 
+  /** A token that is void by now: whoever had it before may have died in its execution. */
+  leave({ token, profile }: Pick<Prepared, "token" | "profile">): void {
+    this.#deadlines.leave(token, profile);
+  }
+
   /** The item of a token that fails without being executed. */
   failed(p: Prepared, error: ExecutionError): CompletionItem {
     return this.#made(p, () => this.#o.executor.fail(p, readableVars(p), error, 0));

@@ -254,6 +254,9 @@ export class Lane {
       const one = held[i] as Held;
       try {
         this.#route(preparation, tokens[i] as ReadyToken, one, poison);
+        if (redelivered && preparation.kind === "drop") {
+          this.#executions.leave(preparation);
+        }
       } catch (error) {
         this.#o.logger.error({ err: error, run: one.token.runId }, "token handed back");
         void this.#giveBack([one], error);

@@ -2,12 +2,16 @@
 import { pino } from "pino";
 import { afterAll, afterEach, describe, expect, it } from "vitest";
 import {
+  cancelRun,
+  commonQueueKey,
   defineFunction,
   globalKeys,
   GROUP,
   packEntry,
   partitionKeys,
+  timerMember,
   type FunctionContext,
+  type ReadyToken,
 } from "../sdk/internal.ts";
 import { miniIr } from "../test/harness/mini-ir.ts";
 import { testPartition } from "../test/harness/partition.ts";
@@ -152,6 +156,24 @@ describe("a stale entry", () => {
     await waitFor(async () => (await (all[0] as TokenPlayer).hash())["s"] === "failed");
     expect((await (all[0] as TokenPlayer).hash())["n0"]).toContain('"code":"POISON"');
     expect(killed).toBe(0);
+  });
+
+  it("of a token that is void leaves no deadline of the worker that began it", async () => {
+    const node = (name: string): object => ({ config: { function_name: name }, timeout_ms: 9e9 });
+    const nodes = { a: node("chained"), b: node("chained") };
+    const ir = { ...miniIr(["a", "b"], [["a", "b"]], { nodes }), queues: ["fn:chained"] };
+    const run = await startedRun(p, ir);
+    const [token] = await run.read("dead");
+    const { runId, epoch, queueKey, scope, attempt } = token as ReadyToken;
+    const { timers } = partitionKeys(0);
+    // It was executing the second of a chain when it died: both share the entry of the first.
+    for (const index of [0, 1]) {
+      const at = { runId, epoch, node: index, scope, attempt, queue: commonQueueKey(queueKey) };
+      await redis.zadd(timers, 9e15, timerMember({ kind: "dead", ...at }));
+    }
+    await cancelRun(p.scripts, runId, "not wanted");
+    await work({ chained: () => 1 });
+    await waitFor(async () => (await redis.zcard(timers)) === 0, { describe: "timers are left" });
   });
 
   it("is not waited for, nor a handler that never answers, by what stands in the queues", async () => {
