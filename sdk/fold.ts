@@ -209,7 +209,7 @@ export class RunView {
       case "node.completed":
         this.#set(node, {
           ...{ status: "completed", ...ended, output: t.o ?? null },
-          ...(t.errs === undefined ? {} : { errors: t.errs as unknown as Json }),
+          ...(t.errs === undefined ? {} : { errors: t.errs }),
         });
         this.#follow(node, t.x ?? "", tMs);
         break;

@@ -131,8 +131,8 @@ export interface Transition {
   i?: number;
   /** map.gather: why the map fails; absent when all its elements have ended. */
   fail?: MapFailure;
-  /** node.completed of a map: elements that failed and were tolerated. */
-  errs?: MapError[];
+  /** node.completed of a map: elements that failed and were tolerated, or the reference to them. */
+  errs?: Json;
 }
 
 /** `value` is the error value of the element that was one too many, or of the map's timeout. */

@@ -30,6 +30,15 @@ const NO_CONTEXT = Object.freeze(Object.create(null) as NonNullable<Vars["ctx"]>
 /** In every text that holds a reference to a blob, and in few others. */
 const BLOB_MARK = '{"$gv:blob":';
 
+/** What stands in a field of the run hash where it may be a reference to a large output. */
+export function outputIn(field: string, value: string): string {
+  if (/^n\d/.test(field)) {
+    return parseRecord(value)?.rest ?? "";
+  }
+  // The errors of a map stand behind its scope.
+  return /^e\d/.test(field) ? value.slice(value.indexOf("|") + 1) : value;
+}
+
 export class RunData {
   readonly #ir: Ir;
   readonly #fields: Fields;
@@ -71,7 +80,7 @@ export class RunData {
     const found = refs === null ? [] : [refs];
     for (const [field, value] of this.#fields) {
       if (value?.includes(BLOB_MARK) === true) {
-        const ref = parseBlobText(field[0] === "n" ? (parseRecord(value)?.rest ?? "") : value);
+        const ref = parseBlobText(outputIn(field, value));
         found.push(...(ref === null ? [] : [ref]));
       }
     }
@@ -144,7 +153,7 @@ export class RunData {
     const kept = this.#fields.get(`e${node}`) ?? "";
     const bar = kept.indexOf("|");
     const isSeen = bar >= 0 && kept.slice(0, bar) === this.#scopeSeen(node, reader, scope);
-    return isSeen ? (JSON.parse(kept.slice(bar + 1)) as Json) : [];
+    return isSeen ? this.value(kept.slice(bar + 1)) : [];
   }
 
   /** Output of `node` as seen from `reader`; undefined if it has none there. */

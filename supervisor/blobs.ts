@@ -23,10 +23,10 @@ export interface BlobStores {
   db: Database;
 }
 
-/** The large output that a transition refers to, if its output is one. */
-export function blobOf(transition: Transition): BlobUse | null {
-  const ref = blobOfValue(transition.o);
-  return ref === null ? null : { runId: transition.r, ref };
+/** What a transition refers to: its output, the errors of a map, where they are large. */
+export function blobsIn({ r: runId, o, errs }: Transition): BlobUse[] {
+  const refs = errs === undefined ? [blobOfValue(o)] : [blobOfValue(o), blobOfValue(errs)];
+  return refs.flatMap((ref) => (ref === null ? [] : [{ runId, ref }]));
 }
 
 /** What one statement can take of them at a time, in an order in which writers cannot deadlock. */

@@ -14,7 +14,7 @@ import type {
   Segment,
 } from "../sdk/postgres/index.ts";
 import { foldAudit, type AuditFold } from "./fold-audit.ts";
-import { blobOf, type BlobUse } from "./blobs.ts";
+import { blobsIn, type BlobUse } from "./blobs.ts";
 import { foldApproval } from "./fold-approvals.ts";
 import { splitTransitions, type Member, type RawRecord } from "./records.ts";
 
@@ -170,10 +170,7 @@ function foldTransition(block: BlockFold, run: RunFold, placed: Placed): void {
     block.dueMs = Math.min(block.dueMs ?? transition.due, transition.due);
   }
   run.businessStatus = transition.bs ?? run.businessStatus;
-  const blob = blobOf(transition);
-  if (blob !== null) {
-    block.blobs.push(blob);
-  }
+  block.blobs.push(...blobsIn(transition));
   if (transition.e === "node.failed") {
     foldFailure(block, run, transition, position, record.t);
   } else if (transition.e.startsWith("run.")) {

@@ -31,7 +31,7 @@ import {
   type ArchivedTransition,
   type RunRow,
 } from "../sdk/postgres/index.ts";
-import { blobOf, restoreBlobs } from "./blobs.ts";
+import { blobsIn, restoreBlobs } from "./blobs.ts";
 import type { Rollback, SupervisorContext } from "./context.ts";
 import { childrenAwaited, putBackEnded } from "./ended-children.ts";
 import { releaseMapsOf } from "./release-maps.ts";
@@ -203,7 +203,7 @@ async function rebuildRows(
     const profile = profiles.add(ir, row.irHash, place);
     const journal = journals.get(row.id) ?? [];
     try {
-      if (journal.some(({ transition }) => blobOf(transition) !== null)) {
+      if (journal.some(({ transition }) => blobsIn(transition).length > 0)) {
         await restoreBlobs(context, partition, row.id);
       }
       await rebuildRun(context, profile, row, journal);

@@ -126,20 +126,26 @@ export class Executor {
 
   /** An item that settles a map whose elements have ended. */
   collected(p: Prepared, vars: Vars, results: MapResults, ms: number): CompletionItem {
-    const { output, errors } = results;
-    const wrong = misfitOf(() => fittingOutput(p.node, output));
-    if (wrong !== null) {
-      return this.fail(p, vars, wrong, ms);
+    const { output } = results;
+    const errors = results.errors as unknown as Json | undefined;
+    let failed: string | null;
+    try {
+      fittingOutput(p.node, output);
+      const what = "the map's list of failed elements";
+      failed = errors === undefined ? null : this.#results.text(errors, what);
+    } catch (error) {
+      return this.fail(p, vars, toExecutionError(error), ms);
     }
     const item = itemOf(p);
     const { node, attempt } = p.token;
-    // Of a map without elements there is nothing to keep.
-    const isKept = errors !== undefined && p.token.kind === "gather";
-    const errs = isKept ? `,"errs":${JSON.stringify(errors)}` : "";
     if (errors !== undefined) {
-      p.data.keep(node, output, errors as unknown as Json);
+      p.data.keep(node, output, errors);
     }
-    this.#results.succeed(p, item, node, attempt, vars, output, this.#extra(ms) + errs);
+    this.#results.succeed(p, item, node, attempt, vars, output, this.#extra(ms));
+    // Of a map without elements there is nothing to keep.
+    if (failed !== null && p.token.kind === "gather") {
+      this.#results.addErrors(item, failed);
+    }
     return item;
   }
 

@@ -5,14 +5,14 @@ import { ExecutionError } from "./kinds/kind.ts";
 /** What a worker takes if it is not told otherwise. */
 export const OUTPUT_BYTES_MAX = 16 * 1024 * 1024;
 
-/** The JSON text of an output. Throws ExecutionError TOO_LARGE. */
-export function outputText(output: Json, bytesMax: number): string {
+/** The JSON text of an output; `what` it is. Throws ExecutionError TOO_LARGE. */
+export function outputText(output: Json, bytesMax: number, what = "the output"): string {
   const text = JSON.stringify(output) ?? "null";
   if (
     text.length > bytesMax ||
     (text.length * 3 > bytesMax && Buffer.byteLength(text) > bytesMax)
   ) {
-    const message = `the output has ${text.length} characters; at most ${bytesMax} bytes are kept`;
+    const message = `${what} has ${text.length} characters; at most ${bytesMax} bytes are kept`;
     throw new ExecutionError("TOO_LARGE", message, { retryable: false });
   }
   return text;

@@ -85,7 +85,7 @@ export class Results {
     let text: string;
     let edges: string | null;
     try {
-      text = this.#text(output);
+      text = this.text(output);
       edges = plainEdges(ir, node);
       if (edges === null) {
         const decision = decideSuccess(ir, node, scope, this.#after(p, index, node, vars, output));
@@ -107,6 +107,14 @@ export class Results {
       return;
     }
     this.#settle(p, item, result, node, edges, output);
+  }
+
+  /** Adds to a map's success which elements of it have failed, a JSON text; it stands last. */
+  addErrors(item: CompletionItem, text: string): void {
+    const [map] = item.results;
+    if (map !== undefined && (map.op === "C" || map.op === "A")) {
+      map.extra += `,"errs":${this.#kept(item, text)}`;
+    }
   }
 
   /** Adds the final failure of node `index`. */
@@ -219,8 +227,9 @@ export class Results {
     return blobText(ref);
   }
 
-  #text(output: Json): string {
-    return outputText(output, this.#outputBytesMax);
+  /** The JSON text of what is kept of a node; `what` it is. Throws ExecutionError TOO_LARGE. */
+  text(value: Json, what = "the output"): string {
+    return outputText(value, this.#outputBytesMax, what);
   }
 }
 

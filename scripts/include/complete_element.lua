@@ -156,7 +156,7 @@ end
 local function plan_gathered(op, node, scope, extra)
   it.gathered = map_of(it.run, scope, node)
   it.gathered_unit = map_of(it.run_id, scope, node)
-  local errors = string.match(extra, ',"errs":(%[.*%])$')
+  local errors = string.match(extra, ',"errs":(.*)$')
   if errors then
     set("e" .. node, scope .. "|" .. errors)
   end

@@ -11,6 +11,7 @@ import { parseBlobText } from "../blobs.ts";
 import { chainReach } from "../chain.ts";
 import { parseRecord, type TokenRecord } from "../entry.ts";
 import type { HotState } from "../hot-state.ts";
+import { outputIn } from "../run-data.ts";
 import { bodyAt, mapUnit } from "../unit.ts";
 import { linesOf, parseWait } from "../waits.ts";
 import { foldDrifts } from "./compare.ts";
@@ -301,8 +302,7 @@ function blobDrifts({ runId, units, blobs }: RunSnapshot): Drift[] {
   const drifts: Drift[] = [];
   for (const [unit, hash] of units) {
     for (const [field, value] of Object.entries(hash)) {
-      const text = /^n\d+$/.test(field) ? (parseRecord(value)?.rest ?? "") : value;
-      const ref = parseBlobText(text);
+      const ref = parseBlobText(outputIn(field, value));
       if (ref !== null && !blobs.has(ref.sha256)) {
         const is = `field ${field} refers to ${ref.sha256}, which is not there`;
         const at = { runId, ...(unit === runId ? {} : { unit }), member: `blob ${ref.sha256}` };
