@@ -1,4 +1,4 @@
-/** What a map leaves of its failed elements is kept as an output is: bounded, by reference when large. */
+/** What a map leaves of its failed elements is kept as an output is: bounded, by reference if large. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createClient, type Client } from "../sdk/client.ts";
 import { partitionKeys } from "../sdk/internal.ts";
