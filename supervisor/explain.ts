@@ -37,6 +37,8 @@ export type Reason = {
   | { kind: "concurrency"; key: string; limit: number; holders: string[]; ahead: number }
   | { kind: "start_rate"; key: string; limit: number; dueMs: number | null; ahead: number }
   | { kind: "tenant"; tenant: string; running: number; ahead: number }
+  | { kind: "falling_asleep" }
+  | { kind: "waking" }
   | { kind: "asleep"; sinceMs: number; dueMs: number | null }
   | { kind: "stopped" }
   | { kind: "uncertified" }
@@ -119,7 +121,7 @@ export async function explainRun(target: ExplainTarget): Promise<Explanation> {
   const streams = new StreamIndex(redis, STREAM_PAGES_MAX);
   const snapshot = await readSnapshot(redis, partition, runId, irOf, streams);
   if (snapshot === null) {
-    const text = "the run is not in Redis: not started yet, released, or lost with Redis";
+    const text = "the run is not in Redis: not started yet, asleep, released, or lost with Redis";
     return { runId, status: null, reasons: [{ kind: "not_in_redis", text }], more: 0 };
   }
   if (snapshot === "moving") {

@@ -4,6 +4,7 @@ import { partitionKeys, suspectRun } from "../sdk/internal.ts";
 import { askToWake } from "../sdk/postgres/index.ts";
 import { emptyRedis, waitFor } from "../test/support/index.ts";
 import { findDrifts } from "./audit/audit-run.ts";
+import type { Explanation } from "./explain.ts";
 import { SleepStage } from "./sleep.fixture.ts";
 
 const keys = partitionKeys(0);
@@ -30,6 +31,7 @@ beforeEach(async () => {
 });
 
 const status = (): Promise<string | null> => stage.engine.redis.hget(keys.run(runId), "s");
+const why = (): Promise<Explanation | null> => stage.why(runId);
 const drifts = async (): Promise<unknown[]> => findDrifts(stage.context, 0, runId);
 
 /** Freezes the run; that is not archived. */
@@ -46,6 +48,20 @@ describe("a run that is falling asleep", () => {
     await stage.committed(runId);
     expect(await status()).toBe("asleep");
     expect(await drifts()).toEqual([]);
+  });
+
+  it("is told so by why, with what it waits for, before and after it is archived", async () => {
+    await frozen();
+    expect(await why()).toMatchObject({
+      status: "asleep",
+      reasons: [{ kind: "falling_asleep" }, { kind: "wait", node: "a" }],
+    });
+    await stage.archive();
+    await stage.committed(runId);
+    expect(await why()).toMatchObject({
+      status: "asleep",
+      reasons: [{ kind: "asleep" }, { kind: "wait", node: "a" }],
+    });
   });
 
   it("and is repaired then is awake in Postgres, too: it outlives the loss of Redis", async () => {

@@ -2,6 +2,7 @@
  * A run that waits, in a whole engine whose supervisor has stopped: its parts are in the hands of the
  * test, which lets them act one at a time.
  */
+import type { Ir } from "../compiler/ir.ts";
 import { createClient, type Client } from "../sdk/index.ts";
 import { hibernateRuns, type HibernateAnswer, type ScriptRunner } from "../sdk/internal.ts";
 import { readRun, type RunRow } from "../sdk/postgres/index.ts";
@@ -11,11 +12,13 @@ import { Archiver } from "./archiver.ts";
 import { Certifier } from "./certify.ts";
 import { Children } from "./children.ts";
 import { scriptsOf, type SupervisorContext } from "./context.ts";
+import type { Explanation } from "./explain.ts";
 import { rebuildRuns } from "./rebuild.ts";
 import { Releaser } from "./release.ts";
 import { contextOf } from "./stack.fixture.ts";
 import { Starter } from "./starter.ts";
 import { Waker } from "./waker.ts";
+import { whyRun } from "./why/why.ts";
 
 export class SleepStage {
   readonly engine: Engine;
@@ -101,6 +104,15 @@ export class SleepStage {
       },
       { describe: "nobody wakes it" },
     );
+  }
+
+  /** What `gavotte why` says of it. */
+  async why(runId: string): Promise<Explanation | null> {
+    const { context } = this;
+    const irOf = async (hash: string): Promise<Ir | null> =>
+      (await context.irs.load([hash])).get(hash)?.ir ?? null;
+    const { redis, db, deployment } = context;
+    return whyRun({ redis, db, deployment, runId, irOf });
   }
 
   async close(): Promise<void> {

@@ -3,8 +3,6 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { partitionKeys, stageBlobs } from "../sdk/internal.ts";
 import { askToWake, suspectRuns } from "../sdk/postgres/index.ts";
 import { emptyRedis, waitFor } from "../test/support/index.ts";
-import type { Explanation } from "./explain.ts";
-import { whyRun } from "./why/why.ts";
 import type { SupervisorContext } from "./context.ts";
 import { repairSuspects } from "./rebuild.ts";
 import { SleepStage } from "./sleep.fixture.ts";
@@ -54,13 +52,6 @@ async function askedFor(runId: string, atMs = 0): Promise<void> {
   await update(runId, `wakes_at_ms = ${atMs}`);
 }
 
-const why = (runId: string): Promise<Explanation | null> =>
-  whyRun({
-    ...{ redis: stage.engine.redis, db: stage.engine.db, runId },
-    deployment: stage.context.deployment,
-    irOf: async (hash) => (await stage.context.irs.load([hash])).get(hash)?.ir ?? null,
-  });
-
 const status = (runId: string): Promise<string | null> =>
   stage.engine.redis.hget(keys.run(runId), "s");
 
@@ -104,7 +95,7 @@ describe("a run that cannot be woken", () => {
     expect(await status(good)).toBe("running");
     const { asleepSinceMs, wakesAtMs } = await stage.row(bad);
     expect(wakesAtMs).toBeGreaterThan(asleepSinceMs ?? Infinity);
-    expect((await why(bad))?.reasons).toMatchObject([
+    expect((await stage.why(bad))?.reasons).toMatchObject([
       { kind: "asleep", text: expect.stringMatching(/cannot be woken: .*JSON/) as string },
     ]);
     await mend();

@@ -9,6 +9,9 @@ import { HotState, readCircuit, timestamp, type CircuitView } from "../../sdk/in
 import type { ArchivedTransition } from "../../sdk/postgres/index.ts";
 import type { Reason } from "../explain.ts";
 
+/** Instead of when it is due. */
+export const NO_TIMER = "no timer is armed";
+
 /** A token waits for a time, and for nothing else. */
 export function timerReason(dueMs: number | null): Reason & { kind: "timer" } {
   return { kind: "timer", dueMs, text: `waiting for timer until ${timeText(dueMs)}` };
@@ -26,7 +29,7 @@ export function circuitReason(
 }
 
 function timeText(dueMs: number | null): string {
-  return dueMs === null ? "no timer is armed" : timestamp(dueMs);
+  return dueMs === null ? NO_TIMER : timestamp(dueMs);
 }
 
 function stateText({ state, untilMs, byHand }: CircuitView): string {

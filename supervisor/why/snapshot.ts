@@ -8,20 +8,24 @@
 import type { Ir } from "../../compiler/ir.ts";
 import {
   bodyAt,
+  elementPlace,
+  isUnitAlive,
   mapUnit,
   openTokens,
   parseUnit,
   parseWait,
+  nodeAt,
   nodeStreams,
   PAUSE_CAUSES,
   timestamp,
+  type Hash,
   type OpenToken,
   type RunSnapshot,
   type StandingEntry,
 } from "../../sdk/internal.ts";
 import type { Explanation, Reason } from "../explain.ts";
 import { waitText } from "../wait-text.ts";
-import { circuitReason, timerReason } from "./circuits.ts";
+import { circuitReason, NO_TIMER, timerReason } from "./circuits.ts";
 import { joinText, waitingJoins } from "./joins.ts";
 import { explainEntry, isActive, placeTokens, type PlaceContext } from "./place.ts";
 
@@ -36,11 +40,12 @@ export async function explainSnapshot(
   const { snapshot } = context;
   const whole = explainStatus(snapshot);
   const { s: status } = snapshot.units.get(snapshot.runId) ?? {};
-  if (ir === null || (status !== "running" && status !== "paused")) {
+  const isFrozen = status === "asleep";
+  if (ir === null || (status !== "running" && status !== "paused" && !isFrozen)) {
     return { reasons: whole, more: 0 };
   }
   const isAsked = (id: string): boolean => node === undefined || id === node;
-  const tokens = openTokens(ir, snapshot.units);
+  const tokens = openTokens(ir, isFrozen ? thawed(snapshot) : snapshot.units);
   const standing = placeTokens(
     snapshot,
     tokens.filter((token) => isAsked(token.node.id)),
@@ -51,10 +56,37 @@ export async function explainSnapshot(
   const reasons: Reason[] = [];
   for (const { token, entry } of told) {
     const about = { node: token.node.id, scope: token.record.scope, ...homeOf(token.unit) };
-    reasons.push({ ...about, ...(await explainToken(context, token, entry)) });
+    const reason = await explainToken(context, token, entry);
+    reasons.push({ ...about, ...(isFrozen ? withoutTimer(reason) : reason) });
   }
+  const finishing = explainFinishing(ir, snapshot).filter(({ node: at = "" }) => isAsked(at));
+  const finishingTold = finishing.slice(0, Math.max(0, TOKENS_MAX - told.length));
   const joins = explainJoins(ir, snapshot, tokens).filter((join) => isAsked(join.node ?? ""));
-  return { reasons: [...whole, ...reasons, ...joins], more: standing.length - told.length };
+  const more = standing.length - told.length + finishing.length - finishingTold.length;
+  return { reasons: [...whole, ...reasons, ...finishingTold, ...joins], more };
+}
+
+/** Its units as they were before it was frozen. */
+function thawed({ runId, units }: RunSnapshot): ReadonlyMap<string, Hash> {
+  const run = units.get(runId) ?? {};
+  return new Map([...units, [runId, { ...run, s: "ps" in run ? "paused" : "running" }]]);
+}
+
+/** Timers of a frozen run are off; waking arms them again. */
+function withoutTimer(reason: Reason): Reason {
+  return { ...reason, text: reason.text.replace(NO_TIMER, "the time that its journal has") };
+}
+
+/** Elements of maps that are done but for their output. */
+function explainFinishing(ir: Ir, { units }: RunSnapshot): Reason[] {
+  return [...units].flatMap(([unit, hash]): Reason[] => {
+    const place = elementPlace(unit);
+    if (place === null || hash["s"] !== "finishing" || !isUnitAlive(units, unit)) {
+      return [];
+    }
+    const map = nodeAt(ir, parseUnit(place.parent).home, place.node)?.id ?? "";
+    return [{ kind: "finishing", node: map, ...homeOf(unit), text: FINISHING }];
+  });
 }
 
 function homeOf(unit: string): { home?: string } {
@@ -69,6 +101,24 @@ const PAUSED_BY = [
   [PAUSE_CAUSES.parent, "with its parent"],
 ] as const;
 
+const FINISHING = "waits for a worker to evaluate its output template";
+
+/** Asleep by its hash, and not, or not yet, by its row. */
+function explainFrozen({ tk: ticket }: Hash): Reason {
+  const archive = "is a supervisor running, and Postgres there?";
+  return ticket === undefined
+    ? {
+        kind: "falling_asleep",
+        text:
+          "falls asleep, because it waits for long, and that is not archived yet; what comes for " +
+          `it meanwhile waits until it is: ${archive}`,
+      }
+    : {
+        kind: "waking",
+        text: `is being woken: its journal is read, then it is written into Redis; ${archive}`,
+      };
+}
+
 /** What is to be said of the run as a whole. */
 function explainStatus(snapshot: RunSnapshot): Reason[] {
   const run = snapshot.units.get(snapshot.runId) ?? {};
@@ -77,7 +127,9 @@ function explainStatus(snapshot: RunSnapshot): Reason[] {
     case "running":
       return [];
     case "finishing":
-      return [{ kind: "finishing", text: "waits for a worker to evaluate its output template" }];
+      return [{ kind: "finishing", text: FINISHING }];
+    case "asleep":
+      return [explainFrozen(run)];
     case "suspect": {
       const text = "frozen, because a script failed half-way: a supervisor rebuilds it";
       return [{ kind: "suspect", text }];
@@ -130,7 +182,7 @@ async function explainToken(
     const text = waitText(wait, dueMs) + (child === undefined ? "" : ` (${child})`);
     return { kind: "wait", dueMs, wait, ...more, text };
   }
-  const at = dueMs === null ? "no timer is armed" : timestamp(dueMs);
+  const at = dueMs === null ? NO_TIMER : timestamp(dueMs);
   if (state === "w" && node.rate_limit !== undefined) {
     const key = node.rate_limit.key || node.id;
     const text = `waiting for a slot of rate limit ${key} until ${at}`;

@@ -260,6 +260,11 @@ describe("a token stands still, because", () => {
     expect(await reasonOf(id, "map")).toMatchObject({ total: 3, done: 0, running: 2 });
     expect(await reasonOf(id, "wait")).toMatchObject({ node: "w", home: "0#0" });
     expect((await reasonOf(id, "map")).text).toContain("1 wait for one of these to end");
+    // As when its body has an output template that no worker has evaluated yet.
+    await engine.redis.hset(keys.run(`${id}!0#1`), "s", "finishing");
+    const finishing = await reasonOf(id, "finishing", { node: "m" });
+    expect(finishing).toMatchObject({ node: "m", home: "0#1" });
+    expect(await ask(id, { node: "w" })).toMatchObject([{ kind: "wait", home: "0#0" }]);
     await client.cancel(id, "enough");
   });
 
@@ -428,6 +433,29 @@ describe("a token stands still, because", () => {
     await engine.ended(id);
   });
 
+  it("falling_asleep, waking: what its row does not say yet is told by its hash", async () => {
+    const nodes = [node("s", "wait", { signal: "go" }), node("d", "delay", { delay_ms: 9e7 })];
+    const id = await start(flow(nodes));
+    await reasonOf(id, "timer");
+    const timers = await engine.redis.zrange(keys.timers, 0, -1, "WITHSCORES");
+    await engine.redis.hset(keys.run(id), { s: "asleep", sl: "9999" });
+    await engine.redis.del(keys.timers);
+    const falling = await explained(id);
+    expect(falling).toMatchObject({ status: "asleep" });
+    expect(falling?.reasons).toMatchObject([
+      { kind: "falling_asleep", text: expect.stringContaining("not archived") as string },
+      { kind: "wait", node: "s" },
+      { kind: "timer", node: "d", text: expect.stringContaining("its journal has") as string },
+    ]);
+    await engine.redis.hset(keys.run(id), "tk", "ticket");
+    await engine.redis.hdel(keys.run(id), "sl");
+    expect((await ask(id))[0]).toMatchObject({ kind: "waking" });
+    told.add("falling_asleep").add("waking");
+    await engine.redis.hset(keys.run(id), "s", "running");
+    await engine.redis.zadd(keys.timers, ...timers.reverse());
+    await client.cancel(id, "enough");
+  });
+
   it("postgres_away: the rest is told all the same", async () => {
     const id = await start(flow([node("s", "wait", { signal: "go" })]));
     await reasonOf(id, "wait");
@@ -435,6 +463,11 @@ describe("a token stands still, because", () => {
     const db = { query: () => Promise.reject(away) } as unknown as Database;
     const reasons = await ask(id, { db });
     expect(reasons.map(({ kind }) => kind)).toEqual(["postgres_away", "wait"]);
+    const nowhere = await ask("nobody", { db });
+    expect(nowhere.at(-1)).toMatchObject({
+      kind: "not_in_redis",
+      text: expect.stringContaining("asleep") as string,
+    });
     told.add("postgres_away");
     await client.cancel(id, "enough");
   });
