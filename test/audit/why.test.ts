@@ -437,6 +437,7 @@ describe("a token stands still, because", () => {
     const nodes = [node("s", "wait", { signal: "go" }), node("d", "delay", { delay_ms: 9e7 })];
     const id = await start(flow(nodes));
     await reasonOf(id, "timer");
+    await reasonOf(id, "wait");
     const timers = await engine.redis.zrange(keys.timers, 0, -1, "WITHSCORES");
     await engine.redis.hset(keys.run(id), { s: "asleep", sl: "9999" });
     await engine.redis.del(keys.timers);
