@@ -75,6 +75,33 @@ describe("roles as processes", () => {
   );
 
   it(
+    "W12: SIGTERM hands back what takes too long: another executes it as the same attempt",
+    async ({ skip }) => {
+      skip(database.singleSession);
+      const slow = (ms: number): string => `import { defineFunction } from "gavotte";
+        export const slow = defineFunction("slow", ({ attempt }) => {
+          console.error("begun");
+          return new Promise((done) => setTimeout(() => done({ attempt, ms: ${ms} }), ${ms}));
+        });`;
+      writeFileSync(join(cwd, "late.mjs"), slow(600_000));
+      writeFileSync(join(cwd, "soon.mjs"), slow(1));
+      const nodes = [{ id: "s", type: "function", config: { function_name: "slow" } }];
+      writeFileSync(join(cwd, "slow.json"), JSON.stringify({ name: "slow", nodes, edges: [] }));
+      const worker = ["worker", "--shutdown-ms", "100", "--functions"];
+      const leaves = startCli(cwd, [...worker, "late.mjs"], { env });
+      await leaves.said("worker runs");
+      const submitted = startCli(cwd, ["submit", "slow.json", "--wait"], { env });
+      running.push(submitted);
+      await leaves.said("begun");
+      leaves.child.kill("SIGTERM");
+      expect((await leaves.ended).code).toBe(0);
+      await serve("worker runs", ...worker, "soon.mjs");
+      expect(await submitted.ended).toMatchObject({ code: 0, stdout: '{"attempt":1,"ms":1}\n' });
+    },
+    SLOW,
+  );
+
+  it(
     "accept a submission with the same idempotency key once",
     async ({ skip }) => {
       skip(database.singleSession);

@@ -36,7 +36,7 @@ class SlowSocket extends EventEmitter {
 }
 
 async function subscribed(): Promise<{ feed: RunFeed; socket: SlowSocket; hub: Hub }> {
-  const feed = new RunFeed("r", ir);
+  const feed = new RunFeed("r", ir, () => Promise.resolve());
   await feed.load(() => Promise.resolve([]));
   const hub = {
     watch: vi.fn((_run: string, watcher: Parameters<RunFeed["watch"]>[0]) => {

@@ -16,6 +16,7 @@ import {
 } from "../sdk/internal.ts";
 import { definitionsByHash, readRun, type Database } from "../sdk/postgres/index.ts";
 import type { Ir } from "../compiler/ir.ts";
+import { Ends } from "./ends.ts";
 import { readHistory, type Placed } from "./history.ts";
 import { JournalReader } from "./journal-reader.ts";
 import { RunFeed, type Place, type Watcher } from "./run-feed.ts";
@@ -45,11 +46,13 @@ export class Hub {
   readonly #commands: Redis;
   readonly #readers: JournalReader[];
   readonly #entries = new Map<string, Entry>();
+  readonly #ends: Ends;
   #isStopped = false;
 
   constructor(options: HubOptions) {
     const { redisUrl, partitions, logger } = options;
     this.#o = options;
+    this.#ends = new Ends(options.db, logger);
     this.#commands = connectRedis({ url: redisUrl }, "gateway");
     this.#readers = Array.from({ length: partitions }, (_, partition) => {
       return new JournalReader({
@@ -68,7 +71,7 @@ export class Hub {
 
   async stop(): Promise<void> {
     this.#isStopped = true;
-    await Promise.all(this.#readers.map((reader) => reader.stop()));
+    await Promise.all([...this.#readers.map((reader) => reader.stop()), this.#ends.stop()]);
     this.#commands.disconnect();
   }
 
@@ -116,6 +119,7 @@ export class Hub {
   #leave(runId: string, entry: Entry): void {
     if (--entry.users === 0 && this.#entries.get(runId) === entry) {
       this.#entries.delete(runId);
+      this.#ends.forget(runId);
     }
   }
 
@@ -125,7 +129,8 @@ export class Hub {
     if (row === null || definition === undefined) {
       throw new GavotteError("GV_RUN_NOT_FOUND", `there is no run ${runId}`);
     }
-    const feed = new RunFeed(runId, JSON.parse(definition.ir) as Ir);
+    const ir = JSON.parse(definition.ir) as Ir;
+    const feed = new RunFeed(runId, ir, (id) => this.#ends.whenArchived(id));
     entry.live = feed;
     await feed.load(() => this.#history(runId));
     return feed;

@@ -43,9 +43,14 @@ function listener(): Heard {
 /** All of this position was heard. */
 const whole = (position: string): Place => ({ position, heard: Infinity });
 
-async function feedWith(history: readonly Placed[]): Promise<RunFeed> {
-  const feed = new RunFeed("r", ir);
+const ARCHIVED = (): Promise<void> => Promise.resolve();
+/** What is archived has been told. */
+const told = (): Promise<unknown> => new Promise((resolve) => setImmediate(resolve));
+
+async function feedWith(history: readonly Placed[], archived = ARCHIVED): Promise<RunFeed> {
+  const feed = new RunFeed("r", ir, archived);
   await feed.load(() => Promise.resolve([...history]));
+  await told();
   return feed;
 }
 
@@ -55,6 +60,7 @@ async function everything(): Promise<Heard["texts"]> {
   const all = listener();
   feed.watch(all);
   journal.forEach((placed) => feed.take(placed));
+  await told();
   return all.texts.slice(1);
 }
 
@@ -82,6 +88,7 @@ describe("resuming", () => {
             journal.slice(known).forEach((placed) => feed.take(placed));
             return Promise.resolve(history);
           });
+          await told();
           const wanted = all.filter(({ position }) => Number.parseInt(position, 10) > parse(after));
           expect(late.texts, `${known} ${read} ${after}`).toEqual(wanted);
         }
@@ -99,6 +106,7 @@ describe("resuming", () => {
           journal.forEach((placed) => feed.take(placed));
           return Promise.resolve(live ? journal.slice(0, 2) : journal);
         });
+        await told();
         const from = all.findIndex((text) => text.position === position);
         expect(late.texts, `${live} ${position}`).toEqual(all.slice(from + 1));
       }
@@ -127,6 +135,7 @@ describe("resuming", () => {
     await feed.resume(late, whole("4.0"), () => Promise.resolve(journal.slice(0, 3)));
     expect(late.texts).toEqual([]);
     journal.forEach((placed) => feed.take(placed));
+    await told();
     expect(late.texts.map(({ position }) => position)).toEqual(["7.0", "8.0", "8.0"]);
   });
 
@@ -138,6 +147,62 @@ describe("resuming", () => {
       return journal.slice(0, 2);
     });
     expect(late.texts).toMatchObject([{ type: "snapshot", position: "3.0" }]);
+  });
+});
+
+describe("the end", () => {
+  const types = ({ texts }: Heard): string[] => texts.map(({ type }) => type);
+
+  it("is told when it is archived, to who is there then, and at once to who comes later", async () => {
+    let archive = (): void => undefined;
+    const feed = await feedWith([], () => new Promise((resolve) => (archive = resolve)));
+    const [one, two, three] = [listener(), listener(), listener()];
+    feed.watch(one);
+    journal.forEach((placed) => feed.take(placed));
+    feed.watch(two);
+    await feed.resume(three, whole("8.0"), () => Promise.resolve(journal));
+    await told();
+    expect([types(one).at(-1), types(two), types(three)]).toEqual([
+      "status_update",
+      ["snapshot"],
+      [],
+    ]);
+    archive();
+    await told();
+    expect([types(one).at(-1), types(two), types(three)]).toEqual([
+      "end",
+      ["snapshot", "end"],
+      ["end"],
+    ]);
+    const late = listener();
+    feed.watch(late);
+    expect(types(late)).toEqual(["snapshot", "end"]);
+  });
+
+  it("that Redis has lost before it was archived is not told", async () => {
+    let archive = (): void => undefined;
+    const feed = await feedWith([], () => new Promise((resolve) => (archive = resolve)));
+    const one = listener();
+    feed.watch(one);
+    journal.forEach((placed) => feed.take(placed));
+    const lost = archive;
+    await feed.load(() => Promise.resolve(journal.slice(0, 2)));
+    lost();
+    await told();
+    expect(types(one)).not.toContain("end");
+    expect(one.texts.at(-1)).toMatchObject({ type: "snapshot", position: "3.0" });
+  });
+
+  it("is told before the run lives again", async () => {
+    const feed = await feedWith([], () => new Promise(() => undefined));
+    const one = listener();
+    feed.watch(one);
+    const failed = [...journal.slice(0, 3), step(7, "node.failed", { n: 1, a: 1 })];
+    [...failed, step(8, "run.failed")].forEach((placed) => feed.take(placed));
+    expect(types(one)).not.toContain("end");
+    feed.take(step(9, "run.redriven", { v: {} as never }));
+    expect(types(one).filter((type) => type === "end")).toHaveLength(1);
+    expect(types(one).at(-1)).toBe("status_update");
   });
 });
 

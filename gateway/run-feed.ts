@@ -6,17 +6,19 @@
  * is not after the feed's position is dropped. Who resumes waits among the watchers while the
  * history is read for it: what lies before the feed's position as of then comes from the history,
  * what lies after it has been heard live meanwhile.
+ *
+ * That the run has ended is told when Postgres has its end (ends.ts): what Redis says may be lost.
  */
-import { comparePositions, isTerminal, RunView } from "../sdk/internal.ts";
+import { comparePositions, RunView } from "../sdk/internal.ts";
 import type { Ir } from "../compiler/ir.ts";
 import type { Placed } from "./history.ts";
-import { advance, endText, snapshotText, type FeedMessage } from "./messages.ts";
+import { advance, snapshotText, type FeedMessage } from "./messages.ts";
 
 /** Somebody who watches a run. */
 export interface Watcher {
   /** Takes a message of the feed; never throws, may drop it and ask for a snapshot later. */
   take(message: FeedMessage): void;
-  /** Takes a text that is not a change: a snapshot, or an end. Never throws. */
+  /** Takes a text that is not a change: a snapshot. Never throws. */
   tell(text: string): void;
 }
 
@@ -40,10 +42,16 @@ export class RunFeed {
   /** Live transitions that came while the history is read; null: it is there. */
   #early: Placed[] | null = [];
   #loads = 0;
+  readonly #whenArchived: (runId: string) => Promise<void>;
+  /** The run's end, as long as Redis alone has it; and when Postgres has it, too. */
+  #held: FeedMessage | null = null;
+  #end: FeedMessage | null = null;
 
-  constructor(runId: string, ir: Ir) {
+  /** `whenArchived`: resolves when Postgres has the run's end. */
+  constructor(runId: string, ir: Ir, whenArchived: (runId: string) => Promise<void>) {
     this.runId = runId;
     this.#ir = ir;
+    this.#whenArchived = whenArchived;
     this.#view = new RunView(ir);
   }
 
@@ -64,6 +72,8 @@ export class RunFeed {
     this.#early = null;
     this.#view = new RunView(this.#ir);
     this.#position = BEGINNING;
+    this.#held = null;
+    this.#end = null;
     [...history, ...early].forEach((placed) => this.take(placed));
     watchers.forEach((watcher) => this.watch(watcher));
   }
@@ -79,8 +89,38 @@ export class RunFeed {
     }
     this.#position = placed.position;
     const { transition, tMs, position } = placed;
+    if (transition.e === "run.redriven") {
+      this.#tellEnd(); // only a run whose end is archived is redriven
+      this.#end = null;
+    }
     for (const message of advance(this.runId, this.#view, transition, tMs, position)) {
-      this.#watchers.forEach((watcher) => watcher.take(message));
+      if (message.isEnd) {
+        this.#hold(message);
+      } else {
+        this.#watchers.forEach((watcher) => watcher.take(message));
+      }
+    }
+  }
+
+  #hold(end: FeedMessage): void {
+    const isNew = this.#held === null && this.#end === null;
+    this.#held = end;
+    if (isNew) {
+      const load = this.#loads;
+      void this.#whenArchived(this.runId).then(() => {
+        if (load === this.#loads) {
+          this.#tellEnd();
+        }
+      });
+    }
+  }
+
+  #tellEnd(): void {
+    const end = this.#held;
+    if (end !== null) {
+      this.#held = null;
+      this.#end = end;
+      this.#watchers.forEach((watcher) => watcher.take(end));
     }
   }
 
@@ -120,17 +160,16 @@ export class RunFeed {
     this.#replay(watcher, { from, until, history });
     unheard(pending, from).forEach((message) => watcher.take(message));
     this.#watchers.add(watcher);
-    const isAll = from.heard === Infinity && from.position === this.#position;
-    if (isAll && isTerminal(this.#view.status)) {
-      watcher.tell(endText(this.runId, this.#view, this.#position));
+    if (this.#end !== null) {
+      watcher.take(this.#end);
     }
   }
 
   /** Sends the state as it is now. */
   snapshot(watcher: Watcher): void {
     watcher.tell(snapshotText(this.runId, this.#view, this.#position));
-    if (isTerminal(this.#view.status)) {
-      watcher.tell(endText(this.runId, this.#view, this.#position));
+    if (this.#end !== null) {
+      watcher.take(this.#end);
     }
   }
 
@@ -153,10 +192,13 @@ export class RunFeed {
   }
 }
 
-/** Of messages in order, those that somebody who is so far has not heard. */
+/** Of messages in order, those that somebody who is so far has not heard; an end is told apart. */
 function unheard(messages: readonly FeedMessage[], from: Place): readonly FeedMessage[] {
   let same = 0;
-  return messages.filter(({ position }) => {
+  return messages.filter(({ position, isEnd }) => {
+    if (isEnd) {
+      return false;
+    }
     const order = comparePositions(position, from.position);
     return order > 0 || (order === 0 && ++same > from.heard);
   });

@@ -148,6 +148,10 @@ const CHANGE = {
       AS u(id, status, started, ended, output, error, at, business)
     WHERE r.id = u.id AND COALESCE(r.status, '') NOT IN ${FINAL}`,
 };
+const ENDED_AMONG = {
+  name: "runs_ended_among",
+  text: `SELECT id FROM runs WHERE id = ANY($1::text[]) AND status IN ${FINAL}`,
+};
 const QUEUED = {
   name: "runs_queued",
   text: `SELECT ${RUN_COLUMNS} FROM runs r WHERE status = 'QUEUED' AND NOT held AND created_at_ms < $1
@@ -240,6 +244,11 @@ export async function insertRuns(tx: Queryable, runs: readonly NewRun[]): Promis
 
 function compare(a: string, b: string): number {
   return a === b ? 0 : a < b ? -1 : 1;
+}
+
+/** Of these runs, those that have a terminal status. */
+export async function endedAmong(db: Queryable, ids: readonly string[]): Promise<string[]> {
+  return (await db.query<{ id: string }>(ENDED_AMONG, [textArray(ids)])).map(({ id }) => id);
 }
 
 /** Rows with these ids, in no order. */

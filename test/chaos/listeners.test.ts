@@ -30,12 +30,13 @@ const journal: ArchivedTransition[] = [
 /** What a gateway tells somebody who is there from the `from`-th transition on. */
 async function heardFrom(from: number): Promise<FeedMessage[]> {
   const placed = journal.map(({ position, t: tMs, transition }) => ({ position, tMs, transition }));
-  const feed = new RunFeed("r", ir);
+  const feed = new RunFeed("r", ir, () => Promise.resolve());
   await feed.load(() => Promise.resolve(placed.slice(0, from)));
   const heard: FeedMessage[] = [];
   const hear = (text: string): void => void heard.push(JSON.parse(text) as FeedMessage);
   feed.watch({ take: ({ text }) => hear(text), tell: hear });
   placed.slice(from).forEach((one) => feed.take(one));
+  await new Promise((told) => setImmediate(told));
   return heard;
 }
 

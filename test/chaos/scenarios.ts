@@ -226,7 +226,7 @@ export const SCENARIOS: readonly Scenario[] = [
         { id: "silent", ...NEVER },
         { id: "slow", type: "delay", config: { delay_ms: 86_400_000 } },
         { id: "each", type: "map", config: { items: "[1, 2, 3]", do: { id: "one", ...NEVER } } },
-        fn("again", "fail", { code: "AGAIN" }, { retry: { backoff_ms: 86_400_000 } }),
+        fn("again", "fail", { code: "AGAIN" }, { retry: { max_attempts: 50, backoff_ms: 60_000 } }),
         { id: "won", type: "parallel", join: { mode: "any", cancel_losers: true } },
         fn("b", "add", { a: "${ctx.a.output.sum}", b: 1 }),
       ],
