@@ -22,6 +22,7 @@ export interface Break {
 const PROPERTY = "test/property/engine.test.ts";
 const PLAN = "scripts/include/complete_plan.lua";
 const ARRIVALS = "scripts/include/complete_arrivals.lua";
+const LOSERS = "scripts/include/complete_losers.lua";
 const CALM = "engine and oracle: calm";
 const ANY = "engine and oracle: any and count joins";
 
@@ -54,6 +55,14 @@ export const INVARIANT_BREAKS: readonly Break[] = [
     ...{ test: PROPERTY, name: CALM },
   },
   {
+    ...{ holds: I1, broken: "a token that a join had no need of stays counted" },
+    file: LOSERS,
+    find: 'delta = scope == "" and delta - 1 or delta\n  withdraw(node)\n',
+    replace: "withdraw(node)\n",
+    test: "sdk/redis/complete-losers.test.ts",
+    name: "ends what is open of its branches, tells each, and leaves one token in flight",
+  },
+  {
     ...{ holds: I2, broken: "a completed token may be completed again (21 A5)" },
     ...{ file: PLAN, find: 'EXPECTS = { C = "ar",', replace: 'EXPECTS = { C = "arc",' },
     ...{ test: PROPERTY, name: CALM },
@@ -70,6 +79,15 @@ export const INVARIANT_BREAKS: readonly Break[] = [
     replace: "elseif tried > attempt then",
     test: "sdk/redis/complete-tokens.test.ts",
     name: "a failure of an earlier attempt is stale",
+  },
+  {
+    ...{
+      holds: I2,
+      broken: "what a step begins among the losers of the join that it fires is queued",
+    },
+    ...{ file: LOSERS, find: "or delta\n  withdraw(node)\n", replace: "or delta\n" },
+    test: "sdk/redis/complete-losers.test.ts",
+    name: "writes no entry for what the very step that makes it fire begins",
   },
   {
     ...{ holds: I2, broken: "items of one run are in two calls at a time (21 B2)" },
@@ -191,6 +209,41 @@ export const INVARIANT_BREAKS: readonly Break[] = [
     replace: "if (ir === undefined) {",
     test: "supervisor/archiver.test.ts",
     name: "takes the output of a run from its journal",
+  },
+  {
+    ...{ holds: I5, broken: "a waker that was held up writes over a later sleep" },
+    file: "scripts/wake_run.lua",
+    find: 'if have[1] ~= "asleep" or have[2] ~= ARGV[2] then',
+    replace: 'if have[1] ~= "asleep" and have[2] ~= ARGV[2] then',
+    test: "supervisor/hibernate.test.ts",
+    name: "one that was held up does not write over what the other has woken",
+  },
+  {
+    ...{ holds: I5, broken: "a run is woken from a journal that lacks its last sleep" },
+    file: "scripts/begin_wake.lua",
+    find: 'if have[1] == "asleep" and have[3] and have[3] ~= seq then',
+    replace: "if false then",
+    test: "supervisor/hibernate.test.ts",
+    name: "nobody wakes a run whose sleep is not committed",
+  },
+  {
+    ...{ holds: I5, broken: "a run that has fallen asleep anew is marked awake" },
+    file: "sdk/postgres/sleep.ts",
+    find: "WHERE r.id = u.id AND r.sleep_seq = u.seq RETURNING r.id",
+    replace: "WHERE r.id = u.id RETURNING r.id",
+    test: "sdk/postgres/sleep.test.ts",
+    name: "only the sleep that somebody has woken is over",
+  },
+  {
+    ...{
+      holds: I5,
+      broken: "the audit takes a run that falls asleep for damaged, and has it rebuilt",
+    },
+    file: "supervisor/audit/audit-run.ts",
+    find: 'run["s"] === "asleep" && isOnItsWay(',
+    replace: 'run["s"] === "gone" && isOnItsWay(',
+    test: "supervisor/falling-asleep.test.ts",
+    name: "is no drift, archived or not",
   },
   {
     ...{ holds: I6, broken: "a join that all arrivals have missed is not decided" },

@@ -8,7 +8,7 @@ import { openChildren, openChildrenOf } from "./children.ts";
 import type { Database } from "./connect.ts";
 import { putPause } from "./pauses.ts";
 import { insertRuns, readRun, type NewRun } from "./runs.ts";
-import { sleepRuns, wakePaused } from "./sleep.ts";
+import { markAwake, sleepRuns, wakePaused } from "./sleep.ts";
 
 const WORKFLOW = { name: "w", version: "1" };
 let server: Awaited<ReturnType<typeof testDatabase>>;
@@ -91,4 +91,19 @@ it("the end of a pause wakes paused sleepers whose causes nobody has noted, and 
   expect(await wakePaused(db, WORKFLOW, "w")).toBe(0);
   await sleeps("rw");
   expect(await wakePaused(db, WORKFLOW, "w")).toBe(1);
+});
+
+it("only the sleep that somebody has woken is over, and only under the partition's epoch", async () => {
+  await db.query({
+    name: "test_cursor",
+    text: "INSERT INTO cursors (partition, epoch, seq, nonce, stream_id) VALUES (0, 1, 0, '', '')",
+  });
+  const woken = (seq: number, epoch: number): Promise<string[]> =>
+    markAwake(db, { partition: 0, epoch }, [{ runId: "child", seq, epoch: 2 }]);
+  await sleeps("");
+  expect(await woken(0, 1)).toEqual([]);
+  expect(await woken(1, 2)).toEqual([]);
+  expect((await readRun(db, "child"))?.asleepSinceMs).toBe(7);
+  expect(await woken(1, 1)).toEqual(["child"]);
+  expect(await readRun(db, "child")).toMatchObject({ asleepSinceMs: null, epoch: 2 });
 });
