@@ -37,6 +37,7 @@ COST      O(1)
 --- @include "waiters"
 --- @include "held"
 --- @include "unit"
+--- @include "wait_over"
 local ev, meta, timers, run, unit, signals, queue = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
 local nonce, unit_id, node, wanted, action, answer, input = unpack(ARGV, 2, 8)
 
@@ -78,7 +79,7 @@ if input ~= "" then
   redis.call("HSET", unit, "o" .. node, scope .. "|" .. input)
 end
 if action ~= "retry" then
-  redis.call("HSET", unit, "w" .. node, "=" .. attempt .. "|" .. scope)
+  redis.call("HSET", unit, "w" .. node, wait_over(have[3], attempt, scope))
 end
 if have[2] then
   redis.call("HDEL", unit, "d" .. node)

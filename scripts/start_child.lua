@@ -16,10 +16,10 @@ KEYS
   8  run       hash    gv:{p}:run:<id>    the parent run; reads
   9  unit      hash    gv:{p}:run:<id>    where the token lives: the run, or a map element; writes
  10  child     hash    gv:{p}:run:<id>    creates
- 11  former    hash    gv:{p}:run:<id>    child of the attempt before (or the child again); writes
- 12  queue     stream  gv:{p}:q:*         of the token's node: there it goes on
- 13  stream    stream  gv:{p}:q:*         of the token's entry; acknowledges
- 14+ queues    stream  gv:{p}:q:*         of the child's workflow; appends
+ 11  queue     stream  gv:{p}:q:*         of the token's node: there it goes on
+ 12  stream    stream  gv:{p}:q:*         of the token's entry; acknowledges
+ 13+ queues    stream  gv:{p}:q:*         of the child's workflow; appends
+ The child of the attempt before, which is named in the token's unit, lies in the same slot; writes.
 ARGV
   1  epoch     partition epoch
   2  nonce     random, names this call's journal record
@@ -36,8 +36,7 @@ ARGV
  13  start     MessagePack array: what it begins with, see include/run_start.lua
  14  waits     1: the token is parked, 0: it is the caller's to complete, the child has no parent
  15  wait_ms   timeout of the wait, 0 none
- 16  former_id child of the attempt before, "" none
- 17  node_id   id of the token's node, as JSON
+ 16  node_id   id of the token's node, as JSON
 RETURNS integer, or a string: the id of the child that this attempt has started before (waits 0)
   0 started, 1 started before, 2 the token was parked or settled before (nothing to do),
   -1 RUN_GONE, -2 RUN_EPOCH, -3 TOKEN_NOT_ACTIVE, -14 CHILD_EXISTS (or its tombstone does),
@@ -57,11 +56,10 @@ local DEPTH_MAX, GROUP = 16, "workers"
 --- @include "late"
 --- @include "run_start"
 local k = { ev = KEYS[1], meta = KEYS[2], timers = KEYS[3], halted = KEYS[4], release = KEYS[5] }
-local tombs, paused, run, unit, child, former, queue, stream = unpack(KEYS, 6, 13)
+local tombs, paused, run, unit, child, queue, stream = unpack(KEYS, 6, 12)
 local nonce, unit_id, run_epoch, node, scope, attempt, entry_id, child_id, ir, input, meta =
   unpack(ARGV, 2, 12)
-local start, waits, wait_ms, former_id, node_id =
-  ARGV[13], ARGV[14] == "1", tonumber(ARGV[15]), ARGV[16], ARGV[17]
+local start, waits, wait_ms, node_id = ARGV[13], ARGV[14] == "1", tonumber(ARGV[15]), ARGV[16]
 
 if not open_partition(k.meta, ARGV[1]) then
   return -100
@@ -87,7 +85,7 @@ if state ~= "a" or tried ~= tonumber(attempt) or at_scope ~= scope or not scope_
 elseif have[2] == mark then
   return waits and 2 or 1
 elseif string.sub(have[2] or "", 1, #mark + 1) == mark .. "|" then
-  return string.sub(have[2], #mark + 2)
+  return waits and 2 or string.sub(have[2], #mark + 2)
 elseif depth > DEPTH_MAX then
   return -15
 elseif redis.call("EXISTS", child) == 1 or redis.call("ZSCORE", tombs, child_id) then
@@ -96,8 +94,10 @@ end
 
 -- A child of the attempt before that was given up (the wait was over time) ends before this begins.
 local function cancel_former()
-  local was = redis.call("HMGET", former, "s", "e")
-  if former_id == "" or not was[1] or was[1] == "completed" or was[1] == "failed" or was[1] == "cancelled"
+  local former_id = child_of(have[2] or "", scope)
+  local former = former_id and string.sub(child, 1, #child - #child_id) .. former_id
+  local was = former and redis.call("HMGET", former, "s", "e") or {}
+  if not was[1] or was[1] == "completed" or was[1] == "failed" or was[1] == "cancelled"
     or was[1] == "asleep" or was[1] == "suspect" then
     return -- a frozen one is nobody's from now on: a supervisor puts it back and cancels it
   end
@@ -153,9 +153,9 @@ local function apply()
   end
 end
 
+cancel_former()
 tell()
 apply()
-cancel_former()
 close_partition(k.ev, k.meta, nonce)
 if waits and entry_id ~= "" then
   redis.call("XDEL", stream, entry_id)

@@ -13,6 +13,7 @@ import type { Redriven, Transition } from "./journal.ts";
 import { Planner, type EffectPlan } from "./plan.ts";
 import { HotSignals } from "./hot-signals.ts";
 import {
+  lastChild,
   parseWaitToken,
   waitOver,
   type Decision,
@@ -127,7 +128,7 @@ export class HotState {
         this.#answered(t, node, scope);
         break;
       case "child.started":
-        this.over.set(node, `${waitOver(t.a ?? 1, scope)}|${t.ch ?? ""}`);
+        this.over.set(node, waitOver(t.a ?? 1, scope, t.ch));
         break;
       case "approval.decided":
         this.#decision(node, t.v as Decision);
@@ -334,7 +335,8 @@ export class HotState {
       this.#answer(node, wait, `${JSON.stringify(answer.id)}\x1ec\x1e`);
     }
     this.#resume(node, true, t.a);
-    this.over.set(node, waitOver(t.a ?? 1, scope));
+    const child = wait?.kind === "child" ? wait.run : lastChild(this.over.get(node), scope);
+    this.over.set(node, waitOver(t.a ?? 1, scope, child));
     const token = this.tokens.get(node);
     if (token !== undefined && answer !== undefined) {
       delete token.wait;

@@ -121,9 +121,18 @@ export function parseWait(field: string | null | undefined): ParkedToken | null 
   return json === undefined ? null : { wait: JSON.parse(json) as WaitInfo, secret, queueKey };
 }
 
-/** The field `w<node>` after the wait: keeps a late worker from parking that attempt again. */
-export function waitOver(attempt: number, scope: string): string {
-  return `=${attempt}|${scope}`;
+/**
+ * The field `w<node>` after the wait, as scripts/include/wait_over.lua has it: keeps a late worker from
+ * parking that attempt again, and names the child that the next one has to end.
+ */
+export function waitOver(attempt: number, scope: string, child?: string): string {
+  return `=${attempt}|${scope}${child === undefined ? "" : `|${child}`}`;
+}
+
+/** The child that such a field names, if its wait was in this scope. */
+export function lastChild(field: string | undefined, scope: string): string | undefined {
+  const [, place, child] = /^=\d+\|([^|]*)\|(.+)$/.exec(field ?? "") ?? [];
+  return place === scope ? child : undefined;
 }
 
 /** A token that waits for a signal: `<node>|<home>|<scope>|<attempt>|<queue key>`. */

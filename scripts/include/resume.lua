@@ -2,14 +2,15 @@
 resume -- the one place where a parked token becomes a ready one. Whoever comes first ends the wait:
 signal, callback, decision, child, timer (21 A7). The caller has checked the run's status and epoch.
 
-The field w<node> holds what a parked token waits for (sdk/waits.ts); afterwards it says "=<attempt>|
-<scope>", which keeps a worker that comes late from parking the same attempt again.
+The field w<node> holds what a parked token waits for (sdk/waits.ts); afterwards what wait_over makes
+of that.
 ]]
 --- @include "scope"
 --- @include "token"
 --- @include "waiters"
 --- @include "held"
 --- @include "unit"
+--- @include "wait_over"
 
 -- t: run_id (unit), epoch, node, scope, attempt, is_paused. `signals` may be nil for what waits for no signal.
 -- `value` is JSON text, nil when a delay is over. False: the token is not parked any more.
@@ -26,7 +27,7 @@ local function resume(timers, run, signals, t, queue, ir, value)
   journal(told_of(t.run_id) .. ',"e":"node.resumed","n":' .. t.node .. ',"s":"' .. scope
     .. '","a":' .. t.attempt .. (value and ',"v":' .. value or "") .. "}")
   redis.call("HSET", run, "n" .. t.node, "a" .. t.attempt .. "|" .. scope .. "|" .. arrivals,
-    "w" .. t.node, "=" .. t.attempt .. "|" .. scope)
+    "w" .. t.node, wait_over(have[3], t.attempt, scope))
   if have[2] then
     redis.call("HDEL", run, "d" .. t.node)
     redis.call("ZREM", timers, have[2])

@@ -13,6 +13,7 @@ import {
   startChild,
   type ChildStarted,
 } from "./child-scripts.ts";
+import { interveneToken } from "./intervene.ts";
 import { hotFields } from "../hot-fields.ts";
 import { HotState } from "../hot-state.ts";
 import { pauseRun, resumeRun } from "./pause-scripts.ts";
@@ -88,15 +89,21 @@ describe("A7: starting a child", () => {
     expect(await field(idOf(), "up")).toBe(null);
   });
 
-  it("that nobody waits for names the same one under the next epoch, too", async () => {
-    const { childId } = await startOf(token, { waits: false });
+  /** The parent as it is put back from its journal, and its token's record. */
+  async function rebuilt(record: string): Promise<void> {
     const journal = await told();
     const state = new HotState(parent.profile.ir, parent.profile.planner);
     journal.filter(({ r }) => r === "parent-1").forEach((t) => state.apply(t, 0));
     const fields = hotFields(state, {
       ...{ epoch: 2, irHash: "parent", input: null, namespace: "", priority: "normal" },
     });
-    await p.redis.hset(p.scripts.keys.run("parent-1"), { ...fields, n0: "a1||" });
+    await p.redis.del(p.scripts.keys.run("parent-1"));
+    await p.redis.hset(p.scripts.keys.run("parent-1"), { ...fields, n0: record });
+  }
+
+  it("that nobody waits for names the same one under the next epoch, too", async () => {
+    const { childId } = await startOf(token, { waits: false });
+    await rebuilt("a1||");
     const again = await startOf({ ...token, epoch: "2" }, { waits: false });
     expect(again).toEqual({ kind: "started", childId });
     expect(await count("run.started")).toBe(2);
@@ -120,16 +127,48 @@ describe("A7: starting a child", () => {
     expect(await count("run.started")).toBe(1);
   });
 
+  /** The token waits no more, and is to be tried again. */
+  async function givenUp(): Promise<void> {
+    const answer = { action: "fail", error: { code: "TIMEOUT", message: "late" }, by: "ann" };
+    const at = { runId: "parent-1", home: "", node: token.node, scope: null };
+    const queueKey = parent.profile.queueKeys[0] as string;
+    const order = { ...at, queueKey, answer: { kind: "manual", ...answer } as const };
+    expect(await interveneToken(p.scripts, order as never)).toMatchObject({ kind: "done" });
+  }
+
   it("ends what is left of the attempt before", async () => {
     await start();
-    const key = p.scripts.keys.run("parent-1");
-    await p.redis.hset(key, "n0", "a2||", "w0", "=1|");
+    await givenUp();
+    await p.redis.hset(p.scripts.keys.run("parent-1"), "n0", "a2||");
     expect(await start({ attempt: 2 })).toBe("started");
     expect([await field(idOf(1), "s"), await field(idOf(2), "s")]).toEqual([
       "cancelled",
       "running",
     ]);
     expect(await field("parent-1", "n0")).toBe("w2||");
+  });
+
+  it("ends it also when its parent was rebuilt since: its name has another epoch", async () => {
+    await start();
+    await givenUp();
+    await rebuilt("a2||");
+    // The attempt after was tried again before it could start a run of its own.
+    await p.redis.hset(p.scripts.keys.run("parent-1"), "n0", "a3||");
+    const { childId } = await startOf({ ...token, epoch: "2" }, { attempt: 3 });
+    expect([await field(idOf(1), "s"), await field(childId, "s")]).toEqual([
+      "cancelled",
+      "running",
+    ]);
+    const ends = (await told()).filter(({ e }) => e === "run.cancelled" || e === "run.started");
+    expect(ends.map(({ r }) => r)).toEqual(["parent-1", idOf(1), idOf(1), childId]);
+  });
+
+  it("leaves alone what an earlier round of a loop has started", async () => {
+    await start({ waits: false });
+    const key = p.scripts.keys.run("parent-1");
+    await p.redis.hset(key, "n0", "a2|7:2|", "l7", "7:2");
+    const { kind } = await startOf({ ...token, scope: "7:2" }, { attempt: 2 });
+    expect([kind, await field(idOf(1), "s")]).toEqual(["started", "running"]);
   });
 
   it("that fails half-way freezes both runs and says so in the journal", async () => {

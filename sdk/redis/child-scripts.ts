@@ -80,17 +80,15 @@ export async function startChild(scripts: ScriptRunner, start: ChildStart): Prom
   const { unit, epoch, node, scope, attempt, queueKey, streamKey, entryId } = token;
   const k = scripts.keys;
   const childId = childRunId(token);
-  const former = attempt > 1 ? childRunId({ ...token, attempt: attempt - 1 }) : "";
   const keys = [k.ev, k.meta, k.timers, k.halted, k.release, k.tombs, k.paused];
   keys.push(k.run(runOfUnit(unit)), k.run(unit), k.run(childId));
-  keys.push(k.run(former === "" ? childId : former), queueKey, streamKey);
-  keys.push(...profile.queueKeys);
+  keys.push(queueKey, streamKey, ...profile.queueKeys);
   const { irHash, namespace, priority } = profile;
   const first = keys.length - profile.queueKeys.length + 1;
   const beginning = runStart({ profile, runId: childId, epoch: 1, input }, first);
   const args: ScriptArg[] = [scripts.nonce(), unit, epoch, node, scope, attempt, entryId];
   args.push(childId, irHash, input, `${namespace}|${priority}`, packBatch(beginning));
-  args.push(waits ? 1 : 0, waitMs ?? 0, former, JSON.stringify(token.nodeId));
+  args.push(waits ? 1 : 0, waitMs ?? 0, JSON.stringify(token.nodeId));
   const reply = await scripts.transition("startChild", keys, args);
   return typeof reply === "string"
     ? { kind: "started", childId: reply }
