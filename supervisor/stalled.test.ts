@@ -1,6 +1,14 @@
 import { pino } from "pino";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { fireTimers, GROUP, parseEntry, partitionKeys, signalRun } from "../sdk/internal.ts";
+import {
+  fireTimers,
+  GROUP,
+  interveneToken,
+  parseEntry,
+  partitionKeys,
+  signalRun,
+  type ReadyToken,
+} from "../sdk/internal.ts";
 import { changeRuns, insertRuns, readJournal, readRun } from "../sdk/postgres/index.ts";
 import { waitFor } from "../test/support/index.ts";
 import { scriptsOf, type SupervisorContext } from "./context.ts";
@@ -160,6 +168,36 @@ describe("stalled watch", () => {
     await new StalledWatch(context).look(new AbortController().signal);
     clock.offsetMs = 0;
     expect((await mine()).map(({ kind }) => kind)).toEqual(["resumed"]);
+  });
+
+  it("A14: puts back a token that was settled by hand as one that was, not as an execution", async () => {
+    await startRuns(context, ir, "h-ab", ["run-hand"]);
+    const answer = { kind: "manual", action: "complete", output: 9, by: "ann" } as const;
+    const order = { runId: "run-hand", home: "", node: 0, scope: null, queueKey, answer };
+    expect(await interveneToken(scriptsOf(context, 0), order)).toMatchObject({ kind: "done" });
+    const mine = async (): Promise<ReadyToken[]> => {
+      const pages = [keys.queue("fn:work", "normal"), queueKey].map(async (key) =>
+        (await stack.redis.xrange(key, "-", "+")).map(([id, fields]) =>
+          parseEntry(key, id, fields),
+        ),
+      );
+      const tokens = (await Promise.all(pages)).flat();
+      return tokens.flatMap((token) => (token?.runId === "run-hand" ? [token] : []));
+    };
+    for (const lost of await mine()) {
+      await stack.redis.xdel(lost.queueKey, lost.entryId);
+    }
+    await waitFor(async () => {
+      const journal = await readJournal(stack.db, "run-hand");
+      return journal.some(({ transition }) => transition.v !== undefined);
+    });
+    clock.offsetMs = 600_000;
+    await new StalledWatch(context).look(new AbortController().signal);
+    clock.offsetMs = 0;
+    const [token, ...more] = await mine();
+    expect(more).toEqual([]);
+    expect(token).toMatchObject({ kind: "answered" });
+    expect(JSON.parse(token?.answer ?? "null")).toMatchObject(answer);
   });
 
   it("puts back a token whose entry is nowhere", async () => {

@@ -11,7 +11,14 @@
  * nothing will move because it is not what its journal says (set-right.ts).
  */
 import { setTimeout as delay } from "node:timers/promises";
-import { connectionAt, HotState, packEntry, runEpoch, suspectRun } from "../sdk/internal.ts";
+import {
+  connectionAt,
+  HotState,
+  packEntry,
+  runEpoch,
+  suspectRun,
+  type EntryKind,
+} from "../sdk/internal.ts";
 import {
   FIRST_RUN,
   listPauses,
@@ -143,8 +150,11 @@ export class StalledWatch extends Loop {
 
   async #putBackLost({ id: runId, partition }: RunRow, reasons: readonly Reason[]): Promise<void> {
     const lost = reasons.filter((reason) => reason.kind === "lost_entry");
-    for (const { token, entryId } of lost.filter(({ home }) => home === undefined)) {
-      await this.#putBack(token, entryId);
+    const own = lost.filter(({ home }) => home === undefined);
+    const state = own[0] === undefined ? null : await this.#journalled(own[0].token);
+    for (const { token, entryId } of own) {
+      const last = state === null ? null : lastActivation(token, state);
+      await (last !== null && this.#putBack(token, entryId, last));
     }
     const inMap = lost.find(({ home }) => home !== undefined);
     if (inMap !== undefined) {
@@ -153,51 +163,29 @@ export class StalledWatch extends Loop {
       await suspectRun(scriptsOf(this.#context, partition), { runId, status: "running", epoch });
     }
   }
-
   /** Adds the token's entry anew, in place of the one that nobody holds. */
-  async #putBack(token: LostToken, entryId: string | null): Promise<void> {
+  async #putBack(token: LostToken, entryId: string | null, last: Activation): Promise<void> {
     const { redis, logger } = this.#context;
     const { queueKey, runId, epoch, node, irHash, record } = token;
-    const skips = record.state === "k";
-    const { kind, answer } = await this.#lastActivation(token);
-    const arrivals = skips ? "" : record.rest;
+    const arrivals = last.kind === "skip" ? "" : record.rest;
     const { scope, attempt } = record;
-    const payload = skips ? record.rest : answer;
-    const at = { runId, epoch, node, scope, attempt, irHash };
-    const packed = packEntry({ ...at, kind: skips ? "skip" : kind, arrivals, payload });
+    const packed = packEntry({ runId, epoch, node, scope, attempt, irHash, arrivals, ...last });
     const multi = connectionAt(redis, queueKey).multi().xadd(queueKey, "*", "t", packed);
     await (entryId === null ? multi : multi.xdel(queueKey, entryId)).exec();
     logger.warn({ run: runId, node, queueKey, entryId }, "a lost entry was put back");
   }
 
-  /**
-   * As what the token was last emitted: one that waited goes on with what ended its wait, which only
-   * its entry and the journal hold.
-   */
-  async #lastActivation({ runId, node, irHash, record }: LostToken): Promise<{
-    kind: "run" | "resumed" | "answered" | "gather";
-    answer: string;
-  }> {
+  /** The run as its archived journal has it; null: nobody knows its workflow. */
+  async #journalled({ runId, irHash }: LostToken): Promise<HotState | null> {
     const ir = (await this.#context.irs.load([irHash])).get(irHash)?.ir;
-    const waits =
-      record.state === "g" ||
-      ir?.nodes[node]?.rate_limit !== undefined ||
-      ["delay", "wait", "human", "subworkflow"].includes(ir?.nodes[node]?.type ?? "");
-    if (ir === undefined || !waits) {
-      return { kind: "run", answer: "" };
+    if (ir === undefined) {
+      return null;
     }
     const state = new HotState(ir);
     for (const { transition, t } of await readJournal(this.#context.db, runId)) {
       state.apply(transition, t);
     }
-    if (record.state === "g") {
-      const failure = state.maps.get(node)?.failure ?? null;
-      return { kind: "gather", answer: failure === null ? "" : `=${JSON.stringify(failure)}` };
-    }
-    const hot = state.tokens.get(node);
-    return hot === undefined
-      ? { kind: "run", answer: "" }
-      : { kind: kindAgain(hot), answer: answerOf(hot) };
+    return state;
   }
 
   /** Logs what is new, a run or another reason: the first of them one by one. */
@@ -225,4 +213,27 @@ export class StalledWatch extends Loop {
 function stalledRun(row: RunRow, reasons: Reason[]): StalledRun {
   const { id: runId, workflow, partition, updatedAtMs: sinceMs } = row;
   return { runId, workflow, partition, sinceMs, reasons };
+}
+
+/** What an entry says of why its token is active. */
+interface Activation {
+  kind: EntryKind;
+  payload: string;
+}
+
+/**
+ * As what a token was last emitted, which its entry held and the journal tells: one that waited, or
+ * that somebody settled by hand, goes on with that. Null: the archive has yet to come to it.
+ */
+function lastActivation({ node, record }: LostToken, state: HotState): Activation | null {
+  if (record.state === "k") {
+    return { kind: "skip", payload: record.rest };
+  }
+  if (record.state === "g") {
+    const failure = state.maps.get(node)?.failure ?? null;
+    return { kind: "gather", payload: failure === null ? "" : `=${JSON.stringify(failure)}` };
+  }
+  const hot = state.tokens.get(node);
+  const isThis = hot?.state === "a" && hot.attempt === record.attempt && hot.scope === record.scope;
+  return isThis ? { kind: kindAgain(hot), payload: answerOf(hot) } : null;
 }
