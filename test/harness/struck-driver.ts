@@ -10,13 +10,16 @@ import {
   COMPLETION,
   fireTimers,
   parseJournalRecord,
+  planRedrive,
   redisTimeMs,
+  redriveRun,
   releaseRuns,
   RunView,
   START,
   startRuns,
   type JournalRecord,
   type ReadyToken,
+  type RedriveWish,
   type RunProfile,
   type Transition,
 } from "../../sdk/internal.ts";
@@ -27,6 +30,7 @@ import { claimAll, readAll } from "./deliveries.ts";
 import { DrivenWorker } from "./driven-worker.ts";
 import { queueKeysOf } from "./partition.ts";
 import { BLOW, type StruckPartition } from "./struck-scripts.ts";
+import { StruckSleeper } from "./struck-sleeper.ts";
 
 export interface StruckOptions {
   /** Workflows by reference; the root's is the first. */
@@ -34,6 +38,10 @@ export interface StruckOptions {
   random: () => number;
   /** People, before every step: what they do may be struck, and they do it again. */
   outside?: (runId: string, step: number) => Promise<unknown>;
+  /** It falls asleep on the way, leaves Redis, and is put back. */
+  sleeps?: boolean;
+  /** It is redriven after its first end. */
+  redrive?: RedriveWish;
 }
 
 const STEPS_MAX = 100;
@@ -51,6 +59,7 @@ export class StruckDriver {
   readonly #epochs = new Map<string, number>();
   readonly #bindings: string;
   #input: Json = null;
+  #sleeper: StruckSleeper | null = null;
   /** Marks of suspicion in the journal that were acted on. */
   #repaired = 0;
 
@@ -70,18 +79,25 @@ export class StruckDriver {
   async run(runId: string, input: Json): Promise<JournalRecord[]> {
     this.#input = input;
     await this.#start(runId);
+    const { sleeps = false, redrive } = this.#o;
+    this.#sleeper = sleeps ? new StruckSleeper(this.#p.scripts, runId) : null;
     for (let step = 1; step <= STEPS_MAX; step++) {
       await this.#repair();
       const all = await this.#transitions();
-      const ended = runsOf(all, (e) => ENDS.has(e));
+      const ended = endedRuns(all);
+      if (redrive !== undefined && ended.includes(runId) && !all.some(isRedriven)) {
+        await this.#unstruck(() => this.#redrive(runId, redrive));
+        continue;
+      }
       if (
         ended.includes(runId) &&
-        ended.length === runsOf(all, (e) => e === "run.started").length
+        ended.length === new Set(all.filter(({ e }) => e === "run.started").map(({ r }) => r)).size
       ) {
         this.calls = await this.#p.calls();
         await this.#takeAway(ended);
         return this.#records();
       }
+      await this.#unstruck(async () => this.#sleep(runId, step));
       await this.#unstruck(async () => this.#o.outside?.(runId, step));
       if (!(await this.#settleAll())) {
         await this.#passTime(ended.filter((id) => id !== runId));
@@ -182,30 +198,47 @@ export class StruckDriver {
 
   async #rebuild(runId: string): Promise<void> {
     const { redis, scripts } = this.#p;
-    const journal = (await this.#records()).flatMap(({ t, transitions }) =>
-      transitions
-        .filter(({ r }) => r === runId)
-        .map((transition) => ({ position: "", t, transition })),
-    );
-    const start = journal.find(({ transition }) => transition.e === "run.started")?.transition;
-    const all = [...this.#o.profiles.values()];
-    const profile = all.find(({ irHash }) => irHash === start?.ir);
-    if (start === undefined || profile === undefined) {
-      throw new Error(`run ${runId} is suspect, and the journal does not know it`);
-    }
     const { keys } = scripts;
+    const { journal, profile, start } = ownJournal(await this.#records(), runId, this.#o.profiles);
     await releaseMapsOf(scripts.redis, keys, [runId]);
-    const epoch = (this.#epochs.get(runId) ?? 1) + 1;
-    this.#epochs.set(runId, epoch);
-    if (journal.some(({ transition }) => ENDS.has(transition.e))) {
+    if (endedRuns(journal.map(({ transition }) => transition)).includes(runId)) {
       await redis.del(keys.run(runId), keys.signals(runId));
       await this.#putBackEnded(runId, start, profile.ir, journal);
       return;
     }
-    const row = this.#rowOf(runId, epoch, profile, start);
+    const row = this.#rowOf(runId, this.#nextEpoch(runId), profile, start);
     const multi = scripts.redis.multi();
     writeRun(multi, profile, row, foldHot(profile, journal), await redisTimeMs(scripts));
     assertWritten(await multi.exec());
+  }
+
+  #nextEpoch(runId: string): number {
+    const epoch = (this.#epochs.get(runId) ?? 1) + 1;
+    this.#epochs.set(runId, epoch);
+    return epoch;
+  }
+
+  async #sleep(runId: string, step: number): Promise<void> {
+    const records = await this.#records();
+    await this.#sleeper?.act(step, records, () => {
+      const { journal, profile, start } = ownJournal(records, runId, this.#o.profiles);
+      const row = this.#rowOf(runId, this.#nextEpoch(runId), profile, start);
+      return { profile, row, state: foldHot(profile, journal) };
+    });
+  }
+
+  async #redrive(runId: string, wish: RedriveWish): Promise<void> {
+    const { scripts } = this.#p;
+    const { journal, profile } = ownJournal(await this.#records(), runId, this.#o.profiles);
+    const { state, redriven } = planRedrive(profile.ir, journal, wish);
+    await releaseMapsOf(scripts.redis, scripts.keys, [runId]);
+    await releaseRuns(scripts, [runId], []);
+    const epoch = this.#nextEpoch(runId);
+    await redriveRun(scripts, {
+      ...{ runId, epoch, profile, state, fields: {}, input: JSON.stringify(this.#input) },
+      notAfterMs: (await redisTimeMs(scripts)) + DAY_MS,
+      told: { r: runId, e: "run.redriven", ep: epoch, at: 2, rd: redriven },
+    });
   }
 
   /** What Postgres has of a run that has not ended. */
@@ -256,7 +289,40 @@ export class StruckDriver {
   }
 }
 
-/** Runs of which the journal tells such a transition. */
-function runsOf(all: readonly Transition[], isSuch: (event: string) => boolean): string[] {
-  return [...new Set(all.filter(({ e }) => isSuch(e)).map(({ r }) => r))];
+const isRedriven = ({ e }: Transition): boolean => e === "run.redriven";
+
+/** Runs that have ended, and were not redriven after that. */
+function endedRuns(all: readonly Transition[]): string[] {
+  const ended = new Set<string>();
+  for (const transition of all) {
+    if (ENDS.has(transition.e)) {
+      ended.add(transition.r);
+    } else if (isRedriven(transition)) {
+      ended.delete(transition.r);
+    }
+  }
+  return [...ended];
+}
+
+/** What the journal tells of a run, how it began, and its workflow. */
+function ownJournal(
+  records: readonly JournalRecord[],
+  runId: string,
+  profiles: ReadonlyMap<string, RunProfile>,
+): {
+  journal: { position: string; t: number; transition: Transition }[];
+  profile: RunProfile;
+  start: Transition;
+} {
+  const journal = records.flatMap(({ t, transitions }) =>
+    transitions
+      .filter(({ r }) => r === runId)
+      .map((transition) => ({ position: "", t, transition })),
+  );
+  const start = journal.find(({ transition }) => transition.e === "run.started")?.transition;
+  const profile = [...profiles.values()].find(({ irHash }) => irHash === start?.ir);
+  if (start === undefined || profile === undefined) {
+    throw new Error(`the journal does not know run ${runId}`);
+  }
+  return { journal, profile, start };
 }

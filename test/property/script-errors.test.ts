@@ -6,7 +6,14 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { compile, type Ir, type Json } from "../../compiler/index.ts";
 import { interpret } from "../../compiler/reference/index.ts";
-import { cancelRun, pauseRun, resumeRun, signalRun, type RunProfile } from "../../sdk/internal.ts";
+import {
+  cancelRun,
+  pauseRun,
+  resumeRun,
+  signalRun,
+  type RedriveWish,
+  type RunProfile,
+} from "../../sdk/internal.ts";
 import { oracleHandlers } from "../generate/builtins.ts";
 import { foldChain } from "../harness/invariants.ts";
 import { openTestPartition, type TestPartition } from "../harness/partition.ts";
@@ -25,6 +32,8 @@ interface Scenario {
   outside?: (p: TestPartition) => NonNullable<StruckOptions["outside"]>;
   /** How it ends where the oracle knows nothing of who ends it. */
   status?: string;
+  sleeps?: boolean;
+  redrive?: RedriveWish;
 }
 
 const INPUT = { n: 3, list: [1, 2, 3] };
@@ -134,6 +143,44 @@ const SCENARIOS: { [name: string]: Scenario } = {
     outside: (p) => (runId, step) =>
       step === 2 ? pauseRun(p.scripts, runId, "run") : resumeRun(p.scripts, runId, "run"),
   },
+  "a sleep, with a map and a pause: frozen, gone, put back": {
+    nodes: [
+      { id: "w", type: "wait", config: { signal: "go" } },
+      {
+        ...{ id: "m", type: "map" },
+        config: { items: "${input.list}", do: { id: "e", type: "wait", config: { signal: "go" } } },
+      },
+      echo("z"),
+    ],
+    edges: [
+      ["w", "z"],
+      ["m", "z"],
+    ],
+    sleeps: true,
+    outside: (p) => async (runId, step) => {
+      for (let i = 0; step > 8 && i < 4; i++) {
+        await signalRun(p.scripts, { ...GO, runId, id: `signal ${i}` });
+      }
+    },
+    status: "COMPLETED",
+  },
+  "a redrive of what has failed": {
+    nodes: [
+      echo("a"),
+      fails("b", 9),
+      { id: "w", type: "wait", config: { signal: "go" } },
+      echo("z"),
+    ],
+    edges: [
+      ["a", "b"],
+      ["a", "w"],
+      ["b", "z"],
+      ["w", "z"],
+    ],
+    redrive: { set: { b: 1 }, by: "ann" },
+    outside: (p) => (runId) => signalRun(p.scripts, { ...GO, runId }),
+    status: "COMPLETED",
+  },
   "somebody cancels it": {
     nodes: [{ id: "w", type: "wait", config: { signal: "go" } }],
     outside: (p) => (runId) => cancelRun(p.scripts, runId, "somebody says so"),
@@ -180,7 +227,12 @@ async function play(scenario: Scenario, struck: number): Promise<number> {
     profiles.set(name, await p.publish(ir, hash));
   }
   const outside = scenario.outside?.(p);
-  const options = { profiles, random: seeded(1), ...(outside === undefined ? {} : { outside }) };
+  const { sleeps = false, redrive } = scenario;
+  const options: StruckOptions = {
+    ...{ profiles, random: seeded(1), sleeps },
+    ...(outside === undefined ? {} : { outside }),
+    ...(redrive === undefined ? {} : { redrive }),
+  };
   await p.arm(struck);
   const driver = new StruckDriver(p, options);
   const records = await driver.run("run", INPUT);
