@@ -1,10 +1,11 @@
 --[[
 guard -- the end of every transition: calls the script, and repairs what one leaves that failed half-way.
 
-What a script tells it tells before it writes it, so runs that it has told nothing of are as they were.
-The others are frozen, and what was told of them is journalled, which is what they are rebuilt from. If
-not even that can be written, the journal does not have what the runs have: the partition is refused to
-everybody from then on, and is rebuilt as a whole from what is archived (supervisor/certify.ts).
+What a script tells it tells before it writes it, so runs that it has told nothing of are as they were,
+but for one that it has named in `untold`. The others are frozen, and what was told of them is
+journalled, which is what they are rebuilt from. If not even that can be written, the journal does not
+have what the runs have: the partition is refused to everybody from then on, and is rebuilt as a whole
+from what is archived (supervisor/certify.ts).
 ]]
 local is_done, reply = pcall(script)
 if is_done then
@@ -19,11 +20,14 @@ local function repair()
     tail_seq, tail_nonce, nonce = tail_seq + 1, nonce, nonce .. "+"
     records, record_count = {}, 0
   end
+  if untold then
+    runs[untold] = true
+  end
   suspect(runs, reply)
   close_partition(ev, opened, nonce)
 end
 
-if record_count > 0 and not pcall(repair) then
+if (record_count > 0 or untold) and not pcall(repair) then
   redis.log(redis.LOG_WARNING, "gavotte: journal not written, partition refused: " .. tostring(reply))
   redis.call("HDEL", opened, "epoch")
 end

@@ -21,6 +21,8 @@ local tail_seq, tail_nonce, now_ms
 -- How often a consumer has taken another one's entry over: unchanged, nobody lost one.
 local takeovers
 local records, record_count = {}, 0
+-- A run that is written without anything being told: if that fails, it is frozen like those told of.
+local untold
 -- The key of `meta`; nil as long as nothing may have been written.
 local opened
 

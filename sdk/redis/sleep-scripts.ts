@@ -59,7 +59,7 @@ export async function evictRuns(
 export type WakeTurn =
   /** The ticket: read its journal, then write it. */
   | { kind: "yours" }
-  /** It sleeps anew, and that is not committed yet. */
+  /** It sleeps anew, and that is not committed yet; or it is to be repaired. */
   | { kind: "later" }
   | { kind: "awake"; epoch: number };
 
@@ -84,7 +84,8 @@ export async function beginWake(
 
 /**
  * Carries out the commands that put a run back, the removal of what is in its place among them.
- * False: another ticket is there. Throws when the partition's epoch has changed.
+ * False: another ticket is there. Throws when the partition's epoch has changed, and what made it fail
+ * half-way: the run is rebuilt then.
  */
 export async function wakeRun(
   scripts: ScriptRunner,
@@ -93,8 +94,8 @@ export async function wakeRun(
   const { runId, ticket, commands } = wake;
   const k = scripts.keys;
   const touched = new Set(commands.flatMap(keysOf));
-  const keys = [k.meta, k.run(runId), ...touched];
-  const args: ScriptArg[] = [ticket];
+  const keys = [k.ev, k.meta, k.run(runId), ...touched];
+  const args: ScriptArg[] = [scripts.nonce(), runId, ticket];
   for (const command of commands) {
     args.push(command.length, ...command);
   }

@@ -143,12 +143,12 @@ const SCENARIOS: { [name: string]: Scenario } = {
     outside: (p) => (runId, step) =>
       step === 2 ? pauseRun(p.scripts, runId, "run") : resumeRun(p.scripts, runId, "run"),
   },
-  "a sleep, with a map and a pause: frozen, gone, put back": {
+  "a sleep, with a map: frozen, gone, put back": {
     nodes: [
       { id: "w", type: "wait", config: { signal: "go" } },
       {
         ...{ id: "m", type: "map" },
-        config: { items: "${input.list}", do: { id: "e", type: "wait", config: { signal: "go" } } },
+        config: { items: "[1, 2]", do: { id: "e", type: "wait", config: { signal: "go" } } },
       },
       echo("z"),
     ],
@@ -163,6 +163,17 @@ const SCENARIOS: { [name: string]: Scenario } = {
       }
     },
     status: "COMPLETED",
+  },
+  "a sleep while it is paused, with what is held": {
+    nodes: [echo("a"), echo("b"), echo("c"), echo("d")],
+    edges: DIAMOND,
+    sleeps: true,
+    outside: (p) => async (runId, step) => {
+      if (step === 2) {
+        await pauseRun(p.scripts, runId, "run");
+      }
+      return step > 8 && resumeRun(p.scripts, runId, "run");
+    },
   },
   "a redrive of what has failed": {
     nodes: [
@@ -236,6 +247,11 @@ async function play(scenario: Scenario, struck: number): Promise<number> {
   await p.arm(struck);
   const driver = new StruckDriver(p, options);
   const records = await driver.run("run", INPUT);
+  const told = new Set(records.flatMap(({ transitions }) => transitions.map(({ e }) => e)));
+  if (struck === 0) {
+    expect(told.has("run.hibernated")).toBe(sleeps);
+    expect(told.has("run.redriven")).toBe(redrive !== undefined);
+  }
   const view = foldChain(root[0], "run", records);
   if (scenario.status !== undefined) {
     expect(view.status).toBe(scenario.status);
