@@ -149,6 +149,31 @@ describe("a supervisor that dies", () => {
   });
 });
 
+it("a wake that fails in the middle of its script leaves a run that is repaired", async () => {
+  const before = await stateOf();
+  expect(await sleep()).toBe("asleep");
+  const seq = await committed();
+  await beginWake(stage.scripts, "mine", [{ runId, seq }]);
+  const run = keys.run(runId);
+  const commands = [
+    ["DEL", run],
+    ["HSET", run, "s", "running", "e", "77"],
+    ["HSET", keys.timers, "of another", "type"],
+  ];
+  await engine.redis.zadd(keys.timers, 1, "so that it is there");
+  await expect(wakeRun(stage.scripts, { runId, ticket: "mine", commands })).rejects.toThrow(
+    /WRONG/,
+  );
+  await engine.redis.zrem(keys.timers, "so that it is there");
+  await waitFor(async () => (await engine.redis.hget(run, "s")) === "running", {
+    describe: "it is not repaired",
+  });
+  await waitFor(async () => (await stage.row(runId)).asleepSinceMs === null, {
+    describe: "its row is asleep",
+  });
+  expect(await stateOf()).toEqual(before);
+});
+
 describe("two wakers", () => {
   it("one that was held up does not write over what the other has woken", async () => {
     const before = await stateOf();
