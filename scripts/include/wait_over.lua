@@ -8,7 +8,7 @@ was rebuilt or woken since names its children after another epoch. sdk/waits.ts 
 -- The run that a token of this scope waits for by its field w<node>, or waited for last, or has
 -- started without waiting; nil if there is none.
 local function child_of(waits, scope)
-  local child = string.match(waits, '\31{"kind":"child","run":"([^"]*)"')
+  local child = string.match(waits, '"kind":"child","run":"([^"]*)"')
   if child then
     return child
   end
