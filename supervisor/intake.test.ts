@@ -1,8 +1,20 @@
 import { uuidv7 } from "uuidv7";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { Json } from "../compiler/ir.ts";
-import { globalKeys, INTAKE_GROUP, partitionKeys, type Service } from "../sdk/internal.ts";
-import { connectPostgres, listDeadLetters, readJournal, readRun } from "../sdk/postgres/index.ts";
+import {
+  globalKeys,
+  INTAKE_GROUP,
+  partitionKeys,
+  SCRIPT_BATCH_MAX,
+  type Service,
+} from "../sdk/internal.ts";
+import {
+  connectPostgres,
+  insertRuns,
+  listDeadLetters,
+  readJournal,
+  readRun,
+} from "../sdk/postgres/index.ts";
 import { waitFor } from "../test/support/index.ts";
 import type { SubmissionReply } from "./admit-batch.ts";
 import type { SupervisorContext } from "./context.ts";
@@ -203,5 +215,35 @@ describe("start sweep", () => {
     await sweep.start();
     await waitFor(async () => (await stack.redis.exists(keys.run("run-swept"))) === 1);
     await sweep.stop(2000);
+  });
+
+  it("comes to every row, although those before it cannot start yet", async () => {
+    const clock = new TestClock();
+    const later = { ...context, clock };
+    await startRuns({ ...later, redis: stack.redis }, chainIr(["behind"]), "h-behind", ["behind"]);
+    await stack.redis.del(keys.run("behind"));
+    await queueAgain(context.db, "behind");
+    // Of a partition whose server is away.
+    const about = { tenant: "", workflow: "w", version: "1", irHash: "h-behind", partition: 7 };
+    const more = { namespace: "", priority: "normal", input: "{}", idempotencyKey: null } as const;
+    const ids = Array.from({ length: SCRIPT_BATCH_MAX }, (_, i) => `away-${i}`);
+    await insertRuns(
+      context.db,
+      ids.map((id) => ({ id, ...about, ...more, requestHash: "", createdAtMs: 1 })),
+    );
+    clock.offsetMs = 10_000;
+    const sweep = new StartSweep(later, new Starter(later));
+    const isThere = async (): Promise<boolean> =>
+      (await stack.redis.exists(keys.run("behind"))) === 1;
+    await sweep.look();
+    expect(await isThere()).toBe(false);
+    await sweep.look();
+    expect(await isThere()).toBe(true);
+    await stack.redis.del(keys.run("behind"));
+    await queueAgain(context.db, "behind");
+    await sweep.look(); // from the oldest again
+    await sweep.look();
+    expect(await isThere()).toBe(true);
+    await context.db.query({ name: "away", text: "DELETE FROM runs WHERE partition = 7" });
   });
 });

@@ -21,7 +21,7 @@ import {
   type Redis,
   type RunStart,
 } from "../sdk/internal.ts";
-import { isPaused, listPauses, queuedRuns, stopOf } from "../sdk/postgres/index.ts";
+import { FIRST_RUN, isPaused, listPauses, queuedRuns, stopOf } from "../sdk/postgres/index.ts";
 import { scriptsOf, type SupervisorContext } from "./context.ts";
 import type { StoredIr } from "./ir-store.ts";
 import { Loop } from "./loop.ts";
@@ -50,6 +50,8 @@ const SERVER_MS = 1000;
 const DEADLINES_MS = 1000;
 const START_MS = 5000;
 const SWEEP_MS = 2000;
+/** Before the next page, when none of one could start: all may have to wait for the same. */
+const PAGE_MS = 200;
 const SWEEP_AGE_MS = 5000;
 /** Text of inputs, and of what is given for nodes, in one start call; a call holds at least one run. */
 const START_CHARS_MAX = 4_000_000;
@@ -237,22 +239,37 @@ export function boundHashes(bindings: string | null | undefined): string[] {
     : Object.values(JSON.parse(bindings) as { [ref: string]: string });
 }
 
-/** Starts rows that stayed QUEUED because whoever accepted them died before the start. */
+/**
+ * Starts rows that stayed QUEUED because whoever accepted them died before the start, or could not
+ * start them. A page at a time: rows that cannot start yet keep it from none behind them.
+ */
 export class StartSweep extends Loop {
+  readonly #context: SupervisorContext;
+  readonly #starter: Starter;
+  /** The last row looked at. */
+  #after = FIRST_RUN;
+
   constructor(context: SupervisorContext, starter: Starter) {
-    super({
-      name: "start sweep",
-      logger: context.logger,
-      step: async () => {
-        const deadlines = await starter.deadlines();
-        const beforeMs = context.clock.nowMs() - SWEEP_AGE_MS;
-        const rows = await queuedRuns(context.db, beforeMs, SCRIPT_BATCH_MAX);
-        const started = rows.length === 0 ? 0 : await starter.start(rows, deadlines);
-        if (started > 0) {
-          context.logger.warn({ started }, "runs accepted earlier were started now");
-        }
-        return started === SCRIPT_BATCH_MAX ? 0 : SWEEP_MS;
-      },
-    });
+    super({ name: "start sweep", logger: context.logger, step: () => this.look() });
+    this.#context = context;
+    this.#starter = starter;
+  }
+
+  /** Looks at one page; resolves with the ms to wait before the next. */
+  async look(): Promise<number> {
+    const { db, clock, logger } = this.#context;
+    const deadlines = await this.#starter.deadlines();
+    const beforeMs = clock.nowMs() - SWEEP_AGE_MS;
+    const rows = await queuedRuns(db, beforeMs, SCRIPT_BATCH_MAX, this.#after);
+    const last = rows.length < SCRIPT_BATCH_MAX ? undefined : rows.at(-1);
+    this.#after = last ?? FIRST_RUN;
+    const started = rows.length === 0 ? 0 : await this.#starter.start(rows, deadlines);
+    if (started > 0) {
+      logger.warn({ started }, "runs accepted earlier were started now");
+    }
+    if (last === undefined) {
+      return SWEEP_MS;
+    }
+    return started > 0 ? 0 : PAGE_MS;
   }
 }

@@ -155,8 +155,9 @@ const ENDED_AMONG = {
 const QUEUED = {
   name: "runs_queued",
   text: `SELECT ${RUN_COLUMNS} FROM runs r WHERE status = 'QUEUED' AND NOT held AND created_at_ms < $1
+      AND created_at_ms >= $3 AND (created_at_ms, id) > ($3, $4)
       AND NOT EXISTS (SELECT 1 FROM journal j WHERE j.run_id = r.id)
-    ORDER BY created_at_ms LIMIT $2`,
+    ORDER BY created_at_ms, id LIMIT $2`,
 };
 const CORRECT_BEGUN = {
   name: "runs_correct_begun",
@@ -286,13 +287,17 @@ export async function changeRuns(tx: Queryable, changes: readonly RunChange[]): 
   }
 }
 
-/** Runs that may start, accepted before `beforeMs`, of which nothing has been heard; oldest first. */
+/**
+ * Runs that may start, accepted before `beforeMs`, of which nothing has been heard, oldest first, after
+ * a cursor.
+ */
 export async function queuedRuns(
   db: Queryable,
   beforeMs: number,
   limit: number,
+  after: RunCursor = FIRST_RUN,
 ): Promise<RunRow[]> {
-  return db.query<Row>(QUEUED, [beforeMs, limit]);
+  return db.query<Row>(QUEUED, [beforeMs, limit, after.createdAtMs, after.id]);
 }
 
 /** Rows of this partition that say QUEUED although the journal beside them has a beginning. */
