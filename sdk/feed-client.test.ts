@@ -80,6 +80,11 @@ describe("a client of the feed", () => {
     ]);
   });
 
+  it("hears nothing behind the end, though it came with it", async () => {
+    const { url } = await gateway([[snapshot, end, snapshot, update("9.0", "a")]]);
+    expect(await follow(url)).toEqual(["snapshot", "end"]);
+  });
+
   it("ends with the feed's own error", async () => {
     const error = { type: "error", code: "GV_RUN_NOT_FOUND", message: "there is no run r" };
     const { url } = await gateway([[error]]);

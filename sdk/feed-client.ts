@@ -105,7 +105,9 @@ function connectOnce(options: FeedOptions, place: Place): Promise<Ending> {
     let heard = false;
     let reason = "the connection was closed";
     const aborted = (): void => socket.terminate();
+    let isOver = false;
     const finish = (end: () => void): void => {
+      isOver = true;
       signal.removeEventListener("abort", aborted);
       end();
       socket.terminate();
@@ -119,6 +121,9 @@ function connectOnce(options: FeedOptions, place: Place): Promise<Ending> {
     socket.on("error", (error) => (reason = error.message));
     socket.on("close", () => finish(() => resolve({ over: false, reason, heard })));
     socket.on("message", (data: Buffer) => {
+      if (isOver) {
+        return; // what had come with the end
+      }
       const message = JSON.parse(data.toString()) as FeedMessage;
       if (message.type === "error") {
         finish(() => reject(feedError(message)));
