@@ -1,3 +1,4 @@
+import type { PoolClient } from "pg";
 import { pino } from "pino";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { testDatabase, waitFor, type TestDatabase } from "../test/support/index.ts";
@@ -74,6 +75,53 @@ describe("roles on a Postgres with sessions", () => {
   });
 });
 
+describe("a session that cannot be had", () => {
+  const key = 31;
+  let database: TestDatabase;
+  beforeAll(async () => {
+    database = await testDatabase();
+  });
+  afterAll(() => database.close());
+
+  /** The lock that everybody who takes part shares, for one alone: nobody else gets a session. */
+  async function barred(): Promise<PoolClient> {
+    const client = await database.connect().pool.connect();
+    await client.query("SELECT pg_advisory_lock($1, $2)", [0x6776, 0x7fff_ffff]);
+    return client;
+  }
+
+  it("is given up in time, and back to the pool, and asked for again", async ({ skip }) => {
+    skip(database.singleSession, "PGlite is one session");
+    const bar = await barred();
+    const db = database.connect({ connectionsMax: 1 });
+    let sessions = 0;
+    db.pool.on("connect", () => (sessions += 1));
+    const role = noted(key);
+    const roles = new Roles(db, logger, [role], { tryMs: 10, answerMs: 100 });
+    await roles.start();
+    await waitFor(() => sessions > 2, { describe: "it is not given up" });
+    expect(role.events).toEqual([]);
+    bar.release(true);
+    await waitFor(() => role.events.includes("start"));
+    await roles.stop(1000);
+  });
+
+  it("is given back to the pool when the server ends it", async ({ skip }) => {
+    skip(database.singleSession, "PGlite is one session");
+    const bar = await barred();
+    const db = database.connect({ connectionsMax: 1 });
+    const role = noted(key);
+    const roles = new Roles(db, logger, [role], { tryMs: 10 });
+    await roles.start();
+    const text = `SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'
+      AND NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`;
+    await waitFor(async () => ((await bar.query(text)).rowCount ?? 0) > 0);
+    bar.release(true);
+    await waitFor(() => role.events.includes("start"), { describe: "its session is leaked" });
+    await roles.stop(1000);
+  });
+});
+
 describe("W17: roles of several processes", () => {
   const KEYS = [21, 22, 23, 24, 25, 26];
   const TRY_MS = 100;
@@ -102,7 +150,7 @@ describe("W17: roles of several processes", () => {
       };
       return { key, name: `role ${key}`, open: () => ({ name: "owned", start, stop }) };
     });
-    return new Roles(database.connect(), logger, roles, TRY_MS);
+    return new Roles(database.connect(), logger, roles, { tryMs: TRY_MS });
   }
 
   beforeEach(() => owners.clear());

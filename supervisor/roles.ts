@@ -17,9 +17,9 @@
  */
 import type { PoolClient, QueryResultRow } from "pg";
 import type { Logger } from "pino";
-import type { Service } from "../sdk/internal.ts";
+import { inTime, type Service } from "../sdk/internal.ts";
 import type { Database } from "../sdk/postgres/index.ts";
-import { Loop, within } from "./loop.ts";
+import { Loop } from "./loop.ts";
 
 export interface Role {
   /** Number of the lock, the same in every process. */
@@ -27,6 +27,13 @@ export interface Role {
   name: string;
   /** Makes the service that runs while the role is held. */
   open(): Service;
+}
+
+export interface RolesTimes {
+  /** Between two looks, ms. */
+  tryMs?: number;
+  /** A session that does not answer for so long is lost, ms. */
+  answerMs?: number;
 }
 
 /** Namespace of the engine's advisory locks. */
@@ -53,13 +60,16 @@ export class Roles extends Loop {
   readonly #logger: Logger;
   readonly #roles: readonly Role[];
   readonly #held = new Map<number, Service>();
+  readonly #answerMs: number;
   #client: PoolClient | null = null;
+  #isClosed = false;
   /** Roles that were given up: for how many looks they are left to others, of how many processes. */
   readonly #offered = new Map<number, { looks: number; count: number }>();
   /** With how many processes nobody wanted what was given up, and for how many looks more it counts. */
   #unwanted = { count: 0, looks: 0 };
 
-  constructor(db: Database, logger: Logger, roles: readonly Role[], tryMs = TRY_MS) {
+  constructor(db: Database, logger: Logger, roles: readonly Role[], times: RolesTimes = {}) {
+    const { tryMs = TRY_MS, answerMs = ANSWER_MS_MAX } = times;
     super({
       name: "roles",
       logger,
@@ -67,9 +77,13 @@ export class Roles extends Loop {
         await this.#look();
         return tryMs;
       },
-      close: () => this.#drop(null),
+      close: () => {
+        this.#isClosed = true;
+        return this.#drop(null);
+      },
     });
     this.#db = db;
+    this.#answerMs = answerMs;
     this.#logger = logger;
     this.#roles = roles;
   }
@@ -140,27 +154,44 @@ export class Roles extends Loop {
     text: string,
     values: unknown[],
   ): Promise<[Row, ...Row[]]> {
-    this.#client ??= await this.#session();
-    const asked = this.#client.query<Row>(text, values);
-    let answered = false;
-    const seen = asked.then(
-      () => (answered = true),
-      (error: Error) => this.#drop(error),
-    );
-    await within(seen, ANSWER_MS_MAX);
-    if (!answered) {
-      await this.#drop(new Error("the session that holds the roles does not answer"));
+    const client = (this.#client ??= await this.#session());
+    try {
+      return (await this.#answer<Row>(client, text, values)) as [Row, ...Row[]];
+    } catch (error) {
+      await this.#drop(error as Error);
+      throw error;
     }
-    return (await asked).rows as [Row, ...Row[]];
   }
 
+  /** One that takes part. What cannot be had in time is not kept: the pool has few. */
   async #session(): Promise<PoolClient> {
     const client = await this.#db.pool.connect();
     client.on("error", (error) => {
-      void this.#drop(error);
+      void (this.#client === client && this.#drop(error));
     });
-    await client.query(JOIN, [LOCK_CLASS, MEMBER_KEY]);
+    try {
+      await this.#answer(client, JOIN, [LOCK_CLASS, MEMBER_KEY]);
+      if (this.#isClosed) {
+        throw new Error("it is stopped");
+      }
+    } catch (error) {
+      client.release(error as Error);
+      throw error;
+    }
     return client;
+  }
+
+  async #answer<Row extends QueryResultRow>(
+    client: PoolClient,
+    text: string,
+    values: unknown[],
+  ): Promise<Row[]> {
+    const asked = client.query<Row>(text, values).then(({ rows }) => rows);
+    const rows = await inTime<Row[] | null>(asked, this.#answerMs, null);
+    if (rows === null) {
+      throw new Error("the session that holds the roles does not answer");
+    }
+    return rows;
   }
 
   /** Stops all roles; with an error the session is destroyed, which frees its locks. */
