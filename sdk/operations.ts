@@ -8,6 +8,7 @@
 import type { Redis } from "ioredis";
 import type { Ir, Json } from "../compiler/ir.ts";
 import { GavotteError } from "./errors.ts";
+import { requireFit } from "./given-values.ts";
 import { globalKeys, partitionOf } from "./keys.ts";
 import {
   EVERY_VERSION,
@@ -161,6 +162,12 @@ export class Operations {
     const { action, output, error, input, by, why, scope = null, element: home = "" } = order;
     if (input !== undefined && action !== "retry") {
       throw new GavotteError("GV_BAD_INPUT", `${action} takes no input; retry a node with another`);
+    }
+    if (action === "complete") {
+      requireFit(found.node, "output", output ?? null);
+    }
+    if (input !== undefined) {
+      requireFit(found.node, "input", input);
     }
     const intervention: Intervention = {
       ...{ runId, home, node: found.index, scope },

@@ -9,6 +9,7 @@
  */
 import type { Ir, IrNode, Json } from "../compiler/ir.ts";
 import { GavotteError } from "./errors.ts";
+import { requireFit } from "./given-values.ts";
 import { editedInput } from "./hot-restore.ts";
 import { type HotState, type HotToken } from "./hot-state.ts";
 import type { Redriven, Transition } from "./journal.ts";
@@ -76,6 +77,7 @@ export function planRedrive(ir: Ir, journal: readonly Placed[], wish: RedriveWis
   const set = answersOf(ir, state, wish);
   for (const [name, input] of Object.entries(wish.inputs ?? {})) {
     const [node, token] = startOf(ir, state, name);
+    requireFit(ir.nodes[node] as IrNode, "input", input);
     state.edited.set(node, editedInput(token.scope, input));
   }
   const isOpen = [...state.tokens.values()].some(
@@ -284,6 +286,7 @@ function answersOf(ir: Ir, state: HotState, wish: RedriveWish): NonNullable<Redr
   const answers: NonNullable<Redriven["set"]> = {};
   for (const [name, output] of Object.entries(wish.set ?? {})) {
     const [node, token] = startOf(ir, state, name);
+    requireFit(ir.nodes[node] as IrNode, "output", output);
     const { by, why } = wish;
     const more = why === undefined ? {} : { why };
     token.answer = { kind: "manual", action: "complete", output, by, ...more };

@@ -3,7 +3,7 @@
  * with its row.
  */
 import type { Ir } from "../compiler/ir.ts";
-import { startFields } from "../sdk/internal.ts";
+import { givenMisfit, startFields } from "../sdk/internal.ts";
 import type { Submission, SubmissionProblem } from "./submission.ts";
 
 /**
@@ -20,9 +20,25 @@ export async function startPointOf(
   // Hardly any run begins so: whoever accepts runs need not load what plans it.
   const { planStart, runVars, START_FLAGS } = await import("../compiler/reference/index.ts");
   const plan = planStart(ir, start, runVars(ir, runId, input), START_FLAGS);
+  const messages = "problems" in plan ? plan.problems.map(({ message }) => message) : [];
   if (!("problems" in plan)) {
-    return JSON.stringify(startFields(ir, plan));
+    messages.push(...misfits(ir, start));
+    if (messages.length === 0) {
+      return JSON.stringify(startFields(ir, plan));
+    }
   }
-  const path = "start_at";
-  return plan.problems.map(({ message }) => ({ code: "GV_START_REFUSED", message, path }));
+  return messages.map((message) => ({ code: "GV_START_REFUSED", message, path: "start_at" }));
+}
+
+function misfits(
+  ir: Ir,
+  { inputs = {}, outputs = {} }: NonNullable<Submission["start"]>,
+): string[] {
+  return ir.nodes.flatMap((node) =>
+    (["input", "output"] as const).flatMap((what) => {
+      const given = what === "input" ? inputs : outputs;
+      const value = Object.hasOwn(given, node.id) ? given[node.id] : undefined;
+      return (value === undefined ? null : givenMisfit(node, what, value)) ?? [];
+    }),
+  );
 }

@@ -149,6 +149,29 @@ describe("a node of a live run", () => {
     expect((await client.status(id)).nodes["x"]).toMatchObject({ output: 7 });
   });
 
+  it("takes by hand only what fits its schemas", async () => {
+    const schemas = {
+      input_schema: { not: { type: "number" } },
+      output_schema: { type: "string" },
+    };
+    const id = await start(flow({ ...step("x", "hang"), ...schemas }));
+    await reached(id);
+    const order = (more: object): Promise<number> =>
+      client.operations.intervene(id, "x", { ...ANN, ...more } as never);
+    for (const wrong of [
+      { action: "complete", output: 7 },
+      { action: "complete" },
+      { action: "retry", input: 7 },
+    ]) {
+      await expect(order(wrong)).rejects.toMatchObject({
+        code: "GV_BAD_INPUT",
+        message: expect.stringContaining('given for node "x" does not fit its') as string,
+      });
+    }
+    await order({ action: "complete", output: "by hand" });
+    expect(await engine.ended(id)).toMatchObject({ status: "COMPLETED" });
+  });
+
   it("is left alone when it is not open, does not exist, or its run is not live", async () => {
     const id = await start(flow(step("x", "hang")));
     await reached(id);

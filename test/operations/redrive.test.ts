@@ -147,6 +147,25 @@ describe("B8: a redrive", () => {
     expect(executed[id]?.filter((node) => node === "x")).toHaveLength(1);
   });
 
+  it("takes by hand only what fits a node's schemas", async () => {
+    const schemas = {
+      input_schema: { not: { type: "number" } },
+      output_schema: { type: "string" },
+    };
+    const wished = async (more: object): Promise<unknown> => {
+      const nodes = [{ ...step("only", "flaky"), ...schemas }];
+      const id = await failed({ name: "fits", nodes, edges: [] });
+      return client.operations.previewRedrive(id, { ...WISH, ...more });
+    };
+    for (const wrong of [{ set: { only: 7 } }, { inputs: { only: 7 } }]) {
+      await expect(wished(wrong)).rejects.toMatchObject({
+        code: "GV_BAD_INPUT",
+        message: expect.stringContaining('given for node "only" does not fit its') as string,
+      });
+    }
+    expect(await wished({ set: { only: "right" } })).toMatchObject({ given: ["only"] });
+  });
+
   it("gives the run another input", async () => {
     const id = await failed({ name: "input", nodes: [step("x", "flaky")] });
     healed.add(id);

@@ -93,6 +93,21 @@ describe("X20: a run that begins in the middle", () => {
     expect(executed[entry]).toHaveLength(5);
   });
 
+  it("is refused with what does not fit a node's schemas", async () => {
+    const number = { type: "object", properties: { n: { type: "number" } } };
+    const nodes = [
+      step("a", "step", { output_schema: number }),
+      step("b", "step", { input_schema: number }),
+    ];
+    const workflow = { name: "fits", nodes, edges: edges("a>b") };
+    const start = { start_at: ["b"], inputs: { b: { n: "two" } }, outputs: { a: { n: "one" } } };
+    const refused = await begun(workflow, start).catch((error: unknown) => error);
+    expect(refused).toMatchObject({ code: "GV_START_REFUSED" });
+    const { message } = refused as Error;
+    expect(message).toContain('the output given for node "a" does not fit its output_schema');
+    expect(message).toContain('the input given for node "b" does not fit its input_schema');
+  });
+
   it("is refused with all that it lacks: node, reference, and how to supply it", async () => {
     const workflow = diamond({ output: { a: "${ctx.a.output}" } });
     const refused = await begun(workflow, { start_at: ["b"] }).catch((error: unknown) => error);
