@@ -23,9 +23,9 @@ export interface BlobStores {
   db: Database;
 }
 
-/** What a transition refers to: its output, the errors of a map, where they are large. */
-export function blobsIn({ r: runId, o, errs }: Transition): BlobUse[] {
-  const refs = errs === undefined ? [blobOfValue(o)] : [blobOfValue(o), blobOfValue(errs)];
+/** What a transition refers to: its output, the errors of a map, what its body sees of outside. */
+export function blobsIn({ r: runId, o, errs, vars }: Transition): BlobUse[] {
+  const refs = errs === undefined ? [blobOfValue(o ?? vars)] : [blobOfValue(o), blobOfValue(errs)];
   return refs.flatMap((ref) => (ref === null ? [] : [{ runId, ref }]));
 }
 

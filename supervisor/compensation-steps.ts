@@ -10,10 +10,12 @@ import { compileTemplate, type Template, type Vars } from "../condition/index.ts
 import type { Ir, IrNode, Json } from "../compiler/ir.ts";
 import {
   ATTEMPT_FIELD,
+  checkBlob,
   elementPlace,
   HotState,
   inputOf,
   needsOf,
+  parseBlobText,
   parseUnit,
   RunData,
   stateField,
@@ -102,9 +104,10 @@ class Replay {
     const output = t.o ?? null;
     const step = { node: node.id, scope: t.s ?? "", home: t.m ?? "", functionName, queue, output };
     const template = params === undefined ? null : compileTemplate(params);
-    const data = await this.#dataOf(state, t, template);
-    let part = "the output";
+    let part = "compensate.params";
     try {
+      const data = await this.#dataOf(state, t, template);
+      part = "the output";
       const whole = { ...step, output: data.value(JSON.stringify(output)) };
       if (template === null) {
         return whole;
@@ -124,7 +127,8 @@ class Replay {
     const names = template === null ? [] : ["it", ...context, ...(readsData(template) ? own : [])];
     const fields = new Map(names.map((name) => [name, stateField(state, name)]));
     fields.set("in", this.#input).set(ATTEMPT_FIELD, String(this.#attempt));
-    const data = new RunData(state.ir, fields, this.#outside(t.m ?? ""));
+    const outside = template === null ? null : await this.#outside(t.m ?? "");
+    const data = new RunData(state.ir, fields, outside);
     const texts = new Map<string, string | null>();
     for (const ref of data.blobRefs(JSON.stringify(t.o ?? null))) {
       texts.set(ref.sha256, texts.get(ref.sha256) ?? (await this.#readBlob(ref)));
@@ -149,14 +153,17 @@ class Replay {
   }
 
   /** Names of the place where the map stands; null outside of maps. */
-  #outside(home: string): Outside | null {
+  async #outside(home: string): Promise<Outside | null> {
     const place = elementPlace(unitOf(this.#id, home));
     const around = place && this.#stateAt(parseUnit(place.parent).home);
     const map = around?.maps.get(place?.node ?? -1);
     if (!place || map === undefined) {
       return null;
     }
-    const vars = this.#outer.get(map) ?? (JSON.parse(map.vars) as Vars);
+    const ref = parseBlobText(map.vars);
+    const vars =
+      this.#outer.get(map) ??
+      (JSON.parse(ref === null ? map.vars : checkBlob(ref, await this.#readBlob(ref))) as Vars);
     this.#outer.set(map, vars);
     return { vars, index: place.index };
   }

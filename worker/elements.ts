@@ -21,8 +21,10 @@ import {
   outputFields,
   type Outside,
   parseRecord,
+  parseUnit,
   type PartitionKeys,
   putBlobs,
+  readBlob,
   type ReadyToken,
   RunData,
   type RunProfile,
@@ -100,7 +102,8 @@ export class Elements {
     let vars = this.#names.get(name);
     if (vars === undefined) {
       const text = await this.#redis.hget(this.#keys.run(map), "vars");
-      vars = JSON.parse(text ?? "{}") as Vars;
+      const blobs = this.#keys.blobs(parseUnit(map).runId);
+      vars = JSON.parse(await readBlob(this.#redis, blobs, text ?? "{}")) as Vars;
       if (text !== null) {
         if (this.#names.size >= NAMES_MAX) {
           this.#names.clear();

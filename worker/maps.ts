@@ -12,18 +12,23 @@ import type { Vars } from "../condition/index.ts";
 import type { Ir, IrNode, Json } from "../compiler/ir.ts";
 import {
   blobOfValue,
+  blobRefOf,
+  blobText,
   bodyHash,
   expandMap,
   EXPANSION,
+  isBlobSized,
   MAP_CHUNK_CHARS_MAX,
   MAP_CHUNK_MAX,
   type MapError,
   type MapExpansion,
   type MapFailure,
   mapUnit,
+  putBlobs,
   queueKeyOf,
   readBlob,
   readsInput,
+  type ReadyToken,
   type RunError,
   type RunProfile,
   type ScriptRunner,
@@ -31,11 +36,15 @@ import {
 } from "../sdk/internal.ts";
 import type { Prepared } from "./prepared.ts";
 import { mapFailure, mapItems, mapWindow, elementError, toleratedFailures } from "./kinds/map.ts";
+import { ExecutionError } from "./kinds/kind.ts";
 import type { ElementError } from "./kinds/map.ts";
+import { outputText } from "./output-text.ts";
 import type { Workflows } from "./workflows.ts";
 
 /** Results read at a time. */
 const PAGE = 500;
+/** Characters that the elements of one map may have together, and what they see of outside. */
+const MAP_CHARS_MAX = 64 * 1024 * 1024;
 
 export interface MapResults {
   output: Json[];
@@ -49,14 +58,20 @@ export function noResults(node: IrNode): MapResults {
 }
 
 export interface MapPlan {
-  items: Json[];
+  /** JSON texts. */
+  items: string[];
   expansion: Omit<MapExpansion, "body">;
 }
 
 /** What a map's token is expanded to. Throws what its config throws. */
 export function planMap(p: Prepared, vars: Vars, input: Json): MapPlan {
   const { node, token } = p;
-  const items = mapItems(node, vars, input);
+  const items = mapItems(node, vars, input).map((item) => JSON.stringify(item));
+  const chars = items.reduce((sum, { length }) => sum + length, 0);
+  if (chars > MAP_CHARS_MAX) {
+    const message = `the elements have ${chars} characters together; at most ${MAP_CHARS_MAX} are run`;
+    throw new ExecutionError("TOO_LARGE", message, { retryable: false });
+  }
   const expansion = {
     token,
     queueKey: queueKeyOf(p.profile, node),
@@ -65,7 +80,7 @@ export function planMap(p: Prepared, vars: Vars, input: Json): MapPlan {
     window: mapWindow(node),
     tolerated: toleratedFailures(node),
     timeoutMs: node.timeout_ms,
-    vars: JSON.stringify(outerVars(p, vars)),
+    vars: outputText(outerVars(p, vars) as Json, MAP_CHARS_MAX, "what its body names of outside"),
   };
   return { items, expansion };
 }
@@ -108,8 +123,9 @@ export class Maps {
     if (body === null) {
       throw new Error(`node "${p.node.id}" has no body`);
     }
-    const expansion: MapExpansion = { ...plan.expansion, body };
-    const texts = plan.items.map((item) => JSON.stringify(item));
+    const vars = await this.#keep(token, plan.expansion.vars);
+    const expansion: MapExpansion = { ...plan.expansion, body, vars };
+    const texts = plan.items;
     for (let from = 0; from < texts.length;) {
       const chunk = nextChunk(texts, from, this.#chunkMax);
       const code = await expandMap(this.#scripts, expansion, from, chunk);
@@ -119,6 +135,16 @@ export class Maps {
       from += chunk.length;
     }
     return this.resume(expansion);
+  }
+
+  /** Names that are large are kept as an output is: they go with every chunk, and into the journal. */
+  async #keep(token: ReadyToken, text: string): Promise<string> {
+    if (!isBlobSized(text)) {
+      return text;
+    }
+    const ref = blobRefOf(text);
+    await putBlobs(this.#scripts, token, [{ sha256: ref.sha256, text }]);
+    return blobText(ref);
   }
 
   /** Starts what is missing in the window of a map whose elements run. */

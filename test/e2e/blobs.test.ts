@@ -1,6 +1,7 @@
 /** Large outputs through a whole engine: by reference in Redis and journal, whole for everybody else. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { partitionKeys } from "../../sdk/internal.ts";
+import { compensationOf } from "../../sdk/postgres/index.ts";
 import { startEngine, type Engine } from "../harness/engine.ts";
 import { allKeys, emptyRedis, waitFor } from "../support/index.ts";
 
@@ -82,6 +83,52 @@ describe("outputs over the inline limit", () => {
       const left = await allKeys(engine.redis, `${keys.run(id)}*`);
       return left.length === 0;
     });
+  });
+
+  it("what a map's body names of outside is kept beside the run, and outlives Redis", async () => {
+    const body = {
+      nodes: [
+        { id: "slow", type: "delay", config: { delay_ms: 2000 } },
+        {
+          ...echo("seen", { size: "${size(ctx.make.output.text) + item}" }),
+          compensate: { function_name: "builtin.echo", params: { n: "${ctx.make.output.n}" } },
+        },
+      ],
+      edges: [{ from: "slow", to: "seen" }],
+    };
+    const map = { id: "each", type: "map", config: { items: "[1, 2, 3]", do: body } };
+    const boom = { id: "boom", type: "function", config: { function_name: "builtin.fail" } };
+    const document = {
+      ...{ name: "names", nodes: [echo("make", { text: "${input.text}", n: 1 }), map, boom] },
+      edges: [
+        { from: "make", to: "each" },
+        { from: "each", to: "boom" },
+      ],
+    };
+    const id = await engine.submit({ workflow: document, input: { text: big } });
+    const archived = async (what: string): Promise<string> =>
+      waitFor(
+        async () => {
+          const rows = await engine.db.query<{ transitions: string }>(
+            { name: "test_told", text: "SELECT transitions FROM journal WHERE run_id = $1" },
+            [id],
+          );
+          const text = rows.map(({ transitions }) => transitions).join();
+          return text.includes(what) ? text : undefined;
+        },
+        { describe: `${what} is not archived` },
+      );
+    expect((await archived("node.parked")).length).toBeLessThan(10_000);
+    expect(await engine.redis.hget(keys.run(`${id}!1`), "vars")).toMatch(/^\{"\$gv:blob":/);
+    await emptyRedis(engine.redis);
+    expect(await engine.ended(id)).toMatchObject({ status: "FAILED" });
+    const told = await archived("run.failed");
+    expect(new Set(told.match(/"size":10000\d/g))).toEqual(
+      new Set([1, 2, 3].map((n) => `"size":10000${n}`)),
+    );
+    const undone = await waitFor(async () => (await compensationOf(engine.db, id)) ?? undefined);
+    const { input } = await engine.ended(undone.id);
+    expect(JSON.parse(input)).toMatchObject({ steps: [1, 2, 3].map(() => ({ params: { n: 1 } })) });
   });
 
   it("one that is an impostor's reference is data like any other", async () => {
