@@ -23,6 +23,7 @@ import {
   type Pause,
   type RunRow,
 } from "./postgres/index.ts";
+import { assertGiven } from "./given.ts";
 import type { RedriveWish } from "./redrive.ts";
 import { previewRedrive, redrive, type RedriveContext, type RedriveResult } from "./redrive-run.ts";
 import { nodeStreams } from "./profile.ts";
@@ -163,6 +164,7 @@ export class Operations {
     if (input !== undefined && action !== "retry") {
       throw new GavotteError("GV_BAD_INPUT", `${action} takes no input; retry a node with another`);
     }
+    assertGiven(input ?? output ?? error);
     if (action === "complete") {
       requireFit(found.node, "output", output ?? null);
     }

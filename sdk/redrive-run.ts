@@ -8,6 +8,7 @@ import type { Redis } from "ioredis";
 import type { Ir, Json } from "../compiler/ir.ts";
 import type { Clock } from "./clock.ts";
 import { GavotteError } from "./errors.ts";
+import { assertGiven } from "./given.ts";
 import { globalKeys } from "./keys.ts";
 import {
   compensationOf,
@@ -157,6 +158,8 @@ async function planOf(
   row: RunRow,
   wish: RedriveWish,
 ): Promise<RedrivePlan> {
+  const { input, inputs, set } = wish;
+  assertGiven({ input, inputs, set });
   return planRedrive(await irOf(row.irHash), await readJournal(db, row.id), wish);
 }
 

@@ -128,6 +128,10 @@ describe("a node of a live run", () => {
     const order = { action: "retry", input: { n: 7, times: 2 }, ...ANN } as const;
     const bad = { ...order, action: "skip" } as const;
     await expect(client.operations.intervene(id, "x", bad)).rejects.toThrow("takes no input");
+    const large = { ...order, input: "x".repeat(2 ** 20) };
+    await expect(client.operations.intervene(id, "x", large)).rejects.toMatchObject({
+      ...{ code: "GV_BAD_INPUT", message: expect.stringContaining("1048576 bytes") as string },
+    });
     await client.deployment();
     await client.operations.intervene(id, "x", order);
     const audited = async (): Promise<unknown> =>

@@ -168,6 +168,10 @@ describe("B8: a redrive", () => {
 
   it("gives the run another input", async () => {
     const id = await failed({ name: "input", nodes: [step("x", "flaky")] });
+    const large = { ...WISH, input: "x".repeat(2 ** 20) };
+    await expect(client.operations.redrive(id, large)).rejects.toMatchObject({
+      ...{ code: "GV_BAD_INPUT", message: expect.stringContaining("1048576 bytes") as string },
+    });
     healed.add(id);
     await client.operations.redrive(id, { ...WISH, input: { n: 2 } });
     const row = await engine.ended(id);
