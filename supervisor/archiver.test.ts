@@ -5,6 +5,7 @@ import {
   fireTimers,
   parseEntry,
   partitionKeys,
+  resumeRun,
   Profiles,
   suspectRun,
   timerMember,
@@ -307,6 +308,31 @@ describe("archiver", () => {
     expect(await stack.redis.hget(keys.run(once), "s")).toBe("running");
     await locked.release();
     await waitFor(async () => (await readRun(stack.db, twice))?.status === "PAUSED");
+  });
+
+  it("does not pause it once more when its commit is repeated: who resumed it meanwhile is right", async ({
+    skip,
+  }) => {
+    skip(stack.db.singleSession, "PGlite is one session: nothing waits for a lock");
+    const careful = { ...ir, settings: { ...ir.settings, pause_after_errors: 1 } };
+    const id = newId();
+    await startRuns(context, careful, "h-careful-1", [id]);
+    await waitFor(async () => (await readCursor(stack.db, 0))?.seq === (await tailSeq()));
+    const locked = await lockCursor();
+    const value = '{"error":{"code":"E","message":"no"}}';
+    await work(stack, careful, "h-careful-1", () => ({ op: "R", value, edges: "", delayMs: 1e6 }));
+    const status = (): Promise<string | null> => stack.redis.hget(keys.run(id), "s");
+    await waitFor(async () => (await status()) === "paused");
+    expect(await resumeRun(scriptsOf(context, 0), id, "errors")).toEqual({ kind: "resumed" });
+    await waitFor(async () => (await waitingForCursor()) > 0);
+    await stack.db.query({
+      name: "test_end_waiting",
+      text: `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+    });
+    await locked.release();
+    await waitFor(async () => (await readCursor(stack.db, 0))?.seq === (await tailSeq()));
+    expect(await status()).toBe("running");
   });
 
   it("keeps a bounded tail of the stream, in which the cursor's record still is", async () => {

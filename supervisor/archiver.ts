@@ -84,6 +84,8 @@ export interface ArchiverOptions {
 interface Manner {
   isLoad: boolean;
   signal: AbortSignal;
+  /** Runs of which it is decided whether they pause: once, however often the block is tried. */
+  decided: Set<string>;
   isSparing?: boolean;
 }
 
@@ -213,8 +215,9 @@ export class Archiver extends Loop {
     isLoad: boolean,
     signal: AbortSignal,
   ): Promise<void> {
+    const decided = new Set<string>();
     try {
-      await this.#archiveBlock(cursor, block, { isLoad, signal });
+      await this.#archiveBlock(cursor, block, { isLoad, signal, decided });
     } catch (error) {
       if (!isValueFault(error)) {
         throw error;
@@ -224,27 +227,27 @@ export class Archiver extends Loop {
       context.logger.error(facts, "a block is refused; it is archived record by record");
       let from = cursor;
       for (const one of recordsOf(block)) {
-        await this.#archiveRecord(from, one, signal);
+        await this.#archiveRecord(from, one, { isLoad: false, signal, decided });
         from = one.to;
       }
     }
   }
 
   /** Whatever a run put into a record, the journal goes on after it. */
-  async #archiveRecord(cursor: Cursor, record: Block, signal: AbortSignal): Promise<void> {
+  async #archiveRecord(cursor: Cursor, record: Block, how: Manner): Promise<void> {
     try {
-      await this.#archiveBlock(cursor, record, { isLoad: false, signal });
+      await this.#archiveBlock(cursor, record, how);
     } catch (error) {
       if (!isValueFault(error)) {
         throw error;
       }
-      await this.#archiveBlock(cursor, record, { isLoad: false, signal, isSparing: true });
+      await this.#archiveBlock(cursor, record, { ...how, isSparing: true });
     }
   }
 
   async #archiveBlock(from: Cursor, block: Block, how: Manner): Promise<void> {
     const { context, partition, releaser, children, onDue, onEnded } = this.#options;
-    const { isLoad, signal, isSparing = false } = how;
+    const { isLoad, signal, decided, isSparing = false } = how;
     const { to } = block;
     const fold = foldBlock(block.records);
     if (fold.dueMs !== null) {
@@ -260,7 +263,7 @@ export class Archiver extends Loop {
       async () => {
         const finalised = await this.#finalise(fold, isSparing);
         const compensations = await this.#compensations(fold, finalised.irs, isSparing);
-        const pauses = pauseAfterErrors(context, partition, fold, finalised.irs);
+        const pauses = pauseAfterErrors(context, partition, fold, finalised.irs, decided);
         await (isSparing ? this.#spared(pauses, () => [], [...fold.runs.values()]) : pauses);
         const atOnce = new Set(fold.asleep.map(({ runId }) => runId));
         const atMs = context.clock.nowMs();

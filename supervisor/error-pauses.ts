@@ -35,18 +35,23 @@ async function errorsInARow(db: Queryable, run: RunFold, max: number): Promise<n
   return count;
 }
 
-/** Pauses those runs of a block, not archived yet, that have failed too often; returns their ids. */
+/**
+ * Pauses those runs of a block, not archived yet, that have failed too often; returns their ids. What
+ * is decided of a run is noted in `decided`, and holds if the block is tried again: somebody may have
+ * resumed the run meanwhile.
+ */
 export async function pauseAfterErrors(
   context: SupervisorContext,
   partition: number,
   fold: BlockFold,
   irs: ReadonlyMap<string, StoredIr>,
+  decided: Set<string>,
 ): Promise<string[]> {
   const paused: string[] = [];
   for (const runId of fold.withErrors) {
     const max = irs.get(runId)?.ir.settings.pause_after_errors;
     const run = fold.runs.get(runId);
-    if (max === undefined || run === undefined || run.endedAtMs !== null) {
+    if (max === undefined || run === undefined || run.endedAtMs !== null || decided.has(runId)) {
       continue;
     }
     const count = await errorsInARow(context.db, run, max);
@@ -56,6 +61,7 @@ export async function pauseAfterErrors(
       const answer = await pauseRun(scriptsOf(context, partition), runId, "errors", note);
       paused.push(...(answer.kind === "paused" ? [runId] : []));
     }
+    decided.add(runId);
   }
   if (paused.length > 0) {
     context.logger.warn({ partition, runs: paused }, "runs are paused: they fail again and again");
