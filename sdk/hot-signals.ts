@@ -84,8 +84,10 @@ export class HotSignals {
         lines.set(name, line);
       }
     }
-    const waiting = [...lines].map(([name, line]) => lineFields(name, line));
-    return Object.assign(fields, ...waiting) as SignalFields;
+    for (const [name, line] of lines) {
+      Object.assign(fields, lineFields(name, line));
+    }
+    return fields;
   }
 
   /** As a redrive leaves them: nobody waits; `fields`, if it changed more, are those of the hash. */
