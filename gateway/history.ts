@@ -65,7 +65,10 @@ interface Hot {
   isEmpty: boolean;
 }
 
-/** The run's transitions after `from`; null if the stream begins behind record `seq`. */
+/**
+ * The run's transitions after `from`, where record `seq` follows; null if the stream has a gap: it
+ * may be trimmed between two pages, too.
+ */
 async function readStream(
   redis: Redis,
   partition: number,
@@ -74,13 +77,15 @@ async function readStream(
   const { ev } = partitionKeys(partition);
   const placed: Placed[] = [];
   let after = from;
+  let next = seq;
   for (let page = 0; ; page++) {
     const entries = await redis.xrange(ev, `(${after}`, "+", "COUNT", PAGE);
-    for (const [index, [id, fields]] of entries.entries()) {
+    for (const [id, fields] of entries) {
       const record = parseJournalRecord(id, fields);
-      if (page === 0 && index === 0 && record.seq > seq) {
+      if (record.seq > next) {
         return null;
       }
+      next = record.seq + 1;
       record.transitions.forEach((transition, place) => {
         if (transition.r === runId) {
           placed.push({ position: positionOf(record.seq, place), tMs: record.t, transition });

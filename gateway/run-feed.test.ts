@@ -193,6 +193,18 @@ describe("the end", () => {
     expect(one.texts.at(-1)).toMatchObject({ type: "snapshot", position: "3.0" });
   });
 
+  it("of an attempt before the last is told where it was", async () => {
+    const again = [
+      ...[...journal.slice(0, 3), step(7, "node.failed", { n: 1, a: 1 }), step(8, "run.failed")],
+      step(9, "run.redriven", { v: {} as never }),
+    ];
+    const feed = await feedWith(again);
+    const late = listener();
+    await feed.resume(late, whole("7.0"), () => Promise.resolve(again));
+    expect(types(late)).toEqual(["status_update", "end", "status_update"]);
+    expect(late.texts.at(-1)).toMatchObject({ position: "9.0" });
+  });
+
   it("is told before the run lives again", async () => {
     const feed = await feedWith([], () => new Promise(() => undefined));
     const one = listener();

@@ -158,7 +158,10 @@ export class RunFeed {
       return;
     }
     this.#replay(watcher, { from, until, history });
-    unheard(pending, from).forEach((message) => watcher.take(message));
+    unheard(
+      pending.filter((message) => message !== this.#end),
+      from,
+    ).forEach((message) => watcher.take(message));
     this.#watchers.add(watcher);
     if (this.#end !== null) {
       watcher.take(this.#end);
@@ -186,19 +189,19 @@ export class RunFeed {
       if (comparePositions(position, until) > 0) {
         break;
       }
+      // The last end is told when it is archived; one before it has been followed by a redrive.
+      const isOpen = [this.#held?.position, this.#end?.position].includes(position);
       const messages = advance(this.runId, view, transition, tMs, position);
-      unheard(messages, from).forEach((message) => watcher.take(message));
+      const told = isOpen ? messages.filter(({ isEnd }) => !isEnd) : messages;
+      unheard(told, from).forEach((message) => watcher.take(message));
     }
   }
 }
 
-/** Of messages in order, those that somebody who is so far has not heard; an end is told apart. */
+/** Of messages in order, those that somebody who is so far has not heard. */
 function unheard(messages: readonly FeedMessage[], from: Place): readonly FeedMessage[] {
   let same = 0;
-  return messages.filter(({ position, isEnd }) => {
-    if (isEnd) {
-      return false;
-    }
+  return messages.filter(({ position }) => {
     const order = comparePositions(position, from.position);
     return order > 0 || (order === 0 && ++same > from.heard);
   });

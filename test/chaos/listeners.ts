@@ -28,7 +28,7 @@ export class Listeners {
   readonly #url: string;
   readonly #stop = new AbortController();
   readonly #whole: Hearing[] = [];
-  readonly #listening: Promise<boolean>[] = [];
+  readonly #listening: Promise<Hearing | null>[] = [];
   /** How often somebody lost the gateway and went on where it was. */
   lost = 0;
 
@@ -57,9 +57,12 @@ export class Listeners {
     clearTimeout(limit);
     const ids = this.#whole.map(({ run }) => run.runId);
     const journals = await readJournals(this.#stack.db, [...new Set(ids)]);
-    const missing = ends.filter((isHeard) => !isHeard).length;
+    const missing = ends.filter((hearing) => hearing !== null);
     return [
-      ...(missing > 0 ? [`${missing} have not heard the end of their runs`] : []),
+      ...missing.map(({ run, heard }) => {
+        const last = `${heard.length} messages, the last ${JSON.stringify(heard.at(-1))}`;
+        return `${run.runId} (${run.workload.ir.name}): no end, but ${last}`;
+      }),
       ...this.#whole.flatMap(({ run, heard }) => {
         const why = misheard(run.workload.ir, run.runId, journals.get(run.runId) ?? [], heard);
         return why === null ? [] : [`${run.runId} (${run.workload.ir.name}): ${why}`];
@@ -68,13 +71,14 @@ export class Listeners {
   }
 
   /**
-   * Again after an error of the feed: there is no such run yet, or a store is away. False if it did
-   * not hear the run's end before it was stopped.
+   * Again after an error of the feed: there is no such run yet, or a store is away. What it has heard
+   * if it did not hear the run's end before it was stopped.
    */
-  async #listen(run: Submitted): Promise<boolean> {
+  async #listen(run: Submitted): Promise<Hearing | null> {
     const { signal } = this.#stop;
+    let hearing: Hearing = { run, heard: [] };
     while (!signal.aborted) {
-      const hearing: Hearing = { run, heard: [] };
+      hearing = { run, heard: [] };
       const { runId } = run;
       try {
         await followFeed({
@@ -84,14 +88,14 @@ export class Listeners {
         });
         this.#whole.push(hearing);
         if (!isToBeRedriven(hearing)) {
-          return true;
+          return null;
         }
       } catch {
         // The next one tries again.
       }
       await pause(AGAIN_MS, undefined, { signal }).catch(() => undefined);
     }
-    return false;
+    return hearing;
   }
 }
 
