@@ -3,11 +3,12 @@ begin_wake -- who is about to put sleeping runs back leaves a ticket in their pl
 
 Atomic because two may be at it at one time: what is written later counts only with the last ticket
 (wake_run). A run that is not here, or whose committed sleep is, has no news that the archive has
-not, and gets none before it is woken: who reads its journal after this reads all of it.
+not, and gets none before it is woken: who reads its journal after this reads all of it. Its ticket is
+on the list of releases: one that is left for a run that had ended goes with the sweep.
 
 KEYS
   1  meta      hash    gv:{p}:meta          epoch; reads and writes
-  2  release   zset    gv:{p}:release       removes
+  2  release   zset    gv:{p}:release       writes
   3+ runs      hash    gv:{p}:run:<id>      one per run; reads and writes
 ARGV
   1  epoch     partition epoch
@@ -39,7 +40,7 @@ for i = 1, (#ARGV - 2) / 2 do
   else
     redis.call("HSET", run, "s", "asleep", "tk", ticket)
     redis.call("HDEL", run, "sl")
-    redis.call("ZREM", release, run_id)
+    redis.call("ZADD", release, now_ms, run_id)
     replies[i + 1] = ""
   end
 end

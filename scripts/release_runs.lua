@@ -57,12 +57,14 @@ local any_paused = redis.call("EXISTS", paused) == 1
 
 for i = 1, run_count do
   local run_id, run = ARGV[4 + i], KEYS[6 + i]
-  local have = redis.call("HMGET", run, "s", "up")
+  local have = redis.call("HMGET", run, "s", "up", "tk", "sl")
   local status, up = have[1], have[2]
+  -- The ticket of somebody who came too late to wake it (begin_wake).
+  local is_ticket = status == "asleep" and have[3] and not have[4]
   -- A run that lives again under a new epoch is not what was released.
   if FINAL[status] and up and is_wanted(run_id, run, up, status) then
     redis.call("ZADD", release, now_ms + KEPT_MS, run_id)
-  elseif not status or FINAL[status] then
+  elseif not status or FINAL[status] or is_ticket then
     if any_paused and redis.call("ZREM", paused, run_id) == 1 then
       redis.call("UNLINK", held_key(run))
     end

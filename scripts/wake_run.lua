@@ -9,7 +9,8 @@ KEYS
   1  ev        stream  gv:{p}:ev              journal, appends if it fails
   2  meta      hash    gv:{p}:meta            epoch; reads and writes
   3  run       hash    gv:{p}:run:<id>        the ticket; writes
-  4+ more      all     gv:{p}:*               what the commands write
+  4  release   zset    gv:{p}:release         removes
+  5+ more      all     gv:{p}:*               what the commands write
 ARGV
   1  epoch     partition epoch
   2  nonce     random, names a failure's journal record
@@ -23,7 +24,7 @@ REPEAT    -1
 COST      O(size of the run)
 ]]
 --- @include "partition"
-local ev, meta, run = KEYS[1], KEYS[2], KEYS[3]
+local ev, meta, run, release = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local nonce, run_id, ticket = ARGV[2], ARGV[3], ARGV[4]
 
 if not open_partition(meta, ARGV[1]) then
@@ -33,6 +34,7 @@ local have = redis.call("HMGET", run, "s", "tk")
 if have[1] ~= "asleep" or have[2] ~= ticket then
   return -1
 end
+redis.call("ZREM", release, run_id)
 untold = run_id
 local at = 5
 while at <= #ARGV do

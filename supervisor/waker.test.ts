@@ -1,8 +1,10 @@
 /** Runs that cannot be woken, or be rebuilt, hold up no others. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { partitionKeys, stageBlobs } from "../sdk/internal.ts";
+import { beginWake, partitionKeys, stageBlobs } from "../sdk/internal.ts";
 import { askToWake, suspectRuns } from "../sdk/postgres/index.ts";
 import { emptyRedis, waitFor } from "../test/support/index.ts";
+import { scanPartition } from "./audit/orphans.ts";
+import { StreamIndex } from "./audit/streams.ts";
 import type { SupervisorContext } from "./context.ts";
 import { repairSuspects } from "./rebuild.ts";
 import { SleepStage } from "./sleep.fixture.ts";
@@ -159,5 +161,34 @@ describe("a run that cannot be rebuilt", () => {
     expect(await stage.engine.redis.hget(keys.run(bad), "e")).toBe(
       String((await stage.row(bad)).epoch),
     );
+  });
+});
+
+describe("a waker that is late", () => {
+  it("leaves nothing in the place of a run that has ended, though it dies there", async () => {
+    await askedFor(good);
+    const seq = (await stage.row(good)).sleepSeq ?? 0;
+    await stage.wake(good);
+    await stage.client.cancel(good, "enough");
+    const isGone = async (): Promise<boolean> =>
+      (await stage.engine.redis.exists(keys.run(good))) === 0;
+    await waitFor(isGone, { describe: "it is not released" });
+    // It has read the row before all that, and dies with its ticket written.
+    const [turn] = await beginWake(stage.scripts, "late", [{ runId: good, seq }]);
+    expect(turn).toEqual({ kind: "yours" });
+    await waitFor(isGone, { timeoutMs: 20_000, describe: "the ticket stays" });
+    expect(await stage.engine.redis.zscore(keys.release, good)).toBeNull();
+  });
+
+  it("is on the list of releases for as long as it has a ticket, and no drift", async () => {
+    await askedFor(bad);
+    const seq = (await stage.row(bad)).sleepSeq ?? 0;
+    await beginWake(stage.scripts, "first", [{ runId: bad, seq }]);
+    expect(await stage.engine.redis.zscore(keys.release, bad)).not.toBeNull();
+    const streams = new StreamIndex(stage.engine.redis);
+    const { orphans } = await scanPartition(stage.engine.redis, 0, streams);
+    expect(orphans.filter(({ runId }) => runId === bad)).toEqual([]);
+    await stage.wake(bad);
+    expect(await stage.engine.redis.zscore(keys.release, bad)).toBeNull();
   });
 });

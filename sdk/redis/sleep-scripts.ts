@@ -94,7 +94,7 @@ export async function wakeRun(
   const { runId, ticket, commands } = wake;
   const k = scripts.keys;
   const touched = new Set(commands.flatMap(keysOf));
-  const keys = [k.ev, k.meta, k.run(runId), ...touched];
+  const keys = [k.ev, k.meta, k.run(runId), k.release, ...touched];
   const args: ScriptArg[] = [scripts.nonce(), runId, ticket];
   for (const command of commands) {
     args.push(command.length, ...command);

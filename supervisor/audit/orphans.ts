@@ -93,7 +93,7 @@ async function scanKeys(
   return { runIds: [...runIds].sort(), queues, keys: orphans };
 }
 
-/** Run epochs by id; absent: the run is not there. */
+/** Run epochs by id; absent: the run is not there; "": it is being woken. */
 async function epochsOf(
   redis: Redis,
   keys: PartitionKeys,
@@ -104,9 +104,10 @@ async function epochsOf(
   for (let from = 0; from < ids.length; from += PAGE) {
     const some = ids.slice(from, from + PAGE);
     const pipeline = redis.pipeline();
-    some.forEach((id) => pipeline.hget(keys.run(id), "e"));
-    ((await pipeline.exec()) ?? []).forEach(([, epoch], i) => {
-      void (typeof epoch === "string" && epochs.set(some[i] as string, epoch));
+    some.forEach((id) => pipeline.hmget(keys.run(id), "s", "e"));
+    ((await pipeline.exec()) ?? []).forEach(([, fields], i) => {
+      const [status, epoch] = fields as (string | null)[];
+      void (typeof status === "string" && epochs.set(some[i] as string, epoch ?? ""));
     });
   }
   return epochs;
