@@ -226,10 +226,12 @@ describe("a paused run", () => {
     const child = await childOf(parent);
     await client.operations.pause(parent);
     await asleep(parent);
-    await waitFor(async () => (await asleep(child)).status === "PAUSED", {
-      timeoutMs: 20_000,
-      describe: "the child does not sleep paused",
-    });
+    const isPaused = async (): Promise<boolean> => {
+      // One that slept before its parent was paused is paused when it is awake.
+      await askToWake(engine.db, [child]);
+      return (await asleep(child)).status === "PAUSED";
+    };
+    await waitFor(isPaused, { timeoutMs: 20_000, describe: "the child does not sleep paused" });
     await client.operations.resume(parent);
     await client.signal(child, "go", "on");
     expect(await outputOf(parent)).toBe("on");
