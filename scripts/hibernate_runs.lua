@@ -24,7 +24,7 @@ RETURNS array
      it is too large to look through, 3 a timer is near
 EMITS     run.hibernated
 REPEAT    1
-COST      O(size of the runs)
+COST      O(size of the runs); none is looked through beyond SIZE_MAX elements or HASHES_MAX fields
 ]]
 --- @include "partition"
 --- @include "scope"
@@ -35,7 +35,7 @@ local ev, meta, timers, release = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local nonce, least_ms, RUNS_AT = ARGV[2], tonumber(ARGV[3]), 3
 local count = #ARGV - RUNS_AT
 local OPEN = { a = true, k = true, g = true, m = true, w = true, r = true }
-local SIZE_MAX = 10000
+local SIZE_MAX, HASHES_MAX = 10000, 20000
 
 if not open_partition(meta, ARGV[1]) then
   return { -100 }
@@ -94,6 +94,10 @@ end
 -- over do not count, whatever somebody is still doing with them. `seen` gathers the timers.
 is_idle = function(seen, run, unit)
   local tokens, armed = {}, {}
+  seen.fields = seen.fields + redis.call("HLEN", run)
+  if seen.fields > HASHES_MAX then
+    return false
+  end
   for _, field in ipairs(redis.call("HKEYS", run)) do
     local kind = string.match(field, "^([nd])%d+$")
     if kind == "n" then
@@ -132,7 +136,7 @@ local function hibernate(run_id, run, held)
     return 1
   end
   local places = is_paused and held_places(held) or (not is_paused and {})
-  local seen = { timers = {}, size = 0, held = places }
+  local seen = { timers = {}, size = 0, fields = 0, held = places }
   if not places or not is_idle(seen, run, run_id) or not seen.is_open then
     return 2
   end

@@ -40,6 +40,17 @@ async function frozen(): Promise<void> {
   expect(await stage.sleep(runId)).toBe("asleep");
 }
 
+describe("a very large run", () => {
+  it("stays awake: no call looks through all of it", async () => {
+    const fields = Array.from({ length: 20_000 }, (_, i) => [`z${i}`, "1"]);
+    await stage.engine.redis.hset(keys.run(runId), Object.fromEntries(fields) as object);
+    expect(await stage.sleep(runId)).toBe("busy");
+    await stage.engine.redis.hdel(keys.run(runId), ...fields.map(([name = ""]) => name));
+    expect(await stage.sleep(runId)).toBe("asleep");
+    await stage.committed(runId);
+  });
+});
+
 describe("a run that is falling asleep", () => {
   it("is no drift, archived or not", async () => {
     await frozen();
