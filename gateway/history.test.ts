@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { connectRedis, partitionKeys, type Redis } from "../sdk/internal.ts";
+import { connectionAt, connectRedis, partitionKeys, type Redis } from "../sdk/internal.ts";
 import type { Database } from "../sdk/postgres/index.ts";
 import {
   testDatabase,
@@ -28,7 +28,7 @@ afterAll(async () => {
 
 async function fill(): Promise<void> {
   await redis.del(ev);
-  const pipeline = redis.pipeline();
+  const pipeline = connectionAt(redis, ev).pipeline();
   for (let seq = 1; seq <= RECORDS; seq++) {
     const b = `[{"r":"r","e":"node.retrying","n":0,"a":${seq}}]`;
     const link = ["seq", seq, "nonce", `n${seq}`, "prev", `n${seq - 1}`];
