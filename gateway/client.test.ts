@@ -36,7 +36,7 @@ class SlowSocket extends EventEmitter {
 }
 
 async function subscribed(): Promise<{ feed: RunFeed; socket: SlowSocket; hub: Hub }> {
-  const feed = new RunFeed("r", ir, () => Promise.resolve());
+  const feed = new RunFeed("r", ir, () => Promise.resolve(3));
   await feed.load(() => Promise.resolve([]));
   const hub = {
     watch: vi.fn((_run: string, watcher: Parameters<RunFeed["watch"]>[0]) => {

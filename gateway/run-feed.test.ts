@@ -43,7 +43,7 @@ function listener(): Heard {
 /** All of this position was heard. */
 const whole = (position: string): Place => ({ position, heard: Infinity });
 
-const ARCHIVED = (): Promise<void> => Promise.resolve();
+const ARCHIVED = (): Promise<number> => Promise.resolve(8);
 /** What is archived has been told. */
 const told = (): Promise<unknown> => new Promise((resolve) => setImmediate(resolve));
 
@@ -154,7 +154,7 @@ describe("the end", () => {
   const types = ({ texts }: Heard): string[] => texts.map(({ type }) => type);
 
   it("is told when it is archived, to who is there then, and at once to who comes later", async () => {
-    let archive = (): void => undefined;
+    let archive = (_atMs: number): void => undefined;
     const feed = await feedWith([], () => new Promise((resolve) => (archive = resolve)));
     const [one, two, three] = [listener(), listener(), listener()];
     feed.watch(one);
@@ -167,7 +167,7 @@ describe("the end", () => {
       ["snapshot"],
       [],
     ]);
-    archive();
+    archive(8);
     await told();
     expect([types(one).at(-1), types(two), types(three)]).toEqual([
       "end",
@@ -180,17 +180,38 @@ describe("the end", () => {
   });
 
   it("that Redis has lost before it was archived is not told", async () => {
-    let archive = (): void => undefined;
+    let archive = (_atMs: number): void => undefined;
     const feed = await feedWith([], () => new Promise((resolve) => (archive = resolve)));
     const one = listener();
     feed.watch(one);
     journal.forEach((placed) => feed.take(placed));
     const lost = archive;
     await feed.load(() => Promise.resolve(journal.slice(0, 2)));
-    lost();
+    lost(8);
     await told();
     expect(types(one)).not.toContain("end");
     expect(one.texts.at(-1)).toMatchObject({ type: "snapshot", position: "3.0" });
+  });
+
+  it("that Redis has lost is not told for another that is archived", async () => {
+    const feed = await feedWith([], () => Promise.resolve(108));
+    const one = listener();
+    feed.watch(one);
+    journal.forEach((placed) => feed.take(placed));
+    await told();
+    expect(types(one)).not.toContain("end");
+    const replaced = journal.map((placed) => ({ ...placed, tMs: placed.tMs + 100 }));
+    await feed.load(() => Promise.resolve(replaced));
+    await told();
+    expect(types(one).slice(-2)).toEqual(["snapshot", "end"]);
+  });
+
+  it("is told to who had a snapshot of it, lost the gateway, and comes back after a redrive", async () => {
+    const failed = [...journal.slice(0, 3), step(8, "run.failed")];
+    const again = [...failed, step(9, "run.redriven", { v: {} as never })];
+    const late = listener();
+    await (await feedWith(again)).resume(late, whole("8.0"), () => Promise.resolve(again));
+    expect(types(late)).toEqual(["end", "status_update"]);
   });
 
   it("of an attempt before the last is told where it was", async () => {

@@ -42,13 +42,13 @@ export class RunFeed {
   /** Live transitions that came while the history is read; null: it is there. */
   #early: Placed[] | null = [];
   #loads = 0;
-  readonly #whenArchived: (runId: string) => Promise<void>;
+  readonly #whenArchived: (runId: string) => Promise<number>;
   /** The run's end, as long as Redis alone has it; and when Postgres has it, too. */
   #held: FeedMessage | null = null;
   #end: FeedMessage | null = null;
 
-  /** `whenArchived`: resolves when Postgres has the run's end. */
-  constructor(runId: string, ir: Ir, whenArchived: (runId: string) => Promise<void>) {
+  /** `whenArchived`: resolves with the time of the run's end when Postgres has it. */
+  constructor(runId: string, ir: Ir, whenArchived: (runId: string) => Promise<number>) {
     this.runId = runId;
     this.#ir = ir;
     this.#whenArchived = whenArchived;
@@ -95,20 +95,21 @@ export class RunFeed {
     }
     for (const message of advance(this.runId, this.#view, transition, tMs, position)) {
       if (message.isEnd) {
-        this.#hold(message);
+        this.#hold(message, tMs);
       } else {
         this.#watchers.forEach((watcher) => watcher.take(message));
       }
     }
   }
 
-  #hold(end: FeedMessage): void {
+  #hold(end: FeedMessage, atMs: number): void {
     const isNew = this.#held === null && this.#end === null;
     this.#held = end;
     if (isNew) {
       const load = this.#loads;
-      void this.#whenArchived(this.runId).then(() => {
-        if (load === this.#loads) {
+      void this.#whenArchived(this.runId).then((archivedMs) => {
+        // At another time: this one was lost with Redis, and what replaces it is about to be heard.
+        if (load === this.#loads && archivedMs === atMs) {
           this.#tellEnd();
         }
       });
@@ -201,8 +202,12 @@ export class RunFeed {
 /** Of messages in order, those that somebody who is so far has not heard. */
 function unheard(messages: readonly FeedMessage[], from: Place): readonly FeedMessage[] {
   let same = 0;
-  return messages.filter(({ position }) => {
+  return messages.filter(({ position, isEnd }) => {
     const order = comparePositions(position, from.position);
-    return order > 0 || (order === 0 && ++same > from.heard);
+    if (order !== 0) {
+      return order > 0;
+    }
+    // A snapshot is all of its position, but for an end that was not archived yet.
+    return ++same > from.heard || (isEnd && from.heard === Infinity);
   });
 }

@@ -150,7 +150,8 @@ const CHANGE = {
 };
 const ENDED_AMONG = {
   name: "runs_ended_among",
-  text: `SELECT id FROM runs WHERE id = ANY($1::text[]) AND status IN ${FINAL}`,
+  text: `SELECT id, ended_at_ms AS "endedAtMs" FROM runs
+    WHERE id = ANY($1::text[]) AND status IN ${FINAL}`,
 };
 const QUEUED = {
   name: "runs_queued",
@@ -247,9 +248,12 @@ function compare(a: string, b: string): number {
   return a === b ? 0 : a < b ? -1 : 1;
 }
 
-/** Of these runs, those that have a terminal status. */
-export async function endedAmong(db: Queryable, ids: readonly string[]): Promise<string[]> {
-  return (await db.query<{ id: string }>(ENDED_AMONG, [textArray(ids)])).map(({ id }) => id);
+/** Of these runs, those that have a terminal status, and since when. */
+export function endedAmong(
+  db: Queryable,
+  ids: readonly string[],
+): Promise<{ id: string; endedAtMs: number }[]> {
+  return db.query<{ id: string; endedAtMs: number }>(ENDED_AMONG, [textArray(ids)]);
 }
 
 /** Rows with these ids, in no order. */

@@ -30,7 +30,7 @@ const journal: ArchivedTransition[] = [
 /** What a gateway tells somebody who is there from the `from`-th transition on. */
 async function heardFrom(from: number): Promise<FeedMessage[]> {
   const placed = journal.map(({ position, t: tMs, transition }) => ({ position, tMs, transition }));
-  const feed = new RunFeed("r", ir, () => Promise.resolve());
+  const feed = new RunFeed("r", ir, () => Promise.resolve(4));
   await feed.load(() => Promise.resolve(placed.slice(0, from)));
   const heard: FeedMessage[] = [];
   const hear = (text: string): void => void heard.push(JSON.parse(text) as FeedMessage);
