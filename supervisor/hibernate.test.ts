@@ -16,7 +16,7 @@ import {
 } from "../sdk/postgres/index.ts";
 import type { Client } from "../sdk/index.ts";
 import type { Engine } from "../test/harness/engine.ts";
-import { allKeys, emptyRedis, waitFor } from "../test/support/index.ts";
+import { allKeys, emptyRedis, intercepted, waitFor } from "../test/support/index.ts";
 import type { SupervisorContext } from "./context.ts";
 import { Releaser } from "./release.ts";
 import { PauseWatch } from "./pauses.ts";
@@ -79,26 +79,21 @@ const CALLS = new Set(["evalsha", "hget", "hmget", "time", "set", "zadd", "query
 /** A supervisor that dies before or after its n-th call of a store. */
 function dying(at: number, after: boolean): SupervisorContext & { calls: number } {
   const told = { calls: 0 };
+  const counted = async (call: () => unknown): Promise<unknown> => {
+    told.calls += 1;
+    const isLast = told.calls === at;
+    if (told.calls > at || (isLast && !after)) {
+      throw new Error("died");
+    }
+    const reply = await call();
+    if (isLast) {
+      throw new Error("died");
+    }
+    return reply;
+  };
   const wrap = <T extends object>(store: T): T =>
-    new Proxy(store, {
-      get(target, name) {
-        const value = Reflect.get(target, name) as unknown;
-        if (typeof value !== "function" || !CALLS.has(String(name))) {
-          return typeof value === "function" ? (value.bind(target) as unknown) : value;
-        }
-        return async (...args: unknown[]) => {
-          told.calls += 1;
-          const isLast = told.calls === at;
-          if (told.calls > at || (isLast && !after)) {
-            throw new Error("died");
-          }
-          const reply = (await Reflect.apply(value, target, args)) as unknown;
-          if (isLast) {
-            throw new Error("died");
-          }
-          return reply;
-        };
-      },
+    intercepted(store, (name, call) => {
+      return CALLS.has(name) ? (...args) => counted(() => call(...args)) : call;
     });
   const { redis, db } = context;
   return Object.assign(told, { ...context, redis: wrap(redis), db: wrap(db) });

@@ -5,7 +5,7 @@ import { defineFunction } from "../sdk/define-function.ts";
 import { commonQueueKey, partitionKeys, timerMember } from "../sdk/internal.ts";
 import { FunctionRegistry } from "../worker/index.ts";
 import { startEngine, type Engine } from "./harness/engine.ts";
-import { waitFor } from "./support/index.ts";
+import { emptyRedis, waitFor } from "./support/index.ts";
 
 let engine: Engine;
 let client: Client;
@@ -132,7 +132,7 @@ describe("queue_timeout_ms", () => {
     });
     await queued(runId, 2);
     await waitFor(async () => (await client.status(runId)).status === "RUNNING");
-    await engine.redis.flushdb();
+    await emptyRedis(engine.redis);
     expect(JSON.parse((await client.wait(runId, until)).error ?? "{}")).toMatchObject({
       code: "TIMEOUT",
     });

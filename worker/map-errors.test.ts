@@ -4,7 +4,7 @@ import { createClient, type Client } from "../sdk/client.ts";
 import { partitionKeys } from "../sdk/internal.ts";
 import { readJournal } from "../sdk/postgres/index.ts";
 import { startEngine, type Engine } from "../test/harness/engine.ts";
-import { waitFor } from "../test/support/index.ts";
+import { emptyRedis, waitFor } from "../test/support/index.ts";
 import { FunctionRegistry } from "./index.ts";
 
 const BYTES_MAX = 100_000;
@@ -94,7 +94,7 @@ describe("the errors of a map", () => {
       .filter(({ transition }) => transition.e === "node.completed")
       .map(({ transition }) => JSON.stringify(transition).length);
     expect(Math.max(...bytes)).toBeLessThan(1000);
-    await engine.redis.flushdb();
+    await emptyRedis(engine.redis);
     await waitFor(async () => (await engine.redis.hget(keys.run(id), "e")) === "2", {
       describe: "it is not rebuilt",
     });

@@ -4,6 +4,7 @@ import { afterAll, afterEach, describe, expect, it } from "vitest";
 import {
   cancelRun,
   commonQueueKey,
+  connectionAt,
   defineFunction,
   globalKeys,
   GROUP,
@@ -138,17 +139,16 @@ describe("a stale entry", () => {
   it("A13: that no worker survives ends as POISON, and what was read with it is executed", async () => {
     const all = [await runOf("killer"), await runOf("quick"), await runOf("quick")];
     const keys = all.map(({ profile }) => profile.entryKeys[0] as string);
+    const { meta } = partitionKeys(0);
+    const server = connectionAt(redis, meta);
     for (const run of all) {
       await run.read("dead");
     }
     // Each of these takes the first of what is left behind, and does not live to take another.
     for (let death = 2; death <= DELIVERIES_MAX; death++) {
-      const [first] = await findStale(redis, [...new Set(keys)], 0, 10);
-      expect(
-        await claim(redis, partitionKeys(0).meta, first as StaleEntry, "dead", 0),
-      ).toMatchObject({
-        runId: all[0]?.runId,
-      });
+      const [first] = await findStale(server, [...new Set(keys)], 0, 10);
+      const claimed = await claim(server, meta, first as StaleEntry, "dead", 0);
+      expect(claimed).toMatchObject({ runId: all[0]?.runId });
     }
     let killed = 0;
     await work({ killer: () => (killed += 1), quick: () => 1 });

@@ -72,9 +72,8 @@ export async function tellCircuits(
       if (circuit !== undefined) {
         return { ...place, ...circuitReason(circuit, dueMs, await readCircuit(redis, circuit)) };
       }
-      return reason.kind === "retry" || unit === undefined
-        ? reason
-        : { ...place, ...timerReason(dueMs) };
+      // A journal that is behind may not have the token's element yet: no circuit's name then either.
+      return reason.kind === "retry" ? reason : { ...place, ...timerReason(dueMs) };
     }),
   );
 }

@@ -20,7 +20,7 @@ import { AuditSampler, type KeptFinding } from "../../supervisor/audit/sampler.t
 import { work, type Stack } from "../../supervisor/stack.fixture.ts";
 import type { Engine } from "../harness/engine.ts";
 import { publish } from "../harness/publish.ts";
-import { waitFor } from "../support/index.ts";
+import { allKeys, waitFor } from "../support/index.ts";
 import { Audited, fn, line, wait, waits } from "./audited.fixture.ts";
 
 const keys = partitionKeys(0);
@@ -252,7 +252,7 @@ describe("a run that is damaged", () => {
     expect(drifts).toMatchObject([{ kind: "ended_unknown", remedy: "remove" }]);
     const report = await repairDrifts(audit, scripts, drifts);
     expect(report).toMatchObject({ repaired: [], failed: [], removed: 1 });
-    expect(await redis.keys(`*${id}*`)).toEqual([]);
+    expect(await allKeys(redis, `*${id}*`)).toEqual([]);
     expect(await redis.zscore(keys.release, id)).toBeNull();
     expect(await redis.zscore(keys.timers, timer)).toBeNull();
   });

@@ -10,7 +10,7 @@ import { whyRun, type Explanation, type Reason, type WhyTarget } from "../../sup
 import { FunctionRegistry } from "../../worker/index.ts";
 import { startEngine, type Engine } from "../harness/engine.ts";
 import { publish } from "../harness/publish.ts";
-import { waitFor } from "../support/index.ts";
+import { intercepted, waitFor } from "../support/index.ts";
 
 const keys = partitionKeys(0);
 let engine: Engine;
@@ -84,13 +84,9 @@ async function reasonOf<K extends Reason["kind"]>(
 
 /** The engine's Redis, as if it were as full as this says. */
 function withInfo(text: string): Redis {
-  return new Proxy(engine.redis, {
-    get(redis, name) {
-      const value: unknown = Reflect.get(redis, name, redis);
-      const isCall = typeof value === "function";
-      return name === "info" ? () => Promise.resolve(text) : isCall ? value.bind(redis) : value;
-    },
-  });
+  return intercepted(engine.redis, (name, call) =>
+    name === "info" ? () => Promise.resolve(text) : call,
+  );
 }
 
 describe("a token stands still, because", () => {
@@ -159,6 +155,14 @@ describe("a token stands still, because", () => {
       home: "0#0",
       name: "api-1",
     });
+    // Nothing of the run is archived yet: what a circuit's name is made of is not its name.
+    const db = intercepted(engine.db, (name, call) => async (...args) => {
+      const [statement] = args as [{ name: string }];
+      return name === "query" && statement.name === "journal_read" ? [] : call(...args);
+    });
+    for (const id of [held, inMap]) {
+      expect((await ask(id, { db })).map(({ kind }) => kind)).not.toContain("circuit");
+    }
     await client.circuits.close("api-1", { by: "ann" });
     expect((await reasonOf(held, "circuit")).text).toContain("closed by now");
     await Promise.all([held, inMap].map((id) => client.cancel(id, "enough")));

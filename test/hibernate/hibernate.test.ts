@@ -170,7 +170,7 @@ describe("a paused run", () => {
     await client.operations.pause(runId);
     await client.signal(runId, "go", 1);
     expect(await asleep(runId)).toMatchObject({ status: "PAUSED", sleepCauses: "r" });
-    expect(await engine.redis.keys(`*${runId}*`)).toEqual([]);
+    expect(await allKeys(engine.redis, `*${runId}*`)).toEqual([]);
     expect(await engine.redis.zscore(keys.paused, runId)).toBeNull();
     await client.signal(runId, "go", 2);
     await client.operations.resume(runId);
@@ -247,7 +247,7 @@ describe("a run with a map under way", () => {
     const runId = await client.submit(run("h-map", [each(config)]));
     for (let i = 1; i <= 5; i++) {
       await asleep(runId);
-      expect(await engine.redis.keys(`*${runId}*`)).toEqual([]);
+      expect(await allKeys(engine.redis, `*${runId}*`)).toEqual([]);
       expect(await engine.redis.zcard(keys.timers)).toBe(0);
       await client.signal(runId, "go", i);
     }
