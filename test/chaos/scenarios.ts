@@ -191,6 +191,7 @@ export const SCENARIOS: readonly Scenario[] = [
           {
             retry: { max_attempts: 3, backoff_ms: 50 },
             circuit_breaker: { key: "chaos", failures: 5, within_ms: 2000, open_ms: 200 },
+            rate_limit: { key: "chaos-circuit", per_second: 100 },
           },
         ),
         fn("b", "add", { a: "${data.n}", b: 60 }),
