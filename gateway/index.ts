@@ -1,13 +1,14 @@
 /**
- * The gateway: health checks over HTTP and the live feed over WebSocket (`/api/v1/ws`). Any number
- * may run; none holds state that a client would miss after reconnecting with its last position.
+ * The gateway: health checks and callbacks over HTTP, the live feed over WebSocket (`/api/v1/ws`). Any
+ * number may run; none holds state that a client would miss after reconnecting with its last position.
  */
-import { createServer, type Server } from "node:http";
+import { createServer, type IncomingMessage, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Logger } from "pino";
 import { WebSocketServer, type WebSocket } from "ws";
 import type { Service } from "../sdk/internal.ts";
 import type { Database } from "../sdk/postgres/index.ts";
+import { CALLBACK_PATH, Callbacks, type Answer } from "./callbacks.ts";
 import { FeedClient, MESSAGE_BYTES_MAX } from "./client.ts";
 import { Hub } from "./hub.ts";
 
@@ -39,6 +40,7 @@ class GatewayService implements Gateway {
   readonly name = "gateway";
   readonly #o: GatewayOptions;
   readonly #hub: Hub;
+  readonly #callbacks: Callbacks;
   readonly #alive = new WeakMap<WebSocket, boolean>();
   #server: Server | null = null;
   #sockets: WebSocketServer | null = null;
@@ -47,6 +49,7 @@ class GatewayService implements Gateway {
   constructor(options: GatewayOptions) {
     this.#o = options;
     this.#hub = new Hub(options);
+    this.#callbacks = new Callbacks(options.redisUrl, options.db);
   }
 
   url(): string {
@@ -57,8 +60,8 @@ class GatewayService implements Gateway {
   async start(): Promise<void> {
     await this.#hub.start();
     const server = createServer((request, response) => {
-      void this.#answer(request.url ?? "/").then(({ code, body }) => {
-        response.writeHead(code, { "content-type": "application/json" });
+      void this.#answer(request).then(({ code, body, headers }) => {
+        response.writeHead(code, { "content-type": "application/json", ...headers });
         response.end(JSON.stringify(body));
       });
     });
@@ -87,7 +90,7 @@ class GatewayService implements Gateway {
       const closed = new Promise((resolve) => server.close(resolve));
       server.closeAllConnections();
       await closed;
-      await this.#hub.stop();
+      await Promise.all([this.#hub.stop(), this.#callbacks.stop()]);
     }
   }
 
@@ -109,8 +112,11 @@ class GatewayService implements Gateway {
     });
   }
 
-  async #answer(url: string): Promise<{ code: number; body: object }> {
-    const path = url.split("?")[0];
+  async #answer(request: IncomingMessage): Promise<Answer> {
+    const path = (request.url ?? "/").split("?")[0] ?? "/";
+    if (path.startsWith(CALLBACK_PATH)) {
+      return this.#callbacks.answer(request, path);
+    }
     if (path === "/healthz") {
       return { code: 200, body: { status: "ok" } };
     }
