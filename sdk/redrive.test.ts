@@ -112,6 +112,32 @@ describe("B8: a redrive that undoes a round of a loop", () => {
   });
 });
 
+describe("B8: a redrive of what failed in a loop that a join has not waited for", () => {
+  it("says which join's end stands in its way, and a redrive from there ends the run", () => {
+    const won = step("won", { join: { mode: "any", cancel_losers: true } });
+    const ir = irOf([step("a"), step("x"), loop("x"), step("fast"), won], {
+      edges: edges("a>x", "x>again", "a>fast", "again>won", "fast>won"),
+      settings: { failure: "continue" },
+    });
+    const journal = new Journal(ir);
+    const s = `${journal.index("again")}:1`;
+    journal.done("a", "", "LL").failed("x", s, "X").done("fast", "", "L");
+    const arrivals = ir.nodes[journal.index("won")]?.in.map((edge) =>
+      ir.edges[edge]?.from === journal.index("fast") ? "L" : "X",
+    );
+    const decided = { s: "", v: "fired", in: arrivals?.join("") ?? "" } as const;
+    journal.add({ e: "join.decided", n: journal.index("won"), ...decided });
+    journal.done("won", "", "").add({ e: "run.failed" });
+    const plan = (wish: Partial<RedriveWish>): ReturnType<typeof planRedrive> =>
+      planRedrive(ir, journal.list, { by: "ann", ...wish });
+    const message =
+      `x@${s} would not run again, because \`won\` has not waited for it and has ended since: ` +
+      "begin there (--from won)";
+    expect(() => plan({})).toThrow(message);
+    expect(plan({ from: ["won"] }).preview.starts).toEqual(["won"]);
+  });
+});
+
 describe("B8: a redrive of what failed in a round of a loop that has ended since", () => {
   const ir = irOf([step("a"), step("x"), step("b", { join: "any" }), loop("a"), step("y")], {
     edges: edges("a>x", "a>b", "x>b", "b>again"),

@@ -111,12 +111,12 @@ function whyNothingRuns(
     );
   }
   const [node, scope = ""] = first.split("|");
-  const winner = state.ir.nodes.find(({ join }) => join.losers?.includes(Number(node)));
-  if (winner !== undefined && state.tokens.get(Number(node))?.state === "x") {
-    return (
-      `${state.ir.nodes[Number(node)]?.id} would not run again, because \`${winner.id}\` has not ` +
-      `waited for it and has ended since: begin there (--from ${winner.id})`
-    );
+  const lost = (name: string, winner: string): string =>
+    `${name} would not run again, because \`${winner}\` has not waited for it and has ended since: ` +
+    `begin there (--from ${winner})`;
+  const winner = winnerOver(state, Number(node));
+  if (winner !== null && state.tokens.get(Number(node))?.state === "x") {
+    return lost(state.ir.nodes[Number(node)]?.id ?? node ?? "", winner);
   }
   const name = (n: unknown, s = ""): string => `${state.ir.nodes[Number(n)]?.id}@${s}`;
   const over = roundOver(state, scope) ?? scope;
@@ -125,11 +125,23 @@ function whyNothingRuns(
     .filter(({ e, s = "", m }) => isExecution(e) && m === undefined && isWithin(s, over));
   const latch = Number.parseInt(over.slice(over.lastIndexOf("/") + 1), 10);
   // A round that died has no end to be undone, only what it began with.
-  const end = executed.findLast(({ n, s }) => n === latch && s === over) ?? executed[0];
+  const latched = executed.findLast(({ n, s }) => n === latch && s === over);
+  const loopsWinner = latched === undefined ? winnerOver(state, latch) : null;
+  if (loopsWinner !== null) {
+    return lost(name(node, scope), loopsWinner);
+  }
+  const end = latched ?? executed[0];
   return (
     `${name(node, scope)} would not run again, because it lies in a round of a loop that has ` +
     `ended since: begin in that round (--from ${name(end?.n, end?.s)})`
   );
+}
+
+/** Id of a join that has fired and cancelled this node, or the loop of this latch; null: none. */
+function winnerOver({ ir, joins, tokens }: HotState, loser: number): string | null {
+  const isWinner = ({ join }: IrNode, node: number): boolean =>
+    join.losers?.includes(loser) === true && (joins.get(node)?.live ?? 0) < 0 && tokens.has(node);
+  return ir.nodes.find(isWinner)?.id ?? null;
 }
 
 /** The outermost of a scope's rounds that is over; null: a token of this scope may yet run. */
