@@ -99,6 +99,12 @@ describe("a full Redis", () => {
     const runs = await Promise.all(
       Array.from({ length: 20 }, () => client.submit({ workflow: chainOf(3, "hold") })),
     );
+    // Accepted is not begun: that is when it is in Redis.
+    const begun = async (): Promise<boolean> => {
+      const found = runs.map((run) => engine.redis.exists(partitionKeys(0).run(run)));
+      return (await Promise.all(found)).every((exists) => exists === 1);
+    };
+    await waitFor(begun, { describe: "not all runs have begun" });
     // Half: what connections hold comes and goes, and must not make room again.
     await engine.redis.config("SET", "maxmemory", Math.ceil((await info("used_memory")) / 2));
     const refused = client.submit({ workflow: chainOf(1, "step") });
