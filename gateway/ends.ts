@@ -64,7 +64,7 @@ export class Ends {
         this.#logger.warn({ err: error }, "whether runs have ended cannot be looked up");
         waitMs = RETRY_MS;
       }
-      await pause(this.#waiting.size > 0 ? waitMs : 0);
+      await pause(waitMs); // also when nobody is left: some ask again at once
     }
     this.#looking = null;
   }

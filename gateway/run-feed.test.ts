@@ -194,7 +194,8 @@ describe("the end", () => {
   });
 
   it("that Redis has lost is not told for another that is archived", async () => {
-    const feed = await feedWith([], () => Promise.resolve(108));
+    const later = (): Promise<number> => new Promise((at) => setImmediate(() => at(108)));
+    const feed = await feedWith([], later);
     const one = listener();
     feed.watch(one);
     journal.forEach((placed) => feed.take(placed));
@@ -203,7 +204,28 @@ describe("the end", () => {
     const replaced = journal.map((placed) => ({ ...placed, tMs: placed.tMs + 100 }));
     await feed.load(() => Promise.resolve(replaced));
     await told();
+    await told();
     expect(types(one).slice(-2)).toEqual(["snapshot", "end"]);
+  });
+
+  it("is told though the redrive before it is archived late", async () => {
+    const archived = [8, 8, 12];
+    const feed = await feedWith([], () => {
+      return new Promise((at) => setImmediate(() => at(archived.shift() as number)));
+    });
+    const one = listener();
+    feed.watch(one);
+    const again = [step(9, "run.redriven", { v: {} as never }), step(12, "run.completed")];
+    [...journal.slice(0, 3), step(8, "run.failed"), ...again].forEach((placed) =>
+      feed.take(placed),
+    );
+    for (let i = 0; i < 5; i++) {
+      await told();
+    }
+    expect(one.texts.filter(({ type }) => type === "end")).toMatchObject([
+      { status: "FAILED", position: "8.0" },
+      { status: "COMPLETED", position: "12.0" },
+    ]);
   });
 
   it("is told to who had a snapshot of it, lost the gateway, and comes back after a redrive", async () => {

@@ -95,24 +95,26 @@ export class RunFeed {
     }
     for (const message of advance(this.runId, this.#view, transition, tMs, position)) {
       if (message.isEnd) {
-        this.#hold(message, tMs);
+        void this.#hold(message, tMs);
       } else {
         this.#watchers.forEach((watcher) => watcher.take(message));
       }
     }
   }
 
-  #hold(end: FeedMessage, atMs: number): void {
-    const isNew = this.#held === null && this.#end === null;
+  /** Keeps the run's end until Postgres has it. */
+  async #hold(end: FeedMessage, atMs: number): Promise<void> {
+    if (this.#held !== null || this.#end !== null) {
+      return; // what comes behind an end changes nothing of it
+    }
     this.#held = end;
-    if (isNew) {
-      const load = this.#loads;
-      void this.#whenArchived(this.runId).then((archivedMs) => {
-        // At another time: this one was lost with Redis, and what replaces it is about to be heard.
-        if (load === this.#loads && archivedMs === atMs) {
-          this.#tellEnd();
-        }
-      });
+    const load = this.#loads;
+    while (load === this.#loads && this.#held === end) {
+      // Another time is that of another end: of the attempt before, as long as the redrive is not
+      // archived, or of the run as it went once more after this end was lost with Redis.
+      if ((await this.#whenArchived(this.runId)) === atMs && this.#held === end) {
+        this.#tellEnd();
+      }
     }
   }
 
