@@ -1,8 +1,12 @@
 /**
- * What people give to a run by hand - inputs, outputs, errors - is bounded as the input of a run is: it
- * stands in the run's hash and in its journal as it is, and not beside them as large outputs do.
+ * What people give to a run by hand: inputs, outputs, errors. It is bounded as the input of a run is,
+ * for it stands in the run's hash and in its journal as it is, and not beside them as large outputs do;
+ * and it fits the schemas of its node. Both are looked at when it is given, so that who gives it is
+ * told, and not a node further on.
  */
+import type { IrNode, Json } from "../compiler/ir.ts";
 import { GavotteError } from "./errors.ts";
+import { misfit } from "./schema-check.ts";
 
 /** Bytes of JSON that one order may give. */
 export const GIVEN_BYTES_MAX = 1024 * 1024;
@@ -15,5 +19,23 @@ export function assertGiven(given: unknown): void {
       `what is given has ${bytes} bytes as JSON; at most ${GIVEN_BYTES_MAX} bytes are taken: ` +
       "put it where the workflow can fetch it, and give the reference";
     throw new GavotteError("GV_BAD_INPUT", message);
+  }
+}
+
+/** Why a value given cannot stand for the node's input or output; null if it can. */
+export function givenMisfit(node: IrNode, what: "input" | "output", value: Json): string | null {
+  const schema = what === "input" ? node.input_schema : node.output_schema;
+  const wrong = misfit(schema, value);
+  const name = `${what}_schema`;
+  return wrong === null
+    ? null
+    : `the ${what} given for node "${node.id}" does not fit its ${name}: ${wrong}`;
+}
+
+/** Throws GV_BAD_INPUT if it cannot. */
+export function requireFit(node: IrNode, what: "input" | "output", value: Json): void {
+  const wrong = givenMisfit(node, what, value);
+  if (wrong !== null) {
+    throw new GavotteError("GV_BAD_INPUT", wrong);
   }
 }

@@ -51,7 +51,7 @@ export * from "./redis/sleep-scripts.ts";
 export * from "./redis/scripts.gen.ts";
 export * from "./redis/wait-scripts.ts";
 export * from "./schema-check.ts";
-export * from "./given-values.ts";
+export * from "./given.ts";
 export * from "./run-namespaces.ts";
 export * from "./run-output.ts";
 export * from "./scope.ts";

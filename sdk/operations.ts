@@ -8,7 +8,6 @@
 import type { Redis } from "ioredis";
 import type { Ir, Json } from "../compiler/ir.ts";
 import { GavotteError } from "./errors.ts";
-import { requireFit } from "./given-values.ts";
 import { globalKeys, partitionOf } from "./keys.ts";
 import {
   EVERY_VERSION,
@@ -23,7 +22,7 @@ import {
   type Pause,
   type RunRow,
 } from "./postgres/index.ts";
-import { assertGiven } from "./given.ts";
+import { assertGiven, requireFit } from "./given.ts";
 import type { RedriveWish } from "./redrive.ts";
 import { previewRedrive, redrive, type RedriveContext, type RedriveResult } from "./redrive-run.ts";
 import { nodeStreams } from "./profile.ts";

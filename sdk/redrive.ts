@@ -9,7 +9,7 @@
  */
 import type { Ir, IrNode, Json } from "../compiler/ir.ts";
 import { GavotteError } from "./errors.ts";
-import { requireFit } from "./given-values.ts";
+import { requireFit } from "./given.ts";
 import { editedInput } from "./hot-restore.ts";
 import { type HotState, type HotToken } from "./hot-state.ts";
 import type { Redriven, Transition } from "./journal.ts";

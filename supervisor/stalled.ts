@@ -163,6 +163,7 @@ export class StalledWatch extends Loop {
       await suspectRun(scriptsOf(this.#context, partition), { runId, status: "running", epoch });
     }
   }
+
   /** Adds the token's entry anew, in place of the one that nobody holds. */
   async #putBack(token: LostToken, entryId: string | null, last: Activation): Promise<void> {
     const { redis, logger } = this.#context;
