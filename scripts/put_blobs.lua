@@ -18,6 +18,7 @@ REPEAT    writes the same again
 COST      O(bytes)
 ]]
 --- @include "partition"
+--- @include "blobs"
 local meta, run, blobs = KEYS[1], KEYS[2], KEYS[3]
 
 if not open_partition(meta, ARGV[1]) then
@@ -29,7 +30,5 @@ if not have[1] or have[1] == "completed" or have[1] == "failed" or have[1] == "c
 elseif have[2] ~= ARGV[2] then
   return -2
 end
-for at = 3, #ARGV, 2 do
-  redis.call("HSET", blobs, ARGV[at], ARGV[at + 1])
-end
+keep_blobs(blobs, 3)
 return 0

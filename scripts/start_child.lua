@@ -19,6 +19,7 @@ KEYS
  11  queue     stream  gv:{p}:q:*         of the token's node: there it goes on
  12  stream    stream  gv:{p}:q:*         of the token's entry; acknowledges
  13+ queues    stream  gv:{p}:q:*         of the child's workflow; appends
+  .. blobs     hash    gv:{p}:run:<id>:blobs  of a child with a large input; creates
  The child of the attempt before, which is named in the token's unit, lies in the same slot; writes.
 ARGV
   1  epoch     partition epoch
@@ -31,12 +32,13 @@ ARGV
   8  entry_id  stream entry of the token
   9  child_id  of the new run
  10  ir        hash of its workflow
- 11  input     JSON
+ 11  input     JSON; of a large one the reference
  12  meta      namespace|priority
  13  start     MessagePack array: what it begins with, see include/run_start.lua
  14  waits     1: the token is parked, 0: it is the caller's to complete, the child has no parent
  15  wait_ms   timeout of the wait, 0 none
  16  node_id   id of the token's node, as JSON
+ 17+ pairs     of a large input: SHA-256, JSON text
 RETURNS integer, or a string: the id of the child that this attempt has started before (waits 0)
   0 started, 1 started before, 2 the token was parked or settled before (nothing to do),
   -1 RUN_GONE, -2 RUN_EPOCH, -3 TOKEN_NOT_ACTIVE, -14 CHILD_EXISTS (or its tombstone does),
@@ -55,6 +57,7 @@ COST      O(entries)
 local DEPTH_MAX, GROUP = 16, "workers"
 --- @include "late"
 --- @include "run_start"
+--- @include "blobs"
 local k = { ev = KEYS[1], meta = KEYS[2], timers = KEYS[3], halted = KEYS[4], release = KEYS[5] }
 local tombs, paused, run, unit, child, queue, stream = unpack(KEYS, 6, 12)
 local nonce, unit_id, run_epoch, node, scope, attempt, entry_id, child_id, ir, input, meta =
@@ -129,6 +132,7 @@ end
 
 local function apply()
   start_run(k.timers, { key = child, id = child_id, epoch = 1, is_paused = is_paused }, cmsgpack.unpack(start), 1)
+  keep_blobs(KEYS[#KEYS], 17)
   redis.call("HSET", child, "dep", depth)
   if status[3] then
     redis.call("HSET", child, "sub", status[3])

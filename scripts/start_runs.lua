@@ -12,12 +12,14 @@ KEYS
   5  paused    zset    gv:{p}:paused      runs that may have held entries; writes
   6+ runs      hash    gv:{p}:run:<id>    one per run; creates
   .. queues    stream  gv:{p}:q:*         of the entry nodes; appends
+  .. blobs     hash    gv:{p}:run:<id>:blobs  of runs that begin with large values; creates
 ARGV
   1  epoch     partition epoch
   2  nonce     random, names this call's journal record
   3  packed    the batch, a MessagePack array, flat: number of runs, their ids, and each in the same
        order: epoch, not_after_ms, paused (1: its workflow is), its transitions as the journal has
-       them, what it begins with (see include/run_start.lua)
+       them, what it begins with (see include/run_start.lua); then large values that they refer to:
+       which run's, its blobs' place in KEYS, SHA-256, JSON text each
 RETURNS array
   1  0, or -100 EPOCH
   2+ per run: 0 started (if half-way, it is suspect and is repaired), -10 RUN_EXISTS, -11 RUN_ENDED
@@ -76,6 +78,12 @@ for i = 1, run_count do
     end
   end
   at = after_start(list, at + 4)
+end
+-- After the runs: what some of them refer to.
+for large = at, #list, 4 do
+  if replies[list[large] + 1] == 0 then
+    redis.call("HSET", KEYS[list[large + 1]], list[large + 2], list[large + 3])
+  end
 end
 close_partition(ev, meta, nonce)
 return replies

@@ -1,15 +1,17 @@
 /**
- * Large outputs: kept once per run by their content's hash, and named by a reference wherever an
- * output would stand - in the token's record, in the journal, in what travels with a token.
+ * Large values - outputs, and what is given to a run from outside: kept once per run by their
+ * content's hash, and named by a reference wherever the value would stand - in the run's hash, in
+ * the journal, in what travels with a token.
  *
- * A reference is JSON like any output, so nobody on the way needs to know: scripts, folds and
- * archives pass it on. Only who needs the inside resolves it, and checks it against its hash. An
- * output that looks like a reference by itself is made a blob, whatever its size: so every
+ * A reference is JSON like any value, so nobody on the way needs to know: scripts, folds and
+ * archives pass it on. Only who needs the inside resolves it, and checks it against its hash. A
+ * value that looks like a reference by itself is made a blob, whatever its size: so every
  * reference that is read is one of ours.
  *
- * The blobs of a run are one hash, and go with the run. A worker writes them before it settles the
- * token, and only while the run lives (scripts/put_blobs.lua); the archiver copies them into
- * Postgres in the transaction that archives the reference.
+ * The blobs of a run are one hash, and go with the run. A worker writes those of outputs before it
+ * settles the token, and only while the run lives (scripts/put_blobs.lua); what is given goes with
+ * the script that takes it. The archiver copies them into Postgres in the transaction that archives
+ * the reference; what a run begins with is there before its row is committed.
  */
 import { createHash } from "node:crypto";
 import type { Redis } from "ioredis";
@@ -17,7 +19,7 @@ import type { Json } from "../compiler/ir.ts";
 import type { ScriptRunner } from "./redis/script-runner.ts";
 import { runEpoch } from "./unit.ts";
 
-/** Outputs up to this many bytes of JSON stand where they are. */
+/** Values up to this many bytes of JSON stand where they are. */
 export const OUTPUT_INLINE_BYTES_MAX = 16 * 1024;
 
 export interface BlobRef {
@@ -42,7 +44,7 @@ export class BlobError extends Error {
       code === "BLOB_MISSING"
         ? "is not there: Redis has lost it, or its run was released"
         : "is not what its hash says: it was changed by hand, or damaged";
-    super(`a stored output of ${ref.bytes} bytes (sha256 ${ref.sha256}) ${what}`);
+    super(`a stored value of ${ref.bytes} bytes (sha256 ${ref.sha256}) ${what}`);
     this.code = code;
     this.retryable = code === "BLOB_MISSING";
   }
@@ -125,6 +127,36 @@ export async function readBlob(redis: Redis, blobsKey: string, text: string): Pr
 export interface NewBlob {
   sha256: string;
   text: string;
+}
+
+/** Takes what is large out of what is given, and leaves references. */
+export class BlobTaker {
+  /** What was taken out, each content once. */
+  readonly blobs: NewBlob[] = [];
+
+  /** The JSON text, or the reference to the blob that it has become. */
+  text(text: string): string {
+    if (!isBlobSized(text)) {
+      return text;
+    }
+    const ref = blobRefOf(text);
+    if (!this.blobs.some(({ sha256 }) => sha256 === ref.sha256)) {
+      this.blobs.push({ sha256: ref.sha256, text });
+    }
+    return blobText(ref);
+  }
+
+  /** The same of a value. */
+  value(value: Json): Json {
+    const text = JSON.stringify(value);
+    const taken = this.text(text);
+    return taken === text ? value : (JSON.parse(taken) as Json);
+  }
+
+  /** SHA-256 and text of each, as scripts take them. */
+  pairs(): string[] {
+    return this.blobs.flatMap(({ sha256, text }) => [sha256, text]);
+  }
 }
 
 /** Longer ones than this go in a call of their own. */

@@ -30,13 +30,25 @@ const NO_CONTEXT = Object.freeze(Object.create(null) as NonNullable<Vars["ctx"]>
 /** In every text that holds a reference to a blob, and in few others. */
 const BLOB_MARK = '{"$gv:blob":';
 
-/** What stands in a field of the run hash where it may be a reference to a large output. */
+/** What stands in a field of the run hash where it may be a reference to a large value. */
 export function outputIn(field: string, value: string): string {
   if (/^n\d/.test(field)) {
     return parseRecord(value)?.rest ?? "";
   }
-  // The errors of a map stand behind its scope.
-  return /^e\d/.test(field) ? value.slice(value.indexOf("|") + 1) : value;
+  // The errors of a map, and an input given by hand, stand behind their scope.
+  return /^[eo]\d/.test(field) ? value.slice(value.indexOf("|") + 1) : value;
+}
+
+/** Large values that these fields of a run hash refer to. */
+export function blobRefsIn(fields: Iterable<readonly [string, string | null]>): BlobRef[] {
+  const found: BlobRef[] = [];
+  for (const [field, value] of fields) {
+    if (value?.includes(BLOB_MARK) === true) {
+      const ref = parseBlobText(outputIn(field, value));
+      found.push(...(ref === null ? [] : [ref]));
+    }
+  }
+  return found;
 }
 
 export class RunData {
@@ -48,7 +60,7 @@ export class RunData {
   /** Set in an element of a map. */
   readonly outside: Outside | null;
   #input: Json | undefined;
-  /** Large outputs that the fields refer to, by hash. */
+  /** Large values that the fields refer to, by hash. */
   #blobs: ReadonlyMap<string, string | null> = NOTHING;
   #item: Json | undefined;
 
@@ -63,7 +75,10 @@ export class RunData {
     if (this.outside === null) {
       return new RunData(this.#ir);
     }
-    return new RunData(this.#ir, new Map([["it", this.#fields.get("it") ?? null]]), this.outside);
+    const item = new Map([["it", this.#fields.get("it") ?? null]]);
+    const next = new RunData(this.#ir, item, this.outside);
+    next.#blobs = this.#blobs;
+    return next;
   }
 
   /** Which attempt of the run it is, if that was asked for: a redrive begins another one. */
@@ -71,20 +86,13 @@ export class RunData {
     return Number(this.#fields.get(ATTEMPT_FIELD) ?? 1);
   }
 
-  /** Large outputs that the fields, or this text, refer to. */
+  /** Large values that the fields, or this text, refer to. */
   blobRefs(text: string | null): readonly BlobRef[] {
     const refs = text === null ? null : parseBlobText(text);
     if (refs === null && this.#fields.size === 0) {
       return NO_REFS;
     }
-    const found = refs === null ? [] : [refs];
-    for (const [field, value] of this.#fields) {
-      if (value?.includes(BLOB_MARK) === true) {
-        const ref = parseBlobText(outputIn(field, value));
-        found.push(...(ref === null ? [] : [ref]));
-      }
-    }
-    return found;
+    return [...(refs === null ? [] : [refs]), ...blobRefsIn(this.#fields)];
   }
 
   /** What has been read for blobRefs(), by hash; null: not there. */
@@ -103,13 +111,13 @@ export class RunData {
     if (this.outside !== null) {
       return this.outside.vars.input ?? null;
     }
-    this.#input ??= JSON.parse(this.#fields.get("in") ?? "null") as Json;
+    this.#input ??= this.value(this.#fields.get("in") ?? "null");
     return this.#input;
   }
 
   /** In a map: the element. */
   item(): Json {
-    this.#item ??= JSON.parse(this.#fields.get("it") ?? "null") as Json;
+    this.#item ??= this.value(this.#fields.get("it") ?? "null");
     return this.#item;
   }
 
@@ -184,7 +192,7 @@ export class RunData {
   /** Input that was given by hand to a node's token; undefined: none was. */
   editedInput(node: number, scope: string): Json | undefined {
     const text = readEditedInput(this.#fields.get(`o${node}`), scope);
-    return text === null ? undefined : (JSON.parse(text) as Json);
+    return text === null ? undefined : this.value(text);
   }
 
   /** Input of a node whose token does not carry it. `arrivals` is the join's, "" without one. */

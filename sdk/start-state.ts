@@ -22,9 +22,16 @@ export interface StartPoint {
   edges: ReadonlyMap<number, "live" | "dead">;
 }
 
-/** Fields of the run hash with which such a run begins; its status, epoch and the like left out. */
-export function startFields(ir: Ir, point: StartPoint): { [field: string]: string } {
-  const state = new Beginning(ir, point).state;
+/**
+ * Fields of the run hash with which such a run begins; its status, epoch and the like left out. `keep`
+ * says what stands there for a value that is given.
+ */
+export function startFields(
+  ir: Ir,
+  point: StartPoint,
+  keep: (given: Json) => Json = (given) => given,
+): { [field: string]: string } {
+  const state = new Beginning(ir, point, keep).state;
   const more = { epoch: 0, irHash: "", input: null, namespace: "", priority: "" };
   const fields = Object.entries(hotFields(state, more));
   return Object.fromEntries(fields.filter(([field]) => isStateField(field)));
@@ -34,10 +41,12 @@ class Beginning {
   readonly state: HotState;
   readonly #ir: Ir;
   readonly #point: StartPoint;
+  readonly #keep: (given: Json) => Json;
 
-  constructor(ir: Ir, point: StartPoint) {
+  constructor(ir: Ir, point: StartPoint, keep: (given: Json) => Json) {
     this.#ir = ir;
     this.#point = point;
+    this.#keep = keep;
     this.state = new HotState(ir);
     for (const start of point.starts.keys()) {
       this.#open(this.#joinScope(start));
@@ -45,7 +54,7 @@ class Beginning {
     for (const [node, output] of point.given) {
       const scope = scopeJoin(this.#joinScope(node), entrySuffix(ir, node));
       this.#close(scope);
-      const rest = JSON.stringify(output);
+      const rest = JSON.stringify(this.#keep(output));
       const record = { state: "c" as const, attempt: 1, scope, rest };
       this.state.tokens.set(node, { ...record, timer: null, isResumed: false });
     }
@@ -95,7 +104,7 @@ class Beginning {
     }
     const own = this.#activate(node, scope, arrivals);
     if (input !== undefined) {
-      this.state.edited.set(node, editedInput(own, input));
+      this.state.edited.set(node, editedInput(own, this.#keep(input)));
     }
   }
 

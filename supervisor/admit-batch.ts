@@ -14,7 +14,7 @@ import {
   type LimitEffects,
   type NewRun,
 } from "../sdk/postgres/index.ts";
-import { partitionOf } from "../sdk/internal.ts";
+import { BlobTaker, partitionOf } from "../sdk/internal.ts";
 import type { SupervisorContext } from "./context.ts";
 import { Binder, UNBOUND, type Bound } from "./bindings.ts";
 import type { StoredIr } from "./ir-store.ts";
@@ -121,19 +121,23 @@ async function prepare(
       reject(limited);
       continue;
     }
+    const large = new BlobTaker();
     // A promise only for a run that has one.
-    const start = submission.start && (await startPointOf(one.stored.ir, submission));
+    const start = submission.start && (await startPointOf(one.stored.ir, submission, large));
     if (Array.isArray(start)) {
       reject(start);
       continue;
     }
     const { definitions } = bound;
-    const run = rowOf(context, submission, one.stored, bound);
+    const run = rowOf(context, submission, one.stored, bound, large);
     if (limited !== undefined) {
       run.limits = limited;
     }
     if (start !== null) {
       run.start = start;
+    }
+    if (large.blobs.length > 0) {
+      run.blobs = large.blobs;
     }
     const own = one.definition;
     const all = own ? [own, ...definitions] : definitions;
@@ -151,6 +155,7 @@ function rowOf(
   submission: Submission,
   stored: StoredIr,
   { bindings }: Bound,
+  large: BlobTaker,
 ): NewRun {
   const { runId, tenant, namespace, inputText, idempotencyKey, requestHash } = submission;
   return {
@@ -162,7 +167,7 @@ function rowOf(
     partition: partitionOf(runId, context.deployment.partitions),
     namespace,
     priority: submission.priority ?? stored.ir.settings.priority,
-    input: inputText,
+    input: large.text(inputText),
     idempotencyKey,
     requestHash,
     createdAtMs: context.clock.nowMs(),

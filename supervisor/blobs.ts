@@ -3,7 +3,13 @@
  * is gone, from Postgres.
  */
 import type { Redis } from "ioredis";
-import { blobOfValue, checkBlob, parseBlobText, partitionKeys } from "../sdk/internal.ts";
+import {
+  blobOfValue,
+  blobRefsIn,
+  checkBlob,
+  parseBlobText,
+  partitionKeys,
+} from "../sdk/internal.ts";
 import type { BlobRef, ScriptRunner, Transition } from "../sdk/internal.ts";
 import {
   blobsOfRun,
@@ -23,10 +29,17 @@ export interface BlobStores {
   db: Database;
 }
 
-/** What a transition refers to: its output, the errors of a map, what its body sees of outside. */
-export function blobsIn({ r: runId, o, errs, vars }: Transition): BlobUse[] {
-  const refs = errs === undefined ? [blobOfValue(o ?? vars)] : [blobOfValue(o), blobOfValue(errs)];
-  return refs.flatMap((ref) => (ref === null ? [] : [{ runId, ref }]));
+/**
+ * What a transition refers to: its output, the errors of a map, what its body sees of outside; the
+ * input of a child, what a run begins with in the middle.
+ */
+export function blobsIn({ r: runId, o, errs, vars, inp, st }: Transition): BlobUse[] {
+  const values = errs === undefined ? [o ?? vars ?? inp] : [o, errs];
+  const refs = values.map(blobOfValue).filter((ref) => ref !== null);
+  if (st !== undefined) {
+    refs.push(...blobRefsIn(Object.entries(st)));
+  }
+  return refs.map((ref) => ({ runId, ref }));
 }
 
 /** What one statement can take of them at a time, in an order in which writers cannot deadlock. */

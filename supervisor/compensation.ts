@@ -10,7 +10,7 @@
  */
 import { createHash } from "node:crypto";
 import { canonicalJson, compile, type Ir, type Json } from "../compiler/index.ts";
-import { BlobError, blobText, type Transition } from "../sdk/internal.ts";
+import { BlobError, BlobTaker, blobText, type Transition } from "../sdk/internal.ts";
 import {
   insertDefinitions,
   insertRuns,
@@ -83,7 +83,8 @@ export async function planCompensations(
     const steps = (await compensationSteps(stored.ir, about, told, blobs)).reverse();
     const workflow = steps.length === 0 ? null : chainOf(context, stored.ir, fold.runId, steps);
     if (workflow !== null) {
-      const text = JSON.stringify(inputOf(fold.runId, stored.ir, steps));
+      const large = new BlobTaker();
+      const text = large.text(JSON.stringify(inputOf(fold.runId, stored.ir, steps)));
       planned.push({
         definition: workflow,
         run: {
@@ -91,6 +92,7 @@ export async function planCompensations(
           ...{ workflow: workflow.name, version: workflow.version, irHash: workflow.hash },
           ...{ namespace, priority, input: text, idempotencyKey: null, requestHash: "" },
           ...{ createdAtMs: context.clock.nowMs(), compensates: fold.runId },
+          ...(large.blobs.length > 0 && { blobs: large.blobs }),
         },
       });
     }

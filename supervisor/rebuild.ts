@@ -14,6 +14,7 @@ import type { Ir } from "../compiler/ir.ts";
 import {
   connectionAt,
   globalKeys,
+  isBlobText,
   isTerminal,
   Profiles,
   partitionKeys,
@@ -203,7 +204,8 @@ async function rebuildRows(
     const profile = profiles.add(ir, row.irHash, place);
     const journal = journals.get(row.id) ?? [];
     try {
-      if (journal.some(({ transition }) => blobsIn(transition).length > 0)) {
+      const isLarge = isBlobText(row.input);
+      if (isLarge || journal.some(({ transition }) => blobsIn(transition).length > 0)) {
         await restoreBlobs(context, partition, row.id);
       }
       await rebuildRun(context, profile, row, journal);

@@ -3,16 +3,17 @@
  * with its row.
  */
 import type { Ir } from "../compiler/ir.ts";
-import { givenMisfit, startFields } from "../sdk/internal.ts";
+import { givenMisfit, startFields, type BlobTaker } from "../sdk/internal.ts";
 import type { Submission, SubmissionProblem } from "./submission.ts";
 
 /**
  * JSON text of the fields that the run begins with, null for one that begins at its entries; or why it
- * cannot begin there.
+ * cannot begin there. Large values of them go to `large`.
  */
 export async function startPointOf(
   ir: Ir,
   { start, runId, input }: Pick<Submission, "start" | "runId" | "input">,
+  large: BlobTaker,
 ): Promise<string | null | SubmissionProblem[]> {
   if (start === null) {
     return null;
@@ -24,7 +25,7 @@ export async function startPointOf(
   if (!("problems" in plan)) {
     messages.push(...misfits(ir, start));
     if (messages.length === 0) {
-      return JSON.stringify(startFields(ir, plan));
+      return JSON.stringify(startFields(ir, plan, (given) => large.value(given)));
     }
   }
   return messages.map((message) => ({ code: "GV_START_REFUSED", message, path: "start_at" }));

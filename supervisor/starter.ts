@@ -9,19 +9,29 @@
  */
 import type { Priority } from "../compiler/ir.ts";
 import {
+  blobRefsIn,
   globalKeys,
   inTime,
   isOfCluster,
+  parseBlobText,
   Profiles,
   redisTimeMs,
   SCRIPT_BATCH_MAX,
   START,
   START_WINDOW_MS,
   startRuns,
+  type BlobRef,
   type Redis,
   type RunStart,
 } from "../sdk/internal.ts";
-import { FIRST_RUN, isPaused, listPauses, queuedRuns, stopOf } from "../sdk/postgres/index.ts";
+import {
+  FIRST_RUN,
+  isPaused,
+  listPauses,
+  queuedRuns,
+  readBlobs,
+  stopOf,
+} from "../sdk/postgres/index.ts";
 import { scriptsOf, type SupervisorContext } from "./context.ts";
 import type { StoredIr } from "./ir-store.ts";
 import { Loop } from "./loop.ts";
@@ -183,17 +193,34 @@ export class Starter {
     while (list.length > 0) {
       let count = 0;
       let chars = 0;
-      for (const { input, start } of list) {
-        chars += input.length + (start?.length ?? 0);
+      for (const run of list) {
+        chars += run.input.length + (run.start?.length ?? 0);
+        chars += largeOf(run).reduce((sum, { bytes }) => sum + bytes, 0);
         if (count > 0 && (count >= SCRIPT_BATCH_MAX || chars > START_CHARS_MAX)) {
           break;
         }
         count++;
       }
-      const codes = await startRuns(scripts, list.splice(0, count));
+      const codes = await startRuns(scripts, await this.#withLarge(list.splice(0, count)));
       started += codes.filter((code) => code === START.started).length;
     }
     return started;
+  }
+
+  /** Hardly any begins with large values: those are where its row is. */
+  async #withLarge(runs: RunStart[]): Promise<RunStart[]> {
+    const refs = runs.map((run) => largeOf(run).map(({ sha256 }) => sha256));
+    if (refs.every(({ length }) => length === 0)) {
+      return runs;
+    }
+    const texts = await readBlobs(this.#context.db, [...new Set(refs.flat())]);
+    return runs.map((run, i) => {
+      const blobs = (refs[i] ?? []).flatMap((sha256) => {
+        const text = texts.get(sha256);
+        return text === undefined ? [] : [{ sha256, text }];
+      });
+      return blobs.length === 0 ? run : { ...run, blobs };
+    });
   }
 
   /**
@@ -230,6 +257,16 @@ export class Starter {
     done.catch(() => false).finally(() => this.#late.delete(what));
     return false;
   }
+}
+
+const NONE_LARGE: readonly BlobRef[] = [];
+
+/** Large values that a run begins with. */
+function largeOf({ input, start = null }: Pick<RunStart, "input" | "start">): readonly BlobRef[] {
+  const ref = parseBlobText(input);
+  const given =
+    start === null ? NONE_LARGE : blobRefsIn(Object.entries(JSON.parse(start) as object));
+  return ref === null ? given : [ref, ...given];
 }
 
 /** Hashes that the bindings of a run's row name. */

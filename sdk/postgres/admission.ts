@@ -46,7 +46,9 @@ export async function admitRuns(
 ): Promise<Admission[]> {
   const work = (tx: Queryable): Promise<Admitted> => admit(tx, definitions, runs, gate);
   // Most batches are one statement, which is a transaction by itself: two round trips less.
-  const isOne = definitions.length === 0 && runs.every(({ limits }) => limits === undefined);
+  const isPlain = ({ limits, blobs }: NewRun): boolean =>
+    limits === undefined && blobs === undefined;
+  const isOne = definitions.length === 0 && runs.every(isPlain);
   const done = await (isOne ? work(db) : db.transaction(work));
   if (done.effects !== null) {
     gate?.told(done.effects);

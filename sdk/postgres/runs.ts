@@ -3,6 +3,8 @@ import type { Priority } from "../../compiler/ir.ts";
 import type { RunStatus } from "../status.ts";
 import type { RunLimits } from "./admission-rules.ts";
 import { bigintArray, integerArray, portions, textArray } from "./arrays.ts";
+import type { NewBlob } from "../blobs.ts";
+import { insertBlobs } from "./blobs.ts";
 import type { Queryable } from "./connect.ts";
 
 export interface NewRun {
@@ -14,8 +16,10 @@ export interface NewRun {
   partition: number;
   namespace: string;
   priority: Priority;
-  /** JSON text. */
+  /** JSON text; of a large one the reference. */
   input: string;
+  /** What its input, and what it begins with, refer to. */
+  blobs?: readonly NewBlob[];
   idempotencyKey: string | null;
   /** Identifies the payload: the same key with another one is a conflict. */
   requestHash: string;
@@ -39,7 +43,7 @@ export interface RunCursor {
 /** Before the oldest run. */
 export const FIRST_RUN: RunCursor = { createdAtMs: 0, id: "" };
 
-export interface RunRow extends Omit<NewRun, "limits"> {
+export interface RunRow extends Omit<NewRun, "limits" | "blobs"> {
   status: RunStatus;
   /** Accepted, and not started before its limits let it. */
   held: boolean;
@@ -210,7 +214,10 @@ const CANCEL = {
     RETURNING id`,
 };
 
-/** Inserts rows as QUEUED; returns the ids that are new (id and idempotency key not yet taken). */
+/**
+ * Inserts rows as QUEUED, and what they refer to; returns the ids that are new (id and idempotency
+ * key not yet taken). With blobs it is several statements.
+ */
 export async function insertRuns(tx: Queryable, runs: readonly NewRun[]): Promise<Set<string>> {
   if (runs.length === 0) {
     return new Set();
@@ -241,7 +248,23 @@ export async function insertRuns(tx: Queryable, runs: readonly NewRun[]): Promis
     all.map((r) => r.limits !== undefined),
     textArray(all.map((r) => r.start ?? null)),
   ]);
-  return new Set(rows.map((row) => row.id));
+  const fresh = new Set(rows.map((row) => row.id));
+  await insertBlobsOf(
+    tx,
+    all.filter((run) => fresh.has(run.id)),
+  );
+  return fresh;
+}
+
+/** By portions, in an order in which writers cannot deadlock. */
+async function insertBlobsOf(tx: Queryable, runs: readonly NewRun[]): Promise<void> {
+  const blobs = runs.flatMap(({ id: runId, blobs: own = [], createdAtMs }) =>
+    own.map(({ sha256, text }) => ({ runId, sha256, text, createdAtMs })),
+  );
+  blobs.sort((a, b) => compare(a.sha256, b.sha256));
+  for (const part of portions(blobs, ({ text }) => text.length)) {
+    await insertBlobs(tx, part, Math.max(...part.map(({ createdAtMs }) => createdAtMs)));
+  }
 }
 
 function compare(a: string, b: string): number {

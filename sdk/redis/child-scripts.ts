@@ -1,5 +1,6 @@
 /** Typed calls of the scripts that start children and cancel those nobody waits for. */
 import { createHash } from "node:crypto";
+import { BlobTaker } from "../blobs.ts";
 import type { RunProfile } from "../profile.ts";
 import { packBatch } from "./pack-batch.ts";
 import { runStart } from "./run-start.ts";
@@ -76,7 +77,7 @@ export function childRunId(
 
 /** Starts a token's child, once per attempt. With `waits` the token is parked until it has ended. */
 export async function startChild(scripts: ScriptRunner, start: ChildStart): Promise<ChildStarted> {
-  const { token, profile, waits, waitMs, input } = start;
+  const { token, profile, waits, waitMs } = start;
   const { unit, epoch, node, scope, attempt, queueKey, streamKey, entryId } = token;
   const k = scripts.keys;
   const childId = childRunId(token);
@@ -85,10 +86,16 @@ export async function startChild(scripts: ScriptRunner, start: ChildStart): Prom
   keys.push(queueKey, streamKey, ...profile.queueKeys);
   const { irHash, namespace, priority } = profile;
   const first = keys.length - profile.queueKeys.length + 1;
+  const large = new BlobTaker();
+  const input = large.text(start.input);
   const beginning = runStart({ profile, runId: childId, epoch: 1, input }, first);
   const args: ScriptArg[] = [scripts.nonce(), unit, epoch, node, scope, attempt, entryId];
   args.push(childId, irHash, input, `${namespace}|${priority}`, packBatch(beginning));
   args.push(waits ? 1 : 0, waitMs ?? 0, JSON.stringify(token.nodeId));
+  if (large.blobs.length > 0) {
+    keys.push(k.blobs(childId));
+    args.push(...large.pairs());
+  }
   const reply = await scripts.transition("startChild", keys, args);
   return typeof reply === "string"
     ? { kind: "started", childId: reply }

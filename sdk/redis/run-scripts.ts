@@ -1,4 +1,5 @@
 /** Typed calls of the scripts that start, finish, cancel, time out and release runs. */
+import type { NewBlob } from "../blobs.ts";
 import type { RunProfile } from "../profile.ts";
 import { unitsAround } from "../unit.ts";
 import { packBatch } from "./pack-batch.ts";
@@ -16,8 +17,10 @@ export interface RunStart {
   profile: RunProfile;
   runId: string;
   epoch: number;
-  /** The run's input as JSON text. */
+  /** The run's input as JSON text; of a large one the reference. */
   input: string;
+  /** What it refers to; absent: nothing. */
+  blobs?: readonly NewBlob[];
   /** Redis time after which the start is refused: START_WINDOW_MS after the row was read. */
   notAfterMs: number;
   /** JSON text: which workflows the references of its tree mean; null: it has none. */
@@ -54,6 +57,10 @@ export async function startRuns(
     list.push(epoch, notAfterMs, run.paused === true ? 1 : 0, startedText(run));
     list.push(...runStart({ profile, runId, epoch, input, more, ...paused, ...start }, first));
   }
+  runs.forEach(({ runId, blobs }, i) => {
+    const place = blobs === undefined ? 0 : keys.push(k.blobs(runId));
+    blobs?.forEach(({ sha256, text }) => list.push(i + 1, place, sha256, text));
+  });
   const args = [scripts.nonce(), packBatch(list)];
   const reply = await scripts.transition("startRuns", keys, args, { sameEpoch: true });
   return (reply as number[]).slice(1);

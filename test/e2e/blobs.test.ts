@@ -1,6 +1,6 @@
 /** Large outputs through a whole engine: by reference in Redis and journal, whole for everybody else. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { partitionKeys } from "../../sdk/internal.ts";
+import { outputIn, parseBlobText, partitionKeys, type BlobRef } from "../../sdk/internal.ts";
 import { compensationOf } from "../../sdk/postgres/index.ts";
 import { startEngine, type Engine } from "../harness/engine.ts";
 import { allKeys, emptyRedis, waitFor } from "../support/index.ts";
@@ -56,8 +56,8 @@ describe("outputs over the inline limit", () => {
       [id],
     );
     expect(segments[0]?.length).toBeLessThan(10_000);
-    // `make` and `plain` put out the same, `last` something else.
-    expect(segments[0]?.blobs).toBe(2);
+    // The input; `make` and `plain` put out the same, `last` something else.
+    expect(segments[0]?.blobs).toBe(3);
     await waitFor(async () => (await engine.redis.exists(keys.run(id), keys.blobs(id))) === 0);
   });
 
@@ -154,11 +154,12 @@ describe("outputs over the inline limit", () => {
       ],
     };
     const id = await engine.submit({ workflow: waits, input: { text: big } });
-    const hashes = await waitFor(async () => {
-      const found = await engine.redis.hkeys(keys.blobs(id));
-      return found.length > 0 ? found : undefined;
+    const record = await waitFor(async () => {
+      const found = await engine.redis.hget(keys.run(id), "n0");
+      return found?.startsWith("c") === true ? found : undefined;
     });
-    await engine.redis.hset(keys.blobs(id), hashes[0] as string, '{"text":"forged"}');
+    const { sha256 } = parseBlobText(outputIn("n0", record)) as BlobRef;
+    await engine.redis.hset(keys.blobs(id), sha256, '{"text":"forged"}');
     const row = await engine.ended(id);
     expect(row.status).toBe("FAILED");
     expect(JSON.parse(row.error ?? "{}")).toMatchObject({ code: "BLOB_DAMAGED" });

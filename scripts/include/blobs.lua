@@ -1,0 +1,10 @@
+--[[
+blobs -- large values that come with what refers to them (sdk/blobs.ts): both are there, or neither.
+]]
+
+-- ARGV from `at` on: SHA-256, JSON text each.
+local function keep_blobs(key, at)
+  for i = at, #ARGV, 2 do
+    redis.call("HSET", key, ARGV[i], ARGV[i + 1])
+  end
+end
