@@ -108,6 +108,8 @@ export interface Transition {
   ch?: string;
   /** run.paused, run.resumed: causes in force after it (PAUSE_CAUSES), e.g. "rw"; "": it goes on. */
   ps?: string;
+  /** run.suspect: the text that stood here, and cannot be read. */
+  raw?: string;
   /** Who did it and why, where somebody did. */
   by?: string;
   why?: string;

@@ -8,7 +8,8 @@
  * was rolled back cannot pass, whatever its stream ids look like.
  *
  * A run must not stop its partition: what Postgres refuses of what a run says is left out, and its
- * journal archived all the same (commit-block.ts).
+ * journal archived all the same (commit-block.ts). A transition that cannot be folded is set apart
+ * (fold-block.ts): its text is kept, and its run, of whose state nobody can be sure, is suspect.
  *
  * The next block is read while the last one is committed. Postgres away: the block waits, the
  * stream holds the backlog. After the commit the stream is trimmed to a bounded tail, for the live
@@ -67,6 +68,10 @@ const TAIL_CHARS = BACKLOG_BYTES_SOFT / 8;
 /** Between two looks for runs whose repair was cut off. */
 const SUSPECTS_MS = 30_000;
 
+const NEEDS_REPAIR = "a script failed half-way, or its journal has a gap; the run needs repair";
+const SET_APART =
+  "a transition cannot be read: it is set apart, and its text kept in the audit and the journal";
+
 export interface ArchiverOptions {
   context: SupervisorContext;
   partition: number;
@@ -80,7 +85,7 @@ export interface ArchiverOptions {
   onDue?: (dueMs: number) => void;
 }
 
-/** How a block is archived; `isSparing`: without rows that are refused. */
+/** How a block is archived; `isSparing`: without what cannot be folded and rows that are refused. */
 interface Manner {
   isLoad: boolean;
   signal: AbortSignal;
@@ -249,12 +254,13 @@ export class Archiver extends Loop {
     const { context, partition, releaser, children, onDue, onEnded } = this.#options;
     const { isLoad, signal, decided, isSparing = false } = how;
     const { to } = block;
-    const fold = foldBlock(block.records);
+    const fold = foldBlock(block.records, isSparing);
     if (fold.dueMs !== null) {
       onDue?.(fold.dueMs);
     }
-    fold.suspects.forEach((run) =>
-      context.logger.error({ run, partition }, "a script failed half-way; the run needs repair"),
+    fold.suspects.forEach((run) => context.logger.error({ run, partition }, NEEDS_REPAIR));
+    fold.apart.forEach(({ runId: run, position }) =>
+      context.logger.error({ run, partition, position }, SET_APART),
     );
     const onWait = (error: unknown, waitMs: number): void =>
       context.logger.warn({ err: error, partition, waitMs }, "the archive waits for Postgres");

@@ -1,4 +1,4 @@
-/** What a block of the journal says about things done by hand. Pure. */
+/** What a block of the journal says about things done by hand, and about what was set apart. Pure. */
 import { nodeAt, outcomeOf, type ManualAnswer, type Transition } from "../sdk/internal.ts";
 import type { AuditEntry } from "../sdk/postgres/index.ts";
 import type { StoredIr } from "./ir-store.ts";
@@ -31,6 +31,10 @@ const RUN_ACTIONS: { [event: string]: string } = {
   "run.redriven": "run.redrive",
 };
 
+/** Who sets apart what cannot be read. */
+const ENGINE = "gavotte";
+const UNREADABLE = "a transition that cannot be read: its text is kept here and in the journal";
+
 /** The entry that a transition makes; null: nobody's hand was in it. */
 export function foldAudit(t: Transition, position: string, atMs: number): AuditFold | null {
   const answer = (typeof t.v === "object" ? t.v : null) as ManualAnswer | null;
@@ -42,6 +46,12 @@ export function foldAudit(t: Transition, position: string, atMs: number): AuditF
       ...{ position, atMs, who: answer.by, action: `node.${answer.action}`, runId: t.r },
       ...{ node: t.n ?? null, home: t.m ?? "", scope: t.s ?? null, reason: answer.why ?? "" },
       ...{ before: JSON.stringify(before), after: JSON.stringify(outcomeOf(answer)) },
+    };
+  }
+  if (t.raw !== undefined) {
+    return {
+      ...{ position, atMs, who: ENGINE, action: "run.set_apart", runId: t.r, node: null, home: "" },
+      ...{ scope: null, reason: UNREADABLE, before: JSON.stringify(t.raw), after: null },
     };
   }
   const action = RUN_ACTIONS[t.e];

@@ -16,7 +16,8 @@ import type {
 import { foldAudit, type AuditFold } from "./fold-audit.ts";
 import { blobsIn, type BlobUse } from "./blobs.ts";
 import { foldApproval } from "./fold-approvals.ts";
-import { splitTransitions, type Member, type RawRecord } from "./records.ts";
+import { isWellFormed, setApart, splitTransitions } from "./records.ts";
+import type { Member, RawRecord } from "./records.ts";
 
 /** How a transition names its run. */
 const [RUN_BEGIN, RUN_END] = ['{"r":"', '",'];
@@ -88,27 +89,28 @@ export interface BlockFold {
   audit: AuditFold[];
   /** Large outputs that the block refers to. */
   blobs: BlobUse[];
-  /** Runs that a script could write only in part. */
+  /** Runs that a script could write only in part, or of which something cannot be read. */
   suspects: string[];
+  /** What cannot be read: each is in the journal of its run as a text. */
+  apart: { runId: string; position: string }[];
   /** When the next of the timers that the block armed is due. */
   dueMs: number | null;
   transitions: number;
 }
 
-/** Folds records that have been found to continue the cursor. */
-export function foldBlock(records: readonly RawRecord[]): BlockFold {
-  const block: BlockFold = {
-    runs: new Map(),
-    ...{ ended: [], children: [], asleep: [], redriven: [], dead: [] },
-    ...{ leaveChildren: new Set(), withErrors: new Set() },
-    approvals: { opened: [], decisions: [], closed: [] },
-    ...{ audit: [], blobs: [], suspects: [], dueMs: null, transitions: 0 },
-  };
+/**
+ * Folds records that have been found to continue the cursor. `isSparing`: a transition that cannot be
+ * folded is set apart, at the cost of its run alone; without, it throws.
+ */
+export function foldBlock(records: readonly RawRecord[], isSparing = false): BlockFold {
+  const block = emptyBlock();
   for (const record of records) {
     const source = sourceOf(record);
     const members = splitTransitions(record.body);
     for (let index = 0; index < members.length; index++) {
-      foldMember(block, source, index, members[index] as Member);
+      const member = members[index] as Member;
+      const isFolded = !isSparing || canFold(source, index, member);
+      foldMember(block, source, index, isFolded ? member : setApart(member.text));
     }
     block.transitions += members.length;
   }
@@ -118,6 +120,26 @@ export function foldBlock(records: readonly RawRecord[]): BlockFold {
     }
   }
   return block;
+}
+
+function emptyBlock(): BlockFold {
+  return {
+    runs: new Map(),
+    ...{ ended: [], children: [], asleep: [], redriven: [], dead: [] },
+    ...{ leaveChildren: new Set(), withErrors: new Set() },
+    approvals: { opened: [], decisions: [], closed: [] },
+    ...{ audit: [], blobs: [], suspects: [], apart: [], dueMs: null, transitions: 0 },
+  };
+}
+
+/** Tried in a block of its own, in which it leaves nothing half done. */
+function canFold(source: Source, index: number, member: Member): boolean {
+  try {
+    foldMember(emptyBlock(), source, index, member);
+    return isWellFormed(member);
+  } catch {
+    return false;
+  }
 }
 
 /** A record, and the texts that lead to its transitions in a row. */
@@ -178,7 +200,7 @@ function foldTransition(block: BlockFold, run: RunFold, placed: Placed): void {
   } else if (mayConcernApprovals(transition)) {
     foldApproval(block.approvals, transition, transition.m ?? "", position, record.t);
   }
-  if (transition.by !== undefined || typeof transition.v === "object") {
+  if (mayConcernAudit(transition)) {
     const entry = foldAudit(transition, position, record.t);
     block.audit.push(...(entry === null ? [] : [entry]));
   }
@@ -186,6 +208,10 @@ function foldTransition(block: BlockFold, run: RunFold, placed: Placed): void {
 
 function mayConcernApprovals({ e, w, v }: Transition): boolean {
   return w !== undefined || v !== undefined || e === "node.cancelled";
+}
+
+function mayConcernAudit({ by, v, raw }: Transition): boolean {
+  return by !== undefined || typeof v === "object" || raw !== undefined;
 }
 
 /** A transition's text behind its brace, without its run, which its row names. */
@@ -237,7 +263,8 @@ function addRun(block: BlockFold, runId: string, { seq, t }: RawRecord): RunFold
   return run;
 }
 
-function foldRun(block: BlockFold, run: RunFold, { transition: tr, text, record }: Placed): void {
+function foldRun(block: BlockFold, run: RunFold, placed: Placed): void {
+  const { transition: tr, text, record, position } = placed;
   const { t, seq } = record;
   switch (tr.e) {
     case "run.started":
@@ -281,6 +308,7 @@ function foldRun(block: BlockFold, run: RunFold, { transition: tr, text, record 
       break;
     case "run.suspect":
       block.suspects.push(tr.r);
+      void (tr.raw !== undefined && block.apart.push({ runId: tr.r, position }));
       break;
     default: // of nodes: they change no row
   }

@@ -29,7 +29,9 @@ export function readRecord(streamId: string, fields: readonly string[]): RawReco
   if (v !== "1" || seq === undefined || nonce === undefined || prev === undefined) {
     return null;
   }
-  return { streamId, seq: Number(seq), nonce, prev, t: Number(t), body: b ?? "[]" };
+  const ms = Number(t);
+  const at = Number.isSafeInteger(ms) ? ms : 0;
+  return { streamId, seq: Number(seq), nonce, prev, t: at, body: b ?? "[]" };
 }
 
 /** One transition: its text, and what it says; null where the text says enough: a plain success. */
@@ -100,7 +102,7 @@ function parsed(text: string): Transition | undefined {
 function byNesting(body: string): Member[] {
   return scan(body).map((text) => {
     const transition = parsed(text);
-    return transition === undefined ? salvage(text) : { text, runId: transition.r, transition };
+    return transition === undefined ? setApart(text) : { text, runId: transition.r, transition };
   });
 }
 
@@ -134,8 +136,21 @@ function endOfString(body: string, quote: number): number {
   return i;
 }
 
-function salvage(text: string): Member {
-  const runId = /^\{"r":"([^"]+)"/.exec(text)?.[1] ?? "";
-  const transition = { r: runId, e: "run.suspect" as const, raw: text };
+/** What cannot be read: the mark of its run as suspect, with the text that was to be read. */
+export function setApart(raw: string): Member {
+  const runId = /^\{"r":"([^"]+)"/.exec(raw)?.[1] ?? "";
+  const transition: Transition = { r: runId, e: "run.suspect", raw };
   return { text: JSON.stringify(transition), runId, transition };
+}
+
+/** Members of transitions (sdk/journal.ts) of which the fold takes for granted what they are. */
+const TEXTS = "r m e s x in rate circuit bs ir p up un ch ps by why was raw".split(" ");
+const NUMBERS = "n a j k due ms f dl ep dep at d c i from win tol to".split(" ");
+
+/** Whether a transition's text is JSON and its members are of the types that they are written with. */
+export function isWellFormed({ text, transition }: Member): boolean {
+  const members = (transition ?? parsed(text)) as { [name: string]: unknown } | undefined;
+  const areAll = (names: readonly string[], type: string): boolean =>
+    names.every((name) => members?.[name] === undefined || typeof members[name] === type);
+  return members?.["e"] !== undefined && areAll(TEXTS, "string") && areAll(NUMBERS, "number");
 }

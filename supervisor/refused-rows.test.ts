@@ -12,6 +12,7 @@ import {
   readCursor,
   readJournal,
   readRun,
+  suspectRuns,
 } from "../sdk/postgres/index.ts";
 import { waitFor } from "../test/support/index.ts";
 import { createPartition } from "./partition.ts";
@@ -103,4 +104,28 @@ it("says that a run has ended whose archived journal cannot be read", async () =
   await insertSegments(on.stack.db, [{ ...place, tFrom: 1, tTo: 1, transitions: "[[" }]);
   await archive([{ r: "damaged", e: "run.failed" }]);
   expect(await readRun(on.stack.db, "damaged")).toMatchObject({ status: "FAILED", error: null });
+});
+
+it.each([
+  ["an event that is none", { e: 5 }],
+  ["no event", { n: 0 }],
+  ["a wait that is none", { e: "node.parked", n: 0, s: "", a: 1, w: null }],
+  ["an edge list that is none", { e: "node.failed", n: 0, s: "", a: 1, x: 7, dl: 1 }],
+  ["a redrive without its nodes", { e: "run.redriven", ep: 2, at: 2, rd: { u: 1 } }],
+  ["a place in a map that is none", { e: "node.failed", m: 5, n: 0, s: "", a: 1, x: "", dl: 1 }],
+])("sets apart what cannot be folded, at the cost of its run alone: %s", async (what, damage) => {
+  const [bad, good] = [`bad ${what}`, `good ${what}`];
+  await startRuns(on.context, ir, "h-refused", [bad, good]);
+  const raw = { r: bad, ...damage };
+  await archive([asked(good, {}), raw, decided(good, "ann")], [{ r: good, e: "run.cancelled" }]);
+  const told = ["run.started", "node.parked", "approval.decided", "run.cancelled"];
+  expect(await eventsOf(good)).toEqual(told);
+  expect((await readRun(on.stack.db, good))?.status).toBe("CANCELLED");
+  expect(await eventsOf(bad)).toEqual(["run.started", "run.suspect"]);
+  expect(await suspectRuns(on.stack.db, 0, "", 99)).toContain(bad);
+  const [entry] = await listAudit(on.stack.db, { runId: bad, limit: 9 });
+  expect(entry).toMatchObject({
+    action: "run.set_apart",
+    before: JSON.stringify(JSON.stringify(raw)),
+  });
 });
