@@ -14,9 +14,11 @@ import {
   listWorkers,
   migrationNames,
   countAsleep,
+  listSuspects,
   quietRuns,
   readDeployment,
   stopOf,
+  type RunRow,
 } from "../sdk/postgres/index.ts";
 import { TIGHT_SHARE, type KeptFinding } from "../supervisor/index.ts";
 import { why } from "./commands/status.ts";
@@ -189,13 +191,20 @@ export async function checkAsleep(stack: Stack): Promise<Check[]> {
   return count === 0 ? [] : [{ name: "asleep", state: "ok", text: `${count} runs` }];
 }
 
+/** Runs that are frozen, and why: a repair takes seconds, unless it fails. */
+export async function checkFrozen(stack: Stack, config: Config): Promise<Check[]> {
+  return runChecks(stack, config, await listSuspects(stack.db, RUNS_SHOWN));
+}
+
 /** Runs without news for long, and what they wait for. */
 export async function checkRuns(stack: Stack, config: Config): Promise<Check[]> {
-  const nowMs = Date.now();
-  const runs = await quietRuns(stack.db, nowMs - config.values.stalled_after_ms, RUNS_SHOWN);
-  if (runs.length === 0) {
-    return [{ name: "runs", state: "ok", text: "none stands still" }];
-  }
+  const sinceMs = Date.now() - config.values.stalled_after_ms;
+  const checks = await runChecks(stack, config, await quietRuns(stack.db, sinceMs, RUNS_SHOWN));
+  return checks.length > 0 ? checks : [{ name: "runs", state: "ok", text: "none stands still" }];
+}
+
+/** Each with what it waits for. */
+async function runChecks(stack: Stack, config: Config, runs: readonly RunRow[]): Promise<Check[]> {
   const client = await stack.client();
   const checks: Check[] = [];
   for (const run of runs) {
@@ -203,7 +212,7 @@ export async function checkRuns(stack: Stack, config: Config): Promise<Check[]> 
     const reasons = (await whereServed(client.redis, partition, () => why(config, client, id))) ?? [
       `its partition, ${partition}, has no primary`,
     ];
-    const age = formatMs(nowMs - (run.startedAtMs ?? run.createdAtMs));
+    const age = formatMs(Date.now() - (run.startedAtMs ?? run.createdAtMs));
     const text = `${run.id} (${run.workflow}, for ${age}): ${reasons.join("; ")}`;
     checks.push({ name: "run", state: "warning", text });
   }

@@ -10,7 +10,7 @@ import type {
   Queryable,
   RunRow,
 } from "./postgres/index.ts";
-import type { NodeStatus, RunError, RunStatus } from "./status.ts";
+import { isTerminal, type NodeStatus, type RunError, type RunStatus } from "./status.ts";
 import { parseUnit } from "./unit.ts";
 
 export interface NodeReport {
@@ -73,6 +73,8 @@ export interface RunReport {
   admission?: AdmissionReport;
   /** While it is asleep: it waits for long and is not in Redis. */
   asleep?: SleepReport;
+  /** While it stands still until it is repaired. */
+  frozen?: true;
   /** While it has not ended and the whole deployment is stopped. */
   stopped?: StopReport;
   /** The run that has started it and waits for it. */
@@ -185,6 +187,8 @@ export interface RunSummary {
   error: RunError | null;
   business_status?: string;
   asleep?: SleepReport;
+  /** While it stands still until it is repaired. */
+  frozen?: true;
 }
 
 /** Folds archived transitions, in order. */
@@ -238,7 +242,12 @@ export function reportOf(row: RunRow, view: RunView): RunReport {
     nodes,
     ...businessOf(view),
     ...sleepOf(row),
+    ...frozenOf(row),
   };
+}
+
+function frozenOf({ suspect, status }: RunRow): { frozen?: true } {
+  return suspect && !isTerminal(status) ? { frozen: true } : {};
 }
 
 function sleepOf({ asleepSinceMs, wakesAtMs }: RunRow): { asleep?: SleepReport } {
@@ -281,6 +290,7 @@ export function summaryOf(row: RunRow): RunSummary {
     error: errorIn(row.error),
     ...businessOf(row),
     ...sleepOf(row),
+    ...frozenOf(row),
   };
 }
 

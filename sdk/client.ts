@@ -274,21 +274,29 @@ export class Client {
   }
 
   /**
-   * Cancels a run: nothing of it starts any more, what is executing is told. Throws
-   * GV_RUN_NOT_FOUND, GV_RUN_ENDED if it completed or failed before, GV_RUN_NOT_READY if it is asleep
-   * and nobody wakes it, or to be repaired and nobody does.
+   * Cancels a run: nothing of it starts any more, what is executing is told. One that could not be
+   * repaired, or woken, ends where it is. Throws GV_RUN_NOT_FOUND, GV_RUN_ENDED if it completed or
+   * failed before, GV_RUN_NOT_READY if it is asleep and nobody wakes it, or to be repaired and nobody
+   * does.
    */
   async cancel(runId: string, reason = "cancelled by a user"): Promise<void> {
     const untilMs = this.#clock.nowMs() + this.#waits.patienceMs;
     for (;;) {
-      const row = await whileAwake(this.#waits, await this.#row(runId));
+      const scripts = await this.operations.scripts(runId);
+      const known = await this.#row(runId);
+      const row = await whileAwake(this.#waits, known).catch(async (error: unknown) => {
+        if ((await cancelRun(scripts, runId, reason)) === "cancelled") {
+          return { ...known, status: "CANCELLED" as const };
+        }
+        throw error;
+      });
       if (row.status === "CANCELLED") {
         return;
       }
       if (isTerminal(row.status)) {
         throw ended(runId, row.status);
       }
-      const answer = await cancelRun(await this.operations.scripts(runId), runId, reason);
+      const answer = await cancelRun(scripts, runId, reason);
       if (answer === "completed" || answer === "failed") {
         throw ended(runId, answer.toUpperCase());
       }

@@ -209,6 +209,11 @@ export function parseJournalRecord(streamId: string, fields: readonly string[]):
   return { streamId, seq: Number(seq), nonce, prev, t: Number(t), transitions };
 }
 
+/** Whether something in a run's journal cannot be read: what state it is in then nobody can say. */
+export function hasGap(journal: readonly { transition: Transition }[]): boolean {
+  return journal.some(({ transition }) => transition.raw !== undefined);
+}
+
 /** Position of a transition, `<seq>.<index>`: rises within a partition, so within a run. */
 export function positionOf(seq: number, index: number): string {
   return `${seq}.${index}`;

@@ -9,6 +9,7 @@ import type { Ir, Json } from "../compiler/ir.ts";
 import type { Clock } from "./clock.ts";
 import { GavotteError } from "./errors.ts";
 import { assertGiven } from "./given.ts";
+import { hasGap } from "./journal.ts";
 import { globalKeys } from "./keys.ts";
 import {
   compensationOf,
@@ -64,8 +65,8 @@ export async function previewRedrive(
 
 /**
  * Redrives a failed run; resolves when that is archived. Throws GV_RUN_NOT_FOUND,
- * GV_RUN_STATUS_REFUSED (it has not failed, is a child, or children of it run), GV_BAD_INPUT,
- * GV_CONCURRENCY_LIMIT (its key has no place for it).
+ * GV_RUN_STATUS_REFUSED (it has not failed, is a child, children of it run, its journal has a gap),
+ * GV_BAD_INPUT, GV_CONCURRENCY_LIMIT (its key has no place for it).
  */
 export async function redrive(
   context: RedriveContext,
@@ -160,7 +161,11 @@ async function planOf(
 ): Promise<RedrivePlan> {
   const { input, inputs, set } = wish;
   assertGiven({ input, inputs, set });
-  return planRedrive(await irOf(row.irHash), await readJournal(db, row.id), wish);
+  const journal = await readJournal(db, row.id);
+  if (hasGap(journal)) {
+    throw refused(row.id, 'its journal has a gap; "gavotte audit" shows what stands there');
+  }
+  return planRedrive(await irOf(row.irHash), journal, wish);
 }
 
 async function failedRun({ db }: RedriveContext, runId: string): Promise<RunRow> {

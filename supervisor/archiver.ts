@@ -21,6 +21,7 @@ import {
   BACKLOG_BYTES_SOFT,
   backlogBytes,
   partitionKeys,
+  suspectRun,
   type PartitionKeys,
 } from "../sdk/internal.ts";
 import {
@@ -40,7 +41,7 @@ import type { Certifier } from "./certify.ts";
 import type { Children } from "./children.ts";
 import { commitBlock, CursorMoved, sparing, together } from "./commit-block.ts";
 import { planCompensations, toCompensate, type Compensation } from "./compensation.ts";
-import type { SupervisorContext } from "./context.ts";
+import { scriptsOf, type SupervisorContext } from "./context.ts";
 import { pauseAfterErrors } from "./error-pauses.ts";
 import { Finaliser, type Finalised } from "./finalise.ts";
 import { foldBlock, type BlockFold, type RunFold } from "./fold-block.ts";
@@ -68,6 +69,8 @@ const TAIL_CHARS = BACKLOG_BYTES_SOFT / 8;
 /** Between two looks for runs whose repair was cut off. */
 const SUSPECTS_MS = 30_000;
 
+/** Statuses in Redis of a run that may go on. */
+const MAY_BE_FROZEN: ReadonlySet<string> = new Set(["running", "paused", "finishing", "asleep"]);
 const NEEDS_REPAIR = "a script failed half-way, or its journal has a gap; the run needs repair";
 const SET_APART =
   "a transition cannot be read: it is set apart, and its text kept in the audit and the journal";
@@ -262,6 +265,7 @@ export class Archiver extends Loop {
     fold.apart.forEach(({ runId: run, position }) =>
       context.logger.error({ run, partition, position }, SET_APART),
     );
+    await this.#freeze(fold.apart);
     const onWait = (error: unknown, waitMs: number): void =>
       context.logger.warn({ err: error, partition, waitMs }, "the archive waits for Postgres");
     const side = isSparing ? sparing(context.logger, { partition, seq: to.seq }) : together;
@@ -290,6 +294,17 @@ export class Archiver extends Loop {
     children.look(parentsIn(fold, done.irs));
     onEnded?.(done.ended.map(({ runId }) => runId));
     await this.#startCompensations(done.compensations);
+  }
+
+  /** Before the commit: what goes on in a run whose journal has a gap could not be told from it. */
+  async #freeze(apart: BlockFold["apart"]): Promise<void> {
+    const scripts = scriptsOf(this.#options.context, this.#options.partition);
+    for (const runId of new Set(apart.map((one) => one.runId))) {
+      const [status, epoch] = await scripts.redis.hmget(this.#keys.run(runId), "s", "e");
+      if (MAY_BE_FROZEN.has(status ?? "")) {
+        await suspectRun(scripts, { runId, status: status ?? "", epoch: epoch ?? "" });
+      }
+    }
   }
 
   /** What the ends of runs leave in their rows; `isSparing`: their status, if that is all there is. */

@@ -73,10 +73,13 @@ export class Finaliser {
     return { changes, ended: release, irs };
   }
 
-  /** What can be said without a look at anything but the block: statuses. */
+  /** What can be said without a look at anything but the block: statuses, and errors that it has. */
   bare(block: BlockFold): Finalised {
     const ended = block.ended.map(({ runId }) => ({ runId, timers: [], hasMaps: true }));
-    return { changes: changesOf(block, new Map(), new Map()), ended, irs: new Map() };
+    const errors = block.ended.flatMap(({ runId, error }): [string, RunError][] =>
+      error === null ? [] : [[runId, error]],
+    );
+    return { changes: changesOf(block, new Map(), new Map(errors)), ended, irs: new Map() };
   }
 
   /** The workflows of runs that need a look; a run of which nothing is known is absent. */

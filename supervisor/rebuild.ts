@@ -8,7 +8,8 @@
  * refused by the epoch. Plain commands: no script accepts anything before this returns.
  *
  * A run that cannot be put back must not keep its partition from being certified: it is left out,
- * logged and marked as suspect, and the sweep over those tries it again.
+ * logged and marked as suspect, and the sweep over those tries it again, until it ends
+ * (repair-tries.ts).
  */
 import type { Ir } from "../compiler/ir.ts";
 import {
@@ -36,6 +37,7 @@ import { blobsIn, restoreBlobs } from "./blobs.ts";
 import type { Rollback, SupervisorContext } from "./context.ts";
 import { childrenAwaited, putBackEnded } from "./ended-children.ts";
 import { releaseMapsOf } from "./release-maps.ts";
+import { beginRepair, repairFailed } from "./repair-tries.ts";
 import { boundHashes } from "./starter.ts";
 import { assertWritten, foldHot, writeRun } from "./write-run.ts";
 
@@ -57,9 +59,9 @@ export async function rebuildRuns(rollback: Rollback, context: SupervisorContext
     }
     after = last.id;
     const { rebuilt, failed } = await rebuildRows(context, partition, rows, profiles);
-    await markSuspects(context.db, failed);
+    await markSuspects(context.db, [...failed.keys()]);
     count += rebuilt;
-    left.push(...failed);
+    left.push(...failed.keys());
   }
   context.logger.warn(
     { partition, runs: count, left },
@@ -80,9 +82,13 @@ export async function repairRuns(
   const rows = await runsById(context.db, runIds);
   const present = await areThere(context, partition, rows);
   // One that is asleep and not here has nothing to repair.
-  const open = rows.filter(
-    (row, i) => !isTerminal(row.status) && (row.asleepSinceMs === null || present[i] === true),
-  );
+  const open: RunRow[] = [];
+  for (const [i, row] of rows.entries()) {
+    const isThere = row.asleepSinceMs === null || present[i] === true;
+    if (!isTerminal(row.status) && isThere && (await beginRepair(context, row))) {
+      open.push(row);
+    }
+  }
   const ended = rows.filter((row) => isTerminal(row.status));
   const keys = partitionKeys(partition);
   const gone = ended.flatMap((row) => [keys.run(row.id), keys.signals(row.id)]);
@@ -94,12 +100,15 @@ export async function repairRuns(
     ended.map((row) => row.id),
   );
   const { rebuilt, failed } = await rebuildRows(context, partition, open, new Profiles());
-  const left = new Set(failed);
+  for (const row of open.filter(({ id }) => failed.has(id))) {
+    await repairFailed(context, row, failed.get(row.id));
+  }
   await clearSuspects(
     context.db,
-    runIds.filter((id) => !left.has(id)),
+    runIds.filter((id) => !failed.has(id)),
   );
-  context.logger.warn({ partition, runs: rebuilt, left: failed }, "runs repaired from the journal");
+  const left = [...failed.keys()];
+  context.logger.warn({ partition, runs: rebuilt, left }, "runs repaired from the journal");
 }
 
 /**
@@ -163,8 +172,8 @@ export class NotStored extends Error {
 
 interface Rebuilt {
   rebuilt: number;
-  /** Ids of the runs that cannot be put back as they are. */
-  failed: string[];
+  /** Why, by id: runs that cannot be put back as they are. */
+  failed: Map<string, unknown>;
 }
 
 async function rebuildRows(
@@ -173,10 +182,10 @@ async function rebuildRows(
   rows: readonly RunRow[],
   profiles: Profiles,
 ): Promise<Rebuilt> {
-  const failed: string[] = [];
+  const failed: Rebuilt["failed"] = new Map();
   let rebuilt = 0;
   const fail = (run: string, error: unknown): void => {
-    failed.push(run);
+    failed.set(run, error);
     const message =
       "a run cannot be put back from its journal: it stands still, and is tried again";
     context.logger.error({ err: error, partition, run }, message);

@@ -10,7 +10,8 @@
  * the parent: its release then wakes the token that waits for it.
  *
  * A run that cannot be woken - its journal cannot be read, or it is too large for one call - is put
- * off and logged; whatever fails at one run, those beside it are woken in the same look.
+ * off and logged, and may be cancelled meanwhile; whatever fails at one run, those beside it are woken
+ * in the same look.
  */
 import {
   beginWake,
@@ -44,6 +45,7 @@ import type { Children } from "./children.ts";
 import { childrenAwaited, putBackEnded } from "./ended-children.ts";
 import { Loop } from "./loop.ts";
 import { NotStored } from "./rebuild.ts";
+import { triedFields } from "./repair-tries.ts";
 import { boundHashes } from "./starter.ts";
 import { foldHot, writeRun } from "./write-run.ts";
 import { CommandList } from "./writer.ts";
@@ -143,7 +145,7 @@ export class Waker extends Loop {
   /** Writes runs in whose places the ticket is; resolves with those that are awake by it. */
   #write(ticket: string, rows: readonly RunRow[]): Promise<Woken[]> {
     const published = new Set<string>();
-    return this.#each(rows.map(wrapped), async ({ row }) => {
+    const write = async ({ row }: { row: RunRow }): Promise<Woken | null> => {
       const { profile, state } = await this.#folded(row, published);
       const scripts = this.#scripts;
       const staged = await stageBlobs(this.#context.db, scripts, row.id);
@@ -158,7 +160,22 @@ export class Waker extends Loop {
       const { commands } = list;
       const isOurs = await wakeRun(scripts, { runId: row.id, ticket, commands });
       return isOurs ? { row, state } : null;
-    });
+    };
+    return this.#each(rows.map(wrapped), (run) =>
+      write(run).catch(async (error: unknown) => {
+        void (isLasting(error) && (await this.#letEnd(ticket, run.row, error)));
+        throw error;
+      }),
+    );
+  }
+
+  /** One that cannot be woken may be cancelled where it is: its ticket says what fails. */
+  async #letEnd(ticket: string, row: RunRow, error: unknown): Promise<void> {
+    const { keys } = this.#scripts;
+    const list = new CommandList();
+    list.hset(keys.run(row.id), triedFields(row, 1, error));
+    list.zadd(keys.release, this.#context.clock.nowMs(), row.id);
+    await wakeRun(this.#scripts, { runId: row.id, ticket, commands: list.commands });
   }
 
   /** Runs that are in Redis although their rows are asleep: whoever put them back went no further. */
@@ -235,7 +252,7 @@ export class Waker extends Loop {
         const one = await work(run);
         void (one !== null && done.push(one));
       } catch (error) {
-        if (isValueFault(error) || error instanceof NotStored) {
+        if (isLasting(error)) {
           await this.#putOff(run.row.id, error);
         } else {
           this.#fault = error as Error;
@@ -255,6 +272,9 @@ export class Waker extends Loop {
     await putOffWake(db, [runId], (await redisTimeMs(this.#scripts)) + WAKE_LEAD_MS + PUT_OFF_MS);
   }
 }
+
+/** The next try fails as well, until somebody puts right what Postgres has. */
+const isLasting = (error: unknown): boolean => isValueFault(error) || error instanceof NotStored;
 
 const wrapped = (row: RunRow): { row: RunRow } => ({ row });
 

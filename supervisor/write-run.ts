@@ -4,6 +4,7 @@
  */
 import {
   GROUP,
+  hasGap,
   HotState,
   hotFields,
   nodeStreams,
@@ -18,8 +19,11 @@ import { rebuildMaps } from "./rebuild-maps.ts";
 
 const FINISH_GRACE_MS = 10_000;
 
-/** The hot state that a journal leads to. */
+/** The hot state that a journal leads to. Throws RangeError if the journal has a gap. */
 export function foldHot(profile: RunProfile, journal: readonly ArchivedTransition[]): HotState {
+  if (hasGap(journal)) {
+    throw new RangeError("its journal has a gap: a transition in it cannot be read");
+  }
   const state = new HotState(profile.ir, profile.planner);
   journal.forEach(({ transition, t }) => state.apply(transition, t));
   return state;
@@ -89,7 +93,7 @@ export function writeRun(
 }
 
 /** A run's place in its tree. */
-function treeFields(row: RunRow): { [field: string]: string } {
+export function treeFields(row: RunRow): { [field: string]: string } {
   return {
     ...(row.bindings === null ? {} : { sub: row.bindings }),
     ...(row.depth === 0 ? {} : { dep: String(row.depth) }),

@@ -3,6 +3,7 @@ import {
   checkDatabase,
   checkAsleep,
   checkFindings,
+  checkFrozen,
   checkPartitions,
   checkRedis,
   checkRuns,
@@ -44,6 +45,7 @@ export async function doctor(
       checkStop,
       checkWorkers,
       checkAsleep,
+      checkFrozen,
       checkFindings,
       checkRuns,
     ];

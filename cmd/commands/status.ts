@@ -57,6 +57,9 @@ export function tellReport(output: Output, report: RunReport): void {
     const why = reason === "" ? "" : ` (${reason})`;
     output.line(`the deployment is stopped since ${since} by ${by || "somebody"}${why}`);
   }
+  if (report.frozen === true) {
+    output.line("frozen until it is repaired; --why says why");
+  }
   if (report.asleep !== undefined) {
     const { since, wakes_at: at } = report.asleep;
     const wakes = at === null ? "until something comes for it" : `until ${at} at the latest`;

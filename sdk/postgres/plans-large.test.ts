@@ -19,6 +19,7 @@ import {
   FIRST_RUN,
   listRuns,
   queuedRuns,
+  listSuspects,
   quietRuns,
   readRun,
   runsOfWorkflow,
@@ -106,6 +107,7 @@ const questions: { [question: string]: (tx: Queryable) => Promise<unknown> } = {
   "a rebuild: unfinished runs": (tx) => unfinishedRuns(tx, 0, "", LIMIT),
   "a pause: runs of a workflow": (tx) =>
     runsOfWorkflow(tx, { name: "w4", version: "*", status: "RUNNING", afterId: "", limit: LIMIT }),
+  "doctor: suspects": (tx) => listSuspects(tx, LIMIT),
   "repairs: suspects": (tx) => suspectRuns(tx, 0, "", LIMIT),
   "the sleeper": (tx) => idleRuns(tx, 0, ROWS, FIRST_RUN, LIMIT),
   "the waker": (tx) => dueSleepers(tx, 0, ROWS, LIMIT),

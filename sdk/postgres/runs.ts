@@ -52,6 +52,8 @@ export interface RunRow extends Omit<NewRun, "limits" | "blobs"> {
   start: string | null;
   /** What its nodes say of it; null: nothing. */
   businessStatus: string | null;
+  /** It stands still until it is repaired. */
+  suspect: boolean;
   /** How many runs stand above it. */
   depth: number;
   parentRunId: string | null;
@@ -113,7 +115,7 @@ export const RUN_COLUMNS = `id, tenant, workflow, version, ir_hash AS "irHash", 
   held, asleep_since_ms AS "asleepSinceMs", sleep_seq AS "sleepSeq",
   sleep_causes AS "sleepCauses",
   wakes_at_ms AS "wakesAtMs", start_fields AS "start",
-  business_status AS "businessStatus"`;
+  business_status AS "businessStatus", suspect`;
 const FINAL = "('COMPLETED', 'FAILED', 'CANCELLED')";
 const OPEN = "('QUEUED', 'RUNNING', 'PAUSED', 'FINISHING')";
 
@@ -399,6 +401,17 @@ const SUSPECTS = {
   name: "runs_suspects",
   text: "SELECT id FROM runs WHERE partition = $1 AND suspect AND id > $2 ORDER BY id LIMIT $3",
 };
+
+const ALL_SUSPECTS = {
+  name: "runs_all_suspects",
+  text: `SELECT ${RUN_COLUMNS} FROM runs WHERE suspect AND status IN ${OPEN}
+    ORDER BY created_at_ms, id LIMIT $1`,
+};
+
+/** Unfinished runs of all partitions that are marked, oldest first. */
+export async function listSuspects(db: Queryable, limit: number): Promise<RunRow[]> {
+  return db.query<Row>(ALL_SUSPECTS, [limit]);
+}
 
 /** Marks runs in which a script failed half-way: they stand still until they are repaired. */
 export async function markSuspects(tx: Queryable, ids: readonly string[]): Promise<void> {

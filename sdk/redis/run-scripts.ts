@@ -1,6 +1,7 @@
 /** Typed calls of the scripts that start, finish, cancel, time out and release runs. */
 import type { NewBlob } from "../blobs.ts";
 import type { RunProfile } from "../profile.ts";
+import type { RunError } from "../status.ts";
 import { unitsAround } from "../unit.ts";
 import { packBatch } from "./pack-batch.ts";
 import { PAUSE_CAUSES } from "./pause-scripts.ts";
@@ -165,12 +166,25 @@ export async function cancelRun(
   runId: string,
   reason: string,
 ): Promise<CancelAnswer> {
+  const reply = await endRun(scripts, runId, { code: "CANCELLED", message: reason }, "cancelled");
+  return CANCEL_ANSWERS[String(reply)] ?? "gone";
+}
+
+/** Ends a run that cannot be repaired; one that is not so, or no more, is left as it is. */
+export async function failRun(scripts: ScriptRunner, runId: string, why: RunError): Promise<void> {
+  await endRun(scripts, runId, why, "failed");
+}
+
+function endRun(
+  scripts: ScriptRunner,
+  runId: string,
+  error: RunError,
+  status: "cancelled" | "failed",
+): Promise<unknown> {
   const k = scripts.keys;
   const keys = [k.ev, k.meta, k.timers, k.halted, k.release, k.tombs, k.run(runId)];
-  const error = JSON.stringify({ error: { code: "CANCELLED", message: reason } });
-  const args = [scripts.nonce(), runId, error, TOMBSTONE_MS];
-  const reply = await scripts.transition("cancelRun", keys, args);
-  return CANCEL_ANSWERS[String(reply)] ?? "gone";
+  const args = [scripts.nonce(), runId, JSON.stringify({ error }), TOMBSTONE_MS, status];
+  return scripts.transition("cancelRun", keys, args);
 }
 
 /** Removes the keys of ended runs whose end is committed; `timers` are members still armed. */

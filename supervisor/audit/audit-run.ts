@@ -83,6 +83,9 @@ async function lookOnce(
     const is = `its workflow ${run["ir"] ?? "(none)"} is not stored`;
     return [{ kind: "run_unknown", runId, is, expected: "a definition", remedy: "rebuild" }];
   }
+  if (run["s"] === "suspect") {
+    return auditRun(ir, snapshot, null); // its journal may be what cannot be read
+  }
   const fold = await foldUpTo(context, { partition, runId, seq: snapshot.seq }, ir);
   const row = await readRun(db, runId);
   if (run["s"] === "asleep" && isOnItsWay(row, fold?.isArchived === true)) {
@@ -152,7 +155,7 @@ function rowDrifts(snapshot: Snapshot, row: RunRow | null, isArchived: boolean):
   const { runId, units, isListedRelease } = snapshot;
   const run = units.get(runId) ?? {};
   const hot = run["s"] ?? "absent";
-  if (!isArchived || hot === "suspect") {
+  if (!isArchived) {
     return [];
   }
   if (row === null) {

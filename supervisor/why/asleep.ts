@@ -36,7 +36,7 @@ export async function explainSleep(
   const asleep = sleepReason(row);
   const known = await whenWoken(db, row, ir).catch(unreadable);
   if (ir === null || typeof known === "string") {
-    const text = `${asleep.text}; it cannot be woken: ${String(known)}`;
+    const text = `${asleep.text}; it cannot be woken: ${String(known)}; "gavotte cancel" ends it`;
     return { reasons: [{ ...asleep, text }], more: 0 };
   }
   const { partition } = row;

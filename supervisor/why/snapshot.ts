@@ -24,6 +24,7 @@ import {
   type StandingEntry,
 } from "../../sdk/internal.ts";
 import type { Explanation, Reason } from "../explain.ts";
+import { REPAIRS_MAX, repairTries } from "../repair-tries.ts";
 import { waitText } from "../wait-text.ts";
 import { circuitReason, NO_TIMER, timerReason } from "./circuits.ts";
 import { joinText, waitingJoins } from "./joins.ts";
@@ -131,8 +132,7 @@ function explainStatus(snapshot: RunSnapshot): Reason[] {
     case "asleep":
       return [explainFrozen(run)];
     case "suspect": {
-      const text = "frozen, because a script failed half-way: a supervisor rebuilds it";
-      return [{ kind: "suspect", text }];
+      return [{ kind: "suspect", text: suspectText(run) }];
     }
     case "paused": {
       const causes = run["ps"] ?? "";
@@ -146,6 +146,14 @@ function explainStatus(snapshot: RunSnapshot): Reason[] {
       return [{ kind: "ended", status, text }];
     }
   }
+}
+
+function suspectText(run: Hash): string {
+  const tries = repairTries(run);
+  return tries === null
+    ? "frozen, because a script failed half-way: a supervisor rebuilds it"
+    : `frozen, and cannot be put back from its journal, after ${tries.count} of ${REPAIRS_MAX} ` +
+        `tries: ${tries.message}; after the last it ends as FAILED, "gavotte cancel" ends it now`;
 }
 
 function explainJoins(ir: Ir, snapshot: RunSnapshot, tokens: readonly OpenToken[]): Reason[] {

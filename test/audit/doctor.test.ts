@@ -1,11 +1,11 @@
-/** `gavotte doctor --audit` as a process: it names the drift, and repairs it when asked to. */
+/** `gavotte doctor` as a process, with `--audit`: it names what is wrong, and repairs it when asked to. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { runCli, type CliResult } from "../../cmd/cli.fixture.ts";
 import type { Client } from "../../sdk/client.ts";
-import { partitionKeys } from "../../sdk/internal.ts";
+import { globalKeys, partitionKeys, ScriptRunner, suspectRun } from "../../sdk/internal.ts";
 import type { Engine } from "../harness/engine.ts";
 import { waitFor } from "../support/index.ts";
 import { Audited, line, wait } from "./audited.fixture.ts";
@@ -26,13 +26,35 @@ afterAll(async () => {
   rmSync(cwd, { recursive: true, force: true });
 });
 
+const databaseUrl = (): string =>
+  (engine.db.pool.options as { connectionString?: string }).connectionString ?? "";
+const gavotte = (...args: string[]): Promise<CliResult> =>
+  runCli(cwd, args, {
+    env: { GAVOTTE_REDIS_URL: engine.redisUrl, GAVOTTE_DATABASE_URL: databaseUrl() },
+  });
+
+describe("gavotte doctor", () => {
+  it("names a run whose repair fails, as status and why do, until it is cancelled", async () => {
+    const id = await on.standing(line("lasting", [wait("w")]), "w", "waiting");
+    const text = "UPDATE runs SET input = '~' || input WHERE id = $1";
+    await engine.db.query({ name: "damage", text }, [id]);
+    const deployment = (await engine.redis.hget(globalKeys.deployment, "id")) ?? "";
+    const scripts = new ScriptRunner({ redis: engine.redis, deployment, partition: 0 });
+    await suspectRun(scripts, { runId: id, status: "running", epoch: "1" });
+    await waitFor(async () => (await engine.redis.hget(keys.run(id), "rpe")) !== null);
+    const why = "cannot be put back from its journal, after 1 of";
+    expect((await gavotte("doctor")).stdout).toMatch(new RegExp(`warn run +${id} .*${why}`));
+    expect((await gavotte("status", id)).stdout).toContain("frozen until it is repaired");
+    expect((await gavotte("why", id)).stdout).toContain(why);
+    expect((await gavotte("cancel", id)).code).toBe(0);
+    expect((await engine.ended(id)).status).toBe("CANCELLED");
+    expect((await gavotte("status", id)).stdout).not.toContain("frozen");
+  });
+});
+
 describe("gavotte doctor --audit", () => {
   const doctor = (...flags: string[]): Promise<CliResult> =>
-    runCli(cwd, ["doctor", "--audit", "--json", ...flags], {
-      env: { GAVOTTE_REDIS_URL: engine.redisUrl, GAVOTTE_DATABASE_URL: databaseUrl() },
-    });
-  const databaseUrl = (): string =>
-    (engine.db.pool.options as { connectionString?: string }).connectionString ?? "";
+    gavotte("doctor", "--audit", "--json", ...flags);
 
   it("names the drift and exits 1, repairs it when asked to, and finds nothing after", async () => {
     const id = await on.standing(line("cli", [wait("w")]), "w", "waiting");
