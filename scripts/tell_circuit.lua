@@ -7,6 +7,7 @@ many opens the circuit, once.
 KEYS
   1  circuit  hash  gv:circuit:{<sha256>}  reads and writes; see ask_circuit
                f  while closed: ms of Redis time of the last failures, oldest first, by commas
+               w  for so long they are kept, ms: the longest time that any of its nodes counts over
 ARGV
   1  what      failure | success | none (it did not begin after all) | renew (it goes on)
                | open, close: by hand
@@ -19,8 +20,9 @@ ARGV
 RETURNS integer
   1 it was opened, or again, by this; 2 it was closed by this; 0 neither
 REPEAT    a failure told twice counts twice; all else changes nothing more
-COST      O(failures), 1000 at most; of all but a failure O(1)
+COST      O(failures kept), 1000 at most; of all but a failure O(1)
 ]]
+local FAILURES_MAX = 1000
 local circuit, what, who = KEYS[1], ARGV[1], ARGV[2]
 local failures, within_ms = tonumber(ARGV[3]), tonumber(ARGV[4])
 local open_ms, lease_ms, keep_ms = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
@@ -44,7 +46,7 @@ end
 if what == "close" then
   return 2 * redis.call("DEL", circuit)
 end
-local had = redis.call("HMGET", circuit, "until", "hand", "probe", "f")
+local had = redis.call("HMGET", circuit, "until", "hand", "probe", "f", "w")
 if had[2] then
   return 0
 end
@@ -71,16 +73,24 @@ end
 if what ~= "failure" then
   return 0
 end
-local recent = {}
+local window_ms = math.max(within_ms, tonumber(had[5] or 0))
+local recent, counted = {}, 1
 for at in string.gmatch(had[4] or "", "%d+") do
-  if tonumber(at) > now - within_ms then
+  if tonumber(at) > now - window_ms then
     recent[#recent + 1] = at
   end
+  if tonumber(at) > now - within_ms then
+    counted = counted + 1
+  end
 end
-recent[#recent + 1] = string.format("%.0f", now)
-if #recent >= failures then
+if counted >= failures then
   return opened(false)
 end
-redis.call("HSET", circuit, "f", table.concat(recent, ","))
-redis.call("PEXPIRE", circuit, within_ms)
+if #recent == FAILURES_MAX then
+  table.remove(recent, 1)
+end
+recent[#recent + 1] = string.format("%.0f", now)
+redis.call("HSET", circuit, "f", table.concat(recent, ","),
+  "w", string.format("%.0f", window_ms))
+redis.call("PEXPIRE", circuit, window_ms)
 return 0

@@ -69,7 +69,7 @@ export function beginLimited(
       }
     } finally {
       if (pass !== null && !isBegun) {
-        circuits.ended(pass, null);
+        void circuits.ended(pass, null);
       }
     }
   };

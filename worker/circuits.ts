@@ -82,12 +82,15 @@ export class Circuits {
     return { pass, waitMs: Math.max(0, answer) };
   }
 
-  /** Tells what the execution has come to; null: it did not begin, or is another worker's by now. */
-  ended(pass: Pass, outcome: Outcome | null): void {
+  /**
+   * Tells what the execution has come to; null: it did not begin, or is another worker's by now.
+   * Resolves when it is told or could not be: nobody need wait for that.
+   */
+  async ended(pass: Pass, outcome: Outcome | null): Promise<void> {
     this.#probes.delete(pass);
     const what = whatOf(outcome);
     if (what === "failure" || pass.isProbe) {
-      this.#tell(pass, what).catch((error: unknown) => {
+      await this.#tell(pass, what).catch((error: unknown) => {
         this.#logger.warn({ err: error, circuit: pass.name }, "a circuit was not told");
       });
     }

@@ -117,7 +117,7 @@ export class Executions {
   #answered(task: Task, outcome: Outcome): void {
     const { pass, held, isOver } = task;
     if (pass !== null && !isOver && this.#o.leases.has(held)) {
-      this.#o.circuits.ended(pass, outcome);
+      void this.#o.circuits.ended(pass, outcome);
     } else if (pass !== null) {
       this.#o.circuits.forget(pass);
     }

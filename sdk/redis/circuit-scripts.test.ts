@@ -80,6 +80,14 @@ describe("a closed circuit", () => {
     expect((await readCircuit(p.redis, "api")).failures).toBe(2);
   });
 
+  it("keeps a failure for as long as one of its nodes counts it, whoever fails in between", async () => {
+    const short = { ...slow, failures: 10, within_ms: 1 };
+    expect(await fail(2)).toEqual([0, 0]);
+    expect(await fail(2, short)).toEqual([0, 0]);
+    expect(await p.redis.pttl(circuitKey("api"))).toBeGreaterThan(short.within_ms);
+    expect(await tell("failure", "long")).toBe(CIRCUIT_TOLD.opened);
+  });
+
   it("is one for all that give its name, and another name is another circuit", async () => {
     await fail(3);
     expect(await askCircuit(p.redis, "other", slow, { who: "a", leaseMs: 1 })).toBe(0);

@@ -11,17 +11,20 @@ import {
   type RunProfile,
   type ScriptRunner,
 } from "../../sdk/internal.ts";
+import { isLimited } from "../../worker/beginnings.ts";
 import { chainNext } from "../../worker/chain.ts";
 import { childItem, stepChild } from "../../worker/children.ts";
 import { Elements, finishElement } from "../../worker/elements.ts";
-import { Executor } from "../../worker/execute.ts";
+import { Executor, type Begun } from "../../worker/execute.ts";
 import type { Prepared } from "../../worker/prepared.ts";
 import { itemOf } from "../../worker/results.ts";
 import { finish } from "../../worker/finish.ts";
 import { failureBefore, toExecutionError } from "../../worker/kinds/kind.ts";
 import { Maps, noResults, planMap } from "../../worker/maps.ts";
 import { Preparer } from "../../worker/prepare.ts";
+import type { Outcome } from "../../worker/run-kind.ts";
 import { Workflows } from "../../worker/workflows.ts";
+import { DrivenLimits } from "./driven-limits.ts";
 import type { TestPartition } from "./partition.ts";
 import { runSync } from "./run-sync.ts";
 import type { Schedule } from "./schedule.ts";
@@ -57,6 +60,8 @@ export class DrivenWorker {
   readonly #executor: Executor;
   readonly #elements: Elements;
   readonly #maps: Maps;
+  /** Circuits and rate limits. */
+  readonly limits: DrivenLimits;
   /** Expansions of maps by workers that are slow. */
   #lateMaps: (() => Promise<void>)[] = [];
 
@@ -69,6 +74,7 @@ export class DrivenWorker {
     this.#elements = new Elements(scripts.redis, scripts.keys);
     this.#maps = new Maps(this.#dying(), this.#workflows, CHUNK);
     this.#executor = testExecutor();
+    this.limits = new DrivenLimits(partition, schedule, this.#executor);
   }
 
   /** What is to be sent for a token; null: nothing, or nothing here. */
@@ -119,11 +125,12 @@ export class DrivenWorker {
     }
   }
 
-  /** Expands, at last, so many of the maps that are still to be expanded. */
-  async expandLate(count: number): Promise<void> {
+  /** Slow workers do, at last, what they had begun: so many maps are expanded, circuits told. */
+  async catchUp(count: number): Promise<void> {
     for (const expand of this.#lateMaps.splice(0, count)) {
       await expand();
     }
+    await this.limits.catchUp(count);
   }
 
   async #execute(p: Prepared): Promise<CompletionItem | null> {
@@ -138,6 +145,9 @@ export class DrivenWorker {
       if (p.node.type === "subworkflow" && begun.settled === null) {
         return await this.#child(p, vars, begun.input);
       }
+      if (begun.settled === null && isLimited(p)) {
+        return await this.#limited(p, begun);
+      }
       const output = begun.settled === null ? runSync(p, vars, begun.input) : null;
       return begun.settled ?? executor.succeed(p, vars, output, 0);
     } catch (error) {
@@ -147,6 +157,30 @@ export class DrivenWorker {
       }
       return executor.fail(p, vars, failure, 0);
     }
+  }
+
+  /** Null: the worker died in the middle of it. */
+  async #limited(p: Prepared, begun: Begun): Promise<CompletionItem | null> {
+    const asked = await this.limits.begin(p, begun);
+    if ("item" in asked) {
+      return asked.item;
+    }
+    const { pass } = asked;
+    if (this.#s.random() < this.#s.die) {
+      await this.limits.ended(pass, null);
+      return null;
+    }
+    const { vars, input } = begun;
+    let outcome: Outcome;
+    try {
+      outcome = { output: runSync(p, vars, input) };
+    } catch (error) {
+      outcome = { error: toExecutionError(error) };
+    }
+    await this.limits.ended(pass, outcome);
+    return "output" in outcome
+      ? this.#executor.succeed(p, vars, outcome.output, 0)
+      : this.#executor.fail(p, vars, outcome.error, 0);
   }
 
   /** Null: there is nothing to send. */

@@ -26,6 +26,7 @@ import { releaseMapsOf } from "../../supervisor/release-maps.ts";
 import { chainNext, nextToken } from "../../worker/chain.ts";
 import { countTransitions } from "./cases.ts";
 import { claimAll, readAll } from "./deliveries.ts";
+import type { DrivenLimits } from "./driven-limits.ts";
 import { DrivenWorker, type Held, type Sent } from "./driven-worker.ts";
 import { assertCounter } from "./invariants.ts";
 import { queueKeysOf, type TestPartition } from "./partition.ts";
@@ -68,6 +69,11 @@ export class Driver {
     this.#bindings = JSON.stringify(Object.fromEntries(hashes));
     const all = [profile, ...Object.values(children)];
     this.#queueKeys = [...new Set(all.flatMap((one) => queueKeysOf(one)))];
+  }
+
+  /** Circuits and rate limits of its nodes. */
+  get limits(): DrivenLimits {
+    return this.#worker.limits;
   }
 
   /** Runs one run to its end; `begun`: as RunStart.start. Throws if it hangs or breaks an invariant. */
@@ -169,7 +175,7 @@ export class Driver {
       await this.#send(this.#late.splice(0));
       return;
     }
-    await this.#worker.expandLate(1);
+    await this.#worker.catchUp(1);
     // Nothing to read: what is pending belongs to the dead, what remains waits for a timer.
     if (!(await this.#steal())) {
       const fired = await fireTimers(this.#p.scripts);
@@ -272,7 +278,7 @@ export class Driver {
   /** After the end: whatever is still around must be refused and acknowledged. */
   async #settleRest(): Promise<void> {
     await this.#send(this.#late.splice(0));
-    await this.#worker.expandLate(Infinity);
+    await this.#worker.catchUp(Infinity);
     for (;;) {
       await this.#read();
       await this.#steal();

@@ -58,6 +58,7 @@ export function wholeWith(texts: { [sha256: string]: string }): (value: Json) =>
   return whole;
 }
 
+const CIRCUIT_OPEN = "CIRCUIT_OPEN";
 const ENDS = new Set(["node.completed", "node.failed", "node.retrying", "node.skipped"]);
 
 /**
@@ -161,11 +162,19 @@ export function related(
         if (answer !== null && answer.kind !== "manual") {
           return resultOf(answer, turn as Turn, around);
         }
+        if (node.circuit_breaker?.on_open === "fail" && isRefused(turn?.transition)) {
+          return { error: { code: CIRCUIT_OPEN, message: "" } };
+        }
         const attempt = turn?.transition.a ?? context.attempt;
         return oracle.evaluate(node, { ...context, attempt });
       },
     },
   });
+}
+
+/** Whether this attempt failed because it might not begin: when that is, CircuitModel says. */
+export function isRefused(transition: Transition | undefined): boolean {
+  return transition?.err?.error.code === CIRCUIT_OPEN;
 }
 
 function orderOf({ action, output = null }: ManualAnswer): ByHand {

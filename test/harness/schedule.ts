@@ -23,6 +23,6 @@ export interface Schedule {
 export const CONSUMERS: readonly string[] = ["c0", "c1", "c2"];
 
 /** Any of these. */
-export function pick<T>({ random }: Schedule, from: readonly T[]): T {
+export function pick<T>({ random }: Pick<Schedule, "random">, from: readonly T[]): T {
   return from[Math.floor(random() * from.length)] as T;
 }

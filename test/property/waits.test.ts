@@ -6,41 +6,26 @@
  * sets how many there are.
  */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { compile, type Ir, type Json } from "../../compiler/index.ts";
-import type { JournalRecord, RunProfile, RunView, Transition } from "../../sdk/internal.ts";
-import type { GenerateOptions, JsonObject } from "../generate/workflow.ts";
+import type { JournalRecord, Transition } from "../../sdk/internal.ts";
+import type { GenerateOptions } from "../generate/workflow.ts";
 import {
   documentOf as scenarioDocument,
   MAP_SCENARIOS,
   type MapScenario,
 } from "../generate/map-scenarios.ts";
 import { raceDocument } from "../generate/races.ts";
-import { withWaits } from "../generate/waits.ts";
 import type { Case } from "../harness/case.ts";
 import { isSpecial, playAll, reportCases, seedsOf } from "../harness/cases.ts";
-import { Driver } from "../harness/driver.ts";
-import { foldChain } from "../harness/invariants.ts";
-import { Outsiders, type Chances, type OutsiderOptions } from "../harness/outsiders.ts";
+import type { Chances } from "../harness/outsiders.ts";
 import { openTestPartition, type TestPartition } from "../harness/partition.ts";
-import { seeded } from "../harness/random.ts";
-import { Sleepers } from "../harness/sleepers.ts";
-import { related, wholeWith } from "../harness/relation.ts";
-import { checkUnits } from "../harness/units.ts";
+import { playOutside, type Play } from "../harness/played.ts";
 
 reportCases(import.meta.filename);
-const INPUT = { n: 3, name: "gavotte", list: [3, 1, 2] };
 const CALM: Chances = { answer: 0.3, manual: 0, cancel: 0, hurry: 0.1 };
 
-interface Kind extends Pick<OutsiderOptions, "actions" | "maps"> {
-  generate: GenerateOptions;
-  /** Not generated: the workflow of this seed. */
-  top?: (seed: number) => object;
+interface Kind extends Play {
   /** Default 60. */
   cases?: number;
-  chances: Chances;
-  pause: number;
-  /** Runs fall asleep and are woken. */
-  sleep?: number;
 }
 
 const GENERATE: GenerateOptions = { loops: true, continue: true, maxNodes: 16 };
@@ -106,53 +91,6 @@ beforeAll(async () => {
 });
 afterAll(() => p.close());
 
-async function published(document: JsonObject): Promise<RunProfile> {
-  const { ir, hash, diagnostics } = compile({ document: document as Json });
-  if (ir === null || hash === null) {
-    throw new Error(`not valid: ${JSON.stringify(diagnostics)}`);
-  }
-  return p.publish(ir, hash);
-}
-
-/** What is no promise: texts, how often a child was tried, reads that race (21 B11). */
-function comparable(value: unknown): unknown {
-  const vague = new Set(["message", "details", "attempts", "seen"]);
-  const text = JSON.stringify(value, (key, v: unknown) => (vague.has(key) ? undefined : v));
-  return text === undefined ? undefined : (JSON.parse(text) as unknown);
-}
-
-type Nodes = { [id: string]: { status: string; activations: number; output?: Json } };
-
-function nodesOf(nodes: Nodes, known: Nodes, whole: (value: Json) => Json): unknown {
-  return Object.entries(nodes)
-    .filter(([id]) => known[id] !== undefined)
-    .map(([id, { status, activations, output }]) => {
-      const isShown = status === "completed" && output !== undefined;
-      return [id, status, activations, isShown ? comparable(whole(output)) : null];
-    });
-}
-
-/** Each signal serves one wait, and those of a name come in the order in which they were accepted. */
-function assertSignals(runId: string, records: readonly JournalRecord[]): void {
-  const accepted: { [name: string]: string[] } = {};
-  const used: { [name: string]: string[] } = {};
-  for (const t of records.flatMap(({ transitions }) => transitions)) {
-    const v = t.v as { kind?: string; name: string; id: string } | undefined;
-    if (t.r === runId && v?.kind === "signal") {
-      const known = (accepted[v.name] ??= []);
-      if (!known.includes(v.id)) {
-        known.push(v.id);
-      }
-      if (t.e === "node.resumed") {
-        (used[v.name] ??= []).push(v.id);
-      }
-    }
-  }
-  for (const [name, ids] of Object.entries(used)) {
-    expect(ids).toEqual(accepted[name]?.slice(0, ids.length));
-  }
-}
-
 /** How often each end of a wait was seen, by its kind, "in map: …", "of a map: …", "in child: …". */
 const seen = new Map<string, number>();
 
@@ -206,86 +144,14 @@ function count(records: readonly JournalRecord[]): void {
   }
 }
 
-function compare(
-  runId: string,
-  ir: Ir,
-  input: Json,
-  records: readonly JournalRecord[],
-  { views, whole }: Pick<Parameters<typeof related>[4], "views" | "whole">,
-): void {
-  const expected = related(ir, runId, input, records, { views, whole });
-  const view = views.get(runId) as RunView;
-  const isCut = view.status === "CANCELLED";
-  const end = isCut ? null : comparable({ status: view.status, output: whole(view.output) });
-  const wanted = isCut ? null : comparable({ status: expected.status, output: expected.output });
-  expect([runId, end]).toEqual([runId, wanted]);
-  expect(nodesOf(view.nodes, view.nodes, whole)).toEqual(
-    nodesOf(expected.nodes, view.nodes, whole),
-  );
-}
-
-/** Plays one case; all its runs are compared with the oracle. Returns the journal. */
-async function play(kind: Kind, one: Case): Promise<JournalRecord[]> {
-  const { seed } = one;
-  await p.reset();
-  await p.freeze();
-  const random = seeded(seed);
-  const documentOf = (name: string, at: number, children: string[]): JsonObject => {
-    const document = withWaits(one.workflow(kind.generate, at), { children, random });
-    delete document["metadata"];
-    return Object.assign(document, { name });
-  };
-  const fixed = kind.top?.(seed) as JsonObject | undefined;
-  const top = await published(
-    fixed === undefined ? documentOf("top", seed, ["leaf"]) : one.fixed(fixed),
-  );
-  const leaf = await published(documentOf("leaf", seed + 10_000, []));
-  const profiles = new Map([top, leaf].map((profile) => [profile.irHash, profile]));
-  const { chances, actions, maps, pause } = kind;
-  const outsiders = new Outsiders({ partition: p, profiles, random, chances, actions, maps });
-  const runId = `run-${seed}`;
-  const irOf = (id: string): Ir => profiles.get(outsiders.runs.get(id) ?? top.irHash)?.ir as Ir;
-  const look = async (): Promise<void> => {
-    for (const id of new Set([runId, ...outsiders.runs.keys()])) {
-      if (sleepers.has(id)) {
-        continue;
-      }
-      await checkUnits({ redis: p.redis, keys: p.scripts.keys }, irOf(id), id);
-    }
-  };
-  const chance = kind.sleep ?? 0;
-  const runs = (): ReadonlyMap<string, string> => outsiders.runs;
-  const sleepers = new Sleepers({ partition: p, profiles, runs, random, chance });
-  const schedule = {
-    ...{ random, die: 0.1, steal: 0.1, duplicate: 0.2, late: 0.1, pause },
-    async outside(isIdle: boolean) {
-      const isMoved = chance > 0 && outsiders.runs.size > 0 && (await sleepers.act(isIdle));
-      return (await outsiders.act(isIdle && !isMoved)) || isMoved;
-    },
-  };
-  const driver = new Driver(p, top, schedule, look, { leaf });
-  await driver.run(runId, INPUT);
-  await sleepers.wakeAll();
-  await outsiders.orphans();
-  const records = await driver.records();
-
+/** Plays one case and counts what there was in it. Returns the journal. */
+async function play(kind: Play, one: Case): Promise<JournalRecord[]> {
+  const { records, sleepers } = await playOutside(p, kind, one);
   count(records);
   const { woken, wokenPaused, wokenWithMap } = sleepers;
   const wakes = { woken, "woken paused": wokenPaused, "woken with a map": wokenWithMap };
   for (const [what, times] of Object.entries(wakes)) {
     seen.set(what, (seen.get(what) ?? 0) + times);
-  }
-  const views = new Map<string, RunView>();
-  const ids = [...outsiders.runs.keys()];
-  ids.forEach((id) => views.set(id, foldChain(irOf(id), id, records)));
-  // A run's output may name what a child of it has put out.
-  const texts = await Promise.all(ids.map((id) => p.redis.hgetall(p.scripts.keys.blobs(id))));
-  const whole = wholeWith(Object.assign({}, ...texts) as { [sha256: string]: string });
-  for (const id of ids) {
-    expect([id, views.get(id)?.status]).not.toEqual([id, "RUNNING"]);
-    assertSignals(id, records);
-    const input = JSON.parse((await p.redis.hget(p.scripts.keys.run(id), "in")) ?? "null") as Json;
-    compare(id, irOf(id), input, records, { views, whole });
   }
   return records;
 }
