@@ -76,7 +76,8 @@ describe("a token stands still, because", () => {
 
   it("circuit: too many have failed, and which circuit it is, also in a map", async () => {
     const circuit_breaker = { key: "api-${input.k}", failures: 1, open_ms: 600_000 };
-    const again = { retry: { max_attempts: 2, backoff_ms: 1 }, circuit_breaker };
+    // Its failure is told before its next attempt asks.
+    const again = { retry: { max_attempts: 2, backoff_ms: 500 }, circuit_breaker };
     const held = await on.submit(flow([fn("c", "fails", again)]), { k: 1 });
     const reason = await on.reasonOf(held, "circuit");
     expect(reason).toMatchObject({ node: "c", name: "api-1", state: "open" });
