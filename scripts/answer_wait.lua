@@ -12,6 +12,7 @@ KEYS
   5  unit      hash    gv:{p}:run:<id>         where the token lives: the run, or a map element
   6  signals   hash    gv:{p}:run:<id>:signals waiters; reads and writes
   7  queue     stream  gv:{p}:q:*              of the token's node; appends
+  8  blobs     hash    gv:{p}:run:<id>:blobs   only with a large value; writes
 ARGV
   1  epoch     partition epoch
   2  nonce     random, names this call's journal record
@@ -21,6 +22,7 @@ ARGV
   6  mode      "c" callback, "1" approved, "0" rejected
   7  who       JSON string: who decides; of a callback the id of the call
   8  data      JSON; of a callback the whole value {"kind":"callback",…}, opaque
+  9+ pairs     of a large value: SHA-256, JSON text
 RETURNS integer
   0 the token goes on, 1 recorded, more approvals are needed, 2 recorded before, -1 RUN_GONE,
   -2 RUN_ENDED, -3 OVER (used before, out of time, or answered otherwise), -4 NOT_ASSIGNED,
@@ -35,6 +37,7 @@ COST      O(answers to the wait)
 --- @include "token"
 --- @include "waiters"
 --- @include "held"
+--- @include "blobs"
 --- @include "unit"
 --- @include "resume"
 local ev, meta, timers, run, unit, signals, queue = unpack(KEYS)
@@ -71,7 +74,7 @@ elseif queue_of_wait ~= queue then
   return -9
 elseif (mode == "c") ~= (required == "") then
   return -7
-elseif #data > DATA_BYTES_MAX then
+elseif #data > DATA_BYTES_MAX or blob_bytes(9) > DATA_BYTES_MAX then
   return -8
 elseif assignees ~= "" and mode ~= "c" and not string.find(assignees, "\30" .. who .. "\30", 1, true) then
   return -4
@@ -96,6 +99,7 @@ if mode ~= "c" then
   value = '{"kind":"approval","approved":' .. (mode == "1" and "true" or "false")
     .. ',"decisions":[' .. table.concat(decisions, ",") .. "]}"
 end
+keep_blobs(KEYS[8], 9)
 local is_over = mode ~= "1" or approvals >= tonumber(required)
 if is_over then
   resume(timers, unit, signals, t, queue, have[5], value)

@@ -14,6 +14,7 @@ KEYS
   5  unit      hash    gv:{p}:run:<unit>             the token's hash; reads and writes
   6  signals   hash    gv:{p}:run:<id>:signals       takes the token off who waits
   7  queue     stream  gv:{p}:q:*                    the node's queue; appends
+  8  blobs     hash    gv:{p}:run:<id>:blobs         only with a large value; writes
 ARGV
   1  epoch     partition epoch
   2  nonce     random, names this call's journal record
@@ -23,6 +24,7 @@ ARGV
   6  action    complete, fail, skip, retry
   7  answer    JSON {"kind":"manual","action":…}: payload of the entry, and `v` in the journal
   8  input     of retry: JSON that the token is executed with from now on, "" what it had
+  9+ pairs     of a large value: SHA-256, JSON text
 RETURNS array
   {0, attempt} done, {-1} RUN_GONE, {-2, status} the run's status does not allow it,
   {-3, record state} the node has no token that can be settled ("" none at all),
@@ -36,6 +38,7 @@ COST      O(1)
 --- @include "token"
 --- @include "waiters"
 --- @include "held"
+--- @include "blobs"
 --- @include "unit"
 --- @include "wait_over"
 local ev, meta, timers, run, unit, signals, queue = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
@@ -75,6 +78,7 @@ end
 journal(told_of(unit_id) .. ',"e":"' .. event .. '","n":' .. node .. ',"s":"' .. scope .. '","a":' .. attempt
   .. ',"was":"' .. was .. '","v":' .. answer .. "}")
 redis.call("HSET", unit, "n" .. node, becomes .. attempt .. "|" .. scope .. "|" .. (becomes == "k" and "D" or arrivals))
+keep_blobs(KEYS[8], 9)
 if input ~= "" then
   redis.call("HSET", unit, "o" .. node, scope .. "|" .. input)
 end

@@ -10,6 +10,7 @@ KEYS
   3  timers    zset    gv:{p}:timers           removes the wait's timeout
   4  run       hash    gv:{p}:run:<id>         reads status, epoch
   5  signals   hash    gv:{p}:run:<id>:signals accepted ids, kept signals, waiters; reads and writes
+  6  blobs     hash    gv:{p}:run:<id>:blobs   only with a large value; writes
      unit      hash    gv:{p}:run:<id>         where a waiter lives, the run or a map element, and
      queue     stream  gv:{p}:q:*              its queue follow from the waiter; writes, appends
 ARGV
@@ -19,6 +20,7 @@ ARGV
   4  id        of the signal: accepted once per run
   5  name      what it is a signal of
   6  value     {"kind":"signal","name":…,"id":…,"data":…}, opaque
+  7+ pairs     of a large value: SHA-256, JSON text
 RETURNS integer
   0 a waiting token goes on, 1 kept, 2 accepted before, -1 RUN_GONE, -2 RUN_ENDED, -3 FULL,
   -4 TOO_LARGE, -5 AGAIN (PLACES_MAX places were given up or gaps; call again), -6 BUSY (the
@@ -32,6 +34,7 @@ COST      O(places looked at): up to PLACES_MAX, each place once in a run
 --- @include "token"
 --- @include "waiters"
 --- @include "held"
+--- @include "blobs"
 --- @include "unit"
 --- @include "resume"
 local ev, meta, timers, run, signals = unpack(KEYS)
@@ -49,7 +52,7 @@ elseif seen[1] then
   return 2
 elseif have[1] ~= "running" and have[1] ~= "paused" then
   return (have[1] == "suspect" or have[1] == "asleep") and -6 or -2
-elseif #value > VALUE_BYTES_MAX then
+elseif #value > VALUE_BYTES_MAX or blob_bytes(7) > VALUE_BYTES_MAX then
   return -4
 end
 
@@ -62,6 +65,7 @@ local function remember()
     redis.call("HDEL", signals, "i:" .. oldest)
   end
   redis.call("HSET", signals, "i:" .. id, count, place, id, "n", count)
+  keep_blobs(KEYS[6], 7)
 end
 
 local function take(node, home, scope, attempt, queue)

@@ -153,6 +153,11 @@ export class BlobTaker {
     return taken === text ? value : (JSON.parse(taken) as Json);
   }
 
+  /** This key for a script if it has any to write there. */
+  keys(blobsKey: string): string[] {
+    return this.blobs.length === 0 ? [] : [blobsKey];
+  }
+
   /** SHA-256 and text of each, as scripts take them. */
   pairs(): string[] {
     return this.blobs.flatMap(({ sha256, text }) => [sha256, text]);

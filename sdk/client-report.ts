@@ -1,8 +1,7 @@
 /** What is told of a run: its row, and its nodes as folded from its journal. */
 import type { Ir, Json } from "../compiler/ir.ts";
-import { blobOfValue, checkBlob } from "./blobs.ts";
 import { RunView, type NodeWait } from "./fold.ts";
-import { readBlobs } from "./postgres/index.ts";
+import { resolveValues } from "./postgres/index.ts";
 import type {
   AdmissionWait,
   ArchivedTransition,
@@ -201,21 +200,8 @@ export function foldRun(ir: Ir, transitions: readonly ArchivedTransition[]): Run
 }
 
 /** Puts large outputs of nodes in the place of their references, as far as they are archived. */
-export async function resolveOutputs(db: Queryable, view: RunView): Promise<void> {
-  const large = Object.values(view.nodes).flatMap((node) => {
-    const ref = blobOfValue(node.output);
-    return ref === null ? [] : [{ node, ref }];
-  });
-  const texts = await readBlobs(
-    db,
-    large.map(({ ref }) => ref.sha256),
-  );
-  for (const { node, ref } of large) {
-    const text = texts.get(ref.sha256);
-    if (text !== undefined) {
-      node.output = JSON.parse(checkBlob(ref, text)) as Json;
-    }
-  }
+export function resolveOutputs(db: Queryable, view: RunView): Promise<void> {
+  return resolveValues(db, Object.values(view.nodes), "output");
 }
 
 /** The report of a run. The row decides about its end, the view about its nodes. */

@@ -13,6 +13,7 @@ import {
   listApprovals,
   readApproval,
   readRun,
+  resolveValues,
   type ApprovalFilter,
   type ApprovalRow,
   type ApprovalState,
@@ -173,7 +174,13 @@ export async function findApprovals(
   client: WaitClient,
   filter: ApprovalFilter,
 ): Promise<Approval[]> {
-  return (await listApprovals(client.db, filter)).map(approvalOf);
+  const rows = await listApprovals(client.db, filter);
+  await resolveValues(
+    client.db,
+    rows.flatMap(({ decisions }) => decisions),
+    "data",
+  );
+  return rows.map(approvalOf);
 }
 
 /** See Client.decide. */

@@ -1,7 +1,6 @@
 /**
  * What people give to a run by hand: inputs, outputs, errors. It is bounded as the input of a run is,
- * for it stands in the run's hash and in its journal as it is, and not beside them as large outputs do;
- * and it fits the schemas of its node. Both are looked at when it is given, so that who gives it is
+ * for it comes in one call; and it fits the schemas of its node. Both are looked at when it is given, so that who gives it is
  * told, and not a node further on.
  */
 import type { IrNode, Json } from "../compiler/ir.ts";

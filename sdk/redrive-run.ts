@@ -6,6 +6,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Redis } from "ioredis";
 import type { Ir, Json } from "../compiler/ir.ts";
+import { BlobTaker } from "./blobs.ts";
 import type { Clock } from "./clock.ts";
 import { GavotteError } from "./errors.ts";
 import { assertGiven } from "./given.ts";
@@ -58,7 +59,7 @@ export async function previewRedrive(
   wish: RedriveWish,
 ): Promise<RedriveResult> {
   const row = await failedRun(context, runId);
-  const { preview } = await planOf(context, row, wish);
+  const { preview } = await planOf(context, row, wish, new BlobTaker());
   assertPlace(runId, await placeHolder(context.db, runId));
   return { ...preview, attempt: row.attempt + 1 };
 }
@@ -79,12 +80,13 @@ export async function redrive(
     // The clock first: an epoch that is asked for later than the deadline assumes is refused.
     const notAfterMs = (await redisTimeMs(scripts)) + START_WINDOW_MS;
     const row = await failedRun(context, runId);
-    const plan = await planOf(context, row, wish);
+    const large = new BlobTaker();
+    const plan = await planOf(context, row, wish, large);
     await whenReleased(scripts, row, until);
     await takePlace(context, runId);
     const epoch = await claimRedrive(context.db, runId, row.attempt);
     if (epoch !== null) {
-      const answer = await put(context, scripts, { row, plan, wish, epoch, notAfterMs });
+      const answer = await put(context, scripts, { row, plan, large, wish, epoch, notAfterMs });
       if (answer.kind === "redriven") {
         const attempt = row.attempt + 1;
         await whenArchived(context.db, runId, attempt);
@@ -117,18 +119,20 @@ async function put(
   of: {
     row: RunRow;
     plan: RedrivePlan;
+    /** What the plan refers to and is given now. */
+    large: BlobTaker;
     wish: RedriveWish;
     epoch: number;
     notAfterMs: number;
   },
 ): ReturnType<typeof redriveRun> {
-  const { row, plan, wish, epoch, notAfterMs } = of;
+  const { row, plan, large, wish, epoch, notAfterMs } = of;
   const ir = await context.irOf(row.irHash);
   const { partition } = scripts;
   const { id: runId, irHash, namespace, priority } = row;
   const profile = new Profiles().add(ir, irHash, { partition, namespace, priority });
   await publish(context, row);
-  const staged = await stageBlobs(context.db, scripts, runId);
+  const staged = await stageBlobs(context.db, scripts, runId, large.blobs);
   const paused = isPaused(await listPauses(context.db), row.workflow, row.version);
   return redriveRun(scripts, {
     ...{ runId, epoch, notAfterMs, profile, state: plan.state, staged, paused },
@@ -136,7 +140,7 @@ async function put(
       ...(row.bindings !== null && { sub: row.bindings }),
       ...(row.depth > 0 && { dep: String(row.depth) }),
     },
-    input: wish.input === undefined ? row.input : JSON.stringify(wish.input),
+    input: plan.redriven.in === undefined ? row.input : JSON.stringify(plan.redriven.in),
     told: {
       ...{ r: runId, e: "run.redriven", ep: epoch, at: row.attempt + 1, rd: plan.redriven },
       by: wish.by,
@@ -158,6 +162,7 @@ async function planOf(
   { db, irOf }: RedriveContext,
   row: RunRow,
   wish: RedriveWish,
+  large: BlobTaker,
 ): Promise<RedrivePlan> {
   const { input, inputs, set } = wish;
   assertGiven({ input, inputs, set });
@@ -165,7 +170,7 @@ async function planOf(
   if (hasGap(journal)) {
     throw refused(row.id, 'its journal has a gap; "gavotte audit" shows what stands there');
   }
-  return planRedrive(await irOf(row.irHash), journal, wish);
+  return planRedrive(await irOf(row.irHash), journal, wish, (given) => large.value(given));
 }
 
 async function failedRun({ db }: RedriveContext, runId: string): Promise<RunRow> {

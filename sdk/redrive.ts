@@ -67,18 +67,26 @@ const EFFECTS: ReadonlySet<string> = new Set([
 /** Of these, kinds whose first attempt does so only with a transition of its own: it is known. */
 const TOLD: ReadonlySet<string> = new Set(["subworkflow", "map"]);
 
-/** Plans a redrive of a run that has failed. Throws GV_BAD_INPUT when there is nothing to do. */
-export function planRedrive(ir: Ir, journal: readonly Placed[], wish: RedriveWish): RedrivePlan {
+/**
+ * Plans a redrive of a run that has failed; `keep` says what stands in it for a value that is given.
+ * Throws GV_BAD_INPUT when there is nothing to do.
+ */
+export function planRedrive(
+  ir: Ir,
+  journal: readonly Placed[],
+  wish: RedriveWish,
+  keep: (given: Json) => Json = (given) => given,
+): RedrivePlan {
   const effective = effectiveJournal(ir, journal);
   const undone = undoneBy(ir, effective, wish);
   const filtered = withoutUndone(ir, effective, undone);
   const { state } = filtered;
   countOn(ir, state, effective);
-  const set = answersOf(ir, state, wish);
+  const set = answersOf(ir, state, wish, keep);
   for (const [name, input] of Object.entries(wish.inputs ?? {})) {
     const [node, token] = startOf(ir, state, name);
     requireFit(ir.nodes[node] as IrNode, "input", input);
-    state.edited.set(node, editedInput(token.scope, input));
+    state.edited.set(node, editedInput(token.scope, keep(input)));
   }
   const isOpen = [...state.tokens.values()].some(
     (token) => "arwk".includes(token.state) && state.isCurrent(token.scope),
@@ -91,7 +99,7 @@ export function planRedrive(ir: Ir, journal: readonly Placed[], wish: RedriveWis
     ...changedFields(ir, journal, state),
     ...changedViews(ir, journal, filtered.kept),
     ...(Object.keys(set).length > 0 && { set }),
-    ...(wish.input !== undefined && { in: wish.input }),
+    ...(wish.input !== undefined && { in: keep(wish.input) }),
   };
   const begun = begunNodes(ir, effective);
   return { preview: previewOf(ir, filtered, begun, wish), state, redriven };
@@ -294,14 +302,19 @@ function countOn(ir: Ir, state: HotState, effective: readonly Placed[]): void {
 }
 
 /** Outputs given by hand; a worker hands them on, because edges need CEL. */
-function answersOf(ir: Ir, state: HotState, wish: RedriveWish): NonNullable<Redriven["set"]> {
+function answersOf(
+  ir: Ir,
+  state: HotState,
+  wish: RedriveWish,
+  keep: (given: Json) => Json,
+): NonNullable<Redriven["set"]> {
   const answers: NonNullable<Redriven["set"]> = {};
   for (const [name, output] of Object.entries(wish.set ?? {})) {
     const [node, token] = startOf(ir, state, name);
     requireFit(ir.nodes[node] as IrNode, "output", output);
     const { by, why } = wish;
     const more = why === undefined ? {} : { why };
-    token.answer = { kind: "manual", action: "complete", output, by, ...more };
+    token.answer = { kind: "manual", action: "complete", output: keep(output), by, ...more };
     token.isResumed = true;
     answers[node] = token.answer;
   }

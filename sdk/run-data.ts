@@ -8,11 +8,12 @@
  */
 import type { Vars } from "../condition/index.ts";
 import type { Ir, IrNode, Json } from "../compiler/ir.ts";
-import { checkBlob, parseBlobText, type BlobRef } from "./blobs.ts";
+import { blobOfValue, checkBlob, parseBlobText, type BlobRef } from "./blobs.ts";
 import { parseRecord } from "./entry.ts";
 import { readEditedInput } from "./hot-restore.ts";
 import { ATTEMPT_FIELD } from "./needs.ts";
 import { loopChain, roundOf, scopePrefix } from "./scope.ts";
+import { mapGiven, type WaitAnswer } from "./waits.ts";
 
 export type Fields = ReadonlyMap<string, string | null>;
 
@@ -49,6 +50,11 @@ export function blobRefsIn(fields: Iterable<readonly [string, string | null]>): 
     }
   }
   return found;
+}
+
+/** What ended a token's wait, from its JSON text, with every value whole. Throws BlobError. */
+export function answerOf(text: string, data: RunData): WaitAnswer {
+  return mapGiven(JSON.parse(text) as WaitAnswer, (given) => data.whole(given));
 }
 
 export class RunData {
@@ -92,7 +98,8 @@ export class RunData {
     if (refs === null && this.#fields.size === 0) {
       return NO_REFS;
     }
-    return [...(refs === null ? [] : [refs]), ...blobRefsIn(this.#fields)];
+    const found = blobRefsIn(this.#fields);
+    return refs === null ? found : [refs, ...found];
   }
 
   /** What has been read for blobRefs(), by hash; null: not there. */
@@ -104,6 +111,11 @@ export class RunData {
   value(text: string): Json {
     const ref = parseBlobText(text);
     return JSON.parse(ref === null ? text : checkBlob(ref, this.#blobs.get(ref.sha256))) as Json;
+  }
+
+  /** A value that was given, whole. Throws BlobError. */
+  whole(given: Json): Json {
+    return blobOfValue(given) === null ? given : this.value(JSON.stringify(given));
   }
 
   /** The run's input. */

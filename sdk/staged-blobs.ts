@@ -1,27 +1,25 @@
 /**
- * Large outputs of a run that is to be put into Redis. They are written before it, one by one: a call
+ * Large values of a run that is to be put into Redis. They are written before it, one by one: a call
  * that held all of them could be longer than a string can be. And under a name of the caller's own,
  * which a script gives to the run if it lets it live: several may be at it, and who comes late must not
  * have what a living run refers to expire. Whoever never comes to use them leaves them to expire.
  */
+import type { NewBlob } from "./blobs.ts";
 import { blobsOfRun, readBlobs, type Queryable } from "./postgres/index.ts";
 import type { ScriptRunner } from "./redis/script-runner.ts";
 
 const KEPT_MS = 120_000;
 
-/** The key under which the run's large outputs are now; null: it has none. */
+/** The key under which the run's large values are now, and these with them; null: it has none. */
 export async function stageBlobs(
   db: Queryable,
   scripts: ScriptRunner,
   runId: string,
+  more: readonly NewBlob[] = [],
 ): Promise<string | null> {
   const key = scripts.keys.staged(runId, scripts.nonce());
   let isEmpty = true;
-  for (const sha256 of await blobsOfRun(db, runId)) {
-    const text = (await readBlobs(db, [sha256])).get(sha256);
-    if (text === undefined) {
-      continue;
-    }
+  const put = async ({ sha256, text }: NewBlob): Promise<void> => {
     isEmpty = false;
     const written = await scripts.redis
       .multi()
@@ -33,6 +31,13 @@ export async function stageBlobs(
         throw error;
       }
     }
+  };
+  for (const sha256 of await blobsOfRun(db, runId)) {
+    const text = (await readBlobs(db, [sha256])).get(sha256);
+    await (text === undefined ? undefined : put({ sha256, text }));
+  }
+  for (const blob of more) {
+    await put(blob);
   }
   return isEmpty ? null : key;
 }

@@ -66,6 +66,29 @@ export interface ManualAnswer {
   why?: string;
 }
 
+/** The answer with `each` of the values that somebody has given with it. */
+export function mapGiven(answer: WaitAnswer, each: (given: Json) => Json): WaitAnswer {
+  switch (answer.kind) {
+    case "signal":
+    case "callback":
+      return { ...answer, data: each(answer.data) };
+    case "approval": {
+      const decisions = answer.decisions.map((one) => ({ ...one, data: each(one.data) }));
+      return { ...answer, decisions };
+    }
+    case "manual": {
+      const { output, input } = answer;
+      return {
+        ...answer,
+        ...(output !== undefined && { output: each(output) }),
+        ...(input !== undefined && { input: each(input) }),
+      };
+    }
+    default:
+      return answer;
+  }
+}
+
 export interface WaitAddress {
   /** Run, or `<run>!<home>` of a map element. */
   unit: string;

@@ -3,10 +3,12 @@
  * is gone, from Postgres.
  */
 import type { Redis } from "ioredis";
+import type { Json } from "../compiler/ir.ts";
 import {
   blobOfValue,
   blobRefsIn,
   checkBlob,
+  mapGiven,
   parseBlobText,
   partitionKeys,
 } from "../sdk/internal.ts";
@@ -29,15 +31,27 @@ export interface BlobStores {
   db: Database;
 }
 
+const NO_ITEMS: readonly Json[] = [];
+
 /**
- * What a transition refers to: its output, the errors of a map, what its body sees of outside; the
- * input of a child, what a run begins with in the middle.
+ * What a transition refers to: outputs, the errors of a map, its elements and what its body
+ * sees of outside; what was given to the run, to its children, and to what waits.
  */
-export function blobsIn({ r: runId, o, errs, vars, inp, st }: Transition): BlobUse[] {
-  const values = errs === undefined ? [o ?? vars ?? inp] : [o, errs];
-  const refs = values.map(blobOfValue).filter((ref) => ref !== null);
-  if (st !== undefined) {
-    refs.push(...blobRefsIn(Object.entries(st)));
+export function blobsIn(t: Transition): BlobUse[] {
+  const { r: runId, o, errs, vars, items = NO_ITEMS, inp, v, st, rd } = t;
+  const values = errs === undefined ? [o ?? vars ?? inp, ...items] : [o, errs];
+  const keep = (given: Json): Json => (values.push(given), given);
+  if (typeof v === "object") {
+    void ("kind" in v ? mapGiven(v, keep) : keep(v.data));
+  }
+  if (rd !== undefined) {
+    values.push(rd.in);
+    Object.values(rd.set ?? {}).forEach((answer) => mapGiven(answer, keep));
+  }
+  const refs = values.map((value) => blobOfValue(value)).filter((ref) => ref !== null);
+  const fields = st ?? rd?.f;
+  if (fields !== undefined) {
+    refs.push(...blobRefsIn(Object.entries(fields)));
   }
   return refs.map((ref) => ({ runId, ref }));
 }

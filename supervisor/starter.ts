@@ -195,7 +195,9 @@ export class Starter {
       let chars = 0;
       for (const run of list) {
         chars += run.input.length + (run.start?.length ?? 0);
-        chars += largeOf(run).reduce((sum, { bytes }) => sum + bytes, 0);
+        for (const { bytes } of largeOf(run)) {
+          chars += bytes;
+        }
         if (count > 0 && (count >= SCRIPT_BATCH_MAX || chars > START_CHARS_MAX)) {
           break;
         }

@@ -9,6 +9,7 @@ import type { Redis } from "ioredis";
 import type { Vars } from "../condition/index.ts";
 import type { Ir, IrNode, Json } from "../compiler/ir.ts";
 import {
+  answerOf,
   CHILD_DEPTH_MAX,
   failedNodesError,
   misfit,
@@ -24,7 +25,6 @@ import {
   type RunError,
   type RunProfile,
   type ScriptRunner,
-  type WaitAnswer,
 } from "../sdk/internal.ts";
 import type { Executor } from "./execute.ts";
 import type { Prepared } from "./prepared.ts";
@@ -71,7 +71,7 @@ export async function stepChild(o: ChildOptions, p: Prepared, input: Json): Prom
   if (p.token.answer === null) {
     return start(o, p, input);
   }
-  const answer = JSON.parse(p.token.answer) as WaitAnswer;
+  const answer = answerOf(p.token.answer, p.data);
   const output =
     answer.kind === "child" ? await resultOf(o, p, answer.run) : answered(p.node, answer);
   return { kind: "output", output };

@@ -9,6 +9,7 @@ import { randomBytes } from "node:crypto";
 import type { Vars } from "../condition/index.ts";
 import type { IrRetry, Json } from "../compiler/ir.ts";
 import {
+  answerOf,
   type CompletionItem,
   inputOf,
   varsOf,
@@ -79,7 +80,7 @@ export class Executor {
     }
     const data = inputOf(p, node);
     const full = varsOf(p, token.node, node, data);
-    const answer = token.answer === null ? null : (JSON.parse(token.answer) as WaitAnswer);
+    const answer = token.answer === null ? null : answerOf(token.answer, p.data);
     // What somebody decided by hand holds, also for a node whose config cannot be evaluated.
     const input = answer?.kind === "manual" ? data : resolveInput(node, full, data);
     const vars = input === data ? full : { ...full, data: input };

@@ -12,12 +12,10 @@ import type { Vars } from "../condition/index.ts";
 import type { Ir, IrNode, Json } from "../compiler/ir.ts";
 import {
   blobOfValue,
-  blobRefOf,
-  blobText,
+  BlobTaker,
   bodyHash,
   expandMap,
   EXPANSION,
-  isBlobSized,
   MAP_CHUNK_CHARS_MAX,
   MAP_CHUNK_MAX,
   type MapError,
@@ -28,7 +26,6 @@ import {
   queueKeyOf,
   readBlob,
   readsInput,
-  type ReadyToken,
   type RunError,
   type RunProfile,
   type ScriptRunner,
@@ -113,8 +110,9 @@ export class Maps {
   }
 
   /**
-   * Writes the items and starts the elements; the script acknowledges the token's entry. False: it
-   * is another worker's by now. A map without elements is not expanded but completed.
+   * Writes the items and starts the elements; the script acknowledges the token's entry. Items and
+   * names that are large are kept as outputs are: they go into the journal, and names with every
+   * chunk. False: it is another worker's by now. A map without elements is not expanded but completed.
    */
   async expand(p: Prepared, plan: MapPlan): Promise<boolean> {
     const { token, profile } = p;
@@ -123,11 +121,15 @@ export class Maps {
     if (body === null) {
       throw new Error(`node "${p.node.id}" has no body`);
     }
-    const vars = await this.#keep(token, plan.expansion.vars);
+    const outer = new BlobTaker();
+    const vars = outer.text(plan.expansion.vars);
+    await putBlobs(this.#scripts, token, outer.blobs);
     const expansion: MapExpansion = { ...plan.expansion, body, vars };
     const texts = plan.items;
     for (let from = 0; from < texts.length;) {
-      const chunk = nextChunk(texts, from, this.#chunkMax);
+      const large = new BlobTaker();
+      const chunk = nextChunk(texts, from, this.#chunkMax).map((item) => large.text(item));
+      await putBlobs(this.#scripts, token, large.blobs);
       const code = await expandMap(this.#scripts, expansion, from, chunk);
       if (code !== EXPANSION.more) {
         return code !== EXPANSION.superseded;
@@ -135,16 +137,6 @@ export class Maps {
       from += chunk.length;
     }
     return this.resume(expansion);
-  }
-
-  /** Names that are large are kept as an output is: they go with every chunk, and into the journal. */
-  async #keep(token: ReadyToken, text: string): Promise<string> {
-    if (!isBlobSized(text)) {
-      return text;
-    }
-    const ref = blobRefOf(text);
-    await putBlobs(this.#scripts, token, [{ sha256: ref.sha256, text }]);
-    return blobText(ref);
   }
 
   /** Starts what is missing in the window of a map whose elements run. */

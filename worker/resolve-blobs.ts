@@ -1,13 +1,30 @@
-/** Reads the large outputs that a batch of tokens needs: one more round trip, only if there are any. */
+/** Reads the large values that a batch of tokens needs: one more round trip, only if there are any. */
 import type { Redis } from "ioredis";
-import type { PartitionKeys } from "../sdk/internal.ts";
+import type { Json } from "../compiler/ir.ts";
+import {
+  blobBytesIn,
+  blobOfValue,
+  mapGiven,
+  type BlobRef,
+  type PartitionKeys,
+  type WaitAnswer,
+} from "../sdk/internal.ts";
 import type { Prepared } from "./prepared.ts";
 import type { Preparation } from "./prepare.ts";
 
 type Needy = Pick<Prepared, "token" | "data"> & { hashes: string[] };
 
+/** What an answer that a token goes on with refers to. */
+function refsGiven(answer: string): BlobRef[] {
+  const given: Json[] = [];
+  if (blobBytesIn(answer) > 0) {
+    mapGiven(JSON.parse(answer) as WaitAnswer, (value) => (given.push(value), value));
+  }
+  return given.map(blobOfValue).filter((ref) => ref !== null);
+}
+
 /**
- * Hands every prepared token the blobs that its input and its context refer to. What is missing
+ * Hands every prepared token the blobs that its input, its context and its answer refer to. What is missing
  * fails the node that needs it, not the batch.
  */
 export async function resolveBlobs(
@@ -20,7 +37,8 @@ export async function resolveBlobs(
       return [];
     }
     const { token, data } = one.prepared;
-    const refs = data.blobRefs(token.payload);
+    const carried = data.blobRefs(token.payload);
+    const refs = token.answer === null ? carried : [...carried, ...refsGiven(token.answer)];
     if (refs.length === 0) {
       return [];
     }

@@ -8,3 +8,12 @@ local function keep_blobs(key, at)
     redis.call("HSET", key, ARGV[i], ARGV[i + 1])
   end
 end
+
+-- Bytes of the texts.
+local function blob_bytes(at)
+  local bytes = 0
+  for i = at + 1, #ARGV, 2 do
+    bytes = bytes + #ARGV[i]
+  end
+  return bytes
+end

@@ -1,4 +1,6 @@
-/** Large outputs in the archive: by content, and who refers to them. */
+/** Large values in the archive: by content, and who refers to them. */
+import type { Json } from "../../compiler/ir.ts";
+import { blobOfValue, checkBlob } from "../blobs.ts";
 import { textArray } from "./arrays.ts";
 import type { Queryable } from "./connect.ts";
 
@@ -74,6 +76,31 @@ export async function readBlobs(
   }
   const rows = await db.query<{ sha256: string; data: string }>(READ, [textArray(hashes)]);
   return new Map(rows.map((row) => [row.sha256, row.data]));
+}
+
+/**
+ * Puts large values in the place of their references, as far as they are archived: `member` of each of
+ * `holders`. Throws BlobError for one that is not what its hash says.
+ */
+export async function resolveValues<M extends string>(
+  db: Queryable,
+  holders: readonly { [member in M]?: Json | undefined }[],
+  member: M,
+): Promise<void> {
+  const large = holders.flatMap((holder) => {
+    const ref = blobOfValue(holder[member]);
+    return ref === null ? [] : [{ holder, ref }];
+  });
+  const texts = await readBlobs(
+    db,
+    large.map(({ ref }) => ref.sha256),
+  );
+  for (const { holder, ref } of large) {
+    const text = texts.get(ref.sha256);
+    if (text !== undefined) {
+      holder[member] = JSON.parse(checkBlob(ref, text)) as Json;
+    }
+  }
 }
 
 /** Hashes of everything that a run refers to. */

@@ -251,10 +251,10 @@ export async function insertRuns(tx: Queryable, runs: readonly NewRun[]): Promis
     textArray(all.map((r) => r.start ?? null)),
   ]);
   const fresh = new Set(rows.map((row) => row.id));
-  await insertBlobsOf(
-    tx,
-    all.filter((run) => fresh.has(run.id)),
-  );
+  const large = all.filter(({ id, blobs }) => blobs !== undefined && fresh.has(id));
+  if (large.length > 0) {
+    await insertBlobsOf(tx, large);
+  }
   return fresh;
 }
 

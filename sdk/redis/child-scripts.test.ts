@@ -3,6 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { miniIr } from "../../test/harness/mini-ir.ts";
 import { openTestPartition, type TestPartition } from "../../test/harness/partition.ts";
 import { TokenPlayer } from "../../test/harness/tokens.ts";
+import { blobRefOf, blobText } from "../blobs.ts";
 import type { ReadyToken } from "../entry.ts";
 import { parseJournalRecord, type Transition } from "../journal.ts";
 import type { RunProfile } from "../profile.ts";
@@ -46,18 +47,22 @@ const idOf = (attempt = 1): string => {
 interface Start {
   waits?: boolean;
   attempt?: number;
+  input?: string;
 }
 
 async function start(more: Start = {}): Promise<ChildStarted["kind"]> {
   return (await startOf(token, more)).kind;
 }
 
-function startOf(token: ReadyToken, { waits = true, attempt = 1 }: Start): Promise<ChildStarted> {
+const INPUT = '{"big":12345678901234567}';
+
+function startOf(token: ReadyToken, more: Start): Promise<ChildStarted> {
+  const { waits = true, attempt = 1, input = INPUT } = more;
   const { unit, epoch, node, scope, queueKey: streamKey, entryId } = token;
   const queueKey = parent.profile.queueKeys[0] as string;
   return startChild(p.scripts, {
     token: { unit, epoch, node, scope, attempt, nodeId: "s", queueKey, streamKey, entryId },
-    ...{ profile: child, input: '{"big":12345678901234567}', waits, waitMs: null },
+    ...{ profile: child, input, waits, waitMs: null },
   });
 }
 
@@ -77,8 +82,18 @@ describe("A7: starting a child", () => {
     expect(await start()).toBe("void");
     expect(await count("run.started")).toBe(2);
     expect(await field("parent-1", "n0")).toBe("w1||");
-    expect(await field(idOf(), "in")).toBe('{"big":12345678901234567}');
+    expect(await field(idOf(), "in")).toBe(INPUT);
+    expect(await p.redis.exists(p.scripts.keys.blobs(idOf()))).toBe(0);
     expect((await p.redis.xpending(token.queueKey, "workers"))[0]).toBe(0);
+  });
+
+  it("a large input is beside the child, and has its reference in hash and journal", async () => {
+    const input = JSON.stringify("x".repeat(20_000));
+    expect(await start({ input })).toBe("started");
+    const reference = blobText(blobRefOf(input));
+    expect(await field(idOf(), "in")).toBe(reference);
+    expect((await told()).find(({ r }) => r === idOf())?.inp).toEqual(JSON.parse(reference));
+    expect(await p.redis.hvals(p.scripts.keys.blobs(idOf()))).toEqual([input]);
   });
 
   it("starts one only although the token is the caller's to complete (wait: false)", async () => {

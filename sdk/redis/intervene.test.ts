@@ -4,6 +4,7 @@ import { openTestPartition, type TestPartition } from "../../test/harness/partit
 import { startedRun, type TokenPlayer } from "../../test/harness/tokens.ts";
 import type { Ir } from "../../compiler/ir.ts";
 import type { ReadyToken } from "../entry.ts";
+import { blobRefOf, blobText } from "../blobs.ts";
 import { hotFields } from "../hot-fields.ts";
 import { HotState } from "../hot-state.ts";
 import { parseJournalRecord } from "../journal.ts";
@@ -115,6 +116,23 @@ describe("an order for an open token", () => {
       expect(tokens(await folded(run))).toEqual(tokens(await run.hash()));
     },
   );
+
+  it("brings large values, which are kept beside the run if it is taken", async () => {
+    const run = await player(chain);
+    const a = await run.take("a");
+    const input = "x".repeat(20_000);
+    const of = { runId: run.runId, home: "", scope: null };
+    const queueKey = run.profile.queueKeys[0] as string;
+    const answer: ManualAnswer = { kind: "manual", action: "retry", by: "ann", input };
+    const blobs = p.scripts.keys.blobs(run.runId);
+    await interveneToken(p.scripts, { ...of, node: 1, queueKey, answer });
+    expect(await p.redis.exists(blobs)).toBe(0);
+    await interveneToken(p.scripts, { ...of, node: a.node, queueKey, answer });
+    expect(await p.redis.hvals(blobs)).toEqual([JSON.stringify(input)]);
+    const { o0 } = await run.hash();
+    expect(o0).toBe(`|${blobText(blobRefOf(JSON.stringify(input)))}`);
+    expect((await folded(run))["o0"]).toBe(o0);
+  });
 
   it("is refused for another scope, a settled node, a run that is over or unknown", async () => {
     const run = await player(chain);

@@ -1,6 +1,7 @@
 /** Typed call of scripts/intervene_token.lua. */
 import type { Ir, IrNode, Json } from "../../compiler/ir.ts";
-import type { ManualAnswer } from "../waits.ts";
+import { BlobTaker } from "../blobs.ts";
+import { mapGiven, type ManualAnswer } from "../waits.ts";
 import { irAt } from "../unit.ts";
 import type { ScriptRunner } from "./script-runner.ts";
 
@@ -27,12 +28,15 @@ export async function interveneToken(
   scripts: ScriptRunner,
   order: Intervention,
 ): Promise<InterventionAnswer> {
-  const { runId, home, node, scope, queueKey, answer } = order;
+  const { runId, home, node, scope, queueKey } = order;
+  const large = new BlobTaker();
+  const answer = mapGiven(order.answer, (given) => large.value(given)) as ManualAnswer;
   const k = scripts.keys;
   const unit = home === "" ? runId : `${runId}!${home}`;
   const keys = [k.ev, k.meta, k.timers, k.run(runId), k.run(unit), k.signals(runId), queueKey];
+  keys.push(...large.keys(k.blobs(runId)));
   const args = [scripts.nonce(), unit, node, scope ?? "*", answer.action, JSON.stringify(answer)];
-  args.push(answer.input === undefined ? "" : JSON.stringify(answer.input));
+  args.push(answer.input === undefined ? "" : JSON.stringify(answer.input), ...large.pairs());
   const reply = (await scripts.transition("interveneToken", keys, args)) as [number, never];
   const [code, more] = reply;
   switch (code) {

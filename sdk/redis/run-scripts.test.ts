@@ -70,6 +70,24 @@ describe("startRuns", () => {
     expect(await p.redis.hget(p.scripts.keys.run(broken.runId), "s")).toBe("suspect");
   });
 
+  it("what a run refers to comes with its start, and not with one that is refused", async () => {
+    const [plain, large] = [await player(), await player()];
+    const blobs = [{ sha256: "aa", text: '"large"' }];
+    const start = ({ profile, runId }: TokenPlayer, more: object = {}) => {
+      return { ...{ profile, runId, epoch: 1, input: "1", notAfterMs: 9e15 }, ...more };
+    };
+    const both = [start(plain), start(large, { blobs })];
+    expect(await startRuns(p.scripts, both)).toEqual([START.started, START.started]);
+    const { keys } = p.scripts;
+    expect(await p.redis.exists(keys.blobs(plain.runId))).toBe(0);
+    expect(await p.redis.hgetall(keys.blobs(large.runId))).toEqual({ aa: '"large"' });
+    const late = await player();
+    expect(await startRuns(p.scripts, [start(late, { blobs, notAfterMs: 1 })])).toEqual([
+      START.tooLate,
+    ]);
+    expect(await p.redis.exists(keys.blobs(late.runId))).toBe(0);
+  });
+
   it("a start that was held up too long is refused", async () => {
     const run = await player();
     const notAfterMs = (await redisTimeMs(p.scripts)) - 1;

@@ -4,6 +4,7 @@ import { readAll } from "../../test/harness/deliveries.ts";
 import { miniIr } from "../../test/harness/mini-ir.ts";
 import { openTestPartition, type TestPartition } from "../../test/harness/partition.ts";
 import { waitingRun, type WaitingRun } from "../../test/harness/waiting-run.ts";
+import { blobRefOf } from "../blobs.ts";
 import type { ReadyToken } from "../entry.ts";
 import { COMPLETION, completeTokens } from "./complete-tokens.ts";
 import { releaseRuns } from "./run-scripts.ts";
@@ -98,6 +99,22 @@ describe("B7: signals", () => {
     );
     await run.park(token);
     expect(await run.signal("one too many")).toBe("kept");
+  });
+
+  it("large data are kept beside the run when the signal is accepted, and only then", async () => {
+    const run = await started();
+    const blobs = p.scripts.keys.blobs(run.runId);
+    const data = "x".repeat(20_000);
+    const signal = { runId: run.runId, id: "big", name: "paid" };
+    expect(await signalRun(p.scripts, { ...signal, data: data.repeat(4) })).toBe("too_large");
+    expect(await p.redis.exists(blobs)).toBe(0);
+    expect(await signalRun(p.scripts, { ...signal, data })).toBe("kept");
+    expect(await signalRun(p.scripts, { ...signal, data: `${data}!` })).toBe("repeated");
+    expect(await p.redis.hvals(blobs)).toEqual([JSON.stringify(data)]);
+    const kept = await p.redis.hget(p.scripts.keys.signals(run.runId), "p1");
+    const { sha256, bytes } = blobRefOf(JSON.stringify(data));
+    expect(JSON.parse(kept ?? "")).toMatchObject({ data: { "$gv:blob": `${sha256}:${bytes}` } });
+    await run.expectFold();
   });
 
   it("B7: the run remembers its last thousand ids and no more", async () => {

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vites
 import { miniIr } from "../../test/harness/mini-ir.ts";
 import { openTestPartition, type TestPartition } from "../../test/harness/partition.ts";
 import { waitingRun, type WaitingRun } from "../../test/harness/waiting-run.ts";
+import { blobRefOf } from "../blobs.ts";
 import type { ReadyToken } from "../entry.ts";
 import type { WaitInfo } from "../waits.ts";
 import { COMPLETION } from "./complete-tokens.ts";
@@ -152,6 +153,21 @@ describe("callbacks", () => {
     await p.redis.hset(p.scripts.keys.run(run.runId), "s", "suspect");
     expect(await run.callback("c")).toBe("busy");
   });
+});
+
+it("large data of an answer are kept beside the run when it is accepted, and only then", async () => {
+  const run = await started();
+  await run.park(await run.take("a"));
+  const blobs = p.scripts.keys.blobs(run.runId);
+  const call = { id: "c1", data: "x".repeat(20_000) };
+  const wrong = { ...run.address(), secret: "wrong-secret" };
+  expect(await callbackWait(p.scripts, wrong, call)).toBe("over");
+  expect(await p.redis.exists(blobs)).toBe(0);
+  expect(await callbackWait(p.scripts, run.address(), call)).toBe("done");
+  expect(await p.redis.hvals(blobs)).toEqual([JSON.stringify(call.data)]);
+  const { sha256 } = blobRefOf(JSON.stringify(call.data));
+  expect((await run.ready())[0]).toContain(sha256);
+  await run.expectFold();
 });
 
 describe("decisions", () => {

@@ -1,5 +1,6 @@
 /** Typed calls of the scripts that end waits: signals, callbacks, decisions. */
 import type { Json } from "../../compiler/ir.ts";
+import { BlobTaker } from "../blobs.ts";
 import { parseWait, type WaitAddress, type WaitAnswer, type WaitInfo } from "../waits.ts";
 import type { ScriptRunner } from "./script-runner.ts";
 
@@ -48,12 +49,13 @@ export interface Signal {
 export async function signalRun(scripts: ScriptRunner, signal: Signal): Promise<SignalOutcome> {
   const k = scripts.keys;
   const { runId, id, name, data } = signal;
-  const answer: WaitAnswer = { kind: "signal", name, id, data };
-  const value = JSON.stringify(answer);
+  const large = new BlobTaker();
+  const value: WaitAnswer = { kind: "signal", name, id, data: large.value(data) };
   const keys = [k.ev, k.meta, k.timers, k.run(runId), k.signals(runId)];
+  keys.push(...large.keys(k.blobs(runId)));
   for (;;) {
     // One call passes by a bounded number of places that were given up.
-    const args = [scripts.nonce(), runId, id, name, value];
+    const args = [scripts.nonce(), runId, id, name, JSON.stringify(value), ...large.pairs()];
     const code = (await scripts.transition("signalRun", keys, args)) as number;
     if (code !== AGAIN) {
       return SIGNAL_OUTCOMES[String(code)] ?? "gone";
@@ -101,8 +103,9 @@ export function callbackWait(
   at: WaitAddress,
   call: { id: string; data: Json },
 ): Promise<AnswerOutcome> {
-  const value: WaitAnswer = { kind: "callback", ...call };
-  return answer(scripts, at, "c", call.id, JSON.stringify(value));
+  const large = new BlobTaker();
+  const value: WaitAnswer = { kind: "callback", ...call, data: large.value(call.data) };
+  return answer(scripts, at, "c", call.id, JSON.stringify(value), large);
 }
 
 /** One person's decision on an approval. */
@@ -112,7 +115,9 @@ export function decideApproval(
   decision: { actor: string; approved: boolean; data: Json },
 ): Promise<AnswerOutcome> {
   const mode = decision.approved ? "1" : "0";
-  return answer(scripts, at, mode, decision.actor, JSON.stringify(decision.data));
+  const large = new BlobTaker();
+  const data = large.text(JSON.stringify(decision.data));
+  return answer(scripts, at, mode, decision.actor, data, large);
 }
 
 async function answer(
@@ -121,6 +126,7 @@ async function answer(
   mode: "c" | "0" | "1",
   who: string,
   data: string,
+  large: BlobTaker,
 ): Promise<AnswerOutcome> {
   const k = scripts.keys;
   const { unit, runId, node, secret } = at;
@@ -128,8 +134,9 @@ async function answer(
     // Of a wait that is over, or is not there yet because its run is being put back, there is none.
     const open = parseWait(await scripts.redis.hget(k.run(unit), `w${node}`));
     const keys = [k.ev, k.meta, k.timers, k.run(runId), k.run(unit), k.signals(runId)];
-    keys.push(open?.queueKey ?? k.run(unit));
+    keys.push(open?.queueKey ?? k.run(unit), ...large.keys(k.blobs(runId)));
     const args = [scripts.nonce(), unit, node, secret, mode, JSON.stringify(who), data];
+    args.push(...large.pairs());
     const code = (await scripts.transition("answerWait", keys, args)) as number;
     if (code !== ANSWER_AGAIN) {
       return ANSWER_OUTCOMES[String(code)] ?? "gone";

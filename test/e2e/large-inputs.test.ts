@@ -50,6 +50,18 @@ async function outputOf(runId: string): Promise<Json> {
   return JSON.parse(row.output ?? "null") as Json;
 }
 
+/** The archived journal of a run and its children. */
+async function journalOf(runId: string): Promise<string> {
+  const rows = await engine.db.query<{ transitions: string }>(
+    {
+      name: "test_journal",
+      text: "SELECT transitions FROM journal WHERE split_part(run_id, '~', 1) = $1",
+    },
+    [runId],
+  );
+  return rows.map(({ transitions }) => transitions).join();
+}
+
 /** A signal, then the text's length as an expression reads it from the run's input. */
 const gated = (name: string): object => ({
   name,
@@ -101,15 +113,7 @@ describe("an input over the inline limit", () => {
       expect.stringMatching(REFERENCE),
       expect.stringMatching(REFERENCE),
     ]);
-    const [journal] = await engine.db.query<{ chars: number }>(
-      {
-        name: "test_chars",
-        text: `SELECT sum(length(transitions))::int AS chars FROM journal
-          WHERE split_part(run_id, '~', 1) = $1`,
-      },
-      [id],
-    );
-    expect(journal?.chars).toBeLessThan(10_000);
+    expect((await journalOf(id)).length).toBeLessThan(10_000);
   });
 
   it("stands where it is up to the limit, and beside the run above it", async () => {
@@ -177,6 +181,123 @@ describe("an input over the inline limit", () => {
     await client.signal(id, "go", null);
     const row = await engine.ended(id);
     expect(JSON.parse(row.error ?? "{}")).toMatchObject({ code: "BLOB_DAMAGED" });
+  });
+});
+
+describe("what a run is given on its way, over the inline limit", () => {
+  const wait = (id: string, signal: string): object => ({ id, type: "wait", config: { signal } });
+  const line = (name: string, nodes: object[]): object => {
+    const ids = nodes.map((node) => (node as { id: string }).id);
+    return { name, nodes, edges: ids.slice(1).map((to, i) => ({ from: ids[i], to })) };
+  };
+  const text = (char: string): string => char.repeat(50_000);
+  const tokenOf = (id: string, node: string): Promise<string> =>
+    waitFor(async () => (await client.status(id)).nodes[node]?.wait?.token, {
+      describe: `${node} does not wait`,
+    });
+
+  it("signals, callbacks and decisions are whole for who reads them, also after a loss", async () => {
+    const workflow = {
+      ...line("answers", [
+        wait("first", "begin"),
+        wait("kept", "go"),
+        wait("back", "never"),
+        { id: "ask", type: "human", config: { title: "Ship?", required: 2 } },
+        echo("last", { sizes: ["${size(ctx.kept.output)}", "${size(ctx.back.output)}"] }),
+      ]),
+      output: { sizes: "${ctx.last.output.sizes}", ask: "${ctx.ask.output}" },
+    };
+    const id = await client.submit({ workflow: workflow as never });
+    await tokenOf(id, "first");
+    expect(await client.signal(id, "go", text("s"))).toMatchObject({ outcome: "kept" });
+    expect((await engine.redis.hget(keys.signals(id), "p1"))?.length).toBeLessThan(300);
+    await waitFor(async () => (await journalOf(id)).includes("signal.kept"));
+    await emptyRedis(engine.redis);
+    await client.signal(id, "begin", null);
+    await client.callback(await tokenOf(id, "back"), text("c").slice(1));
+    const approval = await tokenOf(id, "ask");
+    await client.decide(approval, { approved: true, actor: "ann", data: text("a") });
+    await client.decide(approval, { approved: true, actor: "bob", data: "small" });
+    expect(await outputOf(id)).toEqual({
+      sizes: [50_000, 49_999],
+      ask: { approved: true, by: ["ann", "bob"], data: [text("a"), "small"] },
+    });
+    const [told] = await client.approvals({ runId: id });
+    expect(told?.decisions.map(({ data }) => data)).toEqual([text("a"), "small"]);
+    expect((await journalOf(id)).length).toBeLessThan(10_000);
+  });
+
+  it("a node is completed, and tried again on another input, by hand", async () => {
+    const again = { ...echo("again"), retry: { max_attempts: 3, backoff_ms: 600_000 } };
+    const config = { function_name: "builtin.fail", params: { attempts: 1 } };
+    const workflow = line("by-hand", [wait("given", "never"), { ...again, config }, echo("last")]);
+    const id = await client.submit({ workflow: workflow as never });
+    await tokenOf(id, "given");
+    const complete = { action: "complete", output: text("o"), by: "ann" } as const;
+    await client.operations.intervene(id, "given", complete);
+    await waitFor(async () => (await client.status(id)).nodes["again"]?.status === "retrying");
+    await client.operations.intervene(id, "again", {
+      action: "retry",
+      input: text("i"),
+      by: "ann",
+    });
+    expect(await outputOf(id)).toBe(text("i"));
+    const { nodes } = await client.status(id);
+    expect(nodes["given"]?.output).toBe(text("o"));
+    expect((await journalOf(id)).length).toBeLessThan(10_000);
+  });
+
+  it("a redrive has another input, inputs and outputs of nodes, and outlives a loss", async () => {
+    const broken = (id: string): object => ({
+      ...{ id, type: "function", config: { function_name: "builtin.fail" } },
+    });
+    const workflow = {
+      name: "redriven",
+      nodes: [
+        broken("set"),
+        echo("tried", { missing: "${data.text}" }),
+        wait("gate", "go"),
+        echo("last", {
+          sizes: ["${size(ctx.set.output)}", "${size(ctx.tried.output.missing)}", "${size(input)}"],
+        }),
+      ],
+      edges: edges("set>gate", "tried>gate", "gate>last"),
+      settings: { failure: "continue" },
+    };
+    const id = await client.submit({ workflow: workflow as never, input: "small" });
+    expect(await engine.ended(id)).toMatchObject({ status: "FAILED" });
+    await client.operations.redrive(id, {
+      ...{ set: { set: text("o") }, inputs: { tried: { text: text("i").slice(1) } } },
+      ...{ input: text("r").slice(2), by: "ann" },
+    });
+    await tokenOf(id, "gate");
+    expect((await readRun(engine.db, id))?.input).toMatch(REFERENCE);
+    await emptyRedis(engine.redis);
+    await client.signal(id, "go", null);
+    expect(await outputOf(id)).toEqual({ sizes: [50_000, 49_999, 49_998] });
+    expect((await journalOf(id)).length).toBeLessThan(10_000);
+  });
+
+  it("elements of a map are whole in the map, and outlive a loss", async () => {
+    const params = { item: "${size(item)}", own: "${size(ctx.own.output)}" };
+    const body = {
+      nodes: [echo("own"), wait("gate", "go"), echo("seen", params)],
+      edges: edges("own>gate", "gate>seen"),
+    };
+    const config = { items: "${input.texts}", do: body, max_concurrency: 2 };
+    const workflow = line("items", [{ id: "each", type: "map", config }]);
+    const texts = [1, 2, 3].map((n) => String(n).repeat(30_000 + n));
+    const id = await client.submit({ workflow: workflow as never, input: { texts } });
+    const parked = async (): Promise<number> => (await journalOf(id)).split("node.parked").length;
+    await waitFor(async () => (await parked()) === 3);
+    expect(await engine.redis.hget(keys.run(`${id}!0`), "x2")).toMatch(REFERENCE);
+    await emptyRedis(engine.redis);
+    for (const _ of texts) {
+      await client.signal(id, "go", null);
+    }
+    const sizes = texts.map(({ length }) => ({ item: length, own: length }));
+    expect(await outputOf(id)).toEqual(sizes);
+    expect((await journalOf(id)).length).toBeLessThan(10_000);
   });
 });
 

@@ -7,6 +7,7 @@
  */
 import type { Json } from "../../compiler/ir.ts";
 import {
+  BlobTaker,
   completeTokens,
   COMPLETION,
   fireTimers,
@@ -80,11 +81,13 @@ export class Driver {
   async run(runId: string, input: Json, begun: string | null = null): Promise<DriveResult> {
     const { scripts } = this.#p;
     const notAfterMs = (await redisTimeMs(scripts)) + 30_000;
+    const large = new BlobTaker();
     const start = {
       profile: this.#profile,
       runId,
       epoch: 1,
-      input: JSON.stringify(input),
+      input: large.text(JSON.stringify(input)),
+      blobs: large.blobs,
       bindings: this.#bindings,
       notAfterMs,
       start: begun,

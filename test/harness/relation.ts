@@ -153,7 +153,8 @@ export function related(
     ...(told.isCancelled ? { cancelAfter: told.turns.length } : {}),
     byHand: (token) => {
       turn = told.next(token);
-      return turn?.isByHand === true ? orderOf(turn.answer as ManualAnswer) : undefined;
+      const order = turn?.isByHand === true ? (turn.answer as ManualAnswer) : null;
+      return order === null ? undefined : orderOf(order, around);
     },
     handlers: {
       standsFor: ({ type }) => type === "wait" || type === "human" || type === "subworkflow",
@@ -177,11 +178,11 @@ export function isRefused(transition: Transition | undefined): boolean {
   return transition?.err?.error.code === CIRCUIT_OPEN;
 }
 
-function orderOf({ action, output = null }: ManualAnswer): ByHand {
+function orderOf({ action, output = null }: ManualAnswer, { whole }: Around): ByHand {
   return action === "skip" || action === "retry"
     ? action
     : action === "complete"
-      ? { output }
+      ? { output: whole(output) }
       : { error: { code: "FAILED_BY_HAND", message: "", retryable: false } };
 }
 
@@ -195,9 +196,12 @@ function resultOf(
       return { error: { code: "TIMEOUT", message: "", timeout: true } };
     case "signal":
     case "callback":
-      return { output: answer.data };
+      return { output: around.whole(answer.data) };
     case "approval": {
-      const said = answer.decisions.map(({ actor, data }) => ({ by: actor, data }));
+      const said = answer.decisions.map(({ actor, data }) => ({
+        by: actor,
+        data: around.whole(data),
+      }));
       const [only] = said.length === 1 ? said : [];
       const lists = { by: said.map(({ by }) => by), data: said.map(({ data }) => data) };
       return { output: { approved: answer.approved, ...(only ?? lists) } };

@@ -6,7 +6,12 @@
  * sets how many there are.
  */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { JournalRecord, Transition } from "../../sdk/internal.ts";
+import {
+  blobOfValue,
+  OUTPUT_INLINE_BYTES_MAX,
+  type JournalRecord,
+  type Transition,
+} from "../../sdk/internal.ts";
 import type { GenerateOptions } from "../generate/workflow.ts";
 import {
   documentOf as scenarioDocument,
@@ -131,6 +136,11 @@ function count(records: readonly JournalRecord[]): void {
     const isBlob = t.e === "node.completed" && JSON.stringify(t.o ?? null).includes("$gv:blob");
     const isEnd = t.e === "node.resumed" || (t.e === "node.activated" && v !== undefined);
     const what = isEnd ? (v?.action ?? v?.kind ?? "delay") : isBlob ? "blob" : null;
+    if (JSON.stringify(t.inp ?? null).length >= OUTPUT_INLINE_BYTES_MAX) {
+      add("in child: a long input in its place");
+    } else if (t.inp !== undefined && blobOfValue(t.inp) !== null) {
+      add("in child: a large input");
+    }
     if (what !== null) {
       add(what);
       add(t.m !== undefined ? `in map: ${what}` : what);
@@ -196,7 +206,8 @@ describe.skipIf(isSpecial)("among all these cases", () => {
     ...["a token loses", "a token in a map loses", "a loop loses", "tokens at a join lose"],
     ...before.map((event) => `after ${event} it loses`),
   ];
-  const inChild = ["in child: signal", "in child: blob"];
+  const inputs = ["a large input", "a long input in its place"];
+  const inChild = ["signal", "blob", ...inputs].map((what) => `in child: ${what}`);
   it.each([...wanted, ...byHand, ...cancels, ...wakes, ...inChild, ...losers])(
     "there is: %s",
     (what) => {
