@@ -24,8 +24,8 @@ function refsGiven(answer: string): BlobRef[] {
 }
 
 /**
- * Hands every prepared token the blobs that its input, its context and its answer refer to. What is missing
- * fails the node that needs it, not the batch.
+ * Hands every prepared token the blobs that its input, its context and its answer refer to. What is
+ * missing fails the node that needs it, not the batch.
  */
 export async function resolveBlobs(
   redis: Redis,
