@@ -13,6 +13,7 @@ import {
   blobText,
   completeTokens,
   type CompletionItem,
+  type CompletionResult,
   elementEpoch,
   type ElementPlace,
   elementPlace,
@@ -159,15 +160,19 @@ export async function finishElement(
     await putBlobs(scripts, token, [{ sha256: ref.sha256, text: value }]);
     value = blobText(ref);
   }
+  await endElement(scripts, profile, { ...token, entryId }, { value, edges });
+}
+
+/** Ends an element with its output, or with why it has none (edges X). */
+export async function endElement(
+  scripts: ScriptRunner,
+  profile: RunProfile,
+  token: Pick<CompletionItem, "epoch" | "entryId"> & Pick<ReadyToken, "unit" | "queueKey">,
+  result: Pick<CompletionResult, "value" | "edges">,
+): Promise<void> {
+  const { unit: runId, epoch, entryId } = token;
   const queue = profile.queueKeys.indexOf(token.queueKey);
-  const item: CompletionItem = {
-    ...{ profile, runId: token.unit, epoch: token.epoch, queue, entryId },
-    results: [
-      {
-        ...{ node: 0, scope: "", attempt: 1, op: "Z", value, edges },
-        ...{ extra: "", delayMs: 0, plan: NO_EFFECTS },
-      },
-    ],
-  };
-  await completeTokens(scripts, [item]);
+  const base = { node: 0, scope: "", attempt: 1, extra: "", delayMs: 0, plan: NO_EFFECTS };
+  const results: CompletionResult[] = [{ ...base, op: "Z", ...result }];
+  await completeTokens(scripts, [{ profile, runId, epoch, queue, entryId, results }]);
 }

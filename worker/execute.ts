@@ -76,7 +76,7 @@ export class Executor {
   begin(p: Prepared, nowMs: number): Begun {
     const { token, node } = p;
     if (token.kind === "skip") {
-      return { vars: {}, input: null, settled: this.#spread(p) };
+      return { vars: {}, input: null, settled: this.spread(p) };
     }
     const data = inputOf(p, node);
     const full = varsOf(p, token.node, node, data);
@@ -212,8 +212,8 @@ export class Executor {
     return isByHand ? this.succeed(p, vars, output, 0) : this.#fitting(p, vars, output);
   }
 
-  /** An item that spreads a skipped join's dead region. */
-  #spread(p: Prepared): CompletionItem {
+  /** An item that spreads a skipped join's dead region. Nothing of the run is read for it. */
+  spread(p: Prepared): CompletionItem {
     const item = itemOf(p);
     const value = p.token.skipValue ?? "D";
     const plan = p.profile.planner.spread(p.token.node, p.token.scope, value);

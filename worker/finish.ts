@@ -16,8 +16,43 @@ import {
   type RunProfile,
   type ScriptRunner,
 } from "../sdk/internal.ts";
+import { endElement, finishElement } from "./elements.ts";
+import type { ExecutionError } from "./kinds/kind.ts";
+import type { LaneOptions } from "./lane-options.ts";
 import { OUTPUT_BYTES_MAX, outputFailure, outputText } from "./output-text.ts";
 import { outputTemplate, readBlobs } from "./output-template.ts";
+
+/**
+ * Settles the output of a run, or of an element, that all of its tokens have come to the end of;
+ * `failure` is what it ends with in the place of an output that can never be settled.
+ */
+export async function settleOutput(
+  {
+    scripts,
+    elements,
+    outputBytesMax,
+  }: Pick<LaneOptions, "scripts" | "elements" | "outputBytesMax">,
+  profile: RunProfile,
+  token: ReadyToken,
+  entryId: string | null,
+  failure: ExecutionError | null,
+): Promise<void> {
+  // The finish timer names the queue of the node, whose tokens may begin in another stream.
+  const queue = profile.ir.nodes[token.node]?.queue ?? 0;
+  const queueKey = entryId === null ? (profile.queueKeys[queue] as string) : token.queueKey;
+  const at = { ...token, queueKey };
+  const isRun = token.unit === token.runId;
+  if (failure !== null) {
+    const value = outputFailure(failure);
+    await (isRun
+      ? finishRun(scripts, { ...at, status: "failed", value, entryId })
+      : endElement(scripts, profile, { ...at, entryId }, { value, edges: "X" }));
+  } else {
+    await (isRun
+      ? finish(scripts, profile, at, entryId, outputBytesMax)
+      : finishElement(scripts, elements, profile, at, entryId, outputBytesMax));
+  }
+}
 
 /** Evaluates the run's output and ends the run; harmless if somebody else did. */
 export async function finish(

@@ -19,11 +19,10 @@ import {
 } from "../sdk/internal.ts";
 import { CompletionBatcher } from "./batcher.ts";
 import { CHAIN_MS_MAX, CHAIN_NODES_MAX, chainNext, nextToken } from "./chain.ts";
-import { finishElement } from "./elements.ts";
 import { Executions } from "./executions.ts";
 import type { Prepared } from "./prepared.ts";
 import { itemOf } from "./results.ts";
-import { finish } from "./finish.ts";
+import { settleOutput } from "./finish.ts";
 import { giveBack } from "./give-back.ts";
 import { ExecutionError } from "./kinds/kind.ts";
 import { timedOut } from "./kinds/wait.ts";
@@ -289,7 +288,7 @@ export class Lane {
     } else if (preparation.kind === "late") {
       const { prepared } = preparation;
       this.#poison(prepared, held, timedOut(prepared.node, { kind: "timeout", of: "queue" }));
-    } else if (poison && token.kind !== "skip" && token.kind !== "finish") {
+    } else if (poison && token.kind !== "skip") {
       this.#poison(preparation.prepared, held, this.#poisoned());
     } else {
       this.#buffer.push({ prepared: preparation.prepared, held });
@@ -364,8 +363,15 @@ export class Lane {
     return true;
   }
 
+  /** What ends a token that is not executed any more: its failure, or what needs no execution. */
   #poison(p: Prepared, held: Held, error: ExecutionError): void {
-    this.#send(this.#executions.failed(p, error), p.token, held);
+    if (p.token.kind === "finish") {
+      this.#finish(p.profile, p.token, held, p.token.entryId, error);
+    } else {
+      const { executor } = this.#o;
+      const isSkip = p.token.kind === "skip";
+      this.#send(isSkip ? executor.spread(p) : this.#executions.failed(p, error), p.token, held);
+    }
   }
 
   /** Sends a token's item; its chain goes on here if the item allows it. */
@@ -443,21 +449,22 @@ export class Lane {
     );
   }
 
-  #finish(profile: RunProfile, token: ReadyToken, held: Held, entryId: string | null): void {
-    // The finish timer names the queue of the node, whose tokens may begin in another stream.
-    const queue = profile.ir.nodes[token.node]?.queue ?? 0;
-    const queueKey = entryId === null ? (profile.queueKeys[queue] as string) : token.queueKey;
-    const { scripts, elements, outputBytesMax } = this.#o;
-    const at = { ...token, queueKey };
-    const ended =
-      token.unit === token.runId
-        ? finish(scripts, profile, at, entryId, outputBytesMax)
-        : finishElement(scripts, elements, profile, at, entryId, outputBytesMax);
-    ended
+  /** Settles an output, as an entry or what has just been settled (null) asks for, or gives it up. */
+  #finish(
+    profile: RunProfile,
+    token: ReadyToken,
+    held: Held,
+    entryId: string | null,
+    failure: ExecutionError | null = null,
+  ): void {
+    const { logger, leases } = this.#o;
+    settleOutput(this.#o, profile, token, entryId, failure)
       .catch((error: unknown) => {
-        this.#o.logger.error({ err: error, run: token.runId }, "run's output not settled");
+        logger.error({ err: error, run: token.runId }, "output not settled: it is tried again");
+        // Without an entry the run's timer sees to that.
+        return entryId === null ? undefined : this.#giveBack([held], error);
       })
-      .finally(() => this.#o.leases.drop(held));
+      .finally(() => leases.drop(held));
   }
 
   #room(): Promise<void> {

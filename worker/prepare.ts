@@ -125,12 +125,11 @@ export class Preparer {
     return result;
   }
 
-  /** A token of which nothing is read, to be failed; null: what fails is not a node of it. */
+  /** A token of which nothing is read, to be failed; null: its workflow is not known. */
   unread(token: ReadyToken): Prepared | null {
     const profile = this.#workflows.known(token.irHash, token.queueKey);
     const node = profile?.ir.nodes[token.node];
-    const isOfNode = token.kind !== "skip" && token.kind !== "finish";
-    return profile === undefined || node === undefined || !isOfNode
+    return profile === undefined || node === undefined
       ? null
       : { token, profile, node, data: new RunData(profile.ir) };
   }

@@ -4,8 +4,10 @@ import { afterAll, afterEach, describe, expect, it } from "vitest";
 import {
   cancelRun,
   commonQueueKey,
+  completeTokens,
   connectionAt,
   defineFunction,
+  fireTimers,
   globalKeys,
   GROUP,
   packEntry,
@@ -14,6 +16,7 @@ import {
   type FunctionContext,
   type ReadyToken,
 } from "../sdk/internal.ts";
+import { mapPlayer } from "../test/harness/map-player.ts";
 import { miniIr } from "../test/harness/mini-ir.ts";
 import { testPartition } from "../test/harness/partition.ts";
 import { startedRun, type TokenPlayer } from "../test/harness/tokens.ts";
@@ -33,6 +36,9 @@ afterEach(async () => {
   await p.reset();
 });
 afterAll(() => own.close());
+
+/** A large output that is not there. */
+const LOST = `{"$gv:blob":"${"0".repeat(64)}:20000"}`;
 
 type Handler = (context: FunctionContext) => unknown;
 
@@ -239,8 +245,7 @@ describe("a token that cannot be looked at", () => {
     const nodes = { b: { refs: [0] } };
     const ir = { ...miniIr(["a", "b"], [["a", "b"]], { nodes }), queues: ["fn:quick"] };
     const broken = await startedRun(p, ir);
-    const value = `{"$gv:blob":"${"0".repeat(64)}:20000"}`;
-    await broken.settle(await broken.take("a"), "L", { value });
+    await broken.settle(await broken.take("a"), "L", { value: LOST });
     await redis.set(p.scripts.keys.blobs(broken.runId), "not a hash");
     await work({ quick: () => 1 });
     await waitFor(async () => (await broken.hash())["s"] === "failed", { timeoutMs: 20_000 });
@@ -250,6 +255,67 @@ describe("a token that cannot be looked at", () => {
     await isDone(await runOf("quick"));
   });
 
+  it("is spread all the same if it is a skip, which reads nothing", async () => {
+    const nodes = { j: { refs: [0] }, k: { config: { function_name: "quick" } } };
+    const edges: [string, string][] = [
+      ...([
+        ["s", "a"],
+        ["s", "b"],
+        ["a", "j"],
+        ["b", "j"],
+      ] as [string, string][]),
+      ...([
+        ["j", "x"],
+        ["s", "y"],
+        ["x", "k"],
+        ["y", "k"],
+      ] as [string, string][]),
+    ];
+    const ir = miniIr(["s", "a", "b", "j", "x", "y", "k"], edges, { nodes });
+    const run = await startedRun(p, { ...ir, queues: ["fn:quick"] });
+    const item = run.item(await run.take("s"), "DDL", { value: LOST });
+    // A cascade that goes on in a token of its own.
+    const results = item.results.map((one) => ({ ...one, plan: { ...one.plan, closure: "" } }));
+    expect(await completeTokens(p.scripts, [{ ...item, results }])).toEqual([0]);
+    const y = (await run.read("dead")).find((token) => run.idOf(token) === "y");
+    await run.settle(y as ReadyToken, "L");
+    await redis.set(p.scripts.keys.blobs(run.runId), "not a hash");
+    await work({ quick: () => 1 });
+    await waitFor(async () => (await run.hash())["s"] === "completed", { timeoutMs: 20_000 });
+  });
+
+  it.each([
+    ["whose outputs cannot be read", LOST, "${ctx.a.output}"],
+    [
+      "whose output cannot be kept",
+      JSON.stringify("x".repeat(16_000)),
+      "${[ctx.a.output, ctx.a.output]}",
+    ],
+  ])("ends the run as POISON if it asks for the output of one %s", async (_, value, output) => {
+    const run = await startedRun(p, { ...miniIr(["a"], [], { output }), queues: ["fn:quick"] });
+    await run.settle(await run.take("a"), "", { value });
+    await redis.set(p.scripts.keys.blobs(run.runId), "not a hash");
+    await p.advance(11_000);
+    await fireTimers(p.scripts);
+    await work({ quick: () => 1 });
+    await waitFor(async () => (await run.hash())["s"] === "failed", { timeoutMs: 20_000 });
+    const [[, fields] = ["", []]] = await redis.xrevrange(p.scripts.keys.ev, "+", "-", "COUNT", 1);
+    expect(fields.join()).toMatch(/run\.failed.*POISON/);
+  });
+
+  it("fails the element as POISON if it asks for the output of one", async () => {
+    const run = await mapPlayer(p, miniIr(["x"], [], { output: "${ctx.x.output}" }));
+    await run.expand(1);
+    const [token] = await run.read();
+    await run.end(token as ReadyToken, { value: LOST });
+    await redis.set(p.scripts.keys.blobs(run.runId), "not a hash");
+    await p.advance(11_000);
+    await fireTimers(p.scripts);
+    await work({ quick: () => 1 });
+    await waitFor(async () => (await run.hash())["s"] === "failed", { timeoutMs: 20_000 });
+    expect((await run.hash())["n1"]).toContain("POISON");
+  });
+
   it("fails with what it was found guilty of, and holds up no other", async () => {
     const nodes = {
       a: { config: { function_name: "quick" } },
@@ -257,8 +323,7 @@ describe("a token that cannot be looked at", () => {
     };
     const ir = { ...miniIr(["a", "b"], [["a", "b"]], { nodes }), queues: ["fn:quick"] };
     const late = await startedRun(p, ir);
-    const missing = `{"$gv:blob":"${"0".repeat(64)}:20000"}`;
-    await late.settle(await late.take("a"), "L", { value: missing });
+    await late.settle(await late.take("a"), "L", { value: LOST });
     await work({ quick: () => 1 });
     await waitFor(async () => (await late.hash())["s"] === "failed");
     expect((await late.hash())["n1"]).toContain("TIMEOUT");
