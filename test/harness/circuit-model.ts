@@ -25,10 +25,6 @@ export class CircuitModel {
 
   /** Takes a call in; throws if it was answered otherwise than it should have been. */
   heard({ name, key, args, nowMs, answer }: ClockedCall): void {
-    if (name === "takeSlot") {
-      this.#count(answer > 0 ? "waits for its start" : "has its start");
-      return;
-    }
     const kept = this.#circuits.get(key);
     const circuit = kept === undefined || kept.forgottenMs <= nowMs ? closed() : kept;
     this.#circuits.set(key, circuit);

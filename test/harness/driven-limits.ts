@@ -20,6 +20,7 @@ import type { Outcome } from "../../worker/run-kind.ts";
 import { CircuitModel } from "./circuit-model.ts";
 import { clockedRedis } from "./clocked-scripts.ts";
 import type { TestPartition } from "./partition.ts";
+import { RateModel } from "./rate-model.ts";
 import type { Schedule } from "./schedule.ts";
 
 /** How long the place of a probe is kept for a worker that says nothing. */
@@ -31,6 +32,7 @@ const CLOCK: Clock = { nowMs: () => 0 };
 type Beginning = { pass: Pass | null } | { item: CompletionItem | null };
 
 export class DrivenLimits {
+  /** What is expected of circuits, and was seen of them. */
   readonly model = new CircuitModel();
   readonly #s: Schedule;
   readonly #lane: LaneOptions;
@@ -41,11 +43,12 @@ export class DrivenLimits {
 
   constructor(p: TestPartition, schedule: Schedule, executor: Executor) {
     this.#s = schedule;
+    const rates = new RateModel();
     const redis = clockedRedis(p, (call) => {
       try {
-        this.model.heard(call);
+        (call.name === "takeSlot" ? rates : this.model).heard(call);
       } catch (error) {
-        this.#wrong ??= error as Error; // a worker does not fail because of its circuit
+        this.#wrong ??= error as Error; // the worker goes on without its circuit's answer
       }
     });
     const logger = pino({ level: "silent" });

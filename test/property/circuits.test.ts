@@ -2,8 +2,8 @@
  * Random workflows whose nodes have circuit breakers and rate limits, which they share, through the
  * real scripts under random schedules: circuits open, are probed by one, close and open again, while
  * workers die before, in and after an execution, tell late or never, and are robbed of their tokens.
- * Each answer of a circuit is compared with the model of it, each run with the reference interpreter.
- * GAVOTTE_SEED replays one case, GAVOTTE_CASES sets how many there are.
+ * Each answer of a circuit or a limit is compared with a model of it, each run with the reference
+ * interpreter. GAVOTTE_SEED replays one case, GAVOTTE_CASES sets how many there are.
  */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { JournalRecord } from "../../sdk/internal.ts";
@@ -85,6 +85,7 @@ function count({ records, circuits, sleepers }: Played): void {
   for (const t of records.flatMap(({ transitions }) => transitions)) {
     const key = [t.r, t.m ?? "", t.s ?? "", t.n].join("|");
     if (t.rate !== undefined) {
+      add("waits for its start");
       started.add(key);
     } else if (t.circuit !== undefined) {
       add(t.m === undefined ? "parked" : "parked in a map");
