@@ -38,7 +38,8 @@ ARGV
  14  waits     1: the token is parked, 0: it is the caller's to complete, the child has no parent
  15  wait_ms   timeout of the wait, 0 none
  16  node_id   id of the token's node, as JSON
- 17+ pairs     of a large input: SHA-256, JSON text
+ 17  large     of a large input: where blobs are in KEYS; else 0
+ 18+ pairs     of a large input: SHA-256, JSON text
 RETURNS integer, or a string: the id of the child that this attempt has started before (waits 0)
   0 started, 1 started before, 2 the token was parked or settled before (nothing to do),
   -1 RUN_GONE, -2 RUN_EPOCH, -3 TOKEN_NOT_ACTIVE, -14 CHILD_EXISTS (or its tombstone does),
@@ -63,6 +64,7 @@ local tombs, paused, run, unit, child, queue, stream = unpack(KEYS, 6, 12)
 local nonce, unit_id, run_epoch, node, scope, attempt, entry_id, child_id, ir, input, meta =
   unpack(ARGV, 2, 12)
 local start, waits, wait_ms, node_id = ARGV[13], ARGV[14] == "1", tonumber(ARGV[15]), ARGV[16]
+local large = tonumber(ARGV[17])
 
 if not open_partition(k.meta, ARGV[1]) then
   return -100
@@ -132,7 +134,7 @@ end
 
 local function apply()
   start_run(k.timers, { key = child, id = child_id, epoch = 1, is_paused = is_paused }, cmsgpack.unpack(start), 1)
-  keep_blobs(KEYS[#KEYS], 17)
+  keep_blobs(KEYS[large], 18)
   redis.call("HSET", child, "dep", depth)
   if status[3] then
     redis.call("HSET", child, "sub", status[3])

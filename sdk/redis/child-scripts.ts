@@ -92,8 +92,8 @@ export async function startChild(scripts: ScriptRunner, start: ChildStart): Prom
   const args: ScriptArg[] = [scripts.nonce(), unit, epoch, node, scope, attempt, entryId];
   args.push(childId, irHash, input, `${namespace}|${priority}`, packBatch(beginning));
   args.push(waits ? 1 : 0, waitMs ?? 0, JSON.stringify(token.nodeId));
-  keys.push(...large.keys(k.blobs(childId)));
-  args.push(...large.pairs());
+  const { length } = large.blobs;
+  args.push(length === 0 ? 0 : keys.push(k.blobs(childId)), ...large.pairs());
   const reply = await scripts.transition("startChild", keys, args);
   return typeof reply === "string"
     ? { kind: "started", childId: reply }

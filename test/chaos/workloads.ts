@@ -4,6 +4,7 @@
  */
 import { compile, type Ir, type Json } from "../../compiler/index.ts";
 import { interpret } from "../../compiler/reference/index.ts";
+import { OUTPUT_INLINE_BYTES_MAX } from "../../sdk/internal.ts";
 import { oracleHandlers } from "../generate/builtins.ts";
 import { SCENARIOS, type Scenario } from "./scenarios.ts";
 import { generateWorkflow, type GenerateOptions } from "../generate/workflow.ts";
@@ -56,9 +57,10 @@ export function compiled(document: object): Workload {
   return { document, ir, hash };
 }
 
-/** The input of the n-th run. */
+/** The input of the n-th run; of every sixteenth one that is large. */
 export function inputOf(n: number): Json {
-  return { n: n % 7, name: `run-${n}`, list: [n % 5, 3, n % 2] };
+  const text = n % 16 === 5 ? { text: "t".repeat(OUTPUT_INLINE_BYTES_MAX) } : {};
+  return { n: n % 7, name: `run-${n}`, list: [n % 5, 3, n % 2], ...text };
 }
 
 /** What a run must come to, whatever happens to it on the way. */

@@ -32,6 +32,8 @@ const GIVEN: { [table: string]: string } = {
   runs: `SELECT id, tenant, workflow, version, ir_hash, partition, namespace, priority,
     'QUEUED' AS status, input, idempotency_key, request_hash, created_at_ms, bindings,
     created_at_ms AS updated_at_ms FROM runs WHERE strpos(id, '~') = 0`,
+  run_blobs: `SELECT b.run_id, b.sha256 FROM run_blobs b JOIN runs r ON r.id = b.run_id
+    WHERE strpos(r.id, '~') = 0 AND strpos(r.input, b.sha256) > 0`,
 };
 
 /** The records of a partition, in their order. */
