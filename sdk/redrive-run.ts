@@ -15,6 +15,7 @@ import { globalKeys } from "./keys.ts";
 import {
   compensationOf,
   claimPlace,
+  keepPlace,
   claimRedrive,
   definitionsByHash,
   isPaused,
@@ -51,6 +52,8 @@ const ARCHIVE_WAIT_MS = 10_000;
 const POLL_MS = 50;
 /** Longer than a redrive may take until its row is open again. */
 const PLACE_CLAIM_MS = 60_000;
+/** Of one that runs again, until the archive, which may be behind, says so. */
+const PLACE_KEPT_MS = 15 * 60_000;
 
 /** What a redrive would do. Throws as `redrive` would now. */
 export async function previewRedrive(
@@ -89,6 +92,7 @@ export async function redrive(
       const answer = await put(context, scripts, { row, plan, large, wish, epoch, notAfterMs });
       if (answer.kind === "redriven") {
         const attempt = row.attempt + 1;
+        await keepPlace(context.db, runId, PLACE_KEPT_MS);
         await whenArchived(context.db, runId, attempt);
         return { ...plan.preview, attempt };
       }

@@ -164,6 +164,7 @@ function rowOf(
     workflow: stored.ir.name,
     version: stored.ir.workflow_version,
     irHash: stored.hash,
+    isByReference: "ref" in submission.workflow,
     partition: partitionOf(runId, context.deployment.partitions),
     namespace,
     priority: submission.priority ?? stored.ir.settings.priority,

@@ -135,6 +135,26 @@ describe("intake", () => {
     expect(journal.filter(({ transition }) => transition.e === "run.started")).toHaveLength(1);
   });
 
+  it("B13: refuses a run id that was used for something else", async () => {
+    await intake.start();
+    const run_id = uuidv7();
+    const sent = { ...GOOD, input: { a: 1, b: 2 }, run_id };
+    expect((await answer(await submit(sent))).status).toBe("accepted");
+    const reordered = { ...sent, input: { b: 2, a: 1 } };
+    expect((await answer(await submit(reordered))).status).toBe("accepted");
+    const others = [
+      { ...sent, input: { a: 2 } },
+      { ...sent, workflow: { nodes: ["b"] } },
+      { ...sent, priority: "high" },
+      { ...sent, namespace: "ns:other:" },
+      { ...sent, tenant: "other" },
+    ];
+    for (const other of others) {
+      expect(codesOf(await answer(await submit(other)))).toEqual(["GV_IDEMPOTENCY_CONFLICT"]);
+    }
+    expect(JSON.parse((await readRun(stack.db, run_id))?.input ?? "")).toEqual({ a: 1, b: 2 });
+  });
+
   it("takes over what a dead intake had read, as the same run, started once", async () => {
     const queue = keys.entryQueue("fn:work", "normal");
     const before = await stack.redis.xlen(queue);
@@ -218,6 +238,7 @@ describe("start sweep", () => {
   });
 
   it("comes to every row, although those before it cannot start yet", async () => {
+    await partition.stop(2000); // a run whose start is archived would be no row to start
     const clock = new TestClock();
     const later = { ...context, clock };
     await startRuns({ ...later, redis: stack.redis }, chainIr(["behind"]), "h-behind", ["behind"]);

@@ -8,8 +8,8 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Json } from "../compiler/ir.ts";
 import { createClient, type Client } from "../sdk/index.ts";
 import { defineFunction } from "../sdk/define-function.ts";
-import { partitionKeys } from "../sdk/internal.ts";
-import { readRun, type RunRow } from "../sdk/postgres/index.ts";
+import { globalKeys, partitionKeys } from "../sdk/internal.ts";
+import { claimPlace, listDeadLetters, readRun, type RunRow } from "../sdk/postgres/index.ts";
 import { createSupervisor, whyRun, type Supervisor } from "../supervisor/index.ts";
 import { FunctionRegistry } from "../worker/index.ts";
 import { startEngine, type Engine } from "./harness/engine.ts";
@@ -68,6 +68,10 @@ function workflow(settings: object, name = "tracked"): { [key: string]: Json } {
   const params = { key: "${input.key}", name: "${input.name}", ms: "${input.ms}" };
   const node = { id: "a", type: "function", config: { function_name: "track", params } };
   return { name, nodes: [node], edges: [], settings } as never;
+}
+
+interface Refusal {
+  errors: { code: string }[];
 }
 
 interface Wish {
@@ -217,6 +221,39 @@ describe("settings.concurrency: reject and cancel_running", () => {
     release();
     await ended(accepted[0] as string);
     expect(begun.get("race")).toHaveLength(1);
+  });
+
+  it("two of one idempotency key that come at one time are refused alike, and are no mistakes", async () => {
+    const release = hold("twice");
+    const first = await submit({ settings: reject, key: "twice" });
+    const { replies, submissions } = globalKeys;
+    const [before = "0"] = (await engine.redis.xrevrange(replies, "+", "-", "COUNT", 1))[0] ?? [];
+    const wish = { workflow: workflow(reject), input: { key: "twice" }, idempotency_key: "both" };
+    const sent = engine.redis.multi();
+    for (let i = 0; i < 2; i++) {
+      sent.xadd(submissions, "*", "submission", JSON.stringify(wish));
+    }
+    await sent.exec();
+    const answers = await waitFor(async () => {
+      const entries = await engine.redis.xrange(replies, `(${before}`, "+");
+      return entries.length === 2 ? entries.map(([, fields]) => fields[1]) : undefined;
+    });
+    const codes = answers.map((text) => (JSON.parse(text ?? "") as Refusal).errors[0]?.code);
+    expect(codes).toEqual(["GV_CONCURRENCY_LIMIT", "GV_CONCURRENCY_LIMIT"]);
+    expect(await listDeadLetters(engine.db, { state: "open", limit: 5 })).toEqual([]);
+    release();
+    await ended(first);
+  });
+
+  it("reject counts a run that is being redriven", async () => {
+    const failing = await submit({ settings: reject, key: "claimed", name: "fails" });
+    expect((await ended(failing)).status).toBe("FAILED");
+    // As a redrive does first.
+    const holder = await engine.db.transaction((tx) => claimPlace(tx, failing, 60_000));
+    expect(holder).toBeNull();
+    const other = submit({ settings: reject, key: "claimed" });
+    await expect(other).rejects.toMatchObject({ code: "GV_CONCURRENCY_LIMIT" });
+    await expect(other).rejects.toThrow(failing);
   });
 
   it("cancel_running ends older runs of the key, and never has two at one time", async () => {

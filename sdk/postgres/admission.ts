@@ -5,6 +5,7 @@
  * committed and "accepted" may be said; starting them in Redis
  * comes next, and whoever dies before leaves rows that the intake's sweep starts.
  */
+import { isDeepStrictEqual } from "node:util";
 import type { RunStatus } from "../status.ts";
 import type { Database, Queryable } from "./connect.ts";
 import { insertDefinitions, type Definition } from "./definitions.ts";
@@ -130,15 +131,19 @@ function answers(
         held: run.limits !== undefined,
       };
     }
-    const { tenant, idempotencyKey: key, requestHash } = run;
+    const { tenant, idempotencyKey: key } = run;
     const byKey = known.find(
       (row) => key !== null && row.tenant === tenant && row.idempotencyKey === key,
     );
     const first = byKey ?? known.find((row) => row.id === run.id);
     if (first === undefined) {
-      return { accepted: false, message: `run ${run.id} vanished while it was admitted` };
+      // Another one of this batch had the key, was refused, and has given it back.
+      const other = rejected.find((one) => isOfKey(runs, one, run));
+      return other === undefined
+        ? { accepted: false, message: `run ${run.id} vanished while it was admitted` }
+        : refused(rejectionOf(other));
     }
-    if (first.requestHash !== requestHash || first.tenant !== tenant) {
+    if (!isSameRequest(run, first)) {
       const what = byKey ? `idempotency key "${key ?? ""}"` : `run id ${run.id}`;
       return { accepted: false, message: `${what} was used before with another payload` };
     }
@@ -148,6 +153,39 @@ function answers(
     const { id: runId, status, held } = first;
     return { accepted: true, runId, created: false, status, held };
   });
+}
+
+function isOfKey(runs: readonly NewRun[], { runId }: RejectedRun, run: NewRun): boolean {
+  const { tenant, idempotencyKey: key } = run;
+  return runs.some(
+    (one) => one.id === runId && one.tenant === tenant && key !== null && one.idempotencyKey === key,
+  );
+}
+
+/**
+ * Whether a run asks for what a row was made for. The rows of a key have a digest of that; what came
+ * under an id alone, hardly ever twice, is compared itself.
+ */
+function isSameRequest(run: NewRun, row: RunRow): boolean {
+  if (run.idempotencyKey !== null || row.idempotencyKey !== null) {
+    return run.requestHash === row.requestHash && run.tenant === row.tenant;
+  }
+  const isWorkflow = run.isByReference === true || run.irHash === row.irHash;
+  return (
+    isWorkflow &&
+    (["tenant", "workflow", "namespace", "priority"] as const).every((is) => run[is] === row[is]) &&
+    (run.start ?? null) === row.start &&
+    isSameInput(run.input, row.input)
+  );
+}
+
+/** Members in another order are no other input. */
+function isSameInput(a: string, b: string): boolean {
+  try {
+    return a === b || isDeepStrictEqual(JSON.parse(a), JSON.parse(b));
+  } catch {
+    return false; // references to large ones
+  }
 }
 
 function refused(error: string): Admission {

@@ -8,10 +8,13 @@ import type { Queryable } from "./connect.ts";
 import type { LimitedRun } from "./limit-looks.ts";
 
 const OPEN = "('QUEUED', 'RUNNING', 'PAUSED', 'FINISHING')";
+// One whose ended attempt is being redriven is as good as open.
 const OPEN_OF_KEYS = {
   name: "admissions_open_of_keys",
   text: `SELECT a.key, a.run_id AS "runId" FROM admissions a JOIN runs r ON r.id = a.run_id
-    WHERE a.key = ANY($1::text[]) AND r.status IN ${OPEN} ORDER BY a.place`,
+    WHERE a.key = ANY($1::text[]) AND (r.status IN ${OPEN} OR (a.claimed_attempt = r.attempt
+      AND a.claimed_until_ms > (extract(epoch FROM clock_timestamp()) * 1000)::bigint))
+    ORDER BY a.place`,
 };
 const END = {
   name: "admissions_end",

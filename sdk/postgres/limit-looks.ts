@@ -124,6 +124,12 @@ const CLAIM = {
       claimed_attempt = (SELECT attempt FROM runs WHERE id = $1)
     WHERE run_id = $1`,
 };
+const KEEP_CLAIM = {
+  name: "admissions_keep_claim",
+  text: `UPDATE admissions SET claimed_until_ms =
+      (extract(epoch FROM clock_timestamp()) * 1000)::bigint + $2
+    WHERE run_id = $1 AND claimed_until_ms IS NOT NULL`,
+};
 const STATE = {
   name: "admissions_state",
   text: `UPDATE admissions SET state = $2 WHERE run_id = ANY($1::text[])
@@ -191,6 +197,11 @@ export async function claimPlace(
     await tx.query(CLAIM, [runId, nowMs + claimMs]);
   }
   return holder;
+}
+
+/** The claimed place, if there is one, is kept for `claimMs` from now: the row's opening is under way. */
+export async function keepPlace(db: Queryable, runId: string, claimMs: number): Promise<void> {
+  await db.query(KEEP_CLAIM, [runId, claimMs]);
 }
 
 /** What `claimPlace` would answer now; nothing is taken. */

@@ -21,10 +21,16 @@ const CLAIM = {
       (extract(epoch FROM clock_timestamp()) * 1000)::bigint)
     WHERE id = $1 AND status = 'FAILED' AND attempt = $2 RETURNING epoch`,
 };
+// By parents and not by ids: a child that nobody waited for has none, and goes its own way.
 const OPEN_CHILDREN = {
   name: "runs_open_in_tree",
-  text: `SELECT id FROM runs WHERE id LIKE $1 || '~%' AND status IN
-    ('QUEUED', 'RUNNING', 'PAUSED', 'FINISHING') LIMIT $2`,
+  text: `WITH RECURSIVE tree AS (
+      SELECT id, status FROM runs WHERE id = $1
+      UNION ALL SELECT below.* FROM tree CROSS JOIN LATERAL (
+        SELECT id, status FROM runs WHERE parent_run_id = tree.id
+        UNION ALL SELECT id, status FROM runs WHERE compensates = tree.id) AS below)
+    SELECT id FROM tree WHERE id <> $1
+      AND status IN ('QUEUED', 'RUNNING', 'PAUSED', 'FINISHING') LIMIT $2`,
 };
 const KEEP = {
   name: "run_attempts_keep",
@@ -64,7 +70,10 @@ export async function claimRedrive(
   return rows[0] === undefined ? null : Number(rows[0].epoch);
 }
 
-/** Ids of unfinished runs of the tree under this root, at most `limit`. */
+/**
+ * Ids of unfinished runs under this root, compensations of children included, at most `limit`. One
+ * that was started without being waited for is not under it.
+ */
 export async function openInTree(db: Queryable, id: string, limit: number): Promise<string[]> {
   const rows = await db.query<{ id: string }>(OPEN_CHILDREN, [id, limit]);
   return rows.map((row) => row.id);

@@ -13,6 +13,8 @@ export interface NewRun {
   workflow: string;
   version: string;
   irHash: string;
+  /** The workflow was named by a reference, which may mean another version by another time. */
+  isByReference?: boolean;
   partition: number;
   namespace: string;
   priority: Priority;
@@ -43,7 +45,7 @@ export interface RunCursor {
 /** Before the oldest run. */
 export const FIRST_RUN: RunCursor = { createdAtMs: 0, id: "" };
 
-export interface RunRow extends Omit<NewRun, "limits" | "blobs"> {
+export interface RunRow extends Omit<NewRun, "limits" | "blobs" | "isByReference"> {
   status: RunStatus;
   /** Accepted, and not started before its limits let it. */
   held: boolean;

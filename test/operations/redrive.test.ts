@@ -190,6 +190,19 @@ describe("B8: a redrive", () => {
     });
   });
 
+  it("does not wait for a run that its node started without waiting for it", async () => {
+    const waits = { id: "w", type: "wait", config: { signal: "go" } };
+    await client.submit({ workflow: { name: "alone", nodes: [waits] } as never });
+    const config = { workflow: "alone", wait: false };
+    const starts = { id: "starts", type: "subworkflow", config };
+    const nodes = [starts, step("x", "flaky")];
+    const workflow = { name: "leaves", nodes, edges: edges("starts>x") };
+    const id = await failed(workflow);
+    healed.add(id);
+    await client.operations.redrive(id, WISH);
+    expect((await engine.ended(id)).status).toBe("COMPLETED");
+  });
+
   it("starts what was open when the run failed again; late results of before are refused", async () => {
     const id = await client.submit({
       workflow: {
