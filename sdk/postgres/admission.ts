@@ -158,7 +158,8 @@ function answers(
 function isOfKey(runs: readonly NewRun[], { runId }: RejectedRun, run: NewRun): boolean {
   const { tenant, idempotencyKey: key } = run;
   return runs.some(
-    (one) => one.id === runId && one.tenant === tenant && key !== null && one.idempotencyKey === key,
+    (one) =>
+      one.id === runId && one.tenant === tenant && key !== null && one.idempotencyKey === key,
   );
 }
 
