@@ -199,7 +199,7 @@ export async function claimPlace(
   return holder;
 }
 
-/** The claimed place, if there is one, is kept for `claimMs` from now: the row's opening is under way. */
+/** A claimed place is kept for `claimMs` from now: the opening of its row is under way. */
 export async function keepPlace(db: Queryable, runId: string, claimMs: number): Promise<void> {
   await db.query(KEEP_CLAIM, [runId, claimMs]);
 }
