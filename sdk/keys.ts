@@ -177,6 +177,11 @@ export function parseRunKey(keys: PartitionKeys, key: string): RunKey | null {
   return { runId, part: (part ?? (more === undefined ? "run" : "unit")) as RunKey["part"] };
 }
 
+/** The run that was submitted, of whose tree this one is: itself, or what its id begins with. */
+export function rootOf(runId: string): string {
+  return runId.split("~", 1)[0] ?? runId;
+}
+
 /**
  * The partition of a run: by its root's id, so that children stay with their root. `partitions`
  * is a power of two up to 16,384 (then CRC16 modulo slots modulo P is CRC16 modulo P).
@@ -185,6 +190,5 @@ export function partitionOf(runId: string, partitions: number): number {
   if (partitions === 1) {
     return 0;
   }
-  const root = runId.split("~", 1)[0] ?? runId;
-  return calculateSlot(root) % partitions;
+  return calculateSlot(rootOf(runId)) % partitions;
 }

@@ -1,5 +1,5 @@
 /** Rows that a block makes besides those of the journal and of runs. Pure. */
-import { nodeAt, scopeJoin } from "../sdk/internal.ts";
+import { nodeAt, rootOf, scopeJoin } from "../sdk/internal.ts";
 import {
   parseSegment,
   type ApprovalChanges,
@@ -62,6 +62,20 @@ export function lettersIn(partition: number, fold: BlockFold, irs: Irs): NewDead
     payload: null,
     createdAtMs: token.atMs,
   }));
+}
+
+/**
+ * Roots of trees whose dead letters may be nobody's business any more: a run has completed that may
+ * have elements or children, or a child's letter has come later than that.
+ */
+export function treesToSettle({ ended, dead }: BlockFold, irs: Irs): string[] {
+  const well = ended.filter(({ runId, status }) => {
+    const stored = irs.get(runId);
+    const isAlone = stored !== undefined && !stored.hasMaps && stored.references.length === 0;
+    return status === "COMPLETED" && !isAlone;
+  });
+  const late = dead.filter(({ runId }) => runId.includes("~"));
+  return [...new Set([...well, ...late].map(({ runId }) => rootOf(runId)))];
 }
 
 /** Ids of runs that may have a parent, and have ended. */

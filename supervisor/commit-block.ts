@@ -23,6 +23,7 @@ import {
   markSuspects,
   openApprovals,
   redriveRuns,
+  settleLettersOfTrees,
   sleepRuns,
   wakeParents,
   type ArchivedBlob,
@@ -31,7 +32,14 @@ import {
   type Queryable,
   type RunChange,
 } from "../sdk/postgres/index.ts";
-import { approvalsIn, childrenEnded, childrenIn, lettersIn, redrivenIn } from "./block-rows.ts";
+import {
+  approvalsIn,
+  childrenEnded,
+  childrenIn,
+  lettersIn,
+  redrivenIn,
+  treesToSettle,
+} from "./block-rows.ts";
 import { blobPortions, blobsToArchive } from "./blobs.ts";
 import { insertCompensations, type Compensation } from "./compensation.ts";
 import { scriptsOf, type SupervisorContext } from "./context.ts";
@@ -126,6 +134,7 @@ export async function commitBlock(
   const approvals = approvalsIn(fold, done.irs);
   const audit = auditEntries(partition, fold.audit, done.irs);
   const redriven = redrivenIn(fold, done.irs);
+  const settled = treesToSettle(fold, done.irs);
   // Before the transaction, which must not wait for Redis with its locks; more than this are rare.
   const [first = [], ...more] = blobPortions(fold.blobs);
   const texts = await blobsToArchive(scriptsOf(context, partition), first);
@@ -149,6 +158,7 @@ export async function commitBlock(
     }
     await side(tx, { what: "compensation", rows: compensations, write: insertCompensations });
     await side(tx, { what: "dead letter", rows: letters, write: insertDeadLetters });
+    await side(tx, { what: "settled letters", rows: settled, write: settleLettersOfTrees });
     await side(tx, { what: "approval", rows: approvals.opened, write: openApprovals });
     await side(tx, { what: "decision", rows: approvals.decisions, write: decideApprovals });
     await side(tx, { what: "end of an approval", rows: approvals.closed, write: closeApprovals });

@@ -10,7 +10,7 @@
  */
 import { createHash } from "node:crypto";
 import { canonicalJson, compile, type Ir, type Json } from "../compiler/index.ts";
-import { BlobError, BlobTaker, blobText, type Transition } from "../sdk/internal.ts";
+import { BlobError, BlobTaker, blobText, rootOf, type Transition } from "../sdk/internal.ts";
 import {
   insertDefinitions,
   insertRuns,
@@ -39,7 +39,7 @@ export function compensationId(runId: string): string {
   const digest = createHash("sha256")
     .update(JSON.stringify(["compensate", runId]))
     .digest("hex");
-  return `${runId.split("~", 1)[0]}~${digest.slice(0, 20)}`;
+  return `${rootOf(runId)}~${digest.slice(0, 20)}`;
 }
 
 /** Those of a block's ended runs that leave something to undo, with what is known of them. */
@@ -64,7 +64,7 @@ export async function planCompensations(
   if (runs.length === 0) {
     return [];
   }
-  const roots = runs.map(({ runId }) => runId.split("~", 1)[0] as string);
+  const roots = runs.map(({ runId }) => rootOf(runId));
   const rows = await runsById(context.db, [...runs.map(({ runId }) => runId), ...roots]);
   const rowOf = new Map(rows.map((row) => [row.id, row]));
   const planned: Compensation[] = [];

@@ -68,6 +68,26 @@ const SETTLE = {
     WHERE id = $1 AND state = 'open' RETURNING id`,
 };
 
+/**
+ * Open letters of the trees of these roots ($1), with every run and node on the way up from them:
+ * that of the letter, the one that waits for its run, and so on. Who has no parent ends the line.
+ */
+export const LETTER_LINES = `line(letter, run_id, node, scope) AS (
+    SELECT id, run_id, node, scope FROM dead_letters
+    WHERE state = 'open' AND split_part(run_id, '~', 1) = ANY($1::text[])
+    UNION ALL
+    SELECT line.letter, r.parent_run_id, r.parent_node,
+      split_part(split_part(r.parent, '|', 1), '!', 2)
+    FROM line JOIN runs r ON r.id = line.run_id WHERE r.parent_run_id IS NOT NULL)`;
+const SETTLE_WELL = {
+  name: "dead_letters_settle_well",
+  text: `WITH RECURSIVE ${LETTER_LINES}
+    UPDATE dead_letters d SET state = 'retried', outcome = 'its run went on, and completed',
+      settled_at_ms = GREATEST(d.created_at_ms, top.ended_at_ms)
+    FROM line JOIN runs top ON top.id = line.run_id
+    WHERE d.id = line.letter AND top.parent_run_id IS NULL AND top.status = 'COMPLETED'`,
+};
+
 /** Adds letters; those already there stay as they are. */
 export async function insertDeadLetters(
   db: Queryable,
@@ -112,4 +132,12 @@ export async function settleDeadLetter(
   atMs: number,
 ): Promise<boolean> {
   return (await db.query(SETTLE, [id, state, outcome, atMs])).length === 1;
+}
+
+/**
+ * Settles the open letters in the trees of these roots that lie below a run which has completed and
+ * has no parent: whatever failed there was tolerated, tried again or handled on the way up.
+ */
+export async function settleLettersOfTrees(tx: Queryable, roots: readonly string[]): Promise<void> {
+  await (roots.length === 0 ? undefined : tx.query(SETTLE_WELL, [textArray(roots)]));
 }

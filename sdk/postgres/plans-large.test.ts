@@ -10,7 +10,7 @@ import { listAudit } from "./audit.ts";
 import { blobsOfRun, collectBlobs, FIRST_BLOB } from "./blobs.ts";
 import { compensationOf, openChildren, openChildrenOf } from "./children.ts";
 import type { Database, Queryable } from "./connect.ts";
-import { listDeadLetters, readDeadLetter } from "./dead-letters.ts";
+import { listDeadLetters, readDeadLetter, settleLettersOfTrees } from "./dead-letters.ts";
 import { readJournal } from "./journal.ts";
 import { anyWaiting, endingRuns, waitingGates } from "./limit-queue.ts";
 import { openInTree } from "./redrives.ts";
@@ -97,6 +97,7 @@ const questions: { [question: string]: (tx: Queryable) => Promise<unknown> } = {
   "dead letters": (tx) => listDeadLetters(tx, { limit: LIMIT }),
   "dead letters of a run": (tx) => listDeadLetters(tx, { limit: LIMIT, runId: "r77" }),
   "a dead letter": (tx) => readDeadLetter(tx, "l77"),
+  "the archiver: letters of trees that ended": (tx) => settleLettersOfTrees(tx, ROOTS),
   "the audit": (tx) => listAudit(tx, { limit: LIMIT }),
   "the audit of a run": (tx) => listAudit(tx, { limit: LIMIT, runId: "r77" }),
   "open approvals": (tx) => listApprovals(tx, { limit: LIMIT, state: "open" }),

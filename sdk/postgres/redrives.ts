@@ -1,6 +1,8 @@
 /** Rows of runs that are redriven: who may, what became of the attempt before. */
+import { rootOf } from "../keys.ts";
 import { bigintArray, integerArray, textArray } from "./arrays.ts";
 import type { Queryable } from "./connect.ts";
+import { LETTER_LINES } from "./dead-letters.ts";
 
 /** What the journal says about a redriven run's row. */
 export interface RunRedriven {
@@ -52,12 +54,14 @@ const REDRIVE = {
 // What lies in a map runs again with the outermost of its maps, which its scope names: "7:2/12#5".
 const SETTLE_LETTERS = {
   name: "dead_letters_redriven",
-  text: `UPDATE dead_letters d SET state = 'retried', settled_at_ms = u.at,
+  text: `WITH RECURSIVE ${LETTER_LINES}
+    UPDATE dead_letters d SET state = 'retried', settled_at_ms = u.at,
       outcome = 'run again in attempt ' || u.attempt || ' of its run'
-    FROM unnest($1::text[], $2::text[], $3::integer[], $4::bigint[], $5::text[])
+    FROM line JOIN unnest($2::text[], $3::text[], $4::integer[], $5::bigint[], $6::text[])
       AS u(run_id, node, attempt, at, index)
-    WHERE d.run_id = u.run_id AND d.state = 'open' AND CASE WHEN strpos(d.scope, '#') = 0
-      THEN d.node = u.node ELSE substring(d.scope FROM '^(?:[^#]*/)?([0-9]+)#') = u.index END`,
+    ON line.run_id = u.run_id AND CASE WHEN strpos(line.scope, '#') = 0 THEN line.node = u.node
+      ELSE substring(line.scope FROM '^(?:[^#]*/)?([0-9]+)#') = u.index END
+    WHERE d.id = line.letter`,
 };
 
 /** Takes the next epoch of a failed run for a redrive; null: it is not failed (any more). */
@@ -79,7 +83,10 @@ export async function openInTree(db: Queryable, id: string, limit: number): Prom
   return rows.map((row) => row.id);
 }
 
-/** Rows live again: the end of the attempt before is kept, its dead letters are settled. */
+/**
+ * Rows live again: the end of the attempt before is kept, dead letters of what runs again are
+ * settled, those of its children too.
+ */
 export async function redriveRuns(tx: Queryable, runs: readonly RunRedriven[]): Promise<void> {
   if (runs.length === 0) {
     return;
@@ -95,6 +102,7 @@ export async function redriveRuns(tx: Queryable, runs: readonly RunRedriven[]): 
   ]);
   const undone = runs.flatMap((run) => run.nodes.map((node) => ({ run, node })));
   await tx.query(SETTLE_LETTERS, [
+    textArray([...new Set(runs.map((run) => rootOf(run.id)))]),
     textArray(undone.map(({ run }) => run.id)),
     textArray(undone.map(({ node }) => node.id)),
     integerArray(undone.map(({ run }) => run.attempt)),

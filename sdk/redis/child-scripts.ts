@@ -1,6 +1,7 @@
 /** Typed calls of the scripts that start children and cancel those nobody waits for. */
 import { createHash } from "node:crypto";
 import { BlobTaker } from "../blobs.ts";
+import { rootOf } from "../keys.ts";
 import type { RunProfile } from "../profile.ts";
 import { packBatch } from "./pack-batch.ts";
 import { runStart } from "./run-start.ts";
@@ -71,8 +72,7 @@ export function childRunId(
   const { unit, epoch, node, scope, attempt } = token;
   const parent = epoch === "1" ? unit : `${unit}#${epoch}`;
   const digest = createHash("sha256").update(JSON.stringify([parent, node, scope, attempt]));
-  const root = runOfUnit(unit).split("~", 1)[0] as string;
-  return `${root}~${digest.digest("hex").slice(0, 20)}`;
+  return `${rootOf(runOfUnit(unit))}~${digest.digest("hex").slice(0, 20)}`;
 }
 
 /** Starts a token's child, once per attempt. With `waits` the token is parked until it has ended. */
