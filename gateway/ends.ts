@@ -3,41 +3,40 @@
  *
  * The feed tells what Redis says, as it happens, and Redis may be lost with what it said last. That
  * a run has ended is told when it holds whatever dies: who hears it goes away, and asks for the
- * result. One query looks for all ends that somebody waits for.
+ * result. And a run may end before it begins, of which Redis says nothing at all. One query looks
+ * for all ends that somebody waits for.
  *
  * An end has a time. A run that was lost with Redis and has ended once more has another.
  */
 import { setTimeout as pause } from "node:timers/promises";
 import type { Logger } from "pino";
-import { endedAmong, type Database } from "../sdk/postgres/index.ts";
 
-const LOOK_MS = 20;
 const RETRY_MS = 500;
 
-export class Ends {
-  readonly #db: Database;
+export class Ends<T extends { id: string }> {
+  readonly #look: (runIds: string[]) => Promise<T[]>;
+  readonly #everyMs: number;
   readonly #logger: Logger;
-  readonly #waiting = new Map<string, (atMs: number) => void>();
+  readonly #waiting = new Map<string, (end: T) => void>();
   #looking: Promise<void> | null = null;
   #isStopped = false;
 
-  constructor(db: Database, logger: Logger) {
-    this.#db = db;
+  /** `look`: what there is to tell of those of these runs of which there is. */
+  constructor(look: (runIds: string[]) => Promise<T[]>, everyMs: number, logger: Logger) {
+    this.#look = look;
+    this.#everyMs = everyMs;
     this.#logger = logger;
   }
 
-  /**
-   * Resolves with the time of the run's end, Redis' clock, when that is archived; never, if it is
-   * forgotten before.
-   */
-  whenArchived(runId: string): Promise<number> {
+  /** Resolves with what is told of the run; never, if it is forgotten before. */
+  when(runId: string): Promise<T> {
     return new Promise((resolve) => {
       const other = this.#waiting.get(runId);
-      this.#waiting.set(runId, (atMs) => {
-        other?.(atMs);
-        resolve(atMs);
+      this.#waiting.set(runId, (end) => {
+        other?.(end);
+        resolve(end);
       });
-      this.#looking ??= this.#look();
+      this.#looking ??= this.#lookAgain();
     });
   }
 
@@ -52,13 +51,13 @@ export class Ends {
     await this.#looking;
   }
 
-  async #look(): Promise<void> {
+  async #lookAgain(): Promise<void> {
     while (this.#waiting.size > 0 && !this.#isStopped) {
-      let waitMs = LOOK_MS;
+      let waitMs = this.#everyMs;
       try {
-        for (const { id, endedAtMs } of await endedAmong(this.#db, [...this.#waiting.keys()])) {
-          this.#waiting.get(id)?.(endedAtMs);
-          this.#waiting.delete(id);
+        for (const end of await this.#look([...this.#waiting.keys()])) {
+          this.#waiting.get(end.id)?.(end);
+          this.#waiting.delete(end.id);
         }
       } catch (error) {
         this.#logger.warn({ err: error }, "whether runs have ended cannot be looked up");

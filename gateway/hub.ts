@@ -14,7 +14,14 @@ import {
   positionOf,
   type JournalRecord,
 } from "../sdk/internal.ts";
-import { definitionsByHash, readRun, type Database } from "../sdk/postgres/index.ts";
+import {
+  definitionsByHash,
+  endedAmong,
+  endedOrBegun,
+  readRun,
+  type Database,
+  type EndOrBegin,
+} from "../sdk/postgres/index.ts";
 import type { Ir } from "../compiler/ir.ts";
 import { Ends } from "./ends.ts";
 import { readHistory, type Placed } from "./history.ts";
@@ -40,19 +47,24 @@ class Entry {
 }
 
 const RETRY_MS = 200;
+/** Between two looks for ends that the stream has told, and for those that it never will. */
+const ARCHIVED_MS = 20;
+const UNBEGUN_MS = 100;
 
 export class Hub {
   readonly #o: HubOptions;
   readonly #commands: Redis;
   readonly #readers: JournalReader[];
   readonly #entries = new Map<string, Entry>();
-  readonly #ends: Ends;
+  readonly #ends: Ends<{ id: string; endedAtMs: number }>;
+  readonly #unbegun: Ends<EndOrBegin>;
   #isStopped = false;
 
   constructor(options: HubOptions) {
-    const { redisUrl, partitions, logger } = options;
+    const { redisUrl, db, partitions, logger } = options;
     this.#o = options;
-    this.#ends = new Ends(options.db, logger);
+    this.#ends = new Ends((ids) => endedAmong(db, ids), ARCHIVED_MS, logger);
+    this.#unbegun = new Ends((ids) => endedOrBegun(db, ids), UNBEGUN_MS, logger);
     this.#commands = connectRedis({ url: redisUrl }, "gateway");
     this.#readers = Array.from({ length: partitions }, (_, partition) => {
       return new JournalReader({
@@ -71,7 +83,8 @@ export class Hub {
 
   async stop(): Promise<void> {
     this.#isStopped = true;
-    await Promise.all([...this.#readers.map((reader) => reader.stop()), this.#ends.stop()]);
+    const ends = [this.#ends, this.#unbegun];
+    await Promise.all([...this.#readers, ...ends].map((one) => one.stop()));
     this.#commands.disconnect();
   }
 
@@ -120,6 +133,7 @@ export class Hub {
     if (--entry.users === 0 && this.#entries.get(runId) === entry) {
       this.#entries.delete(runId);
       this.#ends.forget(runId);
+      this.#unbegun.forget(runId);
     }
   }
 
@@ -130,7 +144,12 @@ export class Hub {
       throw new GavotteError("GV_RUN_NOT_FOUND", `there is no run ${runId}`);
     }
     const ir = JSON.parse(definition.ir) as Ir;
-    const feed = new RunFeed(runId, ir, (id) => this.#ends.whenArchived(id));
+    const feed = new RunFeed(
+      runId,
+      ir,
+      async (id) => (await this.#ends.when(id)).endedAtMs,
+      (id) => this.#unbegun.when(id),
+    );
     entry.live = feed;
     await feed.load(() => this.#history(runId));
     return feed;

@@ -8,11 +8,14 @@
  * what lies after it has been heard live meanwhile.
  *
  * That the run has ended is told when Postgres has its end (ends.ts): what Redis says may be lost.
+ * Of one that ends before it begins - it was cancelled while it waited for its turn, rejected, or had
+ * to make room - there is no journal; its row tells.
  */
-import { comparePositions, RunView } from "../sdk/internal.ts";
+import { comparePositions, errorIn, RunView } from "../sdk/internal.ts";
 import type { Ir } from "../compiler/ir.ts";
+import type { EndOrBegin } from "../sdk/postgres/index.ts";
 import type { Placed } from "./history.ts";
-import { advance, snapshotText, type FeedMessage } from "./messages.ts";
+import { advance, endText, snapshotText, type FeedMessage } from "./messages.ts";
 
 /** Somebody who watches a run. */
 export interface Watcher {
@@ -43,15 +46,25 @@ export class RunFeed {
   #early: Placed[] | null = [];
   #loads = 0;
   readonly #whenArchived: (runId: string) => Promise<number>;
+  readonly #whenKnown: ((runId: string) => Promise<EndOrBegin>) | undefined;
   /** The run's end, as long as Redis alone has it; and when Postgres has it, too. */
   #held: FeedMessage | null = null;
   #end: FeedMessage | null = null;
 
-  /** `whenArchived`: resolves with the time of the run's end when Postgres has it. */
-  constructor(runId: string, ir: Ir, whenArchived: (runId: string) => Promise<number>) {
+  /**
+   * `whenArchived`: resolves with the time of the run's end when Postgres has it; `whenKnown`, of a
+   * run without a journal: when Postgres has its end or its begin.
+   */
+  constructor(
+    runId: string,
+    ir: Ir,
+    whenArchived: (runId: string) => Promise<number>,
+    whenKnown?: (runId: string) => Promise<EndOrBegin>,
+  ) {
     this.runId = runId;
     this.#ir = ir;
     this.#whenArchived = whenArchived;
+    this.#whenKnown = whenKnown;
     this.#view = new RunView(ir);
   }
 
@@ -76,6 +89,23 @@ export class RunFeed {
     this.#end = null;
     [...history, ...early].forEach((placed) => this.take(placed));
     watchers.forEach((watcher) => this.watch(watcher));
+    void (this.#position === BEGINNING && this.#watchRow());
+  }
+
+  /** Tells the end of a run that never begins. */
+  async #watchRow(): Promise<void> {
+    const load = this.#loads;
+    const row = await this.#whenKnown?.(this.runId);
+    if (row === undefined || row.startedAtMs !== null || load !== this.#loads) {
+      return; // one that has begun has a journal
+    }
+    const e = row.status === "FAILED" ? "run.failed" : "run.cancelled";
+    const error = errorIn(row.error);
+    const err = error === null ? {} : { err: { error } };
+    this.#view.apply({ r: this.runId, e, ...err }, row.endedAtMs ?? 0);
+    const text = endText(this.runId, this.#view, this.#position);
+    this.#end = { position: this.#position, text, withOutput: text, isEnd: true };
+    this.#watchers.forEach((watcher) => watcher.take(this.#end as FeedMessage));
   }
 
   /** A transition from the stream. */

@@ -4,8 +4,7 @@
  * The feed tells every transition, so a status that lasts for a millisecond is not missed, as it would
  * be by whoever asks for the row now and then; and one gateway hears each partition's journal once for
  * all who wait, where a blocking read of the journal would bring every run's traffic to each of them.
- * Nothing is asked repeatedly. Postgres is asked for the row twice: at first, because a run that ended
- * before it began has no journal, and at the time limit, to tell what became of one that did so since.
+ * Nothing is asked repeatedly. Postgres is asked for the row at first, which may have ended long ago.
  */
 import { GavotteError } from "./errors.ts";
 import type { FeedMessage } from "./feed-client.ts";
@@ -60,10 +59,6 @@ export async function awaitStatus(
     }
     if (limit?.aborted !== true) {
       throw error;
-    }
-    const now = await statusOf(db, runId);
-    if (isTerminal(now)) {
-      return ended(runId, now, wanted);
     }
     throw timedOut(runId, last, wanted, timeoutMs ?? 0);
   }

@@ -8,6 +8,7 @@ export {
 export * from "./audit/index.ts";
 export * from "./blobs.ts";
 export * from "./chain.ts";
+export { errorIn } from "./client-report.ts";
 export * from "./define-function.ts";
 export * from "./entry.ts";
 export * from "./errors.ts";

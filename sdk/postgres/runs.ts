@@ -161,6 +161,11 @@ const ENDED_AMONG = {
   text: `SELECT id, ended_at_ms AS "endedAtMs" FROM runs
     WHERE id = ANY($1::text[]) AND status IN ${FINAL}`,
 };
+const ENDED_OR_BEGUN = {
+  name: "runs_ended_or_begun",
+  text: `SELECT id, status, error, started_at_ms AS "startedAtMs", ended_at_ms AS "endedAtMs"
+    FROM runs WHERE id = ANY($1::text[]) AND (status IN ${FINAL} OR started_at_ms IS NOT NULL)`,
+};
 const QUEUED = {
   name: "runs_queued",
   text: `SELECT ${RUN_COLUMNS} FROM runs r WHERE status = 'QUEUED' AND NOT held AND created_at_ms < $1
@@ -281,6 +286,22 @@ export function endedAmong(
   ids: readonly string[],
 ): Promise<{ id: string; endedAtMs: number }[]> {
   return db.query<{ id: string; endedAtMs: number }>(ENDED_AMONG, [textArray(ids)]);
+}
+
+/** What is known of a run that had not begun. */
+export interface EndOrBegin {
+  id: string;
+  status: RunStatus;
+  /** JSON text. */
+  error: string | null;
+  /** Null: it has ended without. */
+  startedAtMs: number | null;
+  endedAtMs: number | null;
+}
+
+/** Those of these runs that have begun, or have ended without. */
+export function endedOrBegun(db: Queryable, ids: readonly string[]): Promise<EndOrBegin[]> {
+  return db.query<EndOrBegin & { [column: string]: unknown }>(ENDED_OR_BEGUN, [textArray(ids)]);
 }
 
 /** Rows with these ids, in no order. */

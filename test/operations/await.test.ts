@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createClient, type AwaitStatusOptions, type Client } from "../../sdk/client.ts";
 import type { RunStatus } from "../../sdk/internal.ts";
-import { cancelRunRow, insertRuns, readRun } from "../../sdk/postgres/index.ts";
+import { readRun } from "../../sdk/postgres/index.ts";
 import { startEngine, type Engine } from "../harness/engine.ts";
 import { waitFor } from "../support/index.ts";
 
@@ -94,14 +94,63 @@ describe("X21: awaiting a status", () => {
     await expect(other).rejects.toThrow("enough");
   });
 
-  it("tells at its limit of a run that ended before it began: its journal is empty", async () => {
-    const first = await readRun(engine.db, await waiting());
-    const id = "0192f000-0000-7000-8000-0000000000aa";
-    const row = { ...first, id, idempotencyKey: null, createdAtMs: Date.now() };
-    await insertRuns(engine.db, [row as never]);
-    const answer = awaiting(id, { status: "RUNNING", timeoutMs: 500 });
-    expect(await cancelRunRow(engine.db, { id, epoch: 1 }, "{}", 1)).toBe(true);
-    await expect(answer).rejects.toMatchObject({ code: "GV_STATUS_UNREACHABLE" });
+  describe("of a run that ends before it begins, at once though it has no journal", () => {
+    const PER_MINUTE = { rate_limit: { per_minute: 1 } };
+    const limited = (on_conflict: string, more: object = {}): object => ({
+      ...{ ...workflow, name: on_conflict },
+      settings: { concurrency: { key: "one", limit: 1, on_conflict }, ...more },
+    });
+    const unreachable = (status: string): object => ({
+      ...{ code: "GV_STATUS_UNREACHABLE", details: { status } },
+    });
+    const submit = (document: object, id?: string): Promise<string> =>
+      client.submit({ workflow: document as never, ...(id !== undefined && { run_id: id }) });
+    const queued = async (document: object): Promise<string> => {
+      const id = await submit(document);
+      expect((await readRun(engine.db, id))?.status).toBe("QUEUED");
+      return id;
+    };
+
+    it("cancelled while it waits for its turn: also a feed that is open tells its end", async () => {
+      await submit(limited("queue"));
+      const id = await queued(limited("queue"));
+      const feed = engine.follow(id);
+      const answer = awaiting(id, { status: "RUNNING" });
+      await client.cancel(id, "not wanted");
+      await expect(answer).rejects.toMatchObject(unreachable("CANCELLED"));
+      const told = await feed;
+      expect(told.map(({ type }) => type)).toEqual(["snapshot", "end"]);
+      expect(told[1]).toMatchObject({ status: "CANCELLED", error: { message: "not wanted" } });
+      expect((await engine.follow(id)).at(-1)).toMatchObject({ type: "end", status: "CANCELLED" });
+    });
+
+    it("made room for a newer one", async () => {
+      await submit(limited("cancel_running", PER_MINUTE));
+      const id = await queued(limited("cancel_running", PER_MINUTE));
+      const answer = awaiting(id, { status: "RUNNING" });
+      await submit(limited("cancel_running", PER_MINUTE));
+      await expect(answer).rejects.toMatchObject(unreachable("CANCELLED"));
+    });
+
+    it("rejected", async () => {
+      await submit(limited("reject"));
+      const id = "0192f000-0000-7000-8000-0000000000aa";
+      await expect(submit(limited("reject"), id)).rejects.toMatchObject({
+        code: "GV_CONCURRENCY_LIMIT",
+      });
+      await expect(awaiting(id, { status: "RUNNING" })).rejects.toMatchObject(
+        unreachable("CANCELLED"),
+      );
+    });
+  });
+
+  it("is told of the begin of a run that had to wait for its turn", async () => {
+    const settings = { concurrency: { key: "two", limit: 1 } };
+    const first = await client.submit({ workflow: { ...workflow, settings } });
+    const second = await client.submit({ workflow: { ...workflow, settings } });
+    const answer = awaiting(second, { status: "RUNNING" });
+    await client.cancel(first, "enough");
+    expect(await answer).toBe("RUNNING");
   });
 
   it("says that there is no such run, and no gateway", async () => {
