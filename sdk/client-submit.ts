@@ -86,7 +86,7 @@ export class Submitter {
     if (reply.status === "accepted" && reply.run_id !== null) {
       return reply.run_id;
     }
-    throw rejection(reply.errors ?? []);
+    throw rejection(reply.errors ?? [], entryId);
   }
 
   close(): void {
@@ -183,7 +183,7 @@ function noAnswer(timeoutMs: number, entryId: string, runId: string): GavotteErr
   );
 }
 
-function rejection(errors: readonly SubmissionProblem[]): GavotteError {
+function rejection(errors: readonly SubmissionProblem[], entryId: string): GavotteError {
   const first = errors[0];
   const known = first !== undefined && first.code in ERRORS;
   const code = known ? (first.code as ErrorCode) : "GV_WORKFLOW_INVALID";
@@ -194,8 +194,6 @@ function rejection(errors: readonly SubmissionProblem[]): GavotteError {
   return new GavotteError(
     code,
     `the submission was rejected: ${lines.join("; ") || "no reason given"}`,
-    {
-      details: { errors },
-    },
+    { details: { errors, submission_id: entryId } },
   );
 }

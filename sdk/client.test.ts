@@ -117,24 +117,61 @@ describe("a run", () => {
 });
 
 describe("a dead letter", () => {
-  it("of a submission is submitted again, and marked", async () => {
-    const bad = { workflow_ref: "later", input: { n: 1 } };
+  it("of a submission is submitted again, however large it is, and marked", async () => {
+    const text = "x".repeat(100_000);
+    const bad = { workflow_ref: "later", input: { text } };
     await expect(client.submit(bad)).rejects.toMatchObject({ code: "GV_WORKFLOW_NOT_FOUND" });
     const [letter] = await client.deadLetters({ state: "open", limit: 1 });
     const id = letter?.id ?? "";
-    await expect(client.letters.retry(id, BY)).rejects.toMatchObject({
-      code: "GV_WORKFLOW_NOT_FOUND",
-    });
     await client.submit({ workflow: { ...call("builtin.echo"), name: "later" } });
     const { runId, kind } = await client.letters.retry(id, BY);
     expect(kind).toBe("submission");
-    expect((await client.wait(runId ?? "", { timeoutMs: 20_000 })).output).toBe('{"n":1}');
+    const { output } = await client.wait(runId ?? "", { timeoutMs: 20_000 });
+    expect(JSON.parse(output ?? "")).toEqual({ text });
     expect(await client.deadLetter(id)).toMatchObject({
       ...{ state: "retried", outcome: `submitted again as run ${runId}` },
     });
     await expect(client.letters.drop(id, BY)).rejects.toMatchObject({
       code: "GV_DEAD_LETTER_NOT_FOUND",
     });
+  });
+
+  it("of a submission that is refused again gives way to the one that says so", async () => {
+    const fits = { code: "GV_WORKFLOW_NOT_FOUND", limit: 50 };
+    const open = async (): Promise<string[]> =>
+      (await client.deadLetters({ ...fits, state: "open" })).map(({ id }) => id);
+    await client.letters.dropAll(fits, BY); // what tests before this one have left
+    const key = { idempotency_key: "order-1" };
+    const submissions = [{ workflow_ref: "missing" }, { workflow_ref: "missing", ...key }];
+    for (const bad of submissions) {
+      await expect(client.submit(bad)).rejects.toMatchObject({ code: "GV_WORKFLOW_NOT_FOUND" });
+    }
+    const first = await open();
+    expect(first).toHaveLength(2);
+    const settled = await client.letters.retryAll(fits, BY);
+    const second = await open();
+    expect(second).toHaveLength(2);
+    expect(settled.map(({ error }) => error?.code)).toEqual(
+      second.map(() => "GV_WORKFLOW_NOT_FOUND"),
+    );
+    for (const { id, outcome } of settled) {
+      expect(first).toContain(id);
+      const [said, now] = /^refused again: see dead letter (.*)$/.exec(outcome) ?? [];
+      expect(second).toContain(now);
+      expect(await client.deadLetter(id)).toMatchObject({ state: "retried", outcome: said });
+    }
+
+    const [id = ""] = second;
+    await expect(client.letters.retry(id, BY, { input: 5 })).rejects.toMatchObject({
+      code: "GV_WORKFLOW_NOT_FOUND",
+    });
+    await client.submit({ workflow: { ...call("builtin.echo"), name: "missing" } });
+    const again = await client.letters.retryAll(fits, BY);
+    const outputs = again.map(async ({ runId }) => {
+      return (await client.wait(runId ?? "", { timeoutMs: 20_000 })).output;
+    });
+    expect((await Promise.all(outputs)).sort()).toEqual(["5", "null"]); // with the edited input
+    expect(await open()).toEqual([]);
   });
 
   it("of a step is retried in its run, with another input if one is given", async () => {

@@ -55,6 +55,7 @@ import {
   type Database,
   type DeadLetter,
   type DeadLetterFilter,
+  type ListedLetter,
   type PostgresTarget,
   type RunFilter,
   type RunRow,
@@ -362,7 +363,7 @@ export class Client {
   }
 
   /** Dead letters, newest first. */
-  deadLetters(filter: DeadLetterFilter): Promise<DeadLetter[]> {
+  deadLetters(filter: DeadLetterFilter): Promise<ListedLetter[]> {
     return listDeadLetters(this.db, filter);
   }
 

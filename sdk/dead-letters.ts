@@ -16,6 +16,7 @@ import {
   type Database,
   type DeadLetter,
   type DeadLetterFilter,
+  type ListedLetter,
 } from "./postgres/index.ts";
 import type { Note } from "./redis/pause-scripts.ts";
 
@@ -64,7 +65,7 @@ export class DeadLetters {
     const letter = await this.read(id);
     assertOpen(letter);
     return letter.kind === "submission"
-      ? this.#submitAgain(letter, edit)
+      ? this.#submitAgain(id, edit)
       : this.#redrive(letter.runId ?? "", [letter], note, edit);
   }
 
@@ -72,10 +73,10 @@ export class DeadLetters {
   async retryAll(filter: BulkFilter, note: Note): Promise<SettledLetter[]> {
     const letters = await listDeadLetters(this.#o.db, { ...filter, state: "open" });
     const settled: SettledLetter[] = [];
-    const byRun = new Map<string, DeadLetter[]>();
+    const byRun = new Map<string, ListedLetter[]>();
     for (const letter of letters) {
       if (letter.kind === "submission") {
-        settled.push(await kept(letter, this.#submitAgain(letter, {})));
+        settled.push(await this.#kept(letter, this.#submitAgain(letter.id, {})));
       } else {
         const runId = letter.runId ?? "";
         byRun.set(runId, [...(byRun.get(runId) ?? []), letter]);
@@ -83,8 +84,8 @@ export class DeadLetters {
     }
     for (const [runId, of] of byRun) {
       const redriven = this.#redrive(runId, of, note, {});
-      const [first] = of as [DeadLetter];
-      const result = await kept(first, redriven);
+      const [first] = of as [ListedLetter];
+      const result = await this.#kept(first, redriven);
       settled.push(...of.map(({ id }) => ({ ...result, id })));
     }
     return settled;
@@ -103,31 +104,71 @@ export class DeadLetters {
     return Promise.all(letters.map((letter) => this.#drop(letter, note)));
   }
 
-  async #drop({ id, kind, runId }: DeadLetter, { by, why }: Note): Promise<SettledLetter> {
+  async #drop({ id, kind, runId }: ListedLetter, { by, why }: Note): Promise<SettledLetter> {
     const outcome = `dropped by ${by ?? "somebody"}${why === undefined ? "" : `: ${why}`}`;
     await settleDeadLetter(this.#o.db, id, "dropped", outcome, this.#o.clock.nowMs());
     return { id, kind, runId, outcome };
   }
 
-  /** The letter's id is the idempotency key: repeated, it is the same new run. */
-  async #submitAgain(letter: DeadLetter, edit: { input?: Json }): Promise<SettledLetter> {
-    const { id, kind } = letter;
+  /**
+   * The letter's id is the idempotency key: repeated, it is the same new run. One that is refused
+   * again has a letter of its own, which takes the place of this.
+   */
+  async #submitAgain(id: string, edit: { input?: Json }): Promise<SettledLetter> {
+    const letter = await this.read(id);
     const request = { ...againOf(letter), ...edit };
     const idempotency_key = request.idempotency_key ?? `dead-letter:${id}`;
-    const runId = await this.#o.submit({ ...request, idempotency_key });
-    const outcome = `submitted again as run ${runId}`;
-    await settleDeadLetter(this.#o.db, id, "retried", outcome, this.#o.clock.nowMs());
-    return { id, kind, runId, outcome };
+    const settle = (outcome: string): Promise<boolean> =>
+      settleDeadLetter(this.#o.db, id, "retried", outcome, this.#o.clock.nowMs());
+    try {
+      const runId = await this.#o.submit({ ...request, idempotency_key });
+      const outcome = `submitted again as run ${runId}`;
+      await settle(outcome);
+      return { id, kind: letter.kind, runId, outcome };
+    } catch (error) {
+      const next = await this.#letterOf(error);
+      if (next === null || !(error instanceof GavotteError)) {
+        throw error;
+      }
+      const outcome = `refused again: see dead letter ${next}`;
+      await settle(outcome);
+      const { code, message, details } = error;
+      throw new GavotteError(code, `${message} (${outcome})`, { details, cause: error });
+    }
+  }
+
+  /** Id of the letter that a refused submission has left; null: none, or it was not refused. */
+  async #letterOf(error: unknown): Promise<string | null> {
+    const { submission_id: entryId } = ((error as { details?: unknown }).details ?? {}) as {
+      submission_id?: string;
+    };
+    const id = `submission-${entryId ?? ""}`;
+    return (await readDeadLetter(this.#o.db, id)) === null ? null : id;
+  }
+
+  /** A letter whose retry fails says what has become of it; the others of a bulk go on. */
+  async #kept(of: ListedLetter, work: Promise<SettledLetter>): Promise<SettledLetter> {
+    try {
+      return await work;
+    } catch (error) {
+      const { id, kind, runId } = of;
+      const { code = "ERROR", message = String(error) } = error as {
+        code?: string;
+        message?: string;
+      };
+      const { outcome } = await this.read(id);
+      return { id, kind, runId, outcome: outcome ?? "still open", error: { code, message } };
+    }
   }
 
   async #redrive(
     runId: string,
-    letters: readonly DeadLetter[],
+    letters: readonly ListedLetter[],
     { by = "somebody", why }: Note,
     { input }: { input?: Json },
   ): Promise<SettledLetter> {
     const names = letters.map(({ node, scope }) => (scope ? `${node}@${scope}` : (node ?? "")));
-    const [first] = letters as [DeadLetter];
+    const [first] = letters as [ListedLetter];
     if (input !== undefined && first.scope?.includes("#") === true) {
       const message =
         `dead letter ${first.id} is of an element of a map, whose elements run again together: ` +
@@ -144,20 +185,6 @@ export class DeadLetters {
   }
 }
 
-/** A letter that cannot be settled stays open; the others of a bulk go on. */
-async function kept(letter: DeadLetter, work: Promise<SettledLetter>): Promise<SettledLetter> {
-  try {
-    return await work;
-  } catch (error) {
-    const { id, kind, runId } = letter;
-    const { code = "ERROR", message = String(error) } = error as {
-      code?: string;
-      message?: string;
-    };
-    return { id, kind, runId, outcome: "still open", error: { code, message } };
-  }
-}
-
 /** The submission of a letter, as it came. Throws GV_BAD_SUBMISSION if it cannot be sent again. */
 function againOf(letter: DeadLetter): SubmissionRequest {
   try {
@@ -165,12 +192,14 @@ function againOf(letter: DeadLetter): SubmissionRequest {
     const { reply_to: _, run_id: __, ...request } = payload;
     return request;
   } catch (cause) {
-    const message = `dead letter ${letter.id} is no JSON and can never be accepted; drop it`;
+    const message =
+      `dead letter ${letter.id} is no JSON, or larger than a submission may be, ` +
+      "and can never be accepted: drop it";
     throw new GavotteError("GV_BAD_SUBMISSION", message, { cause });
   }
 }
 
-function assertOpen({ id, state, outcome }: DeadLetter): void {
+function assertOpen({ id, state, outcome }: ListedLetter): void {
   if (state !== "open") {
     const what = outcome === null ? "" : ` (${outcome})`;
     const message = `dead letter ${id} is ${state} already${what}`;

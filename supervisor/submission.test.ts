@@ -87,9 +87,11 @@ describe("readSubmission", () => {
     expect(read({ workflow: {}, ...rest })).toMatchObject({ runId: null });
   });
 
-  it("keeps the beginning of what cannot be read for the dead letters", () => {
-    const raw = `${"x".repeat(65_536)}y`;
-    expect(read(raw)).toMatchObject({ raw: raw.slice(0, 65_536) });
+  it("keeps for the dead letters what came, and of what is too large to be sent again the beginning", () => {
+    const kept = (raw: string): boolean => read(raw).raw === raw;
+    expect(kept("x".repeat(100_000))).toBe(true);
+    expect(kept("x".repeat(4 * 1024 * 1024))).toBe(true);
+    expect(read("x".repeat(4 * 1024 * 1024 + 1)).raw).toHaveLength(65_536);
   });
 
   it("refuses to answer anywhere but in a stream of answers", () => {

@@ -50,6 +50,7 @@ export interface BadSubmission {
 
 const SUBMISSION_BYTES_MAX = 4 * 1024 * 1024;
 const INPUT_BYTES_MAX = 1024 * 1024;
+/** Of one that is larger than that: it can never be accepted, so it need not be whole. */
 const RAW_KEPT_CHARS = 65_536;
 const TEXT_CHARS_MAX = 256;
 const MEMBERS = new Set([
@@ -154,18 +155,23 @@ export function bad(
   problems: SubmissionProblem[],
   raw: string,
 ): BadSubmission {
-  return { entryId, runId, replyTo, problems, raw: raw.slice(0, RAW_KEPT_CHARS) };
+  const kept = isTooLarge(raw) ? raw.slice(0, RAW_KEPT_CHARS) : raw;
+  return { entryId, runId, replyTo, problems, raw: kept };
 }
 
 export function isBad(one: Submission | BadSubmission): one is BadSubmission {
   return "problems" in one;
 }
 
+function isTooLarge(raw: string): boolean {
+  return Buffer.byteLength(raw) > SUBMISSION_BYTES_MAX;
+}
+
 type Say = (message: string, path?: string) => void;
 type Members = { [name: string]: Json | undefined };
 
 function parseMembers(raw: string, say: Say): Members | null {
-  if (Buffer.byteLength(raw) > SUBMISSION_BYTES_MAX) {
+  if (isTooLarge(raw)) {
     say(`the submission is larger than ${SUBMISSION_BYTES_MAX} bytes`);
     return null;
   }

@@ -3,7 +3,7 @@ import type { BulkFilter, Client, SettledLetter } from "../../sdk/client.ts";
 import { GavotteError } from "../../sdk/errors.ts";
 import { systemClock, type RunError } from "../../sdk/internal.ts";
 import { errorIn } from "../../sdk/client-report.ts";
-import type { DeadLetter } from "../../sdk/postgres/index.ts";
+import type { DeadLetter, ListedLetter } from "../../sdk/postgres/index.ts";
 import type { Context } from "../context.ts";
 import { EXIT } from "../exit.ts";
 import { readInput } from "../read-input.ts";
@@ -155,7 +155,7 @@ function filterOf(flags: LetterFlags): BulkFilter {
   };
 }
 
-function shown(letter: DeadLetter): Shown {
+function shown(letter: ListedLetter): Shown {
   const { id, kind, state, runId: run_id, node, scope, attempts, createdAtMs, outcome } = letter;
   const created_at = new Date(createdAtMs).toISOString();
   return {

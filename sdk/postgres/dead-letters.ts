@@ -1,5 +1,5 @@
 /** Tokens whose attempts are used up, and submissions that could not be accepted. */
-import { bigintArray, integerArray, textArray } from "./arrays.ts";
+import { bigintArray, integerArray, portions, textArray } from "./arrays.ts";
 import type { Queryable } from "./connect.ts";
 
 export interface NewDeadLetter {
@@ -26,6 +26,9 @@ export interface DeadLetter extends NewDeadLetter {
   settledAtMs: number | null;
 }
 
+/** A letter without its payload, which may be some megabytes. */
+export type ListedLetter = Omit<DeadLetter, "payload">;
+
 export interface DeadLetterFilter {
   state?: DeadLetterState;
   runId?: string;
@@ -38,7 +41,7 @@ export interface DeadLetterFilter {
 }
 
 type Row = DeadLetter & { [column: string]: unknown };
-const COLUMNS = `id, kind, run_id AS "runId", node, scope, attempts, error, payload, state,
+const COLUMNS = `id, kind, run_id AS "runId", node, scope, attempts, error, state,
   created_at_ms AS "createdAtMs", outcome, settled_at_ms AS "settledAtMs"`;
 const INSERT = {
   name: "dead_letters_insert",
@@ -60,7 +63,7 @@ const LIST = {
 };
 const READ = {
   name: "dead_letters_read",
-  text: `SELECT ${COLUMNS} FROM dead_letters WHERE id = $1`,
+  text: `SELECT ${COLUMNS}, payload FROM dead_letters WHERE id = $1`,
 };
 const SETTLE = {
   name: "dead_letters_settle",
@@ -93,17 +96,17 @@ export async function insertDeadLetters(
   db: Queryable,
   letters: readonly NewDeadLetter[],
 ): Promise<void> {
-  if (letters.length > 0) {
+  for (const part of portions(letters, ({ payload }) => payload?.length ?? 0)) {
     await db.query(INSERT, [
-      textArray(letters.map((l) => l.id)),
-      textArray(letters.map((l) => l.kind)),
-      textArray(letters.map((l) => l.runId)),
-      textArray(letters.map((l) => l.node)),
-      textArray(letters.map((l) => l.scope)),
-      integerArray(letters.map((l) => l.attempts)),
-      textArray(letters.map((l) => l.error)),
-      textArray(letters.map((l) => l.payload)),
-      bigintArray(letters.map((l) => l.createdAtMs)),
+      textArray(part.map((l) => l.id)),
+      textArray(part.map((l) => l.kind)),
+      textArray(part.map((l) => l.runId)),
+      textArray(part.map((l) => l.node)),
+      textArray(part.map((l) => l.scope)),
+      integerArray(part.map((l) => l.attempts)),
+      textArray(part.map((l) => l.error)),
+      textArray(part.map((l) => l.payload)),
+      bigintArray(part.map((l) => l.createdAtMs)),
     ]);
   }
 }
@@ -112,10 +115,18 @@ export async function insertDeadLetters(
 export async function listDeadLetters(
   db: Queryable,
   filter: DeadLetterFilter,
-): Promise<DeadLetter[]> {
+): Promise<ListedLetter[]> {
   const { state = null, runId = null, beforeMs = null, limit } = filter;
   const { node = null, code = null, workflow = null } = filter;
-  return db.query<Row>(LIST, [state, runId, beforeMs, limit, node, code, workflow]);
+  return db.query<ListedLetter & { [column: string]: unknown }>(LIST, [
+    state,
+    runId,
+    beforeMs,
+    limit,
+    node,
+    code,
+    workflow,
+  ]);
 }
 
 /** One letter, null if there is none. */

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createClient, type Client } from "../../sdk/client.ts";
 import { defineFunction } from "../../sdk/internal.ts";
-import { endedTrees, listDeadLetters, type DeadLetter } from "../../sdk/postgres/index.ts";
+import { endedTrees, listDeadLetters, type ListedLetter } from "../../sdk/postgres/index.ts";
 import { FunctionRegistry } from "../../worker/index.ts";
 import { startEngine, type Engine } from "../harness/engine.ts";
 import { waitFor } from "../support/index.ts";
@@ -50,7 +50,7 @@ async function published(name: string, fails: number): Promise<void> {
 }
 
 /** Letters of a run's tree, oldest first. */
-async function lettersOf(root: string): Promise<DeadLetter[]> {
+async function lettersOf(root: string): Promise<ListedLetter[]> {
   const all = await listDeadLetters(engine.db, { limit: 100 });
   return all.filter(({ runId }) => runId?.split("~")[0] === root).reverse();
 }
