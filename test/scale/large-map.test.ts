@@ -1,10 +1,11 @@
 /**
  * A large map through real processes: its results are in order, no more elements run at one time than
  * may, and no script call carries more for it than for a small one. Counted, not timed. Of 5,000
- * elements; GAVOTTE_MAP_ITEMS=100000 for more, and GAVOTTE_EVIDENCE=<file> for what the calls took.
+ * elements; GAVOTTE_MAP_ITEMS=100000 for more, and GAVOTTE_EVIDENCE=<file> for what the calls took,
+ * and the memory.
  */
 import { createHash } from "node:crypto";
-import { writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -21,6 +22,8 @@ const LIMIT_MS = 120_000 + ITEMS * 20;
 const EXPANDED_MAX = 500;
 const COMPLETED_MAX = 128;
 const LOOK_MS = 20;
+/** The log has what scripts call, too: of a large map more than it can hold, all of it shorter. */
+const LOGGED_US = "100";
 
 /** Each element takes two steps, the second one after a queue hop. */
 const workflow = {
@@ -45,9 +48,10 @@ const workflow = {
   edges: [],
 };
 
-/** The most elements that had begun and not ended, looked at while the map runs. */
+/** The most elements that had begun and not ended, and what the map's hash took, while it runs. */
 class WindowGauge {
   most = 0;
+  mapBytes = 0;
   readonly #scene: Scene;
   readonly #map: string;
   readonly #stop = new AbortController();
@@ -74,6 +78,7 @@ class WindowGauge {
         number,
       ];
       this.most = Math.max(this.most, next - done - failed);
+      this.mapBytes = Math.max(this.mapBytes, (await redis.memory("USAGE", this.#map)) ?? 0);
       await pause(LOOK_MS, undefined, { signal: this.#stop.signal }).catch(() => undefined);
     }
   }
@@ -97,7 +102,7 @@ interface Calls {
   over5Ms: number;
 }
 
-/** Calls of each script, and the longest, from Redis' log of slow commands, of which it keeps all. */
+/** Calls of each script that took LOGGED_US or longer, from Redis' log of slow commands. */
 async function callsOf(scene: Scene): Promise<{ [script: string]: Calls }> {
   const { redis } = scene.stack;
   const deployment = (await redis.hget(globalKeys.deployment, "id")) as string;
@@ -122,6 +127,16 @@ async function callsOf(scene: Scene): Promise<{ [script: string]: Calls }> {
   return calls;
 }
 
+/** The most memory that each process of a role has had, where the system tells. */
+function peakMiB(scene: Scene, role: "supervisor" | "worker"): number[] {
+  return scene.stack.roles[role].flatMap(({ pid }) => {
+    const status = `/proc/${pid}/status`;
+    const text = existsSync(status) ? readFileSync(status, "utf8") : "";
+    const [, kib] = /VmHWM:\s+(\d+) kB/.exec(text) ?? [];
+    return kib === undefined ? [] : [Math.round(Number(kib) / 1024)];
+  });
+}
+
 describe(`a map of ${ITEMS} elements`, async () => {
   if (!(await hasPostgres())) {
     it.skip("needs a Redis and a Postgres of its own", () => undefined);
@@ -138,7 +153,7 @@ describe(`a map of ${ITEMS} elements`, async () => {
   beforeAll(async () => {
     scene = await Scene.start(2);
     const { redis, db } = scene.stack;
-    await redis.config("SET", "slowlog-log-slower-than", "0", "slowlog-max-len", "1000000");
+    await redis.config("SET", "slowlog-log-slower-than", LOGGED_US, "slowlog-max-len", "1000000");
     runId = uuidv7();
     window = new WindowGauge(scene, runId);
     const begun = performance.now();
@@ -200,7 +215,10 @@ describe(`a map of ${ITEMS} elements`, async () => {
     const file = process.env["GAVOTTE_EVIDENCE"];
     if (file !== undefined && file !== "") {
       const about = { items: ITEMS, window: WINDOW, seconds, workers: 2, cores: cpus().length };
-      writeFileSync(file, `${JSON.stringify({ ...about, calls }, null, 2)}\n`);
+      const workerMiB = peakMiB(scene, "worker");
+      const supervisorMiB = peakMiB(scene, "supervisor");
+      const memory = { mapMiB: Math.round(window.mapBytes / 2 ** 20), workerMiB, supervisorMiB };
+      writeFileSync(file, `${JSON.stringify({ ...about, memory, calls }, null, 2)}\n`);
     }
   });
 });
