@@ -28,12 +28,14 @@ afterAll(async () => {
 
 const databaseUrl = (): string =>
   (engine.db.pool.options as { connectionString?: string }).connectionString ?? "";
+/** Each test is several processes, one after the other. */
+const COMMANDS_MS = 120_000;
 const gavotte = (...args: string[]): Promise<CliResult> =>
   runCli(cwd, args, {
     env: { GAVOTTE_REDIS_URL: engine.redisUrl, GAVOTTE_DATABASE_URL: databaseUrl() },
   });
 
-describe("gavotte doctor", () => {
+describe("gavotte doctor", { timeout: COMMANDS_MS }, () => {
   it("names a run whose repair fails, as status and why do, until it is cancelled", async () => {
     const id = await on.standing(line("lasting", [wait("w")]), "w", "waiting");
     const text = "UPDATE runs SET input = '~' || input WHERE id = $1";
@@ -52,7 +54,7 @@ describe("gavotte doctor", () => {
   });
 });
 
-describe("gavotte doctor --audit", () => {
+describe("gavotte doctor --audit", { timeout: COMMANDS_MS }, () => {
   const doctor = (...flags: string[]): Promise<CliResult> =>
     gavotte("doctor", "--audit", "--json", ...flags);
 
