@@ -3,7 +3,7 @@
  *
  * Nothing polls in the normal case: an end that is archived names its run, a rate's next start is a
  * timer, and the intake admits at once what has a place. All of these are hints that die with the
- * process; while anybody waits, a sweep looks at every gate. The decision itself is the
+ * process; while anybody waits, a sweep looks at every gate, a page of them at a time. The decision itself is the
  * transaction's (limit-looks.ts), so looking too often, or in several supervisors, does nothing.
  * What is admitted and not started, because its supervisor died in between, the start sweep starts.
  */
@@ -14,6 +14,7 @@ import {
   endingRuns,
   gatesOfRuns,
   lookAtLimits,
+  NO_GATE,
   runsById,
   waitingGates,
   type AdmissionGate,
@@ -48,6 +49,8 @@ export class LimitWatch extends Loop {
   #mayWait = false;
   #lookAtMs = 0;
   #sweepAtMs = 0;
+  /** The last gate of the sweep's last page. */
+  #sweptTo = NO_GATE;
 
   /** `tenantRunsMax`: runs in progress of one named tenant; 0: no end. */
   constructor(context: SupervisorContext, starter: Starter, tenantRunsMax = 0) {
@@ -95,12 +98,16 @@ export class LimitWatch extends Loop {
     await this.#end(ending);
   }
 
-  /** Looks once at every gate, as the sweep does. */
-  async sweep(): Promise<void> {
+  /** Looks at the next page of gates; false: there are more. Hints are served between two pages. */
+  async #sweep(): Promise<boolean> {
     const { db } = this.#context;
     await this.#end(await endingRuns(db, ENDING_MAX));
-    await this.#look(await waitingGates(db, GATES_MAX));
+    const gates = await waitingGates(db, this.#sweptTo, GATES_MAX);
+    await this.#look(gates);
     await cleanAdmissions(db, CLEAN_MAX);
+    const last = gates.length === GATES_MAX ? gates.at(-1) : undefined;
+    this.#sweptTo = last ?? NO_GATE;
+    return last === undefined;
   }
 
   async #step(): Promise<number> {
@@ -119,8 +126,7 @@ export class LimitWatch extends Loop {
       this.#sweepAtMs = this.#mayWait && !was ? now : this.#sweepAtMs;
     }
     if (now >= this.#sweepAtMs) {
-      await this.sweep();
-      this.#sweepAtMs = now + SWEEP_MS;
+      this.#sweepAtMs = now + ((await this.#sweep()) ? SWEEP_MS : LOOK_MS);
     }
     const next = Math.min(this.#lookAtMs, ...[...this.#dues.values()].map(({ atMs }) => atMs));
     return this.#ended.size > 0 ? 0 : Math.max(WAIT_MS_MIN, next - now);

@@ -19,9 +19,11 @@ const OF_RUNS = {
 };
 const WAITING = {
   name: "admissions_gates_waiting",
-  text: `SELECT tenant, unnest(array_remove(ARRAY[key, rate], NULL)) AS gate FROM admissions
-      WHERE state = 'waiting'
-    UNION SELECT tenant, '' FROM admissions WHERE state = 'tenant' LIMIT $1`,
+  text: `SELECT tenant, gate FROM (
+      SELECT tenant, unnest(array_remove(ARRAY[key, rate], NULL)) AS gate FROM admissions
+        WHERE state = 'waiting'
+      UNION SELECT tenant, '' FROM admissions WHERE state = 'tenant') AS waiting
+    WHERE (tenant, gate) > ($1, $2) ORDER BY tenant, gate LIMIT $3`,
 };
 const ANY_WAITING = {
   name: "admissions_any_waiting",
@@ -90,9 +92,12 @@ export function gatesOfRuns(db: Queryable, runIds: readonly string[]): Promise<G
   return db.query<GateRow>(OF_RUNS, [textArray(runIds)]);
 }
 
-/** Gates at which somebody waits. */
-export function waitingGates(db: Queryable, limit: number): Promise<Gate[]> {
-  return db.query<GateRow>(WAITING, [limit]);
+/** The gate that stands before all others. */
+export const NO_GATE: Gate = { tenant: "", gate: "" };
+
+/** Gates at which somebody waits, in a fixed order, behind `after`. */
+export function waitingGates(db: Queryable, after: Gate, limit: number): Promise<Gate[]> {
+  return db.query<GateRow>(WAITING, [after.tenant, after.gate, limit]);
 }
 
 /** Whether anybody waits for a limit, or is to end for one. */

@@ -12,7 +12,7 @@ import { compensationOf, openChildren, openChildrenOf } from "./children.ts";
 import type { Database, Queryable } from "./connect.ts";
 import { listDeadLetters, readDeadLetter, settleLettersOfTrees } from "./dead-letters.ts";
 import { readJournal } from "./journal.ts";
-import { anyWaiting, endingRuns, waitingGates } from "./limit-queue.ts";
+import { anyWaiting, endingRuns, NO_GATE, waitingGates } from "./limit-queue.ts";
 import { openInTree } from "./redrives.ts";
 import { deleteTrees, endedRoots, endedTrees } from "./retention.ts";
 import {
@@ -117,7 +117,7 @@ const questions: { [question: string]: (tx: Queryable) => Promise<unknown> } = {
   "limits: who waits": async (tx) => [
     await anyWaiting(tx),
     await endingRuns(tx, LIMIT),
-    await waitingGates(tx, LIMIT),
+    await waitingGates(tx, NO_GATE, LIMIT),
   ],
   "the reaper: workflows in use": (tx) => usedHashes(tx, ["h"]),
   "the reaper: blobs": (tx) => collectBlobs(tx, ROWS, FIRST_BLOB, LIMIT),
