@@ -93,3 +93,23 @@ it("a run that is paused with its workflow stays so while a pause names that", a
   await looked();
   expect(await statuses()).toEqual(["paused", "paused", "paused"]);
 });
+
+it("a version that is paused by itself stays so when its workflow is resumed, and the reverse", async () => {
+  const version = { ...PAUSE, version: "1" };
+  const change = { changedAtMs: clock.nowMs() };
+  await putPause(stack.db, { ...version, ...change });
+  await looked();
+  await resumePause(stack.db, { ...PAUSE, ...change });
+  await looked();
+  expect(await statuses()).toEqual(["paused", "paused", "paused"]);
+  clock.offsetMs += 61_000;
+  await looked();
+  expect(await listPauses(stack.db)).toMatchObject([{ version: "1", state: "paused" }]);
+  await putPause(stack.db, { ...PAUSE, ...change });
+  await resumePause(stack.db, { ...version, ...change });
+  await looked();
+  expect(await statuses()).toEqual(["paused", "paused", "paused"]);
+  await resumePause(stack.db, { ...PAUSE, ...change });
+  await looked();
+  expect(await statuses()).toEqual(["running", "running", "running"]);
+});

@@ -110,13 +110,16 @@ export class PauseWatch extends Loop {
   }
 
   /**
-   * Runs that it paused go on, those that sleep when they are awake; then, and not before a late start
-   * could come or while a job may still pause one, it is forgotten.
+   * Runs that no other pause names go on, those that sleep when they are awake; then, and not before
+   * a late start could come or while a job may still pause one, it is forgotten.
    */
   async #resumeRuns(pause: Pause): Promise<void> {
     let count = 0;
     let asleep = await wakePaused(this.#context.db, pause, PAUSE_CAUSES[CAUSE]);
     const isAll = await this.#each(pause, "PAUSED", async (row) => {
+      if (isPaused(this.#pauses, row.workflow, row.version)) {
+        return; // by its version's pause, or its workflow's
+      }
       const scripts = scriptsOf(this.#context, row.partition);
       const answer = await resumeRun(scripts, row.id, CAUSE, noteOf(pause));
       count += answer.kind === "resumed" ? 1 : 0;

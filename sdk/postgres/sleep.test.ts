@@ -6,7 +6,7 @@ import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
 import { testDatabase } from "../../test/support/index.ts";
 import { openChildren, openChildrenOf } from "./children.ts";
 import type { Database } from "./connect.ts";
-import { putPause } from "./pauses.ts";
+import { putPause, removePause } from "./pauses.ts";
 import { insertRuns, readRun, type NewRun } from "./runs.ts";
 import { markAwake, sleepRuns, wakePaused } from "./sleep.ts";
 
@@ -30,6 +30,7 @@ const newRun = (id: string): NewRun => ({
 
 beforeEach(async () => {
   await db.query({ name: "test_clear", text: "DELETE FROM runs" });
+  await db.query({ name: "test_clear_pauses", text: "DELETE FROM pauses" });
   await insertRuns(db, ["parent", "child"].map(newRun));
   await db.query({
     name: "test_child",
@@ -91,6 +92,17 @@ it("the end of a pause wakes paused sleepers whose causes nobody has noted, and 
   expect(await wakePaused(db, WORKFLOW, "w")).toBe(0);
   await sleeps("rw");
   expect(await wakePaused(db, WORKFLOW, "w")).toBe(1);
+});
+
+it("a resume of a workflow wakes no run of a version that is paused by itself", async () => {
+  await db.query({ name: "test_paused", text: "UPDATE runs SET status = 'PAUSED'" });
+  await sleeps("w");
+  const pause = { kind: "workflow", name: "w", who: "", reason: "", changedAtMs: 1 } as const;
+  await putPause(db, { ...pause, version: "1" });
+  const all = { name: "w", version: "*" };
+  expect(await wakePaused(db, all, "w")).toBe(0);
+  await removePause(db, { ...pause, version: "1", state: "paused" }, 1);
+  expect(await wakePaused(db, all, "w")).toBe(1);
 });
 
 it("only the sleep that somebody has woken is over, and only under the partition's epoch", async () => {

@@ -92,12 +92,14 @@ const IDLE = {
     ORDER BY created_at_ms, id LIMIT $5`,
 };
 // Written only once: a row that is due already stays as it is. One whose causes nobody has noted may
-// be meant.
+// be meant. One that another pause names, its version's or its workflow's, sleeps on.
 const WAKE_PAUSED = {
   name: "runs_wake_paused",
-  text: `WITH asleep AS (SELECT id FROM runs WHERE workflow = $1 AND ($2 = '*' OR version = $2)
+  text: `WITH asleep AS (SELECT id FROM runs r WHERE workflow = $1 AND ($2 = '*' OR version = $2)
         AND status = 'PAUSED' AND asleep_since_ms IS NOT NULL
-        AND (sleep_causes IS NULL OR strpos(sleep_causes, $3) > 0)),
+        AND (sleep_causes IS NULL OR strpos(sleep_causes, $3) > 0)
+        AND NOT EXISTS (SELECT 1 FROM pauses p WHERE p.kind = 'workflow' AND p.state = 'paused'
+          AND p.name = r.workflow AND p.version IN ('*', r.version))),
       asked AS (UPDATE runs SET wakes_at_ms = 0
         WHERE id IN (SELECT id FROM asleep) AND wakes_at_ms IS DISTINCT FROM 0)
     SELECT count(*)::int AS asleep FROM asleep`,
@@ -139,8 +141,8 @@ export async function askToWake(db: Queryable, runIds: readonly string[]): Promi
 }
 
 /**
- * Asks for the sleeping runs of a workflow to be woken that are paused for this cause; returns how many
- * there are.
+ * Asks for the sleeping runs of a workflow to be woken that are paused for this cause, and whose
+ * workflow no pause in force names; returns how many there are.
  */
 export async function wakePaused(
   db: Queryable,
