@@ -19,6 +19,7 @@ import {
   isTerminal,
   Profiles,
   partitionKeys,
+  redisTimeMs,
   type RunProfile,
 } from "../sdk/internal.ts";
 import {
@@ -34,7 +35,7 @@ import {
   type RunRow,
 } from "../sdk/postgres/index.ts";
 import { blobsIn, restoreBlobs } from "./blobs.ts";
-import type { Rollback, SupervisorContext } from "./context.ts";
+import { scriptsOf, type Rollback, type SupervisorContext } from "./context.ts";
 import { childrenAwaited, putBackEnded } from "./ended-children.ts";
 import { releaseMapsOf } from "./release-maps.ts";
 import { beginRepair, repairFailed } from "./repair-tries.ts";
@@ -207,6 +208,7 @@ async function rebuildRows(
     context.db,
     known.map((row) => row.id),
   );
+  const nowMs = await redisTimeMs(scriptsOf(context, partition));
   const one = async (row: RunRow): Promise<void> => {
     const { ir } = irs.get(row.irHash) as { ir: Ir };
     const place = { partition, namespace: row.namespace, priority: row.priority };
@@ -217,7 +219,7 @@ async function rebuildRows(
       if (isLarge || journal.some(({ transition }) => blobsIn(transition).length > 0)) {
         await restoreBlobs(context, partition, row.id);
       }
-      await rebuildRun(context, profile, row, journal);
+      await rebuildRun(context, profile, row, { journal, nowMs });
       rebuilt += 1;
     } catch (error) {
       if (!isValueFault(error)) {
@@ -264,7 +266,7 @@ async function rebuildRun(
   context: SupervisorContext,
   profile: RunProfile,
   row: RunRow,
-  journal: readonly ArchivedTransition[],
+  { journal, nowMs }: { journal: readonly ArchivedTransition[]; nowMs: number },
 ): Promise<void> {
   const state = foldHot(profile, journal);
   const children = childrenAwaited(state);
@@ -275,6 +277,6 @@ async function rebuildRun(
   const redis = connectionAt(context.redis, keys.meta);
   await releaseMapsOf(redis, keys, [row.id]);
   const multi = redis.multi();
-  writeRun(multi, profile, { ...row, epoch: row.epoch + 1 }, state, context.clock.nowMs());
+  writeRun(multi, profile, { ...row, epoch: row.epoch + 1 }, state, nowMs);
   assertWritten(await multi.exec());
 }

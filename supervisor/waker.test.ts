@@ -1,12 +1,12 @@
-/** Runs that cannot be woken, or be rebuilt, hold up no others. */
+/** Waking and rebuilding: runs that fail at it hold up no others, and times are Redis'. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { beginWake, partitionKeys, stageBlobs } from "../sdk/internal.ts";
+import { beginWake, partitionKeys, redisTimeMs, stageBlobs } from "../sdk/internal.ts";
 import { askToWake, suspectRuns } from "../sdk/postgres/index.ts";
 import { emptyRedis, waitFor } from "../test/support/index.ts";
 import { scanPartition } from "./audit/orphans.ts";
 import { StreamIndex } from "./audit/streams.ts";
 import { scriptsOf, type SupervisorContext } from "./context.ts";
-import { repairSuspects } from "./rebuild.ts";
+import { repairRuns, repairSuspects } from "./rebuild.ts";
 import { SleepStage } from "./sleep.fixture.ts";
 
 const keys = partitionKeys(0);
@@ -19,10 +19,23 @@ const WORKFLOW = {
   ],
   edges: [{ from: "large", to: "a" }],
 };
+const QUEUE_TIMEOUT_MS = 600_000;
+/** Its step waits in a queue that nobody reads. */
+const QUEUED = {
+  name: "queued",
+  nodes: [
+    {
+      ...{ id: "q", type: "function", queue: "nobody", queue_timeout_ms: QUEUE_TIMEOUT_MS },
+      config: { function_name: "builtin.echo" },
+    },
+  ],
+  edges: [],
+};
 
 let stage: SleepStage;
 let bad: string;
 let good: string;
+let queued: string;
 
 beforeAll(async () => {
   stage = await SleepStage.open(async (client) => {
@@ -32,6 +45,8 @@ beforeAll(async () => {
       return runId;
     };
     [bad, good] = [await submit(), await submit()];
+    queued = await client.submit({ workflow: QUEUED });
+    await waitFor(async () => (await client.status(queued)).nodes["q"]?.status === "ready");
   });
   await stage.releaser.start();
 });
@@ -115,7 +130,7 @@ describe("a run that cannot be woken", () => {
   });
 });
 
-describe("large outputs of a sleeping run", () => {
+describe("large values of a sleeping run", () => {
   it("are no part of the call that wakes it, and stay with it", async () => {
     const blobs = keys.blobs(good);
     const before = await stage.engine.redis.hgetall(blobs);
@@ -157,6 +172,21 @@ describe("a run that cannot be rebuilt", () => {
     expect(await stage.engine.redis.hget(keys.run(bad), "e")).toBe(
       String((await stage.row(bad)).epoch),
     );
+  });
+});
+
+describe("a run that is rebuilt by a supervisor whose clock is wrong", () => {
+  it("has the time in its queue from then on, by Redis' clock", async () => {
+    const { redis } = stage.engine;
+    const inAnHour = { nowMs: () => Date.now() + 3_600_000 };
+    await redis.del(keys.run(queued));
+    const beforeMs = await redisTimeMs(stage.scripts);
+    await repairRuns({ ...stage.context, clock: inAnHour }, 0, [queued]);
+    const afterMs = await redisTimeMs(stage.scripts);
+    const late = await redis.hget(keys.run(queued), "d0");
+    const dueMs = Number(await redis.zscore(keys.timers, late ?? ""));
+    expect(dueMs).toBeGreaterThanOrEqual(beforeMs + QUEUE_TIMEOUT_MS);
+    expect(dueMs).toBeLessThanOrEqual(afterMs + QUEUE_TIMEOUT_MS);
   });
 });
 

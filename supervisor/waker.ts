@@ -143,8 +143,9 @@ export class Waker extends Loop {
   }
 
   /** Writes runs in whose places the ticket is; resolves with those that are awake by it. */
-  #write(ticket: string, rows: readonly RunRow[]): Promise<Woken[]> {
+  async #write(ticket: string, rows: readonly RunRow[]): Promise<Woken[]> {
     const published = new Set<string>();
+    const nowMs = await redisTimeMs(this.#scripts);
     const write = async ({ row }: { row: RunRow }): Promise<Woken | null> => {
       const { profile, state } = await this.#folded(row, published);
       const scripts = this.#scripts;
@@ -156,7 +157,7 @@ export class Waker extends Loop {
         list.persist(blobs);
       }
       list.del(scripts.keys.run(row.id));
-      writeRun(list, profile, row, state, this.#context.clock.nowMs());
+      writeRun(list, profile, row, state, nowMs);
       const { commands } = list;
       const isOurs = await wakeRun(scripts, { runId: row.id, ticket, commands });
       return isOurs ? { row, state } : null;
@@ -174,7 +175,7 @@ export class Waker extends Loop {
     const { keys } = this.#scripts;
     const list = new CommandList();
     list.hset(keys.run(row.id), triedFields(row, 1, error));
-    list.zadd(keys.release, this.#context.clock.nowMs(), row.id);
+    list.zadd(keys.release, await redisTimeMs(this.#scripts), row.id);
     await wakeRun(this.#scripts, { runId: row.id, ticket, commands: list.commands });
   }
 

@@ -38,7 +38,10 @@ export function assertWritten(replies: readonly [Error | null, unknown][] | null
   }
 }
 
-/** Writes the run as its state has it, under the epoch of `row`; everything but large outputs. */
+/**
+ * Writes the run as its state has it, under the epoch of `row`; everything but large outputs. `nowMs`
+ * is its server's time (`redisTimeMs`): timers are armed by it.
+ */
 export function writeRun(
   pipeline: Writer,
   profile: RunProfile,
