@@ -268,7 +268,7 @@ async function patiently<T extends string>(
   runId: string,
   call: () => Promise<T>,
 ): Promise<Exclude<T, "gone" | "busy"> | "ended" | "unknown"> {
-  const untilMs = client.clock.nowMs() + client.patienceMs;
+  const untilMs = client.clock.monotonicMs() + client.patienceMs;
   for (;;) {
     const outcome = await call();
     if (outcome !== "gone" && outcome !== "busy") {
@@ -279,7 +279,7 @@ async function patiently<T extends string>(
       return row === null ? "unknown" : "ended";
     }
     const isAsleep = row.asleepSinceMs !== null;
-    if (client.clock.nowMs() >= untilMs) {
+    if (client.clock.monotonicMs() >= untilMs) {
       const gone = isAsleep ? "is falling asleep" : "has not started yet";
       const why = outcome === "gone" ? gone : "is being repaired";
       throw new GavotteError("GV_RUN_NOT_READY", `run ${runId} ${why}; try again later`);

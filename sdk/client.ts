@@ -281,7 +281,7 @@ export class Client {
    * does.
    */
   async cancel(runId: string, reason = "cancelled by a user"): Promise<void> {
-    const untilMs = this.#clock.nowMs() + this.#waits.patienceMs;
+    const untilMs = this.#clock.monotonicMs() + this.#waits.patienceMs;
     for (;;) {
       const scripts = await this.operations.scripts(runId);
       const known = await this.#row(runId);
@@ -308,7 +308,7 @@ export class Client {
         return;
       }
       // It is falling asleep, is to be repaired, was woken or has ended meanwhile.
-      if (this.#clock.nowMs() >= untilMs) {
+      if (this.#clock.monotonicMs() >= untilMs) {
         const message = `run ${runId} is falling asleep or in repair and stays so; try again later`;
         throw new GavotteError("GV_RUN_NOT_READY", message);
       }

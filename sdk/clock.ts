@@ -1,10 +1,13 @@
 /**
- * The process's clock as an argument, so that tests can move it. It is used for intervals, logs and
- * rows; ownership and due times are judged by Redis' own clock.
+ * The process's clocks as an argument, so that tests can move them. What is remembered in the process
+ * to be done again, or given up, at some time goes by the monotonic one: somebody may set the other.
+ * Ownership and due times are judged by Redis' own clock, ages of rows that are deleted by Postgres'.
  */
 export interface Clock {
-  /** Milliseconds since 1970. */
+  /** Milliseconds since 1970; for rows, logs and people. */
   nowMs(): number;
+  /** Milliseconds since some moment, only ever more; for intervals. */
+  monotonicMs(): number;
 }
 
 /** The last moment that a Date holds. */
@@ -18,4 +21,7 @@ export function timestamp(ms: number): string {
   return new Date(Math.min(ms, DATE_MS_MAX)).toISOString();
 }
 
-export const systemClock: Clock = { nowMs: () => Date.now() };
+export const systemClock: Clock = {
+  nowMs: () => Date.now(),
+  monotonicMs: () => performance.now(),
+};

@@ -240,7 +240,7 @@ export class Operations {
     runId: string,
     ask: () => Promise<A>,
   ): Promise<{ row: RunRow; answer: A }> {
-    const untilMs = this.#o.clock.nowMs() + this.#o.patienceMs;
+    const untilMs = this.#o.clock.monotonicMs() + this.#o.patienceMs;
     for (;;) {
       const row = await whileAwake(this.#o, await this.#row(runId));
       const answer = await ask();
@@ -249,7 +249,7 @@ export class Operations {
       if (!isFalling && !isGone) {
         return { row, answer };
       }
-      if (this.#o.clock.nowMs() >= untilMs) {
+      if (this.#o.clock.monotonicMs() >= untilMs) {
         const message = `run ${runId} is falling asleep and stays so; try again later`;
         throw new GavotteError("GV_RUN_NOT_READY", message);
       }

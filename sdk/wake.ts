@@ -23,10 +23,10 @@ const POLL_MS = 50;
  */
 export async function whileAwake(client: WakeClient, row: RunRow): Promise<RunRow> {
   const { db, clock } = client;
-  const untilMs = clock.nowMs() + client.patienceMs;
+  const untilMs = clock.monotonicMs() + client.patienceMs;
   let now: RunRow | null = row;
   while (now?.asleepSinceMs !== null && now !== null) {
-    if (clock.nowMs() >= untilMs) {
+    if (clock.monotonicMs() >= untilMs) {
       throw new GavotteError(
         "GV_RUN_NOT_READY",
         `run ${row.id} is asleep and no supervisor has woken it yet; try again later`,

@@ -175,7 +175,7 @@ export class Archiver extends Loop {
   /** Between two blocks, now and then: runs whose repair was cut off. */
   async #sweepSuspects(): Promise<void> {
     const { context, partition } = this.#options;
-    const now = context.clock.nowMs();
+    const now = context.clock.monotonicMs();
     if (now >= this.#sweepAtMs) {
       await repairSuspects(context, partition);
       this.#sweepAtMs = now + SUSPECTS_MS;
@@ -276,7 +276,7 @@ export class Archiver extends Loop {
         const pauses = pauseAfterErrors(context, partition, fold, finalised.irs, decided);
         await (isSparing ? this.#spared(pauses, () => [], [...fold.runs.values()]) : pauses);
         const atOnce = new Set(fold.asleep.map(({ runId }) => runId));
-        const atMs = context.clock.nowMs();
+        const atMs = context.clock.monotonicMs();
         const rows = this.#begun.plan(finalised.changes, { isLoad, atMs, atOnce });
         const said = { ...finalised, changes: rows.write };
         await commitBlock(context, partition, { from, to, fold, done: said, compensations }, side);
@@ -354,7 +354,7 @@ export class Archiver extends Loop {
       return;
     }
     const { db, clock } = this.#options.context;
-    const when = { isLoad: false, atMs: clock.nowMs(), atOnce: new Set<string>() };
+    const when = { isLoad: false, atMs: clock.monotonicMs(), atOnce: new Set<string>() };
     const rows = this.#begun.plan([], when);
     await db.transaction(async (tx) => {
       // Where it stands: nobody else has archived what comes after.

@@ -18,6 +18,7 @@ export interface BegunPlan {
   write: readonly RunChange[];
   /** Those that wait for a later one. */
   hold: readonly RunChange[];
+  /** Of the monotonic clock. */
   atMs: number;
 }
 

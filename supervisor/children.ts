@@ -49,7 +49,7 @@ export class Children extends Loop {
       parents.forEach((id) => this.#parents.delete(id));
       return 0;
     }
-    const now = this.#context.clock.nowMs();
+    const now = this.#context.clock.monotonicMs();
     if (now >= this.#sweepAtMs) {
       await this.#sweep();
       this.#sweepAtMs = now + SWEEP_MS;

@@ -222,16 +222,21 @@ describe("intake", () => {
 });
 
 describe("start sweep", () => {
-  it("starts rows whose intake died before the start, once", async () => {
-    const clock = new TestClock();
-    const later = { ...context, clock };
+  async function secondsPass(runId: string): Promise<void> {
+    const text = "UPDATE runs SET created_at_ms = created_at_ms - 10000 WHERE id = $1";
+    await context.db.query({ name: "test_seconds_pass", text }, [runId]);
+  }
+
+  it("starts rows whose intake died before the start, once, whatever its own clock says", async () => {
     const ir = chainIr(["swept"]);
-    const lost = { ...later, redis: stack.redis };
-    await startRuns(lost, ir, "h-swept", ["run-swept"]);
+    await startRuns({ ...context, redis: stack.redis }, ir, "h-swept", ["run-swept"]);
     await stack.redis.del(keys.run("run-swept"));
-    clock.offsetMs = 10_000;
+    await secondsPass("run-swept");
     await queueAgain(context.db, "run-swept");
-    const sweep = new StartSweep(later, new Starter(later));
+    const clock = new TestClock();
+    clock.setAheadMs = -3_600_000;
+    const wrong = { ...context, clock };
+    const sweep = new StartSweep(wrong, new Starter(wrong));
     await sweep.start();
     await waitFor(async () => (await stack.redis.exists(keys.run("run-swept"))) === 1);
     await sweep.stop(2000);
@@ -239,9 +244,8 @@ describe("start sweep", () => {
 
   it("comes to every row, although those before it cannot start yet", async () => {
     await partition.stop(2000); // a run whose start is archived would be no row to start
-    const clock = new TestClock();
-    const later = { ...context, clock };
-    await startRuns({ ...later, redis: stack.redis }, chainIr(["behind"]), "h-behind", ["behind"]);
+    const ir = chainIr(["behind"]);
+    await startRuns({ ...context, redis: stack.redis }, ir, "h-behind", ["behind"]);
     await stack.redis.del(keys.run("behind"));
     await queueAgain(context.db, "behind");
     // Of a partition whose server is away.
@@ -252,8 +256,8 @@ describe("start sweep", () => {
       context.db,
       ids.map((id) => ({ id, ...about, ...more, requestHash: "", createdAtMs: 1 })),
     );
-    clock.offsetMs = 10_000;
-    const sweep = new StartSweep(later, new Starter(later));
+    await secondsPass("behind");
+    const sweep = new StartSweep(context, new Starter(context));
     const isThere = async (): Promise<boolean> =>
       (await stack.redis.exists(keys.run("behind"))) === 1;
     await sweep.look();

@@ -181,7 +181,7 @@ export class Intake extends Loop {
 
   /** Entries that a dead intake held, or this one before it lost its connection. */
   async #takeOver(): Promise<Entry[]> {
-    const now = this.#context.clock.nowMs();
+    const now = this.#context.clock.monotonicMs();
     if (now < this.#takeoverAtMs) {
       return [];
     }
@@ -223,7 +223,7 @@ export class Intake extends Loop {
 
   async #isBehind(): Promise<boolean> {
     const { clock, deployment, logger } = this.#context;
-    if (clock.nowMs() < this.#backlogAtMs) {
+    if (clock.monotonicMs() < this.#backlogAtMs) {
       return false;
     }
     const partitions = Array.from({ length: deployment.partitions }, (_, p) => p);
@@ -236,7 +236,7 @@ export class Intake extends Loop {
       logger.warn({ records, bytes }, "intake pauses: the journal waits to be archived");
       return true;
     }
-    this.#backlogAtMs = clock.nowMs() + BACKLOG_LOOK_MS;
+    this.#backlogAtMs = clock.monotonicMs() + BACKLOG_LOOK_MS;
     return false;
   }
 

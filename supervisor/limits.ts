@@ -3,9 +3,10 @@
  *
  * Nothing polls in the normal case: an end that is archived names its run, a rate's next start is a
  * timer, and the intake admits at once what has a place. All of these are hints that die with the
- * process; while anybody waits, a sweep looks at every gate, a page of them at a time. The decision itself is the
- * transaction's (limit-looks.ts), so looking too often, or in several supervisors, does nothing.
- * What is admitted and not started, because its supervisor died in between, the start sweep starts.
+ * process; while anybody waits, a sweep looks at every gate, a page of them at a time. The decision
+ * itself is the transaction's (limit-looks.ts), so looking too often, or in several supervisors, does
+ * nothing. What is admitted and not started, because its supervisor died in between, the start sweep
+ * starts.
  */
 import { errorCode } from "../sdk/internal.ts";
 import {
@@ -44,7 +45,7 @@ export class LimitWatch extends Loop {
   readonly #apart = new Apart();
   /** Runs whose ends are archived, since the last look. */
   #ended = new Set<string>();
-  /** When rates have their next start, by this process' clock. */
+  /** When rates have their next start, by this process' monotonic clock. */
   readonly #dues = new Map<string, Gate & { atMs: number }>();
   #mayWait = false;
   #lookAtMs = 0;
@@ -89,7 +90,7 @@ export class LimitWatch extends Loop {
   /** Starts what was admitted, cancels what is to end, remembers when to look again. */
   async settle({ admitted, ending, dues }: LimitEffects, deadlines: Deadlines): Promise<void> {
     this.#mayWait = true;
-    const now = this.#context.clock.nowMs();
+    const now = this.#context.clock.monotonicMs();
     for (const { tenant, gate, inMs } of dues) {
       this.#dues.set(`${gate}\0${tenant}`, { tenant, gate, atMs: now + inMs });
       this.wake();
@@ -114,7 +115,7 @@ export class LimitWatch extends Loop {
     const ids = [...this.#ended];
     this.#ended = new Set();
     const freed = ids.length === 0 ? [] : await gatesOfRuns(this.#context.db, ids);
-    const now = this.#context.clock.nowMs();
+    const now = this.#context.clock.monotonicMs();
     const due = [...this.#dues].filter(([, { atMs }]) => atMs <= now);
     due.forEach(([key]) => this.#dues.delete(key));
     await this.#look([...freed, ...due.map(([, gate]) => gate)]);

@@ -46,7 +46,7 @@ export class MemoryGauge {
   /** A server has refused a write: there is no room, whatever the last looks said. */
   refused(): void {
     for (const look of this.#looks.values()) {
-      look.nextMs = this.#context.clock.nowMs() + LOOK_MS;
+      look.nextMs = this.#context.clock.monotonicMs() + LOOK_MS;
       this.#set(look, true, {});
     }
   }
@@ -54,7 +54,7 @@ export class MemoryGauge {
   async #isTight(redis: Redis): Promise<boolean> {
     const look = this.#looks.get(redis) ?? { nextMs: 0, isTight: false };
     this.#looks.set(redis, look);
-    const now = this.#context.clock.nowMs();
+    const now = this.#context.clock.monotonicMs();
     if (now >= look.nextMs) {
       look.nextMs = now + LOOK_MS;
       const { isTight, ...bytes } = await memoryUse(redis);

@@ -73,7 +73,7 @@ export class Releaser extends Loop {
       await this.#release(batch);
       return 0;
     }
-    const now = this.#context.clock.nowMs();
+    const now = this.#context.clock.monotonicMs();
     if (now >= this.#sweepAtMs) {
       const left = await this.#sweep();
       this.#sweepAtMs = left ? 0 : now + SWEEP_MS;

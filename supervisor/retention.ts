@@ -3,9 +3,15 @@
  * a role of its own: nothing is urgent, and several would look at the same rows.
  *
  * A pass goes through all ended runs that are old enough, oldest first, a page per transaction, and
- * passes what has to stay; the next begins anew.
+ * passes what has to stay; the next begins anew. How old something is goes by the database's clock:
+ * this process' may have been set ahead, and what is deleted does not come back.
  */
-import { deleteSubmissionLetters, FIRST_RUN, type RunCursor } from "../sdk/postgres/index.ts";
+import {
+  databaseTimeMs,
+  deleteSubmissionLetters,
+  FIRST_RUN,
+  type RunCursor,
+} from "../sdk/postgres/index.ts";
 import type { SupervisorContext } from "./context.ts";
 import { Loop } from "./loop.ts";
 import { prunePage } from "./prune.ts";
@@ -38,9 +44,9 @@ export class Retention extends Loop {
 
   /** One page; false: it was the last of its pass. */
   async look(): Promise<boolean> {
-    const { db, redis, deployment, clock, logger } = this.#context;
+    const { db, redis, deployment, logger } = this.#context;
     const { endedMs, lettersMs } = this.#options;
-    const nowMs = clock.nowMs();
+    const nowMs = await databaseTimeMs(db);
     const rule = {
       endedBeforeMs: nowMs - endedMs,
       lettersBeforeMs: lettersMs === 0 ? 0 : nowMs - lettersMs,

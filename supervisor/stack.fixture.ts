@@ -40,11 +40,17 @@ export interface Stack {
   close(): Promise<void>;
 }
 
-/** A clock that a test moves. */
+/** Clocks that a test moves. */
 export class TestClock implements Clock {
+  /** Time that has passed. */
   offsetMs = 0;
+  /** What somebody has set the wall clock ahead by; below zero: back. */
+  setAheadMs = 0;
   nowMs(): number {
-    return systemClock.nowMs() + this.offsetMs;
+    return systemClock.nowMs() + this.offsetMs + this.setAheadMs;
+  }
+  monotonicMs(): number {
+    return systemClock.monotonicMs() + this.offsetMs;
   }
 }
 

@@ -25,6 +25,7 @@ import {
   type RunStart,
 } from "../sdk/internal.ts";
 import {
+  databaseTimeMs,
   FIRST_RUN,
   isPaused,
   listPauses,
@@ -86,9 +87,8 @@ export class Starter {
    * started there stays QUEUED for the sweep.
    */
   async deadlines(): Promise<Deadlines> {
-    const askedMs = this.#context.clock.nowMs();
-    const ageMs = askedMs - this.#deadlinesAtMs;
-    if (ageMs >= 0 && ageMs < DEADLINES_MS) {
+    const askedMs = this.#context.clock.monotonicMs();
+    if (askedMs - this.#deadlinesAtMs < DEADLINES_MS) {
       return this.#deadlines;
     }
     const deadlines = await this.#askDeadlines();
@@ -296,9 +296,9 @@ export class StartSweep extends Loop {
 
   /** Looks at one page; resolves with the ms to wait before the next. */
   async look(): Promise<number> {
-    const { db, clock, logger } = this.#context;
+    const { db, logger } = this.#context;
     const deadlines = await this.#starter.deadlines();
-    const beforeMs = clock.nowMs() - SWEEP_AGE_MS;
+    const beforeMs = (await databaseTimeMs(db)) - SWEEP_AGE_MS;
     const rows = await queuedRuns(db, beforeMs, SCRIPT_BATCH_MAX, this.#after);
     const last = rows.length < SCRIPT_BATCH_MAX ? undefined : rows.at(-1);
     this.#after = last ?? FIRST_RUN;

@@ -8,6 +8,7 @@ import { StreamIndex } from "./audit/streams.ts";
 import { scriptsOf, type SupervisorContext } from "./context.ts";
 import { repairRuns, repairSuspects } from "./rebuild.ts";
 import { SleepStage } from "./sleep.fixture.ts";
+import { TestClock } from "./stack.fixture.ts";
 
 const keys = partitionKeys(0);
 const LARGE = "x".repeat(100_000);
@@ -178,10 +179,11 @@ describe("a run that cannot be rebuilt", () => {
 describe("a run that is rebuilt by a supervisor whose clock is wrong", () => {
   it("has the time in its queue from then on, by Redis' clock", async () => {
     const { redis } = stage.engine;
-    const inAnHour = { nowMs: () => Date.now() + 3_600_000 };
+    const clock = new TestClock();
+    clock.setAheadMs = 3_600_000;
     await redis.del(keys.run(queued));
     const beforeMs = await redisTimeMs(stage.scripts);
-    await repairRuns({ ...stage.context, clock: inAnHour }, 0, [queued]);
+    await repairRuns({ ...stage.context, clock }, 0, [queued]);
     const afterMs = await redisTimeMs(stage.scripts);
     const late = await redis.hget(keys.run(queued), "d0");
     const dueMs = Number(await redis.zscore(keys.timers, late ?? ""));

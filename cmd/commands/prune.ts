@@ -1,6 +1,11 @@
 /** `gavotte prune`: deletes runs that ended long ago, with all that is kept of them. */
-import { GavotteError, systemClock } from "../../sdk/internal.ts";
-import { deleteSubmissionLetters, FIRST_RUN, type RunCursor } from "../../sdk/postgres/index.ts";
+import { GavotteError } from "../../sdk/internal.ts";
+import {
+  databaseTimeMs,
+  deleteSubmissionLetters,
+  FIRST_RUN,
+  type RunCursor,
+} from "../../sdk/postgres/index.ts";
 import type { Context } from "../context.ts";
 import { EXIT } from "../exit.ts";
 import { readAge } from "../read-option.ts";
@@ -25,14 +30,14 @@ export async function prune(context: Context, flags: PruneFlags): Promise<number
       "--older-than must be given, at least 1h: what is younger may be asked for again";
     throw new GavotteError("GV_BAD_INPUT", message);
   }
-  const endedBeforeMs = systemClock.nowMs() - ageMs;
-  const rule = {
-    ...{ endedBeforeMs, lettersBeforeMs: letters ? endedBeforeMs : 0 },
-    ...(workflow !== undefined && { workflow }),
-  };
   return withClient(context, async (client, stack) => {
     const { prunePage } = await import("../../supervisor/index.ts");
     const { redis, db } = client;
+    const endedBeforeMs = (await databaseTimeMs(db)) - ageMs;
+    const rule = {
+      ...{ endedBeforeMs, lettersBeforeMs: letters ? endedBeforeMs : 0 },
+      ...(workflow !== undefined && { workflow }),
+    };
     const { partitions } = await client.deployment();
     const total = { trees: 0, runs: 0, kept: 0, submissions: 0 };
     for (let after: RunCursor | null = FIRST_RUN; after !== null;) {

@@ -24,4 +24,5 @@ export * from "./run-namespaces.ts";
 export * from "./runs.ts";
 export * from "./sleep.ts";
 export * from "./stored-facts.ts";
+export * from "./time.ts";
 export * from "./workers.ts";

@@ -17,6 +17,7 @@ import {
 } from "./admission-rules.ts";
 import type { Queryable } from "./connect.ts";
 import type { NewRun } from "./runs.ts";
+import { databaseTimeMs } from "./time.ts";
 
 /** A run that has limits, as it is accepted. */
 export type LimitedRun = NewRun & { limits: RunLimits };
@@ -96,10 +97,6 @@ const TENANT = {
   name: "admissions_tenant",
   text: `SELECT count(*)::integer AS count FROM admissions a JOIN runs r ON r.id = a.run_id
     WHERE a.tenant = $1 AND a.state IN ${TAKEN} AND r.status IN ${OPEN}`,
-};
-const NOW = {
-  name: "admissions_now",
-  text: "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now",
 };
 const ADMIT = {
   name: "admissions_admit",
@@ -217,8 +214,7 @@ async function holderOf(
   runId: string,
   { key, limit }: OwnRow,
 ): Promise<{ holder: string | null; nowMs: number }> {
-  const [now] = await db.query<{ now: number }>(NOW, []);
-  const nowMs = now?.now ?? 0;
+  const nowMs = await databaseTimeMs(db);
   const others = await db.query<{ runId: string }>(OTHERS, [key, nowMs, runId]);
   return { holder: others.length >= limit ? (others[0]?.runId ?? "") : null, nowMs };
 }
@@ -237,8 +233,7 @@ async function takenBy(
       windows.set(rate, Math.max(windows.get(rate) ?? 0, rateMs));
     }
   }
-  const [now] = await tx.query<{ now: number }>(NOW, []);
-  const nowMs = now?.now ?? 0;
+  const nowMs = await databaseTimeMs(tx);
   const held = await tx.query<{ gate: string; count: number }>(KEYS, [keys, nowMs]);
   const started =
     windows.size === 0

@@ -26,7 +26,7 @@ import type { Schedule } from "./schedule.ts";
 /** How long the place of a probe is kept for a worker that says nothing. */
 const LEASE_MS = 150;
 /** Of the list of names that is for people. */
-const CLOCK: Clock = { nowMs: () => 0 };
+const CLOCK: Clock = { nowMs: () => 0, monotonicMs: () => 0 };
 
 /** Let through, with the pass of its circuit if it has one; or settled in another way. */
 type Beginning = { pass: Pass | null } | { item: CompletionItem | null };
