@@ -39,6 +39,7 @@ export type Reason = {
   | { kind: "tenant"; tenant: string; running: number; ahead: number }
   | { kind: "falling_asleep" }
   | { kind: "waking" }
+  | { kind: "stays_awake" }
   | { kind: "asleep"; sinceMs: number; dueMs: number | null }
   | { kind: "stopped" }
   | { kind: "uncertified" }

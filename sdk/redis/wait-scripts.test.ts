@@ -5,6 +5,7 @@ import { openTestPartition, type TestPartition } from "../../test/harness/partit
 import { waitingRun, type WaitingRun } from "../../test/harness/waiting-run.ts";
 import { blobRefOf } from "../blobs.ts";
 import type { ReadyToken } from "../entry.ts";
+import { parseJournalRecord } from "../journal.ts";
 import type { WaitInfo } from "../waits.ts";
 import { COMPLETION } from "./complete-tokens.ts";
 import { cancelRun, fireTimers } from "./run-scripts.ts";
@@ -64,6 +65,34 @@ describe("A6: who comes first", () => {
     // Whoever has worked at it after all, and is slow to say so, is heard; the timer goes.
     expect(await run.settle(first, "L")).toBe(COMPLETION.done);
     expect(await p.redis.zcard(p.scripts.keys.timers)).toBe(0);
+    await run.expectFold();
+  });
+
+  it("A6: a first park that is repeated after its circuit's hold has one more execution, and one end", async () => {
+    const run = await started();
+    const rate = { op: "P", value: "", delayMs: 10 } as const;
+    const due = async (): Promise<ReadyToken> => {
+      await p.advance(11);
+      await fireTimers(p.scripts);
+      return run.take("a");
+    };
+    const first = await run.take("a");
+    await run.settle(first, "", rate);
+    await run.settle(await due(), "", { ...rate, value: "held" });
+    const executed = await due();
+    // The call of the first park comes once more, while the node is executed.
+    expect(await run.settle(first, "", rate)).toBe(COMPLETION.done);
+    expect(await run.settle(executed, "L")).toBe(COMPLETION.tokenNotActive);
+    const again = await due();
+    expect(await run.settle(again, "L")).toBe(COMPLETION.done);
+    for (const late of [executed, again]) {
+      expect(await run.settle(late, "L")).not.toBe(COMPLETION.done);
+    }
+    expect(await run.settle(first, "", rate)).not.toBe(COMPLETION.done);
+    const ends = (await p.redis.xrange(p.scripts.keys.ev, "-", "+")).flatMap(([id, fields]) =>
+      parseJournalRecord(id, fields).transitions.filter(({ e }) => e === "node.completed"),
+    );
+    expect(ends).toHaveLength(1);
     await run.expectFold();
   });
 

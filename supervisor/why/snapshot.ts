@@ -26,6 +26,7 @@ import {
 import type { Explanation, Reason } from "../explain.ts";
 import { REPAIRS_MAX, repairTries } from "../repair-tries.ts";
 import { waitText } from "../wait-text.ts";
+import { awakeReasons } from "./awake.ts";
 import { circuitReason, NO_TIMER, timerReason } from "./circuits.ts";
 import { joinText, waitingJoins } from "./joins.ts";
 import { explainEntry, isActive, placeTokens, type PlaceContext } from "./place.ts";
@@ -64,7 +65,8 @@ export async function explainSnapshot(
   const finishingTold = finishing.slice(0, Math.max(0, TOKENS_MAX - told.length));
   const joins = explainJoins(ir, snapshot, tokens).filter((join) => isAsked(join.node ?? ""));
   const more = standing.length - told.length + finishing.length - finishingTold.length;
-  return { reasons: [...whole, ...reasons, ...finishingTold, ...joins], more };
+  const awake = isFrozen ? [] : awakeReasons(snapshot, tokens);
+  return { reasons: [...whole, ...reasons, ...finishingTold, ...joins, ...awake], more };
 }
 
 /** Its units as they were before it was frozen. */
