@@ -9,7 +9,7 @@ comes first wins. So does a map whose elements run: whoever had its entry cannot
 KEYS
   1  ev        stream  gv:{p}:ev                     journal, appends
   2  meta      hash    gv:{p}:meta                   epoch, tail; reads and writes
-  3  timers    zset    gv:{p}:timers                 removes the token's
+  3  timers    zset    gv:{p}:timers                 removes the token's; arms its time in the queue
   4  run       hash    gv:{p}:run:<id>               status; reads. Its list `held`, appends
   5  unit      hash    gv:{p}:run:<unit>             the token's hash; reads and writes
   6  signals   hash    gv:{p}:run:<id>:signals       takes the token off who waits
@@ -41,6 +41,7 @@ COST      O(1)
 --- @include "blobs"
 --- @include "unit"
 --- @include "wait_over"
+--- @include "late"
 local ev, meta, timers, run, unit, signals, queue = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
 local nonce, unit_id, node, wanted, action, answer, input = unpack(ARGV, 2, 8)
 
@@ -53,7 +54,7 @@ if not status then
 elseif status ~= "running" and status ~= "paused" then
   return { -2, status }
 end
-local have = redis.call("HMGET", unit, "n" .. node, "d" .. node, "w" .. node, "e", "ir")
+local have = redis.call("HMGET", unit, "n" .. node, "d" .. node, "w" .. node, "e", "ir", "qt")
 if not have[1] then
   return { -3, "" }
 end
@@ -94,5 +95,13 @@ if state == "w" then
 end
 dispatch(status == "paused", unit, queue,
   pack_entry(unit_id, have[4], node, scope, attempt, have[5], kind, kind == "k" and "" or arrivals, payload))
+-- What a paused run holds has its time in the queue from when it is resumed.
+local late = action == "retry" and status == "running" and late_ms(have[6], node)
+if late then
+  arm_late(timers, unit, late, late_member(unit_id, have[4], node, scope, attempt, queue), node)
+  if is_element(unit) then
+    redis.call("HSET", unit, "x", 1)
+  end
+end
 close_partition(ev, meta, nonce)
 return { 0, attempt }

@@ -11,6 +11,7 @@ import { parseJournalRecord } from "../journal.ts";
 import type { ManualAnswer } from "../waits.ts";
 import { COMPLETION } from "./complete-tokens.ts";
 import { interveneToken, type InterventionAnswer } from "./intervene.ts";
+import { pauseRun, resumeRun } from "./pause-scripts.ts";
 
 let p: TestPartition;
 
@@ -97,6 +98,22 @@ describe("an order for an open token", () => {
     expect(await p.redis.zcard(p.scripts.keys.timers)).toBe(0);
     expect(tokens(await folded(run))).toEqual(tokens(await run.hash()));
     expect(await ordered(run, "run")).toMatchObject({ attempt: 2, node: 0 });
+  });
+
+  it("B12: begins the time in its queue anew for one that is tried again, not while it is paused", async () => {
+    const timers = (): Promise<string[]> => p.redis.zrange(p.scripts.keys.timers, 0, -1);
+    const run = await player(miniIr(["a"], [], { nodes: { a: { queue_timeout_ms: 60_000 } } }));
+    const before = await timers();
+    expect(before).toEqual([expect.stringMatching(/^late\|.*\|1\|/)]);
+    await order(run, "a", "retry");
+    const late = await timers();
+    expect(late).toEqual([expect.stringMatching(/^late\|.*\|2\|/)]);
+    expect((await run.hash())["d0"]).toBe(late[0]);
+    await pauseRun(p.scripts, run.runId, "run");
+    await order(run, "a", "retry");
+    expect(await timers()).toEqual([]);
+    await resumeRun(p.scripts, run.runId, "run");
+    expect(await timers()).toEqual([expect.stringMatching(/^late\|.*\|3\|/)]);
   });
 
   it.each(["h", "x", "l"])(
