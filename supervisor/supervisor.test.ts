@@ -16,13 +16,15 @@ let supervisor: Supervisor;
 
 beforeAll(async () => {
   stack = await startStack();
-  supervisor = createSupervisor({
-    redisUrl: stack.redisUrl,
-    database: stack.db,
-    logger: pino({ level: "silent" }),
-  });
-  await supervisor.start();
+  supervisor = await started();
 });
+
+async function started(): Promise<Supervisor> {
+  const { redisUrl, db: database } = stack;
+  const one = createSupervisor({ redisUrl, database, logger: pino({ level: "silent" }) });
+  await one.start();
+  return one;
+}
 
 afterAll(async () => {
   await supervisor.stop(5000);
@@ -78,6 +80,25 @@ describe("supervisor", () => {
     expect([first.status, again.status]).toEqual(["accepted", "accepted"]);
     await waitFor(() => work(stack, ir as Ir, hash as string));
     await waitFor(async () => (await readRun(stack.db, again.run_id))?.status === "COMPLETED");
+  });
+
+  it("X14: closes a run that came to its end while no supervisor was there", async () => {
+    const workflow = { metadata: { name: "alone" }, nodes: [call("a")], edges: [] };
+    const { ir, hash } = compile({ document: workflow });
+    const { run_id: runId } = await answer(await submit({ workflow }));
+    const key = partitionKeys(0).run(runId);
+    await waitFor(() => stack.redis.exists(key), { describe: "it is not started" });
+    await supervisor.stop(5000);
+    await waitFor(() => work(stack, ir as Ir, hash as string));
+    expect(await stack.redis.hmget(key, "s", "c")).toEqual(["completed", "0"]);
+    expect((await readRun(stack.db, runId))?.endedAtMs).toBeNull();
+    supervisor = await started();
+    await waitFor(async () => (await readRun(stack.db, runId))?.status === "COMPLETED");
+    await waitFor(async () => (await stack.redis.exists(key)) === 0);
+    const ends = (await readJournal(stack.db, runId)).filter(
+      ({ transition: t }) => t.e === "run.completed",
+    );
+    expect(ends).toHaveLength(1);
   });
 
   it("refuses a number of partitions other than the deployment's", async () => {

@@ -152,3 +152,27 @@ describe("W12: a worker that stops", () => {
     await client.cancel(second);
   });
 });
+
+describe("X19: a start", () => {
+  it("is answered with its run's id while every worker is busy", async () => {
+    let open = (): void => undefined;
+    let begun = 0;
+    const gate = new Promise<void>((resolve) => (open = resolve));
+    const hang = defineFunction("hang", async () => {
+      begun += 1;
+      await gate;
+      return null;
+    });
+    await work({ registry: new FunctionRegistry([hang]), concurrency: 1, id: "busy" });
+    const config = { function_name: "hang" };
+    const workflow = { name: "busy", nodes: [{ id: "h", type: "function", config }], edges: [] };
+    const ids = await Promise.all(
+      Array.from({ length: RUNS }, () => client.submit({ workflow: workflow as never, input: {} })),
+    );
+    await waitFor(() => begun === 1);
+    expect(new Set(ids).size).toBe(RUNS);
+    expect(begun).toBe(1);
+    open();
+    await completed(ids);
+  });
+});

@@ -14,6 +14,11 @@ it("waits longer before each attempt, up to the cap", () => {
   expect(waits({})).toEqual([100, 200, 400, 500]);
 });
 
+it("X24: waits by its jitter less or longer, and by no more", () => {
+  const drawn = (random: number): number => backoffMs({ ...RETRY, jitter: 0.2 }, 2, random);
+  expect([0, 0.5, 1 - Number.EPSILON].map(drawn)).toEqual([160, 200, 240]);
+});
+
 it("waits a number of milliseconds whatever the multiplier grows to", () => {
   expect(waits({ backoff_ms: 0, backoff_multiplier: 1e200 })).toEqual([0, 0, 0, 0]);
   expect(waits({ backoff_ms: 1, backoff_multiplier: 1e200 })).toEqual([1, 500, 500, 500]);

@@ -37,13 +37,22 @@ import { Takeover } from "./takeover.ts";
 const BLOCK_MS = 1000;
 /** Finished tokens on their way to Redis: two calls under way and the next one full. */
 const UNSETTLED_MAX = 3 * BATCH_MAX;
+/** What has waited here for a handler for longer is looked at again: its run may be over (21 B1). */
+export const STALE_MS = 1000;
+
+/** A token that can be executed, as of `lookedMs`. */
+interface Waiting {
+  prepared: Prepared;
+  held: Held;
+  lookedMs: number;
+}
 
 export class Lane {
   /** Entries that were handed back wait for a look for stale ones. */
   hasGivenUp = false;
   readonly #o: LaneOptions;
   readonly #batcher: CompletionBatcher<Sent>;
-  readonly #buffer: { prepared: Prepared; held: Held }[] = [];
+  readonly #buffer: Waiting[] = [];
   readonly #executions: Executions;
   readonly #takeover: Takeover;
   #quiet = false;
@@ -291,7 +300,7 @@ export class Lane {
     } else if (poison && token.kind !== "skip") {
       this.#poison(preparation.prepared, held, this.#poisoned());
     } else {
-      this.#buffer.push({ prepared: preparation.prepared, held });
+      this.#buffer.push({ prepared: preparation.prepared, held, lookedMs: this.#o.nowMs() });
     }
   }
 
@@ -327,7 +336,11 @@ export class Lane {
       if (next === undefined) {
         break;
       }
-      if (this.#o.leases.has(next.held)) {
+      if (!this.#o.leases.has(next.held)) {
+        // Forsaken, or another worker's, meanwhile.
+      } else if (this.#o.nowMs() - next.lookedMs > STALE_MS) {
+        this.#lookUp(next.prepared.token, next.held);
+      } else {
         this.#execute(next.prepared, next.held);
       }
     }
@@ -431,7 +444,8 @@ export class Lane {
       this.#lookUp(token, held);
     } else {
       const node = ir.nodes[token.node] as Prepared["node"];
-      this.#buffer.unshift({ prepared: { token, profile, node, data: p.data.next() }, held });
+      const prepared = { token, profile, node, data: p.data.next() };
+      this.#buffer.unshift({ prepared, held, lookedMs: this.#o.nowMs() });
     }
   }
 

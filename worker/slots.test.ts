@@ -2,12 +2,13 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { pino } from "pino";
 import { afterAll, describe, expect, it } from "vitest";
-import { defineFunction } from "../sdk/internal.ts";
+import { cancelRun, defineFunction, type RunProfile } from "../sdk/internal.ts";
 import { miniIr } from "../test/harness/mini-ir.ts";
 import { testPartition } from "../test/harness/partition.ts";
-import { startedRun, type TokenPlayer } from "../test/harness/tokens.ts";
+import { startedRun, TokenPlayer } from "../test/harness/tokens.ts";
 import { testRedis, waitFor } from "../test/support/index.ts";
 import { createWorker, FunctionRegistry } from "./index.ts";
+import { STALE_MS } from "./lane.ts";
 
 const own = await testRedis();
 const redis = own.connect();
@@ -47,5 +48,47 @@ describe("a worker of several partitions", () => {
     await Promise.all(runs.map((run) => waitFor(() => isDone(run))));
     await worker.stop(1000);
     expect(most).toBe(CONCURRENCY);
+  });
+});
+
+describe("a token that waits in a worker's hands for a slot", () => {
+  it("X28: is looked at again before it begins: its run may have been cancelled meanwhile", async () => {
+    const nodes = { a: { config: { function_name: "hang" } } };
+    const ir = { ...miniIr(["a"], [], { nodes }), queues: ["fn:hang"] };
+    const begun: string[] = [];
+    let goOn: () => void = () => undefined;
+    const hang = defineFunction("hang", async ({ runId }) => {
+      begun.push(runId);
+      await new Promise<void>((resolve) => (goOn = resolve));
+      return 1;
+    });
+    const worker = createWorker({
+      ...{ redis: { url: own.url }, deployment: "test", partitions: 2, id: "full" },
+      ...{ registry: new FunctionRegistry([hang]), logger: pino({ level: "silent" }) },
+      concurrency: 1,
+    });
+    const partitions = [await testPartition(redis, 0), await testPartition(redis, 1)];
+    const profiles = await Promise.all(partitions.map((p) => p.publish(ir, "hang")));
+    await worker.start();
+    // Both lanes read at the same time, unless one of them has just looked in vain.
+    let runs: TokenPlayer[] = [];
+    for (let tries = 0; worker.inFlight() < 2; tries++) {
+      goOn();
+      await waitFor(() => worker.inFlight() === 0);
+      begun.length = 0;
+      runs = partitions.map(
+        (p, i) => new TokenPlayer(p, profiles[i] as RunProfile, `${i}-${tries}`),
+      );
+      await Promise.all(runs.map((run) => run.start()));
+      await waitFor(() => begun.length === 1);
+      await delay(20);
+    }
+    const waiting = runs.find(({ runId }) => !begun.includes(runId)) as TokenPlayer;
+    await cancelRun(waiting.p.scripts, waiting.runId, "enough");
+    await delay(STALE_MS);
+    goOn();
+    await waitFor(() => worker.inFlight() === 0);
+    await worker.stop(1000);
+    expect(begun).not.toContain(waiting.runId);
   });
 });

@@ -1,8 +1,10 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { miniIr } from "../../test/harness/mini-ir.ts";
 import { openTestPartition, type TestPartition } from "../../test/harness/partition.ts";
+import { seeded } from "../../test/harness/random.ts";
 import { startedRun, type TokenPlayer } from "../../test/harness/tokens.ts";
 import type { Ir } from "../../compiler/ir.ts";
+import type { ReadyToken } from "../entry.ts";
 import { parseJournalRecord } from "../journal.ts";
 import { COMPLETION, completeTokens } from "./complete-tokens.ts";
 import { packBatch } from "./pack-batch.ts";
@@ -215,6 +217,32 @@ describe("joins and dead paths", () => {
     const [d] = await run.read();
     expect(d).toMatchObject({ node: 3, arrivals: "LL", payload: null });
     expect((await run.hash())["c"]).toBe("1");
+  });
+
+  it("X03: a join of 500 fires once, whoever sends what in which order, and everything thrice", async () => {
+    const random = seeded(5);
+    const ids = Array.from({ length: 500 }, (_, i) => `b${i}`);
+    const edges = ids.flatMap((id): [string, string][] => [
+      ["a", id],
+      [id, "z"],
+    ]);
+    const run = await player(miniIr(["a", ...ids, "z"], edges));
+    await run.settle(await run.take("a"), "L".repeat(500));
+    const tokens = await run.read();
+    const sent = [...tokens, ...tokens, ...tokens]
+      .map((token) => ({ token, at: random() }))
+      .sort((a, b) => a.at - b.at)
+      .map(({ token }) => run.item(token, "L"));
+    while (sent.length > 0) {
+      const items = sent.splice(0, 1 + Math.floor(random() * 40));
+      await completeTokens(p.scripts, items, random() < 0.5 ? "one" : "another");
+    }
+    const [z, ...more] = await run.read();
+    expect([run.idOf(z as ReadyToken), z?.arrivals, more]).toEqual(["z", "L".repeat(500), []]);
+    expect((await run.hash())["c"]).toBe("1");
+    await run.settle(z as ReadyToken, "");
+    expect((await run.hash())["s"]).toBe("completed");
+    expect((await events()).filter((event) => event === "node.completed:501")).toHaveLength(1);
   });
 
   it("a dead arrival can be the one that fires an all-join", async () => {
