@@ -11,7 +11,7 @@ let client: Client;
 const workers: Worker[] = [];
 /** Attempts by run, in order. */
 const attempts: { [run: string]: number[] } = {};
-let goOn: (() => void)[] = [];
+const goOn: (() => void)[] = [];
 
 const RETRY = { max_attempts: 4, backoff_ms: 40, backoff_multiplier: 2, max_backoff_ms: 100 };
 const step = (function_name: string, more: object): object => ({

@@ -20,7 +20,7 @@ const BOUNDS: Bounds = {
 };
 /** On a cluster they are played in a short form: each case empties every primary. */
 const USUAL_MAX = isOnCluster ? 60 : Infinity;
-const played = { cases: 0, transitions: 0 };
+const played = { cases: 0, transitions: 0, deaths: 0 };
 
 /** Not the usual seeds: what is usual among them need not be there. */
 export const isSpecial = GAVOTTE_SEED !== undefined || GAVOTTE_FIRST !== undefined;
@@ -59,11 +59,11 @@ async function fail(
   play: (one: Case) => Promise<unknown>,
   bounds: Bounds,
 ): Promise<never> {
-  const { transitions } = played;
+  const { transitions, deaths } = played;
   const started = performance.now();
   const shrunk = await shrink(failed, error, play, bounds);
   bounds.seconds -= (performance.now() - started) / 1000;
-  played.transitions = transitions;
+  Object.assign(played, { transitions, deaths });
   throw new Error(report(failed, error, shrunk), { cause: shrunk.error });
 }
 
@@ -93,6 +93,11 @@ function firstLine(error: unknown): string {
 /** Counts the transitions of a run that has been looked at. */
 export function countTransitions(records: readonly JournalRecord[]): void {
   played.transitions += records.reduce((sum, { transitions }) => sum + transitions.length, 0);
+}
+
+/** Counts a worker that died with a token in its hands. */
+export function countDeath(): void {
+  played.deaths += 1;
 }
 
 /** To be called by a test file: its figures are reported at its end, if anybody asks for them. */

@@ -21,7 +21,7 @@ import { CircuitModel } from "./circuit-model.ts";
 import { clockedRedis } from "./clocked-scripts.ts";
 import type { TestPartition } from "./partition.ts";
 import { RateModel } from "./rate-model.ts";
-import type { Schedule } from "./schedule.ts";
+import { dies, type Schedule } from "./schedule.ts";
 
 /** How long the place of a probe is kept for a worker that says nothing. */
 const LEASE_MS = 150;
@@ -85,7 +85,7 @@ export class DrivenLimits {
     if (pass === null) {
       return;
     }
-    if (outcome === null || this.#s.random() < this.#s.die) {
+    if (outcome === null || dies(this.#s)) {
       this.#circuits.forget(pass);
     } else if (this.#s.random() < this.#s.late) {
       this.#late.push(() => this.#circuits.ended(pass, outcome));

@@ -27,7 +27,7 @@ import { Workflows } from "../../worker/workflows.ts";
 import { DrivenLimits } from "./driven-limits.ts";
 import type { TestPartition } from "./partition.ts";
 import { runSync } from "./run-sync.ts";
-import type { Schedule } from "./schedule.ts";
+import { dies, type Schedule } from "./schedule.ts";
 
 /** A token and the consumer that it was delivered to. */
 export interface Held {
@@ -92,7 +92,7 @@ export class DrivenWorker {
     }
     if (preparation.kind === "hold") {
       // Sometimes the worker dies before it: the entry stays pending.
-      if (this.#s.random() >= this.#s.die) {
+      if (!dies(this.#s)) {
         await holdTokens(this.#p.scripts, [preparation.token]);
       }
       return null;
@@ -166,7 +166,7 @@ export class DrivenWorker {
       return asked.item;
     }
     const { pass } = asked;
-    if (this.#s.random() < this.#s.die) {
+    if (dies(this.#s)) {
       await this.limits.ended(pass, null);
       return null;
     }
@@ -226,7 +226,7 @@ export class DrivenWorker {
       keys: scripts.keys,
       nonce: () => scripts.nonce(),
       transition: async (...call: Parameters<ScriptRunner["transition"]>) => {
-        if (this.#s.random() < this.#s.die) {
+        if (dies(this.#s)) {
           throw new Died();
         }
         return scripts.transition(...call);

@@ -31,7 +31,7 @@ import type { DrivenLimits } from "./driven-limits.ts";
 import { DrivenWorker, type Held, type Sent } from "./driven-worker.ts";
 import { assertCounter } from "./invariants.ts";
 import { queueKeysOf, type TestPartition } from "./partition.ts";
-import { CONSUMERS, pick, type Schedule } from "./schedule.ts";
+import { CONSUMERS, dies, pick, type Schedule } from "./schedule.ts";
 
 export interface DriveResult {
   records: JournalRecord[];
@@ -213,7 +213,7 @@ export class Driver {
       const at = Math.floor(this.#s.random() * this.#held.length);
       tokens.push(...this.#held.splice(at, 1));
     }
-    if (this.#s.random() < this.#s.die) {
+    if (dies(this.#s)) {
       return; // died with them: they stay pending
     }
     const items = await this.#items(tokens);
@@ -263,7 +263,7 @@ export class Driver {
       if (code === COMPLETION.planFailed || code === COMPLETION.applyFailed) {
         throw new Error(`item not settled (${code}): ${JSON.stringify(item.results)}`);
       }
-      if (this.#s.random() < this.#s.die) {
+      if (dies(this.#s)) {
         continue; // died with the answer: a timer or a redelivery brings the rest to another one
       }
       if (code === COMPLETION.finish) {

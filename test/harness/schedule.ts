@@ -1,4 +1,5 @@
 /** What a driver draws from a seed: which of its consumers acts next, and what goes wrong. */
+import { countDeath } from "./cases.ts";
 
 export interface Schedule {
   /** Uniform in [0, 1). */
@@ -17,6 +18,15 @@ export interface Schedule {
    * the run on. Whether they could.
    */
   outside?(isIdle: boolean): Promise<boolean>;
+}
+
+/** Draws whether a worker dies here; deaths are counted with what is played. */
+export function dies({ random, die }: Pick<Schedule, "random" | "die">): boolean {
+  const isDead = random() < die;
+  if (isDead) {
+    countDeath();
+  }
+  return isDead;
 }
 
 /** Names in the consumer groups of those who take part. */

@@ -35,7 +35,7 @@ import { testExecutor } from "./driven-worker.ts";
 import { assertCounter } from "./invariants.ts";
 import type { TestPartition } from "./partition.ts";
 import { runSync } from "./run-sync.ts";
-import { CONSUMERS, pick, type Schedule } from "./schedule.ts";
+import { CONSUMERS, dies, pick, type Schedule } from "./schedule.ts";
 
 export interface TreeOptions {
   /** Workflows by hash, with their profiles; the root's is the first. */
@@ -275,7 +275,7 @@ export class TreeDriver {
       if (code === COMPLETION.planFailed || code === COMPLETION.applyFailed) {
         throw new Error(`item not settled (${code}): ${JSON.stringify(item.results)}`);
       }
-      if (code === COMPLETION.finish && this.#o.schedule.random() >= this.#o.schedule.die) {
+      if (code === COMPLETION.finish && !dies(this.#o.schedule)) {
         const queueKey = item.profile.queueKeys[item.queue] as string;
         await finish(this.#p.scripts, item.profile, { ...item, queueKey }, null);
       }

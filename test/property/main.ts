@@ -13,6 +13,8 @@ import { parseArgs } from "node:util";
 interface Played {
   cases: number;
   transitions: number;
+  /** Workers that died with a token in their hands. */
+  deaths: number;
 }
 
 const { values } = parseArgs({
@@ -50,9 +52,10 @@ async function round(first: number): Promise<void> {
   await new Promise((resolve) => child.once("exit", resolve));
   for (const line of readFileSync(tally, "utf8").split("\n").filter(Boolean)) {
     const { file, ...more } = JSON.parse(line) as Played & { file: string };
-    const played = (files[file] ??= { cases: 0, transitions: 0 });
+    const played = (files[file] ??= { cases: 0, transitions: 0, deaths: 0 });
     played.cases += more.cases;
     played.transitions += more.transitions;
+    played.deaths += more.deaths;
   }
   addFailures(readFileSync(report, "utf8"), first);
 }
@@ -106,6 +109,7 @@ const summary = {
   seeds: { first: seed, last: next - 1 },
   cases: sum("cases"),
   transitions_checked: sum("transitions"),
+  worker_deaths: sum("deaths"),
   failed: failures.length,
   failures,
   files,
