@@ -1,4 +1,4 @@
-/** Which nodes of a run are executed, how often, and with what: on a whole engine, by what handlers saw. */
+/** Which nodes of a run are executed, how often, and with what, as their handlers see it. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createClient, type Client, type FunctionContext, type Json } from "../sdk/index.ts";
 import { partitionKeys } from "../sdk/internal.ts";

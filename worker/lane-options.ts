@@ -73,3 +73,13 @@ export interface Admission {
   /** See Held. */
   takeovers?: number | undefined;
 }
+
+/** A token that can be executed, as of `lookedMs`. */
+export interface Waiting {
+  prepared: Prepared;
+  held: Held;
+  lookedMs: number;
+}
+
+/** What has waited for a handler for longer is looked at again: its run may be over (21 B1). */
+export const STALE_MS = 1000;

@@ -26,7 +26,13 @@ import { settleOutput } from "./finish.ts";
 import { giveBack } from "./give-back.ts";
 import { ExecutionError } from "./kinds/kind.ts";
 import { timedOut } from "./kinds/wait.ts";
-import type { Admission, LaneOptions, Sent } from "./lane-options.ts";
+import {
+  STALE_MS,
+  type Admission,
+  type LaneOptions,
+  type Sent,
+  type Waiting,
+} from "./lane-options.ts";
 import type { Held } from "./leases.ts";
 import { BATCH_CHARS_MAX, BATCH_EFFECTS_MAX, BATCH_MAX } from "./options.ts";
 import { LazyAbort } from "./lazy-abort.ts";
@@ -37,15 +43,6 @@ import { Takeover } from "./takeover.ts";
 const BLOCK_MS = 1000;
 /** Finished tokens on their way to Redis: two calls under way and the next one full. */
 const UNSETTLED_MAX = 3 * BATCH_MAX;
-/** What has waited here for a handler for longer is looked at again: its run may be over (21 B1). */
-export const STALE_MS = 1000;
-
-/** A token that can be executed, as of `lookedMs`. */
-interface Waiting {
-  prepared: Prepared;
-  held: Held;
-  lookedMs: number;
-}
 
 export class Lane {
   /** Entries that were handed back wait for a look for stale ones. */
