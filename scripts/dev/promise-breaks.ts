@@ -1,0 +1,123 @@
+/** Breaks of what users are promised (README.md), and of what limits promise (docs/limits.md). */
+import type { Break } from "./break-list.ts";
+
+const PLAN = "scripts/include/complete_plan.lua";
+const P1 = "Promise 1: an accepted submission runs to one end";
+const P2 = "Promise 2: a completed node is not run again, its output not lost";
+const P3 = "Promise 3: any process may be killed";
+const P4 = "Promise 4: bad input is answered, and stops nothing";
+const P5 = "Promise 5: a flood slows itself down";
+const P6 = "Promise 6: nobody reads what is not theirs, no secret appears";
+const LIMIT =
+  "Limits: while a target fails nobody calls it, after that one; whoever waits is charged nothing";
+const CIRCUITS = {
+  test: "test/property/circuits.test.ts",
+  name: "engine and oracle: steps that wait agree",
+};
+
+export const PROMISE_BREAKS: readonly Break[] = [
+  {
+    ...{ holds: P1, broken: "the same key with another payload is taken for the same" },
+    file: "sdk/postgres/admission.ts",
+    find: "return run.requestHash === row.requestHash && run.tenant === row.tenant;",
+    replace: "return run.tenant === row.tenant;",
+    test: "supervisor/intake.test.ts",
+    name: "answers the same key and payload with the first run",
+  },
+  {
+    ...{ holds: P1, broken: "the same key with another priority is taken for the same" },
+    file: "supervisor/submission.ts",
+    find: "[workflowIdentity(workflow), input, priority, namespace]",
+    replace: "[workflowIdentity(workflow), input, namespace]",
+    ...{ test: "supervisor/submission.test.ts", name: "under the same key another request hash" },
+  },
+  {
+    ...{ holds: P2, broken: "a late success of a void round is accepted (21 A1)" },
+    file: PLAN,
+    find: 'elseif scope ~= "" and not scope_is_current(it.run, scope) then',
+    replace: "elseif false then",
+    ...{ test: "sdk/redis/complete-tokens.test.ts", name: "what is in flight in a round is void" },
+  },
+  {
+    ...{ holds: P3, broken: "what a dead worker held is never taken over" },
+    file: "worker/takeover.ts",
+    find: '"IDLE", leaseMs, "-"',
+    replace: '"IDLE", 10 * 60_000 + leaseMs, "-"',
+    ...{ test: "test/e2e/kill.test.ts", name: "all runs end once" },
+  },
+  {
+    ...{ holds: P4, broken: "a document may be nested as deeply as it likes" },
+    file: "compiler/json-source.ts",
+    find: "if (this.#path.length >= this.#depthMax) {",
+    replace: "if (this.#depthMax < 0) {",
+    test: "compiler/source.test.ts",
+    name: "deep nesting is refused without exhausting the stack",
+  },
+  {
+    ...{ holds: P5, broken: "lower priorities wait for ever behind a backlog" },
+    ...{ file: "worker/reader.ts", find: "const FAIR = 32;", replace: "const FAIR = 1_000_000;" },
+    ...{ test: "worker/reader.test.ts", name: "low gets a share all the same" },
+  },
+  {
+    ...{ holds: P6, broken: "a tenant is answered with the run of another, who uses the same key" },
+    file: "sdk/postgres/admission.ts",
+    find: "key !== null && row.tenant === tenant && row.idempotencyKey === key",
+    replace: "key !== null && row.idempotencyKey === key",
+    test: "sdk/postgres/postgres.test.ts",
+    name: "",
+  },
+  {
+    ...{ holds: P6, broken: "a submission reaches the queues of others by its namespace" },
+    file: "supervisor/submission.ts",
+    find: "!/^ns:[A-Za-z0-9_-]{1,64}:$/.test(namespace)",
+    replace: '!namespace.startsWith("ns:")',
+    test: "supervisor/submission.test.ts",
+    name: "lets nobody out of a namespace by its name",
+  },
+  {
+    ...{ holds: P6, broken: "a node may reach the cloud's metadata service" },
+    file: "worker/kinds/http-guard.ts",
+    ...{ find: '  ["169.254.0.0", 16],\n', replace: "" },
+    test: "worker/kinds/http-guard.test.ts",
+    name: "refuses the metadata service however it is spelled",
+  },
+  {
+    ...{ holds: P6, broken: "a server that echoes a secret brings it into the error" },
+    file: "worker/kinds/http.ts",
+    ...{ find: 'result.replaceAll(secret, "***")', replace: "result" },
+    test: "worker/kinds/http.test.ts",
+    name: "shows the host and no secret",
+  },
+  {
+    ...{ holds: LIMIT, broken: "everybody begins when a circuit's time is over" },
+    file: "scripts/ask_circuit.lua",
+    find: "if had[3] == who or not had[3] or tonumber(had[4]) <= now then",
+    replace: "if true then",
+    ...CIRCUITS,
+  },
+  {
+    ...{ holds: LIMIT, broken: "what began before a circuit opened counts as its probe" },
+    ...{
+      file: "scripts/tell_circuit.lua",
+      find: "if had[3] ~= who then",
+      replace: "if false then",
+    },
+    test: "sdk/redis/circuit-scripts.test.ts",
+    name: "learns nothing from executions that began before it opened",
+  },
+  {
+    ...{ holds: LIMIT, broken: "a node with a short window has the failures of others forgotten" },
+    file: "scripts/tell_circuit.lua",
+    find: "math.max(within_ms, tonumber(had[5] or 0))",
+    replace: "within_ms",
+    test: "sdk/redis/circuit-scripts.test.ts",
+    name: "keeps a failure for as long as one of its nodes counts it",
+  },
+  {
+    ...{ holds: LIMIT, broken: "a token that its circuit holds back is charged an attempt" },
+    file: PLAN,
+    find: 'attempt = op == "R" and attempt + 1 or attempt',
+    replace: 'attempt = (op == "R" or is_held) and attempt + 1 or attempt',
+    ...CIRCUITS,
+  },
+];
