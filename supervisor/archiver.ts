@@ -50,6 +50,7 @@ import type { RawRecord } from "./records.ts";
 import { repairRuns, repairSuspects } from "./rebuild.ts";
 import type { Releaser } from "./release.ts";
 import type { Starter } from "./starter.ts";
+import { Undoing } from "./undoing.ts";
 
 /**
  * Under load the next block is gathered for so long: one row stands for all that a run did in a
@@ -101,6 +102,7 @@ export class Archiver extends Loop {
   readonly #options: ArchiverOptions;
   readonly #keys: PartitionKeys;
   readonly #finaliser: Finaliser;
+  readonly #undoing: Undoing;
   readonly #redis: Redis;
   #begun = new Begun();
   #sweepAtMs = 0;
@@ -120,6 +122,7 @@ export class Archiver extends Loop {
     this.#redis = redis;
     this.#keys = partitionKeys(partition);
     this.#finaliser = new Finaliser(context, partition);
+    this.#undoing = new Undoing(context, options.starter);
   }
 
   async #step(signal: AbortSignal): Promise<number> {
@@ -293,7 +296,10 @@ export class Archiver extends Loop {
     releaser.evict(fold.asleep);
     children.look(parentsIn(fold, done.irs));
     onEnded?.(done.ended.map(({ runId }) => runId));
-    await this.#startCompensations(done.compensations);
+    await this.#undoing.look(
+      done.compensations.map(({ run }) => run),
+      done.ended.map(({ runId }) => runId),
+    );
   }
 
   /** Before the commit: what goes on in a run whose journal has a gap could not be told from it. */
@@ -364,18 +370,6 @@ export class Archiver extends Loop {
       await changeRuns(tx, rows.write);
     });
     this.#begun.settle(rows);
-  }
-
-  /** What fails here, the sweep over queued runs does later. */
-  async #startCompensations(planned: readonly Compensation[]): Promise<void> {
-    const { starter, context } = this.#options;
-    if (planned.length > 0) {
-      const runs = planned.map(({ run }) => run);
-      await starter
-        .deadlines()
-        .then((deadlines) => starter.start(runs, deadlines))
-        .catch((error: unknown) => context.logger.warn({ err: error }, "compensation not started"));
-    }
   }
 
   /** What is archived must not count as a backlog: at the start, and when nothing comes. */

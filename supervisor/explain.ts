@@ -33,6 +33,8 @@ export type Reason = {
 } & (
   | { kind: "not_in_redis" }
   | { kind: "not_started" }
+  /** A compensation: what has to end first. */
+  | { kind: "undoing"; runs: string[] }
   | { kind: "memory"; usedBytes: number; limitBytes: number }
   | { kind: "concurrency"; key: string; limit: number; holders: string[]; ahead: number }
   | { kind: "start_rate"; key: string; limit: number; dueMs: number | null; ahead: number }

@@ -73,6 +73,27 @@ const OPEN_PAGE = {
     WHERE c.parent_run_id IS NOT NULL AND c.status IN ${OPEN} AND c.partition = $1 AND c.id > $2
     ORDER BY c.id LIMIT $3`,
 };
+/**
+ * What has to end before run `r`, a compensation, starts: runs below the one that it undoes, and what
+ * undoes these.
+ */
+export const OPEN_BELOW = `WITH RECURSIVE below(id) AS (
+    SELECT id FROM runs WHERE parent_run_id = r.compensates
+    UNION ALL
+    SELECT c.id FROM below JOIN runs c ON c.parent_run_id = below.id)
+  SELECT x.id, x.status FROM below JOIN runs x ON x.id = below.id WHERE x.status IN ${OPEN}
+  UNION ALL
+  SELECT x.id, x.status FROM below JOIN runs x ON x.compensates = below.id WHERE x.status IN ${OPEN}`;
+const MAY_UNDO = {
+  name: "runs_may_undo",
+  text: `SELECT id, NOT EXISTS (${OPEN_BELOW}) AS "isFree" FROM runs r
+    WHERE id = ANY($1::text[]) AND status = 'QUEUED'`,
+};
+const UNDONE_BEFORE = {
+  name: "runs_undone_before",
+  text: `SELECT open.id, open.status FROM runs r, LATERAL (${OPEN_BELOW}) AS open
+    WHERE r.id = $1 LIMIT $2`,
+};
 const COMPENSATION = {
   name: "runs_compensation",
   text: "SELECT id, status FROM runs WHERE compensates = $1",
@@ -131,4 +152,21 @@ export async function compensationOf(
   runId: string,
 ): Promise<{ id: string; status: RunStatus } | null> {
   return (await db.query<{ id: string; status: RunStatus }>(COMPENSATION, [runId]))[0] ?? null;
+}
+
+/** Of these compensations those that have not started, and whether they may. */
+export async function whichMayUndo(
+  db: Queryable,
+  ids: readonly string[],
+): Promise<{ id: string; isFree: boolean }[]> {
+  return db.query<{ id: string; isFree: boolean }>(MAY_UNDO, [textArray(ids)]);
+}
+
+/** Runs that a compensation waits for, at most `limit`. */
+export async function undoneBefore(
+  db: Queryable,
+  id: string,
+  limit: number,
+): Promise<{ id: string; status: RunStatus }[]> {
+  return db.query<{ id: string; status: RunStatus }>(UNDONE_BEFORE, [id, limit]);
 }

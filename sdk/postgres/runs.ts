@@ -5,6 +5,7 @@ import type { RunLimits } from "./admission-rules.ts";
 import { bigintArray, integerArray, portions, textArray } from "./arrays.ts";
 import type { NewBlob } from "../blobs.ts";
 import { insertBlobs } from "./blobs.ts";
+import { OPEN_BELOW } from "./children.ts";
 import type { Queryable } from "./connect.ts";
 
 export interface NewRun {
@@ -171,6 +172,7 @@ const QUEUED = {
   text: `SELECT ${RUN_COLUMNS} FROM runs r WHERE status = 'QUEUED' AND NOT held AND created_at_ms < $1
       AND created_at_ms >= $3 AND (created_at_ms, id) > ($3, $4)
       AND NOT EXISTS (SELECT 1 FROM journal j WHERE j.run_id = r.id)
+      AND (compensates IS NULL OR NOT EXISTS (${OPEN_BELOW}))
     ORDER BY created_at_ms, id LIMIT $2`,
 };
 const CORRECT_BEGUN = {

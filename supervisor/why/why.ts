@@ -22,6 +22,7 @@ import {
   readJournal,
   readRun,
   stopOf,
+  undoneBefore,
   type Database,
   type RunRow,
 } from "../../sdk/postgres/index.ts";
@@ -32,6 +33,9 @@ import { tellCircuits } from "./circuits.ts";
 import { assertNode } from "./nodes.ts";
 import { memoryReasons } from "./memory.ts";
 import { noteText, tellPauses } from "./pauses.ts";
+
+/** So many runs that a compensation waits for are named. */
+const BEFORE_MAX = 5;
 
 export interface WhyTarget {
   redis: Redis;
@@ -123,10 +127,22 @@ async function queuedReasons(
   around: readonly Reason[],
 ): Promise<Reason[]> {
   const limits = row.held ? limitReasons(await readAdmission(db, row.id)) : [];
-  const reasons = [...(await memoryReasons(redis, row.partition)), ...limits];
+  const order = await undoingReasons(db, row);
+  const reasons = [...(await memoryReasons(redis, row.partition)), ...limits, ...order];
   const text = "accepted, not started yet: a supervisor starts it within seconds; is one running?";
   const isTold = reasons.length > 0 || around.some(({ kind }) => kind === "stopped");
   return isTold ? reasons : [{ kind: "not_started", text }];
+}
+
+/** What has to be undone, or to end, before this run undoes another. */
+async function undoingReasons(db: Database, { id, compensates }: RunRow): Promise<Reason[]> {
+  const open = compensates === null ? [] : await undoneBefore(db, id, BEFORE_MAX);
+  const runs = open.map((run) => run.id);
+  const of = open.map((run) => `${run.id} (${run.status})`).join(", ");
+  const text =
+    `it undoes run ${compensates ?? ""} once all below that has ended and is undone: ${of} ` +
+    `${open.length === 1 ? "has" : "have"} not`;
+  return open.length === 0 ? [] : [{ kind: "undoing", runs, text }];
 }
 
 /** The run's workflow; null: nobody knows it. */

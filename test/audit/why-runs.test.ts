@@ -3,11 +3,18 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { reasonText } from "../../cmd/commands/why.ts";
 import type { Client } from "../../sdk/client.ts";
 import { hibernateRuns, type Redis } from "../../sdk/internal.ts";
-import { insertRuns, type Database } from "../../sdk/postgres/index.ts";
+import {
+  insertRuns,
+  listRuns,
+  readRun,
+  type Database,
+  type RunRow,
+} from "../../sdk/postgres/index.ts";
 import { whyRun, type Reason } from "../../supervisor/index.ts";
 import type { Engine } from "../harness/engine.ts";
 import { intercepted, waitFor } from "../support/index.ts";
 import { fn, flow, keys, node, WhyScene } from "./why.fixture.ts";
+import { publish } from "../harness/publish.ts";
 
 let on: WhyScene;
 let engine: Engine;
@@ -134,6 +141,26 @@ describe("a run stands still, because", () => {
     expect(await on.ask(fresh, { redis: withInfo(full) })).toHaveLength(1);
     await on.reasonOf(fresh, "not_started", { redis: withInfo(full.replace("80", "70")) });
     await engine.db.query({ name: "t", text: "DELETE FROM runs WHERE id = $1" }, [fresh]);
+  });
+
+  it("undoing: what stands below the run that it undoes has not ended", async () => {
+    await publish(engine.db, { ...flow([fn("a")]), name: "below" });
+    const id = await on.submit(flow([node("s", "subworkflow", { workflow: "below" })]));
+    await on.reasonOf(id, "wait");
+    const [below] = await waitFor(async () => {
+      const runs = await listRuns(engine.db, { parent: id, limit: 1 });
+      return runs.length === 1 ? runs : undefined;
+    });
+    // As a supervisor leaves it that dies right after the commit.
+    const parent = (await readRun(engine.db, id)) as RunRow;
+    const { irHash } = below as RunRow;
+    const [undoes, createdAtMs] = [`${id}~undoes`, 1];
+    const row = { ...parent, id: undoes, irHash, compensates: id, createdAtMs };
+    await engine.db.transaction((tx) => insertRuns(tx, [row]));
+    expect(await on.reasonOf(undoes, "undoing")).toMatchObject({ runs: [below?.id] });
+    on.open();
+    await engine.ended(below?.id ?? "");
+    expect((await engine.ended(undoes)).status).toBe("COMPLETED"); // the sweep has started it
   });
 
   it("concurrency, start_rate, tenant: what its start has to wait for", async () => {
