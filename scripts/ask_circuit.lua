@@ -15,6 +15,8 @@ KEYS
                hand   there while it was opened by hand, without an end
                probe, lease   who probes, ms until when it keeps the place without renewing it
                line   tokens told to wait since it opened or probed last
+               at     ms when it was written last: a circuit written later than now is of a time when
+                      the server's clock was ahead, and is forgotten, unless it was opened by hand
 ARGV
   1  who       the token that asks: its probe survives another worker taking it over
   2  open_ms   of the asking node
@@ -27,18 +29,23 @@ COST      O(1)
 ]]
 local circuit, who = KEYS[1], ARGV[1]
 local open_ms, lease_ms, keep_ms = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local had = redis.call("HMGET", circuit, "until", "hand", "probe", "lease")
+local had = redis.call("HMGET", circuit, "until", "hand", "probe", "lease", "at")
 if not had[1] then
   return 0
 end
 local time = redis.call("TIME")
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+if not had[2] and tonumber(had[5] or 0) > now + 1000 then
+  redis.call("DEL", circuit)
+  return 0
+end
 local left = had[2] and open_ms or tonumber(had[1]) - now
 local spacing, first = open_ms / 100, 1
 if left <= 0 then
   redis.call("PEXPIRE", circuit, lease_ms + keep_ms)
   if had[3] == who or not had[3] or tonumber(had[4]) <= now then
-    redis.call("HSET", circuit, "probe", who, "lease", string.format("%.0f", now + lease_ms))
+    redis.call("HSET", circuit, "probe", who, "lease", string.format("%.0f", now + lease_ms),
+      "at", string.format("%.0f", now))
     redis.call("HDEL", circuit, "line")
     return -1
   end

@@ -31,7 +31,7 @@ local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 
 local function opened(hand)
   redis.call("DEL", circuit)
-  redis.call("HSET", circuit, "until", string.format("%.0f", now + open_ms))
+  redis.call("HSET", circuit, "until", string.format("%.0f", now + open_ms), "at", string.format("%.0f", now))
   if hand and open_ms == 0 then
     redis.call("HSET", circuit, "hand", "1")
   else
@@ -46,9 +46,13 @@ end
 if what == "close" then
   return 2 * redis.call("DEL", circuit)
 end
-local had = redis.call("HMGET", circuit, "until", "hand", "probe", "f", "w")
+local had = redis.call("HMGET", circuit, "until", "hand", "probe", "f", "w", "at")
 if had[2] then
   return 0
+end
+if tonumber(had[6] or 0) > now + 1000 then
+  redis.call("DEL", circuit)
+  had = {}
 end
 if had[1] then
   -- Of what began before it opened, nothing more is learned.
@@ -63,7 +67,7 @@ if had[1] then
     return 2
   end
   if what == "renew" then
-    redis.call("HSET", circuit, "lease", string.format("%.0f", now + lease_ms))
+    redis.call("HSET", circuit, "lease", string.format("%.0f", now + lease_ms), "at", string.format("%.0f", now))
     redis.call("PEXPIRE", circuit, lease_ms + keep_ms)
   else
     redis.call("HDEL", circuit, "probe", "lease")
@@ -91,6 +95,6 @@ if #recent == FAILURES_MAX then
 end
 recent[#recent + 1] = string.format("%.0f", now)
 redis.call("HSET", circuit, "f", table.concat(recent, ","),
-  "w", string.format("%.0f", window_ms))
+  "w", string.format("%.0f", window_ms), "at", string.format("%.0f", now))
 redis.call("PEXPIRE", circuit, window_ms)
 return 0

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { openTestPartition, type TestPartition } from "../../test/harness/partition.ts";
+import { clockedRedis } from "../../test/harness/clocked-scripts.ts";
 import { waitFor } from "../../test/support/index.ts";
 import { globalKeys } from "../keys.ts";
 import {
@@ -196,7 +197,7 @@ describe("by hand", () => {
 
   it("opened for a time, it is half-open after that", async () => {
     await openCircuit(p.redis, "api", 100);
-    expect(await p.redis.hkeys(circuitKey("api"))).toEqual(["until"]);
+    expect(await p.redis.hkeys(circuitKey("api"))).toEqual(["until", "at"]);
     await waitFor(async () => (await ask("a", quick)) === PROBE, { describe: "it stays open" });
   });
 
@@ -226,5 +227,39 @@ describe("the list of circuits", () => {
     await listCircuit(p.redis, "last", CIRCUITS_LISTED_MAX);
     expect(await p.redis.zcard(globalKeys.circuits)).toBe(CIRCUITS_LISTED_MAX);
     expect(await p.redis.zscore(globalKeys.circuits, "n0")).toBeNull();
+  });
+});
+
+describe("a circuit of a time when the server's clock was an hour ahead", () => {
+  const HOUR_MS = 3_600_000;
+  const who = { who: "a", leaseMs: LEASE_MS };
+  const failed = { what: "failure", ...who } as const;
+
+  it("is closed, and its failures count no more, when that is set back", async () => {
+    const redis = clockedRedis(p, () => undefined);
+    const failing = (): Promise<number> => tellCircuit(redis, "api", slow, failed);
+    await p.freeze();
+    await p.advance(HOUR_MS);
+    await failing();
+    await failing();
+    await p.advance(-HOUR_MS);
+    expect(await failing()).toBe(CIRCUIT_TOLD.nothing);
+    expect((await readCircuit(p.redis, "api")).failures).toBe(1);
+    await p.advance(HOUR_MS);
+    await failing();
+    await failing();
+    expect(await failing()).toBe(CIRCUIT_TOLD.opened);
+    await p.advance(-HOUR_MS);
+    expect(await askCircuit(redis, "api", slow, who)).toBe(0);
+    expect(await failing()).toBe(CIRCUIT_TOLD.nothing);
+  });
+
+  it("stays open when it was opened by hand, without an end", async () => {
+    const redis = clockedRedis(p, () => undefined);
+    await p.freeze();
+    await p.advance(HOUR_MS);
+    await openCircuit(redis, "api", null);
+    await p.advance(-HOUR_MS);
+    expect(await askCircuit(redis, "api", slow, who)).toBeGreaterThan(0);
   });
 });

@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { openTestPartition, type TestPartition } from "../../test/harness/partition.ts";
+import { clockedRedis } from "../../test/harness/clocked-scripts.ts";
 import { waitFor } from "../../test/support/index.ts";
 import { coolDown, rateKey, keepSlot, takeSlot } from "./rate-scripts.ts";
+import { ScriptRunner } from "./script-runner.ts";
 
 let p: TestPartition;
 const key = rateKey("", "api", "w\0n");
@@ -50,6 +52,25 @@ describe("takeSlot", () => {
     await takeSlot(p.scripts, key, { limit: 10, per_ms: 1000 });
     expect(await p.redis.pttl(key)).toBeLessThanOrEqual(101);
     await waitFor(async () => (await p.redis.exists(key)) === 0, { describe: "the key stays" });
+  });
+});
+
+describe("a server's clock that was an hour ahead", () => {
+  const HOUR_MS = 3_600_000;
+
+  it("holds back nothing that comes when it is set back, reserved or not", async () => {
+    const redis = clockedRedis(p, () => undefined);
+    const scripts = new ScriptRunner({ redis, deployment: "test", partition: 0 });
+    await p.freeze();
+    await p.advance(HOUR_MS);
+    await takeSlot(scripts, key, slow);
+    await coolDown(scripts, key, 60_000);
+    await p.advance(-HOUR_MS);
+    expect(await keepSlot(scripts, key, slow)).toBe(0);
+    expect(await takeSlot(scripts, key, slow)).toBe(500);
+    expect(await keepSlot(scripts, key, slow)).toBe(0);
+    await p.advance(-500); // as clocks do that are slewed
+    expect(await takeSlot(scripts, key, slow)).toBe(1500);
   });
 });
 
