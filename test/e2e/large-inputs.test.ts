@@ -6,7 +6,7 @@ import { createHash } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Json } from "../../compiler/ir.ts";
 import { createClient, type Client } from "../../sdk/index.ts";
-import { OUTPUT_INLINE_BYTES_MAX, partitionKeys } from "../../sdk/internal.ts";
+import { globalKeys, OUTPUT_INLINE_BYTES_MAX, partitionKeys } from "../../sdk/internal.ts";
 import {
   collectBlobs,
   deleteTrees,
@@ -292,6 +292,7 @@ describe("what a run is given on its way, over the inline limit", () => {
     await waitFor(async () => (await parked()) === 3);
     expect(await engine.redis.hget(keys.run(`${id}!0`), "x2")).toMatch(REFERENCE);
     await emptyRedis(engine.redis);
+    await waitFor(async () => (await engine.redis.exists(globalKeys.deployment)) === 1);
     for (const _ of texts) {
       await client.signal(id, "go", null);
     }
