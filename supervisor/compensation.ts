@@ -33,6 +33,8 @@ export interface Compensation {
 /** Steps that one compensation may have. */
 const STEPS_MAX = 10_000;
 const MAX_ATTEMPTS = 5;
+/** Of an id, and of a workflow's name. */
+const NAME_CHARS_MAX = 200;
 
 /** Id of the run that undoes a run; it lies in the same partition. */
 export function compensationId(runId: string): string {
@@ -81,10 +83,11 @@ export async function planCompensations(
     const blobs = blobReader(context, partition, fold.runId);
     const about = { id: fold.runId, input };
     const steps = (await compensationSteps(stored.ir, about, told, blobs)).reverse();
-    const workflow = steps.length === 0 ? null : chainOf(context, stored.ir, fold.runId, steps);
+    const workflow = steps.length === 0 ? null : workflowOf(context, stored.ir, fold.runId, steps);
     if (workflow !== null) {
       const large = new BlobTaker();
-      const text = large.text(JSON.stringify(inputOf(fold.runId, stored.ir, steps)));
+      const given = steps.length > STEPS_MAX ? [] : steps;
+      const text = large.text(JSON.stringify(inputOf(fold.runId, stored.ir, given)));
       planned.push({
         definition: workflow,
         run: {
@@ -149,29 +152,47 @@ function inputOf(
   };
 }
 
-/** The workflow that undoes steps one after the other; null if it cannot be made (and says so). */
-function chainOf(
-  context: SupervisorContext,
+/** The workflow that undoes steps one after the other; if it cannot be made, one that fails and says so. */
+export function workflowOf(
+  context: Pick<SupervisorContext, "logger" | "clock">,
   ir: Ir,
   runId: string,
   steps: readonly CompensationStep[],
 ): Definition | null {
-  if (steps.length > STEPS_MAX) {
-    const facts = { run: runId, steps: steps.length, max: STEPS_MAX };
-    context.logger.error(facts, "a run leaves more to undo than one compensation may");
-    return null;
+  const made =
+    steps.length > STEPS_MAX
+      ? `the run has left ${steps.length} steps to undo, more than the ${STEPS_MAX} of a compensation`
+      : chainOf(context, ir, steps);
+  if (typeof made !== "string") {
+    return made;
   }
-  const ids = steps.map(({ node }, i) => `undo-${i + 1}-${node}`);
+  context.logger.error({ run: runId, why: made }, "a run is not undone");
+  const [first] = steps as [CompensationStep];
+  const failing = chainOf(context, ir, [{ ...first, problem: `nothing is undone: ${made}` }]);
+  return typeof failing === "string" ? null : failing;
+}
+
+/** The chain of these steps, or why there is none. */
+function chainOf(
+  context: Pick<SupervisorContext, "clock">,
+  ir: Ir,
+  steps: readonly CompensationStep[],
+): Definition | string {
+  // The number alone makes an id of the chain.
+  const ids = steps.map(({ node }, i) => `undo-${i + 1}-${node}`.slice(0, NAME_CHARS_MAX));
+  const suffix = ":compensation";
   const document: Json = {
-    metadata: { name: `${ir.name}:compensation`, version: ir.workflow_version },
+    metadata: {
+      name: `${ir.name.slice(0, NAME_CHARS_MAX - suffix.length)}${suffix}`,
+      version: ir.workflow_version,
+    },
     nodes: steps.map((step, i) => nodeOf(step, ids[i] as string, i)),
     edges: ids.slice(1).map((to, i) => ({ from: ids[i] as string, to })),
     settings: { priority: ir.settings.priority },
   };
   const { ir: chain, hash, diagnostics } = compile({ document }, { limits: { bytes: 2 ** 30 } });
   if (chain === null || hash === null) {
-    context.logger.error({ run: runId, diagnostics }, "no compensation can be made for a run");
-    return null;
+    return diagnostics[0]?.message ?? "its workflow does not compile";
   }
   const { name, workflow_version: version } = chain;
   const text = canonicalJson(chain);

@@ -202,6 +202,18 @@ describe("compensation", () => {
     expect(bad.error).toContain('compensate.params of node \\"a\\"');
   });
 
+  it("undoes nodes and workflows whose names are as long as names may be", async () => {
+    undone.length = 0;
+    const id = "n".repeat(200);
+    const workflow = {
+      ...{ name: "w".repeat(200), nodes: [step(id, 1, { long: true }), boom] },
+      edges: [{ from: id, to: "boom" }],
+    };
+    const runId = await engine.submit({ workflow });
+    expect((await undoing(runId)).status).toBe("COMPLETED");
+    expect(undone).toEqual([{ long: true }]);
+  });
+
   it("is started once, whoever repeats the step", async () => {
     const workflow = {
       name: "twice",
