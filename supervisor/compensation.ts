@@ -161,7 +161,7 @@ export function workflowOf(
 ): Definition | null {
   const made =
     steps.length > STEPS_MAX
-      ? `the run has left ${steps.length} steps to undo, more than the ${STEPS_MAX} of a compensation`
+      ? `the run has left ${steps.length} steps to undo, more than the ${STEPS_MAX} of one run`
       : chainOf(context, ir, steps);
   if (typeof made !== "string") {
     return made;
