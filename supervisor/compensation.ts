@@ -152,7 +152,7 @@ function inputOf(
   };
 }
 
-/** The workflow that undoes steps one after the other; if it cannot be made, one that fails and says so. */
+/** What undoes steps one after the other; if it cannot be made, one that says so and fails. */
 export function workflowOf(
   context: Pick<SupervisorContext, "logger" | "clock">,
   ir: Ir,
