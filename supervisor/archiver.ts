@@ -313,10 +313,13 @@ export class Archiver extends Loop {
     }
   }
 
-  /** What the ends of runs leave in their rows; `isSparing`: their status, if that is all there is. */
+  /** What the ends of runs leave in their rows; `isSparing`: of one, its status if that is all there is. */
   async #finalise(fold: BlockFold, isSparing: boolean): Promise<Finalised> {
-    const whole = this.#finaliser.finalise(fold);
-    return isSparing ? this.#spared(whole, () => this.#finaliser.bare(fold), fold.ended) : whole;
+    if (!isSparing) {
+      return this.#finaliser.finalise(fold);
+    }
+    const each = this.#finaliser.finalise(fold, (run, error) => this.#leaveOut(error, [run]));
+    return this.#spared(each, () => this.#finaliser.bare(fold), fold.ended);
   }
 
   /** What undoes the block's ended runs; `isSparing`: without those that cannot be worked out. */
@@ -347,11 +350,15 @@ export class Archiver extends Loop {
       if (!isValueFault(error)) {
         throw error;
       }
-      const { context, partition } = this.#options;
-      const facts = { err: error, partition, runs: runs.map(({ runId }) => runId) };
-      context.logger.error(facts, "what the end of a run leaves cannot be worked out");
+      this.#leaveOut(error, runs);
       return instead();
     }
+  }
+
+  #leaveOut(error: unknown, runs: readonly RunFold[]): void {
+    const { context, partition } = this.#options;
+    const facts = { err: error, partition, runs: runs.map(({ runId }) => runId) };
+    context.logger.error(facts, "what the end of a run leaves cannot be worked out");
   }
 
   /** Nothing comes: rows of runs that have begun say so. */

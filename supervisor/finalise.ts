@@ -16,7 +16,13 @@ import {
   type RunError,
   type Transition,
 } from "../sdk/internal.ts";
-import { parseSegment, readJournals, runsById, type RunChange } from "../sdk/postgres/index.ts";
+import {
+  isValueFault,
+  parseSegment,
+  readJournals,
+  runsById,
+  type RunChange,
+} from "../sdk/postgres/index.ts";
 import { resolveOutput } from "./blobs.ts";
 import type { SupervisorContext } from "./context.ts";
 import { transitionsOf, type BlockFold, type RunFold } from "./fold-block.ts";
@@ -38,6 +44,13 @@ export interface EndedRun {
   hasMaps: boolean;
 }
 
+/** What ends leave, by run. */
+interface Ends {
+  outputs: Map<string, string>;
+  errors: Map<string, RunError>;
+  timers: Map<string, string[]>;
+}
+
 /** Hashes of running runs, so that a run's end need not look it up. */
 const HASHES_MAX = 50_000;
 
@@ -55,15 +68,18 @@ export class Finaliser {
     this.#outputBytesMax = outputBytesMax;
   }
 
-  /** Changes of rows that a block makes. Reads only; may be repeated. */
-  async finalise(block: BlockFold): Promise<Finalised> {
+  /**
+   * Changes of rows that a block makes. Reads only; may be repeated. With `apart` each ended run is
+   * looked at by itself: one whose end cannot be worked out is told, and has as little as in `bare`.
+   */
+  async finalise(
+    block: BlockFold,
+    apart?: (run: RunFold, error: unknown) => void,
+  ): Promise<Finalised> {
     const { ended } = block;
     const irs = await this.#irs(block);
-    const [outputs, timers] = await Promise.all([
-      this.#outputs(ended, irs),
-      this.#timers(ended, irs),
-    ]);
-    const errors = await this.#errors(ended, irs);
+    const { outputs, errors, timers } =
+      apart === undefined ? await this.#ends(ended, irs) : await this.#endsApart(ended, irs, apart);
     const changes = changesOf(block, outputs, errors);
     const release = ended.map(({ runId }) => ({
       runId,
@@ -71,6 +87,37 @@ export class Finaliser {
       hasMaps: irs.get(runId)?.hasMaps ?? true,
     }));
     return { changes, ended: release, irs };
+  }
+
+  async #ends(ended: readonly RunFold[], irs: ReadonlyMap<string, StoredIr>): Promise<Ends> {
+    const [outputs, timers] = await Promise.all([
+      this.#outputs(ended, irs),
+      this.#timers(ended, irs),
+    ]);
+    return { outputs, errors: await this.#errors(ended, irs), timers };
+  }
+
+  async #endsApart(
+    ended: readonly RunFold[],
+    irs: ReadonlyMap<string, StoredIr>,
+    apart: (run: RunFold, error: unknown) => void,
+  ): Promise<Ends> {
+    const all: Ends = { outputs: new Map(), errors: new Map(), timers: new Map() };
+    for (const run of ended) {
+      try {
+        const own = await this.#ends([run], irs);
+        own.outputs.forEach((output, id) => all.outputs.set(id, output));
+        own.errors.forEach((error, id) => all.errors.set(id, error));
+        own.timers.forEach((timers, id) => all.timers.set(id, timers));
+      } catch (error) {
+        if (!isValueFault(error)) {
+          throw error;
+        }
+        apart(run, error);
+        void (run.error !== null && all.errors.set(run.runId, run.error));
+      }
+    }
+    return all;
   }
 
   /** What can be said without a look at anything but the block: statuses, and errors that it has. */

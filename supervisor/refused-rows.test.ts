@@ -99,13 +99,20 @@ it("leaves out a row that is refused, and nothing of what stands beside it", asy
   expect([await eventsOf("p"), await eventsOf("q")]).toEqual([told, told]);
 });
 
-it("says that a run has ended whose archived journal cannot be read", async () => {
-  await startRuns(on.context, ir, "h-refused", ["damaged"]);
+it("says that a run has ended whose archived journal cannot be read, and of others how", async () => {
+  await startRuns(on.context, ir, "h-refused", ["damaged", "whole"]);
   await waitFor(async () => (await eventsOf("damaged")).length === 1);
   const place = { partition: 0, runId: "damaged", seqFrom: 1_000_000, seqTo: 1_000_000 };
   await insertSegments(on.stack.db, [{ ...place, tFrom: 1, tTo: 1, transitions: "[[" }]);
-  await archive([{ r: "damaged", e: "run.failed" }]);
+  const failed = { r: "whole", e: "node.failed", n: 0, s: "", a: 1, x: "", dl: 1 };
+  await archive([
+    { ...failed, err: { error: { code: "TOLD", message: "as it was" } } },
+    { r: "damaged", e: "run.failed" },
+    { r: "whole", e: "run.failed" },
+  ]);
   expect(await readRun(on.stack.db, "damaged")).toMatchObject({ status: "FAILED", error: null });
+  const { status, error } = (await readRun(on.stack.db, "whole")) ?? {};
+  expect([status, JSON.parse(error ?? "null")]).toMatchObject(["FAILED", { code: "TOLD" }]);
 });
 
 it.each([
