@@ -51,7 +51,7 @@ end
 
 -- One call for what goes of all of them; a call takes at most CALL_MAX of each.
 local CALL_MAX = 500
-local gone, tombed, ids = {}, {}, {}
+local gone, tombed, ids, is_released = {}, {}, {}, {}
 local tombed_until = string.format("%.0f", now_ms + tomb_ms)
 local any_paused = redis.call("EXISTS", paused) == 1
 
@@ -74,6 +74,7 @@ for i = 1, run_count do
     gone[at + 3] = KEYS[6 + 2 * run_count + i]
     tombed[#tombed + 1], tombed[#tombed + 2] = tombed_until, run_id
     ids[#ids + 1] = run_id
+    is_released[run_id] = true
   end
 end
 
@@ -90,7 +91,10 @@ for from = 1, #gone, CALL_MAX do
 end
 in_calls("ZREM", release, ids)
 for i = 5 + run_count, #ARGV do
-  redis.call("ZREM", timers, ARGV[i])
+  -- They were read before: of a run that lives again they may be what it waits for now.
+  if is_released[string.match(ARGV[i], "^[^|]*|([^|!]*)")] then
+    redis.call("ZREM", timers, ARGV[i])
+  end
 end
 redis.call("ZREMRANGEBYSCORE", tombs, "-inf", now_ms)
 close_partition(ev, meta, nonce)

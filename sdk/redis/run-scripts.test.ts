@@ -57,6 +57,23 @@ describe("startRuns", () => {
     expect(await p.redis.zscore(p.scripts.keys.tombs, run.runId)).toBeNull();
   });
 
+  it("A9: a release takes off the timers of runs that it removes, and of no other", async () => {
+    const [ended, lives] = [await player(), await player()];
+    for (const run of [ended, lives]) {
+      await run.start();
+    }
+    await ended.settle(await ended.take("a"), "");
+    const { timers } = p.scripts.keys;
+    const member = (runId: string): string => `retry|${runId}|1|0||2|q`;
+    await p.redis.zadd(timers, 9e15, member(ended.runId), 9e15, member(lives.runId));
+    const runIds = [ended.runId, lives.runId];
+    expect(await releaseRuns(p.scripts, runIds, runIds.map(member))).toBe(1);
+    expect(await p.redis.zmscore(timers, ...runIds.map(member))).toEqual([
+      null,
+      "9000000000000000",
+    ]);
+  });
+
   it("A4: a run that cannot be started whole is repaired, and holds up no other", async () => {
     const [broken, whole] = [await player(), await player()];
     const queue = p.scripts.keys.queue("broken", "normal");
