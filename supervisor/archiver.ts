@@ -313,7 +313,7 @@ export class Archiver extends Loop {
     }
   }
 
-  /** What the ends of runs leave in their rows; `isSparing`: of one, its status if that is all there is. */
+  /** What ends leave in rows; `isSparing`: of one, its status if that is all there is. */
   async #finalise(fold: BlockFold, isSparing: boolean): Promise<Finalised> {
     if (!isSparing) {
       return this.#finaliser.finalise(fold);
