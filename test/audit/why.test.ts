@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { whyLines } from "../../cmd/commands/why.ts";
 import type { Client } from "../../sdk/client.ts";
-import { globalKeys, GROUP, hibernateRuns, mapUnit, ScriptRunner } from "../../sdk/internal.ts";
+import { globalKeys, GROUP } from "../../sdk/internal.ts";
 import { removeWorker, reportWorker } from "../../sdk/postgres/index.ts";
 import type { Explanation } from "../../supervisor/index.ts";
 import { FunctionRegistry } from "../../worker/index.ts";
@@ -100,34 +100,6 @@ describe("a token stands still, because", () => {
     await client.circuits.close("api-1", { by: "ann" });
     expect((await on.reasonOf(held, "circuit")).text).toContain("closed by now");
     await Promise.all([held, inMap].map((id) => client.cancel(id, "enough")));
-  });
-
-  it("stays_awake: all of it waits, and it is too large to sleep", async () => {
-    const each = { items: "[1, 2]", do: node("w", "wait", { signal: "never" }) };
-    const id = await on.submit(flow([node("m", "map", each)]));
-    await on.reasonOf(id, "wait");
-    const kinds = async (): Promise<string[]> => (await on.ask(id)).map(({ kind }) => kind);
-    const deployment = (await engine.redis.hget(globalKeys.deployment, "id")) ?? "";
-    const scripts = new ScriptRunner({ redis: engine.redis, deployment, partition: 0 });
-    const sleep = async (): Promise<unknown> => (await hibernateRuns(scripts, [id], 1000))[0];
-    const map = keys.run(mapUnit(id, "", 0));
-    await engine.redis.hset(map, "next", 10_001);
-    expect((await on.reasonOf(id, "stays_awake")).text).toContain("10001 elements");
-    expect(await sleep()).toBe("busy");
-    await engine.redis.hset(map, "next", 2);
-    const run = keys.run(id);
-    const units = [run, `${map}#0`, `${map}#1`];
-    const sizes = await Promise.all(units.map((unit) => engine.redis.hlen(unit)));
-    const free = 20_000 - sizes.reduce((sum, size) => sum + size, 0);
-    const more = Array.from({ length: free }, (_, i) => [`z${i}`, ""] as const);
-    await engine.redis.hset(run, Object.fromEntries(more));
-    expect(await kinds()).not.toContain("stays_awake");
-    await engine.redis.hset(run, "z", "");
-    expect((await on.reasonOf(id, "stays_awake")).text).toContain("20001 fields");
-    expect(await sleep()).toBe("busy");
-    await engine.redis.hdel(run, "z");
-    expect(await sleep()).toBe("asleep");
-    await client.cancel(id, "enough");
   });
 
   it("wait: for a signal, an approval, a child run", async () => {
