@@ -145,6 +145,18 @@ export const INVARIANT_BREAKS: readonly Break[] = [
     ...{ test: "sdk/hot-signals.test.ts", name: "count one that serves an element" },
   },
   {
+    ...{ holds: I4, broken: "a lost kept signal is no drift" },
+    ...{ file: "sdk/audit/signals.ts", find: '["signal_kept", "pqk"]' },
+    ...{ replace: '["signal_kept", ""]', test: "test/audit/damage.test.ts" },
+    name: "signal_kept, signal_id: a signal that came early is lost",
+  },
+  {
+    ...{ holds: I4, broken: "a timer that stands at another time is no drift" },
+    ...{ file: "sdk/audit/timers.ts", find: "Math.abs(armed - dueMs) < 1" },
+    ...{ replace: "armed > 0", test: "test/audit/damage.test.ts" },
+    name: "timer_due: what ends a delay, a retry, a wait, a run",
+  },
+  {
     ...{ holds: I4, broken: "records do not count up (21 A8)" },
     file: "scripts/include/partition.lua",
     find: 'string.format("%.0f", tail_seq + 1)',

@@ -1,14 +1,11 @@
 /** Comparing a run's hashes with what its journal folds to, field by field. Pure. */
 import type { Ir } from "../../compiler/ir.ts";
 import type { HotState } from "../hot-state.ts";
-import { isDeepStrictEqual } from "node:util";
 import { irAt, parseUnit } from "../unit.ts";
 import type { Drift } from "./drift.ts";
 import type { RunSnapshot } from "./snapshot.ts";
 import { aliveElements, foldedUnits, livingUnits, type Hash } from "./units.ts";
-
-/** As much of a value as fits in a report. */
-const SHOWN_MAX = 120;
+import { sameValue, shown } from "./values.ts";
 
 /** The drifts between the hashes and the fold; `hot` is the fold up to the snapshot. */
 export function foldDrifts(ir: Ir, snapshot: RunSnapshot, hot: HotState): Drift[] {
@@ -40,7 +37,7 @@ function fieldDrifts(ir: Ir, runId: string, unit: string, is: Hash, expected: Ha
     if (sameValue(is[field], expected[field])) {
       return [];
     }
-    const node = /^[njlime](\d+)$/.exec(field)?.[1];
+    const node = /^[njlimea](\d+)$/.exec(field)?.[1];
     const id = node === undefined ? undefined : body?.nodes[Number(node)]?.id;
     const kind = field === "s" ? "status" : "field";
     return [
@@ -52,34 +49,4 @@ function fieldDrifts(ir: Ir, runId: string, unit: string, is: Hash, expected: Ha
       },
     ];
   });
-}
-
-/** Equal, or equal JSON behind the same state: who wrote the JSON may have spaced it otherwise. */
-function sameValue(a: string | undefined, b: string | undefined): boolean {
-  if (a === b || a === undefined || b === undefined) {
-    return a === b;
-  }
-  const [headA, restA] = splitRest(a);
-  const [headB, restB] = splitRest(b);
-  return headA === headB && isDeepStrictEqual(parsed(restA), parsed(restB));
-}
-
-/** A record's state, attempt and scope, then its value; any other field is all value. */
-function splitRest(text: string): [string, string] {
-  const head = /^[a-z]\d+\|[^|]*\|/.exec(text)?.[0] ?? "";
-  return [head, text.slice(head.length)];
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return text;
-  }
-}
-
-function shown(value: string | undefined): string {
-  return value === undefined
-    ? "absent"
-    : JSON.stringify(value.length > SHOWN_MAX ? `${value.slice(0, SHOWN_MAX)}…` : value);
 }

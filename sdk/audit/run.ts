@@ -3,33 +3,26 @@
  *
  * The counter equals what is in flight. An active token has one entry: its own, that of the chain
  * which has come to it, or one held with its paused run. A token that waits has what will end its
- * wait: a timer, a registration for a signal, an address, a child. A map whose elements run has its
+ * wait: a timer that is due when the journal says, a registration for a signal, an address, a child. A map whose elements run has its
  * hash and its elements. A reference to a blob has its blob. Pure: it judges a snapshot.
  */
-import type { Ir, IrNode } from "../../compiler/ir.ts";
+import type { Ir } from "../../compiler/ir.ts";
 import { parseBlobText } from "../blobs.ts";
 import { chainReach } from "../chain.ts";
-import { parseRecord, type TokenRecord } from "../entry.ts";
-import type { HotState } from "../hot-state.ts";
+import { parseRecord } from "../entry.ts";
+import type { HotState, HotToken } from "../hot-state.ts";
 import { outputIn } from "../run-data.ts";
 import { bodyAt, mapUnit } from "../unit.ts";
 import { linesOf, parseWait } from "../waits.ts";
 import { foldDrifts } from "./compare.ts";
-import type { Drift, DriftKind } from "./drift.ts";
+import type { Drift } from "./drift.ts";
 import { finishPrefix, type RunSnapshot, type StandingEntry } from "./snapshot.ts";
+import { signalDrifts } from "./signals.ts";
+import { runTimerDrifts, tokenTimerDrifts } from "./timers.ts";
+import { driftAt, openTokens, type OpenToken } from "./tokens.ts";
 import { foldedStates, isScopeCurrent, isUnitAlive, tokensInFlight, type Hash } from "./units.ts";
 
 const OPEN = new Set(["running", "paused"]);
-
-/** One token in flight and where it is. */
-export interface OpenToken {
-  unit: string;
-  hash: Hash;
-  ir: Ir;
-  index: number;
-  node: IrNode;
-  record: TokenRecord;
-}
 
 /** All that is wrong with a run that has not ended; `hot`: its journal folded up to the snapshot. */
 export function auditRun(ir: Ir, snapshot: RunSnapshot, hot: HotState | null): Drift[] {
@@ -51,28 +44,11 @@ export function auditRun(ir: Ir, snapshot: RunSnapshot, hot: HotState | null): D
     ...folds,
     ...tokens.flatMap((token) => tokenDrifts(snapshot, token, states)),
     ...waiterDrifts(snapshot, tokens),
+    ...(hot === null ? [] : signalDrifts(snapshot, hot)),
+    ...runTimerDrifts(ir, snapshot, hot),
     ...blobDrifts(snapshot),
-    ...placeDrifts(ir, snapshot, run),
+    ...placeDrifts(snapshot, run),
   ];
-}
-
-/** Every token in flight of a run, those of elements in flight included. */
-export function openTokens(ir: Ir, units: ReadonlyMap<string, Hash>): OpenToken[] {
-  return [...units].flatMap(([unit, hash]) => {
-    const body = hash["by"] === undefined ? bodyAt(ir, hash["ir"] ?? "") : null;
-    if (body === null || !OPEN.has(hash["s"] ?? "") || !isUnitAlive(units, unit)) {
-      return [];
-    }
-    return Object.entries(hash).flatMap(([field, value]): OpenToken[] => {
-      const index = /^n\d+$/.test(field) ? Number(field.slice(1)) : -1;
-      const record = index < 0 ? null : parseRecord(value);
-      const node = body.nodes[index];
-      const isOpen = record !== null && "arwkmg".includes(record.state);
-      return isOpen && node !== undefined && isScopeCurrent(hash, record.scope)
-        ? [{ unit, hash, ir: body, index, node, record }]
-        : [];
-    });
-  });
 }
 
 /** Whether an entry is the token's own. */
@@ -143,28 +119,17 @@ function tokenDrifts(
   token: OpenToken,
   states: ReadonlyMap<string, HotState> | null,
 ): Drift[] {
+  const hot = states?.get(token.unit)?.tokens.get(token.index);
   switch (token.record.state) {
     case "a":
     case "k":
     case "g":
       return entryDrifts(snapshot, token);
     case "m":
-      return mapDrifts(snapshot, token);
+      return mapDrifts(snapshot, token, hot);
     default:
-      return waitDrifts(snapshot, token, states);
+      return waitDrifts(snapshot, token, hot);
   }
-}
-
-function drift(
-  { runId }: RunSnapshot,
-  token: OpenToken,
-  kind: DriftKind,
-  is: string,
-  expected: string,
-): Drift {
-  const { unit, node, record } = token;
-  const place = { runId, ...(unit === runId ? {} : { unit }), node: node.id, scope: record.scope };
-  return { kind, ...place, is, expected, remedy: "rebuild" };
 }
 
 function entryDrifts(snapshot: RunSnapshot, token: OpenToken): Drift[] {
@@ -175,16 +140,16 @@ function entryDrifts(snapshot: RunSnapshot, token: OpenToken): Drift[] {
     const is = "its entry was delivered and is in nobody's hands";
     const { queueKey: key, entryId: member } = lost.token;
     const expected = "an entry that is queued or pending";
-    return [{ ...drift(snapshot, token, "entry_lost", is, expected), key, member }];
+    return [{ ...driftAt(snapshot, token, "entry_lost", is, expected), key, member }];
   }
   if (good.length === 0) {
     const is = `active (attempt ${token.record.attempt}), but no entry stands for it`;
-    return [drift(snapshot, token, "entry_missing", is, "one entry")];
+    return [driftAt(snapshot, token, "entry_missing", is, "one entry")];
   }
   const own = good.filter(({ token: { kind, answer } }) => kind !== "answered" || !isLate(answer));
   if (own.length > 1) {
     const is = `${own.length} entries stand for it`;
-    const one = drift(
+    const one = driftAt(
       snapshot,
       token,
       "entry_double",
@@ -201,26 +166,28 @@ function isLate(answer: string | null): boolean {
   return /^\{"kind":"timeout","of":/.test(answer ?? "");
 }
 
-function mapDrifts(snapshot: RunSnapshot, token: OpenToken): Drift[] {
+function mapDrifts(snapshot: RunSnapshot, token: OpenToken, hot: HotToken | undefined): Drift[] {
   const name = mapUnit(token.unit, token.record.scope, token.index);
   const hash = snapshot.units.get(name);
   if (hash === undefined) {
-    return [drift(snapshot, token, "map_missing", `the map's hash ${name} is not there`, "it is")];
+    return [
+      driftAt(snapshot, token, "map_missing", `the map's hash ${name} is not there`, "it is"),
+    ];
   }
-  const drifts: Drift[] = [];
+  const drifts = tokenTimerDrifts(snapshot, token, hot);
   if (!snapshot.maps.has(name)) {
     const is = `${name} is not on the run's list of maps`;
-    drifts.push(drift(snapshot, token, "map_missing", is, "it is, so that it is released"));
+    drifts.push(driftAt(snapshot, token, "map_missing", is, "it is, so that it is released"));
   }
   const wrong = mapCountDrift(hash);
   if (wrong !== null) {
-    drifts.push(drift(snapshot, token, "map_counts", wrong, "counts of what is there"));
+    drifts.push(driftAt(snapshot, token, "map_counts", wrong, "counts of what is there"));
   }
   for (let i = 0; i < Number(hash["next"] ?? 0); i++) {
     const isOver = hash[`r${i}`] !== undefined || hash[`e${i}`] !== undefined;
     if (!isOver && !snapshot.units.has(`${name}#${i}`)) {
       const is = `element ${i} has begun, has no result, and no hash`;
-      drifts.push(drift(snapshot, token, "element_missing", is, "a hash or a result"));
+      drifts.push(driftAt(snapshot, token, "element_missing", is, "a hash or a result"));
     }
   }
   return drifts;
@@ -237,30 +204,19 @@ export function mapCountDrift(hash: Hash): string | null {
     : `n ${n}, next ${next}, done ${done}, failed ${failed} with ${ended} results`;
 }
 
-function waitDrifts(
-  snapshot: RunSnapshot,
-  token: OpenToken,
-  states: ReadonlyMap<string, HotState> | null,
-): Drift[] {
-  const { index, hash, record, unit } = token;
-  const drifts: Drift[] = [];
+function waitDrifts(snapshot: RunSnapshot, token: OpenToken, hot: HotToken | undefined): Drift[] {
+  const { index, hash, record } = token;
   const wait = record.state === "w" ? (parseWait(hash[`w${index}`])?.wait ?? null) : null;
-  const hot = states?.get(unit)?.tokens.get(index);
-  const isTimed = wait === null ? hot?.wait === undefined : (hot?.timer ?? null) !== null;
-  const member = hash[`d${index}`];
-  if (isTimed && (member === undefined || !snapshot.timers.has(member))) {
-    const is = member === undefined ? "no timer is armed" : `its timer ${member} is not armed`;
-    drifts.push(drift(snapshot, token, "timer_missing", is, "a timer that ends the wait"));
-  }
+  const drifts = tokenTimerDrifts(snapshot, token, hot);
   if (wait === null && hot?.wait !== undefined) {
     const is = `field w${index} does not say what it waits for`;
-    drifts.push(drift(snapshot, token, "wait_missing", is, JSON.stringify(hot.wait)));
+    drifts.push(driftAt(snapshot, token, "wait_missing", is, JSON.stringify(hot.wait)));
   } else if (wait?.kind === "signal" && !isRegistered(snapshot, token, wait.signal ?? "")) {
     const is = `it is not among those who wait for signal ${wait.signal}`;
-    drifts.push(drift(snapshot, token, "wait_missing", is, "its registration"));
+    drifts.push(driftAt(snapshot, token, "wait_missing", is, "its registration"));
   } else if (wait?.kind === "child" && !snapshot.children.has(wait.run ?? "")) {
     const is = `its child ${wait.run} is not in Redis`;
-    const one = drift(snapshot, token, "child_missing", is, "a child that runs, or how it ended");
+    const one = driftAt(snapshot, token, "child_missing", is, "a child that runs, or how it ended");
     drifts.push({ ...one, member: wait.run ?? "" });
   }
   return drifts;
@@ -313,8 +269,8 @@ function blobDrifts({ runId, units, blobs }: RunSnapshot): Drift[] {
   return drifts;
 }
 
-/** The run on the lists where it must be, and its own timers. */
-function placeDrifts(ir: Ir, snapshot: RunSnapshot, run: Hash): Drift[] {
+/** The run on the lists where it must be, and what will evaluate its output. */
+function placeDrifts(snapshot: RunSnapshot, run: Hash): Drift[] {
   const { runId, timers, entries, isListedPaused, units } = snapshot;
   const drifts: Drift[] = [];
   const isHeld = entries.some(({ state }) => state === "held");
@@ -325,12 +281,6 @@ function placeDrifts(ir: Ir, snapshot: RunSnapshot, run: Hash): Drift[] {
   } else if (run["s"] !== "paused" && isHeld && !isListedPaused) {
     const is = "entries are held, but the run is not paused and on no list";
     drifts.push({ kind: "held_left", runId, is, expected: "queued entries", remedy: "rebuild" });
-  }
-  const timeout = `run|${runId}|${run["e"]}||||`;
-  if (ir.settings.timeout_ms !== null && OPEN.has(run["s"] ?? "") && !timers.has(timeout)) {
-    const is = "its time limit is not armed";
-    const at = { runId, member: timeout, is, expected: `${ir.settings.timeout_ms} ms` };
-    drifts.push({ kind: "timer_missing", ...at, remedy: "rebuild" });
   }
   for (const [unit, hash] of units) {
     const prefix = finishPrefix(unit, run["e"] ?? "");

@@ -29,6 +29,8 @@ export interface RunSnapshot {
   isListedRelease: boolean;
   /** The partition's tail at that moment. */
   seq: number;
+  /** The partition's time then, ms: by it timers are due. */
+  nowMs: number;
 }
 
 /** Name of an armed timer of a run as its snapshot looks for it. */

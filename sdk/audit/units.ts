@@ -1,7 +1,7 @@
 /**
  * The units of a run - itself, the elements of its maps - as Redis has them, and as the fold of the
  * journal says that they should be. What is compared is what folding must give (20 §9.4): tokens,
- * joins, rounds, inputs, errors, counter, status. Pure; the tests use it after every transition.
+ * joins, rounds, inputs, errors, answers, counter, status. Pure; the tests use it after every transition.
  */
 import type { Ir } from "../../compiler/ir.ts";
 import { parseRecord } from "../entry.ts";
@@ -41,9 +41,9 @@ export function isScopeCurrent(hash: Hash, scope: string): boolean {
   });
 }
 
-/** Tokens, joins, rounds, inputs and errors of a unit: what folding must give. */
+/** Tokens, joins, rounds, inputs, errors and answers of a unit: what folding must give. */
 export function essence(hash: Hash): Hash {
-  const kept = Object.entries(hash).filter(([field]) => /^([njlime]\d+|nf|it|c|s)$/.test(field));
+  const kept = Object.entries(hash).filter(([field]) => /^([njlimea]\d+|nf|it|c|s)$/.test(field));
   return Object.fromEntries(kept.sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 

@@ -83,6 +83,14 @@ export async function redisTimeMs(scripts: ScriptRunner): Promise<number> {
     scripts.redis.time(),
     scripts.redis.hget(scripts.keys.meta, "clock"),
   ]);
+  return partitionMs([Number(seconds), Number(micros)], clock);
+}
+
+/** The time of a partition, ms, from its server's and the field that tests set its clock with. */
+export function partitionMs(
+  [seconds, micros]: readonly [seconds: number, micros: number],
+  clock: string | null,
+): number {
   if (clock?.startsWith("=") === true) {
     return Number(clock.slice(1));
   }

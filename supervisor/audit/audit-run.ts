@@ -13,7 +13,10 @@ import {
   driftKey,
   isTerminal,
   partitionKeys,
+  sameValue,
+  shown,
   type Drift,
+  type Hash,
   type RunStatus,
 } from "../../sdk/internal.ts";
 import {
@@ -24,6 +27,7 @@ import {
   type RunRow,
 } from "../../sdk/postgres/index.ts";
 import type { IrStore } from "../ir-store.ts";
+import { treeFields } from "../write-run.ts";
 import { foldUpTo } from "./journal.ts";
 import { readSnapshot, type Snapshot } from "./read-snapshot.ts";
 import { StreamIndex } from "./streams.ts";
@@ -176,5 +180,15 @@ function rowDrifts(snapshot: Snapshot, row: RunRow | null, isArchived: boolean):
     const expected = `${row.epoch}, as in Postgres`;
     drifts.push({ kind: "epoch", runId, is, expected, remedy: "rebuild" });
   }
-  return drifts;
+  return [...drifts, ...(isFinal(hot) ? [] : givenDrifts(runId, run, row))];
+}
+
+/** What the run was given when it was accepted: its input, its workflows, its place in its tree. */
+function givenDrifts(runId: string, run: Hash, row: RunRow): Drift[] {
+  const given: Hash = { in: row.input, ...treeFields(row) };
+  return ["in", "sub", "dep", "up"].flatMap((field): Drift[] => {
+    const [is, expected] = [run[field], given[field]];
+    const at = { runId, member: `field ${field}`, is: shown(is), expected: shown(expected) };
+    return sameValue(is, expected) ? [] : [{ kind: "field", ...at, remedy: "rebuild" }];
+  });
 }

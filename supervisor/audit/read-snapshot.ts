@@ -12,6 +12,7 @@ import {
   parseEntry,
   parseWait,
   partitionKeys,
+  partitionMs,
   PRIORITIES,
   type Hash,
   type RunSnapshot,
@@ -219,7 +220,7 @@ class Reader {
     const read = {
       ...{ units: new Map<string, Hash>(), children: new Map<string, Hash>() },
       ...{ timers: new Map<string, number>(), maps: new Set<string>() },
-      ...{ signals: {} as Hash, blobs: new Set<string>(), seq: 0 },
+      ...{ signals: {} as Hash, blobs: new Set<string>(), seq: 0, nowMs: 0 },
       ...{ isListedPaused: false, isListedRelease: false },
     };
     const take = (into: Map<string, Hash>, name: string): void =>
@@ -269,14 +270,28 @@ class Reader {
         read.isListedRelease = score !== null;
       },
     );
-    this.#add(
-      (multi) => multi.hget(keys.meta, "seq"),
-      (seq) => {
-        read.seq = Number(seq ?? 0);
-      },
-    );
+    this.#askTail(read);
     const isWhole = this.#queueKeys.every((key) => this.#streams.isWhole(key));
     return () => ({ runId, ...read, isWhole });
+  }
+
+  /** Where the partition's journal ends, and its time. */
+  #askTail(read: { seq: number; nowMs: number }): void {
+    let clock: string | null = null;
+    this.#add(
+      (multi) => multi.hmget(this.#keys.meta, "seq", "clock"),
+      (reply) => {
+        const [seq, set = null] = reply as (string | null)[];
+        read.seq = Number(seq ?? 0);
+        clock = set;
+      },
+    );
+    this.#add(
+      (multi) => multi.time(),
+      (time) => {
+        read.nowMs = partitionMs(time as [number, number], clock);
+      },
+    );
   }
 
   #askStream(key: string): void {

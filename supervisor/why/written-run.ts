@@ -28,7 +28,7 @@ export class WrittenRun implements Writer {
   get snapshot(): Snapshot {
     return {
       ...{ runId: this.#runId, units: this.#units, timers: this.#timers, entries: this.#entries },
-      ...{ maps: new Set(), signals: {}, blobs: new Set(), children: new Map(), seq: 0 },
+      ...{ maps: new Set(), signals: {}, blobs: new Set(), children: new Map(), seq: 0, nowMs: 0 },
       ...{ isListedPaused: false, isListedRelease: false, isWhole: true },
     };
   }

@@ -24,6 +24,15 @@ import { allKeys, waitFor } from "../support/index.ts";
 import { Audited, fn, line, wait, waits } from "./audited.fixture.ts";
 
 const keys = partitionKeys(0);
+const YEAR_MS = 365 * 86_400_000;
+/** Stands still before its wait for a signal. */
+const later = line("delays", [
+  { id: "d", type: "delay", config: { delay_ms: 3_600_000 } },
+  wait("w"),
+]);
+const retried = line("retries", [
+  fn("r", "fails", { retry: { max_attempts: 3, backoff_ms: 3_600_000 } }),
+]);
 let on: Audited;
 let engine: Engine;
 let client: Client;
@@ -53,6 +62,9 @@ describe("a run that is damaged", () => {
     await engine.redis.hset(keys.run(id), "n0", 'c1||{"at":"z"}');
     const [drift] = await on.seenAndRepaired(id, ["field"]);
     expect(drift).toMatchObject({ node: "a", member: "field n0" });
+    await engine.redis.hset(keys.run(id), { in: '{"other":1}', dep: "3" });
+    const given = await on.seenAndRepaired(id, ["field"]);
+    expect(given.map(({ member }) => member)).toEqual(["field in", "field dep"]);
     await engine.redis.hset(keys.run(id), "e", "77");
     await on.seenAndRepaired(id, ["epoch"]);
     await client.signal(id, "go", {});
@@ -95,13 +107,9 @@ describe("a run that is damaged", () => {
   });
 
   it("timer_missing: nothing will end a delay, a retry, a wait with a time limit", async () => {
-    const delay = line("delays", [{ id: "d", type: "delay", config: { delay_ms: 3_600_000 } }]);
-    const retry = line("retries", [
-      fn("r", "fails", { retry: { max_attempts: 3, backoff_ms: 3_600_000 } }),
-    ]);
     for (const [workflow, node, status] of [
-      [delay, "d", "waiting"],
-      [retry, "r", "retrying"],
+      [later, "d", "waiting"],
+      [retried, "r", "retrying"],
       [waits, "w", "waiting"],
     ] as const) {
       const id = await on.standing(workflow, node, status);
@@ -118,8 +126,26 @@ describe("a run that is damaged", () => {
   it("wait_missing: a signal would not find the token that waits for it", async () => {
     const id = await on.standing(waits, "w", "waiting");
     await engine.redis.hdel(keys.signals(id), "w:go");
-    await on.seenAndRepaired(id, ["wait_missing"]);
+    await on.seenAndRepaired(id, ["wait_missing", "waiter_place"]);
     await client.signal(id, "go", {});
+    expect((await engine.ended(id)).status).toBe("COMPLETED");
+  });
+
+  it("waiter_place: the one who came first would be served last", async () => {
+    const config = { items: "[1, 2]", do: wait("w") };
+    const workflow = { name: "in-line", nodes: [{ id: "m", type: "map", config }], edges: [] };
+    const id = await client.submit({ workflow: workflow as never, input: {} });
+    const signals = keys.signals(id);
+    await waitFor(async () => (await engine.redis.hget(signals, "w:go")) === "0|2|2");
+    expect(await on.kindsOf(id)).toEqual([]);
+    const [first = "", second = ""] = await engine.redis.hmget(signals, "v0:go", "v1:go");
+    const swapped = { "v0:go": second ?? "", "v1:go": first ?? "" };
+    const places = { "u0|0#0": "1:go", "u0|0#1": "0:go" };
+    await engine.redis.hset(signals, { ...swapped, ...places });
+    const [drift] = await on.seenAndRepaired(id, ["waiter_place"]);
+    expect(drift).toMatchObject({ member: "signals, line of go" });
+    await client.signal(id, "go", 1);
+    await client.signal(id, "go", 2);
     expect((await engine.ended(id)).status).toBe("COMPLETED");
   });
 
@@ -128,9 +154,31 @@ describe("a run that is damaged", () => {
     const waiter = (await engine.redis.hget(keys.signals(id), "v0:go")) as string;
     const orphan = { "w:go": "0|2|2", "v1:go": waiter.replace("|1|", "|2|") };
     await engine.redis.hset(keys.signals(id), orphan);
-    await on.seenAndRepaired(id, ["waiter_orphan"]);
+    await on.seenAndRepaired(id, ["waiter_orphan", "waiter_place"]);
     await client.signal(id, "go", {});
     expect((await engine.ended(id)).status).toBe("COMPLETED");
+  });
+
+  it("signal_kept, signal_id: a signal that came early is lost, or would count twice", async () => {
+    const id = await on.standing(later, "d", "waiting");
+    await client.signal(id, "go", { paid: 1 }, { id: "s1" });
+    await client.signal(id, "go", { paid: 2 }, { id: "s2" });
+    expect(await on.kindsOf(id)).toEqual([]);
+    await engine.redis.hdel(keys.signals(id), "q:go", "p1", "p2");
+    const [kept] = await on.seenAndRepaired(id, ["signal_kept"]);
+    expect(kept).toMatchObject({ member: "signals, field p1", expected: /paid/ });
+    expect(kept?.is).toBe("absent, and 2 more of its fields are others");
+    await engine.redis.hdel(keys.signals(id), "i:s2");
+    const [forgotten] = await on.seenAndRepaired(id, ["signal_id"]);
+    expect(forgotten).toMatchObject({ member: "signals, field i:s2", is: "absent" });
+    expect(await client.signal(id, "go", { paid: 2 }, { id: "s2" })).toMatchObject({
+      outcome: "repeated",
+    });
+    await engine.redis.del(keys.signals(id));
+    await on.seenAndRepaired(id, ["signal_id", "signal_kept"]);
+    await client.operations.intervene(id, "d", { action: "complete", by: "ann" });
+    const row = await engine.ended(id);
+    expect(JSON.parse(row.output ?? "null")).toEqual({ paid: 1 });
   });
 
   it("blob_missing: a large output is not there", async () => {
@@ -318,6 +366,20 @@ describe("a run that is damaged", () => {
     expect((await engine.ended(id)).status).toBe("COMPLETED");
   });
 
+  it("field: the first of two approvals is lost, so that it would take a third", async () => {
+    const config = { title: "Pay?", required: 2 };
+    const asks = line("asks", [{ id: "ask", type: "approval", config }]);
+    const id = await on.standing(asks, "ask", "waiting");
+    const [approval] = await client.approvals({ runId: id });
+    await client.decide(approval?.id ?? "", { actor: "ann", approved: true, data: { limit: 5 } });
+    expect(await on.kindsOf(id)).toEqual([]);
+    await engine.redis.hdel(keys.run(id), "a0");
+    const [drift] = await on.seenAndRepaired(id, ["field"]);
+    expect(drift).toMatchObject({ node: "ask", member: "field a0", is: "absent" });
+    await client.decide(approval?.id ?? "", { actor: "bob", approved: true });
+    expect((await engine.ended(id)).status).toBe("COMPLETED");
+  });
+
   it("field: arrivals at a join are lost, so that it would never fire", async () => {
     const workflow = {
       name: "joining",
@@ -336,6 +398,27 @@ describe("a run that is damaged", () => {
     await on.seenAndRepaired(id, ["counter", "field"]);
     await client.signal(id, "go", {});
     expect((await engine.ended(id)).status).toBe("COMPLETED");
+  });
+
+  it("timer_due: what ends a delay, a retry, a wait, a run stands at another time", async () => {
+    const settings = { timeout_ms: 7_200_000 };
+    for (const [workflow, node, status, kind] of [
+      [later, "d", "waiting", "resume"],
+      [retried, "r", "retrying", "emit"],
+      [waits, "w", "waiting", "expire"],
+      [{ ...waits, settings }, "w", "waiting", "run"],
+    ] as const) {
+      const id = await on.standing(workflow, node, status);
+      expect(await on.kindsOf(id)).toEqual([]);
+      const timers = await engine.redis.zrange(keys.timers, 0, -1);
+      const [own = ""] = timers.filter((member) => member.startsWith(`${kind}|${id}|`));
+      const due = Number(await engine.redis.zscore(keys.timers, own));
+      await engine.redis.zadd(keys.timers, due + 10 * YEAR_MS, own);
+      const [drift] = await on.seenAndRepaired(id, ["timer_due"]);
+      expect(drift?.expected).toBe(`due at ${new Date(due).toISOString()}`);
+      await client.cancel(id, "enough");
+      await engine.ended(id);
+    }
   });
 
   it("timer_missing: nothing will end a run whose time is over", async () => {

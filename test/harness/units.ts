@@ -4,14 +4,16 @@ import type { Ir } from "../../compiler/ir.ts";
 import {
   aliveElements,
   bodyAt,
+  driftText,
+  foldedStates,
   foldedUnits,
   HotState,
-  irAt,
-  lineFields,
-  linesOf,
   livingUnits,
   mapCountDrift,
+  openTokens,
   parseJournalRecord,
+  signalDrifts,
+  tokenTimerDrifts,
   type Hash,
   type JournalRecord,
   type PartitionKeys,
@@ -91,7 +93,21 @@ export async function checkUnits(
   if (hot.status !== "running" && hot.status !== "paused") {
     return;
   }
-  await checkSignals(redis, keys.signals(runId), ir, hot);
+  const signals = await redis.hgetall(keys.signals(runId));
+  const timers = await timersOf(redis, keys);
+  const states = foldedStates(runId, hot);
+  const [wrong] = [
+    ...signalDrifts({ runId, units, signals }, hot),
+    ...openTokens(ir, units)
+      .filter(({ record }) => "rwm".includes(record.state))
+      .flatMap((token) => {
+        const told = states.get(token.unit)?.tokens.get(token.index);
+        return tokenTimerDrifts({ runId, units, timers, nowMs: 0 }, token, told);
+      }),
+  ];
+  if (wrong !== undefined) {
+    throw new Error(driftText(wrong));
+  }
   const folded = foldedUnits(runId, hot);
   const living = livingUnits(folded.keys(), units);
   for (const [name, fields] of folded) {
@@ -106,40 +122,12 @@ export async function checkUnits(
   }
 }
 
-/** Throws unless the signals that are kept, accepted and waited for are those of the journal. */
-async function checkSignals(redis: Redis, key: string, ir: Ir, hot: HotState): Promise<void> {
-  const isParked = (node: number, home: string, scope: string): boolean => {
-    const unit = home === "" ? hot : hot.element(home);
-    const token = unit?.tokens.get(node);
-    return token?.state === "w" && token.scope === scope && unit?.isCurrent(scope) === true;
-  };
-  const told = hot.signals.fields((node, home, scope) => {
-    const body = irAt(ir, home);
-    return isParked(node, home, scope) ? (body?.nodes[node]?.id ?? "?") : null;
-  });
-  const signals = await redis.hgetall(key);
-  const is = Object.fromEntries(
-    Object.entries(signals).filter(([field]) => !/^(w:|v\d+:|u\d+\|)/.test(field)),
-  );
-  for (const [name, line] of linesOf(signals)) {
-    // Those whose round is over stay in the line until another token takes their place.
-    Object.assign(is, lineFields(name, waitersIn(ir, line, isParked)));
+/** Due times of all armed timers of a partition. */
+async function timersOf(redis: Redis, keys: PartitionKeys): Promise<Map<string, number>> {
+  const listed = await redis.zrange(keys.timers, 0, -1, "WITHSCORES");
+  const timers = new Map<string, number>();
+  for (let at = 0; at < listed.length; at += 2) {
+    timers.set(listed[at] as string, Number(listed[at + 1]));
   }
-  if (!isDeepStrictEqual(is, { ...told })) {
-    const [have, wanted] = [is, told].map((hash) => JSON.stringify(hash));
-    throw new Error(`the signals are ${have}, by the journal ${wanted}`);
-  }
-}
-
-function waitersIn(
-  ir: Ir,
-  list: readonly string[],
-  isParked: (node: number, home: string, scope: string) => boolean,
-): string[] {
-  return list.flatMap((line) => {
-    const [node, home = "", scope = "", attempt] = line.split("|");
-    const index = Number(node);
-    const id = irAt(ir, home)?.nodes[index]?.id;
-    return isParked(index, home, scope) ? [[node, home, scope, attempt, id].join("|")] : [];
-  });
+  return timers;
 }
