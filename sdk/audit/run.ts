@@ -3,8 +3,9 @@
  *
  * The counter equals what is in flight. An active token has one entry: its own, that of the chain
  * which has come to it, or one held with its paused run. A token that waits has what will end its
- * wait: a timer that is due when the journal says, a registration for a signal, an address, a child. A map whose elements run has its
- * hash and its elements. A reference to a blob has its blob. Pure: it judges a snapshot.
+ * wait: a timer that is due when the journal says, a registration for a signal, an address, a child.
+ * A map whose elements run has its hash and its elements. A reference to a blob has its blob. Pure:
+ * it judges a snapshot.
  */
 import type { Ir } from "../../compiler/ir.ts";
 import { parseBlobText } from "../blobs.ts";

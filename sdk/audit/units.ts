@@ -1,7 +1,7 @@
 /**
  * The units of a run - itself, the elements of its maps - as Redis has them, and as the fold of the
  * journal says that they should be. What is compared is what folding must give (20 §9.4): tokens,
- * joins, rounds, inputs, errors, answers, counter, status. Pure; the tests use it after every transition.
+ * joins, rounds, inputs, errors, answers, counter, status. Pure; the tests use it after every step.
  */
 import type { Ir } from "../../compiler/ir.ts";
 import { parseRecord } from "../entry.ts";
