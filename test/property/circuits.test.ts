@@ -110,7 +110,7 @@ describe.each(Object.entries(KINDS))("X31a: circuits, engine and oracle: %s", (_
   it(
     "agree whatever comes when",
     async () => {
-      await playAll(seedsOf(60), (one) => play(kind, one));
+      await playAll(seedsOf(40), (one) => play(kind, one));
     },
     10 * 60_000,
   );
