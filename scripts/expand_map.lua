@@ -92,6 +92,8 @@ end
 
 -- A new expansion: what an earlier one left of this map, or a round before, is void.
 local function begin()
+  -- Listed before it is there: what is not listed nobody would remove, should a log be cut off in between.
+  redis.call("SADD", maps, map_unit)
   local before = redis.call("HGET", run, "m" .. node)
   if before and before ~= scope then
     redis.call("ZADD", release, now_ms, map_of(unit, before, node))
@@ -111,7 +113,6 @@ local function begin()
   if is_element(unit) then
     redis.call("HSET", run, "x", 1)
   end
-  redis.call("SADD", maps, map_unit)
 end
 
 -- Writes this call's items; tells them first.
