@@ -23,10 +23,14 @@ export async function releaseMapsOf(
   runIds: readonly string[],
 ): Promise<void> {
   for (const runId of runIds) {
-    for (const map of await redis.smembers(keys.maps(runId))) {
+    const maps = await redis.smembers(keys.maps(runId));
+    for (const map of maps) {
       await releaseOne(redis, keys, map);
     }
-    await redis.unlink(keys.maps(runId));
+    // By name: what a run that was redriven meanwhile has begun stays listed.
+    for (let from = 0; from < maps.length; from += PAGE) {
+      await redis.srem(keys.maps(runId), ...maps.slice(from, from + PAGE));
+    }
   }
 }
 

@@ -1,9 +1,10 @@
 /** What the sweep over the list of releases finds, and what it goes past. */
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { partitionKeys } from "../sdk/internal.ts";
-import { waitFor } from "../test/support/index.ts";
+import { intercepted, waitFor } from "../test/support/index.ts";
 import type { SupervisorContext } from "./context.ts";
 import { Releaser } from "./release.ts";
+import { releaseMapsOf } from "./release-maps.ts";
 import {
   chainIr,
   startPartition,
@@ -40,4 +41,20 @@ it("names without a row, however many, do not keep it from those that have one",
   await waitFor(isGone, { describe: "the sweep does not come to it" });
   await sweeping.stop(1000);
   expect(await stack.redis.zcard(keys.release)).toBe(nobody.length);
+});
+
+it("a map that begins while those of its run before are removed stays listed", async () => {
+  const [before, after] = ["redriven!0", "redriven!7"];
+  await stack.redis.sadd(keys.maps("redriven"), before);
+  const slow = intercepted(stack.redis, (name, call) => async (...args: unknown[]) => {
+    const answer = await call(...args);
+    if (name === "smembers") {
+      await stack.redis.sadd(keys.maps("redriven"), after);
+    }
+    return answer;
+  });
+  await releaseMapsOf(slow, keys, ["redriven"]);
+  expect(await stack.redis.smembers(keys.maps("redriven"))).toEqual([after]);
+  await releaseMapsOf(stack.redis, keys, ["redriven"]);
+  expect(await stack.redis.exists(keys.maps("redriven"))).toBe(0);
 });
