@@ -79,8 +79,13 @@ export function clientConfig(target: PostgresTarget): PoolConfig {
 export function connectPostgres(target: PostgresTarget): Database {
   const singleSession = target.singleSession ?? false;
   const max = singleSession ? 1 : (target.connectionsMax ?? 10);
-  // Queued before whatever the connection is taken for; a failure is that of the connection.
-  const onConnect = (client: ClientBase): void => client.query(SESSION, () => undefined);
+  const onConnect = (client: ClientBase): void => {
+    // A connection that is lost is reported by its query, or by the next one. The event must be heard
+    // as well, also where it comes in one read with the answer after which the next one gets it.
+    client.on("error", () => undefined);
+    // Queued before whatever the connection is taken for; a failure is that of the connection.
+    client.query(SESSION, () => undefined);
+  };
   const pool = new pg.Pool({ ...clientConfig(target), max, onConnect });
   // Without a listener a server that closes an idle connection would end the process.
   pool.on("error", () => undefined);
@@ -133,9 +138,6 @@ class PooledDatabase implements Database {
     const client = await this.pool.connect().catch((error: unknown) => {
       throw databaseError(error, "connect");
     });
-    // A connection lost in mid-transaction is reported by its query; the event must be heard too.
-    const ignore = (): void => undefined;
-    client.on("error", ignore);
     let broken: Error | undefined;
     try {
       await client.query("BEGIN");
@@ -146,7 +148,6 @@ class PooledDatabase implements Database {
       await client.query("ROLLBACK").catch((cause: Error) => (broken = cause));
       throw databaseError(error, "transaction");
     } finally {
-      client.off("error", ignore);
       client.release(broken);
     }
   }
