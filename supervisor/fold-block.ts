@@ -308,7 +308,9 @@ function foldRun(block: BlockFold, run: RunFold, placed: Placed): void {
       break;
     case "run.suspect":
       block.suspects.push(tr.r);
-      void (tr.raw !== undefined && block.apart.push({ runId: tr.r, position }));
+      if (tr.raw !== undefined) {
+        block.apart.push({ runId: tr.r, position });
+      }
       break;
     default: // of nodes: they change no row
   }

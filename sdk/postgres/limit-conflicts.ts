@@ -6,6 +6,7 @@ import { textArray } from "./arrays.ts";
 import type { RunLimits } from "./admission-rules.ts";
 import type { Queryable } from "./connect.ts";
 import type { LimitedRun } from "./limit-looks.ts";
+import { DATABASE_TIME_MS } from "./time.ts";
 
 const OPEN = "('QUEUED', 'RUNNING', 'PAUSED', 'FINISHING')";
 // One whose ended attempt is being redriven is as good as open.
@@ -13,7 +14,7 @@ const OPEN_OF_KEYS = {
   name: "admissions_open_of_keys",
   text: `SELECT a.key, a.run_id AS "runId" FROM admissions a JOIN runs r ON r.id = a.run_id
     WHERE a.key = ANY($1::text[]) AND (r.status IN ${OPEN} OR (a.claimed_attempt = r.attempt
-      AND a.claimed_until_ms > (extract(epoch FROM clock_timestamp()) * 1000)::bigint))
+      AND a.claimed_until_ms > ${DATABASE_TIME_MS}))
     ORDER BY a.place`,
 };
 const END = {

@@ -18,6 +18,7 @@ import {
 import type { Queryable } from "./connect.ts";
 import type { NewRun } from "./runs.ts";
 import { databaseTimeMs } from "./time.ts";
+import { DATABASE_TIME_MS } from "./time.ts";
 
 /** A run that has limits, as it is accepted. */
 export type LimitedRun = NewRun & { limits: RunLimits };
@@ -124,7 +125,7 @@ const CLAIM = {
 const KEEP_CLAIM = {
   name: "admissions_keep_claim",
   text: `UPDATE admissions SET claimed_until_ms =
-      (extract(epoch FROM clock_timestamp()) * 1000)::bigint + $2
+      ${DATABASE_TIME_MS} + $2
     WHERE run_id = $1 AND claimed_until_ms IS NOT NULL`,
 };
 const STATE = {

@@ -1,6 +1,7 @@
 /** Reading and tidying what waits for a limit: for the watch over it, and for people. */
 import { textArray } from "./arrays.ts";
 import type { Queryable } from "./connect.ts";
+import { DATABASE_TIME_MS } from "./time.ts";
 
 /** A place at which runs of a tenant wait: a key or a rate; "": the tenant's own places. */
 export interface Gate {
@@ -40,7 +41,7 @@ const CLEAN = {
     SELECT a.run_id FROM admissions a JOIN runs r ON r.id = a.run_id
     WHERE r.status IN ${FINAL} AND NOT (r.status = 'FAILED' AND a.key IS NOT NULL)
       AND (a.admitted_at_ms IS NULL OR a.rate IS NULL
-      OR a.admitted_at_ms < extract(epoch FROM clock_timestamp()) * 1000 - a.rate_ms)
+      OR a.admitted_at_ms < ${DATABASE_TIME_MS} - a.rate_ms)
     LIMIT $1) RETURNING run_id`,
 };
 const READ = {
@@ -57,7 +58,7 @@ const READ = {
         WHERE o.tenant = a.tenant AND o.state IN ('admitted', 'ending') AND r.status IN ${OPEN})
         AS "tenantRuns",
       (SELECT o.admitted_at_ms + a.rate_ms FROM admissions o WHERE o.rate = a.rate
-        AND o.admitted_at_ms > extract(epoch FROM clock_timestamp()) * 1000 - a.rate_ms
+        AND o.admitted_at_ms > ${DATABASE_TIME_MS} - a.rate_ms
         ORDER BY o.admitted_at_ms DESC OFFSET a.rate_limit - 1 LIMIT 1) AS "rateFreeMs",
       (SELECT count(*)::integer FROM admissions o WHERE o.state = a.state
         AND (o.key = a.key OR o.rate = a.rate OR (a.state = 'tenant' AND o.tenant = a.tenant))

@@ -3,6 +3,7 @@ import { rootOf } from "../keys.ts";
 import { bigintArray, integerArray, textArray } from "./arrays.ts";
 import type { Queryable } from "./connect.ts";
 import { LETTER_LINES } from "./dead-letters.ts";
+import { DATABASE_TIME_MS } from "./time.ts";
 
 /** What the journal says about a redriven run's row. */
 export interface RunRedriven {
@@ -20,7 +21,7 @@ export interface RunRedriven {
 const CLAIM = {
   name: "runs_claim_redrive",
   text: `UPDATE runs SET epoch = epoch + 1, updated_at_ms = GREATEST(updated_at_ms,
-      (extract(epoch FROM clock_timestamp()) * 1000)::bigint)
+      ${DATABASE_TIME_MS})
     WHERE id = $1 AND status = 'FAILED' AND attempt = $2 RETURNING epoch`,
 };
 // By parents and not by ids: a child that nobody waited for has none, and goes its own way.

@@ -4,6 +4,7 @@
  */
 import { textArray } from "./arrays.ts";
 import type { Queryable } from "./connect.ts";
+import { DATABASE_TIME_MS } from "./time.ts";
 
 export interface RunNamespace {
   /** `ns:<id>:`. */
@@ -25,23 +26,22 @@ export interface KeptNamespace extends RunNamespace {
   silentMs: number;
 }
 
-const NOW = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
 const KEEP = {
   name: "run_namespaces_keep",
   text: `INSERT INTO run_namespaces (namespace, run_id, queues, host, machine, pid, beat_at_ms)
-    VALUES ($1, $2, $3::text[], $4, $5, $6, ${NOW})`,
+    VALUES ($1, $2, $3::text[], $4, $5, $6, ${DATABASE_TIME_MS})`,
 };
 /** A beat that hangs must hold up neither the next one nor a connection. */
 const BEAT_MS_MAX = 5000;
 const BEAT = {
   name: "run_namespaces_beat",
   query_timeout: BEAT_MS_MAX,
-  text: `UPDATE run_namespaces SET beat_at_ms = ${NOW} WHERE namespace = $1`,
+  text: `UPDATE run_namespaces SET beat_at_ms = ${DATABASE_TIME_MS} WHERE namespace = $1`,
 };
 const LIST = {
   name: "run_namespaces_list",
   text: `SELECT namespace, run_id AS "runId", queues, host, machine, pid,
-      beat_at_ms AS "beatAtMs", ${NOW} - beat_at_ms AS "silentMs" FROM run_namespaces`,
+      beat_at_ms AS "beatAtMs", ${DATABASE_TIME_MS} - beat_at_ms AS "silentMs" FROM run_namespaces`,
 };
 const FORGET = {
   name: "run_namespaces_forget",
