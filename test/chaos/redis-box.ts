@@ -30,6 +30,8 @@ export class RedisBox {
   /** The library that moves a process's clock; null: there is none. */
   readonly #library: string | null;
   readonly #isMounted: boolean;
+  /** How often it refused its log, which then lost its end. */
+  logsMended = 0;
   #server: RedisChild | null = null;
   #pid = 0;
 
@@ -62,10 +64,21 @@ export class RedisBox {
     return join(this.#dir, "r.sock");
   }
 
+  /**
+   * Starts it on its data. A log that it refuses loses its end first: Redis 7.0 may leave half a
+   * command in the middle when its disk was full (docs/recovery.md), and says to mend it so.
+   */
   async start(): Promise<void> {
     const { socket } = this;
     const env = { ...process.env, ...this.clock("redis", 0) };
-    this.#server = await startRedis({ dataDir: this.#data, socket, env });
+    const start = (): Promise<RedisChild> => startRedis({ dataDir: this.#data, socket, env });
+    this.#server = await start().catch((error: unknown) => {
+      if (!this.#mendLog()) {
+        throw error;
+      }
+      this.logsMended += 1;
+      return start();
+    });
     const redis = connectRedis({ url: this.url }, "chaos:start");
     const [, pid] = /process_id:(\d+)/.exec(await redis.info("server")) ?? [];
     redis.disconnect();
@@ -95,6 +108,16 @@ export class RedisBox {
       const path = join(folder, log);
       truncateSync(path, Math.max(0, statSync(path).size - bytes));
     }
+  }
+
+  /** False: there is nothing to mend, or it cannot be mended. */
+  #mendLog(): boolean {
+    const folder = join(this.#data, "appendonlydir");
+    const manifest = existsSync(folder)
+      ? readdirSync(folder).find((name) => name.endsWith(".manifest"))
+      : undefined;
+    const check = ["--fix", join(folder, manifest ?? "")];
+    return manifest !== undefined && run("redis-check-aof", check, "y\n");
   }
 
   /** Leaves no room on the disk until `emptyDisk`. */
@@ -141,9 +164,9 @@ export class RedisBox {
   }
 }
 
-function run(program: string, args: readonly string[]): boolean {
+function run(program: string, args: readonly string[], input = ""): boolean {
   try {
-    execFileSync(program, args, { stdio: "ignore" });
+    execFileSync(program, args, { input, stdio: ["pipe", "ignore", "ignore"] });
     return true;
   } catch {
     return false;

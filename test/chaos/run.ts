@@ -12,6 +12,7 @@ import { publish } from "../harness/publish.ts";
 import { seeded } from "../harness/random.ts";
 import { freePort } from "../support/index.ts";
 import { FAULTS, JUMP_S, type Fault } from "./faults.ts";
+import { LastRuns } from "./last-runs.ts";
 import { Listeners } from "./listeners.ts";
 import { Lullaby } from "./lullaby.ts";
 import { Outsiders } from "./outsiders.ts";
@@ -54,6 +55,10 @@ export interface ChaosReport extends Verdict {
   misheard: string[];
   /** Longest time in which no run ended, ms. */
   longestPauseMs: number;
+  /** How often Redis refused its log, of which the end was taken off then. */
+  logsMended: number;
+  /** What the last runs waited for while none ended. */
+  waitedFor: readonly string[];
 }
 
 /** What must be empty. */
@@ -108,7 +113,8 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
     const told = await strike(stack, faults, random, options, watch);
     await submitting;
     await lullaby.stop();
-    await settle(stack, submitted, options);
+    const lastRuns = new LastRuns(stack, options.log);
+    await settle(stack, submitted, lastRuns, options);
     await outsiders.stop();
     const misheard = await listeners.judge();
     const verdict = await judge(stack.db, stack.redis, submitted, calls);
@@ -118,6 +124,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
       ...{ fallen: stack.fallen, sleeps: lullaby.count, outsiders: outsiders.done, misheard },
       feed: { heardWhole: listeners.whole, connectionsLost: listeners.lost },
       ...{ seed: options.seed, faults: told, skipped, seconds, longestPauseMs: watch.longestMs },
+      ...{ waitedFor: lastRuns.reasons, logsMended: stack.box.logsMended },
     };
   } finally {
     watch.stop();
@@ -218,6 +225,7 @@ async function submitAgain(
 async function settle(
   stack: ChaosStack,
   runs: readonly Submitted[],
+  lastRuns: LastRuns,
   options: ChaosOptions,
 ): Promise<void> {
   const limit = performance.now() + SETTLE_MS;
@@ -233,6 +241,7 @@ async function settle(
       ended = count;
       options.log(`${ended} of ${runs.length} ended`);
     }
+    await lastRuns.look(count, open ?? []).catch(() => undefined); // a store is away
     await pause(500);
   }
   // What ended is released a moment after its end is archived.
