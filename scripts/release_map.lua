@@ -1,31 +1,42 @@
 --[[
-release_map -- remove a page of a void map's elements and, with the last page, the map.
+release_map -- remove a page of the elements of a map that is over and, with the last page, the map.
 
-Atomic because a map may be expanded under the same name meanwhile, when one around it is settled and
-tried again by hand. That takes the name off the list: what is removed then would be its elements.
+Atomic because a map may be expanded under the same name meanwhile. When one around a void map is settled
+and tried again by hand, that takes the name off the list; when an ended run is redriven, it has not
+ended any more. What is removed then would be the elements of the new one.
 
 KEYS
   1  release   zset    gv:{p}:release          names what is void; reads and writes
   2  timers    zset    gv:{p}:timers           removes
   3  maps      set     gv:{p}:run:<id>:maps    the run's maps that have keys; writes
   4  map       hash    gv:{p}:run:<map>        removes
-  5+ elements  hash    gv:{p}:run:<map>#<i>    removes
+  5  run       hash    gv:{p}:run:<id>         whose map it is; reads
+  6+ elements  hash    gv:{p}:run:<map>#<i>    removes
 ARGV
-  1  listed    the map on the list: this one, or one around it
+  1  listed    the map on the list: this one, or one around it; "": none, its run has ended
   2  map       name of this one
   3  last      1: no elements are left after this page
 RETURNS integer
-  1 removed, 0 no longer on the list: the map lives again
+  1 removed, 0 no longer on the list, or its run has not ended: the map lives again
 REPEAT    0, or removes nothing
 COST      O(elements), at most 500
 ]]
 --- @include "element_remove"
-local release, timers, maps, map = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-if not redis.call("ZSCORE", release, ARGV[1]) then
-  return 0
+local release, timers, maps, map, run = unpack(KEYS, 1, 5)
+local FINAL = { completed = true, failed = true, cancelled = true }
+
+local function is_over()
+  if ARGV[1] ~= "" then
+    return redis.call("ZSCORE", release, ARGV[1])
+  end
+  local status = redis.call("HGET", run, "s")
+  return not status or FINAL[status]
 end
 
-for i = 5, #KEYS do
+if not is_over() then
+  return 0
+end
+for i = 6, #KEYS do
   remove_element(timers, KEYS[i])
 end
 if ARGV[3] == "1" then

@@ -1,8 +1,8 @@
 /**
  * Removing the keys of maps that are over: all of a run's when it is released, and those of single
  * maps that failed or belong to a round that is gone, which the scripts put on the partition's
- * `release` list. Nothing writes to them any more: their elements are refused. Only when a
- * map around it is tried again by hand does one begin under a name on the list (release_map.lua).
+ * `release` list. Nothing writes to them any more: their elements are refused. Only when a map around
+ * it is tried again by hand, or the run is redriven, does one begin under its name (release_map.lua).
  */
 import type { Redis } from "ioredis";
 import {
@@ -16,7 +16,25 @@ import {
 /** Elements looked at in one round trip. */
 const PAGE = 500;
 
-/** Removes every map of these runs, elements and their timers included. */
+/**
+ * Removes the maps of runs that have ended, elements and their timers included; those of the run
+ * itself go with it. What a run that is redriven meanwhile begins stays.
+ */
+export async function releaseMapsOfEnded(
+  scripts: ScriptRunner,
+  runIds: readonly string[],
+): Promise<void> {
+  for (const runId of runIds) {
+    for (const map of await scripts.redis.smembers(scripts.keys.maps(runId))) {
+      await releaseByPages(scripts, null, map);
+    }
+  }
+}
+
+/**
+ * Removes every map of runs that are made anew, elements and their timers included. Only for who has
+ * the run to himself.
+ */
 export async function releaseMapsOf(
   redis: Redis,
   keys: PartitionKeys,
@@ -27,7 +45,7 @@ export async function releaseMapsOf(
     for (const map of maps) {
       await releaseOne(redis, keys, map);
     }
-    // By name: what a run that was redriven meanwhile has begun stays listed.
+    // By name: what begins meanwhile stays listed.
     for (let from = 0; from < maps.length; from += PAGE) {
       await redis.srem(keys.maps(runId), ...maps.slice(from, from + PAGE));
     }
@@ -44,12 +62,16 @@ export async function releaseMaps(scripts: ScriptRunner, listed: readonly string
     const all = await redis.smembers(keys.maps(parseUnit(map).runId));
     const inside = all.filter((name) => name.startsWith(`${map}#`));
     for (const name of [...inside, map]) {
-      await releaseListed(scripts, map, name);
+      await releaseByPages(scripts, map, name);
     }
   }
 }
 
-async function releaseListed(scripts: ScriptRunner, listed: string, map: string): Promise<void> {
+async function releaseByPages(
+  scripts: ScriptRunner,
+  listed: string | null,
+  map: string,
+): Promise<void> {
   const begun = await begunElements(scripts.redis, scripts.keys.run(map));
   let from = 0;
   do {

@@ -1,10 +1,10 @@
 /** What the sweep over the list of releases finds, and what it goes past. */
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { partitionKeys } from "../sdk/internal.ts";
-import { intercepted, waitFor } from "../test/support/index.ts";
-import type { SupervisorContext } from "./context.ts";
+import { waitFor } from "../test/support/index.ts";
+import { scriptsOf, type SupervisorContext } from "./context.ts";
 import { Releaser } from "./release.ts";
-import { releaseMapsOf } from "./release-maps.ts";
+import { releaseMapsOfEnded } from "./release-maps.ts";
 import {
   chainIr,
   startPartition,
@@ -43,18 +43,20 @@ it("names without a row, however many, do not keep it from those that have one",
   expect(await stack.redis.zcard(keys.release)).toBe(nobody.length);
 });
 
-it("a map that begins while those of its run before are removed stays listed", async () => {
-  const [before, after] = ["redriven!0", "redriven!7"];
-  await stack.redis.sadd(keys.maps("redriven"), before);
-  const slow = intercepted(stack.redis, (name, call) => async (...args: unknown[]) => {
-    const answer = await call(...args);
-    if (name === "smembers") {
-      await stack.redis.sadd(keys.maps("redriven"), after);
-    }
-    return answer;
-  });
-  await releaseMapsOf(slow, keys, ["redriven"]);
-  expect(await stack.redis.smembers(keys.maps("redriven"))).toEqual([after]);
-  await releaseMapsOf(stack.redis, keys, ["redriven"]);
-  expect(await stack.redis.exists(keys.maps("redriven"))).toBe(0);
+it("who releases too late takes nothing from a run that was redriven meanwhile", async () => {
+  const runs = ["gone", "ended", "redriven"];
+  const places = runs.flatMap((run) => [`${run}!0`, `${run}!0#0`, `${run}!0#1`]);
+  for (const run of runs) {
+    await stack.redis.sadd(keys.maps(run), `${run}!0`);
+  }
+  for (const place of places) {
+    await stack.redis.hset(keys.run(place), { next: "2" });
+  }
+  await stack.redis.hset(keys.run("ended"), { s: "failed" });
+  await stack.redis.hset(keys.run("redriven"), { s: "running" });
+  await releaseMapsOfEnded(scriptsOf(context, 0), runs);
+  const there = await Promise.all(places.map((place) => stack.redis.exists(keys.run(place))));
+  expect(places.filter((_, i) => there[i] === 1)).toEqual(places.slice(6));
+  const listed = await Promise.all(runs.map((run) => stack.redis.smembers(keys.maps(run))));
+  expect(listed).toEqual([[], [], ["redriven!0"]]);
 });

@@ -15,7 +15,7 @@ import { runsById } from "../sdk/postgres/index.ts";
 import { scriptsOf, type SupervisorContext } from "./context.ts";
 import { armedTimers, type EndedRun } from "./finalise.ts";
 import { Loop } from "./loop.ts";
-import { releaseMaps, releaseMapsOf } from "./release-maps.ts";
+import { releaseMaps, releaseMapsOfEnded } from "./release-maps.ts";
 
 const SWEEP_MS = 3000;
 const QUEUE_MAX = 20_000;
@@ -87,7 +87,7 @@ export class Releaser extends Loop {
     const scripts = scriptsOf(this.#context, this.#partition);
     const withMaps = batch.filter((run) => run.hasMaps).map((run) => run.runId);
     // Before the run: its hash and the list of its maps are what they are found by.
-    await releaseMapsOf(scripts.redis, scripts.keys, withMaps);
+    await releaseMapsOfEnded(scripts, withMaps);
     await releaseRuns(
       scripts,
       batch.map((run) => run.runId),

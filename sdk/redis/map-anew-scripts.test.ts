@@ -3,12 +3,13 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { innerMap, mapPlayer, type MapPlayer } from "../../test/harness/map-player.ts";
 import { openTestPartition, type TestPartition } from "../../test/harness/partition.ts";
 import { allKeys } from "../../test/support/index.ts";
-import { releaseMaps, releaseMapsOf } from "../../supervisor/release-maps.ts";
+import { releaseMaps, releaseMapsOfEnded } from "../../supervisor/release-maps.ts";
 import type { ReadyToken } from "../entry.ts";
 import { COMPLETION } from "./complete-tokens.ts";
 import { EXPANSION, expandMap } from "./map-scripts.ts";
 import { fireTimers } from "./run-scripts.ts";
 import { evictRuns } from "./sleep-scripts.ts";
+import { cancelRun } from "./run-scripts.ts";
 
 let p: TestPartition;
 
@@ -131,7 +132,8 @@ describe("what an expansion before left under a map's name", () => {
     [
       "a release of its run",
       async (run: MapPlayer): Promise<void> => {
-        await releaseMapsOf(p.scripts.redis, p.scripts.keys, [run.runId]);
+        await cancelRun(p.scripts, run.runId, "test");
+        await releaseMapsOfEnded(p.scripts, [run.runId]);
       },
     ],
     [

@@ -77,9 +77,10 @@ export function terminalList(ir: Ir): string {
     .join("");
 }
 
-/** A page of elements to remove of a map that is void; `listed` is it, or a map around it. */
+/** A page of elements to remove of a map that is over. */
 export interface MapPage {
-  listed: string;
+  /** On the list of what is void: it, or a map around it; null: its run has ended. */
+  listed: string | null;
   map: string;
   from: number;
   to: number;
@@ -90,8 +91,9 @@ export interface MapPage {
 export async function releaseMap(scripts: ScriptRunner, page: MapPage): Promise<boolean> {
   const { listed, map, from, to, isLast } = page;
   const k = scripts.keys;
-  const keys = [k.release, k.timers, k.maps(parseUnit(map).runId), k.run(map)];
+  const { runId } = parseUnit(map);
+  const keys = [k.release, k.timers, k.maps(runId), k.run(map), k.run(runId)];
   keys.push(...Array.from({ length: to - from }, (_, i) => k.run(`${map}#${from + i}`)));
-  const args = [listed, map, isLast ? "1" : "0"];
+  const args = [listed ?? "", map, isLast ? "1" : "0"];
   return (await scripts.call("releaseMap", keys, args)) === 1;
 }

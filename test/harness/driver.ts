@@ -23,7 +23,7 @@ import {
   type RedriveWish,
   type RunProfile,
 } from "../../sdk/internal.ts";
-import { releaseMapsOf } from "../../supervisor/release-maps.ts";
+import { releaseMapsOfEnded } from "../../supervisor/release-maps.ts";
 import { chainNext, nextToken } from "../../worker/chain.ts";
 import { countTransitions } from "./cases.ts";
 import { claimAll, readAll } from "./deliveries.ts";
@@ -108,7 +108,7 @@ export class Driver {
       record.transitions.map((transition) => ({ transition, t: record.t })),
     );
     const { state, redriven } = planRedrive(this.#profile.ir, journal, wish);
-    await releaseMapsOf(scripts.redis, scripts.keys, [runId]);
+    await releaseMapsOfEnded(scripts, [runId]);
     await releaseRuns(scripts, [runId], []);
     this.#epoch += 1;
     const told = { r: runId, e: "run.redriven", ep: this.#epoch, at: this.#epoch } as const;

@@ -25,7 +25,7 @@ import {
 } from "../../sdk/internal.ts";
 import type { RunRow } from "../../sdk/postgres/index.ts";
 import { assertWritten, foldHot, writeRun } from "../../supervisor/write-run.ts";
-import { releaseMapsOf } from "../../supervisor/release-maps.ts";
+import { releaseMapsOf, releaseMapsOfEnded } from "../../supervisor/release-maps.ts";
 import { claimAll, readAll } from "./deliveries.ts";
 import { DrivenWorker } from "./driven-worker.ts";
 import { queueKeysOf } from "./partition.ts";
@@ -231,7 +231,7 @@ export class StruckDriver {
     const { scripts } = this.#p;
     const { journal, profile } = ownJournal(await this.#records(), runId, this.#o.profiles);
     const { state, redriven } = planRedrive(profile.ir, journal, wish);
-    await releaseMapsOf(scripts.redis, scripts.keys, [runId]);
+    await releaseMapsOfEnded(scripts, [runId]);
     await releaseRuns(scripts, [runId], []);
     const epoch = this.#nextEpoch(runId);
     await redriveRun(scripts, {
@@ -274,7 +274,7 @@ export class StruckDriver {
     while (await this.#settleAll()) {
       // What was in flight is refused.
     }
-    await releaseMapsOf(scripts.redis, scripts.keys, runIds);
+    await releaseMapsOfEnded(scripts, runIds);
     await releaseRuns(scripts, runIds, []);
     await this.#p.advance(DAY_MS);
     await fireTimers(scripts);

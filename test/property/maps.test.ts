@@ -5,7 +5,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { compile } from "../../compiler/index.ts";
 import { releaseRuns } from "../../sdk/internal.ts";
-import { releaseMapsOf } from "../../supervisor/release-maps.ts";
+import { releaseMapsOfEnded } from "../../supervisor/release-maps.ts";
 import { documentOf, MAP_SCENARIOS, type MapScenario } from "../generate/map-scenarios.ts";
 import type { JsonObject } from "../generate/workflow.ts";
 import type { Case } from "../harness/case.ts";
@@ -64,7 +64,7 @@ async function play(scenario: MapScenario, one: Case): Promise<void> {
     .map((t) => `${t.m ?? ""}|${t.n}|${t.s}`);
   expect(new Set(done).size).toBe(done.length);
 
-  await releaseMapsOf(p.scripts.redis, scripts.keys, [runId]);
+  await releaseMapsOfEnded(scripts, [runId]);
   await releaseRuns(scripts, [runId], []);
   expect(await allKeys(redis, "gv:{0}:run:*")).toEqual([]);
   expect(await redis.zrange(scripts.keys.timers, 0, -1)).toEqual([]);
