@@ -27,7 +27,8 @@ const onCluster = (include: readonly string[]) => ({
 export default defineConfig({
   test: {
     globalSetup: ["test/support/global-setup.ts"],
-    maxWorkers: Math.max(2, availableParallelism() - 1),
+    // One more than cores: a third of a file's time it waits, for a lease, a timer, a server's start.
+    maxWorkers: availableParallelism() + 1,
     teardownTimeout: common.teardownTimeout,
     projects: isOnCluster ? [onCluster(CONTRACT)] : [single, onCluster(QUICK)],
   },
