@@ -3,18 +3,41 @@ import type { Json } from "../compiler/ir.ts";
 import { parseRecord } from "./entry.ts";
 import type { HotState } from "./hot-state.ts";
 import type { Redriven } from "./journal.ts";
+import { lastChild } from "./waits.ts";
 
 /** Applies what run.redriven says. */
-export function restore(state: HotState, { f, set = {}, sg }: Redriven): void {
+export function restore(state: HotState, { f, due = {}, ch = {}, set = {}, sg }: Redriven): void {
   state.answers.clear();
-  state.over.clear();
   restoreFields(state, f);
+  for (const [node, dueMs] of Object.entries(due)) {
+    const token = state.tokens.get(Number(node));
+    if (token !== undefined) {
+      token.timer = { dueMs, kind: token.state === "r" ? "emit" : "resume" };
+    }
+  }
+  state.over.clear();
+  Object.entries(ch).forEach(([node, text]) => state.over.set(Number(node), text));
   state.signals.restore(sg);
   for (const [node, answer] of Object.entries(set)) {
     const token = state.tokens.get(Number(node));
     if (token !== undefined) {
       token.answer = answer;
       token.isResumed = true;
+    }
+  }
+}
+
+/**
+ * Drops what a redriven run does not need of the waits before: answers, since who repeats one is refused
+ * by the wait's secret, and that they are over - except of an open step that has started a run
+ * without waiting for it, which its next attempt ends before it starts its own.
+ */
+export function forgetAnswers(state: HotState): void {
+  state.answers.clear();
+  for (const [node, text] of state.over) {
+    const token = state.tokens.get(node);
+    if (token?.state !== "a" || lastChild(text, token.scope) === undefined) {
+      state.over.delete(node);
     }
   }
 }

@@ -163,8 +163,12 @@ export interface NodeResult {
 export interface Redriven {
   /** Tokens whose ends are undone, `<node>|<scope>`. */
   u: string[];
-  /** Fields of the run hash that have another value; null: gone. */
+  /** Fields of the run hash that have another value, or whose token begins anew; null: gone. */
   f: { [field: string]: string | null };
+  /** When tokens among these that wait for a time go on, Redis time, ms; by node. */
+  due?: { [node: number]: number };
+  /** Runs that open steps have started without waiting for them: fields w<node>, by node. */
+  ch?: { [node: number]: string };
   /** Statuses of nodes that are others now, by index. */
   nv: { [node: number]: NodeStatus };
   /** What holds again of earlier rounds of loops, because the end of a later one is undone. */

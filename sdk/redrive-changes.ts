@@ -6,16 +6,19 @@ import { isDeepStrictEqual } from "node:util";
 import type { Ir } from "../compiler/ir.ts";
 import { resultOf, RunView } from "./fold.ts";
 import { hotFields, isStateField } from "./hot-fields.ts";
-import { HotState } from "./hot-state.ts";
+import { HotState, type HotToken } from "./hot-state.ts";
 import type { Redriven } from "./journal.ts";
 import type { Placed } from "./redrive-filter.ts";
 
-/** Fields of the run's hashes that are others than those the journal so far gives; null: gone. */
+/**
+ * Fields of the run's hashes that are others than those the journal so far gives; null: gone. A token
+ * whose record reads as before is told of as well when it waited, or its wait was over: it begins anew.
+ */
 export function changedFields(
   ir: Ir,
   journal: readonly Placed[],
   after: HotState,
-): Pick<Redriven, "f" | "sg"> {
+): Pick<Redriven, "f" | "due" | "ch" | "sg"> {
   const before = new HotState(ir);
   journal.forEach(({ transition, t }) => before.apply(transition, t));
   const [signals, signalsNow] = [before, after].map((state) => state.signals.fields(() => null));
@@ -23,12 +26,33 @@ export function changedFields(
   const old = hotFields(before, more);
   const now = hotFields(after, more);
   const changed: Redriven["f"] = {};
+  const due: NonNullable<Redriven["due"]> = {};
   for (const field of new Set([...Object.keys(old), ...Object.keys(now)])) {
     if (isStateField(field) && old[field] !== now[field]) {
       changed[field] = now[field] ?? null;
     }
   }
-  return { f: changed, ...(!isDeepStrictEqual(signals, signalsNow) && { sg: signalsNow ?? {} }) };
+  for (const [node, token] of after.tokens) {
+    const field = `n${node}`;
+    if (field in changed || !isDeepStrictEqual(wayOf(before.tokens.get(node)), wayOf(token))) {
+      changed[field] = now[field] ?? null;
+      if (token.timer !== null) {
+        due[node] = token.timer.dueMs;
+      }
+    }
+  }
+  return {
+    f: changed,
+    ...(Object.keys(due).length > 0 && { due }),
+    ...(after.over.size > 0 && { ch: Object.fromEntries(after.over) }),
+    ...(!isDeepStrictEqual(signals, signalsNow) && { sg: signalsNow ?? {} }),
+  };
+}
+
+/** What of a token its record does not say: what it waits for, or what has ended its wait. */
+function wayOf(token: HotToken | undefined): Partial<HotToken> {
+  const { timer, isResumed, circuit, wait, answer } = token ?? {};
+  return { timer, isResumed, circuit, wait, answer } as Partial<HotToken>;
 }
 
 /** Nodes that are seen otherwise now: their statuses, and the results that hold again. */

@@ -2,10 +2,12 @@ import { describe, expect, it } from "vitest";
 import { compile } from "../compiler/index.ts";
 import type { Ir, Json } from "../compiler/ir.ts";
 import { RunView } from "./fold.ts";
+import { hotFields } from "./hot-fields.ts";
 import { HotState } from "./hot-state.ts";
 import type { Transition } from "./journal.ts";
 import { planRedrive, type RedriveWish } from "./redrive.ts";
 import type { Placed } from "./redrive-filter.ts";
+import type { WaitAnswer } from "./waits.ts";
 
 const step = (id: string, more: object = {}): object => ({
   ...{ id, type: "function", config: { function_name: "f" } },
@@ -247,5 +249,85 @@ describe("B8: a redrive that undoes a wait", () => {
       .add({ e: "node.parked", n, s: "", a: 1, w: { kind: "signal", signal: "go", token: "t" } })
       .add({ e: "node.resumed", n, s: "", a: 1, v: signal("early") });
     expect(journal.state.signals.fields(() => null)).toMatchObject({ k: "1", "q:go": "2" });
+  });
+});
+
+describe("B8: what the journal is told of a redrive", () => {
+  /** The run as it was planned, and as whoever folds the journal later has it. */
+  const both = (journal: Journal, wish: Partial<RedriveWish> = {}): [HotState, HotState] => {
+    const { state } = planRedrive(journal.ir, journal.list, { by: "ann", ...wish });
+    return [state, journal.redriven(wish).state];
+  };
+  const more = { epoch: 1, irHash: "", input: null, namespace: "", priority: "normal" };
+  const fieldsOf = (state: HotState): object => ({ ...hotFields(state, more), t0: "" });
+
+  it.each([
+    ["a wait", { kind: "timeout" } as const],
+    ["a delay", undefined],
+  ])("has %s that was over and is undone begin anew, though its record reads the same", (_, v) => {
+    const wait = { id: "wait", type: "wait", config: { signal: "go" }, timeout_ms: 1000 };
+    const journal = new Journal(irOf([wait, step("x")], { edges: [] }));
+    const token = { n: journal.index("wait"), s: "", a: 1 };
+    const w = { kind: "signal", signal: "go", token: "r.0-abcdefgh" } as const;
+    journal
+      .add({ e: "node.parked", ...token, due: 1000, ...(v !== undefined && { w }) })
+      .add({ e: "node.resumed", ...token, ...(v !== undefined && { v }) })
+      .failed("x", "", "")
+      .add({ e: "run.failed" });
+    const [planned, folded] = both(journal);
+    expect(folded.tokens.get(token.n)).toEqual(planned.tokens.get(token.n));
+    expect(folded.tokens.get(token.n)).not.toHaveProperty("answer");
+  });
+
+  it("has no answers to waits that are kept, as the run itself has none", () => {
+    const human = { id: "h", type: "human", config: {} };
+    const journal = new Journal(irOf([human, step("x")], { edges: edges("h>x") }));
+    const token = { n: journal.index("h"), s: "", a: 1 };
+    const decision = { actor: "ann", approved: true, data: null, at: 1 };
+    const v: WaitAnswer = { kind: "approval", approved: true, decisions: [decision] };
+    journal
+      .add({ e: "node.parked", ...token, w: { kind: "approval", token: "r.0-abcdefgh" } })
+      .add({ e: "approval.decided", ...token, v: decision })
+      .add({ e: "node.resumed", ...token, v })
+      .done("h", "", "L")
+      .failed("x", "", "")
+      .add({ e: "run.failed" });
+    const [planned, folded] = both(journal);
+    expect(fieldsOf(folded)).toEqual(fieldsOf(planned));
+    expect(folded.answers.size).toBe(0);
+  });
+
+  it("says when a round begins that is undone, and waits for its time once more", () => {
+    const again = {
+      ...{ id: "again", type: "loop" },
+      config: { ...(loop("head") as { config: object }).config, delay_ms: 50 },
+    };
+    const journal = new Journal(
+      irOf([step("head"), again, step("x")], { edges: edges("head>again") }),
+    );
+    const round = (k: number): string => `${journal.index("again")}:${k}`;
+    journal
+      .done("head", round(1), "L")
+      .done("again", round(1), "")
+      .add({ e: "loop.round", n: journal.index("head"), s: round(2), due: 54 })
+      .add({ e: "node.activated", n: journal.index("head"), s: round(2), a: 1 })
+      .done("head", round(2), "L")
+      .failed("x", "", "")
+      .add({ e: "run.failed" });
+    const [planned, folded] = both(journal, { from: [`head@${round(2)}`] });
+    const head = journal.index("head");
+    expect(planned.tokens.get(head)).toMatchObject({ state: "r", timer: { dueMs: 54 } });
+    expect(folded.tokens.get(head)).toEqual(planned.tokens.get(head));
+  });
+
+  it("names a run that an open step has started without waiting: its next attempt ends that", () => {
+    const child = { id: "c", type: "subworkflow", config: { workflow: "leaf", wait: false } };
+    const journal = new Journal(irOf([child, step("x")], { edges: [] }));
+    const n = journal.index("c");
+    journal.add({ e: "child.started", n, s: "", a: 1, ch: "the child" });
+    journal.failed("x", "", "").add({ e: "run.failed" });
+    const [planned, folded] = both(journal);
+    expect(planned.over.get(n)).toBe("=1||the child");
+    expect(fieldsOf(folded)).toEqual(fieldsOf(planned));
   });
 });

@@ -10,7 +10,7 @@
 import type { Ir, IrNode, Json } from "../compiler/ir.ts";
 import { GavotteError } from "./errors.ts";
 import { requireFit } from "./given.ts";
-import { editedInput } from "./hot-restore.ts";
+import { editedInput, forgetAnswers } from "./hot-restore.ts";
 import { type HotState, type HotToken } from "./hot-state.ts";
 import type { Redriven, Transition } from "./journal.ts";
 import { changedFields, changedViews } from "./redrive-changes.ts";
@@ -82,6 +82,7 @@ export function planRedrive(
   const filtered = withoutUndone(ir, effective, undone);
   const { state } = filtered;
   countOn(ir, state, effective);
+  forgetAnswers(state);
   const set = answersOf(ir, state, wish, keep);
   for (const [name, input] of Object.entries(wish.inputs ?? {})) {
     const [node, token] = startOf(ir, state, name);

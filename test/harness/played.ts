@@ -54,6 +54,9 @@ export interface Play extends Pick<OutsiderOptions, "actions" | "maps"> {
 }
 
 export interface Played {
+  /** The run at the top, and its workflow. */
+  runId: string;
+  ir: Ir;
   records: JournalRecord[];
   sleepers: Sleepers;
   circuits: CircuitModel;
@@ -205,5 +208,5 @@ export async function playOutside(p: TestPartition, kind: Play, one: Case): Prom
     compare(id, irOf(id), whole(input), records, { views, whole });
     assertRefusals(id, irOf(id), records, driver.limits.model);
   }
-  return { records, sleepers, circuits: driver.limits.model };
+  return { runId, ir: top.ir, records, sleepers, circuits: driver.limits.model };
 }

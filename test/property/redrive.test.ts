@@ -3,6 +3,8 @@
  * so whatever was undone and run again, the run must come to the end that the reference interpreter
  * gives. Under fail-fast, and with any and count joins, that depends on who comes first: it must be
  * the end that the interpreter comes to in the order of what is kept and of what has happened since.
+ * And runs that wait, as if each had failed at some moment: what the journal is told of a redrive folds
+ * to what is planned, to the time of a timer, so whoever rebuilds the run later has the same run.
  * GAVOTTE_SEED replays one case, GAVOTTE_CASES sets how many there are.
  */
 import { afterAll, beforeAll, expect, it } from "vitest";
@@ -11,6 +13,7 @@ import { interpret, recordedOrder } from "../../compiler/reference/index.ts";
 import type { JournalRecord, RedriveWish } from "../../sdk/internal.ts";
 import { hotFields } from "../../sdk/hot-fields.ts";
 import { HotState } from "../../sdk/hot-state.ts";
+import { planRedrive } from "../../sdk/redrive.ts";
 import { withoutUndone, type Placed } from "../../sdk/redrive-filter.ts";
 import type { Ir } from "../../compiler/ir.ts";
 import { oracleHandlers } from "../generate/builtins.ts";
@@ -20,6 +23,7 @@ import { isSpecial, playAll, reportCases, seedsOf } from "../harness/cases.ts";
 import { Driver, type DriveResult } from "../harness/driver.ts";
 import { foldChain } from "../harness/invariants.ts";
 import { openTestPartition, type TestPartition } from "../harness/partition.ts";
+import { playOutside, type Play } from "../harness/played.ts";
 import { seeded } from "../harness/random.ts";
 
 reportCases(import.meta.filename);
@@ -148,6 +152,78 @@ it.each(Object.entries(KINDS))(
   async (_, options) => {
     const were = await playAll(seedsOf(60), (one) => play(options, one));
     expect(were.filter((was) => was).length).toBeGreaterThan(isSpecial ? -1 : were.length / 20);
+  },
+  10 * 60_000,
+);
+
+const OUTSIDE: { [name: string]: Play } = {
+  "waits, maps, pauses, and what is settled by hand": {
+    generate: { loops: true, continue: true, maps: true, failures: true, maxNodes: 16 },
+    chances: { answer: 0.2, manual: 0.08, cancel: 0, hurry: 0.2 },
+    ...{ pause: 0.1, actions: ["complete", "fail", "skip", "retry"], maps: true },
+  },
+  "circuits and rate limits": {
+    generate: { loops: true, continue: true, maxNodes: 16 },
+    chances: { answer: 0.2, manual: 0.05, cancel: 0, hurry: 0.2 },
+    ...{ pause: 0.05, actions: ["retry"], maps: false, onOpen: ["wait"] },
+  },
+};
+
+/** All that the next step goes by, and with which a run is rebuilt. */
+function standing(state: HotState): unknown {
+  const { tokens, joins, inputs, rounds, answers, over, edited, mapErrors, mapScopes } = state;
+  const listed = [joins, inputs, rounds, answers, over, edited, mapErrors, mapScopes];
+  const open = [...tokens].map(([node, { timer, isResumed, circuit, wait, answer, ...record }]) => {
+    return [node, { ...record, ...{ timer, isResumed, circuit, wait, answer } }] as const;
+  });
+  const sorted = (map: Iterable<readonly [number, unknown]>): unknown =>
+    [...map].sort(([a], [b]) => a - b);
+  return {
+    ...{ tokens: sorted(open), fields: listed.map(sorted), maps: [...state.maps.keys()] },
+    ...{ failed: state.failed, signals: state.signals.fields(() => null), counter: state.counter },
+  };
+}
+
+/** Redrives the run twice, as if it had failed after so many transitions; how often it could be. */
+function redrivenAt(ir: Ir, journal: readonly Placed[], random: () => number): number {
+  let list = journal.slice(0, Math.floor(random() * journal.length) + 1);
+  for (let at = 2; at < 4; at++) {
+    const ended = list.flatMap(({ transition: { e, n = -1, m } }) =>
+      e === "node.completed" && m === undefined ? [ir.nodes[n]?.id ?? ""] : [],
+    );
+    const name = ended[Math.floor(random() * ended.length)];
+    const from = random() < 0.5 && name !== undefined ? [name] : [];
+    let plan;
+    try {
+      plan = planRedrive(ir, list, { by: "test", from });
+    } catch {
+      return at - 2; // nothing would run again
+    }
+    const t = (list.at(-1)?.t ?? 0) + 1;
+    const rd = plan.redriven;
+    const { r } = list[0]?.transition as Placed["transition"];
+    list = [...list, { transition: { r, e: "run.redriven", ep: at, at, rd }, t }];
+    const state = new HotState(ir);
+    list.forEach(({ transition, t: tMs }) => state.apply(transition, tMs));
+    expect(standing(state)).toEqual(standing(plan.state));
+  }
+  return 2;
+}
+
+it.each(Object.entries(OUTSIDE))(
+  "B8: %s: folding what is told of a redrive gives the state that it has planned",
+  async (_, kind) => {
+    const counts = await playAll(seedsOf(30), async (one) => {
+      const { ir, runId, records } = await playOutside(p, kind, one);
+      const random = seeded(one.seed);
+      const journal = records.flatMap(({ transitions, t }) =>
+        transitions.filter(({ r }) => r === runId).map((transition) => ({ transition, t })),
+      );
+      return Array.from({ length: 30 }, () => redrivenAt(ir, journal, random));
+    });
+    expect(counts.flat().filter((times) => times > 0).length).toBeGreaterThan(
+      isSpecial ? -1 : counts.flat().length / 10,
+    );
   },
   10 * 60_000,
 );
