@@ -201,7 +201,8 @@ class WorkerService implements Worker {
     this.#reads.push(lane.readLoop((ms) => this.#pause(ms)));
     this.#loops.push(
       this.#every(leaseMs / 6, () => leases.renew()),
-      this.#every(leaseMs / 2, () => lane.takeOver()),
+      // At once as well: where none lives for half a lease, nobody else would ever look.
+      this.#every(leaseMs / 2, () => lane.takeOver(), 0),
       this.#every(RECALL_MS, () => recall.look()),
       this.#every(PAUSES_MS, async () => {
         if (lane.hasGivenUp) {
@@ -216,9 +217,11 @@ class WorkerService implements Worker {
     const o = this.#o;
     const keys = partitionKeys(partition);
     const blocking = connectRedis(o.redis, `worker:${o.id}:read`, { at: keys.meta });
-    this.#readers.push({ blocking, commands: redis, id: await blocking.client("ID") });
+    const clientId = await blocking.client("ID");
+    this.#readers.push({ blocking, commands: redis, id: clientId });
     const reader = new QueueReader({
       redis: blocking,
+      clientId,
       keys,
       queues: this.queues,
       consumer: o.id,
@@ -278,9 +281,9 @@ class WorkerService implements Worker {
     await Promise.all(this.#lanes.splice(0).map(({ lane }) => lane.forget()));
   }
 
-  async #every(ms: number, task: () => Promise<void>): Promise<void> {
-    while (!this.#stop.signal.aborted) {
-      await this.#pause(ms);
+  async #every(ms: number, task: () => Promise<void>, firstMs = ms): Promise<void> {
+    for (let waitMs = firstMs; !this.#stop.signal.aborted; waitMs = ms) {
+      await this.#pause(waitMs);
       if (!this.#stop.signal.aborted) {
         await task().catch((error: unknown) => {
           this.#o.logger.warn({ err: error }, "background task of the worker failed");

@@ -72,7 +72,7 @@ export class Lane {
       hasRoom: () => this.#roomNow() > 0,
       withdraw: async (ms) => {
         this.#alone = true;
-        await this.#reading;
+        await options.reader.endWait(options.redis, this.#reading);
         await this.#idleOr(ms);
       },
       execute: async (token, poison, ms) => {

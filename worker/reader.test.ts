@@ -19,7 +19,8 @@ beforeEach(async () => {
   const queues = ["kind:x"];
   const { keys } = p.scripts;
   news = new News(keys.halted);
-  reader = new QueueReader({ redis: p.scripts.redis, keys, queues, consumer: "c", news });
+  const clientId = await p.scripts.redis.client("ID");
+  reader = new QueueReader({ redis: p.scripts.redis, clientId, keys, queues, consumer: "c", news });
   await reader.createGroups(p.scripts.redis);
 });
 
@@ -163,5 +164,15 @@ describe("B1: what is heard along with the entries", () => {
     await p.scripts.redis.del(p.scripts.keys.halted);
     await reader.read(4, 1);
     expect(news.isHalted("one")).toBe(false);
+  });
+});
+
+describe("a read that waits for tokens", () => {
+  it("is ended by whoever must have nothing read meanwhile, even if told before it waits", async () => {
+    const reading = reader.read(4, 1_000_000).then(({ tokens }) => expect(tokens).toEqual([]));
+    const other = p.redis.duplicate();
+    await reader.endWait(other, reading);
+    other.disconnect();
+    await reading;
   });
 });

@@ -35,6 +35,8 @@ type StreamReply = [string, [string, string[] | null][]][] | null;
  * (a chain of n steps ends one run in n tokens).
  */
 const FAIR = 32;
+/** A read that was not there yet when it was to end is told so again after this. */
+const END_AGAIN_MS = 50;
 
 export class QueueReader {
   readonly queueKeys: readonly string[];
@@ -43,6 +45,8 @@ export class QueueReader {
   /** All queues are paused: what was read is not begun either. */
   isStopped = false;
   readonly #redis: Redis;
+  /** Of the connection that reads. */
+  readonly #clientId: number;
   readonly #consumer: string;
   readonly #news: News;
   /** Streams per level. */
@@ -59,6 +63,8 @@ export class QueueReader {
   constructor(options: {
     /** A connection of its own: it blocks. */
     redis: Redis;
+    /** Its id at the server. */
+    clientId: number;
     keys: PartitionKeys;
     /** Queue names, namespace included. */
     queues: readonly string[];
@@ -67,6 +73,7 @@ export class QueueReader {
   }) {
     const { keys, queues } = options;
     this.#redis = options.redis;
+    this.#clientId = options.clientId;
     this.#consumer = options.consumer;
     this.#news = options.news;
     const levels = PRIORITIES.flatMap((priority) => [
@@ -133,6 +140,17 @@ export class QueueReader {
       reply = await this.#ask(all, room, blockMs);
     }
     return this.#take(reply);
+  }
+
+  /** Resolves when `reading`, which never fails, has; a read that only waits for tokens ends now. */
+  async endWait(commands: Redis, reading: Promise<void>): Promise<void> {
+    const over = new AbortController();
+    const ended = reading.then(() => over.abort());
+    while (!over.signal.aborted) {
+      await commands.client("UNBLOCK", this.#clientId).catch(() => 0);
+      const again = sleep(END_AGAIN_MS, undefined, over).catch(() => undefined);
+      await Promise.race([ended, again]);
+    }
   }
 
   async #ask(levels: number, room: number, blockMs: number | null): Promise<StreamReply> {

@@ -43,10 +43,14 @@ const LOST = `{"$gv:blob":"${"0".repeat(64)}:20000"}`;
 type Handler = (context: FunctionContext) => unknown;
 
 /** Starts a worker that has these functions. */
-async function work(handlers: { [name: string]: Handler }, concurrency = 100): Promise<Worker> {
+async function work(
+  handlers: { [name: string]: Handler },
+  concurrency = 100,
+  leaseMs = LEASE_MS,
+): Promise<Worker> {
   const functions = Object.entries(handlers).map(([name, run]) => defineFunction(name, run));
   const worker = createWorker({
-    ...{ redis: { url: own.url }, deployment: "test", partitions: 1, id: "w", leaseMs: LEASE_MS },
+    ...{ redis: { url: own.url }, deployment: "test", partitions: 1, id: "w", leaseMs },
     concurrency,
     ...{ registry: new FunctionRegistry(functions), logger: pino({ level: "silent" }) },
   });
@@ -196,6 +200,17 @@ describe("a stale entry", () => {
     slow.open();
     other.open();
     await Promise.all([long, stale].map(isDone));
+  });
+
+  it("is taken over as soon as a worker starts: no other may live until the next look", async () => {
+    const run = await abandoned("quick");
+    const key = run.profile.entryKeys[0] ?? "";
+    const [stale] = await findStale(redis, [key], 0, 1);
+    const leaseMs = 1_000_000;
+    const idle = ["IDLE", leaseMs, "JUSTID"] as const;
+    await redis.xclaim(key, GROUP, "dead", 0, stale?.entryId ?? "", ...idle);
+    await work({ quick: () => 1 }, 100, leaseMs);
+    await isDone(run);
   });
 
   it("is left to others by a worker that has no room for it", async () => {

@@ -1,4 +1,5 @@
 import { afterAll, beforeEach, describe, expect, it } from "vitest";
+import { GROUP } from "../sdk/internal.ts";
 import { miniIr } from "../test/harness/mini-ir.ts";
 import { openTestPartition } from "../test/harness/partition.ts";
 import { TokenPlayer } from "../test/harness/tokens.ts";
@@ -28,6 +29,18 @@ describe("what a dead worker held", () => {
     const deliveries = new Map(now.map((entry) => [entry.entryId, entry.deliveries]));
     expect(deliveries.get(first?.entryId ?? "")).toBe(2);
     expect(rest.map(({ entryId }) => deliveries.get(entryId))).toEqual([1, 1]);
+  });
+
+  it("is taken over in the order in which it was left, whatever queue it is in", async () => {
+    const { queues } = await abandoned();
+    const { redis } = p.scripts;
+    const found = await findStale(redis, queues, 0, 10);
+    for (const [i, { queueKey, entryId }] of found.entries()) {
+      const idleMs = [200_000, 100_000, 300_000][i] ?? 0;
+      await redis.xclaim(queueKey, GROUP, "dead", 0, entryId, "IDLE", idleMs, "JUSTID");
+    }
+    const now = (await findStale(redis, queues, 0, 10)).map(({ entryId }) => entryId);
+    expect(now).toEqual([2, 0, 1].map((i) => found[i]?.entryId));
   });
 
   it("C10: an entry that was deleted is nobody's any more", async () => {

@@ -28,7 +28,10 @@ export interface StaleEntry {
 
 type PendingReply = [id: string, consumer: string, idleMs: number, deliveries: number][];
 
-/** Entries idle for at least `leaseMs`, at most `count` per queue. */
+/**
+ * Entries idle for at least `leaseMs`, at most `count` per queue. What has lain for longest comes first:
+ * whoever takes only some of them, because it dies soon as well, leaves no queue behind for ever.
+ */
 export async function findStale(
   redis: Redis,
   queueKeys: readonly string[],
@@ -40,15 +43,15 @@ export async function findStale(
     pipeline.call("XPENDING", key, GROUP, "IDLE", leaseMs, "-", "+", count);
   }
   const replies = (await pipeline.exec()) ?? [];
-  return replies.flatMap(([error, reply], i) =>
+  const found = replies.flatMap(([error, reply], i) =>
     error !== null
       ? []
-      : (reply as PendingReply).map(([entryId, , , deliveries]) => ({
-          queueKey: queueKeys[i] as string,
-          entryId,
-          deliveries,
+      : (reply as PendingReply).map(([entryId, , idleMs, deliveries]) => ({
+          idleMs,
+          stale: { queueKey: queueKeys[i] as string, entryId, deliveries },
         })),
   );
+  return found.sort((a, b) => b.idleMs - a.idleMs).map(({ stale }) => stale);
 }
 
 /**
