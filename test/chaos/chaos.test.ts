@@ -18,4 +18,18 @@ describe("a stack of which everything is killed, frozen, cut off and emptied", a
     },
     10 * 60_000,
   );
+
+  it.runIf(await hasPostgres())(
+    "W01: ends every run once though no worker lives for longer than a moment",
+    async () => {
+      const report = await runChaos({
+        ...{ seed: 3, runs: 0, workflows: 33, faults: 0, kills: 20 },
+        ...{ workers: 4, supervisors: 1, maps: true, log: () => undefined },
+      });
+      const bad = Object.entries(badOf(report)).filter(([, list]) => list.length > 0);
+      expect(bad).toEqual([]);
+      expect(report.kills?.count).toBe(20);
+    },
+    10 * 60_000,
+  );
 });

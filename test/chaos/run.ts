@@ -1,17 +1,16 @@
 /**
  * One chaos run: submit, break things at random moments while it works, wait until every run has
- * ended, judge. Redis alone acknowledges the queue (25 §Queue submission), so the submitter does
- * what a careful client does: it says each run's id itself, and submits again what has no row.
+ * ended, judge.
  */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { uuidv7 } from "uuidv7";
-import { globalKeys, partitionKeys } from "../../sdk/internal.ts";
+import { partitionKeys } from "../../sdk/internal.ts";
 import { publish } from "../harness/publish.ts";
 import { seeded } from "../harness/random.ts";
 import { freePort } from "../support/index.ts";
 import { FAULTS, JUMP_S, type Fault } from "./faults.ts";
+import { Killers, type Killed } from "./killers.ts";
 import { LastRuns } from "./last-runs.ts";
 import { Listeners } from "./listeners.ts";
 import { Lullaby } from "./lullaby.ts";
@@ -19,17 +18,23 @@ import { Outsiders } from "./outsiders.ts";
 import { endedCount, openRuns } from "./progress.ts";
 import { ChaosStack } from "./stack.ts";
 import { CHILD } from "./scenarios.ts";
-import { judge, type Submitted, type Verdict } from "./verdict.ts";
+import { Submission } from "./submission.ts";
+import { judge, type Verdict } from "./verdict.ts";
 import { Watch } from "./watch.ts";
-import { inputOf, makeWorkloads } from "./workloads.ts";
+import { makeWorkloads } from "./workloads.ts";
 
 export interface ChaosOptions {
   seed: number;
+  /** At least so many: there are more as long as workers are killed. */
   runs: number;
   /** Different workflows among them. */
   workflows: number;
   /** Faults, one after the other; each of FAULTS comes once before any comes twice. */
   faults: number;
+  /** In the place of faults: workers are killed so often, all of them again and again. */
+  kills?: number;
+  /** Ends the kills before there are as many. */
+  enough?: AbortSignal;
   workers: number;
   supervisors: number;
   maps: boolean;
@@ -42,6 +47,8 @@ export interface ChaosOptions {
 export interface ChaosReport extends Verdict {
   seed: number;
   faults: string[];
+  /** Kills of workers one after another, if that was asked for. */
+  kills: Killed | null;
   /** Faults that this machine does not allow, and why. */
   skipped: string[];
   seconds: number;
@@ -67,29 +74,25 @@ export function badOf(report: ChaosReport): { [name: string]: readonly unknown[]
   return { lost, wrong, doubled, notUndone, miscounted, leftovers, fallen, misheard };
 }
 
+const IN_FLIGHT = 300;
+/** Who lives for a moment does little: more would only lie about, or die with its worker. */
+const IN_FLIGHT_BRIEF = 100;
+const CONCURRENCY_BRIEF = 10;
 /** A timer that was armed while the clock was ahead is late by the jump. */
 const SETTLE_MS = 180_000 + JUMP_S * 1000;
-const SUBMIT_BATCH = 50;
-const IN_FLIGHT = 300;
-/** So often what is missing is looked for. */
-const AGAIN_BATCHES = 4;
-const KNOWN = { name: "chaos_known", text: "SELECT id FROM runs WHERE id = ANY($1::text[])" };
 
 /** Runs it. Throws only if the stack itself cannot be started. */
 export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
   const random = seeded(options.seed);
   const workloads = makeWorkloads(options.seed, options.workflows, { maps: options.maps });
-  const submitted: Submitted[] = Array.from({ length: options.runs }, (_, n) => {
-    const workload = workloads[n % workloads.length] as (typeof workloads)[number];
-    return { runId: uuidv7(), n, workload };
-  });
   const started = performance.now();
   const stack = await ChaosStack.start();
   const watch = new Watch(stack);
   const calls = join(stack.dir, "calls");
   mkdirSync(calls);
   const port = await freePort();
-  stack.more = { calls, port };
+  const isKilling = (options.kills ?? 0) > 0;
+  stack.more = { calls, port, ...(isKilling ? { concurrency: CONCURRENCY_BRIEF } : {}) };
   const possible = FAULTS.filter((fault) => (fault.missing?.(stack) ?? null) === null);
   const skipped = FAULTS.flatMap(({ name, missing }) => {
     const reason = missing?.(stack) ?? null;
@@ -108,22 +111,36 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
       lullaby.start();
     }
     watch.start();
-    const submitting = submitAll(stack, submitted, { watch, listeners }, options);
-    const faults = order(possible, options.faults, random);
+    const submission = new Submission(stack, workloads, options.log);
+    const killers = new Killers(stack, options, random);
+    const max = (): number => (killers.isBusy ? Infinity : options.runs);
+    const submitting = submission.keepGoing(
+      { watch, listeners },
+      { max, inFlight: isKilling ? IN_FLIGHT_BRIEF : IN_FLIGHT, loses: !isKilling },
+    );
+    const kills = isKilling ? await killers.run() : null;
+    const faults = kills === null ? order(possible, options.faults, random) : [];
     const told = await strike(stack, faults, random, options, watch);
     await submitting;
     await lullaby.stop();
     const lastRuns = new LastRuns(stack, options.log);
-    await settle(stack, submitted, lastRuns, options);
+    await settle(stack, submission, lastRuns, options);
     await outsiders.stop();
     const misheard = await listeners.judge();
-    const verdict = await judge(stack.db, stack.redis, submitted, calls);
+    const verdict = await judge(stack.db, stack.redis, submission.runs, calls);
     const seconds = Math.round((performance.now() - started) / 1000);
     return {
       ...verdict,
       ...{ fallen: stack.fallen, sleeps: lullaby.count, outsiders: outsiders.done, misheard },
       feed: { heardWhole: listeners.whole, connectionsLost: listeners.lost },
-      ...{ seed: options.seed, faults: told, skipped, seconds, longestPauseMs: watch.longestMs },
+      ...{
+        seed: options.seed,
+        faults: told,
+        kills,
+        skipped,
+        seconds,
+        longestPauseMs: watch.longestMs,
+      },
       ...{ waitedFor: lastRuns.reasons, logsMended: stack.box.logsMended },
     };
   } finally {
@@ -165,81 +182,25 @@ async function strike(
   return told;
 }
 
-/** Keeps about IN_FLIGHT runs going, so that there is always something to break. */
-async function submitAll(
-  stack: ChaosStack,
-  runs: readonly Submitted[],
-  { watch, listeners }: { watch: Watch; listeners: Listeners },
-  options: ChaosOptions,
-): Promise<void> {
-  for (let from = 0; from < runs.length; from += SUBMIT_BATCH) {
-    // Not for ever: a lost Redis takes submissions with it, which are submitted again in the end.
-    const limit = performance.now() + 3000;
-    while (from - watch.ended > IN_FLIGHT && performance.now() < limit) {
-      await pause(10);
-    }
-    const batch = runs.slice(from, from + SUBMIT_BATCH);
-    await submit(stack, batch);
-    listeners.watch(batch);
-    if ((from / SUBMIT_BATCH) % AGAIN_BATCHES === AGAIN_BATCHES - 1) {
-      await submitAgain(stack, runs.slice(0, from + SUBMIT_BATCH), options);
-    }
-  }
-}
-
-/** A store that is away is no reason to give up: what did not arrive is submitted again. */
-async function submit(stack: ChaosStack, runs: readonly Submitted[]): Promise<void> {
-  for (const { runId, n, workload } of runs) {
-    const text = JSON.stringify({
-      ...{ workflow: workload.document, run_id: runId, input: inputOf(n) },
-      ...{ idempotency_key: runId, ...workload.scenario?.submission },
-    });
-    await stack.redis.xadd(globalKeys.submissions, "*", "submission", text).catch(() => undefined);
-  }
-}
-
-/** Submits again what has no row, once nothing waits in the queue. */
-async function submitAgain(
-  stack: ChaosStack,
-  runs: readonly Submitted[],
-  options: ChaosOptions,
-): Promise<void> {
-  const waiting = await stack.redis.xlen(globalKeys.submissions).catch(() => 1);
-  if (waiting > 0) {
-    return;
-  }
-  const known = new Set<string>();
-  for (let from = 0; from < runs.length; from += 1000) {
-    const ids = runs.slice(from, from + 1000).map(({ runId }) => runId);
-    const rows = await stack.db.query<{ id: string }>(KNOWN, [ids]).catch(() => []);
-    rows.forEach(({ id }) => known.add(id));
-  }
-  const missing = runs.filter(({ runId }) => !known.has(runId));
-  if (known.size > 0 && missing.length > 0) {
-    options.log(`${missing.length} submissions were lost with Redis: submitted again`);
-    await submit(stack, missing);
-  }
-}
-
 /** Waits for the end of everything: submits again what is unknown, until all runs have ended. */
 async function settle(
   stack: ChaosStack,
-  runs: readonly Submitted[],
+  submission: Submission,
   lastRuns: LastRuns,
   options: ChaosOptions,
 ): Promise<void> {
   const limit = performance.now() + SETTLE_MS;
   let ended = -1;
   while (performance.now() < limit) {
-    await submitAgain(stack, runs, options);
+    await submission.again();
     const count = await endedCount(stack.db).catch(() => 0);
     const open = await openRuns(stack.db).catch(() => null);
-    if (count === runs.length && open?.length === 0) {
+    if (count === submission.runs.length && open?.length === 0) {
       break;
     }
     if (count !== ended) {
       ended = count;
-      options.log(`${ended} of ${runs.length} ended`);
+      options.log(`${ended} of ${submission.runs.length} ended`);
     }
     await lastRuns.look(count, open ?? []).catch(() => undefined); // a store is away
     await pause(500);

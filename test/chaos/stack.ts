@@ -17,10 +17,10 @@ import {
   startLocalPostgres,
   type LocalPostgres,
 } from "../support/postgres-local.ts";
+import { buildRole } from "./build.ts";
 import { Line } from "./line.ts";
 import { RedisBox } from "./redis-box.ts";
 
-const ROLE = new URL("../e2e/role.ts", import.meta.url);
 export const LEASE_MS = 1500;
 const POSTGRES_TRIES = 20;
 
@@ -41,11 +41,20 @@ export class ChaosStack {
   /** Address of the gateway that was started last. */
   gatewayUrl = "";
   #database: LocalPostgres;
+  /** The roles' program. */
+  readonly #program: string;
   readonly #lines: Line[] = [];
   #serial = 0;
 
-  private constructor(dir: string, box: RedisBox, database: LocalPostgres, db: Database) {
+  private constructor(
+    dir: string,
+    program: string,
+    box: RedisBox,
+    database: LocalPostgres,
+    db: Database,
+  ) {
     this.dir = dir;
+    this.#program = program;
     this.box = box;
     this.#database = database;
     this.db = db;
@@ -64,18 +73,18 @@ export class ChaosStack {
     await box.start();
     const db = connectPostgres({ url: database.url, name: "chaos", connectionsMax: 4 });
     await migrate(db);
-    return new ChaosStack(dir, box, database, db);
+    return new ChaosStack(dir, await buildRole(dir), box, database, db);
   }
 
   /**
-   * Starts a role and waits until it is up. `env` is laid over this process's environment, `own` over
+   * Starts a role; its process, when it is up. `env` is laid over this process's environment, `own` over
    * the options of all.
    */
   async spawn(
     role: Role,
     env: NodeJS.ProcessEnv = {},
     own: Partial<RoleOptions> = {},
-  ): Promise<void> {
+  ): Promise<ChildProcess> {
     this.#serial += 1;
     const options: RoleOptions = {
       redisUrl: this.box.url,
@@ -86,9 +95,8 @@ export class ChaosStack {
       ...this.more,
       ...own,
     };
-    const execArgv = ["--import", "tsx"];
-    const setting = { execArgv, env: { ...process.env, ...env } };
-    const child = fork(ROLE, [role, JSON.stringify(options)], setting);
+    const setting = { execArgv: [], env: { ...process.env, ...env } };
+    const child = fork(this.#program, [role, JSON.stringify(options)], setting);
     this.roles[role].push(child);
     // Nothing here may end by itself, whatever becomes of the stores.
     child.once("exit", (code, signal) => {
@@ -103,6 +111,7 @@ export class ChaosStack {
       });
       child.once("exit", (code) => reject(new Error(`a ${role} ended with ${code}`)));
     });
+    return child;
   }
 
   /** `kill -9`; the process is gone when this resolves. */

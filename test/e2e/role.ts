@@ -2,10 +2,7 @@
 import { openSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { pino } from "pino";
-import { createGateway } from "../../gateway/index.ts";
 import { connectRedis, globalKeys, type FunctionHandler } from "../../sdk/internal.ts";
-import { connectPostgres } from "../../sdk/postgres/index.ts";
-import { createSupervisor } from "../../supervisor/index.ts";
 import { createWorker, FunctionRegistry } from "../../worker/index.ts";
 import { RECOVERY_FUNCTIONS } from "../recovery/functions.ts";
 
@@ -61,10 +58,15 @@ const logger = pino({ level: process.env["GAVOTTE_TEST_LOG"] ?? "silent" }, pino
 const { redisUrl, singleSession, leaseMs, id } = options;
 
 let told = "up";
+// Loaded by those who need it: a worker begins in half the time.
 if (role === "supervisor") {
+  const { connectPostgres } = await import("../../sdk/postgres/index.ts");
+  const { createSupervisor } = await import("../../supervisor/index.ts");
   const database = connectPostgres({ url: options.databaseUrl, singleSession });
   await createSupervisor({ ...options, database, logger }).start();
 } else if (role === "gateway") {
+  const { connectPostgres } = await import("../../sdk/postgres/index.ts");
+  const { createGateway } = await import("../../gateway/index.ts");
   const db = connectPostgres({ url: options.databaseUrl, singleSession });
   const gateway = createGateway({
     ...{ port: 0, ...options },
