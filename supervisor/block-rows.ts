@@ -3,6 +3,7 @@ import { nodeAt, rootOf, scopeJoin } from "../sdk/internal.ts";
 import {
   parseSegment,
   type ApprovalChanges,
+  type AskedToken,
   type ClosedApproval,
   type NewChild,
   type NewDeadLetter,
@@ -19,8 +20,12 @@ export function parentsIn(fold: BlockFold, irs: Irs): string[] {
   return [...fold.leaveChildren].filter((runId) => (irs.get(runId)?.references.length ?? 0) > 0);
 }
 
-/** What the block says about approvals, and that those of its ended runs and places are over. */
-export function approvalsIn(fold: BlockFold, irs: Irs): ApprovalChanges {
+/**
+ * What the block says about approvals, and that those of its ended runs and places are over; to be
+ * written in this order: what it says of those that were open before, then of those that it asks for.
+ */
+export function approvalsIn(fold: BlockFold, irs: Irs): [ApprovalChanges, ApprovalChanges] {
+  const { opened, decisions } = fold.approvals;
   const closed: ClosedApproval[] = [...fold.approvals.closed];
   for (const run of fold.runs.values()) {
     const stored = irs.get(run.runId);
@@ -33,7 +38,19 @@ export function approvalsIn(fold: BlockFold, irs: Irs): ApprovalChanges {
       closed.push({ runId, token: null, within: "", state: "cancelled", atMs: endedAtMs ?? 0 });
     }
   }
-  return { ...fold.approvals, closed };
+  const isBefore = (token: AskedToken | null): boolean => token?.id === null;
+  return [
+    {
+      opened: [],
+      decisions: decisions.filter(isBefore),
+      closed: closed.filter(({ token }) => isBefore(token)),
+    },
+    {
+      opened,
+      decisions: decisions.filter((one) => !isBefore(one)),
+      closed: closed.filter(({ token }) => !isBefore(token)),
+    },
+  ];
 }
 
 /** Redrives, with the ids of the nodes that they undo. */

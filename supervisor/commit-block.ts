@@ -159,9 +159,11 @@ export async function commitBlock(
     await side(tx, { what: "compensation", rows: compensations, write: insertCompensations });
     await side(tx, { what: "dead letter", rows: letters, write: insertDeadLetters });
     await side(tx, { what: "settled letters", rows: settled, write: settleLettersOfTrees });
-    await side(tx, { what: "approval", rows: approvals.opened, write: openApprovals });
-    await side(tx, { what: "decision", rows: approvals.decisions, write: decideApprovals });
-    await side(tx, { what: "end of an approval", rows: approvals.closed, write: closeApprovals });
+    for (const { opened, decisions, closed } of approvals) {
+      await side(tx, { what: "approval", rows: opened, write: openApprovals });
+      await side(tx, { what: "decision", rows: decisions, write: decideApprovals });
+      await side(tx, { what: "end of an approval", rows: closed, write: closeApprovals });
+    }
     await side(tx, { what: "audit entry", rows: audit, write: insertAudit });
   });
 

@@ -22,25 +22,32 @@ const ELEMENTS_OVER: ReadonlySet<EventName> = new Set([
   ...(["map.gather", "node.skipped", "node.retrying", "node.activated", "node.resumed"] as const),
 ]);
 
+export interface ApprovalFold extends ApprovalChanges {
+  /** What each token has asked for last in this block, by run and token: the approval's id. */
+  asked: Map<string, string>;
+}
+
 /** Adds what one transition says. `home` is the map element that it is about, "" the run itself. */
 export function foldApproval(
-  changes: ApprovalChanges,
+  changes: ApprovalFold,
   t: Transition,
   home: string,
   position: string,
   atMs: number,
 ): void {
   const { r: runId, n: nodeIndex = -1, s: scope = "", a: attempt = 1 } = t;
-  const token = { home, nodeIndex, scope, attempt };
+  const key = [runId, home, nodeIndex, scope, attempt].join("\0");
+  const token = { home, nodeIndex, scope, attempt, id: changes.asked.get(key) ?? null };
   if (t.e === "node.parked" && typeof t.w === "object" && t.w.kind === "approval") {
     const { token: id = "", node = "", title = "", description = null, form, required = 1 } = t.w;
     changes.opened.push({
-      ...{ id, runId, ...token, node, title, description, required },
+      ...{ ...token, id, runId, node, title, description, required },
       assignees: JSON.stringify(t.w.assignees ?? []),
       form: form === undefined ? null : JSON.stringify(form),
       openedAtMs: atMs,
       expiresAtMs: t.due ?? null,
     });
+    changes.asked.set(key, id);
   } else if (t.e === "approval.decided") {
     const { actor, approved, data, at } = t.v as Decision;
     const said = { actor, approved, data: JSON.stringify(data), decidedAtMs: at, position };

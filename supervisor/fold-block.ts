@@ -6,16 +6,10 @@
  * cost in Postgres grows with runs and blocks, not with nodes.
  */
 import type { RunError, RunStatus, Transition } from "../sdk/internal.ts";
-import type {
-  ApprovalChanges,
-  FallenAsleep,
-  NewChild,
-  RunRedriven,
-  Segment,
-} from "../sdk/postgres/index.ts";
+import type { FallenAsleep, NewChild, RunRedriven, Segment } from "../sdk/postgres/index.ts";
 import { foldAudit, type AuditFold } from "./fold-audit.ts";
 import { blobsIn, type BlobUse } from "./blobs.ts";
-import { foldApproval } from "./fold-approvals.ts";
+import { foldApproval, type ApprovalFold } from "./fold-approvals.ts";
 import { isWellFormed, setApart, splitTransitions } from "./records.ts";
 import type { Member, RawRecord } from "./records.ts";
 
@@ -85,7 +79,7 @@ export interface BlockFold {
   /** Runs of which an attempt failed. */
   withErrors: Set<string>;
   dead: DeadToken[];
-  approvals: ApprovalChanges;
+  approvals: ApprovalFold;
   audit: AuditFold[];
   /** Large outputs that the block refers to. */
   blobs: BlobUse[];
@@ -127,7 +121,7 @@ function emptyBlock(): BlockFold {
     runs: new Map(),
     ...{ ended: [], children: [], asleep: [], redriven: [], dead: [] },
     ...{ leaveChildren: new Set(), withErrors: new Set() },
-    approvals: { opened: [], decisions: [], closed: [] },
+    approvals: { opened: [], decisions: [], closed: [], asked: new Map() },
     ...{ audit: [], blobs: [], suspects: [], apart: [], dueMs: null, transitions: 0 },
   };
 }

@@ -25,13 +25,19 @@ export interface NewApproval {
   expiresAtMs: number | null;
 }
 
-/** A decision on the open approval of this token. */
-export interface NewDecision {
-  runId: string;
+/** The token, of a run, that an approval is asked for. */
+export interface AskedToken {
   home: string;
   nodeIndex: number;
   scope: string;
   attempt: number;
+  /** The approval, if it was asked for in the same block; null: the one of this token that is open. */
+  id: string | null;
+}
+
+/** A decision on an approval. */
+export interface NewDecision extends AskedToken {
+  runId: string;
   actor: string;
   approved: boolean;
   /** JSON text. */
@@ -44,7 +50,7 @@ export interface NewDecision {
 export interface ClosedApproval {
   runId: string;
   /** Null: every open approval of the run whose path begins with `within` is closed. */
-  token: { home: string; nodeIndex: number; scope: string; attempt: number } | null;
+  token: AskedToken | null;
   /**
    * Way to rounds of loops and elements of maps, as paths of approvals begin: home, scope and a
    * closing slash. "" of a run that has ended.
@@ -54,7 +60,11 @@ export interface ClosedApproval {
   atMs: number;
 }
 
-/** What a block of the journal says about approvals, in its order. */
+/**
+ * What a block of the journal says about approvals, in its order. The same token may ask again - after
+ * a redrive, in a map that is tried again - and what is said is said of what was asked last. So what has
+ * no id is said of what earlier blocks have left open: it has to be written before `opened`.
+ */
 export interface ApprovalChanges {
   opened: NewApproval[];
   decisions: NewDecision[];
@@ -105,19 +115,21 @@ const DECIDE = {
   text: `INSERT INTO approval_decisions (approval_id, actor, approved, data, decided_at_ms, position)
     SELECT a.id, u.actor, u.approved = 1, u.data, u.at, u.position
     FROM unnest($1::text[], $2::text[], $3::integer[], $4::text[], $5::integer[], $6::text[],
-      $7::integer[], $8::text[], $9::bigint[], $10::text[])
-      AS u(run_id, home, node_index, scope, attempt, actor, approved, data, at, position)
+      $7::integer[], $8::text[], $9::bigint[], $10::text[], $11::text[])
+      AS u(run_id, home, node_index, scope, attempt, actor, approved, data, at, position, id)
     JOIN approvals a ON a.run_id = u.run_id AND a.home = u.home AND a.node_index = u.node_index
       AND a.scope = u.scope AND a.attempt = u.attempt
+      AND (a.id = u.id OR (u.id IS NULL AND a.state = 'open'))
     ON CONFLICT DO NOTHING`,
 };
 const CLOSE = {
   name: "approvals_close",
   text: `UPDATE approvals a SET state = u.state, closed_at_ms = u.at
     FROM unnest($1::text[], $2::text[], $3::integer[], $4::text[], $5::integer[], $6::text[],
-      $7::bigint[]) AS u(run_id, home, node_index, scope, attempt, state, at)
+      $7::bigint[], $8::text[]) AS u(run_id, home, node_index, scope, attempt, state, at, id)
     WHERE a.run_id = u.run_id AND a.home = u.home AND a.node_index = u.node_index
-      AND a.scope = u.scope AND a.attempt = u.attempt AND a.state = 'open'`,
+      AND a.scope = u.scope AND a.attempt = u.attempt AND a.state = 'open'
+      AND (u.id IS NULL OR a.id = u.id)`,
 };
 /** By the first that ended it, and not what was asked later at the same place: a redrive may. */
 const CLOSE_WITHIN = {
@@ -189,6 +201,7 @@ export async function decideApprovals(tx: Queryable, rows: readonly NewDecision[
       textArray(rows.map((d) => d.data)),
       bigintArray(rows.map((d) => d.decidedAtMs)),
       textArray(rows.map((d) => d.position)),
+      textArray(rows.map((d) => d.id)),
     ]);
   }
 }
@@ -209,6 +222,7 @@ export async function closeApprovals(
       integerArray(tokens.map((c) => c.token?.attempt ?? 0)),
       textArray(tokens.map((c) => c.state)),
       bigintArray(tokens.map((c) => c.atMs)),
+      textArray(tokens.map((c) => c.token?.id ?? null)),
     ]);
   }
   if (places.length > 0) {

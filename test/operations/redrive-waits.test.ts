@@ -98,4 +98,24 @@ describe("B8: a redrive of a run that waits", () => {
     const context = auditContext({ redis: engine.redis, db: engine.db });
     expect(await findDrifts(context, 0, runId)).toEqual([]);
   });
+
+  it("asks anew where it had asked: what is decided then is not said of the approval of before", async () => {
+    const runId = await submit({
+      name: "asked-again",
+      nodes: [HUMAN, wait("s", "go"), FLAKY],
+      edges: edges("s>x"),
+    });
+    const first = await openApproval(runId);
+    await client.signal(runId, "go", 1);
+    await redrive(runId);
+    const second = await openApproval(runId);
+    expect(second).not.toBe(first);
+    await client.decide(second, { approved: true, actor: "bob" });
+    expect((await engine.ended(runId)).status).toBe("COMPLETED");
+    const all = await client.approvals({ runId, limit: 9 });
+    const said = all.map(({ id, state, decisions }) => [id, `${state} ${decisions.length}`]);
+    expect(Object.fromEntries(said)).toEqual({ [first]: "cancelled 0", [second]: "approved 1" });
+    const late = client.decide(first, { approved: true, actor: "bob" });
+    await expect(late).rejects.toMatchObject({ code: "GV_APPROVAL_CLOSED" });
+  });
 });
