@@ -1,6 +1,11 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { connectionAt, connectRedis, partitionKeys, type Redis } from "../sdk/internal.ts";
-import type { Database } from "../sdk/postgres/index.ts";
+import {
+  advanceCursor,
+  ensureCursor,
+  insertSegments,
+  type Database,
+} from "../sdk/postgres/index.ts";
 import {
   testDatabase,
   testRedis,
@@ -64,3 +69,19 @@ it("does not take a stream that is trimmed between two pages for the whole of it
   });
   await expect(readHistory(db, trimmed, 0, "r")).rejects.toThrow("faster than it can be read");
 });
+
+it("does not end before what was heard live, though Redis was emptied meanwhile", async () => {
+  await redis.del(ev);
+  const cursor = await ensureCursor(db, 0, "start");
+  const read = readHistory(db, redis, 0, "r", 2);
+  // What the archiver still had in hand comes after the first look.
+  const transitions = `[["1.0",1,{"e":"node.retrying","n":0,"a":1}],["2.0",2,{"e":"run.completed"}]]`;
+  const segment = { runId: "r", seqFrom: 1, seqTo: 2, tFrom: 1, tTo: 2, transitions };
+  await db.transaction(async (tx) => {
+    await insertSegments(tx, [{ partition: 0, ...segment }]);
+    await advanceCursor(tx, cursor, { ...cursor, seq: 2, nonce: "n2", streamId: "9-1" });
+  });
+  expect((await read).map(({ position }) => position)).toEqual(["1.0", "2.0"]);
+  // What nobody has any more is no reason to tell the rest as the whole.
+  await expect(readHistory(db, redis, 0, "r", 3)).rejects.toThrow("ends before what was heard");
+}, 30_000);

@@ -5,7 +5,12 @@
  * cursor on. If the archiver moved on and trimmed in between, the stream's first record no longer
  * continues the cursor, or nothing is left and the cursor stands elsewhere: then the whole is read
  * again.
+ *
+ * Who hears the stream live as well says how far that has come. A history that ends before would leave
+ * a hole: Redis was emptied meanwhile, and the archiver may still have in hand what lay in between.
+ * It is read again until it has it, or until what comes next is heard to be no continuation.
  */
+import { setTimeout as pause } from "node:timers/promises";
 import type { Redis } from "ioredis";
 import {
   comparePositions,
@@ -23,14 +28,20 @@ export interface Placed {
 }
 
 const PAGE = 500;
-const TRIES = 10;
+/** With the pauses between them some 5 s: what Redis has lost is rebuilt by then, and archived. */
+const TRIES = 15;
+const PAUSE_MS_MAX = 500;
 
-/** All transitions of a run in order. */
+/**
+ * All transitions of a run in order, up to record `heard` at least: the last that was heard live before
+ * this was asked, 0 if none was.
+ */
 export async function readHistory(
   db: Database,
   redis: Redis,
   partition: number,
   runId: string,
+  heard = 0,
 ): Promise<Placed[]> {
   for (let attempt = 1; ; attempt++) {
     const cursor = await readCursor(db, partition);
@@ -43,14 +54,17 @@ export async function readHistory(
     const from = cursor === null || cursor.streamId === "" ? "0-0" : cursor.streamId;
     const seq = (cursor?.seq ?? 0) + 1;
     const hot = await readStream(redis, partition, { runId, from, seq });
-    if (hot !== null && (hot.isEmpty ? await isStill(db, partition, cursor) : true)) {
+    const isWhole = hot !== null && (hot.isEmpty ? await isStill(db, partition, cursor) : true);
+    if (isWhole && hot.until >= heard) {
       const last = placed.at(-1)?.position ?? "0.-1";
       placed.push(...hot.placed.filter(({ position }) => comparePositions(position, last) > 0));
       return placed;
     }
     if (attempt === TRIES) {
-      throw new Error(`the journal of partition ${partition} moves faster than it can be read`);
+      const why = isWhole ? "ends before what was heard of it" : "moves faster than it can be read";
+      throw new Error(`the journal of partition ${partition} ${why}`);
     }
+    await pause(Math.min(5 * 2 ** attempt, PAUSE_MS_MAX));
   }
 }
 
@@ -63,6 +77,8 @@ interface Hot {
   placed: Placed[];
   /** There was nothing in the stream, of any run. */
   isEmpty: boolean;
+  /** The last record that this or the archive has. */
+  until: number;
 }
 
 /**
@@ -94,7 +110,7 @@ async function readStream(
       after = id;
     }
     if (entries.length < PAGE) {
-      return { placed, isEmpty: page === 0 && entries.length === 0 };
+      return { placed, isEmpty: page === 0 && entries.length === 0, until: next - 1 };
     }
   }
 }

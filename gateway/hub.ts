@@ -156,7 +156,9 @@ export class Hub {
   }
 
   #history(runId: string): Promise<Placed[]> {
-    return readHistory(this.#o.db, this.#commands, this.#partitionOf(runId), runId);
+    const partition = this.#partitionOf(runId);
+    const heard = this.#readers[partition]?.heard ?? 0;
+    return readHistory(this.#o.db, this.#commands, partition, runId, heard);
   }
 
   #partitionOf(runId: string): number {

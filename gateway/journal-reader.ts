@@ -49,6 +49,11 @@ export class JournalReader {
     this.#redis = connectRedis({ url: redisUrl }, `gateway:${partition}`, { at: this.#stream });
   }
 
+  /** Number of the last record that was heard; 0: none was. */
+  get heard(): number {
+    return this.#last?.seq ?? 0;
+  }
+
   /** Begins behind what is in the stream now. */
   async start(): Promise<void> {
     const [newest] = await this.#redis.xrevrange(this.#stream, "+", "-", "COUNT", 1);
