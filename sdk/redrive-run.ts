@@ -11,7 +11,6 @@ import type { Clock } from "./clock.ts";
 import { GavotteError } from "./errors.ts";
 import { assertGiven } from "./given.ts";
 import { hasGap } from "./journal.ts";
-import { globalKeys } from "./keys.ts";
 import {
   compensationOf,
   claimPlace,
@@ -33,6 +32,7 @@ import { planRedrive, type RedrivePlan, type RedrivePreview, type RedriveWish } 
 import { redriveRun } from "./redis/redrive-script.ts";
 import { redisTimeMs, START_WINDOW_MS } from "./redis/run-scripts.ts";
 import type { ScriptRunner } from "./redis/script-runner.ts";
+import { publishIr } from "./redis/write-anyway.ts";
 
 export interface RedriveContext {
   redis: Redis;
@@ -157,8 +157,7 @@ async function put(
 async function publish({ db, redis, clock }: RedriveContext, row: RunRow): Promise<void> {
   const bound = JSON.parse(row.bindings ?? "{}") as { [reference: string]: string };
   for (const { hash, ir } of await definitionsByHash(db, [row.irHash, ...Object.values(bound)])) {
-    await redis.set(globalKeys.ir(hash), ir);
-    await redis.zadd(globalKeys.irUse, clock.nowMs(), hash);
+    await publishIr(redis, { hash, text: ir }, clock.nowMs());
   }
 }
 

@@ -7,6 +7,7 @@
 import type { NewBlob } from "./blobs.ts";
 import { blobsOfRun, readBlobs, type Queryable } from "./postgres/index.ts";
 import type { ScriptRunner } from "./redis/script-runner.ts";
+import { writeAnyway } from "./redis/write-anyway.ts";
 
 const KEPT_MS = 120_000;
 
@@ -21,16 +22,10 @@ export async function stageBlobs(
   let isEmpty = true;
   const put = async ({ sha256, text }: NewBlob): Promise<void> => {
     isEmpty = false;
-    const written = await scripts.redis
-      .multi()
-      .hset(key, sha256, text)
-      .pexpire(key, KEPT_MS)
-      .exec();
-    for (const [error] of written ?? []) {
-      if (error !== null) {
-        throw error;
-      }
-    }
+    await writeAnyway(scripts.redis, [
+      ["HSET", key, sha256, text],
+      ["PEXPIRE", key, KEPT_MS],
+    ]);
   };
   for (const sha256 of await blobsOfRun(db, runId)) {
     const text = (await readBlobs(db, [sha256])).get(sha256);

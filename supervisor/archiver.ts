@@ -135,7 +135,6 @@ export class Archiver extends Loop {
       return CERTIFICATE_WAIT_MS;
     }
     try {
-      await this.#sweepSuspects();
       await this.#session(cursor, signal);
     } catch (error) {
       if (error instanceof ChainBreak) {
@@ -153,6 +152,7 @@ export class Archiver extends Loop {
   async #session(from: Cursor, signal: AbortSignal): Promise<void> {
     const { certifier, context, partition } = this.#options;
     this.#begun = new Begun();
+    await this.#sweepSuspects();
     await correctBegun(context.db, partition);
     await this.#trimOld(from);
     let cursor = from;
@@ -180,8 +180,21 @@ export class Archiver extends Loop {
     const { context, partition } = this.#options;
     const now = context.clock.monotonicMs();
     if (now >= this.#sweepAtMs) {
-      await repairSuspects(context, partition);
       this.#sweepAtMs = now + SUSPECTS_MS;
+      await this.#repair(() => repairSuspects(context, partition));
+    }
+  }
+
+  /**
+   * What fails at a repair is tried again at the next look: the runs are marked in Postgres. Thrown from
+   * here it would keep all that the partition does from its archive, for as long as one run fails.
+   */
+  async #repair(work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      const { context, partition } = this.#options;
+      context.logger.warn({ err: error, partition }, "a repair was cut off; it is tried again");
     }
   }
 
@@ -289,9 +302,6 @@ export class Archiver extends Loop {
     );
     this.#begun.settle(done.rows);
     this.#finaliser.forget(done.ended);
-    if (fold.suspects.length > 0) {
-      await repairRuns(context, partition, fold.suspects);
-    }
     releaser.add(done.ended);
     releaser.evict(fold.asleep);
     children.look(parentsIn(fold, done.irs));
@@ -300,6 +310,9 @@ export class Archiver extends Loop {
       done.compensations.map(({ run }) => run),
       done.ended.map(({ runId }) => runId),
     );
+    if (fold.suspects.length > 0) {
+      await this.#repair(() => repairRuns(context, partition, fold.suspects));
+    }
   }
 
   /** Before the commit: what goes on in a run whose journal has a gap could not be told from it. */

@@ -11,6 +11,7 @@ import {
   mapGiven,
   parseBlobText,
   partitionKeys,
+  writeAnyway,
 } from "../sdk/internal.ts";
 import type { BlobRef, ScriptRunner, Transition } from "../sdk/internal.ts";
 import {
@@ -103,17 +104,16 @@ export async function resolveOutput(
   return checkBlob(ref, hot ?? (await readBlobs(db, [ref.sha256])).get(ref.sha256));
 }
 
-/** Puts back what a run refers to, into a Redis that has lost it; `into` may be another writer. */
+/** Puts back what a run refers to, into a Redis that has lost it. */
 export async function restoreBlobs(
   { redis, db }: BlobStores,
   partition: number,
   runId: string,
-  into: { hset(key: string, fields: { [sha256: string]: string }): unknown } = redis,
 ): Promise<void> {
   for (const sha256 of await blobsOfRun(db, runId)) {
     const text = (await readBlobs(db, [sha256])).get(sha256);
     if (text !== undefined) {
-      await into.hset(partitionKeys(partition).blobs(runId), { [sha256]: text });
+      await writeAnyway(redis, [["HSET", partitionKeys(partition).blobs(runId), sha256, text]]);
     }
   }
 }

@@ -24,6 +24,7 @@ import {
   isOfCluster,
   partitionKeys,
   SCRIPTS,
+  writeAnyway,
   type PartitionKeys,
   type Redis,
   type ScriptName,
@@ -119,9 +120,10 @@ export class Certifier extends Loop {
       return;
     }
     if (meta.epoch === undefined) {
-      await this.#writeMeta(cursor);
+      const { epoch, seq, nonce } = cursor;
+      await this.#setMeta({ epoch, seq, nonce });
     } else if (isFenced) {
-      await redis.hset(this.#keys.meta, "epoch", cursor.epoch);
+      await this.#setMeta({ epoch: cursor.epoch });
     }
     await this.#load(cursor.epoch);
     this.#epoch = cursor.epoch;
@@ -179,10 +181,10 @@ export class Certifier extends Loop {
     logger.error({ partition, reason, epoch: cursor.epoch }, "Redis was rolled back; rebuilding");
     await redis.hdel(this.#keys.meta, "epoch");
     await this.#empty();
-    await redis.hset(this.#keys.meta, "seq", cursor.seq, "nonce", cursor.nonce);
+    await this.#setMeta({ seq: cursor.seq, nonce: cursor.nonce });
     await this.#context.onRollback({ partition, cursor, reason });
     await this.#load(cursor.epoch);
-    await redis.hset(this.#keys.meta, "epoch", cursor.epoch);
+    await this.#setMeta({ epoch: cursor.epoch });
     this.#epoch = cursor.epoch;
     logger.warn({ partition, epoch: cursor.epoch }, "rebuilt and certified");
   }
@@ -212,9 +214,9 @@ export class Certifier extends Loop {
     return found;
   }
 
-  async #writeMeta(cursor: Cursor): Promise<void> {
-    const fields = { epoch: cursor.epoch, seq: cursor.seq, nonce: cursor.nonce };
-    await this.#redis.hset(this.#keys.meta, fields);
+  /** Full or not: begun runs, which alone give memory back, wait for the certificate. */
+  async #setMeta(fields: { [field: string]: string | number }): Promise<void> {
+    await writeAnyway(this.#redis, [["HSET", this.#keys.meta, ...Object.entries(fields).flat()]]);
   }
 
   async #load(epoch: number): Promise<void> {
@@ -237,8 +239,12 @@ export async function checkedInTime(context: SupervisorContext): Promise<boolean
 /** Redis must belong to the deployment of this database; an empty one is taken. */
 async function checkDeployment(context: SupervisorContext): Promise<void> {
   const { redis, deployment } = context;
-  await redis.hsetnx(globalKeys.deployment, "id", deployment.id);
-  const found = await redis.hgetall(globalKeys.deployment);
+  const key = globalKeys.deployment;
+  let found = await redis.hgetall(key);
+  if (found.id === undefined) {
+    await writeAnyway(redis, [["HSETNX", key, "id", deployment.id]]);
+    found = await redis.hgetall(key);
+  }
   if (found.id !== deployment.id) {
     throw new GavotteError(
       "GV_PARTITION_MISMATCH",
@@ -247,7 +253,7 @@ async function checkDeployment(context: SupervisorContext): Promise<void> {
     );
   }
   const facts = { partitions: deployment.partitions, layout: deployment.layout };
-  await redis.hset(globalKeys.deployment, facts);
+  await writeAnyway(redis, [["HSET", key, ...Object.entries(facts).flat()]]);
   checked.add(context);
 }
 

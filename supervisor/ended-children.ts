@@ -5,9 +5,16 @@
  * Releasing them (scripts/release_runs.lua) wakes a parent that still waits, and keeps them until
  * it has read the result.
  */
-import { connectionAt, isTerminal, partitionKeys, type HotState } from "../sdk/internal.ts";
+import {
+  connectionAt,
+  isTerminal,
+  partitionKeys,
+  writeAnyway,
+  type HotState,
+} from "../sdk/internal.ts";
 import { runsById, type RunRow } from "../sdk/postgres/index.ts";
 import type { SupervisorContext } from "./context.ts";
+import { CommandList } from "./writer.ts";
 
 /** Ids of the children that a run's tokens wait for, or have waited for and not settled since. */
 export function childrenAwaited(state: HotState): string[] {
@@ -31,20 +38,14 @@ export async function putBackEnded(
 ): Promise<string[]> {
   const rows = await runsById(context.db, ids);
   const keys = partitionKeys(partition);
-  const pipeline = connectionAt(context.redis, keys.meta).multi();
+  const list = new CommandList();
   const ended = rows.filter((row) => isTerminal(row.status) && row.parent !== null);
   for (const row of ended) {
-    pipeline.del(keys.run(row.id));
-    pipeline.hset(keys.run(row.id), fieldsOf(row));
-    pipeline.zadd(keys.release, 0, row.id);
+    list.del(keys.run(row.id));
+    list.hset(keys.run(row.id), fieldsOf(row));
+    list.zadd(keys.release, 0, row.id);
   }
-  if (ended.length > 0) {
-    for (const [error] of (await pipeline.exec()) ?? []) {
-      if (error !== null) {
-        throw error;
-      }
-    }
-  }
+  await writeAnyway(connectionAt(context.redis, keys.meta), list.commands);
   return ended.map(({ id }) => id);
 }
 

@@ -13,13 +13,15 @@
  */
 import type { Ir } from "../compiler/ir.ts";
 import {
+  beginRepair,
   connectionAt,
-  globalKeys,
   isBlobText,
+  isServerTrouble,
   isTerminal,
   Profiles,
   partitionKeys,
   redisTimeMs,
+  writeAnyway,
   type RunProfile,
 } from "../sdk/internal.ts";
 import {
@@ -37,10 +39,12 @@ import {
 import { blobsIn, restoreBlobs } from "./blobs.ts";
 import { scriptsOf, type Rollback, type SupervisorContext } from "./context.ts";
 import { childrenAwaited, putBackEnded } from "./ended-children.ts";
+import { publishIrs } from "./publish.ts";
 import { releaseMapsOf } from "./release-maps.ts";
-import { beginRepair, repairFailed } from "./repair-tries.ts";
+import { repairFailed } from "./repair-tries.ts";
 import { boundHashes } from "./starter.ts";
-import { assertWritten, foldHot, writeRun } from "./write-run.ts";
+import { foldHot, writeRun } from "./write-run.ts";
+import { CommandList } from "./writer.ts";
 
 const RUNS_BATCH = 200;
 const RUNS_AT_ONCE = 50;
@@ -82,11 +86,12 @@ export async function repairRuns(
 ): Promise<void> {
   const rows = await runsById(context.db, runIds);
   const present = await areThere(context, partition, rows);
+  const scripts = scriptsOf(context, partition);
   // One that is asleep and not here has nothing to repair.
   const open: RunRow[] = [];
   for (const [i, row] of rows.entries()) {
     const isThere = row.asleepSinceMs === null || present[i] === true;
-    if (!isTerminal(row.status) && isThere && (await beginRepair(context, row))) {
+    if (!isTerminal(row.status) && isThere && (await beginRepair(scripts, row.id))) {
       open.push(row);
     }
   }
@@ -145,8 +150,8 @@ async function repairSuspect(
   try {
     await repairRuns(context, partition, [id]);
   } catch (error) {
-    if (!isValueFault(error)) {
-      throw error;
+    if (isServerTrouble(error)) {
+      throw error; // the same of every other
     }
     // It stays frozen and marked; the archive goes on.
     context.logger.error({ err: error, partition, run: id }, "a run cannot be repaired");
@@ -201,9 +206,7 @@ async function rebuildRows(
   for (const row of started.filter((one) => !irs.has(one.irHash))) {
     fail(row.id, new NotStored(row.irHash));
   }
-  for (const { hash, text } of irs.values()) {
-    await context.redis.set(globalKeys.ir(hash), text);
-  }
+  await publishIrs(context, irs.values());
   await raiseRunEpochs(
     context.db,
     known.map((row) => row.id),
@@ -276,7 +279,7 @@ async function rebuildRun(
   const keys = partitionKeys(profile.partition);
   const redis = connectionAt(context.redis, keys.meta);
   await releaseMapsOf(redis, keys, [row.id]);
-  const multi = redis.multi();
-  writeRun(multi, profile, { ...row, epoch: row.epoch + 1 }, state, nowMs);
-  assertWritten(await multi.exec());
+  const list = new CommandList();
+  writeRun(list, profile, { ...row, epoch: row.epoch + 1 }, state, nowMs);
+  await writeAnyway(redis, list.commands);
 }

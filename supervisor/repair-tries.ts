@@ -7,10 +7,11 @@
  * that holds nothing else. While a try is under way the count is negative, and then nobody may end the
  * run (cancel_run): the repair would bring it back to life.
  */
-import { connectionAt, failRun, partitionKeys } from "../sdk/internal.ts";
+import { failRun, partitionKeys, writeAnyway } from "../sdk/internal.ts";
 import type { RunRow } from "../sdk/postgres/index.ts";
 import { scriptsOf, type SupervisorContext } from "./context.ts";
 import { treeFields } from "./write-run.ts";
+import { CommandList } from "./writer.ts";
 
 /** With the archiver's look every half a minute: ten minutes. */
 export const REPAIRS_MAX = 20;
@@ -40,23 +41,6 @@ export function triedFields(
   return { e: String(row.epoch), ir: row.irHash, ...treeFields(row), ...fields };
 }
 
-/** A try begins; false: somebody has ended the run. One that is not in Redis nobody can end so. */
-export async function beginRepair(
-  { redis }: SupervisorContext,
-  { id, partition }: Pick<RunRow, "id" | "partition">,
-): Promise<boolean> {
-  const keys = partitionKeys(partition);
-  const run = keys.run(id);
-  const [status, tries] = await redis.hmget(run, "s", "rp");
-  if (status === null || status === undefined) {
-    return true;
-  }
-  const next = -Math.abs(Number(tries ?? 0)) - 1;
-  const begun = connectionAt(redis, keys.meta).multi().hset(run, "rp", next).hget(run, "s");
-  const replies = await begun.exec();
-  return replies?.[1]?.[1] === "suspect";
-}
-
 /** A try has failed: the run may be ended now, and is after the last try. */
 export async function repairFailed(
   context: SupervisorContext,
@@ -69,7 +53,9 @@ export async function repairFailed(
   const count = Math.max(1, Math.abs(Number(tries ?? 0)));
   const fields = triedFields(row, count, error);
   // What the run still has in Redis bears the epoch of its hash.
-  await redis.hset(key, { s: "suspect", ...fields, e: epoch ?? String(row.epoch) });
+  const list = new CommandList();
+  list.hset(key, { s: "suspect", ...fields, e: epoch ?? String(row.epoch) });
+  await writeAnyway(redis, list.commands);
   if (count >= REPAIRS_MAX) {
     const why = error instanceof Error ? error.message : String(error);
     const message = `the run cannot be put back from its journal, after ${count} tries: ${why}`;

@@ -15,7 +15,6 @@
  */
 import {
   beginWake,
-  globalKeys,
   PAUSE_CAUSES,
   pauseRun,
   Profiles,
@@ -44,6 +43,7 @@ import { scriptsOf, type SupervisorContext } from "./context.ts";
 import type { Children } from "./children.ts";
 import { childrenAwaited, putBackEnded } from "./ended-children.ts";
 import { Loop } from "./loop.ts";
+import { publishIrs } from "./publish.ts";
 import { NotStored } from "./rebuild.ts";
 import { triedFields } from "./repair-tries.ts";
 import { boundHashes } from "./starter.ts";
@@ -193,18 +193,16 @@ export class Waker extends Loop {
     row: RunRow,
     published?: Set<string>,
   ): Promise<{ profile: RunProfile; state: HotState }> {
-    const { db, irs, redis, clock } = this.#context;
+    const { db, irs } = this.#context;
     const workflows = await irs.load([row.irHash, ...boundHashes(row.bindings)]);
     const stored = workflows.get(row.irHash);
     if (stored === undefined) {
       throw new NotStored(row.irHash);
     }
-    for (const { hash, text } of published === undefined ? [] : workflows.values()) {
-      if (published?.has(hash) === false) {
-        await redis.set(globalKeys.ir(hash), text);
-        await redis.zadd(globalKeys.irUse, clock.nowMs(), hash);
-        published.add(hash);
-      }
+    if (published !== undefined) {
+      const fresh = [...workflows.values()].filter(({ hash }) => !published.has(hash));
+      await publishIrs(this.#context, fresh);
+      fresh.forEach(({ hash }) => published.add(hash));
     }
     const { partition, namespace, priority } = row;
     const profile = new Profiles().add(stored.ir, row.irHash, { partition, namespace, priority });

@@ -29,15 +29,6 @@ export function foldHot(profile: RunProfile, journal: readonly ArchivedTransitio
   return state;
 }
 
-/** Throws the first error among the answers to what `writeRun` has written. */
-export function assertWritten(replies: readonly [Error | null, unknown][] | null): void {
-  for (const [error] of replies ?? []) {
-    if (error !== null && !error.message.startsWith("BUSYGROUP")) {
-      throw error;
-    }
-  }
-}
-
 /**
  * Writes the run as its state has it, under the epoch of `row`; everything but large outputs. `nowMs`
  * is its server's time (`redisTimeMs`): timers are armed by it.

@@ -236,3 +236,12 @@ export async function suspectRun(
   const reply = await scripts.transition("suspectRun", [k.ev, k.meta, k.run(seen.runId)], args);
   return reply === 0 ? "marked" : "moved";
 }
+
+/**
+ * Counts a try to repair a frozen run, which nobody else ends from then on; false: it is frozen no more.
+ * One that is not in Redis is not counted, and nobody can end it there.
+ */
+export async function beginRepair(scripts: ScriptRunner, runId: string): Promise<boolean> {
+  const k = scripts.keys;
+  return (await scripts.transition("beginRepair", [k.meta, k.run(runId)], [])) === 1;
+}

@@ -1,6 +1,7 @@
 /** Typed calls of the scripts by which runs that wait for long leave Redis (docs/hibernate.md). */
 import { TOMBSTONE_MS } from "./run-scripts.ts";
 import type { ScriptArg, ScriptRunner } from "./script-runner.ts";
+import { keysOf } from "./write-anyway.ts";
 
 /**
  * asleep: frozen, its keys go when that is archived. moved: neither running nor paused, or not here.
@@ -100,10 +101,4 @@ export async function wakeRun(
     args.push(command.length, ...command);
   }
   return (await scripts.transition("wakeRun", keys, args, { sameEpoch: true })) === 0;
-}
-
-function keysOf([name, ...args]: readonly string[]): readonly string[] {
-  return name === "DEL" || name === "RENAME"
-    ? args
-    : args.slice(name === "XGROUP" ? 1 : 0).slice(0, 1);
 }

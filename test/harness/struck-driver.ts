@@ -17,6 +17,7 @@ import {
   RunView,
   START,
   startRuns,
+  writeAnyway,
   type JournalRecord,
   type ReadyToken,
   type RedriveWish,
@@ -24,7 +25,8 @@ import {
   type Transition,
 } from "../../sdk/internal.ts";
 import type { RunRow } from "../../sdk/postgres/index.ts";
-import { assertWritten, foldHot, writeRun } from "../../supervisor/write-run.ts";
+import { foldHot, writeRun } from "../../supervisor/write-run.ts";
+import { CommandList } from "../../supervisor/writer.ts";
 import { releaseMapsOf, releaseMapsOfEnded } from "../../supervisor/release-maps.ts";
 import { claimAll, readAll } from "./deliveries.ts";
 import { DrivenWorker } from "./driven-worker.ts";
@@ -207,9 +209,9 @@ export class StruckDriver {
       return;
     }
     const row = this.#rowOf(runId, this.#nextEpoch(runId), profile, start);
-    const multi = scripts.redis.multi();
-    writeRun(multi, profile, row, foldHot(profile, journal), await redisTimeMs(scripts));
-    assertWritten(await multi.exec());
+    const list = new CommandList();
+    writeRun(list, profile, row, foldHot(profile, journal), await redisTimeMs(scripts));
+    await writeAnyway(scripts.redis, list.commands);
   }
 
   #nextEpoch(runId: string): number {

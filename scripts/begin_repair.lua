@@ -1,0 +1,31 @@
+--[[
+begin_repair -- whether a frozen run may be repaired now; counts the try.
+
+Atomic because from the count on nobody else ends the run (cancel_run), and because a run that has
+ended and left Redis meanwhile must not leave a hash behind that holds nothing but the count.
+
+KEYS
+  1  meta      hash    gv:{p}:meta        epoch; reads and writes
+  2  run       hash    gv:{p}:run:<id>    status, tries; reads and writes
+ARGV
+  1  epoch     partition epoch
+RETURNS integer
+  1 the try begins, or the run is not here, where nobody can end it; 0 it is frozen no more, -100 EPOCH
+EMITS     nothing
+REPEAT    counts another try
+COST      O(1)
+]]
+--- @include "partition"
+local meta, run = KEYS[1], KEYS[2]
+
+if not open_partition(meta, ARGV[1]) then
+  return -100
+end
+local have = redis.call("HMGET", run, "s", "rp")
+if not have[1] then
+  return 1
+elseif have[1] ~= "suspect" then
+  return 0
+end
+redis.call("HSET", run, "rp", -math.abs(tonumber(have[2] or 0)) - 1)
+return 1

@@ -1,0 +1,45 @@
+/** Plain commands that a full server must not refuse: begun runs need them (docs/backpressure.md). */
+import type { Redis } from "ioredis";
+import { globalKeys } from "../keys.ts";
+import { packBatch } from "./pack-batch.ts";
+import { callAnywhere } from "./script-runner.ts";
+
+/** Texts: a command's name and its arguments. */
+export type Command = readonly (string | number)[];
+
+/** Texts in one argument of the script, or one command. */
+const TEXTS_MAX = 4000;
+
+/** Carries the commands out in one step, all of one partition or of one key. */
+export async function writeAnyway(redis: Redis, commands: readonly Command[]): Promise<void> {
+  if (commands.length === 0) {
+    return;
+  }
+  const args: Buffer[] = [];
+  let texts: (string | number)[] = [];
+  for (const command of commands) {
+    if (texts.length > 0 && texts.length + command.length > TEXTS_MAX) {
+      args.push(packBatch(texts));
+      texts = [];
+    }
+    texts.push(command.length, ...command);
+  }
+  args.push(packBatch(texts));
+  await callAnywhere(redis, "writeAnyway", [...new Set(commands.flatMap(keysOf))], args);
+}
+
+/** The keys that a command names. */
+export function keysOf([name, ...args]: Command): string[] {
+  const some = name === "DEL" || name === "RENAME" ? args : args.slice(name === "XGROUP" ? 1 : 0);
+  return (some === args ? args : some.slice(0, 1)).map(String);
+}
+
+/** Puts a workflow where workers look for it first, for runs that have begun. */
+export async function publishIr(
+  redis: Redis,
+  { hash, text }: { hash: string; text: string },
+  nowMs: number,
+): Promise<void> {
+  await writeAnyway(redis, [["SET", globalKeys.ir(hash), text]]);
+  await writeAnyway(redis, [["ZADD", globalKeys.irUse, nowMs, hash]]);
+}
