@@ -1,9 +1,12 @@
 /** B12: a node that is begun too late, or whose worker is gone, fails though nobody executes it. */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { compile } from "../compiler/index.ts";
+import { interpret } from "../compiler/reference/index.ts";
 import { createClient, type Client, type Json } from "../sdk/index.ts";
 import { defineFunction } from "../sdk/define-function.ts";
 import { commonQueueKey, partitionKeys, timerMember } from "../sdk/internal.ts";
 import { FunctionRegistry } from "../worker/index.ts";
+import { oracleHandlers } from "./generate/builtins.ts";
 import { startEngine, type Engine } from "./harness/engine.ts";
 import { emptyRedis, waitFor } from "./support/index.ts";
 
@@ -205,4 +208,44 @@ describe("timeout_ms beside the worker", () => {
     const { nodes } = await client.status(runId);
     expect(nodes["slow"]?.status).toBe("failed");
   });
+});
+
+describe("a failure by timeout", () => {
+  const wait = { type: "wait", config: { signal: "go" }, timeout_ms: 50 };
+  const thrown = { function_name: "builtin.fail", params: { code: "TIMEOUT" } };
+  const limited = {
+    "of an element": { id: "n", type: "map", config: { items: [1], do: wait } },
+    "of a map's own": {
+      ...{ id: "n", type: "map", config: { items: [1], do: { ...wait, timeout_ms: 60_000 } } },
+      timeout_ms: 50,
+    },
+    "that a handler throws": { id: "n", type: "function", config: thrown },
+    "that somebody gives by hand": { id: "n", ...wait, timeout_ms: 60_000 },
+  };
+
+  it.each(Object.entries(limited))(
+    "takes the edge that the oracle takes: %s",
+    async (name, node) => {
+      const edges = [
+        { from: "n", to: "gave_up", on: "timeout" },
+        { from: "n", to: "echo", on: "error" },
+      ];
+      const workflow = { name: "edges", nodes: [node, gaveUp, echo], edges } as never;
+      const runId = await client.submit({ workflow });
+      const error = { code: "TIMEOUT", message: "too long" };
+      if (name === "that somebody gives by hand") {
+        await waitFor(async () => (await client.status(runId)).nodes["n"]?.status === "waiting");
+        await client.operations.intervene(runId, "n", { action: "fail", error, by: "ann" });
+      }
+      await client.wait(runId, { timeoutMs: 20_000 });
+      const { ir } = compile({ document: workflow });
+      const oracle = interpret(ir as never, {}, { handlers: oracleHandlers(), runId });
+      const { status, nodes } = await client.status(runId);
+      const taken = (of: { [id: string]: { status: string } }): unknown =>
+        ["gave_up", "echo"].map((id) => of[id]?.status);
+      expect(taken(nodes)).toEqual(["completed", "skipped"]);
+      expect(taken(oracle.nodes)).toEqual(["completed", "skipped"]);
+      expect(status).toBe(oracle.status);
+    },
+  );
 });

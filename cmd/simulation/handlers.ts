@@ -110,7 +110,7 @@ function answer(
     return { error: { code: "BAD_OUTPUT", message } };
   }
   if (mock.timeout === true) {
-    return { error: { code: "TIMEOUT", message: "the step ran out of its time", timeout: true } };
+    return { error: { code: "TIMEOUT", message: "the step ran out of its time" } };
   }
   const { code = "FAILED", message = "as the mock says", ...more } = mock.error ?? {};
   return { error: { code, message, retryable: true, ...more } };

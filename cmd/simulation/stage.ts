@@ -273,7 +273,7 @@ function placeOf({ token }: Pick<Work, "token">): string {
 }
 
 function timeout(message: string): HandlerResult {
-  return { error: { code: "TIMEOUT", message, timeout: true } };
+  return { error: { code: "TIMEOUT", message } };
 }
 
 /** As the worker makes it: what the template gives, as text. */

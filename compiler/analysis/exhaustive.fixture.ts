@@ -87,7 +87,7 @@ function resultsOf(ir: Ir, node: IrNode): HandlerResult[] {
   const error = { code: "BROKEN", message: "", retryable: false };
   const failures: HandlerResult[] = [{ error }];
   if (own.some((edge) => edge?.on === "timeout"))
-    failures.push({ error: { ...error, timeout: true } });
+    failures.push({ error: { ...error, code: "TIMEOUT" } });
   return [...outputs.map((output) => ({ output })), ...failures];
 }
 

@@ -1,8 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { chain, fails, fn, gives, irOf, play, statuses } from "./fixture.ts";
+import { chain, fails, fn, gives, irOf, on, play, statuses } from "./fixture.ts";
 
 const when = (from: string, to: string, condition: string) => ({ from, to, condition });
-const on = (from: string, to: string, word: string) => ({ from, to, on: word });
 
 describe("a conditional", () => {
   const steer = (config: { [key: string]: string }, edges: { [key: string]: string }[]) =>
@@ -96,7 +95,7 @@ describe("after a failure", () => {
   });
 
   it("a timeout takes the timeout edge, and the error edge only if there is none", () => {
-    const work = { a: fails("TIMEOUT", { timeout: true }) };
+    const work = { a: fails("TIMEOUT") };
     expect(statuses(play(all, { work }))).toMatchObject({ bad: "skipped", slow: "completed" });
     const only = ir(on("a", "bad", "error"), ...chain("a>slow"));
     expect(statuses(play(only, { work }))).toMatchObject({ bad: "completed" });

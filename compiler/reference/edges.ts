@@ -38,10 +38,13 @@ export function decideSuccess(ir: Ir, node: IrNode, round: number, vars: Vars): 
   }
 }
 
-/** A failure with retries used up; `vars.output` is the error value. */
-export function decideFailure(ir: Ir, node: IrNode, isTimeout: boolean, vars: Vars): AfterFailure {
+/**
+ * A failure with retries used up; `vars.output` is the error value. By its code alone it is one by
+ * timeout: that of a map is its element's, of a `subworkflow` its child's, or what a handler threw.
+ */
+export function decideFailure(ir: Ir, node: IrNode, code: string, vars: Vars): AfterFailure {
   const hasTimeoutEdge = node.out.some((edge) => ir.edges[edge]?.on === "timeout");
-  const on = isTimeout && hasTimeoutEdge ? "timeout" : "error";
+  const on = code === "TIMEOUT" && hasTimeoutEdge ? "timeout" : "error";
   try {
     const edges = each(ir, node, [on, "always"], vars);
     return { edges: edges.includes("live") ? edges : null };

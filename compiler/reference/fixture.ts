@@ -34,6 +34,9 @@ export function chain(...texts: string[]): { from: string; to: string }[] {
   });
 }
 
+/** An edge for another end than a success. */
+export const on = (from: string, to: string, word: string) => ({ from, to, on: word });
+
 /** Compile a document that must be valid. */
 export function irOf(nodes: JsonObject[], edges: JsonObject[], more: JsonObject = {}): Ir {
   const document = { metadata: { name: "test", version: "7" }, nodes, edges, ...more };

@@ -242,7 +242,7 @@ export class GraphRun {
     // A failed condition's details hold the node's whole output: they are not sent on.
     const value = errorValue(error, node, attempts);
     const vars = { ...this.varsFor(frame, node.edge_refs), output: value };
-    const decision = decideFailure(this.ir, node, error.timeout === true, vars);
+    const decision = decideFailure(this.ir, node, error.code, vars);
     const { code, message } = decision.error ?? error;
     const shown: ReferenceError = { code, message, node: node.id, scope: frame.scope, attempts };
     if (known && !decision.error) shown.details = known;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Json } from "../ir.ts";
-import { chain, fails, fn, irOf, late, play, statuses } from "./fixture.ts";
+import { chain, fails, fn, irOf, late, on, play, statuses } from "./fixture.ts";
 import type { Work } from "./fixture.ts";
 import { lastCome, seededOrder } from "./order.ts";
 
@@ -90,6 +90,15 @@ describe("a map", () => {
     const result = play(ir, { input: [1, 2], order: late("slow") });
     expect(result.output).toEqual([{ fast: 1 }, { fast: 2 }]);
     expect(result.elements["0#0"]?.["slow"]?.status).toBe("completed");
+  });
+});
+
+describe("a map that fails by its element's time", () => {
+  it("takes its timeout edge, as its failure has the element's code", () => {
+    const slow: JsonObject = { type: "wait", config: { signal: "go" }, timeout_ms: 10 };
+    const edges = [on("m", "late", "timeout"), on("m", "bad", "error")];
+    const result = play(irOf([map("m", slow), fn("late"), fn("bad")], edges), { input: [1] });
+    expect(statuses(result)).toMatchObject({ m: "failed", late: "completed", bad: "skipped" });
   });
 });
 

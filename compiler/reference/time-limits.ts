@@ -17,7 +17,7 @@ export function limitWait(
     isDue: () => token.isWaiting(),
     happen: () => {
       const message = `it has waited longer than its timeout_ms (${limit})`;
-      token.fail({ error: { code: "TIMEOUT", message, timeout: true } });
+      token.fail({ error: { code: "TIMEOUT", message } });
     },
   });
 }

@@ -22,10 +22,9 @@ export interface HandlerContext {
 }
 
 export interface HandlerError {
+  /** Of `TIMEOUT`, whoever says it, the node's `timeout` edges are candidates. */
   code: string;
   message: string;
-  /** The node ran out of its time: `timeout` edges are candidates. */
-  timeout?: boolean;
   /** False: another attempt would fail in the same way. Default true. */
   retryable?: boolean;
   /** What `retry.condition` sees as `error.details`. */

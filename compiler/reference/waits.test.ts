@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Json } from "../ir.ts";
-import { chain, fails, fn, gives, irOf, late, play, statuses } from "./fixture.ts";
+import { chain, fails, fn, gives, irOf, late, on, play, statuses } from "./fixture.ts";
 import type { Work } from "./fixture.ts";
 
 type JsonObject = { [key: string]: Json };
@@ -13,7 +13,6 @@ const human = (id: string, config: JsonObject = {}, more: JsonObject = {}): Json
   ...{ id, type: "human", config },
   ...more,
 });
-const on = (from: string, to: string, word: string) => ({ from, to, on: word });
 
 describe("a wait", () => {
   const one = irOf([fn("a"), wait("w", "go")], chain("a>w"));
@@ -150,6 +149,15 @@ describe("a child run", () => {
     const signals = [{ name: "go", value: "!", run: "simulated.s", at: 5 }];
     const result = play(parent(), { workflows: { child: waiting }, signals });
     expect(result.output).toBe("simulated.s!");
+  });
+
+  it("whose own failure is by timeout takes its node's timeout edge", () => {
+    const waiting = irOf([wait("w", "go", { timeout_ms: 10 })], []);
+    const node = { id: "s", type: "subworkflow", config: { workflow: "child" } };
+    const edges = [on("s", "late", "timeout"), on("s", "bad", "error")];
+    const ir = irOf([node, fn("late"), fn("bad")], edges);
+    const result = play(ir, { workflows: { child: waiting } });
+    expect(statuses(result)).toMatchObject({ s: "failed", late: "completed", bad: "skipped" });
   });
 
   it("that takes longer than its node may is cancelled with it", () => {

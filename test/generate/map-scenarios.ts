@@ -232,6 +232,30 @@ export const MAP_SCENARIOS: readonly MapScenario[] = [
     expected: (list) => completed(list.some(isOdd) ? "ODD" : "ok"),
   },
   {
+    name: "an element that fails by timeout, handled by the map's edge for that",
+    nodes: [
+      map("m", {
+        max_concurrency: 2,
+        do: {
+          type: "function",
+          config: {
+            function_name: "builtin.fail",
+            params: { when: "${item == 3}", code: "TIMEOUT", message: "slow", value: "${item}" },
+          },
+        },
+      }),
+      { id: "ok", type: "transform", config: { expression: "'ok'" } },
+      { id: "bad", type: "transform", config: { expression: "'bad'" } },
+      { id: "late", type: "transform", config: { expression: "data.error.code" } },
+    ],
+    edges: [
+      { from: "m", to: "ok" },
+      { from: "m", to: "bad", on: "error" },
+      { from: "m", to: "late", on: "timeout" },
+    ],
+    expected: (list) => completed(list.includes(3) ? "TIMEOUT" : "ok"),
+  },
+  {
     name: "one failure too many, in a map of a map",
     nodes: [
       map("m", {

@@ -178,12 +178,12 @@ export function isRefused(transition: Transition | undefined): boolean {
   return transition?.err?.error.code === CIRCUIT_OPEN;
 }
 
-function orderOf({ action, output = null }: ManualAnswer, { whole }: Around): ByHand {
+function orderOf({ action, output = null, error }: ManualAnswer, { whole }: Around): ByHand {
   return action === "skip" || action === "retry"
     ? action
     : action === "complete"
       ? { output: whole(output) }
-      : { error: { code: "FAILED_BY_HAND", message: "", retryable: false } };
+      : { error: { code: error?.code ?? "FAILED_BY_HAND", message: "", retryable: false } };
 }
 
 function resultOf(
@@ -193,7 +193,7 @@ function resultOf(
 ): HandlerResult {
   switch (answer.kind) {
     case "timeout":
-      return { error: { code: "TIMEOUT", message: "", timeout: true } };
+      return { error: { code: "TIMEOUT", message: "" } };
     case "signal":
     case "callback":
       return { output: around.whole(answer.data) };

@@ -48,7 +48,7 @@ function evaluate(
   } catch (error) {
     const code = error instanceof TaskFailure ? error.code : "BAD_INPUT";
     const message = error instanceof Error ? error.message : String(error);
-    return { error: { code, message, ...(code === "TIMEOUT" ? { timeout: true } : {}) } };
+    return { error: { code, message } };
   }
 }
 
