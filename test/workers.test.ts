@@ -4,6 +4,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { createClient, type Client } from "../sdk/index.ts";
 import { defineFunction } from "../sdk/define-function.ts";
+import { partitionKeys } from "../sdk/internal.ts";
 import { readJournal } from "../sdk/postgres/index.ts";
 import { FunctionRegistry, type Worker } from "../worker/index.ts";
 import { startEngine, type Engine } from "./harness/engine.ts";
@@ -174,5 +175,29 @@ describe("X19: a start", () => {
     expect(begun).toBe(1);
     open();
     await completed(ids);
+  });
+});
+
+describe("B12: a worker whose wall clock is wrong", () => {
+  it("parks a delay until the time that Redis' clock shows then", async () => {
+    const clock = {
+      nowMs: () => Date.now() + 3_600_000,
+      monotonicMs: () => performance.now(),
+    };
+    await work({ clock });
+    const untilMs = Math.floor(Date.now() / 1000) * 1000 + 1_800_000;
+    const config = { until: new Date(untilMs).toISOString() };
+    const nodes = [{ id: "till", type: "delay", config }];
+    const runId = await client.submit({ workflow: { name: "till", nodes, edges: [] } as never });
+    const status = await waitFor(async () => {
+      const now = (await client.status(runId)).nodes["till"]?.status;
+      return now === "waiting" || now === "completed" ? now : undefined;
+    });
+    expect(status).toBe("waiting");
+    const timers = await engine.redis.zrange(partitionKeys(0).timers, 0, -1, "WITHSCORES");
+    const dueMs = Number(timers[timers.findIndex((member) => member.includes(runId)) + 1]);
+    expect(dueMs).toBeGreaterThanOrEqual(untilMs);
+    expect(dueMs).toBeLessThan(untilMs + 60_000);
+    await client.cancel(runId);
   });
 });

@@ -70,7 +70,7 @@ export class Executor {
 
   /**
    * What a token's node is executed with; `settled` if it is settled without being executed: a
-   * skip to spread, a delay that begins or is over. `nowMs` is the wall clock, for delays until a
+   * skip to spread, a delay that begins or is over. `nowMs` is Redis' time, for delays until a
    * time of day. Throws what the node's config throws; `vars` are then empty.
    */
   begin(p: Prepared, nowMs: number): Begun {

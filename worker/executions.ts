@@ -43,7 +43,7 @@ export class Executions {
 
   /** Begins a token's work; one whose handler answers at once is settled on return. */
   begin(p: Prepared, held: Held): void {
-    const { executor, nowMs, clock } = this.#o;
+    const { executor, nowMs, preparer } = this.#o;
     this.#o.slots.take();
     const startedMs = nowMs();
     const task: Task = {
@@ -56,7 +56,7 @@ export class Executions {
       isOver: false,
     };
     try {
-      const begun = executor.begin(p, clock.nowMs());
+      const begun = executor.begin(p, preparer.news.nowMs());
       task.vars = begun.vars;
       if (begun.settled !== null) {
         this.#end(task, begun.settled);

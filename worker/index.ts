@@ -184,7 +184,6 @@ class WorkerService implements Worker {
       deliveriesMax: o.deliveriesMax,
       outputBytesMax: o.outputBytesMax,
       nowMs,
-      clock: o.clock ?? systemClock,
     });
     made.lane = lane;
     this.#lanes.push({ lane, leases });

@@ -1,7 +1,7 @@
 /** What a lane works with: one worker in one partition (lane.ts). */
 import type { Redis } from "ioredis";
 import type { Logger } from "pino";
-import type { Clock, CompletionItem, ReadyToken, ScriptRunner } from "../sdk/internal.ts";
+import type { CompletionItem, ReadyToken, ScriptRunner } from "../sdk/internal.ts";
 import type { ChildOptions } from "./children.ts";
 import type { Circuits, Pass } from "./circuits.ts";
 import type { Elements } from "./elements.ts";
@@ -35,8 +35,6 @@ export interface LaneOptions extends RunKindOptions, ChildOptions {
   outputBytesMax: number;
   /** Monotonic ms. */
   nowMs: () => number;
-  /** Wall clock. */
-  clock: Clock;
 }
 
 /** Settles a token with the item that `make` makes; null: it is settled elsewhere. */

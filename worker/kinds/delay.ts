@@ -16,13 +16,13 @@ const settingOf = perNode<{ key: Key; template: Template }>((node) => {
 });
 
 /**
- * How long the node waits, in milliseconds from `nowMs` (epoch), 0 if its moment has passed. `vars`
+ * How long the node waits, in whole milliseconds from `nowMs` (epoch), 0 if its moment has passed. `vars`
  * holds the node's input as `data`, which is also its output. Throws ExecutionError BAD_INPUT.
  */
 export function delayOf(node: IrNode, vars: Vars, nowMs: number): number {
   const { key, template } = settingOf(node);
   const value = fill(node, `config.${key}`, template, vars);
-  if (key === "until") return Math.max(0, timestampMs(node, value) - nowMs);
+  if (key === "until") return Math.max(0, Math.ceil(timestampMs(node, value) - nowMs));
   return key === "duration" ? durationMs(node, value) : plainMs(node, value);
 }
 
