@@ -10,7 +10,7 @@ import type { Redis } from "ioredis";
 type Pipeline = ReturnType<Redis["pipeline"]>;
 type Replies = readonly [error: Error | null, value: unknown][];
 
-/** Entries that are older are checked by the records of their run. */
+/** Entries that are older are checked by the records of their run: halts are forgotten by then. */
 export const FRESH_MS = 30_000;
 /** An answer that took longer says too little of what Redis' clock shows when it is heard. */
 export const LATE_MS = 1000;
@@ -28,6 +28,10 @@ export class News {
   #aheadMs = 0;
   /** The last question had no answer: any run may have been halted since. */
   #isDeaf = false;
+  /** What Redis' clock showed when it was heard last, ms. */
+  #heardMs = 0;
+  /** Until Redis' clock shows this, the ids of entries do not say when they were added. */
+  #doubtMs = 0;
 
   /** `key`: the partition's runs that were halted. */
   constructor(key: string) {
@@ -42,6 +46,16 @@ export class News {
   /** Whether a run may have been halted lately. What goes on since may still be named. */
   isHalted(runId: string): boolean {
     return this.#isDeaf || (this.#halted.size > 0 && this.#halted.has(runId));
+  }
+
+  /**
+   * Whether an entry with this time in its id may have stood in its queue for so long that a halt of
+   * its run is forgotten. After Redis' clock was set back that may be any: streams go on with the ids
+   * they had reached, until the clock shows more than those.
+   */
+  isOld(entryMs: number, redisMs: number): boolean {
+    this.#mistrust(entryMs, redisMs);
+    return entryMs < redisMs - FRESH_MS || redisMs < this.#doubtMs;
   }
 
   /** Runs that were halted lately, and when, Redis time in ms. */
@@ -60,6 +74,8 @@ export class News {
     this.#aheadMs = redisMs - performance.now();
     this.#sinceMs = Math.floor(redisMs) - SLACK_MS;
     this.#isDeaf = false;
+    this.#mistrust(this.#heardMs, redisMs);
+    this.#heardMs = redisMs;
     for (let i = 0; i < halted.length; i += 2) {
       const runId = halted[i] as string;
       this.#halted.delete(runId);
@@ -70,6 +86,13 @@ export class News {
         break;
       }
       this.#halted.delete(runId);
+    }
+  }
+
+  /** Redis' clock has shown `earlierMs`, and shows `redisMs` now. */
+  #mistrust(earlierMs: number, redisMs: number): void {
+    if (earlierMs > redisMs + LATE_MS) {
+      this.#doubtMs = Math.max(this.#doubtMs, earlierMs + FRESH_MS);
     }
   }
 

@@ -26,7 +26,7 @@ import {
 import { chainToken } from "./chain.ts";
 import { Elements, type Surroundings } from "./elements.ts";
 import type { Prepared } from "./prepared.ts";
-import { FRESH_MS, News, repliesOf } from "./news.ts";
+import { News, repliesOf } from "./news.ts";
 import { resolveBlobs } from "./resolve-blobs.ts";
 import type { Workflows } from "./workflows.ts";
 
@@ -75,7 +75,7 @@ export class Preparer {
     const redisMs = this.news.nowMs();
     const fieldsOf = tokens.map((token, i) => {
       const isChecked =
-        redelivered || this.news.isHalted(token.runId) || entryMs(token) < redisMs - FRESH_MS;
+        redelivered || this.news.isHalted(token.runId) || this.news.isOld(entryMs(token), redisMs);
       return this.#fields(token, profiles[i], isChecked);
     });
     const inMaps = tokens.filter((token) => token.unit !== token.runId);
