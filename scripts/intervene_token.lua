@@ -5,16 +5,18 @@ Atomic because the token's record, its timer and its entry belong together. Edge
 worker: the token becomes a ready one that carries what is to become of it. A token that somebody
 is executing gets the next attempt, so that his failure does not count any more; whichever success
 comes first wins. So does a map whose elements run: whoever had its entry cannot expand it again.
+`halted` tells workers to look at the token before they begin it, and whoever is at it to stop.
 
 KEYS
   1  ev        stream  gv:{p}:ev                     journal, appends
   2  meta      hash    gv:{p}:meta                   epoch, tail; reads and writes
   3  timers    zset    gv:{p}:timers                 removes the token's; arms its time in the queue
-  4  run       hash    gv:{p}:run:<id>               status; reads. Its list `held`, appends
-  5  unit      hash    gv:{p}:run:<unit>             the token's hash; reads and writes
-  6  signals   hash    gv:{p}:run:<id>:signals       takes the token off who waits
-  7  queue     stream  gv:{p}:q:*                    the node's queue; appends
-  8  blobs     hash    gv:{p}:run:<id>:blobs         only with a large value; writes
+  4  halted    zset    gv:{p}:halted                 of a token that may be at work; writes
+  5  run       hash    gv:{p}:run:<id>               status; reads. Its list `held`, appends
+  6  unit      hash    gv:{p}:run:<unit>             the token's hash; reads and writes
+  7  signals   hash    gv:{p}:run:<id>:signals       takes the token off who waits
+  8  queue     stream  gv:{p}:q:*                    the node's queue; appends
+  9  blobs     hash    gv:{p}:run:<id>:blobs         only with a large value; writes
 ARGV
   1  epoch     partition epoch
   2  nonce     random, names this call's journal record
@@ -42,7 +44,8 @@ COST      O(1)
 --- @include "unit"
 --- @include "wait_over"
 --- @include "late"
-local ev, meta, timers, run, unit, signals, queue = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
+local ev, meta, timers, halted, run, unit, signals, queue =
+  KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8]
 local nonce, unit_id, node, wanted, action, answer, input = unpack(ARGV, 2, 8)
 
 if not open_partition(meta, ARGV[1]) then
@@ -79,7 +82,7 @@ end
 journal(told_of(unit_id) .. ',"e":"' .. event .. '","n":' .. node .. ',"s":"' .. scope .. '","a":' .. attempt
   .. ',"was":"' .. was .. '","v":' .. answer .. "}")
 redis.call("HSET", unit, "n" .. node, becomes .. attempt .. "|" .. scope .. "|" .. (becomes == "k" and "D" or arrivals))
-keep_blobs(KEYS[8], 9)
+keep_blobs(KEYS[9], 9)
 if input ~= "" then
   redis.call("HSET", unit, "o" .. node, scope .. "|" .. input)
 end
@@ -92,6 +95,8 @@ if have[2] then
 end
 if state == "w" then
   leave_line(signals, node, home_of(unit_id))
+elseif state ~= "r" then
+  redis.call("ZADD", halted, now_ms, string.match(unit_id, "^[^!]*"))
 end
 dispatch(status == "paused", unit, queue,
   pack_entry(unit_id, have[4], node, scope, attempt, have[5], kind, kind == "k" and "" or arrivals, payload))

@@ -14,6 +14,8 @@ export interface Needs {
   context: readonly string[];
   /** Fields for the node's own input, when it does not travel with the token. */
   own: readonly string[];
+  /** A round around the node may end while it is in progress: a join in it need not wait for all. */
+  isRaced: boolean;
 }
 
 /** Which attempt of the run it is; absent in the first. */
@@ -27,7 +29,11 @@ export function needsOf(ir: Ir, index: number): Needs {
   const node = ir.nodes[index] as IrNode;
   let needs = cache.get(node);
   if (needs === undefined) {
-    needs = { context: contextFields(ir, index), own: ownFields(ir, index) };
+    needs = {
+      context: contextFields(ir, index),
+      own: ownFields(ir, index),
+      isRaced: isRaced(ir, index),
+    };
     cache.set(node, needs);
   }
   return needs;
@@ -86,6 +92,11 @@ export function readsInput(ir: Ir | undefined): boolean {
     inputReaders.set(ir, reads);
   }
   return reads;
+}
+
+function isRaced(ir: Ir, index: number): boolean {
+  const bodies = loopChain(ir, index).flatMap((loop) => ir.loops[loop]?.body ?? []);
+  return bodies.some((node) => (ir.nodes[node]?.join.kind ?? "all") !== "all");
 }
 
 /** The node and the pure nodes that can follow it in the same step. */

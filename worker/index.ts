@@ -162,7 +162,8 @@ class WorkerService implements Worker {
     });
     const elements = new Elements(redis, scripts.keys);
     const preparer = new Preparer(redis, shared.workflows, partition, news);
-    const recall = new Recall(redis, leases, preparer, nowMs);
+    const everyMs = o.leaseMs / 3;
+    const recall = new Recall({ redis, leases, preparer, everyMs, nowMs });
     const lane = new Lane({
       elements,
       maps: new Maps(scripts, shared.workflows),

@@ -7,6 +7,7 @@ import {
   holdTokens,
   pauseRun,
   resumeRun,
+  type ReadyToken,
 } from "../sdk/internal.ts";
 import { openTestPartition, type TestPartition } from "../test/harness/partition.ts";
 import { TokenPlayer } from "../test/harness/tokens.ts";
@@ -66,5 +67,71 @@ describe("B1: before a token is executed", () => {
     await preparer.news.look(p.scripts.redis);
     const kinds = (await preparer.prepare(tokens, false)).map(({ kind }) => kind);
     expect(kinds).toEqual(["drop"]);
+  });
+
+  /** The tokens of a run of one node, read and not yet looked at. */
+  async function queued(runId: string): Promise<[ReadyToken[], Preparer]> {
+    const { ir, hash } = compile({ document: { name: "one", nodes: [echo("a")], edges: [] } });
+    const run = new TokenPlayer(p, await p.publish(ir as never, hash as string), runId);
+    await run.start();
+    const tokens = await run.read();
+    await cancelRun(p.scripts, runId, "enough");
+    // As if that were long ago.
+    await p.redis.del(p.scripts.keys.halted);
+    const preparer = new Preparer(p.scripts.redis, new Workflows(p.redis), 0);
+    await preparer.news.look(p.scripts.redis);
+    return [tokens, preparer];
+  }
+  const kindsOf = async (preparer: Preparer, tokens: ReadyToken[]): Promise<string[]> =>
+    (await preparer.prepare(tokens, false)).map(({ kind }) => kind);
+  const addedAt = (tokens: ReadyToken[], ms: number): ReadyToken[] =>
+    tokens.map((token) => ({ ...token, entryId: `${Math.floor(ms)}-0` }));
+
+  it("its run is looked at though Redis' clock was set back since it was queued", async () => {
+    const [tokens, preparer] = await queued("run-3");
+    const nowMs = preparer.news.nowMs();
+    expect(await kindsOf(preparer, addedAt(tokens, nowMs + 3_600_000))).toEqual(["drop"]);
+    // For half a minute longer than the clock was ahead; also what comes with an id of before.
+    expect(await kindsOf(preparer, addedAt(tokens, nowMs))).toEqual(["drop"]);
+  });
+
+  it("its run is looked at after a set-back that no entry shows", async () => {
+    const [tokens, preparer] = await queued("run-4");
+    const { news } = preparer;
+    const nowMs = news.nowMs();
+    const hear = (ms: number): void => news.hear([String(Math.floor(ms / 1000)), "0"], []);
+    hear(nowMs + 10_000);
+    hear(nowMs);
+    expect(await kindsOf(preparer, addedAt(tokens, nowMs))).toEqual(["drop"]);
+    hear(nowMs + 41_000);
+    expect(await kindsOf(preparer, addedAt(tokens, nowMs + 41_000))).toEqual(["ready"]);
+  });
+
+  it("its round is looked at, where that may be over before the token is begun", async () => {
+    const nodes = [
+      { id: "head", type: "noop" },
+      ...["a", "b"].map(echo),
+      { id: "first", type: "noop", join: "any" },
+      {
+        ...{ id: "again", type: "loop" },
+        config: { loop_back_to: "head", condition: "false", max_iterations: 2 },
+      },
+      echo("after"),
+    ];
+    const pairs = ["head>a", "head>b", "a>first", "b>first", "first>again", "again>after"];
+    const edges = pairs.map((pair) => pair.split(">")).map(([from, to]) => ({ from, to }));
+    const { ir, hash } = compile({ document: { name: "rounds", nodes, edges } as never });
+    const run = new TokenPlayer(p, await p.publish(ir as never, hash as string), "run-5");
+    await run.start();
+    await run.settle(await run.take("head"), "LL");
+    const tokens = await run.read();
+    const b = tokens.filter((token) => run.idOf(token) === "b");
+    await run.settle(tokens.find((token) => run.idOf(token) === "a") as ReadyToken, "L");
+    await run.settle(await run.take("first"), "L");
+    const preparer = new Preparer(p.scripts.redis, new Workflows(p.redis), 0);
+    await preparer.news.look(p.scripts.redis);
+    expect(await kindsOf(preparer, b)).toEqual(["ready"]);
+    await run.settle(await run.take("again"), "L");
+    expect(await kindsOf(preparer, b)).toEqual(["drop"]);
   });
 });

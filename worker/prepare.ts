@@ -2,8 +2,8 @@
  * Before tokens are executed: is their run still running, and what must be read for them.
  *
  * A token fresh from the queue that carries its input and reads nothing else is ready at once, unless
- * its run is known to have been halted (news.ts, 21 B1); everything else is checked against its
- * record in the run, in one pipeline per batch.
+ * its run is known to have been halted (news.ts, 21 B1), or its round may be over without it; everything
+ * else is checked against its record in the run, in one pipeline per batch.
  */
 import type { Redis } from "ioredis";
 import type { IrNode } from "../compiler/ir.ts";
@@ -125,6 +125,32 @@ export class Preparer {
     return result;
   }
 
+  /** Which of these, that are being executed, are void by now: nobody takes their results. */
+  async areVoid(tokens: readonly ReadyToken[]): Promise<boolean[]> {
+    const fieldsOf = tokens.map((token) =>
+      token.kind === "finish" ? CHECKED : checkedFields(token),
+    );
+    const [read, around] = await Promise.all([
+      this.#read(tokens, fieldsOf, []),
+      this.#elements.look(tokens.filter((token) => token.unit !== token.runId)),
+    ]);
+    const looks = tokens.map(async (token, i) => {
+      const data = read[i] as Map<string, string | null>;
+      const outside = around.get(token.unit);
+      if (outside !== undefined) {
+        asItsRun(data, outside.run);
+      }
+      const profile = this.#workflows.known(token.irHash, token.queueKey);
+      if (!profile || kindOf(token, data) !== "drop") {
+        return false;
+      }
+      // Its entry may stand for a later token of its chain.
+      const mayHaveMoved = token.kind !== "finish" && isOpen(token, data);
+      return !mayHaveMoved || isElsewhere(token, profile) || !(await this.#moved(token, profile));
+    });
+    return Promise.all(looks);
+  }
+
   /** A token of which nothing is read, to be failed; null: its workflow is not known. */
   unread(token: ReadyToken): Prepared | null {
     const profile = this.#workflows.known(token.irHash, token.queueKey);
@@ -214,7 +240,8 @@ export class Preparer {
     if (token.unit !== token.runId) {
       return [...new Set([...checkedFields(token), "it", ...needs.context, ...own])];
     }
-    if (!isChecked && own.length === 0 && (needs.context.length === 0 || token.kind === "skip")) {
+    const isFresh = !isChecked && !needs.isRaced;
+    if (isFresh && own.length === 0 && (needs.context.length === 0 || token.kind === "skip")) {
       return NO_FIELDS;
     }
     return [...new Set([...checkedFields(token), ...needs.context, ...own])];

@@ -3,7 +3,7 @@ import { pino } from "pino";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { compile } from "../compiler/index.ts";
 import type { Ir } from "../compiler/ir.ts";
-import { cancelRun, defineFunction } from "../sdk/internal.ts";
+import { cancelRun, defineFunction, interveneToken } from "../sdk/internal.ts";
 import { testPartition, type TestPartition } from "../test/harness/partition.ts";
 import { startedRun } from "../test/harness/tokens.ts";
 import { testRedis, waitFor, type TestRedis } from "../test/support/index.ts";
@@ -33,12 +33,13 @@ const FAST = defineFunction(
   () => new Promise<string>((resolve) => (goOn = () => resolve("first"))),
 );
 
-async function started(concurrency: number): Promise<void> {
+/** A halt is heard of within a second; what is none, at the next lease renewal. */
+async function started(concurrency: number, leaseMs = 600_000): Promise<void> {
   slow.length = 0;
   worker = createWorker({
     ...{ redis: { url: own.url }, deployment: "test", partitions: 1, id: "w" },
     ...{ concurrency, registry: new FunctionRegistry([SLOW, FAST]) },
-    ...{ leaseMs: 600_000, logger: pino({ level: "silent" }) },
+    ...{ leaseMs, logger: pino({ level: "silent" }) },
   });
   await worker.start();
 }
@@ -68,6 +69,76 @@ describe("a handler whose token is not wanted any more", () => {
     await waitFor(() => worker?.inFlight() === 0);
     const b = run.profile.ir.nodes.findIndex(({ id }) => id === "b");
     expect((await run.hash())[`n${b}`]).toBe("x1||");
+  });
+
+  it("is told to stop when its node is settled by hand", async () => {
+    await started(1);
+    const run = await startedRun(p, irOf([fn("only", "slow")], []));
+    await waitFor(() => slow.length === 1);
+    const answer = { kind: "manual", action: "skip", by: "ann" } as const;
+    const at = { runId: run.runId, home: "", node: 0, scope: null };
+    await interveneToken(p.scripts, {
+      ...{ ...at, queueKey: run.profile.queueKeys[0] as string, answer },
+    });
+    await waitFor(() => slow[0]?.aborted === true);
+    await waitFor(async () => (await run.hash())["s"] === "completed");
+    await waitFor(() => worker?.inFlight() === 0);
+  });
+
+  it("is told to stop when its map has failed, though its run goes on or has completed", async () => {
+    await started(50, 3000);
+    const body = {
+      nodes: [
+        { id: "which", type: "conditional" },
+        fn("hangs", "slow"),
+        { ...fn("fails", "builtin.fail") },
+      ],
+      edges: [
+        { from: "which", to: "hangs", condition: "item == 1" },
+        { from: "which", to: "fails" },
+      ],
+    };
+    const map = { id: "each", type: "map", config: { items: [1, 2], do: body } };
+    const after = { id: "after", type: "noop" };
+    const ir = irOf([map, after], [{ from: "each", to: "after", on: "error" }]);
+    const run = await startedRun(p, ir);
+    await waitFor(async () => (await run.hash())["s"] === "completed");
+    await waitFor(() => slow.length === 1);
+    await waitFor(() => slow[0]?.aborted === true);
+    await waitFor(() => worker?.inFlight() === 0);
+  });
+
+  it("is told to stop when its round of a loop is over", async () => {
+    await started(50, 3000);
+    const nodes = [
+      { id: "head", type: "noop" },
+      ...[fn("a", "builtin.echo"), fn("b", "slow")],
+      { id: "first", type: "noop", join: "any" },
+      {
+        ...{ id: "again", type: "loop" },
+        config: { loop_back_to: "head", condition: "false", max_iterations: 2 },
+      },
+      { id: "after", type: "wait", config: { signal: "go" } },
+    ];
+    const pairs = ["head>a", "head>b", "a>first", "b>first", "first>again", "again>after"];
+    const edges = pairs.map((pair) => pair.split(">")).map(([from, to]) => ({ from, to }));
+    const run = await startedRun(p, irOf(nodes, edges));
+    await waitFor(() => slow.length === 1);
+    await waitFor(() => slow[0]?.aborted === true);
+    await waitFor(() => worker?.inFlight() === 0);
+    expect((await run.hash())["s"]).toBe("running");
+  });
+
+  it("is left alone while its token is wanted", async () => {
+    await started(50, 3000);
+    const nodes = [fn("a", "builtin.echo"), fn("b", "slow")];
+    const run = await startedRun(p, irOf(nodes, [{ from: "a", to: "b" }]));
+    await waitFor(() => slow.length === 1);
+    const beganMs = performance.now();
+    await waitFor(() => performance.now() - beganMs > 2500);
+    expect(slow[0]?.aborted).toBe(false);
+    await cancelRun(p.scripts, run.runId, "enough");
+    await waitFor(() => slow[0]?.aborted === true);
   });
 
   it("is told to stop when its run is cancelled", async () => {

@@ -33,7 +33,8 @@ export async function interveneToken(
   const answer = mapGiven(order.answer, (given) => large.value(given)) as ManualAnswer;
   const k = scripts.keys;
   const unit = home === "" ? runId : `${runId}!${home}`;
-  const keys = [k.ev, k.meta, k.timers, k.run(runId), k.run(unit), k.signals(runId), queueKey];
+  const keys = [k.ev, k.meta, k.timers, k.halted, k.run(runId), k.run(unit)];
+  keys.push(k.signals(runId), queueKey);
   keys.push(...large.keys(k.blobs(runId)));
   const args = [scripts.nonce(), unit, node, scope ?? "*", answer.action, JSON.stringify(answer)];
   args.push(answer.input === undefined ? "" : JSON.stringify(answer.input), ...large.pairs());
