@@ -2,12 +2,12 @@
  * Telling handlers to stop whose token is not wanted any more: their run was cancelled or has failed,
  * a join has fired without them, their round or map is over, somebody has settled their node by hand.
  *
- * Scripts name most such runs in the partition's `halted`; a lane hears of them with every read (news.ts).
- * A worker whose hands are full does not read, so it asks by itself for what it has had for a while. The
- * record of a token is read once for each halt of its run, and, because not all that makes a token void
- * is a halt, about as often as its lease is renewed: a handler that hangs must not keep its place in the
- * worker for ever. What is void gets its abort signal. Its answer is refused by the record, as it would
- * be without.
+ * Scripts name most such runs in the partition's `halted`; a lane hears of them with every read
+ * (news.ts). A worker whose hands are full does not read, so it asks by itself for what it has had for
+ * a while. The record of a token is read once for each halt of its run, and, because not all that makes
+ * a token void is a halt, about as often as its lease is renewed: a handler that hangs must not keep its
+ * place in the worker for ever. What is void gets its abort signal. Its answer is refused by the record,
+ * as it would be without.
  */
 import type { Redis } from "ioredis";
 import type { Held, Leases } from "./leases.ts";

@@ -16,7 +16,7 @@ const settingOf = perNode<{ key: Key; template: Template }>((node) => {
 });
 
 /**
- * How long the node waits, in whole milliseconds from `nowMs` (epoch), 0 if its moment has passed. `vars`
+ * How long the node waits, in whole milliseconds from `nowMs` (epoch), 0 if its moment is past. `vars`
  * holds the node's input as `data`, which is also its output. Throws ExecutionError BAD_INPUT.
  */
 export function delayOf(node: IrNode, vars: Vars, nowMs: number): number {
