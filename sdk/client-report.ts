@@ -190,11 +190,14 @@ export interface RunSummary {
   frozen?: true;
 }
 
-/** Folds archived transitions, in order. */
-export function foldRun(ir: Ir, transitions: readonly ArchivedTransition[]): RunView {
+/** Folds pages of archived transitions, in order. */
+export async function foldRun(
+  ir: Ir,
+  pages: AsyncIterable<ArchivedTransition[]> | Iterable<ArchivedTransition[]>,
+): Promise<RunView> {
   const view = new RunView(ir);
-  for (const { transition, t } of transitions) {
-    view.apply(transition, t);
+  for await (const page of pages) {
+    page.forEach(({ transition, t }) => view.apply(transition, t));
   }
   return view;
 }

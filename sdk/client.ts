@@ -48,6 +48,7 @@ import {
   listRuns,
   readAdmission,
   readDeployment,
+  journalPages,
   readJournal,
   readRun,
   type ApprovalState,
@@ -238,7 +239,7 @@ export class Client {
   async view(runId: string): Promise<RunView> {
     const row = await this.#row(runId);
     const ir = await this.irOf(row.irHash);
-    return foldRun(ir, await readJournal(this.db, runId));
+    return foldRun(ir, journalPages(this.db, runId));
   }
 
   /** The way its tokens took, as of what is archived. Throws GV_RUN_NOT_FOUND. */
@@ -251,10 +252,10 @@ export class Client {
   async status(runId: string): Promise<RunReport> {
     const row = await this.#row(runId);
     const ir = await this.irOf(row.irHash);
-    const journal = await readJournal(this.db, runId);
+    const journal = journalPages(this.db, runId);
     const { view, elements } = isTerminal(row.status)
-      ? { view: foldRun(ir, journal), elements: [] }
-      : foldWithElements(ir, journal);
+      ? { view: await foldRun(ir, journal), elements: [] }
+      : await foldWithElements(ir, journal);
     await resolveOutputs(this.db, view);
     const children = await listRuns(this.db, { parent: runId, limit: CHILDREN_TOLD_MAX });
     const compensation = await compensationOf(this.db, runId);

@@ -19,14 +19,14 @@ const transitions: Omit<Transition, "r">[] = [
 ];
 
 /** A journal that can be read once: like a cursor, it is empty for whoever comes again. */
-function* journal(): Generator<ArchivedTransition> {
+function* journal(): Generator<ArchivedTransition[]> {
   for (const [i, transition] of transitions.entries()) {
-    yield { position: `${i}.0`, t: i, transition: { r: "r", ...transition } };
+    yield [{ position: `${i}.0`, t: i, transition: { r: "r", ...transition } }];
   }
 }
 
-it("nodes and what stands still in elements are told by one pass over the journal", () => {
-  const { view, elements } = foldWithElements(compile({ document }).ir as Ir, journal());
+it("nodes and what stands still in elements are told by one pass over the journal", async () => {
+  const { view, elements } = await foldWithElements(compile({ document }).ir as Ir, journal());
   expect(view.nodes["each"]).toMatchObject({ status: "running", elements: { total: 3, done: 0 } });
   const signal = { for: "signal", until: null, signal: "go" };
   const about = { node: "go", scope: "", status: "waiting", attempts: 1, wait: signal };

@@ -20,15 +20,17 @@ export const ELEMENTS_TOLD_MAX = 100;
  * The nodes of a run that goes on and what stands still inside its elements (the first 100, by
  * place), in one pass over its journal. Without a map in the workflow only the nodes are folded.
  */
-export function foldWithElements(
+export async function foldWithElements(
   ir: Ir,
-  transitions: Iterable<ArchivedTransition>,
-): { view: RunView; elements: ElementReport[] } {
+  pages: AsyncIterable<ArchivedTransition[]> | Iterable<ArchivedTransition[]>,
+): Promise<{ view: RunView; elements: ElementReport[] }> {
   const view = new RunView(ir);
   const hot = ir.nodes.some(({ body }) => body !== undefined) ? new HotState(ir) : null;
-  for (const { transition, t } of transitions) {
-    view.apply(transition, t);
-    hot?.apply(transition, t);
+  for await (const page of pages) {
+    for (const { transition, t } of page) {
+      view.apply(transition, t);
+      hot?.apply(transition, t);
+    }
   }
   const elements: ElementReport[] = [];
   if (hot !== null && !isTerminal(view.status)) {

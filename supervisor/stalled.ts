@@ -24,7 +24,7 @@ import {
   listPauses,
   livingWorkers,
   quietRuns,
-  readJournal,
+  journalPages,
   stopOf,
   type RunRow,
   type WorkerRow,
@@ -183,8 +183,8 @@ export class StalledWatch extends Loop {
       return null;
     }
     const state = new HotState(ir);
-    for (const { transition, t } of await readJournal(this.#context.db, runId)) {
-      state.apply(transition, t);
+    for await (const page of journalPages(this.#context.db, runId)) {
+      page.forEach(({ transition, t }) => state.apply(transition, t));
     }
     return state;
   }

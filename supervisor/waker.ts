@@ -31,10 +31,10 @@ import {
   dueSleepers,
   isValueFault,
   isPaused,
+  journalPages,
   listPauses,
   markAwake,
   putOffWake,
-  readJournal,
   runsById,
   type Awake,
   type RunRow,
@@ -47,7 +47,7 @@ import { publishIrs } from "./publish.ts";
 import { NotStored } from "./rebuild.ts";
 import { triedFields } from "./repair-tries.ts";
 import { boundHashes } from "./starter.ts";
-import { foldHot, writeRun } from "./write-run.ts";
+import { foldPages, writeRun } from "./write-run.ts";
 import { CommandList } from "./writer.ts";
 
 /** So long before its earliest timer is due, a run is woken. */
@@ -206,7 +206,7 @@ export class Waker extends Loop {
     }
     const { partition, namespace, priority } = row;
     const profile = new Profiles().add(stored.ir, row.irHash, { partition, namespace, priority });
-    return { profile, state: foldHot(profile, await readJournal(db, row.id)) };
+    return { profile, state: await foldPages(profile, journalPages(db, row.id)) };
   }
 
   /** What follows once they are in Redis; returns how many rows say so now. */

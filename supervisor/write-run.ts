@@ -21,10 +21,25 @@ const FINISH_GRACE_MS = 10_000;
 
 /** The hot state that a journal leads to. Throws RangeError if the journal has a gap. */
 export function foldHot(profile: RunProfile, journal: readonly ArchivedTransition[]): HotState {
+  return foldOn(new HotState(profile.ir, profile.planner), journal);
+}
+
+/** The same of a journal that is read page by page, of which no more is kept than the state. */
+export async function foldPages(
+  profile: RunProfile,
+  pages: AsyncIterable<ArchivedTransition[]>,
+): Promise<HotState> {
+  const state = new HotState(profile.ir, profile.planner);
+  for await (const page of pages) {
+    foldOn(state, page);
+  }
+  return state;
+}
+
+function foldOn(state: HotState, journal: readonly ArchivedTransition[]): HotState {
   if (hasGap(journal)) {
     throw new RangeError("its journal has a gap: a transition in it cannot be read");
   }
-  const state = new HotState(profile.ir, profile.planner);
   journal.forEach(({ transition, t }) => state.apply(transition, t));
   return state;
 }

@@ -1,4 +1,9 @@
-/** The archived journal: one row per run and block. */
+/**
+ * The archived journal: one row per run and block.
+ *
+ * A run that goes round for months has any number of rows, and a fold of a part of them is a state of
+ * long ago: whoever reads a run reads all of it, by pages that are bounded in rows and in bytes.
+ */
 import type { Transition } from "../journal.ts";
 import { bigintArray, integerArray, textArray } from "./arrays.ts";
 import type { Queryable } from "./connect.ts";
@@ -27,10 +32,20 @@ const INSERT = {
     SELECT * FROM unnest($1::integer[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[],
       $6::bigint[], $7::text[])`,
 };
+/** Rows of a page, and bytes of their texts: beyond, only the first is given. */
+const PAGE = 500;
+const PAGE_BYTES_MAX = 8 * 1024 * 1024;
+/** `bytes` is of the rows before; a text's length stands beside it, so none is read for that. */
 const READ = {
   name: "journal_read",
-  text: `SELECT seq_from AS "seqFrom", transitions FROM journal
-    WHERE run_id = $1 AND seq_to >= $2 ORDER BY seq_from LIMIT $3`,
+  text: `SELECT "seqFrom", transitions, "inPage" FROM (
+      SELECT seq_from AS "seqFrom", transitions, count(*) OVER ()::integer AS "inPage",
+        sum(octet_length(transitions)) OVER (ORDER BY seq_from) - octet_length(transitions) AS bytes
+      FROM (
+        SELECT seq_from, transitions FROM journal
+        WHERE run_id = $1 AND seq_from > $2 AND seq_to >= $3 ORDER BY seq_from LIMIT $4
+      ) AS rows
+    ) AS weighed WHERE bytes < $5 ORDER BY "seqFrom"`,
 };
 const BACK_PAGE = 20;
 const READ_BACK = {
@@ -59,18 +74,46 @@ export async function insertSegments(tx: Queryable, segments: readonly Segment[]
   }
 }
 
-/** Archived transitions of a run from record `fromSeq` on, at most `segmentsMax` blocks of them. */
+/** Archived transitions of a run from record `fromSeq` on, in order, page by page. */
+export async function* journalPages(
+  db: Queryable,
+  runId: string,
+  fromSeq = 0,
+): AsyncGenerator<ArchivedTransition[]> {
+  for (let after = -1; ;) {
+    const values = [runId, after, fromSeq, PAGE, PAGE_BYTES_MAX];
+    const rows = await db.query<{ seqFrom: number; transitions: string; inPage: number }>(
+      READ,
+      values,
+    );
+    const last = rows.at(-1);
+    if (last === undefined) {
+      return;
+    }
+    const page = rows.flatMap(({ transitions }) => parseSegment(runId, transitions));
+    yield fromSeq === 0
+      ? page
+      : page.filter(({ position }) => Number.parseInt(position, 10) >= fromSeq);
+    if (rows.length === last.inPage && last.inPage < PAGE) {
+      return;
+    }
+    after = last.seqFrom;
+  }
+}
+
+/** The same as a list: for who looks at it more than once, or shows all of it. */
 export async function readJournal(
   db: Queryable,
   runId: string,
   fromSeq = 0,
-  segmentsMax = 10_000,
 ): Promise<ArchivedTransition[]> {
-  const rows = await db.query<{ transitions: string }>(READ, [runId, fromSeq, segmentsMax]);
-  const all = rows.flatMap((row) => parseSegment(runId, row.transitions));
-  return fromSeq === 0
-    ? all
-    : all.filter(({ position }) => Number.parseInt(position, 10) >= fromSeq);
+  const all: ArchivedTransition[] = [];
+  for await (const page of journalPages(db, runId, fromSeq)) {
+    for (const one of page) {
+      all.push(one);
+    }
+  }
+  return all;
 }
 
 /** Archived transitions of a run before record `beforeSeq`, the last first, read page by page. */

@@ -13,7 +13,7 @@ import { connectPostgres, type Database, type PostgresTarget } from "./connect.t
 import { insertDeadLetters, listDeadLetters, settleDeadLetter } from "./dead-letters.ts";
 import { definitionByRef, insertDefinitions } from "./definitions.ts";
 import { advanceCursor, ensureCursor, ensureDeployment, raiseEpoch } from "./deployment.ts";
-import { insertSegments, readJournal } from "./journal.ts";
+import { insertSegments, journalPages, readJournal } from "./journal.ts";
 import { assertSchema, migrate, migrationNames } from "./migrate.ts";
 import { whileDatabaseAway } from "./retry.ts";
 import { changeRuns, insertRuns, readRun, type NewRun } from "./runs.ts";
@@ -177,6 +177,28 @@ describe.each(Object.entries(servers))("on %s", (_, open) => {
     expect(await db.query(sql(events))).toEqual([{ event: "node.completed", position: "12.0" }]);
     const active = await db.query(sql("SELECT input FROM active_runs WHERE run_id = 'r20'"));
     expect(active).toHaveLength(1);
+  });
+
+  it("reads all of a run's journal, by pages that are bounded in rows and in bytes", async () => {
+    const fill = `INSERT INTO journal
+      SELECT 0, run, i, i, 1, 1, '[["' || i || '.0",1,{"e":"counter.adjusted","d":0,"why":"' ||
+        repeat('x', bytes) || '"}]]'
+      FROM (VALUES ('long', 12345, 0), ('wide', 5, 3000000)) AS runs (run, rows, bytes),
+        generate_series(1, rows) AS i`;
+    await db.query(sql(fill));
+    const long = await readJournal(db, "long");
+    expect(long.map(({ position }) => position)).toEqual(
+      Array.from({ length: 12_345 }, (_, i) => `${i + 1}.0`),
+    );
+    expect((await readJournal(db, "long", 11_000))[0]?.position).toBe("11000.0");
+    const pages: string[][] = [];
+    for await (const page of journalPages(db, "wide")) {
+      pages.push(page.map(({ position }) => position));
+    }
+    expect(pages).toEqual([
+      ["1.0", "2.0", "3.0"],
+      ["4.0", "5.0"],
+    ]);
   });
 
   it("finds the newest definition of a name, or the version asked for", async () => {

@@ -9,9 +9,8 @@ import {
   parseJournalRecord,
   partitionKeys,
   type JournalRecord,
-  type Transition,
 } from "../../sdk/internal.ts";
-import { readCursor, readJournal, type Cursor, type Database } from "../../sdk/postgres/index.ts";
+import { journalPages, readCursor, type Cursor, type Database } from "../../sdk/postgres/index.ts";
 
 const PAGE = 500;
 /** Records not yet archived that one look reads. */
@@ -35,26 +34,29 @@ export async function foldUpTo(
   if (cursor === null) {
     return null;
   }
-  const archived = await readJournal(stores.db, runId);
+  const hot = new HotState(ir);
   const until = Math.min(cursor.seq, seq);
-  const steps: [Transition, number][] = archived
-    .filter(({ position }) => Number.parseInt(position, 10) <= until)
-    .map(({ transition, t }) => [transition, t]);
+  let count = 0;
+  for await (const page of journalPages(stores.db, runId)) {
+    const upTo = page.filter(({ position }) => Number.parseInt(position, 10) <= until);
+    upTo.forEach(({ transition, t }) => hot.apply(transition, t));
+    count += upTo.length;
+    if (upTo.length < page.length) {
+      break;
+    }
+  }
   if (cursor.seq < seq) {
     const records = await backlog(stores.redis, partition, cursor, seq);
     if (records === null) {
       return null;
     }
     for (const { transitions, t } of records) {
-      transitions.filter(({ r }) => r === runId).forEach((one) => steps.push([one, t]));
+      const own = transitions.filter(({ r }) => r === runId);
+      own.forEach((one) => hot.apply(one, t));
+      count += own.length;
     }
   }
-  if (steps.length === 0) {
-    return { hot: null, isArchived: cursor.seq >= seq };
-  }
-  const hot = new HotState(ir);
-  steps.forEach(([transition, t]) => hot.apply(transition, t));
-  return { hot, isArchived: cursor.seq >= seq };
+  return { hot: count === 0 ? null : hot, isArchived: cursor.seq >= seq };
 }
 
 /** The records behind the cursor up to `seq`; null if they are not all there. */

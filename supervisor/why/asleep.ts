@@ -13,15 +13,15 @@ import {
 import {
   isPaused,
   isValueFault,
+  journalPages,
   listPauses,
-  readJournal,
   type ArchivedTransition,
   type Database,
   type RunRow,
 } from "../../sdk/postgres/index.ts";
 import type { Explanation, Reason } from "../explain.ts";
-import { foldHot, writeRun } from "../write-run.ts";
-import { tellPauses } from "./pauses.ts";
+import { foldPages, writeRun } from "../write-run.ts";
+import { notingPauses, tellPauses } from "./pauses.ts";
 import { LEASE_MS } from "./place.ts";
 import { explainSnapshot } from "./snapshot.ts";
 import type { WhyTarget } from "./why.ts";
@@ -40,7 +40,7 @@ export async function explainSleep(
     return { reasons: [{ ...asleep, text }], more: 0 };
   }
   const { partition } = row;
-  const { journal, state, written } = known;
+  const { pauses, state, written } = known;
   const nobody = { workers: [], backlog: { bytes: 0, bytesMax: 0 } }; // nothing of it is queued
   const context = { redis, partition, snapshot: written.snapshot, leaseMs, ...nobody };
   const { reasons, more } = await explainSnapshot(context, ir, node);
@@ -48,7 +48,7 @@ export async function explainSleep(
     !state.pauseCauses.includes(PAUSE_CAUSES.workflow) &&
     isPaused(await listPauses(db), row.workflow, row.version);
   const since = isPausedSince ? [PAUSED_SINCE] : [];
-  const told = await tellPauses(db, row, journal, [...since, ...reasons]);
+  const told = await tellPauses(db, row, pauses, [...since, ...reasons]);
   return { reasons: [asleep, ...told], more };
 }
 
@@ -59,15 +59,16 @@ async function whenWoken(db: Database, row: RunRow, ir: Ir | null): Promise<Writ
   }
   const { partition, namespace, priority, irHash } = row;
   const profile = new Profiles().add(ir, irHash, { partition, namespace, priority });
-  const journal = await readJournal(db, row.id);
-  const state = foldHot(profile, journal);
+  const pauses: ArchivedTransition[] = [];
+  const state = await foldPages(profile, notingPauses(journalPages(db, row.id), pauses));
   const written = new WrittenRun(partitionKeys(partition), row.id);
   writeRun(written, profile, row, state, row.asleepSinceMs ?? 0);
-  return { journal, state, written };
+  return { pauses, state, written };
 }
 
 interface Written {
-  journal: ArchivedTransition[];
+  /** Of its journal what `tellPauses` asks for. */
+  pauses: ArchivedTransition[];
   state: HotState;
   written: WrittenRun;
 }

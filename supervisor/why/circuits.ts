@@ -4,9 +4,7 @@
  * journal does.
  */
 import type { Redis } from "ioredis";
-import type { Ir } from "../../compiler/ir.ts";
-import { HotState, readCircuit, timestamp, type CircuitView } from "../../sdk/internal.ts";
-import type { ArchivedTransition } from "../../sdk/postgres/index.ts";
+import { readCircuit, timestamp, type CircuitView, type HotState } from "../../sdk/internal.ts";
 import type { Reason } from "../explain.ts";
 
 /** Instead of when it is due. */
@@ -46,15 +44,12 @@ function stateText({ state, untilMs, byHand }: CircuitView): string {
 /** The same reasons; those of tokens that a circuit holds back say so. */
 export async function tellCircuits(
   redis: Redis,
-  ir: Ir,
-  journal: readonly ArchivedTransition[],
+  state: HotState,
   reasons: readonly Reason[],
 ): Promise<Reason[]> {
   if (!reasons.some(({ kind }) => kind === "circuit" || kind === "retry")) {
     return [...reasons];
   }
-  const state = new HotState(ir);
-  journal.forEach(({ transition, t }) => state.apply(transition, t));
   return Promise.all(
     reasons.map(async (reason): Promise<Reason> => {
       if (reason.kind !== "circuit" && reason.kind !== "retry") {

@@ -9,6 +9,8 @@ import {
 } from "../../sdk/postgres/index.ts";
 import type { Reason } from "../explain.ts";
 
+const PAUSES: ReadonlySet<string> = new Set(["run.paused", "run.resumed"]);
+
 /** The same reasons; one that says that it is paused also says by whom. */
 export async function tellPauses(
   db: Database,
@@ -41,12 +43,23 @@ export async function tellPauses(
   });
 }
 
+/** The same pages; what `tellPauses` asks for of them is added to `pauses`. */
+export async function* notingPauses(
+  pages: AsyncIterable<ArchivedTransition[]>,
+  pauses: ArchivedTransition[],
+): AsyncGenerator<ArchivedTransition[]> {
+  for await (const page of pages) {
+    pauses.push(...page.filter(({ transition: { e } }) => PAUSES.has(e)));
+    yield page;
+  }
+}
+
 /** By cause: who has paused the run last. */
 function notesOf(journal: readonly ArchivedTransition[]): Map<string, string> {
   const notes = new Map<string, string>();
   let before = "";
   for (const { transition: t } of journal) {
-    if (t.e === "run.paused" || t.e === "run.resumed") {
+    if (PAUSES.has(t.e)) {
       const causes = t.ps ?? "";
       const note = noteText(t.by, t.why);
       for (const cause of causes) {

@@ -8,6 +8,7 @@ import {
   connectionAt,
   EVERY_QUEUE,
   globalKeys,
+  HotState,
   isTerminal,
   partitionKeys,
   partitionOf,
@@ -16,13 +17,14 @@ import {
 } from "../../sdk/internal.ts";
 import {
   isDatabaseAway,
+  journalPages,
   listPauses,
   livingWorkers,
   readAdmission,
-  readJournal,
   readRun,
   stopOf,
   undoneBefore,
+  type ArchivedTransition,
   type Database,
   type RunRow,
 } from "../../sdk/postgres/index.ts";
@@ -32,7 +34,7 @@ import { explainSleep } from "./asleep.ts";
 import { tellCircuits } from "./circuits.ts";
 import { assertNode } from "./nodes.ts";
 import { memoryReasons } from "./memory.ts";
-import { noteText, tellPauses } from "./pauses.ts";
+import { noteText, notingPauses, tellPauses } from "./pauses.ts";
 
 /** So many runs that a compensation waits for are named. */
 const BEFORE_MAX = 5;
@@ -174,11 +176,17 @@ async function withRow(
     return [...reasons];
   }
   const view = new RunView(ir);
-  const journal = await readJournal(db, row.id);
-  journal.forEach(({ transition, t }) => view.apply(transition, t));
+  const state = new HotState(ir);
+  const pauses: ArchivedTransition[] = [];
+  for await (const page of notingPauses(journalPages(db, row.id), pauses)) {
+    for (const { transition, t } of page) {
+      view.apply(transition, t);
+      state.apply(transition, t);
+    }
+  }
   const nowMs = await redisNowMs(redis, row.partition);
-  const told = await tellPauses(db, row, journal, reasons);
-  return (await tellCircuits(redis, ir, journal, told)).map((reason): Reason => {
+  const told = await tellPauses(db, row, pauses, reasons);
+  return (await tellCircuits(redis, state, told)).map((reason): Reason => {
     const begun = reason.home === undefined ? view.nodes[reason.node ?? ""]?.started_at : null;
     if (reason.kind !== "executing" || reason.isSilent || begun === null || begun === undefined) {
       return reason;

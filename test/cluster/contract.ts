@@ -15,7 +15,7 @@ export const CONTRACT: readonly string[] = [
   "sdk/{backlog,client,status}.test.ts",
   "worker/**/*.test.ts",
   "gateway/**/*.test.ts",
-  "supervisor/{blobs,block-reader,falling-asleep,hibernate,repair-tries,retention,waker}.test.ts",
+  "supervisor/{blobs,block-reader,falling-asleep,hibernate,long-journal,repair-tries,retention,waker}.test.ts",
   "cmd/{processes,prune,uncertified}.test.ts",
   "test/{audit,children,e2e,hibernate,operations,property,store}/**/*.test.ts",
   "test/{circuits,fairness,priorities,retries,routing,workers,limits,limits-trees,losers,run-limits,schemas,time-limits,waits}.test.ts",

@@ -173,13 +173,13 @@ describe("after runs of all kinds", () => {
       let before = 0;
       for (const [i, { transition }] of journal.entries()) {
         // As somebody sees it who begins to watch just then.
-        const { progress } = foldRun(ir, journal.slice(0, i + 1));
+        const { progress } = await foldRun(ir, [journal.slice(0, i + 1)]);
         before = transition.e === "run.redriven" ? 0 : before;
         expect([runId, i, progress]).toEqual([runId, i, Math.max(progress, before)]);
         before = progress;
       }
       expect(before).toBe(100);
-      const nodes = Object.values(foldRun(ir, journal).nodes);
+      const nodes = Object.values((await foldRun(ir, [journal])).nodes);
       skipped += nodes.some(({ status }) => status === "skipped") ? 1 : 0;
     }
     expect(skipped).toBeGreaterThan(0);
