@@ -1,19 +1,21 @@
 /** Levels of the queues: who goes first, and that nobody starves. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { Priority } from "../compiler/ir.ts";
-import { packEntry } from "../sdk/internal.ts";
-import { openTestPartition, type TestPartition } from "../test/harness/partition.ts";
+import { connectionAt, packEntry } from "../sdk/internal.ts";
+import { testPartition, type TestPartition } from "../test/harness/partition.ts";
+import { testRedis } from "../test/support/index.ts";
 import { FRESH_MS, News } from "./news.ts";
 import { QueueReader } from "./reader.ts";
 
+const own = await testRedis();
 let p: TestPartition;
 let reader: QueueReader;
 let news: News;
 
 beforeAll(async () => {
-  p = await openTestPartition();
+  p = await testPartition(own.connect());
 });
-afterAll(() => p.close());
+afterAll(() => own.close());
 beforeEach(async () => {
   await p.reset();
   const queues = ["kind:x"];
@@ -170,9 +172,7 @@ describe("B1: what is heard along with the entries", () => {
 describe("a read that waits for tokens", () => {
   it("is ended by whoever must have nothing read meanwhile, even if told before it waits", async () => {
     const reading = reader.read(4, 1_000_000).then(({ tokens }) => expect(tokens).toEqual([]));
-    const other = p.redis.duplicate();
-    await reader.endWait(other, reading);
-    other.disconnect();
+    await reader.endWait(connectionAt(own.connect(), p.scripts.keys.meta), reading);
     await reading;
   });
 });
