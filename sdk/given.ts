@@ -1,9 +1,9 @@
 /**
  * What people give to a run by hand: inputs, outputs, errors. It is bounded as the input of a run is,
- * for it comes in one call; and it fits the schemas of its node. Both are looked at when it is given,
+ * for it comes in one call; and it fits the schemas of its node or workflow. Both are looked at when it is given,
  * so that who gives it is told, and not a node further on.
  */
-import type { IrNode, Json } from "../compiler/ir.ts";
+import type { Ir, IrNode, Json } from "../compiler/ir.ts";
 import { GavotteError } from "./errors.ts";
 import { misfit } from "./schema-check.ts";
 
@@ -29,6 +29,14 @@ export function givenMisfit(node: IrNode, what: "input" | "output", value: Json)
   return wrong === null
     ? null
     : `the ${what} given for node "${node.id}" does not fit its ${name}: ${wrong}`;
+}
+
+/** Throws GV_BAD_INPUT if a run of this workflow cannot have this input: as of one that is submitted. */
+export function assertInput({ input_schema: schema }: Ir, input: Json): void {
+  const wrong = misfit(schema ?? undefined, input);
+  if (wrong !== null) {
+    throw new GavotteError("GV_BAD_INPUT", `the input does not fit input_schema: ${wrong}`);
+  }
 }
 
 /** Throws GV_BAD_INPUT if it cannot. */

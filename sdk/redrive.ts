@@ -9,7 +9,7 @@
  */
 import type { Ir, IrNode, Json } from "../compiler/ir.ts";
 import { GavotteError } from "./errors.ts";
-import { requireFit } from "./given.ts";
+import { requireFit, assertInput } from "./given.ts";
 import { editedInput, forgetAnswers } from "./hot-restore.ts";
 import { type HotState, type HotToken } from "./hot-state.ts";
 import type { Redriven, Transition } from "./journal.ts";
@@ -77,6 +77,9 @@ export function planRedrive(
   wish: RedriveWish,
   keep: (given: Json) => Json = (given) => given,
 ): RedrivePlan {
+  if (wish.input !== undefined) {
+    assertInput(ir, wish.input);
+  }
   const effective = effectiveJournal(ir, journal);
   const undone = undoneBy(ir, effective, wish);
   const filtered = withoutUndone(ir, effective, undone);

@@ -3,8 +3,9 @@ import { compileTemplate, EvaluationError } from "../../condition/index.ts";
 import type { Ir, Json } from "../../compiler/index.ts";
 import { nodesNotRun, planStart, runVars, type Start } from "../../compiler/reference/index.ts";
 import { GavotteError } from "../../sdk/errors.ts";
-import { misfit } from "../../sdk/internal.ts";
 import type { Mocks } from "./mocks.ts";
+
+export { assertInput } from "../../sdk/internal.ts";
 
 /** Outputs that the mocks have for nodes which do not run; those that depend on data are left out. */
 export function givenByMocks(ir: Ir, node: string, { nodes }: Mocks): { [id: string]: Json } {
@@ -28,11 +29,4 @@ export function assertStart(ir: Ir, start: Start, input: Json): void {
   const problems = plan.problems.map(({ message }) => message);
   const message = `a run cannot start at "${start.at.join('", "')}":\n  ${problems.join("\n  ")}`;
   throw new GavotteError("GV_BAD_INPUT", message, { details: { problems } });
-}
-
-/** Throws GV_BAD_INPUT for an input with which no run would be accepted. */
-export function assertInput({ input_schema: schema }: Ir, input: Json): void {
-  const wrong = misfit(schema ?? undefined, input);
-  if (wrong === null) return;
-  throw new GavotteError("GV_BAD_INPUT", `the input does not fit input_schema: ${wrong}`);
 }

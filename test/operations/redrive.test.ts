@@ -166,6 +166,24 @@ describe("B8: a redrive", () => {
     expect(await wished({ set: { only: "right" } })).toMatchObject({ given: ["only"] });
   });
 
+  it("takes as the run's input only what its workflow takes", async () => {
+    const input_schema = { type: "object", required: ["n"] };
+    const nodes = [step("x", "flaky")];
+    const workflow = { name: "schema", input_schema, nodes, edges: [] } as never;
+    const refused = { code: "GV_BAD_INPUT", message: expect.stringContaining("input_schema") };
+    const submitted = client.submit({ workflow, input: 5 });
+    await expect(submitted).rejects.toMatchObject({ code: "GV_BAD_INPUT" });
+    const id = await client.submit({ workflow, input: { n: 1 } });
+    expect((await engine.ended(id)).status).toBe("FAILED");
+    const { operations } = client;
+    for (const ask of [operations.previewRedrive, operations.redrive]) {
+      await expect(ask.call(operations, id, { ...WISH, input: 5 })).rejects.toMatchObject(refused);
+    }
+    healed.add(id);
+    await operations.redrive(id, { ...WISH, input: { n: 2 } });
+    expect((await engine.ended(id)).input).toBe('{"n":2}');
+  });
+
   it("gives the run another input", async () => {
     const id = await failed({ name: "input", nodes: [step("x", "flaky")] });
     const large = { ...WISH, input: "x".repeat(2 ** 20) };
