@@ -68,7 +68,7 @@ export class Dispatch {
   /** Takes that back: what is ready is read again within seconds. Throws GV_NOT_PAUSED. */
   async resume(note: Note = {}): Promise<void> {
     await this.#o.db.transaction(async (tx) => {
-      if (!(await removePause(tx, ALL, this.#o.clock.nowMs()))) {
+      if (!(await removePause(tx, ALL))) {
         const message = 'the deployment is not stopped; "gavotte pauses" lists what is paused';
         throw new GavotteError("GV_NOT_PAUSED", message);
       }

@@ -138,7 +138,7 @@ export class Operations {
   /** Lets workers read it again. Throws GV_NOT_PAUSED. */
   async resumeQueue(queue: string): Promise<void> {
     const pause = this.#pause("queue", queue, undefined, {});
-    if (!(await removePause(this.#o.db, { ...pause, state: "paused" }, pause.changedAtMs))) {
+    if (!(await removePause(this.#o.db, { ...pause, state: "paused" }))) {
       throw notPaused(`queue ${queue}`);
     }
     await this.#o.redis.srem(globalKeys.pausedQueues, queue);

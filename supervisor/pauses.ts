@@ -19,10 +19,10 @@ import {
   type PauseCause,
 } from "../sdk/internal.ts";
 import {
+  forgetPause,
   isPaused,
   listPauses,
   pausedQueues,
-  removePause,
   runsOfWorkflow,
   wakePaused,
   withoutPause,
@@ -128,8 +128,7 @@ export class PauseWatch extends Loop {
     this.#tell(pause, count, "resumed");
     const isPausing = this.#apart.isBusy(jobKey(pause, "RUNNING"));
     if (isAll && count + asleep === 0 && !isPausing) {
-      const { db, clock } = this.#context;
-      await removePause(db, pause, clock.nowMs() - RESUMING_MS);
+      await forgetPause(this.#context.db, pause, RESUMING_MS);
     }
   }
 

@@ -2,6 +2,7 @@
 import { EVERY_QUEUE } from "../keys.ts";
 import { textArray } from "./arrays.ts";
 import type { Queryable } from "./connect.ts";
+import { DATABASE_TIME_MS } from "./time.ts";
 
 export interface Pause {
   kind: "workflow" | "queue" | "all";
@@ -35,13 +36,19 @@ const PUT = {
 };
 const RESUME = {
   name: "pauses_resume",
-  text: `UPDATE pauses SET state = 'resuming', who = $4, changed_at_ms = $5
+  text: `UPDATE pauses SET state = 'resuming', who = $4, changed_at_ms = ${DATABASE_TIME_MS}
     WHERE kind = $1 AND name = $2 AND version = $3 AND state = 'paused' RETURNING name`,
 };
 const REMOVE = {
   name: "pauses_remove",
   text: `DELETE FROM pauses WHERE kind = $1 AND name = $2 AND version = $3
-    AND state = $4 AND changed_at_ms <= $5 RETURNING name`,
+    AND state = $4 RETURNING name`,
+};
+/** By the clock that has noted it: of a process that takes a pause back, and of supervisors, there are many. */
+const FORGET = {
+  name: "pauses_forget",
+  text: `DELETE FROM pauses WHERE kind = $1 AND name = $2 AND version = $3
+    AND state = 'resuming' AND changed_at_ms <= ${DATABASE_TIME_MS} - $4`,
 };
 
 const UNNAMED = {
@@ -64,21 +71,28 @@ export async function putPause(db: Queryable, pause: Omit<Pause, "state">): Prom
 /** Takes a workflow's pause back; false: it is not in force. */
 export async function resumePause(
   db: Queryable,
-  pause: Pick<Pause, "kind" | "name" | "version" | "who" | "changedAtMs">,
+  pause: Pick<Pause, "kind" | "name" | "version" | "who">,
 ): Promise<boolean> {
-  const { kind, name, version, who, changedAtMs } = pause;
-  return (await db.query(RESUME, [kind, name, version, who, changedAtMs])).length === 1;
+  const { kind, name, version, who } = pause;
+  return (await db.query(RESUME, [kind, name, version, who])).length === 1;
 }
 
-/** Removes a pause in this state that has not changed since; false: there is none. */
+/** Removes a pause in this state; false: there is none. */
 export async function removePause(
   db: Queryable,
   pause: Pick<Pause, "kind" | "name" | "version" | "state">,
-  unchangedSinceMs: number,
 ): Promise<boolean> {
   const { kind, name, version, state } = pause;
-  const args = [kind, name, version, state, unchangedSinceMs];
-  return (await db.query(REMOVE, args)).length === 1;
+  return (await db.query(REMOVE, [kind, name, version, state])).length === 1;
+}
+
+/** Removes a pause that was taken back so long ago, by the database's clock. */
+export async function forgetPause(
+  db: Queryable,
+  pause: Pick<Pause, "kind" | "name" | "version">,
+  agoMs: number,
+): Promise<void> {
+  await db.query(FORGET, [pause.kind, pause.name, pause.version, agoMs]);
 }
 
 /** Those of these runs whose workflow is neither paused nor being resumed. */

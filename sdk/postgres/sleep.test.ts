@@ -101,7 +101,7 @@ it("a resume of a workflow wakes no run of a version that is paused by itself", 
   await putPause(db, { ...pause, version: "1" });
   const all = { name: "w", version: "*" };
   expect(await wakePaused(db, all, "w")).toBe(0);
-  await removePause(db, { ...pause, version: "1", state: "paused" }, 1);
+  await removePause(db, { ...pause, version: "1", state: "paused" });
   expect(await wakePaused(db, all, "w")).toBe(1);
 });
 

@@ -108,3 +108,35 @@ describe("B5: an operator", () => {
     });
   });
 });
+
+describe("what somebody has stopped whose clock is ahead", () => {
+  let ahead: Client;
+  beforeAll(async () => {
+    const clock = { nowMs: () => Date.now() + 3_600_000, monotonicMs: () => performance.now() };
+    ahead = await createClient({ redisUrl: engine.redisUrl, database: engine.db, clock });
+  });
+  afterAll(() => ahead.close());
+
+  it.each([
+    [
+      "the deployment",
+      () => ahead.dispatch.stop({ by: "ann" }),
+      () => client.dispatch.resume({ by: "bob" }),
+    ],
+    [
+      "a queue",
+      () => ahead.operations.pauseQueue("fn:x"),
+      () => client.operations.resumeQueue("fn:x"),
+    ],
+    [
+      "a workflow",
+      () => ahead.operations.pauseWorkflow({ name: "any" }),
+      () => client.operations.resumeWorkflow({ name: "any" }),
+    ],
+  ])("%s goes on at anybody's word", async (_, stop, resume) => {
+    await stop();
+    await resume();
+    const left = (await client.operations.pauses()).filter(({ state }) => state === "paused");
+    expect(left).toEqual([]);
+  });
+});
