@@ -1,7 +1,7 @@
 /**
  * What people give to a run by hand: inputs, outputs, errors. It is bounded as the input of a run is,
- * for it comes in one call; and it fits the schemas of its node or workflow. Both are looked at when it is given,
- * so that who gives it is told, and not a node further on.
+ * for it comes in one call; and it fits the schemas of its node or workflow. Both are looked at when it
+ * is given, so that who gives it is told, and not a node further on.
  */
 import type { Ir, IrNode, Json } from "../compiler/ir.ts";
 import { GavotteError } from "./errors.ts";

@@ -44,7 +44,7 @@ const REMOVE = {
   text: `DELETE FROM pauses WHERE kind = $1 AND name = $2 AND version = $3
     AND state = $4 RETURNING name`,
 };
-/** By the clock that has noted it: of a process that takes a pause back, and of supervisors, there are many. */
+/** By the clock that has noted it: those who take pauses back, and supervisors, have many. */
 const FORGET = {
   name: "pauses_forget",
   text: `DELETE FROM pauses WHERE kind = $1 AND name = $2 AND version = $3
