@@ -21,10 +21,11 @@ ARGV
 RETURNS array
   1  0, or -100 EPOCH
   2+ per run: 0 asleep, 1 neither running nor paused, or not here, 2 something of it is under way, or
-     it is too large to look through, 3 a timer is near
+     it is too large to look through, 3 a timer is near, 4 not looked through: ask for it once more
 EMITS     run.hibernated
 REPEAT    1
-COST      O(size of the runs); none is looked through beyond SIZE_MAX elements or HASHES_MAX fields
+COST      O(size of the runs): the first, at most SIZE_MAX elements and HASHES_MAX fields, and as many
+          more as stay below CALL_SIZE and CALL_HASHES with it
 ]]
 --- @include "partition"
 --- @include "scope"
@@ -36,6 +37,8 @@ local nonce, least_ms, RUNS_AT = ARGV[2], tonumber(ARGV[3]), 3
 local count = #ARGV - RUNS_AT
 local OPEN = { a = true, k = true, g = true, m = true, w = true, r = true }
 local SIZE_MAX, HASHES_MAX = 10000, 20000
+-- Many of the largest in one call would take seconds, in which nobody else is served.
+local CALL_SIZE, CALL_HASHES = 1000, 4000
 
 if not open_partition(meta, ARGV[1]) then
   return { -100 }
@@ -45,10 +48,22 @@ local function place_of(unit, node, scope, attempt)
   return unit .. "\31" .. node .. "\31" .. scope .. "\31" .. attempt
 end
 
+-- What the call has looked at, and how far it looks at all: the first run is looked through whatever
+-- it takes, so that each call gets on.
+local seen = { size = 0, fields = 0, entries = 0, size_max = SIZE_MAX, fields_max = HASHES_MAX }
+
+local function has_seen(size, fields)
+  seen.size, seen.fields = seen.size + size, seen.fields + fields
+  seen.is_over = seen.size > seen.size_max or seen.fields > seen.fields_max
+  return seen.is_over
+end
+
 -- Places of the tokens that a paused run has put aside: nobody is at them. Nil: too many.
 local function held_places(held)
   local places = {}
-  if redis.call("LLEN", held) > SIZE_MAX then
+  seen.entries = seen.entries + redis.call("LLEN", held)
+  seen.is_over = seen.entries > seen.size_max
+  if seen.is_over then
     return nil
   end
   for _, item in ipairs(redis.call("LRANGE", held, 0, -1)) do
@@ -70,12 +85,11 @@ end
 local is_idle
 
 -- Whether all elements of a map wait, and all that may begin have begun.
-local function is_map_idle(seen, map, map_unit, is_held)
+local function is_map_idle(map, map_unit, is_held)
   local have = redis.call("HMGET", map, "n", "next", "done", "window")
   local all, next_index = tonumber(have[1]), tonumber(have[2] or SIZE_MAX)
   local in_flight = next_index - tonumber(have[3] or 0)
-  seen.size = seen.size + next_index
-  if seen.size > SIZE_MAX or not have[4] then
+  if has_seen(next_index, 0) or not have[4] then
     return false
   elseif next_index < all and in_flight < tonumber(have[4]) and not is_held then
     return false
@@ -83,7 +97,7 @@ local function is_map_idle(seen, map, map_unit, is_held)
   for i = 0, next_index - 1 do
     local element = map .. "#" .. i
     local status = redis.call("HGET", element, "s")
-    if status and (status ~= "running" or not is_idle(seen, element, map_unit .. "#" .. i)) then
+    if status and (status ~= "running" or not is_idle(element, map_unit .. "#" .. i)) then
       return false
     end
   end
@@ -92,10 +106,9 @@ end
 
 -- Whether nobody is at any token of the unit: it waits, or it is held. Tokens of rounds that are
 -- over do not count, whatever somebody is still doing with them. `seen` gathers the timers.
-is_idle = function(seen, run, unit)
+is_idle = function(run, unit)
   local tokens, armed = {}, {}
-  seen.fields = seen.fields + redis.call("HLEN", run)
-  if seen.fields > HASHES_MAX then
+  if has_seen(0, redis.call("HLEN", run)) then
     return false
   end
   for _, field in ipairs(redis.call("HKEYS", run)) do
@@ -113,7 +126,7 @@ is_idle = function(seen, run, unit)
       local is_held = seen.held[place_of(unit, node, scope, attempt)]
       seen.is_open = true
       if state == "m" then
-        if not is_map_idle(seen, map_of(run, scope, node), map_of(unit, scope, node), is_held) then
+        if not is_map_idle(map_of(run, scope, node), map_of(unit, scope, node), is_held) then
           return false
         end
       elseif state ~= "w" and state ~= "r" and not is_held then
@@ -135,10 +148,10 @@ local function hibernate(run_id, run, held)
   if have[1] ~= "running" and not is_paused then
     return 1
   end
-  local places = is_paused and held_places(held) or (not is_paused and {})
-  local seen = { timers = {}, size = 0, fields = 0, held = places }
-  if not places or not is_idle(seen, run, run_id) or not seen.is_open then
-    return 2
+  seen.timers, seen.is_open = {}, false
+  seen.held = is_paused and held_places(held) or (not is_paused and {})
+  if not seen.held or not is_idle(run, run_id) or not seen.is_open then
+    return seen.is_over and seen.size_max < SIZE_MAX and 4 or 2
   end
   local members, due = seen.timers, nil
   members[#members + 1] = timer_member("run", run_id, have[2], "", "", "", "")
@@ -165,7 +178,10 @@ end
 
 local replies = { 0 }
 for i = 1, count do
-  replies[i + 1] = hibernate(ARGV[RUNS_AT + i], KEYS[4 + i], KEYS[4 + count + i])
+  local is_left = i > 1
+    and (seen.size + seen.entries >= CALL_SIZE or seen.fields >= CALL_HASHES)
+  replies[i + 1] = is_left and 4 or hibernate(ARGV[RUNS_AT + i], KEYS[4 + i], KEYS[4 + count + i])
+  seen.size_max, seen.fields_max = CALL_SIZE, CALL_HASHES
 end
 close_partition(ev, meta, nonce)
 return replies

@@ -12,6 +12,11 @@ export type HibernateAnswer = "asleep" | "moved" | "busy" | "soon";
 
 const ANSWERS: readonly HibernateAnswer[] = ["asleep", "moved", "busy", "soon"];
 
+/** The script looks through no more in one call. */
+const NOT_LOOKED_AT = 4;
+/** Elements of maps that one call removes; one run's may be more. */
+const EVICTED_MAX = 2000;
+
 /** Freezes those of these runs that wait, with no timer due within `leastMs`. */
 export async function hibernateRuns(
   scripts: ScriptRunner,
@@ -19,40 +24,87 @@ export async function hibernateRuns(
   leastMs: number,
 ): Promise<HibernateAnswer[]> {
   const k = scripts.keys;
-  const keys = [k.ev, k.meta, k.timers, k.release];
-  keys.push(...runIds.map((id) => k.run(id)), ...runIds.map((id) => k.held(id)));
-  const args: ScriptArg[] = [scripts.nonce(), leastMs, ...runIds];
-  const reply = (await scripts.transition("hibernateRuns", keys, args)) as number[];
-  return reply.slice(1).map((code) => ANSWERS[code] ?? "moved");
+  const answers: HibernateAnswer[] = [];
+  while (answers.length < runIds.length) {
+    const ids = runIds.slice(answers.length);
+    const keys = [k.ev, k.meta, k.timers, k.release];
+    keys.push(...ids.map((id) => k.run(id)), ...ids.map((id) => k.held(id)));
+    const args: ScriptArg[] = [scripts.nonce(), leastMs, ...ids];
+    const reply = (await scripts.transition("hibernateRuns", keys, args)) as number[];
+    const codes = reply.slice(1);
+    const left = codes.indexOf(NOT_LOOKED_AT);
+    const looked = left < 0 ? codes : codes.slice(0, left);
+    answers.push(...looked.map((code) => ANSWERS[code] ?? "moved"));
+  }
+  return answers;
+}
+
+interface Evicted {
+  runId: string;
+  seq: number;
+}
+
+/** One that is to be evicted, with its maps and how many elements of them have begun. */
+interface Sized extends Evicted {
+  maps: string[];
+  size: number;
 }
 
 /**
  * Removes the keys of runs whose sleep, the one of record `seq`, is committed; returns how many. Which
  * maps they have is read before: those of a frozen run do not change.
  */
-export async function evictRuns(
-  scripts: ScriptRunner,
-  runs: readonly { runId: string; seq: number }[],
-): Promise<number> {
-  if (runs.length === 0) {
-    return 0;
+export async function evictRuns(scripts: ScriptRunner, runs: readonly Evicted[]): Promise<number> {
+  let removed = 0;
+  let batch: Sized[] = [];
+  let size = 0;
+  for (const run of await withSizes(scripts, runs)) {
+    if (batch.length > 0 && size + run.size > EVICTED_MAX) {
+      removed += await evict(scripts, batch);
+      [batch, size] = [[], 0];
+    }
+    batch.push(run);
+    size += run.size;
   }
+  return batch.length === 0 ? removed : removed + (await evict(scripts, batch));
+}
+
+async function withSizes(scripts: ScriptRunner, runs: readonly Evicted[]): Promise<Sized[]> {
+  const { keys, redis } = scripts;
+  const lists = redis.pipeline();
+  runs.forEach(({ runId }) => lists.smembers(keys.maps(runId)));
+  const maps = (await replies(lists)) as string[][];
+  const counts = redis.pipeline();
+  maps.flat().forEach((map) => counts.hmget(keys.run(map), "next", "again"));
+  const begun = ((await replies(counts)) as (string | null)[][]).map((pair) =>
+    Math.max(...pair.map(Number)),
+  );
+  let at = 0;
+  return runs.map((run, i) => {
+    const own = maps[i] ?? [];
+    const sizes = begun.slice(at, (at += own.length));
+    return { ...run, maps: own, size: sizes.reduce((sum, count) => sum + count, 0) };
+  });
+}
+
+async function replies(reads: ReturnType<ScriptRunner["redis"]["pipeline"]>): Promise<unknown[]> {
+  return ((await reads.exec()) ?? []).map(([error, reply]) => {
+    if (error !== null) {
+      throw error;
+    }
+    return reply;
+  });
+}
+
+async function evict(scripts: ScriptRunner, runs: readonly Sized[]): Promise<number> {
   const k = scripts.keys;
   const keys = [k.meta, k.release, k.tombs, k.paused];
   for (const part of ["run", "signals", "blobs", "held", "maps"] as const) {
     keys.push(...runs.map(({ runId }) => k[part](runId)));
   }
-  const reads = scripts.redis.pipeline();
-  runs.forEach(({ runId }) => reads.smembers(k.maps(runId)));
-  const maps = ((await reads.exec()) ?? []).map(([error, names]) => {
-    if (error !== null) {
-      throw error;
-    }
-    return names as string[];
-  });
-  keys.push(...maps.flat().map((map) => k.run(map)));
+  keys.push(...runs.flatMap(({ maps }) => maps.map((map) => k.run(map))));
   const args: ScriptArg[] = [TOMBSTONE_MS];
-  runs.forEach(({ runId, seq }, i) => args.push(runId, seq, maps[i]?.length ?? 0));
+  runs.forEach(({ runId, seq, maps }) => args.push(runId, seq, maps.length));
   return (await scripts.transition("evictRuns", keys, args)) as number;
 }
 
