@@ -30,7 +30,8 @@ RETURNS array
   2+ per member: 0 fired, 1 not due or gone, 2 removed without effect (the token moved on), 3 failed:
      due again later, or, if it had been told, its run is suspect
 EMITS     node.activated node.resumed run.failed map.gather run.suspect
-REPEAT    a member that is gone changes nothing
+REPEAT    a member that is gone changes nothing; one of kind finish queues nothing while what it has
+          queued before is there
 COST      O(members)
 ]]
 --- @include "partition"
@@ -136,6 +137,17 @@ local function expire_map(run, t, queue, ir)
   return 0
 end
 
+-- Whether an entry is still to be read, or somebody has it: where nobody reads, one is enough.
+local function is_there(queue, id)
+  if not id or #redis.call("XRANGE", queue, id, id) == 0 then
+    return false
+  end
+  local group = redis.call("XINFO", "GROUPS", queue)[1]
+  local name, last = group and group[2], group and group[8]
+  local is_read = group and #redis.call("XRANGE", queue, id, last, "COUNT", 1) > 0
+  return not is_read or #redis.call("XPENDING", queue, name, id, id, 1) > 0
+end
+
 -- What a timer that is due leads to, and whether it stays where it is.
 local function act(member, run, queue, signals)
   local t = {}
@@ -154,7 +166,10 @@ local function act(member, run, queue, signals)
     if have[1] ~= "finishing" then
       return 2
     end
-    redis.call("XADD", queue, "*", "t", pack_entry(t.run_id, t.epoch, 0, "", 1, have[3], "z", "", ""))
+    if not is_there(queue, redis.call("HGET", run, "fe")) then
+      redis.call("HSET", run, "fe", redis.call("XADD", queue, "*", "t",
+        pack_entry(t.run_id, t.epoch, 0, "", 1, have[3], "z", "", "")))
+    end
     return 0, put_off(member, FINISH_GRACE_MS)
   elseif have[1] ~= "running" and have[1] ~= "paused" then
     return 2

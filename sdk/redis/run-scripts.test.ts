@@ -3,12 +3,13 @@ import { miniIr } from "../../test/harness/mini-ir.ts";
 import { openTestPartition, type TestPartition } from "../../test/harness/partition.ts";
 import { TokenPlayer } from "../../test/harness/tokens.ts";
 import { GavotteError } from "../errors.ts";
-import { globalKeys, INTAKE_GROUP } from "../keys.ts";
+import { globalKeys, GROUP, INTAKE_GROUP } from "../keys.ts";
 import { completeTokens } from "./complete-tokens.ts";
 import { pauseRun, resumeRun } from "./pause-scripts.ts";
 import { handBack, removeConsumer, renewLeases } from "./lease-scripts.ts";
 import {
   applyDelta,
+  beginRepair,
   cancelRun,
   finishRun,
   fireTimers,
@@ -16,6 +17,7 @@ import {
   releaseRuns,
   START,
   startRuns,
+  suspectRun,
   TOMBSTONE_MS,
 } from "./run-scripts.ts";
 import { certifiedSource, isServerTrouble, ScriptRunner } from "./script-runner.ts";
@@ -200,6 +202,44 @@ describe("fireTimers", () => {
     expect(fired).toBe(1);
     expect((await whole.read()).length).toBe(1);
     expect(nextMs).toBeGreaterThan(now + 20_000);
+  });
+});
+
+describe("a run whose output is awaited", () => {
+  it("has one entry that asks for it, however long nobody reads, and another when that is lost", async () => {
+    const run = await player(withOutput);
+    await run.start();
+    await run.settle(await run.take("a"), "");
+    const queue = run.profile.queueKeys[0] as string;
+    const later = async (): Promise<number> => {
+      await p.advance(11_000);
+      expect((await fireTimers(p.scripts)).fired).toBe(1);
+      return p.redis.xlen(queue);
+    };
+    expect([await later(), await later(), await later()]).toEqual([1, 1, 1]);
+    const [token] = await run.read(); // a worker has it
+    expect(await later()).toBe(1);
+    // It is neither to be read nor anybody's: as after the removal of a consumer that had it.
+    await p.redis.xack(queue, GROUP, token?.entryId ?? "");
+    expect(await later()).toBe(2);
+    await p.redis.del(queue);
+    expect(await later()).toBe(1);
+  });
+});
+
+describe("beginRepair", () => {
+  it("counts the tries of a frozen run, and leaves nothing in the place of one that is gone", async () => {
+    const run = await player();
+    expect(await beginRepair(p.scripts, run.runId)).toBe(true);
+    expect(await run.hash()).toEqual({});
+    await run.start();
+    expect(await beginRepair(p.scripts, run.runId)).toBe(false);
+    expect((await run.hash())["rp"]).toBeUndefined();
+    await suspectRun(p.scripts, { runId: run.runId, status: "running", epoch: "1" });
+    expect(await beginRepair(p.scripts, run.runId)).toBe(true);
+    expect(await beginRepair(p.scripts, run.runId)).toBe(true);
+    expect((await run.hash())["rp"]).toBe("-2");
+    expect(await cancelRun(p.scripts, run.runId, "enough")).toBe("busy");
   });
 });
 
