@@ -1,34 +1,51 @@
 /** Who may start: rules that hold for any candidates and whatever is taken. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { decideAdmissions, TURN_STEP_MS, turnOf, type Taken } from "./admission-rules.ts";
+import {
+  decideAdmissions,
+  TURN_STEP_MS,
+  turnOf,
+  type Candidate,
+  type Starts,
+  type Taken,
+} from "./admission-rules.ts";
 
 const LIMITS: { readonly [gate: string]: number } = { k1: 1, k2: 3, r1: 2, r2: 5 };
 const candidates = fc
   .array(
-    fc.record({ key: fc.constantFrom(null, "k1", "k2"), rate: fc.constantFrom(null, "r1", "r2") }),
+    fc.record({
+      key: fc.constantFrom(null, "k1", "k2"),
+      rate: fc.constantFrom(null, "r1", "r2"),
+      rateMs: fc.constantFrom(1000, 5000),
+    }),
   )
   .map((list) =>
-    list.map(({ key, rate }, i) => ({
-      ...{ runId: `run-${i}`, key, rate, rateMs: 1000 },
+    list.map(({ key, rate, rateMs }, i) => ({
+      ...{ runId: `run-${i}`, key, rate, rateMs },
       ...{ keyLimit: LIMITS[key ?? ""] ?? 0, rateLimit: LIMITS[rate ?? ""] ?? 0 },
     })),
   );
+/** Starts within 1000 ms, and within 5000 ms: some more before those. */
+const startsOf = (count: number, firstMs: number, before: number): Map<number, Starts> =>
+  new Map([
+    [1000, { count, firstMs }],
+    [5000, { count: count + before, firstMs: before === 0 ? firstMs : 6000 }],
+  ]);
 const takenOf = fc
   .record({
-    ...{ k1: fc.nat(2), k2: fc.nat(4), r1: fc.nat(3), r2: fc.nat(6) },
+    ...{ k1: fc.nat(2), k2: fc.nat(4), r1: fc.nat(3), r2: fc.nat(6), before: fc.nat(3) },
     ...{ tenant: fc.nat(5), tenantMax: fc.option(fc.integer({ min: 1, max: 8 })) },
   })
-  .map(({ k1, k2, r1, r2, tenant, tenantMax }) => (): Taken => ({
+  .map(({ k1, k2, r1, r2, before, tenant, tenantMax }) => (): Taken => ({
     keys: new Map([
       ["k1", k1],
       ["k2", k2],
     ]),
     rates: new Map([
-      ["r1", { count: r1, firstMs: 500 }],
-      ["r2", { count: r2, firstMs: 700 }],
+      ["r1", startsOf(r1, 9500, before)],
+      ["r2", startsOf(r2, 9700, before)],
     ]),
-    ...{ tenant, tenantMax, nowMs: 1000 },
+    ...{ tenant, tenantMax, nowMs: 10_000 },
   }));
 
 describe("decideAdmissions", () => {
@@ -44,8 +61,10 @@ describe("decideAdmissions", () => {
           const was = before.keys.get(key) ?? 0;
           expect(count).toBeLessThanOrEqual(Math.max(was, LIMITS[key] ?? 0));
         }
-        for (const [rate, { count }] of after.rates) {
-          const was = before.rates.get(rate)?.count ?? 0;
+        // Runs over the shorter time may start while those over the longer one are at their limit.
+        for (const [rate, windows] of after.rates) {
+          const was = before.rates.get(rate)?.get(1000)?.count ?? 0;
+          const { count = 0 } = windows.get(1000) ?? {};
           expect(count).toBeLessThanOrEqual(Math.max(was, LIMITS[rate] ?? 0));
         }
         expect(after.tenant).toBe(before.tenant + admitted.length);
@@ -85,9 +104,33 @@ describe("decideAdmissions", () => {
 
   it("says when a rate that keeps somebody has its next start", () => {
     const one = { runId: "a", key: null, keyLimit: 0, rate: "r", rateLimit: 1, rateMs: 1000 };
-    const rates = new Map([["r", { count: 1, firstMs: 400 }]]);
+    const rates = new Map([["r", new Map([[1000, { count: 1, firstMs: 400 }]])]]);
     const taken = { keys: new Map(), rates, tenant: 0, tenantMax: null, nowMs: 1000 };
     expect([...decideAdmissions([one], taken).dues]).toEqual([["r", 1400]]);
+  });
+
+  it("holds each to the time of its own version, and is due for the first, later than now", () => {
+    const of = (runId: string, rateMs: number): Candidate => ({
+      ...{ runId, key: null, keyLimit: 0, rate: "r", rateLimit: 2, rateMs },
+    });
+    const windows = new Map<number, Starts>([
+      [1000, { count: 1, firstMs: 9500 }],
+      [5000, { count: 2, firstMs: 6000 }],
+    ]);
+    const taken = { keys: new Map(), rates: new Map([["r", windows]]), tenant: 0, nowMs: 10_000 };
+    const list = [of("long", 5000), of("short", 1000), of("another", 1000)];
+    const decided = decideAdmissions(list, { ...taken, tenantMax: null });
+    expect(decided).toMatchObject({ admitted: ["short"], waiting: ["long", "another"] });
+    expect([...decided.dues]).toEqual([["r", 10_500]]);
+  });
+
+  it("has nobody looked for at a time that is past", () => {
+    fc.assert(
+      fc.property(candidates, takenOf, (list, taken) => {
+        const { dues } = decideAdmissions(list, taken());
+        expect([...dues.values()].filter((due) => due <= 10_000)).toEqual([]);
+      }),
+    );
   });
 });
 

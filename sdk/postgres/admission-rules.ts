@@ -38,12 +38,20 @@ export interface Candidate {
   rateMs: number;
 }
 
+export interface Starts {
+  count: number;
+  firstMs: number;
+}
+
 /** What is taken already; `decideAdmissions` counts on. */
 export interface Taken {
   /** Places by key. */
   keys: Map<string, number>;
-  /** Starts within the rate's time until now, and when the first of them was. */
-  rates: Map<string, { count: number; firstMs: number }>;
+  /**
+   * Starts within a time until now, and when the first of them was; by rate, then by time in ms, since
+   * versions of a workflow may count over different ones.
+   */
+  rates: Map<string, Map<number, Starts>>;
   /** The tenant's places. */
   tenant: number;
   /** How many places it has; null: no end. */
@@ -57,7 +65,7 @@ export interface Decided {
   waiting: string[];
   /** Wait for nothing but a place of their tenant. */
   tenant: string[];
-  /** When a rate that keeps somebody waiting has its next start. */
+  /** When a rate that keeps somebody waiting has its next start for one of them: later than now. */
   dues: Map<string, number>;
 }
 
@@ -70,10 +78,11 @@ export function decideAdmissions(candidates: readonly Candidate[], taken: Taken)
       decided.waiting.push(one.runId);
       continue;
     }
-    const started = rate === null ? undefined : taken.rates.get(rate);
+    const started = rate === null ? undefined : taken.rates.get(rate)?.get(one.rateMs);
     if (rate !== null && started !== undefined && started.count >= one.rateLimit) {
       decided.waiting.push(one.runId);
-      decided.dues.set(rate, started.firstMs + one.rateMs);
+      const due = started.firstMs + one.rateMs;
+      decided.dues.set(rate, Math.min(decided.dues.get(rate) ?? due, due));
       continue;
     }
     if (taken.tenantMax !== null && taken.tenant >= taken.tenantMax) {
@@ -91,8 +100,9 @@ function take(taken: Taken, { key, rate }: Candidate): void {
   if (key !== null) {
     taken.keys.set(key, (taken.keys.get(key) ?? 0) + 1);
   }
-  if (rate !== null) {
-    const before = taken.rates.get(rate) ?? { count: 0, firstMs: taken.nowMs };
-    taken.rates.set(rate, { ...before, count: before.count + 1 });
+  const windows = rate === null ? undefined : taken.rates.get(rate);
+  for (const [ms, before] of windows ?? []) {
+    const firstMs = before.count === 0 ? taken.nowMs : before.firstMs;
+    windows?.set(ms, { count: before.count + 1, firstMs });
   }
 }

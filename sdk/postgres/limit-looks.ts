@@ -13,6 +13,7 @@ import {
   type Candidate,
   type Decided,
   type RunLimits,
+  type Starts,
   type Taken,
 } from "./admission-rules.ts";
 import type { Queryable } from "./connect.ts";
@@ -90,9 +91,9 @@ const KEYS = {
 };
 const RATES = {
   name: "admissions_rates",
-  text: `SELECT rate AS gate, count(*)::integer AS count, min(admitted_at_ms) AS "firstMs"
+  text: `SELECT u.gate, u.ms, count(*)::integer AS count, min(admitted_at_ms) AS "firstMs"
     FROM admissions a JOIN unnest($1::text[], $2::bigint[]) AS u(gate, ms) ON a.rate = u.gate
-    WHERE a.admitted_at_ms > $3 - u.ms GROUP BY rate`,
+    WHERE a.admitted_at_ms > $3 - u.ms GROUP BY u.gate, u.ms`,
 };
 const TENANT = {
   name: "admissions_tenant",
@@ -228,31 +229,45 @@ async function takenBy(
   asked: readonly Candidate[],
 ): Promise<Taken> {
   const keys = textArray([...new Set(asked.flatMap(({ key }) => key ?? []))]);
-  const windows = new Map<string, number>();
-  for (const { rate, rateMs } of asked) {
-    if (rate !== null) {
-      windows.set(rate, Math.max(windows.get(rate) ?? 0, rateMs));
-    }
-  }
   const nowMs = await databaseTimeMs(tx);
   const held = await tx.query<{ gate: string; count: number }>(KEYS, [keys, nowMs]);
-  const started =
-    windows.size === 0
-      ? []
-      : await tx.query<{ gate: string; count: number; firstMs: number }>(RATES, [
-          textArray([...windows.keys()]),
-          bigintArray([...windows.values()]),
-          nowMs,
-        ]);
+  const rates = await startsOf(tx, asked, nowMs);
   const [places] = tenantMax === null ? [] : await tx.query<{ count: number }>(TENANT, [tenant]);
   return {
     keys: new Map(held.map(({ gate, count }) => [gate, count])),
-    rates: new Map(started.map(({ gate, count, firstMs }) => [gate, { count, firstMs }])),
+    rates,
     tenant: places?.count ?? 0,
     tenantMax,
     nowMs,
   };
 }
+
+/** Starts within each time that a candidate's rate counts over. */
+async function startsOf(
+  tx: Queryable,
+  asked: readonly Candidate[],
+  nowMs: number,
+): Promise<Taken["rates"]> {
+  const rates: Taken["rates"] = new Map();
+  for (const { rate, rateMs } of asked) {
+    if (rate !== null) {
+      const windows = rates.get(rate) ?? new Map<number, Starts>();
+      rates.set(rate, windows.set(rateMs, { count: 0, firstMs: nowMs }));
+    }
+  }
+  const pairs = [...rates].flatMap(([gate, windows]) =>
+    [...windows.keys()].map((ms) => ({ gate, ms })),
+  );
+  const [gates, times] = [pairs.map(({ gate }) => gate), pairs.map(({ ms }) => ms)];
+  const rows =
+    pairs.length === 0
+      ? []
+      : await tx.query<StartsRow>(RATES, [textArray(gates), bigintArray(times), nowMs]);
+  rows.forEach(({ gate, ms, count, firstMs }) => rates.get(gate)?.set(ms, { count, firstMs }));
+  return rates;
+}
+
+type StartsRow = Starts & { gate: string; ms: number; [column: string]: unknown };
 
 async function write(tx: Queryable, decided: Decided, nowMs: number): Promise<void> {
   const { admitted, waiting, tenant } = decided;

@@ -1,5 +1,5 @@
 /** Reading and tidying what waits for a limit: for the watch over it, and for people. */
-import { textArray } from "./arrays.ts";
+import { bigintArray, textArray } from "./arrays.ts";
 import type { Queryable } from "./connect.ts";
 import { DATABASE_TIME_MS } from "./time.ts";
 
@@ -35,13 +35,20 @@ const ENDING = {
   text: `SELECT a.run_id AS "runId" FROM admissions a JOIN runs r ON r.id = a.run_id
     WHERE a.state = 'ending' AND r.status IN ${OPEN} LIMIT $1`,
 };
+/** Rates whose runs count over different times, because versions of a workflow say different ones. */
+const LONGEST = {
+  name: "admissions_longest",
+  text: `SELECT rate, max(rate_ms) AS ms FROM admissions WHERE rate IS NOT NULL
+    GROUP BY rate HAVING min(rate_ms) < max(rate_ms)`,
+};
 const CLEAN = {
   name: "admissions_clean",
   text: `DELETE FROM admissions WHERE run_id IN (
     SELECT a.run_id FROM admissions a JOIN runs r ON r.id = a.run_id
+      LEFT JOIN unnest($2::text[], $3::bigint[]) AS longest(rate, ms) ON longest.rate = a.rate
     WHERE r.status IN ${FINAL} AND NOT (r.status = 'FAILED' AND a.key IS NOT NULL)
       AND (a.admitted_at_ms IS NULL OR a.rate IS NULL
-      OR a.admitted_at_ms < ${DATABASE_TIME_MS} - a.rate_ms)
+      OR a.admitted_at_ms < ${DATABASE_TIME_MS} - coalesce(longest.ms, a.rate_ms))
     LIMIT $1) RETURNING run_id`,
 };
 const READ = {
@@ -114,9 +121,12 @@ export async function endingRuns(db: Queryable, limit: number): Promise<string[]
 
 /** Removes what no limit counts any more; that of a failed run tells a redrive its key. */
 export async function cleanAdmissions(db: Queryable, limit: number): Promise<void> {
+  const longest = await db.query<{ rate: string; ms: number }>(LONGEST, []);
+  const rates = textArray(longest.map(({ rate }) => rate));
+  const times = bigintArray(longest.map(({ ms }) => ms));
   let count: number;
   do {
-    count = (await db.query(CLEAN, [limit])).length;
+    count = (await db.query(CLEAN, [limit, rates, times])).length;
   } while (count === limit);
 }
 
