@@ -21,10 +21,10 @@ ARGV
   3  member_count
   4+ members   each is: member, run key, queue key (0 none), signals key (0 none)
      member    kind|run|epoch|node|scope|attempt|queue; kinds: emit (retry, next round),
-               resume (a parked delay is over), expire (a wait is over time), late (too long in its
-               queue), dead (a node is over time and its worker silent), run (run timeout), finish
-               (no worker has evaluated the output of the run or element), map (a map is over its
-               time)
+               resume (a parked delay is over: its time in the queue begins anew), expire (a wait
+               is over time), late (too long in its queue), dead (a node is over time and its worker
+               silent), run (run timeout), finish (no worker has evaluated the output of the run or
+               element), map (a map is over its time)
 RETURNS array
   1  0, or -100 EPOCH
   2+ per member: 0 fired, 1 not due or gone, 2 removed without effect (the token moved on), 3 failed:
@@ -111,9 +111,10 @@ local function time_out(run, t, queue, ir, member)
   return 0
 end
 
--- Status, epoch, IR of a unit. An element is as its run is, unless it is void or waits to be finished.
+-- Status, epoch, IR, queue timeouts of a unit. An element is as its run is, unless it is void or waits
+-- to be finished.
 local function look(run)
-  local have = redis.call("HMGET", run, "s", "e", "ir")
+  local have = redis.call("HMGET", run, "s", "e", "ir", "qt")
   if have[1] and is_element(run) then
     local status, epoch = element_run(element_place(run))
     have[2] = epoch
@@ -184,7 +185,14 @@ local function act(member, run, queue, signals)
     return time_out(run, t, queue, have[3], member)
   end
   local value = t.kind == "expire" and '{"kind":"timeout"}' or nil
-  return resume(k.timers, run, signals, t, queue, have[3], value) and 0 or 2
+  if not resume(k.timers, run, signals, t, queue, have[3], value) then
+    return 2
+  end
+  local ms = t.kind == "resume" and not t.is_paused and late_ms(have[4], t.node)
+  if ms then
+    arm_late(k.timers, run, ms, late_member(t.run_id, t.epoch, t.node, t.scope, t.attempt, queue), t.node)
+  end
+  return 0
 end
 
 -- It goes when what it leads to is written: whatever fails before that leaves it to the next call.

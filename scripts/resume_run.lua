@@ -71,7 +71,7 @@ local function arm(queue, packed)
   local unit, epoch, node, scope, tried, _, kind = string.match(packed, "^" .. string.rep(part, 7))
   local hash = string.sub(run, 1, #run - #run_id) .. unit
   local fields = redis.call("HMGET", hash, "qt", "n" .. node)
-  local ms = kind == "" and fields[2] and late_ms(fields[1], node)
+  local ms = (kind == "" or kind == "r") and fields[2] and late_ms(fields[1], node)
   if not ms then
     return
   end

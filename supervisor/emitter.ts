@@ -75,7 +75,7 @@ export class Emitter {
   /** Its time in the queue begins anew. */
   #late(node: number, token: HotToken, queue: string, fields: { [field: string]: string }): void {
     const max = this.profile.ir.nodes[node]?.queue_timeout_ms;
-    if (max !== undefined && token.state === "a" && !token.isResumed) {
+    if (max !== undefined && token.state === "a" && kindAgain(token) !== "answered") {
       const { scope, attempt } = token;
       const at = { runId: this.name, epoch: this.epoch, node, scope, attempt };
       const member = timerMember({ kind: "late", ...at, queue: commonQueueKey(queue) });

@@ -1,11 +1,11 @@
 /** B12: a node that is begun too late, or whose worker is gone, fails though nobody executes it. */
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { compile } from "../compiler/index.ts";
 import { interpret } from "../compiler/reference/index.ts";
 import { createClient, type Client, type Json } from "../sdk/index.ts";
 import { defineFunction } from "../sdk/define-function.ts";
 import { commonQueueKey, partitionKeys, timerMember } from "../sdk/internal.ts";
-import { FunctionRegistry } from "../worker/index.ts";
+import { FunctionRegistry, type Worker } from "../worker/index.ts";
 import { oracleHandlers } from "./generate/builtins.ts";
 import { startEngine, type Engine } from "./harness/engine.ts";
 import { emptyRedis, waitFor } from "./support/index.ts";
@@ -165,10 +165,81 @@ describe("queue_timeout_ms", () => {
     const workflow = { name: "slow", nodes: [slow], edges: [] };
     const runId = await client.submit({ workflow: workflow as never });
     await waitFor(() => going.length === 1, { describe: "the handler is not called" });
-    expect(await timers(runId)).toEqual([]);
+    await waitFor(async () => (await timers(runId)).length === 0, { describe: "the timer stays" });
     const [go] = going.splice(0);
     go?.();
     expect((await client.wait(runId, { timeoutMs: 20_000 })).output).toBe('"late"');
+  });
+});
+
+describe("queue_timeout_ms of a token that stands in its queue once more", () => {
+  let only: Worker;
+  const step = (id: string, more: object): object => call(id, "step", more);
+  beforeEach(async () => {
+    const fn = defineFunction(
+      "step",
+      () => new Promise<string>((done) => going.push(() => done("ok"))),
+    );
+    only = await engine.worker({ registry: new FunctionRegistry([fn]) });
+  });
+  afterEach(() => only.stop(1000));
+  const timeout = { code: "TIMEOUT", node: "late" };
+  const failed = async (runId: string): Promise<unknown> =>
+    JSON.parse((await client.wait(runId, { timeoutMs: 20_000 })).error ?? "{}");
+  const statusOf = async (runId: string): Promise<string | undefined> =>
+    (await client.status(runId)).nodes["late"]?.status;
+
+  it.each([false, true])(
+    "B12: counts after its start was awaited, paused then: %s",
+    async (held) => {
+      const limit = { rate_limit: { key: held ? "a" : "b", limit: 1, per_ms: 1500 } };
+      const late = step("late", { ...limit, queue_timeout_ms: 300 });
+      const workflow = { name: "limited", nodes: [late], edges: [] } as never;
+      const first = await client.submit({ workflow });
+      await waitFor(() => going.length === 1, { describe: "the handler is not called" });
+      going.splice(0).forEach((go) => go());
+      await client.wait(first, { timeoutMs: 20_000 });
+      const runId = await client.submit({ workflow });
+      await waitFor(async () => (await statusOf(runId)) === "waiting");
+      if (held) {
+        await client.operations.pause(runId);
+      }
+      await only.stop(1000);
+      if (held) {
+        await waitFor(async () => (await engine.redis.llen(keys.held(runId))) === 1);
+        await client.operations.resume(runId);
+      }
+      expect(await failed(runId)).toMatchObject(timeout);
+    },
+  );
+
+  it("B12: counts when Redis has lost it after its start was awaited", async () => {
+    const limit = { rate_limit: { key: "c", limit: 1, per_ms: 1000 } };
+    const late = step("late", { ...limit, queue_timeout_ms: 3000 });
+    const workflow = { name: "lost", nodes: [late], edges: [] } as never;
+    const first = await client.submit({ workflow });
+    await waitFor(() => going.length === 1, { describe: "the handler is not called" });
+    going.splice(0).forEach((go) => go());
+    await client.wait(first, { timeoutMs: 20_000 });
+    const runId = await client.submit({ workflow });
+    await waitFor(async () => (await statusOf(runId)) === "waiting");
+    await only.stop(1000);
+    await waitFor(async () => (await statusOf(runId)) === "ready");
+    await emptyRedis(engine.redis);
+    expect(await failed(runId)).toMatchObject(timeout);
+  });
+
+  it("B12: counts for the next step of a chain that a worker gives back as it stops", async () => {
+    const edges = [{ from: "first", to: "late" }];
+    const nodes = [step("first", {}), step("late", { queue_timeout_ms: 300 })];
+    const runId = await client.submit({ workflow: { name: "chain", nodes, edges } as never });
+    await waitFor(() => going.length === 1, { describe: "the handler is not called" });
+    going.splice(0).forEach((go) => go());
+    // Its result is on its way, and not yet answered.
+    await new Promise((turn) => setImmediate(turn));
+    await only.stop(1000);
+    expect(await failed(runId)).toMatchObject(timeout);
+    expect(going).toEqual([]);
   });
 });
 

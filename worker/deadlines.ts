@@ -1,7 +1,11 @@
 /**
- * A timer in Redis beside the one in the worker, for nodes with a timeout: should the worker die or
- * hang, any other fails the node when it fires (21 B12, scripts/fire_timers.lua).
+ * Timers in Redis beside what a worker does (21 B12, scripts/fire_timers.lua).
  *
+ * Of kind `late`, of a token that may not stand in its queue for long: scripts arm it with the token's
+ * entry. It comes off when the node begins, not when its entry is read: what a worker has read may be
+ * handed back, or be in its hands when it dies.
+ *
+ * Of kind `dead`, of a node with a timeout: should the worker die or hang, any other fails the node.
  * Armed when a handler has not answered at once, and once per attempt: who takes the token over works
  * against the first deadline. Nodes without a timeout cost nothing. Plain commands: a timer changes
  * nothing by itself, and one that is left behind finds the token moved on. What a worker leaves behind
@@ -18,7 +22,7 @@ import {
   type ReadyToken,
   type RunProfile,
 } from "../sdk/internal.ts";
-import { isElsewhere } from "./prepare.ts";
+import { isElsewhere, isQueued } from "./prepare.ts";
 import type { Prepared } from "./prepared.ts";
 
 export interface DeadlinesOptions {
@@ -50,6 +54,24 @@ export class Deadlines {
       logger.warn({ err: error, run: token.runId }, "the node's deadline is only this worker's");
     });
     return member;
+  }
+
+  /** A node begins: its token stands in its queue no more. */
+  begun({ token, node }: Prepared): void {
+    if (node.queue_timeout_ms !== undefined && isQueued(token)) {
+      this.#remove([memberOf(token, "late")]);
+    }
+  }
+
+  /** A token that never stood in its queue is given back before its node has begun. */
+  queued({ token, node }: Prepared): void {
+    if (node.queue_timeout_ms !== undefined) {
+      const { redis, keys, redisNowMs, logger } = this.#o;
+      const dueMs = Math.ceil(redisNowMs() + node.queue_timeout_ms);
+      redis.zadd(keys.timers, "NX", dueMs, memberOf(token, "late")).catch((error: unknown) => {
+        logger.warn({ err: error, run: token.runId }, "the node's time in the queue has no timer");
+      });
+    }
   }
 
   /** Takes a timer off; one that stays fires in vain. */
@@ -84,7 +106,8 @@ function isTimed(node: IrNode | undefined): boolean {
   return typeof node?.timeout_ms === "number";
 }
 
-function memberOf({ unit, epoch, node, scope, attempt, queueKey }: ReadyToken): string {
+function memberOf(token: ReadyToken, kind: "dead" | "late" = "dead"): string {
+  const { unit, epoch, node, scope, attempt, queueKey } = token;
   const at = { runId: unit, epoch, node, scope, attempt };
-  return timerMember({ kind: "dead", ...at, queue: commonQueueKey(queueKey) });
+  return timerMember({ kind, ...at, queue: commonQueueKey(queueKey) });
 }

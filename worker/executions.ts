@@ -10,7 +10,7 @@ import { beginChild, beginLimited, beginMap, isLimited, type Beginning } from ".
 import { Deadlines } from "./deadlines.ts";
 import type { Begun } from "./execute.ts";
 import { ExecutionError, toExecutionError } from "./kinds/kind.ts";
-import type { LaneOptions, Settle, Task } from "./lane-options.ts";
+import type { LaneOptions, Settle, Task, Waiting } from "./lane-options.ts";
 import type { Held } from "./leases.ts";
 import type { Prepared } from "./prepared.ts";
 import { coolAfter } from "./rate-limit.ts";
@@ -53,9 +53,13 @@ export class Executions {
       vars: {},
       watched: null,
       pass: null,
+      isBegun: false,
       isOver: false,
     };
     try {
+      if (!isLimited(p)) {
+        this.#begun(task);
+      }
       const begun = executor.begin(p, preparer.news.nowMs());
       task.vars = begun.vars;
       if (begun.settled !== null) {
@@ -86,8 +90,19 @@ export class Executions {
     this.#deadlines.leave(token, profile);
   }
 
+  /** Tokens that were not begun go back; of a step within a chain the time in the queue begins now. */
+  unbegun(waiting: readonly Pick<Waiting, "prepared" | "held">[]): Held[] {
+    return waiting.map(({ prepared, held }) => {
+      if (held.nodes > 0) {
+        this.#deadlines.queued(prepared);
+      }
+      return held;
+    });
+  }
+
   /** The item of a token that fails without being executed. */
   failed(p: Prepared, error: ExecutionError): CompletionItem {
+    this.#deadlines.begun(p);
     return this.#made(p, () => this.#o.executor.fail(p, readableVars(p), error, 0));
   }
 
@@ -102,6 +117,7 @@ export class Executions {
 
   #work(task: Task, input: Json): void {
     const { p, held } = task;
+    this.#begun(task);
     this.#o.leases.begin(held, p.node.timeout_ms);
     const now = runKind(this.#o, p, task.vars, input, held.abort, (later) => {
       this.#answered(task, later);
@@ -111,6 +127,16 @@ export class Executions {
       task.watched = this.#deadlines.watch(p);
     } else {
       this.#answered(task, now);
+    }
+  }
+
+  /** Its time in the queue is over. A limited one may be given back until it works or is parked. */
+  #begun(task: Task): void {
+    if (!task.isBegun) {
+      task.isBegun = true;
+      if (task.held.nodes === 0) {
+        this.#deadlines.begun(task.p);
+      }
     }
   }
 
@@ -146,6 +172,9 @@ export class Executions {
     }
     task.isOver = true;
     this.#o.slots.release();
+    if (item !== null) {
+      this.#begun(task);
+    }
     if (item !== null && this.#o.leases.has(task.held)) {
       this.#deadlines.unwatch(task.watched);
       this.#lane.settle(task.p, task.held, item);

@@ -51,6 +51,8 @@ export interface Task {
   watched: string | null;
   /** Of a node with a circuit breaker, while it is executed. */
   pass: Pass | null;
+  /** Its time in the queue is over. */
+  isBegun: boolean;
   isOver: boolean;
 }
 

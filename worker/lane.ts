@@ -198,7 +198,7 @@ export class Lane {
 
   /** After quiet: waits for work in execution, hands back what does not end within `deadlineMs`. */
   async stop(deadlineMs: number): Promise<void> {
-    await this.#giveBack(this.#buffer.splice(0).map(({ held }) => held));
+    await this.#giveBack(this.#executions.unbegun(this.#buffer.splice(0)));
     const ended = await Promise.race([
       this.#idle().then(() => true),
       new Promise<boolean>((resolve) => setTimeout(() => resolve(false), deadlineMs).unref()),
@@ -326,7 +326,7 @@ export class Lane {
 
   #pump(): void {
     if (this.#o.reader.isStopped) {
-      void this.#giveBack(this.#buffer.splice(0).map(({ held }) => held));
+      void this.#giveBack(this.#executions.unbegun(this.#buffer.splice(0)));
     }
     while (this.#o.slots.free > 0) {
       const next = this.#buffer.shift();
@@ -433,15 +433,15 @@ export class Lane {
     const { ir } = profile;
     held.nodes += 1;
     held.abort = new LazyAbort();
+    const node = ir.nodes[token.node] as Prepared["node"];
+    const prepared = { token, profile, node, data: p.data.next() };
     if (!this.#o.leases.has(held)) {
       // Forsaken, or another worker's, meanwhile.
     } else if (this.#isIdle) {
-      void this.#giveBack([held]);
+      void this.#giveBack(this.#executions.unbegun([{ prepared, held }]));
     } else if (needsOf(ir, token.node).context.length > 0 || isBlobText(token.payload)) {
       this.#lookUp(token, held);
     } else {
-      const node = ir.nodes[token.node] as Prepared["node"];
-      const prepared = { token, profile, node, data: p.data.next() };
       this.#buffer.unshift({ prepared, held, lookedMs: this.#o.nowMs() });
     }
   }

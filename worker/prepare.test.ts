@@ -87,6 +87,20 @@ describe("B1: before a token is executed", () => {
   const addedAt = (tokens: ReadyToken[], ms: number): ReadyToken[] =>
     tokens.map((token) => ({ ...token, entryId: `${Math.floor(ms)}-0` }));
 
+  it("its time in the queue goes on while a worker has it in hand", async () => {
+    const late = { ...(echo("a") as object), queue_timeout_ms: 60_000 };
+    const { ir, hash } = compile({ document: { name: "late", nodes: [late], edges: [] } as never });
+    const run = new TokenPlayer(p, await p.publish(ir as never, hash as string), "run-6");
+    await run.start();
+    const tokens = await run.read();
+    const preparer = new Preparer(p.scripts.redis, new Workflows(p.redis), 0);
+    await preparer.news.look(p.scripts.redis);
+    const kinds = (await preparer.prepare(tokens, false, true)).map(({ kind }) => kind);
+    expect(kinds).toEqual(["ready"]);
+    const timers = await p.redis.zrange(p.scripts.keys.timers, 0, -1);
+    expect(timers.filter((member) => member.startsWith("late|run-6|"))).toHaveLength(1);
+  });
+
   it("its run is looked at though Redis' clock was set back since it was queued", async () => {
     const [tokens, preparer] = await queued("run-3");
     const nowMs = preparer.news.nowMs();

@@ -9,7 +9,6 @@ import type { Redis } from "ioredis";
 import type { IrNode } from "../compiler/ir.ts";
 import {
   chainReach,
-  commonQueueKey,
   type EntryKind,
   type Fields,
   needsOf,
@@ -21,7 +20,6 @@ import {
   roundsOf,
   RunData,
   type RunProfile,
-  timerMember,
 } from "../sdk/internal.ts";
 import { chainToken } from "./chain.ts";
 import { Elements, type Surroundings } from "./elements.ts";
@@ -80,7 +78,7 @@ export class Preparer {
     });
     const inMaps = tokens.filter((token) => token.unit !== token.runId);
     const [read, around] = await Promise.all([
-      this.#read(tokens, fieldsOf, queued ? profiles : []),
+      this.#read(tokens, fieldsOf),
       this.#elements.look(inMaps),
     ]);
     const result: Preparation[] = [];
@@ -131,7 +129,7 @@ export class Preparer {
       token.kind === "finish" ? CHECKED : checkedFields(token),
     );
     const [read, around] = await Promise.all([
-      this.#read(tokens, fieldsOf, []),
+      this.#read(tokens, fieldsOf),
       this.#elements.look(tokens.filter((token) => token.unit !== token.runId)),
     ]);
     const looks = tokens.map(async (token, i) => {
@@ -164,35 +162,22 @@ export class Preparer {
   async #read(
     tokens: readonly ReadyToken[],
     fieldsOf: readonly (readonly string[])[],
-    begun: readonly Profile[],
   ): Promise<(Map<string, string | null> | undefined)[]> {
     const asked = tokens.flatMap((_, i) => ((fieldsOf[i]?.length ?? 0) > 0 ? [i] : []));
-    const timed = begun.flatMap((profile, i) => (profile?.flags.includes(";") ? [i] : []));
     const read = new Array<Map<string, string | null> | undefined>(tokens.length);
-    if (asked.length + timed.length === 0) {
+    if (asked.length === 0) {
       return read;
     }
     const pipeline = this.#redis.pipeline();
     for (const i of asked) {
       pipeline.hmget(this.#keys.run((tokens[i] as ReadyToken).unit), ...(fieldsOf[i] as string[]));
     }
-    timed.forEach((i) => this.#begin(pipeline, tokens[i] as ReadyToken, begun[i]));
     const replies = await repliesOf(pipeline);
     asked.forEach((i, at) => {
       const values = replies[at] as (string | null)[];
       read[i] = new Map((fieldsOf[i] as string[]).map((field, f) => [field, values[f] ?? null]));
     });
     return read;
-  }
-
-  /** A token that begins stands in its queue no more: its timer comes off. */
-  #begin(pipeline: ReturnType<Redis["pipeline"]>, token: ReadyToken, profile: Profile): void {
-    const { unit, epoch, node, scope, attempt, queueKey } = token;
-    if (profile?.ir.nodes[node]?.queue_timeout_ms !== undefined) {
-      const at = { runId: unit, epoch, node, scope, attempt };
-      const queue = commonQueueKey(queueKey);
-      pipeline.zrem(this.#keys.timers, timerMember({ kind: "late", ...at, queue }));
-    }
   }
 
   /** Where the chain of a redelivered entry stands by now; null if none of its tokens is active. */
@@ -280,10 +265,15 @@ function entryMs(token: ReadyToken): number {
   return Number(token.entryId.slice(0, token.entryId.indexOf("-")));
 }
 
+/** Whether a token's entry stands for a node that is to begin, or to go on after a pause of its own. */
+export function isQueued({ kind }: ReadyToken): boolean {
+  return kind === "run" || kind === "resumed";
+}
+
 /** Whether a token has stood in its queue for longer than its node allows. */
 function isOverdue(token: ReadyToken, node: IrNode, redisMs: number): boolean {
   const max = node.queue_timeout_ms;
-  return max !== undefined && token.kind === "run" && redisMs - entryMs(token) > max;
+  return max !== undefined && isQueued(token) && redisMs - entryMs(token) > max;
 }
 
 /** Whether a token's entry stands in a queue that is not its node's: every worker may read it. */

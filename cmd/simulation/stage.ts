@@ -137,9 +137,9 @@ export class SimulatedStage implements Stage {
     const isFirst = work.token.attempt === 1 && !waiting.hasSlot;
     pool.add(waiting, this.now, this.#options.isBehind(work.node, isFirst));
     const { queue_timeout_ms: limit } = work.node;
-    if (limit !== undefined && !waiting.hasSlot) {
+    if (limit !== undefined) {
       this.#heap.enter({
-        ...{ at: waiting.ready + limit, isLimit: true },
+        ...{ at: waiting.queued + limit, isLimit: true },
         isDue: () => pool.has(waiting) && work.isWanted(),
         happen: () => {
           pool.remove(waiting, this.now);

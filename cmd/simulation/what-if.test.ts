@@ -175,6 +175,10 @@ describe("runs that are known beforehand", () => {
     const late = made([step("a", { queue_timeout_ms: 150 })]);
     const report = play(late, taking({ a: 100 }), atOnce(3), "1");
     expect(report.statuses).toEqual({ COMPLETED: 2, FAILED: 1 });
+    // The second and the third wait for their start, then the third once more for a worker.
+    const rate = { queue_timeout_ms: 150, rate_limit: { key: "", limit: 1, per_ms: 100 } };
+    const limited = play(made([step("a", rate)]), taking({ a: 500 }), atOnce(3), "2");
+    expect(limited).toMatchObject({ statuses: { COMPLETED: 2, FAILED: 1 }, makespan_ms: 600 });
     const long = play(made([step("a", { timeout_ms: 30 })]), taking({ a: 100 }), atOnce(1));
     expect(long).toMatchObject({ statuses: { FAILED: 1 }, makespan_ms: 30 });
   });
