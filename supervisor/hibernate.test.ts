@@ -21,7 +21,6 @@ import type { SupervisorContext } from "./context.ts";
 import { Releaser } from "./release.ts";
 import { PauseWatch } from "./pauses.ts";
 import { SleepStage } from "./sleep.fixture.ts";
-import { TestClock } from "./stack.fixture.ts";
 
 const keys = partitionKeys(0);
 const WORKFLOW = {
@@ -260,17 +259,17 @@ describe("its workflow is paused while the sleeper freezes it", () => {
     await stage.holdArchive();
     expect(await sleep()).toBe("asleep");
     await client.operations.resumeWorkflow({ name: WORKFLOW.name });
-    // So late that no start of before can come any more.
-    const late = { ...context, clock: new TestClock() };
-    late.clock.offsetMs = 3_600_000;
-    await new PauseWatch(late).look();
+    // So late, by the database's clock, that no start of before can come any more.
+    const text = "UPDATE pauses SET changed_at_ms = changed_at_ms - 3600000";
+    await engine.db.query({ name: "test_hour", text });
+    await watch();
     expect(await listPauses(engine.db)).toHaveLength(1);
     await stage.archive();
     await committed();
     await watch(); // its row says why it sleeps paused
     await wake();
     expect(await status()).toBe("running");
-    await new PauseWatch(late).look();
+    await watch();
     expect(await listPauses(engine.db)).toEqual([]);
   });
 

@@ -16,6 +16,7 @@ import {
   backlogBytes,
   errorCode,
   globalKeys,
+  createGroups,
   INTAKE_GROUP,
   inTime,
   isOfCluster,
@@ -213,12 +214,7 @@ export class Intake extends Loop {
   }
 
   async #createGroup(): Promise<void> {
-    const group = ["CREATE", globalKeys.submissions, INTAKE_GROUP, "0", "MKSTREAM"] as const;
-    await this.#context.redis.xgroup(...group).catch((error: unknown) => {
-      if (!(error instanceof Error) || !error.message.startsWith("BUSYGROUP")) {
-        throw error;
-      }
-    });
+    await createGroups(this.#context.redis, [globalKeys.submissions], INTAKE_GROUP);
   }
 
   async #isBehind(): Promise<boolean> {

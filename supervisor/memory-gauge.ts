@@ -84,8 +84,3 @@ export async function memoryUse(
 function field(info: string, name: string): number {
   return Number(new RegExp(`^${name}:(\\d+)`, "m").exec(info)?.[1] ?? 0);
 }
-
-/** Redis' answer to a write that it has no memory for. */
-export function isFull(error: unknown): boolean {
-  return error instanceof Error && error.message.startsWith("OOM");
-}

@@ -16,6 +16,7 @@ import {
   PAUSES_TOLD,
   pauseRun,
   resumeRun,
+  writeAnyway,
   type PauseCause,
 } from "../sdk/internal.ts";
 import {
@@ -88,7 +89,7 @@ export class PauseWatch extends Loop {
     const gone = [...told].filter((name) => !wanted.has(name));
     const missing = [...wanted].filter((name) => !told.has(name));
     if (missing.length > 0) {
-      await redis.sadd(globalKeys.pausedQueues, ...missing);
+      await writeAnyway(redis, [["SADD", globalKeys.pausedQueues, ...missing]]);
     }
     if (gone.length > 0) {
       await redis.srem(globalKeys.pausedQueues, ...gone);

@@ -12,6 +12,7 @@ import {
   blobRefsIn,
   globalKeys,
   inTime,
+  isFull,
   isOfCluster,
   parseBlobText,
   Profiles,
@@ -36,7 +37,7 @@ import {
 import { scriptsOf, type SupervisorContext } from "./context.ts";
 import type { StoredIr } from "./ir-store.ts";
 import { Loop } from "./loop.ts";
-import { isFull, MemoryGauge } from "./memory-gauge.ts";
+import { MemoryGauge } from "./memory-gauge.ts";
 
 export interface Startable {
   id: string;

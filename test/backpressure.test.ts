@@ -5,10 +5,16 @@
 import { setImmediate as turn } from "node:timers/promises";
 import { pino } from "pino";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { compile } from "../compiler/index.ts";
 import { createClient, type Client } from "../sdk/index.ts";
-import { globalKeys, partitionKeys } from "../sdk/internal.ts";
+import { globalKeys, GROUP, partitionKeys } from "../sdk/internal.ts";
 import { listRuns } from "../sdk/postgres/index.ts";
-import { whyRun, type Reason, type SupervisorOptions } from "../supervisor/index.ts";
+import {
+  createSupervisor,
+  whyRun,
+  type Reason,
+  type SupervisorOptions,
+} from "../supervisor/index.ts";
 import { FunctionRegistry } from "../worker/index.ts";
 import { startEngine, type Engine } from "./harness/engine.ts";
 import { waitFor } from "./support/index.ts";
@@ -21,16 +27,20 @@ let engine: Engine;
 let client: Client;
 let log: string[];
 let open: () => void;
+/** Stops the supervisor that took the engine's place. */
+let stopNext: () => Promise<void>;
 let gate: Promise<void>;
 
 /** A server of its own: what is done to it is done to nobody else. */
 beforeEach(async () => {
   server = await startLocalRedis();
   log = [];
+  stopNext = () => Promise.resolve();
   gate = new Promise((resolve) => (open = resolve));
 });
 afterEach(async () => {
   open();
+  await stopNext();
   await client.close();
   await engine.stop();
   await server.stop();
@@ -93,18 +103,22 @@ function untilCompleted(count: number): Promise<unknown> {
   });
 }
 
+/** Accepted is not begun: that is when it is in Redis. */
+async function untilBegun(runs: readonly string[]): Promise<void> {
+  const begun = async (): Promise<boolean> => {
+    const found = runs.map((run) => engine.redis.exists(partitionKeys(0).run(run)));
+    return (await Promise.all(found)).every((exists) => exists === 1);
+  };
+  await waitFor(begun, { describe: "not all runs have begun" });
+}
+
 describe("a full Redis", () => {
   it("refuses submissions, says so, and lets what has begun go on to its end", async () => {
     await start();
     const runs = await Promise.all(
       Array.from({ length: 20 }, () => client.submit({ workflow: chainOf(3, "hold") })),
     );
-    // Accepted is not begun: that is when it is in Redis.
-    const begun = async (): Promise<boolean> => {
-      const found = runs.map((run) => engine.redis.exists(partitionKeys(0).run(run)));
-      return (await Promise.all(found)).every((exists) => exists === 1);
-    };
-    await waitFor(begun, { describe: "not all runs have begun" });
+    await untilBegun(runs);
     // Half: what connections hold comes and goes, and must not make room again.
     await engine.redis.config("SET", "maxmemory", Math.ceil((await info("used_memory")) / 2));
     const refused = client.submit({ workflow: chainOf(1, "step") });
@@ -117,6 +131,29 @@ describe("a full Redis", () => {
     expect(await engine.redis.keys(`${partitionKeys(0).run("")}*`)).toEqual([]);
     await engine.redis.config("SET", "maxmemory", 0);
     await engine.ended(await client.submit({ workflow: chainOf(1, "step") }));
+  });
+
+  it("lets a new supervisor and new workers go on with what dead ones have begun", async () => {
+    engine = await startEngine({ redisUrl: server.url });
+    client = await createClient({ redisUrl: server.url, database: engine.db });
+    const submit = (): Promise<string> => client.submit({ workflow: chainOf(3, "step") });
+    const runs = await Promise.all(Array.from({ length: 20 }, submit));
+    await untilBegun(runs);
+    const queue = partitionKeys(0).entryQueue("fn:step", "normal");
+    await engine.redis.xgroup("CREATE", queue, GROUP, "0", "MKSTREAM").catch(() => undefined);
+    const dead = ["GROUP", GROUP, "dead", "COUNT", 9, "STREAMS"] as const;
+    await engine.redis.xreadgroup(...dead, queue, ">");
+    await engine.supervisor.stop(5000);
+    await engine.redis.config("SET", "maxmemory", Math.ceil((await info("used_memory")) / 2));
+    const options = { redisUrl: server.url, database: engine.db, compile };
+    const next = createSupervisor({ ...options, logger: pino({ level: "silent" }) });
+    stopNext = () => next.stop(5000);
+    await next.start();
+    const registry = new FunctionRegistry();
+    registry.register("step", () => "done");
+    await engine.worker({ registry, leaseMs: 1000 });
+    const ended = await Promise.all(runs.map((run) => engine.ended(run)));
+    expect(ended.map(({ status }) => status)).toEqual(runs.map(() => "COMPLETED"));
   });
 });
 

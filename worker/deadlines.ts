@@ -18,6 +18,8 @@ import {
   chainReach,
   commonQueueKey,
   timerMember,
+  isFull,
+  writeAnyway,
   type PartitionKeys,
   type ReadyToken,
   type RunProfile,
@@ -50,7 +52,13 @@ export class Deadlines {
     const member = memberOf(token);
     const { redis, keys, graceMs, redisNowMs, logger } = this.#o;
     const dueMs = Math.ceil(redisNowMs() + node.timeout_ms + graceMs);
-    redis.zadd(keys.timers, "NX", dueMs, member).catch((error: unknown) => {
+    const arm = redis.zadd(keys.timers, "NX", dueMs, member).catch((error: unknown) => {
+      if (!isFull(error)) {
+        throw error;
+      }
+      return writeAnyway(redis, [["ZADD", keys.timers, "NX", dueMs, member]]);
+    });
+    arm.catch((error: unknown) => {
       logger.warn({ err: error, run: token.runId }, "the node's deadline is only this worker's");
     });
     return member;

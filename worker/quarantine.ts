@@ -1,7 +1,7 @@
 /** Entries that no worker can make sense of: set aside with their place, so that nothing circulates. */
 import type { Redis } from "ioredis";
 import type { Logger } from "pino";
-import { GROUP, type ReadyToken, type ScriptRunner } from "../sdk/internal.ts";
+import { GROUP, writeAnyway, type ReadyToken, type ScriptRunner } from "../sdk/internal.ts";
 
 const QUARANTINE_MAX = 1000;
 
@@ -20,7 +20,8 @@ export async function quarantine(
 ): Promise<void> {
   logger.error({ queue: queueKey, entry: entryId }, "entry is not a token: quarantined");
   const why = ["queue", queueKey, "entry", entryId, ...fields];
-  await redis.xadd(scripts.keys.quarantine, "MAXLEN", "~", QUARANTINE_MAX, "*", ...why);
+  const { quarantine: key } = scripts.keys;
+  await writeAnyway(redis, [["XADD", key, "MAXLEN", "~", QUARANTINE_MAX, "*", ...why]]);
   await redis.xack(queueKey, GROUP, entryId);
   await redis.xdel(queueKey, entryId);
 }

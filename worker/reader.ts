@@ -12,6 +12,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Redis } from "ioredis";
 import {
+  createGroups,
   GROUP,
   parseEntry,
   parseQueueKey,
@@ -110,15 +111,7 @@ export class QueueReader {
 
   /** Creates streams and groups that are missing. */
   async createGroups(redis: Redis): Promise<void> {
-    const pipeline = redis.pipeline();
-    for (const key of this.queueKeys) {
-      pipeline.xgroup("CREATE", key, GROUP, "0", "MKSTREAM");
-    }
-    for (const [error] of (await pipeline.exec()) ?? []) {
-      if (error !== null && !error.message.startsWith("BUSYGROUP")) {
-        throw error;
-      }
-    }
+    await createGroups(redis, this.queueKeys, GROUP);
   }
 
   /** After a read that failed: creates the groups if that was for want of one, else false. */

@@ -9,7 +9,7 @@
  */
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Redis } from "ioredis";
-import { GROUP, parseEntry, type ReadyToken } from "../sdk/internal.ts";
+import { GROUP, parseEntry, writeAnyway, type ReadyToken } from "../sdk/internal.ts";
 import type { LaneOptions } from "./lane-options.ts";
 import { BATCH_MAX } from "./options.ts";
 
@@ -67,16 +67,11 @@ export async function claim(
 ): Promise<ReadyToken | null> {
   const { queueKey, entryId } = entry;
   // Counted in the same step: whoever finds the count unchanged has lost no entry.
-  const replies = await redis
-    .multi()
-    .xclaim(queueKey, GROUP, consumer, leaseMs, entryId)
-    .hincrby(metaKey, "taken", 1)
-    .exec();
-  const [error, claimed] = replies?.[0] ?? [new Error("the claim was not executed")];
-  if (error !== null) {
-    throw error;
-  }
-  const fields = (claimed as [string, string[] | null][])[0]?.[1];
+  const [claimed] = await writeAnyway(redis, [
+    ["XCLAIM", queueKey, GROUP, consumer, leaseMs, entryId],
+    ["HINCRBY", metaKey, "taken", 1],
+  ]);
+  const fields = (claimed as ([string, string[] | null] | null)[])[0]?.[1];
   return fields === undefined || fields === null ? null : parseEntry(queueKey, entryId, fields);
 }
 

@@ -15,6 +15,7 @@ import {
   isOfCluster,
   parseQueueKey,
   Profiles,
+  writeAnyway,
   type RunProfile,
 } from "../sdk/internal.ts";
 import type { WorkerOptions } from "./options.ts";
@@ -116,7 +117,7 @@ export class Workflows {
         throw error;
       }
       const ir = assertIr(JSON.parse(stored));
-      await this.#redis.set(globalKeys.ir(root), stored);
+      await writeAnyway(this.#redis, [["SET", globalKeys.ir(root), stored]]);
       return ir;
     }
   }

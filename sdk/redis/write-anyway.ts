@@ -10,10 +10,13 @@ export type Command = readonly (string | number)[];
 /** Texts in one argument of the script, or one command. */
 const TEXTS_MAX = 4000;
 
-/** Carries the commands out in one step, all of one partition or of one key. */
-export async function writeAnyway(redis: Redis, commands: readonly Command[]): Promise<void> {
+/**
+ * Carries the commands out in one step, all of one partition or of one key; their replies. That a
+ * consumer group is there already is no error.
+ */
+export async function writeAnyway(redis: Redis, commands: readonly Command[]): Promise<unknown[]> {
   if (commands.length === 0) {
-    return;
+    return [];
   }
   const args: Buffer[] = [];
   let texts: (string | number)[] = [];
@@ -25,13 +28,24 @@ export async function writeAnyway(redis: Redis, commands: readonly Command[]): P
     texts.push(command.length, ...command);
   }
   args.push(packBatch(texts));
-  await callAnywhere(redis, "writeAnyway", [...new Set(commands.flatMap(keysOf))], args);
+  const keys = [...new Set(commands.flatMap(keysOf))];
+  return (await callAnywhere(redis, "writeAnyway", keys, args)) as unknown[];
 }
 
 /** The keys that a command names. */
 export function keysOf([name, ...args]: Command): string[] {
   const some = name === "DEL" || name === "RENAME" ? args : args.slice(name === "XGROUP" ? 1 : 0);
   return (some === args ? args : some.slice(0, 1)).map(String);
+}
+
+/** Makes the streams and groups that are missing, of one partition or one stream. */
+export async function createGroups(
+  redis: Redis,
+  streams: readonly string[],
+  group: string,
+): Promise<void> {
+  const create = (stream: string): Command => ["XGROUP", "CREATE", stream, group, "0", "MKSTREAM"];
+  await writeAnyway(redis, streams.map(create));
 }
 
 /** Puts a workflow where workers look for it first, for runs that have begun. */
@@ -42,4 +56,9 @@ export async function publishIr(
 ): Promise<void> {
   await writeAnyway(redis, [["SET", globalKeys.ir(hash), text]]);
   await writeAnyway(redis, [["ZADD", globalKeys.irUse, nowMs, hash]]);
+}
+
+/** Redis' answer to a write that it has no memory for. */
+export function isFull(error: unknown): boolean {
+  return error instanceof Error && error.message.startsWith("OOM");
 }
