@@ -168,7 +168,7 @@ export async function commitBlock(
   });
 
   function keep(tx: Queryable, rows: readonly ArchivedBlob[]): Promise<void> {
-    return insertBlobs(tx, rows, context.clock.nowMs());
+    return insertBlobs(tx, rows);
   }
 }
 

@@ -1,7 +1,7 @@
 /**
  * Tidying up what processes that died left behind: consumers, rows of the worker registry, IRs that
  * no unfinished run uses, old answers, runs whose command was killed. Any number may run; nothing
- * here is urgent.
+ * here is urgent. How old something is goes by the database's clock: a machine's may be set ahead.
  */
 import type { Redis } from "ioredis";
 import {
@@ -14,6 +14,7 @@ import {
 } from "../sdk/internal.ts";
 import {
   collectBlobs,
+  databaseTimeMs,
   FIRST_BLOB,
   removeDeadWorkers,
   usedHashes,
@@ -54,12 +55,12 @@ export class Reaper extends Loop {
 
   /** Tidies up once. */
   async look(): Promise<void> {
-    const { redis, db, clock } = this.#context;
+    const { redis, db } = this.#context;
     await this.#apart.run([
       ["consumers", () => this.#removeConsumers()],
       ["intakes", () => this.#removeIntakes()],
       ["namespaces", () => this.#namespaces.look()],
-      ["workers", () => removeDeadWorkers(db, clock.nowMs() - DEAD_AFTER_MS)],
+      ["workers", async () => removeDeadWorkers(db, (await databaseTimeMs(db)) - DEAD_AFTER_MS)],
       ["irs", () => this.#removeIrs()],
       ["blobs", () => this.#removeBlobs()],
       ["replies", () => redis.xtrim(globalKeys.replies, "MAXLEN", "~", REPLIES_MAX)],
@@ -68,8 +69,8 @@ export class Reaper extends Loop {
 
   /** A page at each look, round and round: most blobs are in use, and stay with their runs. */
   async #removeBlobs(): Promise<void> {
-    const { db, clock } = this.#context;
-    const before = clock.nowMs() - BLOB_UNUSED_MS;
+    const { db } = this.#context;
+    const before = (await databaseTimeMs(db)) - BLOB_UNUSED_MS;
     this.#blobs = (await collectBlobs(db, before, this.#blobs, BLOB_BATCH)) ?? FIRST_BLOB;
   }
 
@@ -109,8 +110,9 @@ export class Reaper extends Loop {
    * after our EXPIRE and takes the expiry off, or the second look at the rows finds it.
    */
   async #removeIrs(): Promise<void> {
-    const { redis, db, clock } = this.#context;
-    const before = clock.nowMs() - IR_UNUSED_MS;
+    const { redis, db } = this.#context;
+    const nowMs = await databaseTimeMs(db);
+    const before = nowMs - IR_UNUSED_MS;
     const old = await redis.zrangebyscore(globalKeys.irUse, 0, before, "LIMIT", 0, IR_BATCH);
     if (old.length === 0) {
       return;
@@ -124,7 +126,7 @@ export class Reaper extends Loop {
     const usedAfter = await usedHashes(db, unused);
     for (const hash of [...used, ...usedAfter]) {
       await redis.persist(globalKeys.ir(hash));
-      await redis.zadd(globalKeys.irUse, clock.nowMs(), hash);
+      await redis.zadd(globalKeys.irUse, nowMs, hash);
     }
   }
 }

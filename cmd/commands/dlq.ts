@@ -1,7 +1,7 @@
 /** `gavotte dlq …`: tokens and submissions that could not be done, and what to do about them. */
 import type { BulkFilter, Client, SettledLetter } from "../../sdk/client.ts";
 import { GavotteError } from "../../sdk/errors.ts";
-import { systemClock, type RunError } from "../../sdk/internal.ts";
+import type { RunError } from "../../sdk/internal.ts";
 import { errorIn } from "../../sdk/client-report.ts";
 import type { DeadLetter, ListedLetter } from "../../sdk/postgres/index.ts";
 import type { Context } from "../context.ts";
@@ -144,14 +144,13 @@ function assertTarget(id: string | undefined, flags: SettleFlags): boolean {
 
 function filterOf(flags: LetterFlags): BulkFilter {
   const { run, workflow, node, code, olderThan } = flags;
-  const ageMs = readAge("--older-than", olderThan ?? "0s");
   return {
     limit: readLimit(flags.limit),
     ...(run !== undefined && { runId: run }),
     ...(workflow !== undefined && { workflow }),
     ...(node !== undefined && { node }),
     ...(code !== undefined && { code }),
-    ...(olderThan !== undefined && { beforeMs: systemClock.nowMs() - ageMs }),
+    ...(olderThan !== undefined && { olderThanMs: readAge("--older-than", olderThan) }),
   };
 }
 

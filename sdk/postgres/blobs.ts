@@ -3,6 +3,7 @@ import type { Json } from "../../compiler/ir.ts";
 import { blobOfValue, checkBlob } from "../blobs.ts";
 import { textArray } from "./arrays.ts";
 import type { Queryable } from "./connect.ts";
+import { DATABASE_TIME_MS } from "./time.ts";
 
 export interface ArchivedBlob {
   runId: string;
@@ -14,7 +15,7 @@ export interface ArchivedBlob {
 const INSERT = {
   name: "blobs_insert",
   text: `INSERT INTO blobs (sha256, data, created_at_ms)
-    SELECT sha256, data, $3 FROM unnest($1::text[], $2::text[]) AS b(sha256, data)
+    SELECT sha256, data, coalesce($3::bigint, ${DATABASE_TIME_MS}) FROM unnest($1::text[], $2::text[]) AS b(sha256, data)
     ORDER BY sha256 ON CONFLICT (sha256) DO UPDATE SET created_at_ms = EXCLUDED.created_at_ms`,
 };
 const REFER = {
@@ -47,11 +48,14 @@ const COLLECT = {
     SELECT sha256, created_at_ms AS "createdAtMs" FROM page ORDER BY created_at_ms, sha256`,
 };
 
-/** Adds blobs and who refers to them. Repeating it changes nothing. */
+/**
+ * Adds blobs and who refers to them. Repeating it changes nothing. They are of now, by the database's
+ * clock, as the age is by which they are collected; a test may say otherwise.
+ */
 export async function insertBlobs(
   tx: Queryable,
   blobs: readonly ArchivedBlob[],
-  atMs: number,
+  atMs: number | null = null,
 ): Promise<void> {
   if (blobs.length === 0) {
     return;

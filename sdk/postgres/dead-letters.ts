@@ -1,6 +1,7 @@
 /** Tokens whose attempts are used up, and submissions that could not be accepted. */
 import { bigintArray, integerArray, portions, textArray } from "./arrays.ts";
 import type { Queryable } from "./connect.ts";
+import { DATABASE_TIME_MS } from "./time.ts";
 
 export interface NewDeadLetter {
   /** The same for the same event, so that a repeated insert changes nothing. */
@@ -36,7 +37,8 @@ export interface DeadLetterFilter {
   node?: string;
   /** Of its error. */
   code?: string;
-  beforeMs?: number;
+  /** By the database's clock. */
+  olderThanMs?: number;
   limit: number;
 }
 
@@ -54,7 +56,8 @@ const INSERT = {
 const LIST = {
   name: "dead_letters_list",
   text: `SELECT ${COLUMNS} FROM dead_letters d WHERE ($1::text IS NULL OR state = $1)
-      AND ($2::text IS NULL OR run_id = $2) AND ($3::bigint IS NULL OR created_at_ms < $3)
+      AND ($2::text IS NULL OR run_id = $2)
+      AND ($3::bigint IS NULL OR created_at_ms < ${DATABASE_TIME_MS} - $3)
       AND ($5::text IS NULL OR node = $5)
       AND ($6::text IS NULL OR gv_json(error) ->> 'code' = $6)
       AND ($7::text IS NULL OR
@@ -116,12 +119,12 @@ export async function listDeadLetters(
   db: Queryable,
   filter: DeadLetterFilter,
 ): Promise<ListedLetter[]> {
-  const { state = null, runId = null, beforeMs = null, limit } = filter;
+  const { state = null, runId = null, olderThanMs = null, limit } = filter;
   const { node = null, code = null, workflow = null } = filter;
   return db.query<ListedLetter & { [column: string]: unknown }>(LIST, [
     state,
     runId,
-    beforeMs,
+    olderThanMs,
     limit,
     node,
     code,

@@ -24,6 +24,7 @@ import {
   removeWorker,
   reportWorker,
 } from "./workers.ts";
+import { databaseTimeMs } from "./time.ts";
 
 const ODD = '{"zero":"\\u0000","half":"\\ud800","slash":"\\\\u0000"}';
 const sql = (text: string) => ({ name: `t${randomBytes(4).toString("hex")}`, text });
@@ -219,6 +220,16 @@ describe.each(Object.entries(servers))("on %s", (_, open) => {
     expect(await listDeadLetters(db, { state: "open", limit: 9 })).toHaveLength(1);
     expect(await settleDeadLetter(db, "l1", "dropped", "by ann", 7)).toBe(true);
     expect(await settleDeadLetter(db, "l1", "retried", "", 8)).toBe(false);
+  });
+
+  it("knows how old a dead letter is by its own clock", async () => {
+    const empty = { runId: null, node: null, scope: null, attempts: null };
+    const createdAtMs = (await databaseTimeMs(db)) - 60_000;
+    const letter = { ...empty, id: "l-aged", error: "{}", payload: "x", createdAtMs };
+    await insertDeadLetters(db, [{ ...letter, kind: "submission" }]);
+    const isOlder = async (olderThanMs: number): Promise<boolean> =>
+      (await listDeadLetters(db, { olderThanMs, limit: 9 })).some(({ id }) => id === "l-aged");
+    expect([await isOlder(59_000), await isOlder(3_600_000)]).toEqual([true, false]);
   });
 
   it("forgets workers that were not heard of", async () => {

@@ -269,12 +269,12 @@ export async function insertRuns(tx: Queryable, runs: readonly NewRun[]): Promis
 
 /** By portions, in an order in which writers cannot deadlock. */
 async function insertBlobsOf(tx: Queryable, runs: readonly NewRun[]): Promise<void> {
-  const blobs = runs.flatMap(({ id: runId, blobs: own = [], createdAtMs }) =>
-    own.map(({ sha256, text }) => ({ runId, sha256, text, createdAtMs })),
+  const blobs = runs.flatMap(({ id: runId, blobs: own = [] }) =>
+    own.map(({ sha256, text }) => ({ runId, sha256, text })),
   );
   blobs.sort((a, b) => compare(a.sha256, b.sha256));
   for (const part of portions(blobs, ({ text }) => text.length)) {
-    await insertBlobs(tx, part, Math.max(...part.map(({ createdAtMs }) => createdAtMs)));
+    await insertBlobs(tx, part);
   }
 }
 
