@@ -15,7 +15,8 @@ export interface ArchivedBlob {
 const INSERT = {
   name: "blobs_insert",
   text: `INSERT INTO blobs (sha256, data, created_at_ms)
-    SELECT sha256, data, coalesce($3::bigint, ${DATABASE_TIME_MS}) FROM unnest($1::text[], $2::text[]) AS b(sha256, data)
+    SELECT sha256, data, coalesce($3::bigint, ${DATABASE_TIME_MS})
+    FROM unnest($1::text[], $2::text[]) AS b(sha256, data)
     ORDER BY sha256 ON CONFLICT (sha256) DO UPDATE SET created_at_ms = EXCLUDED.created_at_ms`,
 };
 const REFER = {
