@@ -15,7 +15,7 @@ export interface Verdict {
   /** Runs without a row, or without an end; children and compensations too. */
   lost: string[];
   /** Runs whose status or output is not the oracle's. */
-  wrong: { runId: string; workflow: string; found: unknown; expected: unknown }[];
+  wrong: { runId: string; workflow: string; found: unknown; expected: unknown; error: unknown }[];
   /** Transitions that are in the journal twice: ends of a run, completions of one token. */
   doubled: string[];
   /** Runs that failed and whose compensation did not end well. */
@@ -37,10 +37,10 @@ export interface Submitted {
   workload: Workload;
 }
 
-type Row = { id: string; status: string; output: string | null };
+type Row = { id: string; status: string; output: string | null; error: unknown };
 const ROWS = {
   name: "chaos_rows",
-  text: "SELECT id, status, output FROM runs WHERE id = ANY($1::text[])",
+  text: "SELECT id, status, output, error FROM runs WHERE id = ANY($1::text[])",
 };
 const ALL = { name: "chaos_all", text: "SELECT id FROM runs WHERE id > $1 ORDER BY id LIMIT 200" };
 const UNDONE = {
@@ -159,7 +159,8 @@ async function judgeBatch(
       row.status === "COMPLETED" ? (JSON.parse(row.output ?? "null") as unknown) : null;
     const found = { status: row.status, output };
     if (sorted(found) !== sorted(expected)) {
-      verdict.wrong.push({ runId, workflow: workload.ir.name, found, expected });
+      const { error } = row;
+      verdict.wrong.push({ runId, workflow: workload.ir.name, found, expected, error });
     }
   }
 }

@@ -18,6 +18,8 @@ export interface RoleOptions {
   blockedMsMax?: number;
   /** Of a worker. */
   concurrency?: number;
+  /** Of a worker; see WorkerOptions. */
+  deliveriesMax?: number;
   /** Folder in which every call of a function leaves a line. */
   calls?: string;
   /** Of a supervisor; see SupervisorOptions. */
@@ -84,11 +86,12 @@ if (role === "supervisor") {
   const { calls } = options;
   const registry = calls ? new NotingRegistry(join(calls, id)) : new FunctionRegistry();
   RECOVERY_FUNCTIONS.forEach(([name, handler]) => registry.register(name, handler));
-  const { blockedMsMax = 0, backlogBytesMax, concurrency } = options;
+  const { blockedMsMax = 0, backlogBytesMax, concurrency, deliveriesMax } = options;
   const worker = createWorker({
     ...{ redis: { url: redisUrl }, deployment, partitions: 1, registry, logger, id, leaseMs },
     blockedMsMax,
     ...(concurrency === undefined ? {} : { concurrency }),
+    ...(deliveriesMax === undefined ? {} : { deliveriesMax }),
     ...(backlogBytesMax === undefined ? {} : { backlogBytesMax }),
   });
   await worker.start();
