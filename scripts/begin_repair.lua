@@ -1,6 +1,8 @@
 --[[
 begin_repair -- whether a frozen run may be repaired now; counts the try.
 
+Leaves a ticket in the run's place: what is written by a try before this one counts no more.
+
 Atomic because from the count on nobody else ends the run (cancel_run), and because a run that has
 ended and left Redis meanwhile must not leave a hash behind that holds nothing but the count.
 
@@ -9,8 +11,10 @@ KEYS
   2  run       hash    gv:{p}:run:<id>    status, tries; reads and writes
 ARGV
   1  epoch     partition epoch
+  2  ticket    random
 RETURNS integer
-  1 the try begins, or the run is not here, where nobody can end it; 0 it is frozen no more, -100 EPOCH
+  1 the try begins, 2 the run is not here, where nobody can end it, nor is a ticket; 0 it is frozen no
+  more, -100 EPOCH
 EMITS     nothing
 REPEAT    counts another try
 COST      O(1)
@@ -23,9 +27,9 @@ if not open_partition(meta, ARGV[1]) then
 end
 local have = redis.call("HMGET", run, "s", "rp")
 if not have[1] then
-  return 1
+  return 2
 elseif have[1] ~= "suspect" then
   return 0
 end
-redis.call("HSET", run, "rp", -math.abs(tonumber(have[2] or 0)) - 1)
+redis.call("HSET", run, "rp", -math.abs(tonumber(have[2] or 0)) - 1, "rt", ARGV[2])
 return 1

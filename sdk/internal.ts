@@ -49,7 +49,15 @@ export * from "./staged-blobs.ts";
 export * from "./start-state.ts";
 export * from "./redis/script-runner.ts";
 export * from "./redis/sleep-scripts.ts";
-export { createGroups, isFull, publishIr, writeAnyway } from "./redis/write-anyway.ts";
+export {
+  createGroups,
+  isFull,
+  publishIr,
+  writeAnyway,
+  writeGuarded,
+  type Command,
+  type Guard,
+} from "./redis/write-anyway.ts";
 export * from "./redis/scripts.gen.ts";
 export * from "./redis/wait-scripts.ts";
 export * from "./schema-check.ts";

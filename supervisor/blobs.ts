@@ -11,7 +11,6 @@ import {
   mapGiven,
   parseBlobText,
   partitionKeys,
-  writeAnyway,
 } from "../sdk/internal.ts";
 import type { BlobRef, ScriptRunner, Transition } from "../sdk/internal.ts";
 import {
@@ -21,6 +20,7 @@ import {
   type ArchivedBlob,
   type Database,
 } from "../sdk/postgres/index.ts";
+import type { Write } from "./guarded.ts";
 
 export interface BlobUse {
   runId: string;
@@ -106,14 +106,15 @@ export async function resolveOutput(
 
 /** Puts back what a run refers to, into a Redis that has lost it. */
 export async function restoreBlobs(
-  { redis, db }: BlobStores,
+  db: Database,
+  write: Write,
   partition: number,
   runId: string,
 ): Promise<void> {
   for (const sha256 of await blobsOfRun(db, runId)) {
     const text = (await readBlobs(db, [sha256])).get(sha256);
     if (text !== undefined) {
-      await writeAnyway(redis, [["HSET", partitionKeys(partition).blobs(runId), sha256, text]]);
+      await write([["HSET", partitionKeys(partition).blobs(runId), sha256, text]]);
     }
   }
 }

@@ -14,6 +14,9 @@
  *
  * The meta hash has no `epoch` from the first deletion to the last step, so a process that dies in
  * between leaves a partition that still refuses everything, and the next certification begins anew.
+ * One that does not die, and has lost its role, goes on beside it: so who rebuilds a partition marks it
+ * with the epoch of its rebuild (`rb`), and with another's mark there nothing is written any more
+ * (guarded.ts).
  */
 import { randomBytes } from "node:crypto";
 import {
@@ -32,6 +35,7 @@ import {
 } from "../sdk/internal.ts";
 import { ensureCursor, fenceCursor, raiseEpoch, type Cursor } from "../sdk/postgres/index.ts";
 import { scriptsOf, type SupervisorContext } from "./context.ts";
+import { writeWhile, type Write } from "./guarded.ts";
 import { Loop } from "./loop.ts";
 import { readRecord } from "./records.ts";
 
@@ -121,9 +125,9 @@ export class Certifier extends Loop {
     }
     if (meta.epoch === undefined) {
       const { epoch, seq, nonce } = cursor;
-      await this.#setMeta({ epoch, seq, nonce });
+      await this.#setMeta(this.#while("rb", meta.rb), { epoch, seq, nonce });
     } else if (isFenced) {
-      await this.#setMeta({ epoch: cursor.epoch });
+      await this.#setMeta(this.#while("epoch", meta.epoch), { epoch: cursor.epoch });
     }
     await this.#load(cursor.epoch);
     this.#epoch = cursor.epoch;
@@ -174,29 +178,44 @@ export class Certifier extends Loop {
     const { db, logger } = this.#context;
     const redis = this.#redis;
     const partition = this.#partition;
+    const { meta } = this.#keys;
+    // Before the epoch is raised: whoever raises it after has read the mark after.
+    const mark = await redis.hget(meta, "rb");
     const cursor = await raiseEpoch(db, partition, before.epoch);
     if (cursor === null) {
       return; // another supervisor did: the next poll meets its epoch
     }
     logger.error({ partition, reason, epoch: cursor.epoch }, "Redis was rolled back; rebuilding");
-    await redis.hdel(this.#keys.meta, "epoch");
-    await this.#empty();
-    await this.#setMeta({ seq: cursor.seq, nonce: cursor.nonce });
-    await this.#context.onRollback({ partition, cursor, reason });
+    await this.#while(
+      "rb",
+      mark,
+    )([
+      ["HDEL", meta, "epoch"],
+      ["HSET", meta, "rb", cursor.epoch],
+    ]);
+    const write = this.#while("rb", cursor.epoch);
+    await this.#empty(write);
+    await this.#setMeta(write, { seq: cursor.seq, nonce: cursor.nonce });
+    await this.#context.onRollback({ partition, cursor, reason, write });
     await this.#load(cursor.epoch);
-    await this.#setMeta({ epoch: cursor.epoch });
+    await this.#setMeta(write, { epoch: cursor.epoch });
     this.#epoch = cursor.epoch;
     logger.warn({ partition, epoch: cursor.epoch }, "rebuilt and certified");
   }
 
+  /** Writes as long as this is so of the partition: nobody else has begun to rebuild or certify it. */
+  #while(field: "rb" | "epoch", value: string | number | null = ""): Write {
+    return writeWhile(this.#redis, { key: this.#keys.meta, field, value: String(value ?? "") });
+  }
+
   /** Removes every key of the partition. A scan is right here: nothing else can be trusted. */
-  async #empty(): Promise<void> {
-    while (await this.#emptyOnce()) {
+  async #empty(write: Write): Promise<void> {
+    while (await this.#emptyOnce(write)) {
       // Once more: of a slot that has moved meanwhile, a part may have been out of sight.
     }
   }
 
-  async #emptyOnce(): Promise<boolean> {
+  async #emptyOnce(write: Write): Promise<boolean> {
     const redis = this.#redis;
     const match = this.#keys.pattern;
     let found = false;
@@ -206,7 +225,7 @@ export class Certifier extends Loop {
       const [next, keys] = await redis.scan(at, "MATCH", match, "COUNT", UNLINK_BATCH);
       const doomed = keys.filter((key) => key !== this.#keys.meta);
       if (doomed.length > 0) {
-        await redis.unlink(...doomed);
+        await write([["UNLINK", ...doomed]]);
         found = true;
       }
       at = next;
@@ -215,8 +234,8 @@ export class Certifier extends Loop {
   }
 
   /** Full or not: begun runs, which alone give memory back, wait for the certificate. */
-  async #setMeta(fields: { [field: string]: string | number }): Promise<void> {
-    await writeAnyway(this.#redis, [["HSET", this.#keys.meta, ...Object.entries(fields).flat()]]);
+  #setMeta(write: Write, fields: { [field: string]: string | number }): Promise<void> {
+    return write([["HSET", this.#keys.meta, ...Object.entries(fields).flat()]]);
   }
 
   async #load(epoch: number): Promise<void> {

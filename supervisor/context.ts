@@ -3,6 +3,7 @@ import type { Redis } from "ioredis";
 import type { Logger } from "pino";
 import { ScriptRunner, type Clock } from "../sdk/internal.ts";
 import type { Cursor, Database, Deployment } from "../sdk/postgres/index.ts";
+import type { Write } from "./guarded.ts";
 import type { IrStore } from "./ir-store.ts";
 
 export interface Rollback {
@@ -10,6 +11,8 @@ export interface Rollback {
   /** The cursor under its new epoch: what Postgres has. */
   cursor: Cursor;
   reason: string;
+  /** Writes as long as nobody else rebuilds the partition. */
+  write: Write;
 }
 
 export interface SupervisorContext {

@@ -5,15 +5,10 @@
  * Releasing them (scripts/release_runs.lua) wakes a parent that still waits, and keeps them until
  * it has read the result.
  */
-import {
-  connectionAt,
-  isTerminal,
-  partitionKeys,
-  writeAnyway,
-  type HotState,
-} from "../sdk/internal.ts";
+import { connectionAt, isTerminal, partitionKeys, type HotState } from "../sdk/internal.ts";
 import { runsById, type RunRow } from "../sdk/postgres/index.ts";
 import type { SupervisorContext } from "./context.ts";
+import { writeWhile, type Write } from "./guarded.ts";
 import { CommandList } from "./writer.ts";
 
 /** Ids of the children that a run's tokens wait for, or have waited for and not settled since. */
@@ -35,6 +30,7 @@ export async function putBackEnded(
   context: SupervisorContext,
   partition: number,
   ids: readonly string[],
+  write: Write = writeWhile(connectionAt(context.redis, partitionKeys(partition).meta)),
 ): Promise<string[]> {
   const rows = await runsById(context.db, ids);
   const keys = partitionKeys(partition);
@@ -45,7 +41,7 @@ export async function putBackEnded(
     list.hset(keys.run(row.id), fieldsOf(row));
     list.zadd(keys.release, 0, row.id);
   }
-  await writeAnyway(connectionAt(context.redis, keys.meta), list.commands);
+  await write(list.commands);
   return ended.map(({ id }) => id);
 }
 

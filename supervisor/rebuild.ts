@@ -21,13 +21,16 @@ import {
   Profiles,
   partitionKeys,
   redisTimeMs,
-  writeAnyway,
+  writeGuarded,
   type RunProfile,
 } from "../sdk/internal.ts";
 import {
   clearSuspects,
   isValueFault,
+  journalPages,
+  journalSizes,
   markSuspects,
+  portions,
   raiseRunEpochs,
   readJournals,
   runsById,
@@ -40,14 +43,17 @@ import { blobsIn, restoreBlobs } from "./blobs.ts";
 import { scriptsOf, type Rollback, type SupervisorContext } from "./context.ts";
 import { childrenAwaited, putBackEnded } from "./ended-children.ts";
 import { publishIrs } from "./publish.ts";
+import { Superseded, writeWhile, type Write } from "./guarded.ts";
 import { releaseMapsOf } from "./release-maps.ts";
 import { repairFailed } from "./repair-tries.ts";
 import { boundHashes } from "./starter.ts";
-import { foldHot, writeRun } from "./write-run.ts";
+import { foldPages, writeRun } from "./write-run.ts";
 import { CommandList } from "./writer.ts";
 
 const RUNS_BATCH = 200;
 const RUNS_AT_ONCE = 50;
+/** Bytes of journals that are held at one time; one that has more by itself is folded by pages. */
+const JOURNALS_BYTES_MAX = 8 * 1024 * 1024;
 
 /** Rebuilds the partition's unfinished runs; rows without a journal are left to intake's sweep. */
 export async function rebuildRuns(rollback: Rollback, context: SupervisorContext): Promise<void> {
@@ -63,7 +69,13 @@ export async function rebuildRuns(rollback: Rollback, context: SupervisorContext
       break;
     }
     after = last.id;
-    const { rebuilt, failed } = await rebuildRows(context, partition, rows, profiles);
+    const { rebuilt, failed, outdone } = await rebuildRows(context, partition, rows, {
+      profiles,
+      writeOf: () => rollback.write,
+    });
+    if (outdone.length > 0) {
+      throw outdone[0] as Superseded;
+    }
     await markSuspects(context.db, [...failed.keys()]);
     count += rebuilt;
     left.push(...failed.keys());
@@ -84,30 +96,30 @@ export async function repairRuns(
   partition: number,
   runIds: readonly string[],
 ): Promise<void> {
+  const writes = await beginRepairs(context, partition, runIds);
+  // After the tickets: what is older than another repair is not written.
   const rows = await runsById(context.db, runIds);
-  const present = await areThere(context, partition, rows);
-  const scripts = scriptsOf(context, partition);
-  // One that is asleep and not here has nothing to repair.
-  const open: RunRow[] = [];
-  for (const [i, row] of rows.entries()) {
-    const isThere = row.asleepSinceMs === null || present[i] === true;
-    if (!isTerminal(row.status) && isThere && (await beginRepair(scripts, row.id))) {
-      open.push(row);
-    }
-  }
+  const open = rows.filter((row) => !isTerminal(row.status) && writes.has(row.id));
   const ended = rows.filter((row) => isTerminal(row.status));
-  const keys = partitionKeys(partition);
-  const gone = ended.flatMap((row) => [keys.run(row.id), keys.signals(row.id)]);
-  await Promise.all(gone.map((key) => context.redis.unlink(key)));
+  await Promise.all(ended.map(({ id }) => removeFrozen(context, partition, id)));
   // A child's end was to wake its parent: what is left of it does so when it is released.
   await putBackEnded(
     context,
     partition,
     ended.map((row) => row.id),
   );
-  const { rebuilt, failed } = await rebuildRows(context, partition, open, new Profiles());
+  const writeOf = (row: RunRow): Write => writes.get(row.id) as Write;
+  const how = { profiles: new Profiles(), writeOf };
+  const { rebuilt, failed, outdone } = await rebuildRows(context, partition, open, how);
   for (const row of open.filter(({ id }) => failed.has(id))) {
-    await repairFailed(context, row, failed.get(row.id));
+    try {
+      await repairFailed(context, row, failed.get(row.id), writeOf(row));
+    } catch (error) {
+      void (error instanceof Superseded ? outdone.push(error) : raise(error));
+    }
+  }
+  if (outdone.length > 0) {
+    throw outdone[0] as Superseded; // theirs are the marks in Postgres, too
   }
   await clearSuspects(
     context.db,
@@ -150,12 +162,52 @@ async function repairSuspect(
   try {
     await repairRuns(context, partition, [id]);
   } catch (error) {
-    if (isServerTrouble(error)) {
+    if (isServerTrouble(error) || error instanceof Superseded) {
       throw error; // the same of every other
     }
     // It stays frozen and marked; the archive goes on.
     context.logger.error({ err: error, partition, run: id }, "a run cannot be repaired");
   }
+}
+
+/** Leaves a ticket in the place of each that is frozen; how to write it while that is there, by id. */
+async function beginRepairs(
+  context: SupervisorContext,
+  partition: number,
+  runIds: readonly string[],
+): Promise<Map<string, Write>> {
+  const rows = await runsById(context.db, runIds);
+  const present = await areThere(context, partition, rows);
+  const scripts = scriptsOf(context, partition);
+  const writes = new Map<string, Write>();
+  for (const [i, row] of rows.entries()) {
+    // One that is asleep and not here has nothing to repair.
+    const isThere = row.asleepSinceMs === null || present[i] === true;
+    const guard = !isTerminal(row.status) && isThere ? await beginRepair(scripts, row.id) : null;
+    if (guard !== null) {
+      writes.set(row.id, writeWhile(scripts.redis, guard));
+    }
+  }
+  return writes;
+}
+
+/** What a run that has ended has left here frozen; not if it was redriven, and goes on. */
+async function removeFrozen(
+  { redis }: SupervisorContext,
+  partition: number,
+  id: string,
+): Promise<void> {
+  const keys = partitionKeys(partition);
+  const key = keys.run(id);
+  const value = (await redis.hget(key, "s")) ?? "";
+  if (value === "suspect" || value === "") {
+    const gone = [["UNLINK", key, keys.signals(id)]];
+    await writeGuarded(connectionAt(redis, keys.meta), gone, { key, field: "s", value });
+  }
+}
+
+function raise(error: unknown): never {
+  throw error;
 }
 
 /** Whether each of these runs has a hash. */
@@ -180,15 +232,24 @@ interface Rebuilt {
   rebuilt: number;
   /** Why, by id: runs that cannot be put back as they are. */
   failed: Map<string, unknown>;
+  /** Of runs that somebody else puts back meanwhile. */
+  outdone: Superseded[];
+}
+
+interface Manner {
+  profiles: Profiles;
+  /** How what is of this run is written. */
+  writeOf(row: RunRow): Write;
 }
 
 async function rebuildRows(
   context: SupervisorContext,
   partition: number,
   rows: readonly RunRow[],
-  profiles: Profiles,
+  { profiles, writeOf }: Manner,
 ): Promise<Rebuilt> {
   const failed: Rebuilt["failed"] = new Map();
+  const outdone: Superseded[] = [];
   let rebuilt = 0;
   const fail = (run: string, error: unknown): void => {
     failed.set(run, error);
@@ -196,12 +257,14 @@ async function rebuildRows(
       "a run cannot be put back from its journal: it stands still, and is tried again";
     context.logger.error({ err: error, partition, run }, message);
   };
-  const ids = rows.map((row) => row.id);
-  const journals = await readable(ids, (some) => readJournals(context.db, some), fail);
+  const sizes = await journalSizes(
+    context.db,
+    rows.map(({ id }) => id),
+  );
   const bound = new Set(rows.flatMap((row) => boundHashes(row.bindings)));
   const hashes = new Set([...rows.map((row) => row.irHash), ...bound]);
   const irs = await readable([...hashes], (some) => context.irs.load(some));
-  const started = rows.filter((row) => (journals.get(row.id)?.length ?? 0) > 0);
+  const started = rows.filter(({ id }) => sizes.has(id));
   const known = started.filter((row) => irs.has(row.irHash));
   for (const row of started.filter((one) => !irs.has(one.irHash))) {
     fail(row.id, new NotStored(row.irHash));
@@ -212,31 +275,43 @@ async function rebuildRows(
     known.map((row) => row.id),
   );
   const nowMs = await redisTimeMs(scriptsOf(context, partition));
-  const one = async (row: RunRow): Promise<void> => {
+  const one = async (row: RunRow, pages: Pages): Promise<void> => {
     const { ir } = irs.get(row.irHash) as { ir: Ir };
     const place = { partition, namespace: row.namespace, priority: row.priority };
     const profile = profiles.add(ir, row.irHash, place);
-    const journal = journals.get(row.id) ?? [];
     try {
-      const isLarge = isBlobText(row.input);
-      if (isLarge || journal.some(({ transition }) => blobsIn(transition).length > 0)) {
-        await restoreBlobs(context, partition, row.id);
-      }
-      await rebuildRun(context, profile, row, { journal, nowMs });
+      await rebuildRun(context, profile, row, { pages, nowMs, write: writeOf(row) });
       rebuilt += 1;
     } catch (error) {
-      if (!isValueFault(error)) {
+      if (error instanceof Superseded) {
+        outdone.push(error);
+      } else if (isValueFault(error)) {
+        fail(row.id, error);
+      } else {
         throw error;
       }
-      fail(row.id, error);
     }
   };
-  // They touch nothing of one another, and most of each is waiting for an answer.
-  for (let from = 0; from < known.length; from += RUNS_AT_ONCE) {
-    await Promise.all(known.slice(from, from + RUNS_AT_ONCE).map(one));
+  const bytesOf = ({ id }: RunRow): number => sizes.get(id) ?? 0;
+  for (const part of portions(known, bytesOf, JOURNALS_BYTES_MAX)) {
+    const [first] = part;
+    if (first !== undefined && bytesOf(first) > JOURNALS_BYTES_MAX) {
+      await one(first, journalPages(context.db, first.id));
+      continue;
+    }
+    const ids = part.map(({ id }) => id);
+    const journals = await readable(ids, (some) => readJournals(context.db, some), fail);
+    const read = part.filter(({ id }) => journals.has(id));
+    // They touch nothing of one another, and most of each is waiting for an answer.
+    for (let from = 0; from < read.length; from += RUNS_AT_ONCE) {
+      const some = read.slice(from, from + RUNS_AT_ONCE);
+      await Promise.all(some.map((row) => one(row, [journals.get(row.id) ?? []])));
+    }
   }
-  return { rebuilt, failed };
+  return { rebuilt, failed, outdone };
 }
+
+type Pages = AsyncIterable<ArchivedTransition[]> | Iterable<ArchivedTransition[]>;
 
 /**
  * What is read by these names, all in one; if values of some make that fail, one by one, and `fail` is
@@ -269,17 +344,36 @@ async function rebuildRun(
   context: SupervisorContext,
   profile: RunProfile,
   row: RunRow,
-  { journal, nowMs }: { journal: readonly ArchivedTransition[]; nowMs: number },
+  { pages, nowMs, write }: { pages: Pages; nowMs: number; write: Write },
 ): Promise<void> {
-  const state = foldHot(profile, journal);
+  const { partition } = profile;
+  let hasBlobs = isBlobText(row.input);
+  const state = await foldPages(
+    profile,
+    seen(pages, (page) => {
+      hasBlobs ||= page.some(({ transition }) => blobsIn(transition).length > 0);
+    }),
+  );
+  if (hasBlobs) {
+    await restoreBlobs(context.db, write, partition, row.id);
+  }
   const children = childrenAwaited(state);
   if (children.length > 0) {
-    await putBackEnded(context, profile.partition, children);
+    await putBackEnded(context, partition, children, write);
   }
-  const keys = partitionKeys(profile.partition);
-  const redis = connectionAt(context.redis, keys.meta);
-  await releaseMapsOf(redis, keys, [row.id]);
+  const keys = partitionKeys(partition);
+  await releaseMapsOf(connectionAt(context.redis, keys.meta), keys, [row.id], write);
   const list = new CommandList();
   writeRun(list, profile, { ...row, epoch: row.epoch + 1 }, state, nowMs);
-  await writeAnyway(redis, list.commands);
+  await write(list.commands);
+}
+
+async function* seen(
+  pages: Pages,
+  see: (page: ArchivedTransition[]) => void,
+): AsyncGenerator<ArchivedTransition[]> {
+  for await (const page of pages) {
+    see(page);
+    yield page;
+  }
 }

@@ -12,6 +12,7 @@ import {
   type PartitionKeys,
   type ScriptRunner,
 } from "../sdk/internal.ts";
+import { writeWhile, type Write } from "./guarded.ts";
 
 /** Elements looked at in one round trip. */
 const PAGE = 500;
@@ -39,15 +40,16 @@ export async function releaseMapsOf(
   redis: Redis,
   keys: PartitionKeys,
   runIds: readonly string[],
+  write: Write = writeWhile(redis),
 ): Promise<void> {
   for (const runId of runIds) {
     const maps = await redis.smembers(keys.maps(runId));
     for (const map of maps) {
-      await releaseOne(redis, keys, map);
+      await releaseOne(redis, keys, map, write);
     }
     // By name: what begins meanwhile stays listed.
     for (let from = 0; from < maps.length; from += PAGE) {
-      await redis.srem(keys.maps(runId), ...maps.slice(from, from + PAGE));
+      await write([["SREM", keys.maps(runId), ...maps.slice(from, from + PAGE)]]);
     }
   }
 }
@@ -83,7 +85,12 @@ async function releaseByPages(
   } while (from < begun);
 }
 
-async function releaseOne(redis: Redis, keys: PartitionKeys, map: string): Promise<void> {
+async function releaseOne(
+  redis: Redis,
+  keys: PartitionKeys,
+  map: string,
+  write: Write,
+): Promise<void> {
   const key = keys.run(map);
   const [begun, timer] = await Promise.all([
     begunElements(redis, key),
@@ -92,13 +99,13 @@ async function releaseOne(redis: Redis, keys: PartitionKeys, map: string): Promi
   for (let from = 0; from < begun; from += PAGE) {
     const count = Math.min(PAGE, begun - from);
     const elements = Array.from({ length: count }, (_, i) => keys.run(`${map}#${from + i}`));
-    await removeElements(redis, keys, elements);
+    await removeElements(redis, keys, elements, write);
   }
-  await redis.unlink(key);
-  if (timer !== null) {
-    await redis.zrem(keys.timers, timer);
-  }
-  await redis.zrem(keys.release, map);
+  await write([
+    ["UNLINK", key],
+    ...(timer === null ? [] : [["ZREM", keys.timers, timer]]),
+    ["ZREM", keys.release, map],
+  ]);
 }
 
 /** Below which index there may be elements: they began, now or in an expansion before. */
@@ -122,6 +129,7 @@ async function removeElements(
   redis: Redis,
   keys: PartitionKeys,
   elements: readonly string[],
+  write: Write,
 ): Promise<void> {
   const flags = redis.pipeline();
   elements.forEach((element) => flags.hget(element, "x"));
@@ -133,8 +141,8 @@ async function removeElements(
     const members = names.length === 0 ? [] : await redis.hmget(element, ...names);
     const timers = members.filter((member) => member !== null);
     if (timers.length > 0) {
-      await redis.zrem(keys.timers, ...timers);
+      await write([["ZREM", keys.timers, ...timers]]);
     }
   }
-  await redis.unlink(...elements);
+  await write([["UNLINK", ...elements]]);
 }

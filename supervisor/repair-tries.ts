@@ -7,9 +7,10 @@
  * that holds nothing else. While a try is under way the count is negative, and then nobody may end the
  * run (cancel_run): the repair would bring it back to life.
  */
-import { failRun, partitionKeys, writeAnyway } from "../sdk/internal.ts";
+import { failRun, partitionKeys } from "../sdk/internal.ts";
 import type { RunRow } from "../sdk/postgres/index.ts";
 import { scriptsOf, type SupervisorContext } from "./context.ts";
+import type { Write } from "./guarded.ts";
 import { treeFields } from "./write-run.ts";
 import { CommandList } from "./writer.ts";
 
@@ -41,11 +42,12 @@ export function triedFields(
   return { e: String(row.epoch), ir: row.irHash, ...treeFields(row), ...fields };
 }
 
-/** A try has failed: the run may be ended now, and is after the last try. */
+/** A try has failed: the run may be ended now, and is after the last try. Throws Superseded. */
 export async function repairFailed(
   context: SupervisorContext,
   row: RunRow,
   error: unknown,
+  write: Write,
 ): Promise<void> {
   const { redis, logger } = context;
   const key = partitionKeys(row.partition).run(row.id);
@@ -55,7 +57,7 @@ export async function repairFailed(
   // What the run still has in Redis bears the epoch of its hash.
   const list = new CommandList();
   list.hset(key, { s: "suspect", ...fields, e: epoch ?? String(row.epoch) });
-  await writeAnyway(redis, list.commands);
+  await write(list.commands);
   if (count >= REPAIRS_MAX) {
     const why = error instanceof Error ? error.message : String(error);
     const message = `the run cannot be put back from its journal, after ${count} tries: ${why}`;

@@ -27,7 +27,7 @@ export function foldHot(profile: RunProfile, journal: readonly ArchivedTransitio
 /** The same of a journal that is read page by page, of which no more is kept than the state. */
 export async function foldPages(
   profile: RunProfile,
-  pages: AsyncIterable<ArchivedTransition[]>,
+  pages: AsyncIterable<ArchivedTransition[]> | Iterable<ArchivedTransition[]>,
 ): Promise<HotState> {
   const state = new HotState(profile.ir, profile.planner);
   for await (const page of pages) {

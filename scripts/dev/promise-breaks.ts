@@ -147,8 +147,8 @@ export const PROMISE_BREAKS: readonly Break[] = [
   {
     ...{ holds: P3, broken: "a large input is not put back after a loss of Redis" },
     file: "supervisor/rebuild.ts",
-    find: "const isLarge = isBlobText(row.input);",
-    replace: "const isLarge = false;",
+    find: "let hasBlobs = isBlobText(row.input);",
+    replace: "let hasBlobs = false;",
     test: "test/e2e/large-inputs.test.ts",
     name: "outlives a Redis that has lost everything",
   },

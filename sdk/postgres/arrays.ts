@@ -36,12 +36,16 @@ const NUL = "\u0000";
 const PORTION_BYTES_MAX = 64 * 1024 * 1024;
 
 /** Cuts a list into parts that one statement can take; what is too large by itself is alone. */
-export function portions<T>(values: readonly T[], bytesOf: (value: T) => number): T[][] {
+export function portions<T>(
+  values: readonly T[],
+  bytesOf: (value: T) => number,
+  bytesMax = PORTION_BYTES_MAX,
+): T[][] {
   const parts: T[][] = [];
   let bytes = Infinity;
   for (const value of values) {
     const size = bytesOf(value);
-    if (bytes + size > PORTION_BYTES_MAX) {
+    if (bytes + size > bytesMax) {
       parts.push([]);
       bytes = 0;
     }

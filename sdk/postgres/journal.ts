@@ -58,6 +58,11 @@ const READ_MANY = {
   text: `SELECT run_id AS "runId", transitions FROM journal WHERE run_id = ANY($1::text[])
     ORDER BY run_id, seq_from`,
 };
+const SIZES = {
+  name: "journal_sizes",
+  text: `SELECT run_id AS "runId", sum(octet_length(transitions))::bigint AS bytes FROM journal
+    WHERE run_id = ANY($1::text[]) GROUP BY run_id`,
+};
 
 /** Adds segments. */
 export async function insertSegments(tx: Queryable, segments: readonly Segment[]): Promise<void> {
@@ -135,7 +140,16 @@ export async function* journalBackwards(
   }
 }
 
-/** Archived transitions of several runs, in order, by run id. */
+/** How large the journals of these runs are, by run id; one without any is left out. */
+export async function journalSizes(
+  db: Queryable,
+  runIds: readonly string[],
+): Promise<Map<string, number>> {
+  const rows = await db.query<{ runId: string; bytes: number }>(SIZES, [textArray(runIds)]);
+  return new Map(rows.map(({ runId, bytes }) => [runId, bytes]));
+}
+
+/** Archived transitions of several runs, in order, by run id; ask for their sizes before. */
 export async function readJournals(
   db: Queryable,
   runIds: readonly string[],

@@ -11,7 +11,7 @@ import { blobsOfRun, collectBlobs, FIRST_BLOB } from "./blobs.ts";
 import { compensationOf, openChildren, openChildrenOf } from "./children.ts";
 import type { Database, Queryable } from "./connect.ts";
 import { listDeadLetters, readDeadLetter, settleLettersOfTrees } from "./dead-letters.ts";
-import { readJournal } from "./journal.ts";
+import { journalSizes, readJournal } from "./journal.ts";
 import { anyWaiting, endingRuns, NO_GATE, waitingGates } from "./limit-queue.ts";
 import { openInTree } from "./redrives.ts";
 import { deleteTrees, endedRoots, endedTrees } from "./retention.ts";
@@ -106,6 +106,7 @@ const questions: { [question: string]: (tx: Queryable) => Promise<unknown> } = {
   "why: runs that stand still": (tx) => quietRuns(tx, ROWS, LIMIT),
   "the start sweep": (tx) => queuedRuns(tx, ROWS, LIMIT),
   "a rebuild: unfinished runs": (tx) => unfinishedRuns(tx, 0, "", LIMIT),
+  "a rebuild: sizes of journals": (tx) => journalSizes(tx, ["r77", "r78"]),
   "a pause: runs of a workflow": (tx) =>
     runsOfWorkflow(tx, { name: "w4", version: "*", status: "RUNNING", afterId: "", limit: LIMIT }),
   "doctor: suspects": (tx) => listSuspects(tx, LIMIT),

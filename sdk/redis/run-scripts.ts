@@ -7,6 +7,7 @@ import { packBatch } from "./pack-batch.ts";
 import { PAUSE_CAUSES } from "./pause-scripts.ts";
 import { runStart } from "./run-start.ts";
 import type { ScriptArg, ScriptRunner } from "./script-runner.ts";
+import type { Guard } from "./write-anyway.ts";
 
 /** Timers a script can fire in one call, and runs it can start or release. */
 export const SCRIPT_BATCH_MAX = 500;
@@ -238,10 +239,15 @@ export async function suspectRun(
 }
 
 /**
- * Counts a try to repair a frozen run, which nobody else ends from then on; false: it is frozen no more.
- * One that is not in Redis is not counted, and nobody can end it there.
+ * Counts a try to repair a frozen run, which nobody else ends from then on; null: it is frozen no more.
+ * What the try writes counts only while the guard holds: until somebody else begins one, or the run is
+ * back. One that is not in Redis is not counted, and nobody can end it there.
  */
-export async function beginRepair(scripts: ScriptRunner, runId: string): Promise<boolean> {
-  const k = scripts.keys;
-  return (await scripts.transition("beginRepair", [k.meta, k.run(runId)], [])) === 1;
+export async function beginRepair(scripts: ScriptRunner, runId: string): Promise<Guard | null> {
+  const ticket = scripts.nonce();
+  const { meta, ...k } = scripts.keys;
+  const key = k.run(runId);
+  const begun = await scripts.transition("beginRepair", [meta, key], [ticket]);
+  const isHere = begun === 1;
+  return begun === 0 ? null : { key, field: isHere ? "rt" : "s", value: isHere ? ticket : "" };
 }

@@ -7,6 +7,13 @@ import { callAnywhere } from "./script-runner.ts";
 /** Texts: a command's name and its arguments. */
 export type Command = readonly (string | number)[];
 
+/** What a field of a hash must hold ("": nothing), or nothing is written. */
+export interface Guard {
+  key: string;
+  field: string;
+  value: string;
+}
+
 /** Texts in one argument of the script, or one command. */
 const TEXTS_MAX = 4000;
 
@@ -15,10 +22,26 @@ const TEXTS_MAX = 4000;
  * consumer group is there already is no error.
  */
 export async function writeAnyway(redis: Redis, commands: readonly Command[]): Promise<unknown[]> {
-  if (commands.length === 0) {
-    return [];
-  }
-  const args: Buffer[] = [];
+  return commands.length === 0 ? [] : ((await send(redis, commands, null)) as unknown[]);
+}
+
+/** The same while the guard holds; false: it does not, and nothing is done. */
+export async function writeGuarded(
+  redis: Redis,
+  commands: readonly Command[],
+  guard: Guard,
+): Promise<boolean> {
+  return commands.length === 0 || (await send(redis, commands, guard)) !== GUARDED;
+}
+
+const GUARDED = -1;
+
+async function send(
+  redis: Redis,
+  commands: readonly Command[],
+  guard: Guard | null,
+): Promise<unknown> {
+  const args: (Buffer | string)[] = [guard === null ? "" : packBatch([guard.field, guard.value])];
   let texts: (string | number)[] = [];
   for (const command of commands) {
     if (texts.length > 0 && texts.length + command.length > TEXTS_MAX) {
@@ -28,13 +51,16 @@ export async function writeAnyway(redis: Redis, commands: readonly Command[]): P
     texts.push(command.length, ...command);
   }
   args.push(packBatch(texts));
-  const keys = [...new Set(commands.flatMap(keysOf))];
-  return (await callAnywhere(redis, "writeAnyway", keys, args)) as unknown[];
+  const keys = [...(guard === null ? [] : [guard.key]), ...commands.flatMap(keysOf)];
+  return callAnywhere(redis, "writeAnyway", [...new Set(keys)], args);
 }
+
+/** Commands whose arguments are all keys. */
+const ALL_KEYS: ReadonlySet<string> = new Set(["DEL", "UNLINK", "RENAME"]);
 
 /** The keys that a command names. */
 export function keysOf([name, ...args]: Command): string[] {
-  const some = name === "DEL" || name === "RENAME" ? args : args.slice(name === "XGROUP" ? 1 : 0);
+  const some = ALL_KEYS.has(String(name)) ? args : args.slice(name === "XGROUP" ? 1 : 0);
   return (some === args ? args : some.slice(0, 1)).map(String);
 }
 
