@@ -239,7 +239,7 @@ interface Rebuilt {
 interface Manner {
   profiles: Profiles;
   /** How what is of this run is written. */
-  writeOf(row: RunRow): Write;
+  writeOf: (row: RunRow) => Write;
 }
 
 async function rebuildRows(
