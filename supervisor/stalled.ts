@@ -18,6 +18,7 @@ import {
   runEpoch,
   suspectRun,
   type EntryKind,
+  writeAnyway,
 } from "../sdk/internal.ts";
 import {
   FIRST_RUN,
@@ -171,8 +172,9 @@ export class StalledWatch extends Loop {
     const arrivals = last.kind === "skip" ? "" : record.rest;
     const { scope, attempt } = record;
     const packed = packEntry({ runId, epoch, node, scope, attempt, irHash, arrivals, ...last });
-    const multi = connectionAt(redis, queueKey).multi().xadd(queueKey, "*", "t", packed);
-    await (entryId === null ? multi : multi.xdel(queueKey, entryId)).exec();
+    const gone = entryId === null ? [] : [["XDEL", queueKey, entryId]];
+    const commands = [["XADD", queueKey, "*", "t", packed], ...gone];
+    await writeAnyway(connectionAt(redis, queueKey), commands);
     logger.warn({ run: runId, node, queueKey, entryId }, "a lost entry was put back");
   }
 
