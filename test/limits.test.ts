@@ -89,8 +89,16 @@ describe("rate_limit of a node", () => {
     const one = { name: "one", nodes: [note("a", "kept", { rate_limit })], edges: [] };
     const two = { name: "two", nodes: [note("b", "kept", { rate_limit })], edges: [] };
     const ids: string[] = [];
+    const hasPlace = async (id: string, name: number): Promise<boolean> => {
+      const { nodes } = await client.status(id);
+      const isParked = Object.values(nodes).some(({ wait }) => wait !== undefined);
+      return isParked || begun.get("kept")?.some((start) => start.name === name) === true;
+    };
     for (let i = 0; i < 6; i++) {
-      ids.push(await submit(i % 2 === 0 ? one : two, { tenant: "t", name: i }));
+      const id = await submit(i % 2 === 0 ? one : two, { tenant: "t", name: i });
+      // Two workers read: the order is that in which they have asked for a start.
+      await waitFor(() => hasPlace(id, i), { describe: "it has no place" });
+      ids.push(id);
     }
     const rows = await Promise.all(ids.map((id) => client.wait(id, { timeoutMs: 20_000 })));
     expect(rows.map((row) => row.status)).toEqual(rows.map(() => "COMPLETED"));
