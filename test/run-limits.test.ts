@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Json } from "../compiler/ir.ts";
 import { createClient, type Client } from "../sdk/index.ts";
 import { defineFunction } from "../sdk/define-function.ts";
-import { globalKeys, partitionKeys } from "../sdk/internal.ts";
+import { connectionAt, globalKeys, partitionKeys } from "../sdk/internal.ts";
 import { claimPlace, listDeadLetters, readRun, type RunRow } from "../sdk/postgres/index.ts";
 import { createSupervisor, whyRun, type Supervisor } from "../supervisor/index.ts";
 import { FunctionRegistry } from "../worker/index.ts";
@@ -229,7 +229,7 @@ describe("settings.concurrency: reject and cancel_running", () => {
     const { replies, submissions } = globalKeys;
     const [before = "0"] = (await engine.redis.xrevrange(replies, "+", "-", "COUNT", 1))[0] ?? [];
     const wish = { workflow: workflow(reject), input: { key: "twice" }, idempotency_key: "both" };
-    const sent = engine.redis.multi();
+    const sent = connectionAt(engine.redis, submissions).multi();
     for (let i = 0; i < 2; i++) {
       sent.xadd(submissions, "*", "submission", JSON.stringify(wish));
     }
