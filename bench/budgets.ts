@@ -31,7 +31,8 @@ export const FIGURE_BUDGETS: readonly FigureBudget[] = [
     "submission through REST": 2000,
   }),
   ...of("submission", "ms", "atMost", {
-    "submit to accepted while the worker is busy, p95": 10,
+    "submit to accepted while all slots are taken, p95": 10,
+    "submit to accepted while chains take all of the machine, p95": 10,
   }),
   ...of("join", "x", "atMost", { "join of 8,000 over join of 10": 1.5 }),
   ...of("feed", "ms", "atMost", { "change to client, 1,000 clients, p95": 50 }),

@@ -10,7 +10,7 @@ import type { Pids } from "./usage.ts";
 import { STEP_OUTPUT, type Work } from "./workloads.ts";
 import { pause } from "../cmd/embedded/sockets.ts";
 
-const CONCURRENCY = 256;
+export const CONCURRENCY = 256;
 const SUBMIT_BATCH = 250;
 const POLL_MS = 20;
 /** Submissions not yet answered: what is beyond that waits here and not in Redis. */

@@ -12,7 +12,7 @@ import { floorWorker } from "./floor/worker.ts";
 import { startProfile } from "./profiles.ts";
 import type { EngineRoleOptions, RoleOptions, RolePart, WatchersOptions } from "./roles.ts";
 import { watchers } from "./watchers.ts";
-import { STEP_FUNCTION, STEP_OUTPUT } from "./workloads.ts";
+import { HOLD_FUNCTION, STEP_FUNCTION, STEP_OUTPUT } from "./workloads.ts";
 
 const STOP_MS = 5000;
 const REPORT_MS = 5;
@@ -67,6 +67,9 @@ async function worker(options: EngineRoleOptions): Promise<RolePart> {
   redis.disconnect();
   const registry = new FunctionRegistry();
   registry.register(STEP_FUNCTION, () => STEP_OUTPUT);
+  registry.register(HOLD_FUNCTION, ({ params }) =>
+    pause((params as { ms: number }).ms, STEP_OUTPUT),
+  );
   const service = createWorker({
     redis: { url: redisUrl },
     deployment: deployment["id"],

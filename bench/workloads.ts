@@ -24,6 +24,8 @@ export interface Work {
 
 /** Name of the function that every step calls. */
 export const STEP_FUNCTION = "bench.step";
+/** Name of a function that keeps its place in the worker for as long as `ms` says. */
+export const HOLD_FUNCTION = "bench.hold";
 /** What every step answers, 48 bytes as JSON. */
 export const STEP_OUTPUT = { status: "done", value: "0123456789abcdefghij" };
 
@@ -123,6 +125,13 @@ export function mixed(): Work[] {
 export function parkedDocument(ms: number): object {
   const nodes = [{ id: "wait", type: "delay", config: { delay_ms: ms } }];
   return { name: "bench-parked", nodes, edges: [] };
+}
+
+/** A step that keeps its place in the worker for `ms`, and needs nothing of the machine. */
+export function holder(ms: number): Work {
+  const config = { function_name: HOLD_FUNCTION, params: { ms } };
+  const nodes = [{ id: "hold", type: "function", config }];
+  return { document: { name: `bench-holder-${ms}`, nodes, edges: [] }, steps: 1 };
 }
 
 /** A step, a delay of `ms`, a step. */
