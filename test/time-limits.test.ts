@@ -188,6 +188,16 @@ describe("queue_timeout_ms of a token that stands in its queue once more", () =>
     JSON.parse((await client.wait(runId, { timeoutMs: 20_000 })).error ?? "{}");
   const statusOf = async (runId: string): Promise<string | undefined> =>
     (await client.status(runId)).nodes["late"]?.status;
+  /** A run that waits for its start: one before it has taken the only one. */
+  const parked = async (workflow: never): Promise<string> => {
+    const first = await client.submit({ workflow });
+    await waitFor(() => going.length === 1, { describe: "the handler is not called" });
+    going.splice(0).forEach((go) => go());
+    await client.wait(first, { timeoutMs: 20_000 });
+    const runId = await client.submit({ workflow });
+    await waitFor(async () => (await statusOf(runId)) === "waiting");
+    return runId;
+  };
 
   it.each([false, true])(
     "B12: counts after its start was awaited, paused then: %s",
@@ -195,12 +205,7 @@ describe("queue_timeout_ms of a token that stands in its queue once more", () =>
       const limit = { rate_limit: { key: held ? "a" : "b", limit: 1, per_ms: 1500 } };
       const late = step("late", { ...limit, queue_timeout_ms: 300 });
       const workflow = { name: "limited", nodes: [late], edges: [] } as never;
-      const first = await client.submit({ workflow });
-      await waitFor(() => going.length === 1, { describe: "the handler is not called" });
-      going.splice(0).forEach((go) => go());
-      await client.wait(first, { timeoutMs: 20_000 });
-      const runId = await client.submit({ workflow });
-      await waitFor(async () => (await statusOf(runId)) === "waiting");
+      const runId = await parked(workflow);
       if (held) {
         await client.operations.pause(runId);
       }
@@ -217,12 +222,7 @@ describe("queue_timeout_ms of a token that stands in its queue once more", () =>
     const limit = { rate_limit: { key: "c", limit: 1, per_ms: 1000 } };
     const late = step("late", { ...limit, queue_timeout_ms: 3000 });
     const workflow = { name: "lost", nodes: [late], edges: [] } as never;
-    const first = await client.submit({ workflow });
-    await waitFor(() => going.length === 1, { describe: "the handler is not called" });
-    going.splice(0).forEach((go) => go());
-    await client.wait(first, { timeoutMs: 20_000 });
-    const runId = await client.submit({ workflow });
-    await waitFor(async () => (await statusOf(runId)) === "waiting");
+    const runId = await parked(workflow);
     await only.stop(1000);
     await waitFor(async () => (await statusOf(runId)) === "ready");
     await emptyRedis(engine.redis);
