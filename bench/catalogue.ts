@@ -38,8 +38,8 @@ export interface BenchRow {
   measure(lab: Lab): Promise<void>;
 }
 
-const STEPS_AIM = 100_000;
-const QUICK_SHARE = 0.2;
+const STEPS_AIM = 200_000;
+const QUICK_SHARE = 0.1;
 /** Peers are several times slower; a row takes about as long as one of the engine's. */
 const PEER_SHARES = { bullmq: 0.2, dbos: 0.04 } as const;
 const WIDEST_RUNS = 5;
@@ -51,7 +51,11 @@ async function orFailure<Found>(name: string, measure: Promise<Found>) {
   });
 }
 
-/** Floor, journalled floor, engine and peers, taking turns. */
+/**
+ * Floor, journalled floor, engine and peers, taking turns. Each executes as many runs before it is
+ * measured: what counts is what a process does all day, not in its first second, in which V8 has yet
+ * to compile it.
+ */
 async function compare(lab: Lab, shape: Shape): Promise<void> {
   const { options, services } = lab;
   const aim = STEPS_AIM * (options.quick ? QUICK_SHARE : 1);

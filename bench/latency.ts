@@ -6,7 +6,7 @@ import { JournalWatch } from "./journal-watch.ts";
 import type { BenchOptions } from "./options.ts";
 import { figure, type FigureRow } from "./rows.ts";
 import { median, percentiles, round } from "./usage.ts";
-import { chain, fan, workOf } from "./workloads.ts";
+import { chain, joinOf, workOf, type Work } from "./workloads.ts";
 
 const SAMPLES = 500;
 const QUICK_SAMPLES = 100;
@@ -83,32 +83,48 @@ async function hopsOfChains(engine: Engine, watch: JournalWatch, runs: number): 
 }
 
 const WIDTHS = [10, 100, 1000, 8000];
-const JOIN_NOTE = "with the join's own step, which gets all outputs: an upper bound";
+const JOINS = 9;
+const WARM_UP_STEPS = 5000;
+/** What the join's step is executed with: where it makes its input itself, none of it is read. */
+const INPUTS = { "": { joined: true }, " with all outputs": undefined };
 
 /** From the last arrival at a join to the end of the join's own step, by width. */
 export async function measureJoins(engine: Engine, options: BenchOptions): Promise<FigureRow[]> {
+  const widths = options.quick ? WIDTHS.slice(0, 3) : WIDTHS;
   const rows: FigureRow[] = [];
-  const found = new Map<number, number>();
-  for (const width of options.quick ? WIDTHS.slice(0, 3) : WIDTHS) {
-    const work = workOf(fan(width));
-    await engine.submit(work);
-    await engine.idle();
-    const watch = await JournalWatch.open(engine.services.redisUrl);
-    const times: number[] = [];
-    for (let i = 0; i < 5; i++) {
-      const heard = watch.until(({ e }) => e === "run.completed");
-      await engine.submit(work);
-      const news = await heard;
-      const fired = news.findLast(({ transition }) => transition.e === "join.decided");
-      times.push((news.at(-1)?.atMs ?? 0) - (fired?.atMs ?? 0));
+  for (const [what, input] of Object.entries(INPUTS)) {
+    const found = new Map<number, number>();
+    for (const width of widths) {
+      const ms = await joinMs(engine, joinOf(width, input));
+      found.set(width, ms);
+      rows.push(
+        figure(`join of ${width}${what}: fires to its step's end, p50`, round(ms, 2), "ms"),
+      );
     }
-    watch.close();
-    found.set(width, median(times));
-    const value = round(median(times), 2);
-    rows.push(figure(`join of ${width}: fires to its step's end, p50`, value, "ms"));
+    const [narrow, wide] = [found.get(10), found.get(8000)];
+    if (narrow !== undefined && wide !== undefined) {
+      const name = `join of 8,000 over join of 10${what && `, both${what}`}`;
+      rows.push(figure(name, round(wide / narrow, 1), "x", JOIN_NOTE));
+    }
   }
-  const [narrow, wide] = [found.get(10), found.get(8000)];
-  return narrow === undefined || wide === undefined
-    ? rows
-    : [...rows, figure("join of 8,000 over join of 10", round(wide / narrow, 1), "x", JOIN_NOTE)];
+  return rows;
+}
+
+const JOIN_NOTE = "with the join's own step: an upper bound";
+
+async function joinMs(engine: Engine, work: Work): Promise<number> {
+  await engine.submit(work);
+  await engine.submitMany(work, Math.ceil(WARM_UP_STEPS / work.steps));
+  await engine.idle();
+  const watch = await JournalWatch.open(engine.services.redisUrl);
+  const times: number[] = [];
+  for (let i = 0; i < JOINS; i++) {
+    const heard = watch.until(({ e }) => e === "run.completed");
+    await engine.submit(work);
+    const news = await heard;
+    const fired = news.findLast(({ transition }) => transition.e === "join.decided");
+    times.push((news.at(-1)?.atMs ?? 0) - (fired?.atMs ?? 0));
+  }
+  watch.close();
+  return median(times);
 }

@@ -5,8 +5,6 @@ import type { ThroughputRow } from "./rows.ts";
 import { round, startUsage } from "./usage.ts";
 import type { Work } from "./workloads.ts";
 
-const WARM_UP_RUNS = 300;
-
 const ENDED_SINCE = {
   name: "bench_ended_since",
   text: "SELECT status, count(*)::int AS n FROM runs WHERE created_at_ms >= $1 GROUP BY status",
@@ -16,6 +14,7 @@ export interface RoundOptions {
   name: string;
   runs: number;
   round: number;
+  /** Runs before it is measured; as many if absent. */
   warmUp?: number;
 }
 
@@ -29,7 +28,7 @@ export async function runEngine(
   for (const work of works) {
     await engine.submit(work);
   }
-  await engine.submitMany(works, options.warmUp ?? WARM_UP_RUNS);
+  await engine.submitMany(works, options.warmUp ?? options.runs);
   await engine.idle();
   await engine.released();
   const stop = await startUsage(redis, engine.pids);

@@ -75,8 +75,19 @@ export function workOf(shape: Shape): Work {
   return { document: documentOf(shape), steps: shape.steps };
 }
 
-function step(id: string): object {
-  return { id, type: "function", config: { function_name: STEP_FUNCTION } };
+function step(id: string, more: object = {}): object {
+  return { id, type: "function", config: { function_name: STEP_FUNCTION, ...more } };
+}
+
+/** A fan whose join has an input of its own; undefined: it gets all outputs. */
+export function joinOf(width: number, input: object | undefined): Work {
+  const { steps, edges } = fan(width);
+  const last = `s${steps - 1}`;
+  const nodes = Array.from({ length: steps - 1 }, (_, i) => step(`s${i}`));
+  const all = edges.map(([from, to]) => ({ from: `s${from}`, to: `s${to}` }));
+  const name = `bench-join${width}${input === undefined ? "" : "-own"}`;
+  const join = step(last, input === undefined ? {} : { input });
+  return { document: { name, nodes: [...nodes, join], edges: all }, steps };
 }
 
 /** Eight nodes, of which two die with an edge that is not taken: six steps. */

@@ -16,10 +16,9 @@ import { STEP_OUTPUT, type Shape } from "../workloads.ts";
 import { EV, QUEUE, runKey, SEPARATOR } from "./names.ts";
 
 const START_BATCH = 250;
-const WARM_UP_RUNS = 100;
 const SCRIPT = readFileSync(new URL("complete.lua", import.meta.url), "utf8");
 
-/** One round of the floor on one workload. */
+/** One round of the floor on one workload, after a first one that is not counted. */
 export async function runFloor(
   services: Services,
   shape: Shape,
@@ -32,26 +31,27 @@ export async function runFloor(
   const worker = await startRole("floor-worker", settings, null);
   const archiver = options.journalled ? await startRole("floor-archiver", settings, null) : null;
   try {
-    await startRuns(redis, WARM_UP_RUNS);
-    await Promise.all([worker.reaches(WARM_UP_RUNS), archiver?.reaches(WARM_UP_RUNS)]);
+    const { runs } = options;
+    await startRuns(redis, runs);
+    await Promise.all([worker.reaches(runs), archiver?.reaches(runs)]);
     const { redis: redisPid, postgres } = services.pids;
     const pids = { worker: worker.pid, archiver: archiver?.pid ?? null, submitter: process.pid };
     const stop = await startUsage(redis, { ...pids, redis: redisPid, postgres });
-    const total = WARM_UP_RUNS + options.runs;
+    const total = 2 * runs;
     const start = performance.now();
     const [, ended, durable] = await Promise.all([
-      startRuns(redis, options.runs),
+      startRuns(redis, runs),
       worker.reaches(total).then(() => performance.now() - start),
       archiver?.reaches(total).then(() => performance.now() - start) ?? null,
     ]);
     const usage = await stop();
-    const steps = options.runs * shape.steps;
+    const steps = runs * shape.steps;
     return {
       kind: "throughput",
       system: options.journalled ? "journalled floor" : "floor",
       workload: shape.name,
       round: options.round,
-      runs: options.runs,
+      runs,
       steps,
       stepsPerSecond: round((steps / ended) * 1000, 0),
       durableStepsPerSecond: durable === null ? null : round((steps / durable) * 1000, 0),
