@@ -12,6 +12,7 @@ import {
   answerOf,
   type CompletionItem,
   inputOf,
+  takesOwnInput,
   varsOf,
   type WaitAnswer,
   waitToken,
@@ -78,7 +79,7 @@ export class Executor {
     if (token.kind === "skip") {
       return { vars: {}, input: null, settled: this.spread(p) };
     }
-    const data = inputOf(p, node);
+    const data = takesOwnInput(p.profile.ir, token) ? inputOf(p, node) : null;
     const full = varsOf(p, token.node, node, data);
     const answer = token.answer === null ? null : answerOf(token.answer, p.data);
     // What somebody decided by hand holds, also for a node whose config cannot be evaluated.

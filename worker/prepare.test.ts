@@ -11,7 +11,9 @@ import {
 } from "../sdk/internal.ts";
 import { openTestPartition, type TestPartition } from "../test/harness/partition.ts";
 import { TokenPlayer } from "../test/harness/tokens.ts";
+import { Executor } from "./execute.ts";
 import { Preparer } from "./prepare.ts";
+import type { Prepared } from "./prepared.ts";
 import { Workflows } from "./workflows.ts";
 
 let p: TestPartition;
@@ -147,5 +149,42 @@ describe("B1: before a token is executed", () => {
     expect(await kindsOf(preparer, b)).toEqual(["ready"]);
     await run.settle(await run.take("again"), "L");
     expect(await kindsOf(preparer, b)).toEqual(["drop"]);
+  });
+});
+
+describe("a join that makes its input itself", () => {
+  const joinOf = (input: Json): Json => ({
+    ...{ id: "j", type: "transform", config: { expression: "data", input } },
+  });
+
+  /** Its token's input; `isGone`: when nothing that its branches left is there any more. */
+  async function inputOfJoin(runId: string, input: Json, isGone: boolean): Promise<unknown> {
+    const edges = ["a", "b"].map((id) => ({ from: id, to: "j" }));
+    const document = { name: "join", nodes: [echo("a"), echo("b"), joinOf(input)], edges };
+    const { ir, hash } = compile({ document });
+    const run = new TokenPlayer(p, await p.publish(ir as never, hash as string), runId);
+    await run.start('{"given":7}');
+    const branches = (await run.read()).filter((token) => token.runId === runId);
+    for (const token of branches) {
+      await run.settle(token, "L", { value: `"of ${run.idOf(token)}"` });
+    }
+    const token = await run.take("j");
+    if (isGone) {
+      await p.redis.hdel(p.scripts.keys.run(runId), "n0", "n1");
+    }
+    const preparer = new Preparer(p.scripts.redis, new Workflows(p.redis), 0);
+    const [looked] = await preparer.prepare([token], false);
+    const { prepared } = looked as { prepared: Prepared };
+    const options = { workerId: "w", secrets: () => ({}), random: () => 0, outputBytesMax: 9999 };
+    return new Executor(options).begin(prepared, 0).input;
+  }
+
+  it("begins without a look at what its branches left", async () => {
+    expect(await inputOfJoin("run-own-1", { of: "${input.given}" }, true)).toEqual({ of: 7 });
+  });
+
+  it("gets it where its template names it", async () => {
+    const input = { of: "${data.b}" };
+    expect(await inputOfJoin("run-own-2", input, false)).toEqual({ of: "of b" });
   });
 });

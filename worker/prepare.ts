@@ -20,6 +20,7 @@ import {
   roundsOf,
   RunData,
   type RunProfile,
+  takesOwnInput,
 } from "../sdk/internal.ts";
 import { chainToken } from "./chain.ts";
 import { Elements, type Surroundings } from "./elements.ts";
@@ -221,7 +222,7 @@ export class Preparer {
     }
     const needs = needsOf(profile.ir, token.node);
     const reads = token.payload === null ? token.kind !== "skip" : token.kind === "gather";
-    const own = reads ? needs.own : NO_FIELDS;
+    const own = reads && takesOwnInput(profile.ir, token) ? needs.own : NO_FIELDS;
     if (token.unit !== token.runId) {
       return [...new Set([...checkedFields(token), "it", ...needs.context, ...own])];
     }
