@@ -229,7 +229,7 @@ describe("queue_timeout_ms of a token that stands in its queue once more", () =>
     expect(await failed(runId)).toMatchObject(timeout);
   });
 
-  it("B12: counts for the next step of a chain that a worker gives back as it stops", async () => {
+  it("B12: counts for a step that a chain leads to, also when its worker stops", async () => {
     const edges = [{ from: "first", to: "late" }];
     const nodes = [step("first", {}), step("late", { queue_timeout_ms: 300 })];
     const runId = await client.submit({ workflow: { name: "chain", nodes, edges } as never });

@@ -57,6 +57,11 @@ describe("a chain goes on", () => {
     );
   });
 
+  it("not to a node that may not wait for long: its timer goes with its entry", () => {
+    const ir = irOf([step("a"), step("b", { queue_timeout_ms: 1000 })], line("a", "b"));
+    expect(nextId(ir, "a")).toBeUndefined();
+  });
+
   it("inside a round, and not out of it", () => {
     const again = {
       type: "loop",

@@ -38,10 +38,11 @@ export function chainNext(item: CompletionItem, scope: string): number | null {
   const { ir } = item.profile;
   const index = Number(next ?? "-1");
   const node = ir.nodes[index];
-  // A map has an entry of its own: it is acknowledged when its elements run.
-  const isWanted =
-    node?.queue === item.queue && node.type !== "map" && ir.settings.fusion !== false;
-  return isWanted ? index : null;
+  // A map has an entry of its own: it is acknowledged when its elements run. One that may not wait
+  // for long needs its own, too: its timer is armed with it, and rings also if this worker dies.
+  const isOther = node?.queue !== item.queue || node.type === "map";
+  const isLimited = node?.queue_timeout_ms !== undefined;
+  return isOther || isLimited || ir.settings.fusion === false ? null : index;
 }
 
 /** One activation in the token's own round. */

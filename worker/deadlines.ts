@@ -71,17 +71,6 @@ export class Deadlines {
     }
   }
 
-  /** A token that never stood in its queue is given back before its node has begun. */
-  queued({ token, node }: Prepared): void {
-    if (node.queue_timeout_ms !== undefined) {
-      const { redis, keys, redisNowMs, logger } = this.#o;
-      const dueMs = Math.ceil(redisNowMs() + node.queue_timeout_ms);
-      redis.zadd(keys.timers, "NX", dueMs, memberOf(token, "late")).catch((error: unknown) => {
-        logger.warn({ err: error, run: token.runId }, "the node's time in the queue has no timer");
-      });
-    }
-  }
-
   /** Takes a timer off; one that stays fires in vain. */
   unwatch(member: string | null): void {
     if (member !== null) {

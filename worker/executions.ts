@@ -10,7 +10,7 @@ import { beginChild, beginLimited, beginMap, isLimited, type Beginning } from ".
 import { Deadlines } from "./deadlines.ts";
 import type { Begun } from "./execute.ts";
 import { ExecutionError, toExecutionError } from "./kinds/kind.ts";
-import type { LaneOptions, Settle, Task, Waiting } from "./lane-options.ts";
+import type { LaneOptions, Settle, Task } from "./lane-options.ts";
 import type { Held } from "./leases.ts";
 import type { Prepared } from "./prepared.ts";
 import { coolAfter } from "./rate-limit.ts";
@@ -88,16 +88,6 @@ export class Executions {
   /** A token that is void by now: whoever had it before may have died in its execution. */
   leave({ token, profile }: Pick<Prepared, "token" | "profile">): void {
     this.#deadlines.leave(token, profile);
-  }
-
-  /** Tokens that were not begun go back; of a step within a chain the time in the queue begins now. */
-  unbegun(waiting: readonly Pick<Waiting, "prepared" | "held">[]): Held[] {
-    return waiting.map(({ prepared, held }) => {
-      if (held.nodes > 0) {
-        this.#deadlines.queued(prepared);
-      }
-      return held;
-    });
   }
 
   /** The item of a token that fails without being executed. */

@@ -198,7 +198,7 @@ export class Lane {
 
   /** After quiet: waits for work in execution, hands back what does not end within `deadlineMs`. */
   async stop(deadlineMs: number): Promise<void> {
-    await this.#giveBack(this.#executions.unbegun(this.#buffer.splice(0)));
+    await this.#giveBack(this.#buffer.splice(0).map(({ held }) => held));
     const ended = await Promise.race([
       this.#idle().then(() => true),
       new Promise<boolean>((resolve) => setTimeout(() => resolve(false), deadlineMs).unref()),
@@ -326,7 +326,7 @@ export class Lane {
 
   #pump(): void {
     if (this.#o.reader.isStopped) {
-      void this.#giveBack(this.#executions.unbegun(this.#buffer.splice(0)));
+      void this.#giveBack(this.#buffer.splice(0).map(({ held }) => held));
     }
     while (this.#o.slots.free > 0) {
       const next = this.#buffer.shift();
@@ -438,7 +438,7 @@ export class Lane {
     if (!this.#o.leases.has(held)) {
       // Forsaken, or another worker's, meanwhile.
     } else if (this.#isIdle) {
-      void this.#giveBack(this.#executions.unbegun([{ prepared, held }]));
+      void this.#giveBack([held]);
     } else if (needsOf(ir, token.node).context.length > 0 || isBlobText(token.payload)) {
       this.#lookUp(token, held);
     } else {

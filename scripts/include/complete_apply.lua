@@ -40,7 +40,7 @@ local function apply_plan(keeps)
   for i = 1, keeps and 0 or entry_count do
     dispatch(it.is_paused, run, queues[i], entries[i])
   end
-  for i = 1, (keeps or it.is_paused) and 0 or late_count, 3 do
+  for i = 1, it.is_paused and 0 or late_count, 3 do
     arm_late(k.timers, run, late[i + 1], late[i + 2], late[i])
   end
   if ends == "finishing" then
