@@ -7,7 +7,6 @@
  * the run's input, and the outputs that make up the node's own input.
  */
 import type { Ir, IrNode } from "../compiler/ir.ts";
-import type { ReadyToken } from "./entry.ts";
 import { loopChain } from "./scope.ts";
 
 export interface Needs {
@@ -15,8 +14,6 @@ export interface Needs {
   context: readonly string[];
   /** Fields for the node's own input, when it does not travel with the token. */
   own: readonly string[];
-  /** `config.input` names nothing of what it replaces, which then need not be read. */
-  isInputGiven: boolean;
   /** A round around the node may end while it is in progress: a join in it need not wait for all. */
   isRaced: boolean;
 }
@@ -35,7 +32,6 @@ export function needsOf(ir: Ir, index: number): Needs {
     needs = {
       context: contextFields(ir, index),
       own: ownFields(ir, index),
-      isInputGiven: isInputGiven(node),
       isRaced: isRaced(ir, index),
     };
     cache.set(node, needs);
@@ -74,26 +70,12 @@ function contextFields(ir: Ir, index: number): string[] {
   return [...fields];
 }
 
-function isInputGiven({ config: { input } }: IrNode): boolean {
-  return input !== undefined && !/\bdata\b/.test(JSON.stringify(input));
-}
-
-/**
- * Whether a token is executed with what its predecessors left: a join of thousands that makes its
- * input itself need not wait for that. What is decided by hand takes it as it is.
- */
-export function takesOwnInput(
-  ir: Ir,
-  { node, answer }: Pick<ReadyToken, "node" | "answer">,
-): boolean {
-  return answer !== null || !needsOf(ir, node).isInputGiven;
-}
-
 /** Whether a text of the node, of what it holds or of its edges may read `run.attempt`. */
 function mayReadAttempt(ir: Ir, index: number): boolean {
   const node = ir.nodes[index] as IrNode;
   const conditions = node.out.map((edge) => ir.edges[edge]?.condition);
-  return /\battempt\b/.test(JSON.stringify([node, conditions]));
+  // In JSON a line break ends with a letter, which would count to the word.
+  return /(?:\b|\\[nrt])attempt\b/.test(JSON.stringify([node, conditions]));
 }
 
 const inputReaders = new WeakMap<Ir, boolean>();

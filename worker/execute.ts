@@ -12,7 +12,6 @@ import {
   answerOf,
   type CompletionItem,
   inputOf,
-  takesOwnInput,
   varsOf,
   type WaitAnswer,
   waitToken,
@@ -24,7 +23,7 @@ import { fittingInput, fittingOutput } from "./kinds/schemas.ts";
 import { answered, isWaiting, waitOf } from "./kinds/wait.ts";
 import type { MapResults } from "./maps.ts";
 import { finalError } from "./may-retry.ts";
-import type { Prepared } from "./prepared.ts";
+import { takesInput, type Prepared } from "./prepared.ts";
 import { itemOf, resultOf, Results } from "./results.ts";
 
 export interface ExecuteOptions {
@@ -79,7 +78,7 @@ export class Executor {
     if (token.kind === "skip") {
       return { vars: {}, input: null, settled: this.spread(p) };
     }
-    const data = takesOwnInput(p.profile.ir, token) ? inputOf(p, node) : null;
+    const data = takesInput(node, token) ? inputOf(p, node) : null;
     const full = varsOf(p, token.node, node, data);
     const answer = token.answer === null ? null : answerOf(token.answer, p.data);
     // What somebody decided by hand holds, also for a node whose config cannot be evaluated.

@@ -184,7 +184,7 @@ describe("a join that makes its input itself", () => {
   });
 
   it("gets it where its template names it", async () => {
-    const input = { of: "${data.b}" };
+    const input = { of: "${\ndata.b}" };
     expect(await inputOfJoin("run-own-2", input, false)).toEqual({ of: "of b" });
   });
 });

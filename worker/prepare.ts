@@ -20,11 +20,10 @@ import {
   roundsOf,
   RunData,
   type RunProfile,
-  takesOwnInput,
 } from "../sdk/internal.ts";
 import { chainToken } from "./chain.ts";
 import { Elements, type Surroundings } from "./elements.ts";
-import type { Prepared } from "./prepared.ts";
+import { takesInput, type Prepared } from "./prepared.ts";
 import { News, repliesOf } from "./news.ts";
 import { resolveBlobs } from "./resolve-blobs.ts";
 import type { Workflows } from "./workflows.ts";
@@ -222,7 +221,8 @@ export class Preparer {
     }
     const needs = needsOf(profile.ir, token.node);
     const reads = token.payload === null ? token.kind !== "skip" : token.kind === "gather";
-    const own = reads && takesOwnInput(profile.ir, token) ? needs.own : NO_FIELDS;
+    const node = profile.ir.nodes[token.node] as IrNode;
+    const own = reads && takesInput(node, token) ? needs.own : NO_FIELDS;
     if (token.unit !== token.runId) {
       return [...new Set([...checkedFields(token), "it", ...needs.context, ...own])];
     }

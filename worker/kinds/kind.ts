@@ -170,6 +170,19 @@ const inputTemplate = perNode<{ template: Template | null }>((node) => {
 });
 
 /**
+ * Whether a node that begins is executed with what its predecessors left. Not where `config.input`
+ * replaces that and does not name it: a join of thousands then need not wait until it is read.
+ */
+export const takesData = perNode((node): boolean => {
+  try {
+    const { template } = inputTemplate(node);
+    return template === null || template.references.some(({ path }) => path[0] === "data");
+  } catch {
+    return true; // whoever executes the node is told why
+  }
+});
+
+/**
  * The node's input: `config.input` filled in if there is one, else the data it was fired with. Whoever
  * executes a node does this first, once, and hands the result on as `data` and `vars.data`.
  */
