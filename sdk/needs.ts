@@ -7,6 +7,7 @@
  * the run's input, and the outputs that make up the node's own input.
  */
 import type { Ir, IrNode } from "../compiler/ir.ts";
+import { chainReach } from "./chain.ts";
 import { loopChain } from "./scope.ts";
 
 export interface Needs {
@@ -37,6 +38,20 @@ export function needsOf(ir: Ir, index: number): Needs {
     cache.set(node, needs);
   }
   return needs;
+}
+
+const laterReads = new WeakMap<IrNode, boolean>();
+
+/** Whether this node, or one that a chain may come to behind it, reads anything of its run. */
+export function readsLater(ir: Ir, index: number): boolean {
+  const node = ir.nodes[index] as IrNode;
+  let reads = laterReads.get(node);
+  if (reads === undefined) {
+    const chain = [index, ...chainReach(ir, index)];
+    reads = chain.some((at) => needsOf(ir, at).context.length > 0);
+    laterReads.set(node, reads);
+  }
+  return reads;
 }
 
 /** Fields with the outputs of `nodes` and with the rounds of the loops around them. */

@@ -24,7 +24,25 @@ export interface Outside {
   index: number;
 }
 
+/** What a step of a chain left, as the item that settles it says. */
+export interface StepResult {
+  node: number;
+  scope: string;
+  attempt: number;
+  op: string;
+  /** JSON text. */
+  value: string;
+}
+
+/** The step before in a chain: what it had read, and what it left. */
+interface Before {
+  data: RunData;
+  results: readonly StepResult[];
+}
+
 const NOTHING: Fields = new Map();
+/** Longer values are read again: a chain of many steps would hold them all. */
+const CARRIED_CHARS_MAX = 4096;
 const NO_REFS: readonly BlobRef[] = [];
 /** `ctx` of most nodes. Without a prototype, as ids of nodes may be any names. */
 const NO_CONTEXT = Object.freeze(Object.create(null) as NonNullable<Vars["ctx"]>);
@@ -59,7 +77,8 @@ export function answerOf(text: string, data: RunData): WaitAnswer {
 
 export class RunData {
   readonly #ir: Ir;
-  readonly #fields: Fields;
+  #fields: Fields;
+  #before: Before | null = null;
   /** Outputs of nodes that ended in this very step, by index; made with the first of them. */
   #local: Map<number, Json> | null = null;
   #errors: Map<number, Json> | null = null;
@@ -76,15 +95,59 @@ export class RunData {
     this.outside = outside;
   }
 
-  /** For the next token of a chain in the same unit, which has read nothing of its own. */
-  next(): RunData {
+  /**
+   * For the next token of a chain in the same unit, which has read nothing of its own. `results`: what
+   * this one left, if a step to come may ask for it.
+   */
+  next(results: readonly StepResult[] | null): RunData {
     if (this.outside === null) {
-      return new RunData(this.#ir);
+      const next = new RunData(this.#ir);
+      next.#before = results === null ? null : { data: this, results };
+      return next;
     }
     const item = new Map([["it", this.#fields.get("it") ?? null]]);
     const next = new RunData(this.#ir, item, this.outside);
     next.#blobs = this.#blobs;
     return next;
+  }
+
+  /**
+   * Whether all of these fields are known from the steps before in its chain, and cannot be others by
+   * now: then they need not be read. The script that settles a step of a chain lets it go on only in
+   * the same life of its run, in which input and attempt stay, and so do outputs outside of rounds.
+   */
+  knows(fields: readonly string[]): boolean {
+    if (fields.length === 0) {
+      return true;
+    }
+    const found = new Map<string, string | null>();
+    for (const field of fields) {
+      const value = this.#earlier(field);
+      if (value === undefined || value?.includes(BLOB_MARK) === true) {
+        return false;
+      }
+      found.set(field, value);
+    }
+    this.#fields = found;
+    return true;
+  }
+
+  #earlier(field: string): string | null | undefined {
+    for (let at = this.#before; at !== null; at = at.data.#before) {
+      const left = at.results.find(({ node, op }) => op === "C" && field === `n${node}`);
+      if (left !== undefined) {
+        const { attempt, scope, value } = left;
+        return value.length > CARRIED_CHARS_MAX ? undefined : `c${attempt}|${scope}|${value}`;
+      }
+      const read = at.data.#fields.get(field);
+      if (read !== undefined && (field === "in" || field === ATTEMPT_FIELD)) {
+        return read;
+      }
+      if (parseRecord(read)?.state === "c") {
+        return read;
+      }
+    }
+    return undefined;
   }
 
   /** Which attempt of the run it is, if that was asked for: a redrive begins another one. */

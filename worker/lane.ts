@@ -13,6 +13,7 @@ import {
   isBlobText,
   isServerTrouble,
   needsOf,
+  readsLater,
   type ReadyToken,
   removeConsumer,
   type RunProfile,
@@ -409,7 +410,7 @@ export class Lane {
 
   #settled({ item, token, held, chain }: Sent, code: number): void {
     if (code === COMPLETION.goOn && chain !== null) {
-      this.#goOn(chain.p, held, nextToken(token, item, chain.next));
+      this.#goOn(chain.p, held, item, nextToken(token, item, chain.next));
       return;
     }
     if (code === COMPLETION.entryYours) {
@@ -428,18 +429,19 @@ export class Lane {
   }
 
   /** The next token of a chain, ahead of what waits: its run is on its way already. */
-  #goOn(p: Prepared, held: Held, token: ReadyToken): void {
+  #goOn(p: Prepared, held: Held, item: CompletionItem, token: ReadyToken): void {
     const { profile } = p;
     const { ir } = profile;
     held.nodes += 1;
     held.abort = new LazyAbort();
     const node = ir.nodes[token.node] as Prepared["node"];
-    const prepared = { token, profile, node, data: p.data.next() };
+    const data = p.data.next(readsLater(ir, token.node) ? item.results : null);
+    const prepared = { token, profile, node, data };
     if (!this.#o.leases.has(held)) {
       // Forsaken, or another worker's, meanwhile.
     } else if (this.#isIdle) {
       void this.#giveBack([held]);
-    } else if (needsOf(ir, token.node).context.length > 0 || isBlobText(token.payload)) {
+    } else if (!data.knows(needsOf(ir, token.node).context) || isBlobText(token.payload)) {
       this.#lookUp(token, held);
     } else {
       this.#buffer.unshift({ prepared, held, lookedMs: this.#o.nowMs() });
