@@ -7,8 +7,16 @@
  * only then does the worker go on. A worker that dies leaves the entry behind; whoever takes it over
  * reads in the run which token of the chain is active and begins there.
  */
-import type { Ir } from "../compiler/ir.ts";
-import { parseRecord, type CompletionItem, type ReadyToken } from "../sdk/internal.ts";
+import type { Ir, IrNode } from "../compiler/ir.ts";
+import {
+  isBlobText,
+  needsOf,
+  parseRecord,
+  readsLater,
+  type CompletionItem,
+  type ReadyToken,
+} from "../sdk/internal.ts";
+import type { Prepared } from "./prepared.ts";
 
 /** Fair to others: a chain goes back to the queue after so many nodes, or so long. */
 export const CHAIN_NODES_MAX = 64;
@@ -73,6 +81,19 @@ export function nextToken(token: ReadyToken, item: CompletionItem, node: number)
     skipValue: null,
     answer: null,
   };
+}
+
+/** The same with what its node is executed with, as far as the steps before know: `isWhole`, all. */
+export function nextPrepared(
+  { token: before, profile, data: known }: Prepared,
+  item: CompletionItem,
+  index: number,
+): { prepared: Prepared; isWhole: boolean } {
+  const { ir } = profile;
+  const token = nextToken(before, item, index);
+  const data = known.next(readsLater(ir, index) ? item.results : null);
+  const isWhole = data.knows(needsOf(ir, index).context) && !isBlobText(token.payload);
+  return { prepared: { token, profile, node: ir.nodes[index] as IrNode, data }, isWhole };
 }
 
 /**

@@ -10,16 +10,13 @@ import {
   COMPLETION,
   type CompletionItem,
   holdTokens,
-  isBlobText,
   isServerTrouble,
-  needsOf,
-  readsLater,
   type ReadyToken,
   removeConsumer,
   type RunProfile,
 } from "../sdk/internal.ts";
 import { CompletionBatcher } from "./batcher.ts";
-import { CHAIN_MS_MAX, CHAIN_NODES_MAX, chainNext, nextToken } from "./chain.ts";
+import { CHAIN_MS_MAX, CHAIN_NODES_MAX, chainNext, nextPrepared } from "./chain.ts";
 import { Executions } from "./executions.ts";
 import type { Prepared } from "./prepared.ts";
 import { itemOf } from "./results.ts";
@@ -410,7 +407,7 @@ export class Lane {
 
   #settled({ item, token, held, chain }: Sent, code: number): void {
     if (code === COMPLETION.goOn && chain !== null) {
-      this.#goOn(chain.p, held, item, nextToken(token, item, chain.next));
+      this.#goOn(chain.p, held, item, chain.next);
       return;
     }
     if (code === COMPLETION.entryYours) {
@@ -429,22 +426,18 @@ export class Lane {
   }
 
   /** The next token of a chain, ahead of what waits: its run is on its way already. */
-  #goOn(p: Prepared, held: Held, item: CompletionItem, token: ReadyToken): void {
-    const { profile } = p;
-    const { ir } = profile;
+  #goOn(p: Prepared, held: Held, item: CompletionItem, next: number): void {
     held.nodes += 1;
     held.abort = new LazyAbort();
-    const node = ir.nodes[token.node] as Prepared["node"];
-    const data = p.data.next(readsLater(ir, token.node) ? item.results : null);
-    const prepared = { token, profile, node, data };
+    const { prepared, isWhole } = nextPrepared(p, item, next);
     if (!this.#o.leases.has(held)) {
       // Forsaken, or another worker's, meanwhile.
     } else if (this.#isIdle) {
       void this.#giveBack([held]);
-    } else if (!data.knows(needsOf(ir, token.node).context) || isBlobText(token.payload)) {
-      this.#lookUp(token, held);
-    } else {
+    } else if (isWhole) {
       this.#buffer.unshift({ prepared, held, lookedMs: this.#o.nowMs() });
+    } else {
+      this.#lookUp(prepared.token, held);
     }
   }
 
