@@ -22,6 +22,7 @@ import {
   mapOf,
   mixed,
   THROUGHPUT,
+  told,
   WIDEST,
   workOf,
   type Shape,
@@ -110,6 +111,11 @@ const ALONE: readonly Alone[] = [
     name: "branchy",
     about: "8 nodes with conditions, of which 2 die on dead paths",
     ...{ when: "usual", works: () => [branchy()], runs: byAim },
+  },
+  {
+    name: "told10",
+    about: "straight10 whose steps name the run's input and the first one's output",
+    ...{ when: "usual", works: () => [told()], runs: byAim },
   },
   {
     name: "mixed",

@@ -79,6 +79,14 @@ function step(id: string, more: object = {}): object {
   return { id, type: "function", config: { function_name: STEP_FUNCTION, ...more } };
 }
 
+/** Ten steps, one after the other, each of which names the run's input and what the first has left. */
+export function told(): Work {
+  const input = { order: "${input.order}", first: "${ctx.s0.output.value}" };
+  const nodes = Array.from({ length: 10 }, (_, i) => step(`s${i}`, i === 0 ? {} : { input }));
+  const edges = nodes.slice(1).map((_, i) => ({ from: `s${i}`, to: `s${i + 1}` }));
+  return { document: { name: "bench-told10", nodes, edges }, input: { order: 7 }, steps: 10 };
+}
+
 /** A fan whose join has an input of its own; undefined: it gets all outputs. */
 export function joinOf(width: number, input: object | undefined): Work {
   const { steps, edges } = fan(width);
