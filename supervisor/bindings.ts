@@ -13,6 +13,7 @@ import {
   definitionsByHash,
   parseWorkflowRef,
   type Definition,
+  type DefinitionName,
   type WorkflowRef,
 } from "../sdk/postgres/index.ts";
 import type { SupervisorContext } from "./context.ts";
@@ -41,7 +42,7 @@ export const UNBOUND: Bound = { bindings: null, definitions: [] };
 export class Binder {
   readonly #context: SupervisorContext;
   readonly #fresh: readonly Definition[];
-  readonly #found = new Map<string, Definition | null>();
+  readonly #found = new Map<string, Definition | DefinitionName | null>();
   #unstored: Promise<Definition[]> | null = null;
 
   /** `fresh`: definitions that come with the batch, which may refer to one another. */
@@ -59,17 +60,15 @@ export class Binder {
     for (let at = open.pop(); at !== undefined; at = open.pop()) {
       for (const { ref, node } of at.references.filter((one) => bindings[one.ref] === undefined)) {
         const found = await this.#lookUp(ref);
-        if (found === null) {
+        const stored = found === null ? undefined : await this.#describe(found);
+        if (found === null || stored === undefined) {
           problems.push(missing(at.ir, node, ref));
           continue;
         }
         bindings[ref] = found.hash;
-        const { hash, ir } = found;
-        if (this.#fresh.includes(found)) {
-          definitions.set(hash, found);
-          open.push(describeIr(hash, JSON.parse(ir) as Ir, ir));
-        } else {
-          open.push(this.#context.irs.put(hash, () => JSON.parse(ir) as Ir, ir));
+        open.push(stored);
+        if ("ir" in found) {
+          definitions.set(found.hash, found);
         }
       }
       if (Object.keys(bindings).length > REFERENCES_MAX) {
@@ -83,7 +82,16 @@ export class Binder {
       : { bindings: text, definitions: [...definitions.values()] };
   }
 
-  async #lookUp(text: string): Promise<Definition | null> {
+  /** Undefined if it was stored, and is no more. */
+  async #describe(found: Definition | DefinitionName): Promise<StoredIr | undefined> {
+    const { hash } = found;
+    return "ir" in found
+      ? describeIr(hash, JSON.parse(found.ir) as Ir, found.ir)
+      : (await this.#context.irs.load([hash])).get(hash);
+  }
+
+  /** With its texts if it comes with the batch. */
+  async #lookUp(text: string): Promise<Definition | DefinitionName | null> {
     let found = this.#found.get(text);
     if (found === undefined) {
       const ref = parseWorkflowRef(text);
@@ -114,7 +122,7 @@ export class Binder {
 }
 
 /** How well a definition fits a reference: 3 by version, 2 by tag, 1 by name, 0 not. */
-function rank(definition: Definition, ref: WorkflowRef): number {
+function rank(definition: DefinitionName, ref: WorkflowRef): number {
   if (definition.name !== ref.name) {
     return 0;
   }

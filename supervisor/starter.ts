@@ -233,8 +233,9 @@ export class Starter {
   async #publish(irs: ReadonlyMap<string, StoredIr>): Promise<Set<string>> {
     const { redis, clock } = this.#context;
     const there = new Set<string>();
-    const puts = [...irs.values()].map(async ({ hash, text }) => {
-      if (await this.#inTime(hash, () => redis.set(globalKeys.ir(hash), text))) {
+    const puts = [...irs.values()].map(async (stored) => {
+      const { hash } = stored;
+      if (await this.#inTime(hash, () => this.#put(stored))) {
         there.add(hash);
       }
     });
@@ -245,6 +246,19 @@ export class Starter {
     }
     await Promise.all(puts);
     return there;
+  }
+
+  /**
+   * Nearly always it is there, and may be large: so Redis is asked, each time anew since it may have
+   * lost it, and told the text only then. Asked is for its length, which shows one that was cut off.
+   * What is there does not expire from here on, as the reaper's second look relies on.
+   */
+  async #put({ hash, text }: StoredIr): Promise<void> {
+    const key = globalKeys.ir(hash);
+    const [, length] = (await this.#context.redis.pipeline().persist(key).strlen(key).exec()) ?? [];
+    if (length?.[1] !== Buffer.byteLength(text)) {
+      await this.#context.redis.set(key, text);
+    }
   }
 
   /** Whether it was done; on a cluster, in time. What is late is not asked again meanwhile. */

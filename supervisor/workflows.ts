@@ -124,11 +124,11 @@ export class Workflows {
   async #byRef({ name, version }: WorkflowRef): Promise<Resolved> {
     const { db, irs } = this.#context;
     const found = await definitionByRef(db, name, version);
-    if (found === null) {
+    const stored = found === null ? undefined : (await irs.load([found.hash])).get(found.hash);
+    if (stored === undefined) {
       const what = version === null ? name : `${name}@${version}`;
       return notFound(`no workflow "${what}" is published`, "workflow_ref");
     }
-    const stored = irs.put(found.hash, () => JSON.parse(found.ir) as Ir, found.ir);
     return { stored, definition: null };
   }
 }

@@ -30,7 +30,11 @@ export function parseWorkflowRef(text: string): WorkflowRef {
     : { name: text, version: null };
 }
 
+/** A definition without its texts, which may be large. */
+export type DefinitionName = Omit<Definition, "ir" | "source">;
+
 type Row = Definition & { [column: string]: unknown };
+type NameRow = DefinitionName & { [column: string]: unknown };
 const COLUMNS = `hash, name, version, ir, source, tags, created_at_ms AS "createdAtMs"`;
 const INTO = `INSERT INTO definitions (hash, name, version, ir, source, created_at_ms, tags)
     SELECT hash, name, version, ir, source, at, ARRAY(SELECT json_array_elements_text(tags::json))
@@ -48,7 +52,8 @@ const BY_HASH = {
 };
 const BY_REF = {
   name: "definitions_by_ref",
-  text: `SELECT ${COLUMNS} FROM definitions WHERE name = $1
+  text: `SELECT hash, name, version, tags, created_at_ms AS "createdAtMs" FROM definitions
+    WHERE name = $1
       AND ($2::text IS NULL OR version = $2 OR $2 = ANY(tags) OR $2 = 'latest')
     ORDER BY COALESCE(version = $2, false) DESC, COALESCE($2 = ANY(tags), false) DESC,
       created_at_ms DESC, hash LIMIT 1`,
@@ -106,20 +111,17 @@ export async function definitionsByHash(
 /**
  * The definition that a reference means: with a version that one, else the newest that carries it as
  * a tag; `latest` or null: the newest of the name. Null if there is none. Of several definitions of
- * one version it is the newest.
+ * one version it is the newest. Without its texts: who asks has mostly kept them by their hash.
  */
 export async function definitionByRef(
   db: Queryable,
   name: string,
   version: string | null,
-): Promise<Definition | null> {
-  return (await db.query<Row>(BY_REF, [name, version]))[0] ?? null;
+): Promise<DefinitionName | null> {
+  return (await db.query<NameRow>(BY_REF, [name, version]))[0] ?? null;
 }
 
 /** The newest definitions, without their text. */
-export async function listDefinitions(
-  db: Queryable,
-  limit: number,
-): Promise<Omit<Definition, "ir" | "source">[]> {
-  return db.query<Row>(LIST, [limit]);
+export async function listDefinitions(db: Queryable, limit: number): Promise<DefinitionName[]> {
+  return db.query<NameRow>(LIST, [limit]);
 }

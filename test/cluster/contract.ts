@@ -35,6 +35,7 @@ export const LEFT_OUT: { readonly [file: string]: string } = {
   "test/recovery/epoch-raised.test.ts": "raises a partition's epoch on one server",
   "cmd/killed-run.test.ts": "empties one server beneath a command that is killed",
   "test/guards/hot-path.test.ts": "counts the commands of one server that it starts itself",
+  "test/guards/submissions.test.ts": "counts the bytes that reach one server that it starts itself",
   "test/recovery/blocked-loop.test.ts":
     "waits for the lease thread in CLIENT LIST; on a cluster that connects at first need, and " +
     "test/cluster/lease-thread.test.ts says that it does",
