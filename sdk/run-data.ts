@@ -34,15 +34,17 @@ export interface StepResult {
   value: string;
 }
 
-/** The step before in a chain: what it had read, and what it left. */
-interface Before {
-  data: RunData;
-  results: readonly StepResult[];
+/** A field that the steps before in a chain have read or left, and that cannot be another by now. */
+interface Known {
+  field: string;
+  value: string | null;
+  before: Known | null;
 }
 
 const NOTHING: Fields = new Map();
-/** Longer values are read again: a chain of many steps would hold them all. */
-const CARRIED_CHARS_MAX = 4096;
+/** Longer values are read again, and where a step reads so many: a chain would hold all of them. */
+const KNOWN_CHARS_MAX = 4096;
+const KNOWN_FIELDS_MAX = 64;
 const NO_REFS: readonly BlobRef[] = [];
 /** `ctx` of most nodes. Without a prototype, as ids of nodes may be any names. */
 const NO_CONTEXT = Object.freeze(Object.create(null) as NonNullable<Vars["ctx"]>);
@@ -75,10 +77,18 @@ export function answerOf(text: string, data: RunData): WaitAnswer {
   return mapGiven(JSON.parse(text) as WaitAnswer, (given) => data.whole(given));
 }
 
+/** A run's input and attempt, and what has completed: of a step outside of rounds, as others say more. */
+function isLasting(field: string, value: string | null): boolean {
+  if (field === "in" || field === ATTEMPT_FIELD) {
+    return true;
+  }
+  return (value?.length ?? Infinity) <= KNOWN_CHARS_MAX && parseRecord(value)?.state === "c";
+}
+
 export class RunData {
   readonly #ir: Ir;
   #fields: Fields;
-  #before: Before | null = null;
+  #known: Known | null = null;
   /** Outputs of nodes that ended in this very step, by index; made with the first of them. */
   #local: Map<number, Json> | null = null;
   #errors: Map<number, Json> | null = null;
@@ -102,7 +112,7 @@ export class RunData {
   next(results: readonly StepResult[] | null): RunData {
     if (this.outside === null) {
       const next = new RunData(this.#ir);
-      next.#before = results === null ? null : { data: this, results };
+      next.#known = results === null ? null : this.#knownAfter(results);
       return next;
     }
     const item = new Map([["it", this.#fields.get("it") ?? null]]);
@@ -133,21 +143,26 @@ export class RunData {
   }
 
   #earlier(field: string): string | null | undefined {
-    for (let at = this.#before; at !== null; at = at.data.#before) {
-      const left = at.results.find(({ node, op }) => op === "C" && field === `n${node}`);
-      if (left !== undefined) {
-        const { attempt, scope, value } = left;
-        return value.length > CARRIED_CHARS_MAX ? undefined : `c${attempt}|${scope}|${value}`;
-      }
-      const read = at.data.#fields.get(field);
-      if (read !== undefined && (field === "in" || field === ATTEMPT_FIELD)) {
-        return read;
-      }
-      if (parseRecord(read)?.state === "c") {
-        return read;
+    let known = this.#known;
+    while (known !== null && known.field !== field) {
+      known = known.before;
+    }
+    return known?.value;
+  }
+
+  #knownAfter(results: readonly StepResult[]): Known | null {
+    let known = this.#known;
+    for (const [field, value] of this.#fields.size > KNOWN_FIELDS_MAX ? NOTHING : this.#fields) {
+      if (isLasting(field, value) && this.#earlier(field) === undefined) {
+        known = { field, value, before: known };
       }
     }
-    return undefined;
+    for (const { node, op, attempt, scope, value } of results) {
+      if (op === "C" && value.length <= KNOWN_CHARS_MAX) {
+        known = { field: `n${node}`, value: `c${attempt}|${scope}|${value}`, before: known };
+      }
+    }
+    return known;
   }
 
   /** Which attempt of the run it is, if that was asked for: a redrive begins another one. */
