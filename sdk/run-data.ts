@@ -77,7 +77,7 @@ export function answerOf(text: string, data: RunData): WaitAnswer {
   return mapGiven(JSON.parse(text) as WaitAnswer, (given) => data.whole(given));
 }
 
-/** A run's input and attempt, and what has completed: of a step outside of rounds, as others say more. */
+/** A run's input and attempt, and what has completed: outside of rounds, others being asked for more. */
 function isLasting(field: string, value: string | null): boolean {
   if (field === "in" || field === ATTEMPT_FIELD) {
     return true;
