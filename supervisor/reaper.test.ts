@@ -1,15 +1,18 @@
 /** What is left behind is removed by its age, and of ages there is one clock: the database's. */
-import { afterAll, beforeAll, expect, it } from "vitest";
-import { globalKeys } from "../sdk/internal.ts";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { IrNode } from "../compiler/ir.ts";
+import { globalKeys, partitionKeys } from "../sdk/internal.ts";
 import {
+  admitRuns,
   databaseTimeMs,
   insertBlobs,
+  insertDefinitions,
   listWorkers,
   readBlobs,
   reportWorker,
 } from "../sdk/postgres/index.ts";
 import { Reaper } from "./reaper.ts";
-import { startContext, TestClock, type Supervised } from "./stack.fixture.ts";
+import { chainIr, startContext, TestClock, type Supervised } from "./stack.fixture.ts";
 
 const HOUR_MS = 3_600_000;
 const sha = (letter: string): string => letter.repeat(64);
@@ -46,3 +49,85 @@ it.each([
   expect(await redis.zrange(globalKeys.irUse, 0, -1)).toEqual(["young"]);
   expect([...(await readBlobs(db, [sha("a"), sha("b")])).keys()]).toEqual([sha("a")]);
 });
+
+describe("workflows that are used once", () => {
+  /** More than two pages. */
+  const COUNT = 2100;
+  const hashes = Array.from({ length: COUNT }, (_, i) => `once-${i}`);
+  const list = async (usedAtMs: number): Promise<void> => {
+    await supervised.stack.redis.zadd(globalKeys.irUse, ...hashes.flatMap((h) => [usedAtMs, h]));
+  };
+
+  it("all go at the first look after their time, and those in use stay", async () => {
+    clock.setAheadMs = 0;
+    const { stack, context } = supervised;
+    const irHash = hashes[COUNT - 1] as string;
+    const of = { hash: irHash, name: "w", version: "1", source: null, createdAtMs: 1 };
+    const row = {
+      ...{ id: "01890000-0000-7000-8000-0000000000aa", tenant: "", workflow: "w", version: "1" },
+      ...{ irHash, partition: 0, namespace: "", priority: "normal" as const, input: "null" },
+      ...{ idempotencyKey: null, requestHash: "", createdAtMs: 1 },
+    };
+    await admitRuns(stack.db, [{ ...of, ir: JSON.stringify(chainIr(["a"])) }], [row]);
+    await list((await databaseTimeMs(stack.db)) - 2 * HOUR_MS);
+    await stack.redis.set(globalKeys.ir(hashes[0] as string), "{}");
+    await stack.redis.set(globalKeys.ir(hashes[COUNT - 1] as string), "{}");
+    await new Reaper(context).look();
+    const left = await stack.redis.zrange(globalKeys.irUse, 0, -1);
+    expect(left.filter((hash) => hash.startsWith("once-"))).toEqual([hashes[COUNT - 1]]);
+    expect(await stack.redis.ttl(globalKeys.ir(hashes[0] as string))).toBeGreaterThan(0);
+    expect(await stack.redis.ttl(globalKeys.ir(hashes[COUNT - 1] as string))).toBe(-1);
+  });
+
+  it("bring the names of their queues into the supervisor, once, and nothing else", async () => {
+    const { stack, context } = supervised;
+    const ir = chainIr(
+      Array.from({ length: 30 }, (_, i) => `n${i}`),
+      { queues: ["fn:outside"] },
+    );
+    (ir.nodes[7] as IrNode).body = chainIr(["b"], { queues: ["fn:inside"] });
+    const define = (one: string): Parameters<typeof insertDefinitions>[1][number] => ({
+      ...{ hash: one, name: "maps", version: "1", ir: JSON.stringify(ir), source: null },
+      createdAtMs: 1,
+    });
+    await insertDefinitions(stack.db, hashes.map(define));
+    await list(await databaseTimeMs(stack.db));
+    let chars = 0;
+    const asked = new Set<string>();
+    const query: typeof stack.db.query = async (statement, values) => {
+      const rows = await stack.db.query(statement, values);
+      chars += JSON.stringify(rows).length;
+      return rows as never;
+    };
+    const reaper = new Reaper({
+      ...context,
+      db: laidOver(stack.db, { query }),
+      redis: laidOver(stack.redis, {
+        xinfo: (_: string, key: string) => {
+          asked.add(key);
+          return Promise.resolve([]);
+        },
+      }),
+    } as never);
+    await reaper.look();
+    const keys = partitionKeys(0);
+    for (const queue of ["fn:inside", "fn:outside"]) {
+      expect(asked).toContain(keys.queue(queue, "normal"));
+      expect(asked).toContain(keys.entryQueue(queue, "low"));
+    }
+    expect(chars / COUNT).toBeLessThan(100);
+    chars = 0;
+    await reaper.look();
+    expect(chars).toBeLessThan(1000);
+  });
+});
+
+/** An object with some of its methods replaced. */
+function laidOver<T extends object>(target: T, by: object): T {
+  return new Proxy(target, {
+    get: (_, name) => {
+      const value: unknown = Reflect.get(name in by ? by : target, name);
+      return typeof value === "function" ? (value.bind(target) as unknown) : value;
+    },
+  });
+}

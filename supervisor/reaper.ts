@@ -16,6 +16,7 @@ import {
   collectBlobs,
   databaseTimeMs,
   FIRST_BLOB,
+  queuesByHash,
   removeDeadWorkers,
   usedHashes,
   type BlobCursor,
@@ -29,7 +30,10 @@ const LOOK_MS = 60_000;
 const DEAD_AFTER_MS = 600_000;
 const IR_UNUSED_MS = 3_600_000;
 const IR_LEFT_SECONDS = 3600;
-const IR_BATCH = 200;
+/** Each look at what unfinished runs use goes through all that have sub-workflows. */
+const IR_BATCH = 1000;
+/** Workflows of which Postgres reads the queues at one time. */
+const QUEUES_BATCH = 200;
 const REPLIES_MAX = 10_000;
 const BLOB_UNUSED_MS = 3_600_000;
 const BLOB_BATCH = 2000;
@@ -39,6 +43,8 @@ export class Reaper extends Loop {
   readonly #namespaces: NamespaceWatch;
   readonly #apart = new Apart();
   #blobs: BlobCursor = FIRST_BLOB;
+  /** Queues of the workflows that were listed at the last look, by hash. */
+  #queues = new Map<string, readonly string[]>();
 
   constructor(context: SupervisorContext) {
     super({
@@ -75,14 +81,29 @@ export class Reaper extends Loop {
   }
 
   async #removeConsumers(): Promise<void> {
-    const { redis, deployment, irs } = this.#context;
-    const hashes = await redis.zrange(globalKeys.irUse, 0, -1);
-    const queues = new Set<string>();
-    for (const { ir } of (await irs.load(hashes)).values()) {
-      ir.queues.forEach((queue) => queues.add(queue));
-    }
-    const partitions = Array.from({ length: deployment.partitions }, (_, p) => p);
+    await this.#readQueues();
+    const queues = new Set([...this.#queues.values()].flat());
+    const partitions = Array.from({ length: this.#context.deployment.partitions }, (_, p) => p);
     await this.#apart.run(partitions.map((p) => [p, () => this.#removeFrom(p, queues)]));
+  }
+
+  /**
+   * Workflows may be many and large, so no more than the names of their queues comes here, and once.
+   * One that moves in the list while it is read may be missed: the next look finds it.
+   */
+  async #readQueues(): Promise<void> {
+    const { redis, db } = this.#context;
+    const listed = new Map<string, readonly string[]>();
+    for (let at = 0, isFull = true; isFull; at += QUEUES_BATCH) {
+      const page = await redis.zrange(globalKeys.irUse, at, at + QUEUES_BATCH - 1);
+      isFull = page.length === QUEUES_BATCH;
+      const found = await queuesByHash(
+        db,
+        page.filter((hash) => !this.#queues.has(hash)),
+      );
+      page.forEach((hash) => listed.set(hash, this.#queues.get(hash) ?? found.get(hash) ?? []));
+    }
+    this.#queues = listed;
   }
 
   async #removeFrom(p: number, queues: ReadonlySet<string>): Promise<void> {
@@ -107,26 +128,35 @@ export class Reaper extends Loop {
 
   /**
    * Lets unused IRs expire. A start publishes its IR after committing its row: either it comes
-   * after our EXPIRE and takes the expiry off, or the second look at the rows finds it.
+   * after our EXPIRE and takes the expiry off, or the second look at the rows finds it. All that are
+   * due go, however many come: each page leaves what was due.
    */
   async #removeIrs(): Promise<void> {
     const { redis, db } = this.#context;
     const nowMs = await databaseTimeMs(db);
-    const before = nowMs - IR_UNUSED_MS;
-    const old = await redis.zrangebyscore(globalKeys.irUse, 0, before, "LIMIT", 0, IR_BATCH);
+    const due = [0, nowMs - IR_UNUSED_MS, "LIMIT", 0, IR_BATCH] as const;
+    for (let isFull = true; isFull && !this.#context.signal.aborted;) {
+      const old = await redis.zrangebyscore(globalKeys.irUse, ...due);
+      isFull = old.length === IR_BATCH;
+      await this.#removeUnused(old, nowMs);
+    }
+  }
+
+  async #removeUnused(old: readonly string[], nowMs: number): Promise<void> {
+    const { redis, db } = this.#context;
     if (old.length === 0) {
       return;
     }
     const used = await usedHashes(db, old);
     const unused = old.filter((hash) => !used.has(hash));
-    for (const hash of unused) {
-      await redis.expire(globalKeys.ir(hash), IR_LEFT_SECONDS);
-      await redis.zrem(globalKeys.irUse, hash);
+    await Promise.all(unused.map((hash) => redis.expire(globalKeys.ir(hash), IR_LEFT_SECONDS)));
+    if (unused.length > 0) {
+      await redis.zrem(globalKeys.irUse, ...unused);
     }
-    const usedAfter = await usedHashes(db, unused);
-    for (const hash of [...used, ...usedAfter]) {
-      await redis.persist(globalKeys.ir(hash));
-      await redis.zadd(globalKeys.irUse, nowMs, hash);
+    const again = [...used, ...(await usedHashes(db, unused))];
+    await Promise.all(again.map((hash) => redis.persist(globalKeys.ir(hash))));
+    if (again.length > 0) {
+      await redis.zadd(globalKeys.irUse, ...again.flatMap((hash) => [nowMs, hash]));
     }
   }
 }

@@ -58,6 +58,16 @@ const BY_REF = {
     ORDER BY COALESCE(version = $2, false) DESC, COALESCE($2 = ANY(tags), false) DESC,
       created_at_ms DESC, hash LIMIT 1`,
 };
+/** With the bodies of maps, which name queues of their own. */
+const QUEUES = {
+  name: "definitions_queues",
+  text: `WITH RECURSIVE graphs(hash, graph) AS (
+      SELECT hash, ir::json FROM definitions WHERE hash = ANY($1::text[])
+      UNION ALL SELECT hash, node -> 'body' FROM graphs, json_array_elements(graph -> 'nodes') AS node
+      WHERE node -> 'body' IS NOT NULL)
+    SELECT hash, array_agg(DISTINCT queue) AS queues
+    FROM graphs, json_array_elements_text(graph -> 'queues') AS queue GROUP BY hash`,
+};
 const LIST = {
   name: "definitions_list",
   text: `SELECT hash, name, version, created_at_ms AS "createdAtMs" FROM definitions
@@ -119,6 +129,18 @@ export async function definitionByRef(
   version: string | null,
 ): Promise<DefinitionName | null> {
   return (await db.query<NameRow>(BY_REF, [name, version]))[0] ?? null;
+}
+
+/** Names of the queues of these definitions; those that are unknown, or have none, are missing. */
+export async function queuesByHash(
+  db: Queryable,
+  hashes: readonly string[],
+): Promise<Map<string, string[]>> {
+  const rows =
+    hashes.length === 0
+      ? []
+      : await db.query<{ hash: string; queues: string[] }>(QUEUES, [textArray(hashes)]);
+  return new Map(rows.map(({ hash, queues }) => [hash, queues]));
 }
 
 /** The newest definitions, without their text. */
