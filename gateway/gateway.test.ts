@@ -6,6 +6,7 @@ import { startEngine, type Engine } from "../test/harness/engine.ts";
 import { waitFor } from "../test/support/index.ts";
 import { FunctionRegistry } from "../worker/index.ts";
 import { Hub } from "./hub.ts";
+import { createGateway } from "./index.ts";
 import { JournalReader } from "./journal-reader.ts";
 
 interface Typed {
@@ -124,6 +125,18 @@ describe("the live feed", () => {
     const get = async (path: string): Promise<number> =>
       (await fetch(`${engine.gateway.url()}${path}`)).status;
     expect([await get("/healthz"), await get("/readyz"), await get("/x")]).toEqual([200, 200, 404]);
+  });
+});
+
+describe("a port that is taken", () => {
+  it("is an error of the start, and what was started for it stops", async () => {
+    const { hostname: host, port } = new URL(engine.gateway.url());
+    const { redisUrl, db } = engine;
+    const address = { host, port: Number(port), redisUrl, db, partitions: 1 };
+    const second = createGateway({ ...address, logger });
+    await expect(second.start()).rejects.toMatchObject({ code: "EADDRINUSE" });
+    await second.stop(0);
+    expect(await say('{"type":"ping"}')).toEqual({ type: "pong" });
   });
 });
 

@@ -66,18 +66,24 @@ class GatewayService implements Gateway {
       });
     });
     this.#server = server;
+    // Given the server, ws would emit its errors anew where nobody listens, which ends the process.
     const sockets = new WebSocketServer({
-      server,
+      noServer: true,
       path: FEED_PATH,
       maxPayload: MESSAGE_BYTES_MAX,
     });
     this.#sockets = sockets;
-    sockets.on("connection", (socket) => this.#accept(socket));
+    server.on("upgrade", (request, socket, head) => {
+      sockets.handleUpgrade(request, socket, head, (accepted) => this.#accept(accepted));
+    });
     this.#heartbeat = setInterval(() => this.#beat(), HEARTBEAT_MS);
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject);
       server.listen(this.#o.port, this.#o.host, resolve);
     });
+    server.on("error", (error) =>
+      this.#o.logger.warn({ err: error }, "a connection was not taken"),
+    );
   }
 
   async stop(): Promise<void> {
