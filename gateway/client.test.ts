@@ -16,6 +16,15 @@ const document = {
 };
 const ir = compile({ document }).ir as Ir;
 
+const MIB = 1024 * 1024;
+
+/** Lets what is under way go on for so many turns of the event loop. */
+async function turns(count: number): Promise<void> {
+  for (let n = 0; n < count; n++) {
+    await new Promise(setImmediate);
+  }
+}
+
 /** A socket whose other side reads nothing until it is told to. */
 class SlowSocket extends EventEmitter {
   readonly OPEN = 1;
@@ -24,6 +33,9 @@ class SlowSocket extends EventEmitter {
   readonly sent: { type: string; position?: string }[] = [];
   pause = vi.fn();
   resume = vi.fn();
+  pong = vi.fn((data: Buffer) => void (this.bufferedAmount += data.length));
+  ping = vi.fn();
+  terminate = vi.fn();
 
   send(text: string): void {
     this.bufferedAmount += text.length;
@@ -35,21 +47,28 @@ class SlowSocket extends EventEmitter {
   }
 }
 
-async function subscribed(): Promise<{ feed: RunFeed; socket: SlowSocket; hub: Hub }> {
+interface Subscribed {
+  feed: RunFeed;
+  socket: SlowSocket;
+  hub: Hub;
+  client: FeedClient;
+}
+
+async function subscribed(): Promise<Subscribed> {
   const feed = new RunFeed("r", ir, () => Promise.resolve(3));
   await feed.load(() => Promise.resolve([]));
   const hub = {
     watch: vi.fn((_run: string, watcher: Parameters<RunFeed["watch"]>[0]) => {
       feed.watch(watcher);
-      return Promise.resolve(feed);
+      return new Promise<RunFeed>((watched) => setImmediate(watched, feed));
     }),
     unwatch: vi.fn((of: RunFeed, watcher: Parameters<RunFeed["watch"]>[0]) => of.unwatch(watcher)),
   };
   const socket = new SlowSocket();
-  new FeedClient(socket as never as WebSocket, hub as never as Hub);
+  const client = new FeedClient(socket as never as WebSocket, hub as never as Hub);
   socket.say({ type: "subscribe", run_id: "r" });
   await waitFor(() => socket.sent.length > 0);
-  return { feed, socket, hub: hub as never as Hub };
+  return { feed, socket, hub: hub as never as Hub, client };
 }
 
 const place = (seq: number, e: Transition["e"], more: Partial<Transition> = {}) => ({
@@ -63,7 +82,7 @@ describe("a client that does not keep up", () => {
     const { feed, socket } = await subscribed();
     feed.take(place(1, "run.started"));
     const before = socket.sent.length;
-    socket.bufferedAmount = 2 * 1024 * 1024;
+    socket.bufferedAmount = 2 * MIB;
     for (let seq = 2; seq < 1000; seq++) {
       feed.take(place(seq, "node.retrying", { n: 0, a: seq }));
     }
@@ -78,13 +97,37 @@ describe("a client that does not keep up", () => {
 
   it("learns of the end though it was told of nothing else", async () => {
     const { feed, socket } = await subscribed();
-    socket.bufferedAmount = 2 * 1024 * 1024;
+    socket.bufferedAmount = 2 * MIB;
     feed.take(place(1, "run.started"));
     feed.take(place(2, "node.completed", { n: 0, a: 1, x: "", o: 1 }));
     feed.take(place(3, "run.completed"));
     socket.bufferedAmount = 0;
     await waitFor(() => socket.sent.at(-1)?.type === "end");
     expect(socket.sent.map(({ type }) => type)).toEqual(["snapshot", "snapshot", "end"]);
+    socket.emit("close");
+  });
+
+  it("is not answered either, nor read, until it has taken the answers before", async () => {
+    const { socket } = await subscribed();
+    await waitFor(() => socket.resume.mock.calls.length > 0);
+    const asked = 20_000;
+    for (let n = 0; n < asked; n++) {
+      socket.say({});
+    }
+    await waitFor(() => socket.bufferedAmount > MIB);
+    await turns(asked);
+    expect(socket.bufferedAmount).toBeLessThan(MIB + 1024);
+    const errors = socket.sent.length;
+    socket.emit("ping", Buffer.alloc(125));
+    await turns(10);
+    expect([socket.pong, socket.resume].map(({ mock }) => mock.calls.length)).toEqual([0, 1]);
+    await waitFor(() => {
+      socket.bufferedAmount = 0;
+      return socket.pong.mock.calls.length === 1;
+    });
+    expect(errors).toBeLessThan(asked);
+    expect(socket.sent.length).toBe(1 + asked);
+    await waitFor(() => socket.resume.mock.calls.length === 2);
     socket.emit("close");
   });
 
@@ -95,6 +138,33 @@ describe("a client that does not keep up", () => {
     const before = socket.sent.length;
     feed.take(place(1, "run.started"));
     expect(socket.sent.length).toBe(before);
+  });
+
+  it("that has gone is not heard any more, whatever it had asked for", async () => {
+    const { socket, hub } = await subscribed();
+    for (let n = 0; n < 300; n++) {
+      socket.say({ type: "subscribe", run_id: `r${n}` });
+    }
+    await turns(5);
+    socket.emit("close");
+    const begun = vi.mocked(hub).watch.mock.calls.length;
+    expect(begun).toBeLessThan(100);
+    await turns(300);
+    expect(vi.mocked(hub).watch).toHaveBeenCalledTimes(begun);
+    expect(vi.mocked(hub).unwatch).toHaveBeenCalledTimes(begun);
+  });
+
+  it("is alive as long as it answers pings, or takes what it is sent", async () => {
+    const { socket, client } = await subscribed();
+    const beats = (buffered: number): number => {
+      socket.bufferedAmount = buffered;
+      client.beat();
+      return socket.terminate.mock.calls.length;
+    };
+    expect([beats(0), socket.emit("pong"), beats(2 * MIB)]).toEqual([0, true, 0]);
+    // It is not read as long as it takes little, and so its pongs are not heard.
+    expect([beats(MIB), beats(MIB - 1), beats(MIB - 1)]).toEqual([0, 0, 1]);
+    socket.emit("close");
   });
 
   it("is answered one message after the other, and not read meanwhile", async () => {

@@ -3,7 +3,8 @@
  *
  * A client that does not keep up is not buffered for without bound: beyond BUFFER_MAX bytes its
  * messages, snapshots included, are dropped, and when the socket has drained it gets a fresh
- * snapshot of each run that it missed something of, and goes on from there.
+ * snapshot of each run that it missed something of, and goes on from there. Nor is it heard before:
+ * what it asks is answered, pings too, so who asks and takes no answers would be buffered for as well.
  */
 import type { WebSocket } from "ws";
 import { errorCode } from "../sdk/internal.ts";
@@ -31,29 +32,59 @@ export class FeedClient {
   #drain: NodeJS.Timeout | null = null;
   #turn: Promise<void> = Promise.resolve();
   #waiting = 0;
+  /** Called when the buffer has drained, or there is nothing to wait for any more. */
+  #onDrained: (() => void) | null = null;
+  #isClosed = false;
+  #isAlive = true;
+  #bufferedBefore = 0;
 
   constructor(socket: WebSocket, hub: Hub) {
     this.#socket = socket;
     this.#hub = hub;
     socket.on("message", (data: Buffer, isBinary) =>
-      this.#enqueue(isBinary ? "" : data.toString()),
+      this.#enqueue(() => this.#heard(isBinary ? "" : data.toString())),
     );
+    socket.on("ping", (data: Buffer) => this.#enqueue(() => socket.pong(data)));
+    socket.on("pong", () => (this.#isAlive = true));
     socket.on("close", () => this.#close());
     socket.on("error", () => this.#close());
   }
 
+  /** To be called now and then: asks whether the other side is there, and ends what nobody answers. */
+  beat(): void {
+    const buffered = this.#socket.bufferedAmount;
+    // Of one that is not read no pong is heard: it lives as long as it takes what it was sent.
+    if (!this.#isAlive && buffered >= this.#bufferedBefore) {
+      this.#socket.terminate();
+      return;
+    }
+    this.#isAlive = false;
+    this.#bufferedBefore = buffered;
+    this.#socket.ping();
+  }
+
   /** One message after the other, and no more of them are read meanwhile: answers cost queries. */
-  #enqueue(text: string): void {
+  #enqueue(answer: () => void | Promise<void>): void {
     this.#waiting++;
     this.#socket.pause();
     this.#turn = this.#turn
-      .then(() => this.#heard(text))
+      .then(() => this.#drained())
+      .then(() => (this.#isClosed ? undefined : answer()))
       .catch((error: unknown) => this.#refuse(error))
       .finally(() => {
         if (--this.#waiting === 0) {
           this.#socket.resume();
         }
       });
+  }
+
+  /** Until the client has taken enough of what it was sent, or has gone. */
+  #drained(): Promise<void> {
+    if (this.#isClosed || this.#socket.bufferedAmount <= BUFFER_MAX) {
+      return Promise.resolve();
+    }
+    this.#watchDrain();
+    return new Promise((resolve) => (this.#onDrained = resolve));
   }
 
   async #heard(text: string): Promise<void> {
@@ -141,6 +172,7 @@ export class FeedClient {
       }
       clearInterval(this.#drain ?? undefined);
       this.#drain = null;
+      this.#onDrained?.();
       for (const subscription of this.#subscriptions.values()) {
         if (subscription.isLagging) {
           subscription.isLagging = false;
@@ -162,7 +194,9 @@ export class FeedClient {
   }
 
   #close(): void {
+    this.#isClosed = true;
     clearInterval(this.#drain ?? undefined);
+    this.#onDrained?.();
     [...this.#subscriptions.keys()].forEach((runId) => this.#unsubscribe(runId));
   }
 

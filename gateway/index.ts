@@ -41,7 +41,7 @@ class GatewayService implements Gateway {
   readonly #o: GatewayOptions;
   readonly #hub: Hub;
   readonly #callbacks: Callbacks;
-  readonly #alive = new WeakMap<WebSocket, boolean>();
+  readonly #clients = new WeakMap<WebSocket, FeedClient>();
   #server: Server | null = null;
   #sockets: WebSocketServer | null = null;
   #heartbeat: NodeJS.Timeout | undefined;
@@ -71,6 +71,7 @@ class GatewayService implements Gateway {
       noServer: true,
       path: FEED_PATH,
       maxPayload: MESSAGE_BYTES_MAX,
+      autoPong: false, // the client's turn: a pong is buffered, too
     });
     this.#sockets = sockets;
     server.on("upgrade", (request, socket, head) => {
@@ -101,21 +102,12 @@ class GatewayService implements Gateway {
   }
 
   #accept(socket: WebSocket): void {
-    new FeedClient(socket, this.#hub);
-    this.#alive.set(socket, true);
-    socket.on("pong", () => this.#alive.set(socket, true));
+    this.#clients.set(socket, new FeedClient(socket, this.#hub));
   }
 
   /** Ends connections whose other side is gone. */
   #beat(): void {
-    this.#sockets?.clients.forEach((socket) => {
-      if (this.#alive.get(socket) === false) {
-        socket.terminate();
-      } else {
-        this.#alive.set(socket, false);
-        socket.ping();
-      }
-    });
+    this.#sockets?.clients.forEach((socket) => this.#clients.get(socket)?.beat());
   }
 
   async #answer(request: IncomingMessage): Promise<Answer> {
