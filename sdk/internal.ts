@@ -24,6 +24,7 @@ export * from "./needs.ts";
 export * from "./node-vars.ts";
 export * from "./plan.ts";
 export * from "./profile.ts";
+export * from "./recent.ts";
 export * from "./run-data.ts";
 export * from "./redis/child-scripts.ts";
 export * from "./redis/complete-tokens.ts";

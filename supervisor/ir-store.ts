@@ -7,10 +7,13 @@
  * Besides the IR: which nodes make up a run's output, whether a run can leave a timer armed, and a
  * validator of its input. Patterns of input schemas come from users, so they run on a linear-time
  * engine: the usual one can be made to hang on a crafted pattern.
+ *
+ * Those used last are kept, as many as their texts allow: an IR takes one and a half times as much
+ * again as its text.
  */
 import type { ValidateFunction } from "ajv/dist/2020.js";
 import type { Ir, Json, NodeType } from "../compiler/ir.ts";
-import { compileSchema, terminalNodes } from "../sdk/internal.ts";
+import { compileSchema, Recent, terminalNodes } from "../sdk/internal.ts";
 import { definitionsByHash, type Queryable } from "../sdk/postgres/index.ts";
 
 export interface StoredIr {
@@ -48,18 +51,20 @@ export interface InputProblem {
 }
 
 const PROBLEMS_MAX = 20;
+/** Of text, of all that are kept. */
+const CHARS_MAX = 32_000_000;
 /** Kinds whose tokens may wait for a time. */
 const WAITING: ReadonlySet<NodeType> = new Set(["delay", "wait", "human"]);
 
 export class IrStore {
   readonly #db: Queryable;
-  readonly #max: number;
-  readonly #byHash = new Map<string, StoredIr>();
-  readonly #validators = new Map<string, ValidateFunction | string>();
+  readonly #byHash: Recent<StoredIr>;
+  /** They go with their workflows, of which some are never kept. */
+  readonly #validators = new WeakMap<StoredIr, ValidateFunction | string>();
 
-  constructor(db: Queryable, max = 1000) {
+  constructor(db: Queryable, charsMax = CHARS_MAX) {
     this.#db = db;
-    this.#max = max;
+    this.#byHash = new Recent(charsMax);
   }
 
   /** Keeps an IR that was read from Postgres. */
@@ -74,11 +79,7 @@ export class IrStore {
     if (known !== undefined) {
       return known;
     }
-    if (this.#byHash.size >= this.#max) {
-      this.#byHash.clear();
-      this.#validators.clear();
-    }
-    this.#byHash.set(stored.hash, stored);
+    this.#byHash.set(stored.hash, stored, stored.text.length);
     return stored;
   }
 
@@ -111,14 +112,10 @@ export class IrStore {
     if (schema === null) {
       return [];
     }
-    let validate = this.#validators.get(stored.hash);
+    let validate = this.#validators.get(stored);
     if (validate === undefined) {
-      // Inputs of workflows that are never kept are checked, too.
-      if (this.#validators.size >= this.#max) {
-        this.#validators.clear();
-      }
       validate = compileSchema(schema);
-      this.#validators.set(stored.hash, validate);
+      this.#validators.set(stored, validate);
     }
     if (typeof validate === "string") {
       return [{ code: "GV_WORKFLOW_INVALID", message: `input_schema cannot be used: ${validate}` }];

@@ -7,7 +7,7 @@
  * from any number of processes, is harmless; what was too late or whose process died stays QUEUED
  * and the sweep takes it up again.
  */
-import type { Priority } from "../compiler/ir.ts";
+import type { Ir, Priority } from "../compiler/ir.ts";
 import {
   blobRefsIn,
   globalKeys,
@@ -70,7 +70,8 @@ const START_CHARS_MAX = 4_000_000;
 
 export class Starter {
   readonly #context: SupervisorContext;
-  readonly #profiles = new Profiles();
+  /** They go with their workflows. */
+  readonly #profiles = new WeakMap<Ir, Profiles>();
   readonly #memory: MemoryGauge;
   #deadlines: Deadlines = new Map();
   #deadlinesAtMs = -Infinity;
@@ -158,7 +159,9 @@ export class Starter {
         this.#context.logger.error({ run: run.id, ir: run.irHash }, "its definition is not stored");
         continue;
       }
-      const profile = this.#profiles.add(stored.ir, run.irHash, {
+      const profiles = this.#profiles.get(stored.ir) ?? new Profiles();
+      this.#profiles.set(stored.ir, profiles);
+      const profile = profiles.add(stored.ir, run.irHash, {
         partition: run.partition,
         namespace: run.namespace,
         priority: run.priority,

@@ -7,6 +7,7 @@
  */
 import { canonicalJson } from "../compiler/index.ts";
 import type { Ir, Json } from "../compiler/ir.ts";
+import { Recent } from "../sdk/internal.ts";
 import { definitionByRef, type Definition, type WorkflowRef } from "../sdk/postgres/index.ts";
 import type { SupervisorContext } from "./context.ts";
 import { describeIr, type StoredIr } from "./ir-store.ts";
@@ -37,14 +38,17 @@ export interface Found {
 
 export type Resolved = Found | SubmissionProblem[];
 
-const COMPILED_MAX = 500;
+/** Of documents and IRs that were compiled here. */
+const COMPILED_CHARS_MAX = 16_000_000;
+/** What a document that does not compile counts, with what is wrong with it. */
+const REFUSED_CHARS = 5000;
 const PROBLEMS_MAX = 20;
 
 export class Workflows {
   readonly #context: SupervisorContext;
   readonly #compile: Compile;
-  readonly #compiled = new Map<string, Resolved>();
-  readonly #compiledByHash = new Map<string, Found>();
+  readonly #compiled = new Recent<Resolved>(COMPILED_CHARS_MAX);
+  readonly #compiledByHash = new Recent<Found>(COMPILED_CHARS_MAX);
 
   constructor(context: SupervisorContext, compile: Compile) {
     this.#context = context;
@@ -83,13 +87,10 @@ export class Workflows {
     let resolved = this.#compiled.get(key);
     if (resolved === undefined) {
       resolved = this.#compileNow(document);
-      if (this.#compiled.size >= COMPILED_MAX) {
-        this.#compiled.clear();
-        this.#compiledByHash.clear();
-      }
-      this.#compiled.set(key, resolved);
+      const chars = charsOf(resolved);
+      this.#compiled.set(key, resolved, chars);
       if (!Array.isArray(resolved)) {
-        this.#compiledByHash.set(resolved.stored.hash, resolved);
+        this.#compiledByHash.set(resolved.stored.hash, resolved, chars);
       }
     }
     return resolved;
@@ -131,6 +132,12 @@ export class Workflows {
     }
     return { stored, definition: null };
   }
+}
+
+function charsOf(resolved: Resolved): number {
+  return Array.isArray(resolved)
+    ? REFUSED_CHARS
+    : resolved.stored.text.length + (resolved.definition?.source?.length ?? 0);
 }
 
 function notFound(message: string, path: string): SubmissionProblem[] {

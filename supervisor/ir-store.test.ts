@@ -1,0 +1,54 @@
+/** Counts what is read from Postgres, and characters that are kept. */
+import { describe, expect, it } from "vitest";
+import type { Queryable } from "../sdk/postgres/index.ts";
+import { IrStore } from "./ir-store.ts";
+import { chainIr } from "./stack.fixture.ts";
+
+const TEXT = JSON.stringify(chainIr(["a", "b"]));
+const CHARS_MAX = 50 * TEXT.length;
+const names = (count: number): string[] => Array.from({ length: count }, (_, i) => `h${i}`);
+
+/** A store on a database that has every workflow, and how often each was read from it. */
+function storeOf(textOf = (_: string): string => TEXT): {
+  irs: IrStore;
+  reads: Map<string, number>;
+} {
+  const reads = new Map<string, number>();
+  const query = (_: unknown, [hashes]: [Buffer]): Promise<unknown> => {
+    const asked = hashes.toString("latin1").match(/h\d+|used/g) ?? [];
+    asked.forEach((hash) => reads.set(hash, (reads.get(hash) ?? 0) + 1));
+    return Promise.resolve(asked.map((hash) => ({ hash, ir: textOf(hash) })));
+  };
+  return { irs: new IrStore({ query } as never as Queryable, CHARS_MAX), reads };
+}
+
+describe("stored workflows", () => {
+  it("in use stay, however many others come and go", async () => {
+    const { irs, reads } = storeOf();
+    for (const hash of names(500)) {
+      await irs.load(["used", hash]);
+    }
+    expect(reads.get("used")).toBe(1);
+  });
+
+  it("that are a few too many for the bound are mostly there", async () => {
+    const { irs, reads } = storeOf();
+    let seed = 1;
+    const next = (): number => (seed = (seed * 48271) % 2147483647);
+    for (let i = 0; i < 2000; i++) {
+      await irs.load([`h${next() % 55}`]);
+    }
+    const all = [...reads.values()].reduce((sum, one) => sum + one, 0);
+    expect(all).toBeLessThan(2000 * (5 / 55) * 2);
+  });
+
+  it("are kept by their characters, not by their number", async () => {
+    const large = JSON.stringify(chainIr(Array.from({ length: 40 }, (_, i) => `n${i}`)));
+    const { irs } = storeOf((hash) => (Number(hash.slice(1)) % 2 === 0 ? large : TEXT));
+    await irs.load(names(200));
+    const kept = names(200).flatMap((hash) => irs.peek(hash)?.text.length ?? []);
+    const chars = kept.reduce((sum, one) => sum + one, 0);
+    expect(chars).toBeLessThanOrEqual(CHARS_MAX);
+    expect(chars).toBeGreaterThan(CHARS_MAX - large.length);
+  });
+});
