@@ -21,8 +21,7 @@ const TICK_MS = 10;
 // It is asked fifty times a second: a look at one row, not a count (that took 20 % of Postgres' CPU).
 const UNFINISHED = {
   name: "bench_unfinished",
-  text: `SELECT EXISTS (SELECT 1 FROM runs
-    WHERE status IN ('QUEUED', 'RUNNING', 'PAUSED', 'FINISHING')) AS unfinished`,
+  text: "SELECT EXISTS (SELECT 1 FROM active_runs) AS unfinished",
 };
 const HASH_OF = { name: "bench_hash", text: "SELECT ir_hash AS hash FROM runs WHERE id = $1" };
 

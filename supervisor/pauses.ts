@@ -20,6 +20,7 @@ import {
   type PauseCause,
 } from "../sdk/internal.ts";
 import {
+  FIRST_RUN,
   forgetPause,
   isPaused,
   listPauses,
@@ -175,14 +176,14 @@ export class PauseWatch extends Loop {
     const { name, version } = pause;
     let isAll = true;
     let rows: RunRow[];
-    let afterId = "";
+    let after = FIRST_RUN;
     do {
-      rows = await runsOfWorkflow(db, { name, version, status, afterId, limit: RUNS_MAX });
+      rows = await runsOfWorkflow(db, { name, version, status, after, limit: RUNS_MAX });
       const jobs = byPartition(rows).map(([partition, list]): Job => {
         return [jobKey(pause, status) + partition, () => inTurn(list, work)];
       });
       isAll = (await this.#apart.run(jobs)) && isAll;
-      afterId = rows.at(-1)?.id ?? "";
+      after = rows.at(-1) ?? FIRST_RUN;
     } while (rows.length === RUNS_MAX);
     return isAll;
   }

@@ -26,6 +26,7 @@ import {
 } from "../sdk/internal.ts";
 import {
   clearSuspects,
+  FIRST_RUN,
   isValueFault,
   journalPages,
   journalSizes,
@@ -59,7 +60,7 @@ const JOURNALS_BYTES_MAX = 8 * 1024 * 1024;
 export async function rebuildRuns(rollback: Rollback, context: SupervisorContext): Promise<void> {
   const { partition } = rollback;
   const profiles = new Profiles();
-  let after = "";
+  let after = FIRST_RUN;
   let count = 0;
   const left: string[] = [];
   for (;;) {
@@ -68,7 +69,7 @@ export async function rebuildRuns(rollback: Rollback, context: SupervisorContext
     if (last === undefined) {
       break;
     }
-    after = last.id;
+    after = last;
     const { rebuilt, failed, outdone } = await rebuildRows(context, partition, rows, {
       profiles,
       writeOf: () => rollback.write,

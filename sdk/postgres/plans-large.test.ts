@@ -3,7 +3,7 @@
  * many runs there are. GAVOTTE_PLAN_ROWS says how many; the bound does not depend on it. Statistics
  * are those of the full tables, as a deployment of some age has them.
  */
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { testDatabase } from "../../test/support/index.ts";
 import { listApprovals } from "./approvals.ts";
 import { listAudit } from "./audit.ts";
@@ -15,19 +15,17 @@ import { journalSizes, readJournal } from "./journal.ts";
 import { anyWaiting, endingRuns, NO_GATE, waitingGates } from "./limit-queue.ts";
 import { openInTree } from "./redrives.ts";
 import { deleteTrees, endedRoots, endedTrees } from "./retention.ts";
+import { listRuns } from "./run-lists.ts";
+import { FIRST_RUN, listSuspects, readRun, suspectRuns } from "./runs.ts";
+import { dueSleepers } from "./sleep.ts";
 import {
-  FIRST_RUN,
-  listRuns,
+  idleRuns,
   queuedRuns,
-  listSuspects,
   quietRuns,
-  readRun,
   runsOfWorkflow,
-  suspectRuns,
   unfinishedRuns,
   usedHashes,
-} from "./runs.ts";
-import { dueSleepers, idleRuns } from "./sleep.ts";
+} from "./unfinished.ts";
 
 const ROWS = Number(process.env["GAVOTTE_PLAN_ROWS"] ?? 20_000);
 const SLOW = 60_000 + ROWS;
@@ -78,7 +76,8 @@ afterAll(() => server.close());
 const OLD = { endedBeforeMs: ROWS, lettersBeforeMs: 0 };
 const MIDDLE = { createdAtMs: ROWS / 2, id: "" };
 const ROOTS = Array.from({ length: LIMIT }, (_, i) => `r${20 * i + 9}`);
-const questions: { [question: string]: (tx: Queryable) => Promise<unknown> } = {
+type Questions = { readonly [question: string]: (tx: Queryable) => Promise<unknown> };
+const questions: Questions = {
   "a run": (tx) => readRun(tx, "r77"),
   "a run's history": (tx) => readJournal(tx, "r77"),
   "a run's compensation": (tx) => compensationOf(tx, "r77"),
@@ -105,10 +104,12 @@ const questions: { [question: string]: (tx: Queryable) => Promise<unknown> } = {
   "approvals of a run": (tx) => listApprovals(tx, { limit: LIMIT, runId: "r77" }),
   "why: runs that stand still": (tx) => quietRuns(tx, ROWS, LIMIT),
   "the start sweep": (tx) => queuedRuns(tx, ROWS, LIMIT),
-  "a rebuild: unfinished runs": (tx) => unfinishedRuns(tx, 0, "", LIMIT),
+  "a rebuild: unfinished runs": (tx) => unfinishedRuns(tx, 0, FIRST_RUN, LIMIT),
   "a rebuild: sizes of journals": (tx) => journalSizes(tx, ["r77", "r78"]),
   "a pause: runs of a workflow": (tx) =>
-    runsOfWorkflow(tx, { name: "w4", version: "*", status: "RUNNING", afterId: "", limit: LIMIT }),
+    runsOfWorkflow(tx, {
+      ...{ name: "w4", version: "*", status: "RUNNING", after: FIRST_RUN, limit: LIMIT },
+    }),
   "doctor: suspects": (tx) => listSuspects(tx, LIMIT),
   "repairs: suspects": (tx) => suspectRuns(tx, 0, "", LIMIT),
   "the sleeper": (tx) => idleRuns(tx, 0, ROWS, FIRST_RUN, LIMIT),
@@ -138,6 +139,72 @@ it.each(Object.entries(questions))(
     expect(touched).toBeLessThan(TOUCHED_MAX);
   },
 );
+
+/**
+ * More unfinished runs than a page holds, beside those that have ended: what looks for others is not
+ * to read through them, and what looks for them reads a page and not the table.
+ */
+const CROWD = 3000;
+const crowd = (at: string, columns: string, values: string): string[] => [
+  `INSERT INTO runs (id, workflow, version, ir_hash, partition, priority, status, input,
+      created_at_ms, started_at_ms, updated_at_ms${columns})
+    SELECT 'c' || i, 'crowd', '1', 'crowd', i % 4, 'normal', ${values.replace(/;.*/u, "")}, '{}',
+      ${at}, 1, 1${values.replace(/^[^;]*;?/u, "")}
+    FROM generate_series(1, ${CROWD}) AS i`,
+  `INSERT INTO journal SELECT partition, id, 1, 1, 1, 1, '[]' FROM runs WHERE id LIKE 'c%'
+      AND status <> 'QUEUED'`,
+];
+const SPREAD = `i * ${Math.floor(ROWS / CROWD)}`;
+const NEWEST = `${ROWS} + i`;
+const QUIET: Questions = {
+  "what stands still": (tx) => quietRuns(tx, ROWS, LIMIT),
+  "what stands still, later": (tx) => quietRuns(tx, ROWS, LIMIT, MIDDLE),
+  "the sleeper": (tx) => idleRuns(tx, 1, ROWS, FIRST_RUN, LIMIT),
+  "the sleeper, later": (tx) => idleRuns(tx, 1, ROWS, MIDDLE, LIMIT),
+  "the start sweep": (tx) => queuedRuns(tx, 2 * ROWS, LIMIT),
+  "a rebuild": (tx) => unfinishedRuns(tx, 1, FIRST_RUN, LIMIT),
+  "a rebuild, later": (tx) => unfinishedRuns(tx, 1, MIDDLE, LIMIT),
+  "runs that run": (tx) => listRuns(tx, { limit: LIMIT, status: "RUNNING" }),
+  "runs that are queued": (tx) => listRuns(tx, { limit: LIMIT, status: "QUEUED" }),
+  "runs that are paused": (tx) => listRuns(tx, { limit: LIMIT, status: "PAUSED" }),
+};
+const OTHERS: Questions = {
+  ...QUIET,
+  "a pause of their workflow": (tx) => ofCrowd(tx, "1"),
+  "a pause of another version": (tx) => ofCrowd(tx, "2"),
+  "workflows in use": (tx) => usedHashes(tx, ["crowd"]),
+};
+const ofCrowd = (tx: Queryable, version: string): Promise<unknown> =>
+  runsOfWorkflow(tx, { name: "crowd", version, status: "RUNNING", after: FIRST_RUN, limit: LIMIT });
+const ASLEEP = ", asleep_since_ms, sleep_seq, wakes_at_ms";
+const crowds: { [crowd: string]: { fill: string[]; questions: Questions } } = {
+  "wait, as old as the others": { fill: crowd(SPREAD, "", "'RUNNING'"), questions: QUIET },
+  "wait, newest of all": { fill: crowd(NEWEST, "", "'RUNNING'"), questions: QUIET },
+  "are paused": { fill: crowd(SPREAD, "", "'PAUSED'"), questions: QUIET },
+  sleep: { fill: crowd(SPREAD, ASLEEP, "'RUNNING';, 1, 1, 4e15"), questions: OTHERS },
+  "are held": { fill: crowd(SPREAD, ", held", "'QUEUED';, true"), questions: OTHERS },
+};
+
+describe.each(Object.entries(crowds))("F02: where many %s", (_, { fill, questions: asked }) => {
+  const own = testDatabase();
+  let full: Database;
+  beforeAll(async () => {
+    full = (await own).connect();
+    for (const text of [...FILL.slice(0, 2), ...fill, "ANALYZE"]) {
+      await full.query({ name: `plans_fill_${serial++}`, text });
+    }
+  }, SLOW);
+  afterAll(async () => (await own).close());
+
+  it.each(Object.entries(asked))("%s touches its page", async (__, question) => {
+    const touched = await full.transaction(async (tx) => {
+      const before = await counted(tx);
+      await question(tx);
+      return (await counted(tx)) - before;
+    });
+    expect(touched).toBeLessThan(TOUCHED_MAX);
+  });
+});
 
 /** Rows that this transaction has read so far, in whichever way and table of ours. */
 async function counted(tx: Queryable): Promise<number> {

@@ -76,6 +76,34 @@ it.each(Object.entries(statements))(
   },
 );
 
+it("a plain run is in four indexes while it is unfinished, and in three when it has ended", async () => {
+  await insertRuns(db, [newRun("plain")]);
+  const counts: number[] = [];
+  for (const status of ["QUEUED", "RUNNING", "COMPLETED"]) {
+    await sql(`UPDATE runs SET status = '${status}' WHERE id = 'plain'`);
+    counts.push((await indexesOf("plain")).length);
+  }
+  expect(counts).toEqual([4, 4, 3]);
+});
+
+let serial = 0;
+const sql = <R>(text: string): Promise<R[]> =>
+  db.query<R & { [column: string]: unknown }>({ name: `plans_test_${serial++}`, text });
+
+/** Each of which is written anew when the run changes its status. */
+async function indexesOf(id: string): Promise<string[]> {
+  const all = await sql<{ name: string; condition: string | null }>(
+    `SELECT indexrelid::regclass::text AS name, pg_get_expr(indpred, indrelid) AS condition
+      FROM pg_index WHERE indrelid = 'runs'::regclass`,
+  );
+  const found: string[] = [];
+  for (const { name, condition } of all) {
+    const rows = await sql(`SELECT 1 FROM runs WHERE id = '${id}' AND ${condition ?? "true"}`);
+    found.push(...(rows.length === 1 ? [name] : []));
+  }
+  return found;
+}
+
 /** Rows of runs that this transaction has read so far, in whichever way. */
 async function counted(tx: Queryable): Promise<number> {
   const [row] = await tx.query<{ rows: number }>({

@@ -5,7 +5,6 @@ import type { RunLimits } from "./admission-rules.ts";
 import { bigintArray, integerArray, portions, textArray } from "./arrays.ts";
 import type { NewBlob } from "../blobs.ts";
 import { insertBlobs } from "./blobs.ts";
-import { OPEN_BELOW } from "./children.ts";
 import type { Queryable } from "./connect.ts";
 
 export interface NewRun {
@@ -96,18 +95,6 @@ export interface RunChange {
   atMs: number;
 }
 
-export interface RunFilter {
-  tenant?: string;
-  status?: RunStatus;
-  workflow?: string;
-  businessStatus?: string;
-  /** Only children of this run. */
-  parent?: string;
-  /** Only runs created before this time, for the next page. */
-  beforeMs?: number;
-  limit: number;
-}
-
 type Row = RunRow & { [column: string]: unknown };
 /** Columns of a `RunRow`. */
 export const RUN_COLUMNS = `id, tenant, workflow, version, ir_hash AS "irHash", partition,
@@ -166,57 +153,6 @@ const ENDED_OR_BEGUN = {
   name: "runs_ended_or_begun",
   text: `SELECT id, status, error, started_at_ms AS "startedAtMs", ended_at_ms AS "endedAtMs"
     FROM runs WHERE id = ANY($1::text[]) AND (status IN ${FINAL} OR started_at_ms IS NOT NULL)`,
-};
-const QUEUED = {
-  name: "runs_queued",
-  text: `SELECT ${RUN_COLUMNS} FROM runs r WHERE status = 'QUEUED' AND NOT held AND created_at_ms < $1
-      AND created_at_ms >= $3 AND (created_at_ms, id) > ($3, $4)
-      AND NOT EXISTS (SELECT 1 FROM journal j WHERE j.run_id = r.id)
-      AND (compensates IS NULL OR NOT EXISTS (${OPEN_BELOW}))
-    ORDER BY created_at_ms, id LIMIT $2`,
-};
-const CORRECT_BEGUN = {
-  name: "runs_correct_begun",
-  text: `UPDATE runs r SET status = 'RUNNING',
-      started_at_ms = (SELECT min(t_from) FROM journal j WHERE j.run_id = r.id)
-    WHERE status = 'QUEUED' AND partition = $1
-      AND EXISTS (SELECT 1 FROM journal j WHERE j.run_id = r.id)`,
-};
-const QUIET = {
-  name: "runs_quiet",
-  text: `SELECT ${RUN_COLUMNS} FROM runs r WHERE status IN ('RUNNING', 'FINISHING')
-      AND asleep_since_ms IS NULL AND updated_at_ms < $1 AND created_at_ms >= $3
-      AND (created_at_ms, id) > ($3, $4)
-      AND NOT EXISTS (SELECT 1 FROM journal j WHERE j.run_id = r.id AND j.t_to >= $1)
-    ORDER BY created_at_ms, id LIMIT $2`,
-};
-const UNFINISHED = {
-  name: "runs_unfinished",
-  text: `SELECT ${RUN_COLUMNS} FROM runs WHERE partition = $1 AND status IN ${OPEN} AND id > $2
-      AND asleep_since_ms IS NULL
-    ORDER BY id LIMIT $3`,
-};
-const LIST = {
-  name: "runs_list",
-  text: `SELECT ${RUN_COLUMNS} FROM runs WHERE ($1::text IS NULL OR tenant = $1)
-      AND ($2::text IS NULL OR status = $2) AND ($3::text IS NULL OR workflow = $3)
-      AND ($4::bigint IS NULL OR created_at_ms < $4)
-      AND ($6::text IS NULL OR parent_run_id = $6)
-      AND ($7::text IS NULL OR business_status = $7)
-    ORDER BY created_at_ms DESC, id DESC LIMIT $5`,
-};
-const OF_WORKFLOW = {
-  name: "runs_of_workflow",
-  text: `SELECT ${RUN_COLUMNS} FROM runs WHERE workflow = $1 AND ($2 = '*' OR version = $2)
-      AND status = $3 AND status IN ${OPEN} AND id > $4 AND asleep_since_ms IS NULL
-    ORDER BY id LIMIT $5`,
-};
-const USED_HASHES = {
-  name: "runs_used_hashes",
-  text: `SELECT DISTINCT ir_hash AS hash FROM runs WHERE ir_hash = ANY($1::text[])
-      AND status IN ${OPEN}
-    UNION SELECT DISTINCT bound.value FROM runs, json_each_text(bindings::json) AS bound
-    WHERE bindings IS NOT NULL AND status IN ${OPEN} AND bound.value = ANY($1::text[])`,
 };
 const CANCEL = {
   name: "runs_cancel",
@@ -339,70 +275,6 @@ export async function changeRuns(tx: Queryable, changes: readonly RunChange[]): 
       textArray(part.map((c) => (c.businessStatus === null ? "" : (c.businessStatus ?? null)))),
     ]);
   }
-}
-
-/**
- * Runs that may start, accepted before `beforeMs`, of which nothing has been heard, oldest first, after
- * a cursor.
- */
-export async function queuedRuns(
-  db: Queryable,
-  beforeMs: number,
-  limit: number,
-  after: RunCursor = FIRST_RUN,
-): Promise<RunRow[]> {
-  return db.query<Row>(QUEUED, [beforeMs, limit, after.createdAtMs, after.id]);
-}
-
-/** Rows of this partition that say QUEUED although the journal beside them has a beginning. */
-export async function correctBegun(db: Queryable, partition: number): Promise<void> {
-  await db.query(CORRECT_BEGUN, [partition]);
-}
-
-/**
- * Running runs, awake, of which the journal has said nothing since `sinceMs`, oldest first, after a
- * cursor.
- */
-export async function quietRuns(
-  db: Queryable,
-  sinceMs: number,
-  limit: number,
-  after: RunCursor = FIRST_RUN,
-): Promise<RunRow[]> {
-  return db.query<Row>(QUIET, [sinceMs, limit, after.createdAtMs, after.id]);
-}
-
-/** Unfinished runs of a partition that are not asleep by id, after `afterId` ("" for the first page). */
-export async function unfinishedRuns(
-  db: Queryable,
-  partition: number,
-  afterId: string,
-  limit: number,
-): Promise<RunRow[]> {
-  return db.query<Row>(UNFINISHED, [partition, afterId, limit]);
-}
-
-/** Runs, newest first. */
-export async function listRuns(db: Queryable, filter: RunFilter): Promise<RunRow[]> {
-  const { tenant = null, status = null, workflow = null, beforeMs = null, limit } = filter;
-  const { parent = null, businessStatus = null } = filter;
-  const values = [tenant, status, workflow, beforeMs, limit, parent, businessStatus];
-  return db.query<Row>(LIST, values);
-}
-
-/** Unfinished runs, awake, of a workflow in a status by id, after `afterId`; version `*` is any. */
-export async function runsOfWorkflow(
-  db: Queryable,
-  of: { name: string; version: string; status: RunStatus; afterId: string; limit: number },
-): Promise<RunRow[]> {
-  const { name, version, status, afterId, limit } = of;
-  return db.query<Row>(OF_WORKFLOW, [name, version, status, afterId, limit]);
-}
-
-/** Those of `hashes` that an unfinished run uses, itself or for its children. */
-export async function usedHashes(db: Queryable, hashes: readonly string[]): Promise<Set<string>> {
-  const rows = await db.query<{ hash: string }>(USED_HASHES, [textArray(hashes)]);
-  return new Set(rows.map((row) => row.hash));
 }
 
 /**

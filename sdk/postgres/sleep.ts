@@ -7,7 +7,7 @@
  */
 import { bigintArray, textArray } from "./arrays.ts";
 import type { Queryable } from "./connect.ts";
-import { RUN_COLUMNS, type RunCursor, type RunRow } from "./runs.ts";
+import { RUN_COLUMNS, type RunRow } from "./runs.ts";
 
 export interface FallenAsleep {
   runId: string;
@@ -81,15 +81,6 @@ const AWAKE = {
       sleep_causes = NULL
     FROM unnest($3::text[], $4::bigint[], $5::bigint[]) AS u(id, seq, epoch), held
     WHERE r.id = u.id AND r.sleep_seq = u.seq RETURNING r.id`,
-};
-const IDLE = {
-  name: "runs_idle",
-  text: `SELECT id, created_at_ms AS "createdAtMs" FROM runs r
-    WHERE status IN ('RUNNING', 'PAUSED') AND asleep_since_ms IS NULL AND partition = $1
-      AND updated_at_ms < $2 AND NOT suspect AND created_at_ms >= $3
-      AND (created_at_ms, id) > ($3, $4)
-      AND NOT EXISTS (SELECT 1 FROM journal j WHERE j.run_id = r.id AND j.t_to >= $2)
-    ORDER BY created_at_ms, id LIMIT $5`,
 };
 // Written only once: a row that is due already stays as it is. One whose causes nobody has noted may
 // be meant. One that another pause names, its version's or its workflow's, sleeps on.
@@ -197,18 +188,6 @@ export async function markAwake(
     bigintArray(runs.map((run) => run.epoch)),
   ]);
   return rows.map(({ id }) => id);
-}
-
-/** Running and paused runs of a partition without news since `sinceMs`, oldest first, after a cursor. */
-export async function idleRuns(
-  db: Queryable,
-  partition: number,
-  sinceMs: number,
-  after: RunCursor,
-  limit: number,
-): Promise<RunCursor[]> {
-  const values = [partition, sinceMs, after.createdAtMs, after.id, limit];
-  return db.query<RunCursor & { [column: string]: unknown }>(IDLE, values);
 }
 
 /** How many runs are asleep. */

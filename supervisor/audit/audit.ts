@@ -8,7 +8,7 @@ import {
   type Redis,
   type ScriptRunner,
 } from "../../sdk/internal.ts";
-import { readRun, unfinishedRuns, type Database } from "../../sdk/postgres/index.ts";
+import { FIRST_RUN, readRun, unfinishedRuns, type Database } from "../../sdk/postgres/index.ts";
 import { IrStore } from "../ir-store.ts";
 import { findDrifts, type AuditContext } from "./audit-run.ts";
 import { scanPartition } from "./orphans.ts";
@@ -45,7 +45,7 @@ export async function auditPartition(
   for (const runId of runIds) {
     await audit(runId);
   }
-  let after = "";
+  let after = FIRST_RUN;
   for (;;) {
     const rows = await unfinishedRuns(context.db, partition, after, ROWS);
     for (const { id } of rows.filter((row) => !seen.has(row.id))) {
@@ -55,7 +55,7 @@ export async function auditPartition(
     if (rows.length < ROWS) {
       return { runs: seen.size, drifts };
     }
-    after = rows.at(-1)?.id ?? "";
+    after = rows.at(-1) ?? FIRST_RUN;
   }
 }
 

@@ -6,7 +6,7 @@
  * before it is gone. Any number of supervisors may run it, each a few runs.
  */
 import { partitionKeys, driftText, type Drift } from "../../sdk/internal.ts";
-import { unfinishedRuns } from "../../sdk/postgres/index.ts";
+import { FIRST_RUN, unfinishedRuns } from "../../sdk/postgres/index.ts";
 import type { SupervisorContext } from "../context.ts";
 import { Loop } from "../loop.ts";
 import { findDrifts } from "./audit-run.ts";
@@ -29,7 +29,7 @@ export interface KeptFinding {
 export class AuditSampler extends Loop {
   readonly #context: SupervisorContext;
   #partition = 0;
-  #after = "";
+  #after = FIRST_RUN;
 
   /** `runsPerMinute` at least 1. */
   constructor(context: SupervisorContext, runsPerMinute: number) {
@@ -49,13 +49,13 @@ export class AuditSampler extends Loop {
       const partition = this.#partition;
       const [row] = await unfinishedRuns(db, partition, this.#after, 1);
       if (row !== undefined) {
-        this.#after = row.id;
+        this.#after = row;
         await this.#audit(partition, row.id);
         return true;
       }
       await this.#forgetOld(partition);
       this.#partition = (partition + 1) % deployment.partitions;
-      this.#after = "";
+      this.#after = FIRST_RUN;
     }
     return false;
   }

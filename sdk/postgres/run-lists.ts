@@ -1,0 +1,40 @@
+/** Lists of runs for people, newest first. */
+import { isTerminal, type RunStatus } from "../status.ts";
+import type { Queryable } from "./connect.ts";
+import { RUN_COLUMNS, type RunRow } from "./runs.ts";
+import { newestUnfinished } from "./unfinished.ts";
+
+export interface RunFilter {
+  tenant?: string;
+  status?: RunStatus;
+  workflow?: string;
+  businessStatus?: string;
+  /** Only children of this run. */
+  parent?: string;
+  /** Only runs created before this time, for the next page. */
+  beforeMs?: number;
+  limit: number;
+}
+
+const MATCHES = `($1::text IS NULL OR tenant = $1) AND ($3::text IS NULL OR workflow = $3)
+      AND ($4::bigint IS NULL OR created_at_ms < $4)
+      AND ($6::text IS NULL OR parent_run_id = $6)
+      AND ($7::text IS NULL OR business_status = $7)`;
+const LIST = {
+  name: "runs_list",
+  text: `SELECT ${RUN_COLUMNS} FROM runs WHERE ($2::text IS NULL OR status = $2) AND ${MATCHES}
+    ORDER BY created_at_ms DESC, id DESC LIMIT $5`,
+};
+const UNFINISHED = {
+  name: "runs_list_unfinished",
+  text: newestUnfinished("$2", MATCHES, "$5"),
+};
+
+/** Runs, newest first. */
+export async function listRuns(db: Queryable, filter: RunFilter): Promise<RunRow[]> {
+  const { tenant = null, status = null, workflow = null, beforeMs = null, limit } = filter;
+  const { parent = null, businessStatus = null } = filter;
+  const values = [tenant, status, workflow, beforeMs, limit, parent, businessStatus];
+  const statement = status === null || isTerminal(status) ? LIST : UNFINISHED;
+  return db.query<RunRow & { [column: string]: unknown }>(statement, values);
+}
