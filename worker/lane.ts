@@ -226,17 +226,16 @@ export class Lane {
   }
 
   /** `error`: of the one entry, if it is why. What is not to blame itself is looked for soon. */
-  async #giveBack(entries: Held[], error: unknown = null): Promise<void> {
-    for (const held of entries) {
-      this.#o.leases.drop(held);
-      const isCharged = await giveBack(this.#o, held.token, error);
-      this.hasGivenUp ||= !isCharged;
-    }
+  async #giveBack(entries: readonly Held[], error: unknown = null): Promise<void> {
+    entries.forEach((held) => this.#o.leases.drop(held));
+    const tokens = entries.map(({ token }) => token);
+    const isCharged = await giveBack(this.#o, tokens, error);
+    this.hasGivenUp ||= entries.length > 0 && !isCharged;
   }
 
   /** Tokens that are not held: read under an epoch that is over by now, as `forsake` gives up. */
-  async #giveUp(tokens: ReadyToken[]): Promise<void> {
-    await Promise.all(tokens.map((token) => giveBack(this.#o, token)));
+  async #giveUp(tokens: readonly ReadyToken[]): Promise<void> {
+    await giveBack(this.#o, tokens);
     this.hasGivenUp = true;
   }
 
@@ -302,7 +301,7 @@ export class Lane {
   /** To the others. */
   #leave(token: ReadyToken, held: Held): void {
     this.#o.leases.drop(held);
-    void giveBack(this.#o, token);
+    void giveBack(this.#o, [token]);
   }
 
   /** A token of a paused run waits with its run; if that goes on by now, it is looked at again. */
