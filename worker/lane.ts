@@ -5,7 +5,6 @@
  * is held in `leases` from the read until its item is settled. Nothing here needs to survive a
  * crash: an unsettled entry stays pending in Redis and another worker takes it over.
  */
-import { setTimeout as sleep } from "node:timers/promises";
 import {
   COMPLETION,
   type CompletionItem,
@@ -36,7 +35,9 @@ import { BATCH_CHARS_MAX, BATCH_EFFECTS_MAX, BATCH_MAX } from "./options.ts";
 import { LazyAbort } from "./lazy-abort.ts";
 import { isElsewhere, type Preparation } from "./prepare.ts";
 import { quarantine } from "./quarantine.ts";
+import { Room } from "./room.ts";
 import { Takeover } from "./takeover.ts";
+import { within } from "./within.ts";
 
 const BLOCK_MS = 1000;
 /** Finished tokens on their way to Redis: two calls under way and the next one full. */
@@ -55,7 +56,7 @@ export class Lane {
   #alone = false;
   /** The read under way, until what it brought is in this lane's hands. */
   #reading: Promise<void> = Promise.resolve();
-  #roomWaiters: (() => void)[] = [];
+  readonly #room = new Room(() => this.#roomNow());
 
   constructor(options: LaneOptions) {
     this.#o = options;
@@ -67,17 +68,24 @@ export class Lane {
     });
     this.#takeover = new Takeover(options, {
       isQuiet: () => this.#isIdle,
-      hasRoom: () => this.#roomNow() > 0,
+      room: () => this.#room.now,
+      makeRoom: (count, ms) =>
+        this.#room.make(Math.min(count, options.slots.max), ms, () => this.#isIdle),
       withdraw: async (ms) => {
         this.#alone = true;
         await options.reader.endWait(options.redis, this.#reading);
-        await this.#idleOr(ms);
+        const youngest = Math.max(...options.leases.all().map(({ sinceMs }) => sinceMs));
+        await within(youngest + ms - options.nowMs(), this.#idle());
       },
-      execute: async (token, poison, ms) => {
-        await this.#admit([token], { redelivered: true, poison });
-        await this.#idleOr(ms);
+      execute: async (tokens, poison, ms) => {
+        const held = await this.#admit(tokens, { redelivered: true, poison });
+        this.#room.keep(0);
+        await within(ms, options.leases.whenGone(held));
       },
-      readOn: () => this.#readOn(),
+      readOn: () => {
+        this.#alone = false;
+        this.#room.keep(0);
+      },
     });
     this.#batcher = new CompletionBatcher({
       scripts: options.scripts,
@@ -105,9 +113,9 @@ export class Lane {
   async readLoop(pause: (ms: number) => Promise<void>): Promise<void> {
     while (!this.#quiet) {
       try {
-        const room = this.#roomNow();
+        const room = this.#room.toRead;
         if (room <= 0 || this.#alone) {
-          await this.#room();
+          await this.#room.wait();
           continue;
         }
         const reading = this.#read(room);
@@ -163,11 +171,6 @@ export class Lane {
     this.hasGivenUp ||= isLeft;
   }
 
-  #readOn(): void {
-    this.#alone = false;
-    this.#wakeReader();
-  }
-
   /**
    * Reads these queues no more, or again; names with their namespace. Null: all of them, and what has
    * not begun is handed back.
@@ -191,7 +194,7 @@ export class Lane {
   /** Takes no new work. */
   quiet(): void {
     this.#quiet = true;
-    this.#wakeReader();
+    this.#room.wake();
   }
 
   /** After quiet: waits for work in execution, hands back what does not end within `deadlineMs`. */
@@ -214,7 +217,7 @@ export class Lane {
     this.#buffer.splice(0);
     this.#batcher.forsake();
     void this.#giveBack(this.#o.leases.forsake());
-    this.#wakeReader();
+    this.#room.wake();
   }
 
   /** Removes this consumer from the groups, where nothing is pending for it. */
@@ -239,14 +242,25 @@ export class Lane {
     this.hasGivenUp = true;
   }
 
-  async #admit(tokens: ReadyToken[], how: Admission): Promise<void> {
-    const { redelivered = false, poison = false, takeovers } = how;
-    const held = tokens.map((token) => this.#o.leases.hold(token, takeovers));
+  async #admit(tokens: readonly ReadyToken[], how: Admission): Promise<Held[]> {
+    const held = tokens.map((token) => this.#o.leases.hold(token, how.takeovers));
+    await this.#admitHeld(held, how);
+    return held;
+  }
+
+  async #admitHeld(held: readonly Held[], how: Admission): Promise<void> {
+    const { redelivered = false, poison = false } = how;
+    const tokens = held.map(({ token }) => token);
     let preparations;
     try {
       preparations = await this.#o.preparer.prepare(tokens, redelivered, !redelivered);
     } catch (error) {
       const [only] = held.length === 1 ? held : [];
+      if (redelivered && only === undefined && !isServerTrouble(error)) {
+        // Whose fault it is shows when each is looked at by itself.
+        await Promise.allSettled(held.map((one) => this.#admitHeld([one], how)));
+        return;
+      }
       if (!poison || only === undefined || !this.#poisonUnread(only, error)) {
         await this.#giveBack(held, only === undefined ? null : error);
       }
@@ -255,7 +269,7 @@ export class Lane {
     preparations.forEach((preparation, i) => {
       const one = held[i] as Held;
       try {
-        this.#route(preparation, tokens[i] as ReadyToken, one, poison);
+        this.#route(preparation, one.token, one, poison);
         if (redelivered && preparation.kind === "drop") {
           this.#executions.leave(preparation);
         }
@@ -338,13 +352,7 @@ export class Lane {
         this.#execute(next.prepared, next.held);
       }
     }
-    if (this.#roomWaiters.length > 0 && !this.#alone && this.#roomNow() > 0) {
-      this.#wakeReader();
-    }
-  }
-
-  #wakeReader(): void {
-    this.#roomWaiters.splice(0).forEach((go) => go());
+    this.#room.changed(!this.#alone);
   }
 
   #execute(p: Prepared, held: Held): void {
@@ -472,23 +480,9 @@ export class Lane {
       .finally(() => leases.drop(held));
   }
 
-  #room(): Promise<void> {
-    return new Promise((resolve) => this.#roomWaiters.push(resolve));
-  }
-
   /** Resolves when nothing is in this worker's hands here. */
   async #idle(): Promise<void> {
     await this.#o.leases.whenEmpty();
     await this.#batcher.drain();
-  }
-
-  /** The same, but does not wait for what has been here for `ms`. */
-  async #idleOr(ms: number): Promise<void> {
-    const youngest = Math.max(...this.#o.leases.all().map(({ sinceMs }) => sinceMs));
-    const waitMs = Math.max(0, youngest + ms - this.#o.nowMs());
-    const over = new AbortController();
-    const late = sleep(waitMs, undefined, { signal: over.signal }).catch(() => undefined);
-    await Promise.race([this.#idle(), late]);
-    over.abort();
   }
 }

@@ -20,6 +20,8 @@ export interface Held {
   slot: number;
   /** Takeovers in the partition known when the entry came here, or was found to be ours still. */
   takeovers: number | undefined;
+  /** Whoever waits until it is held no more. */
+  onGone: (() => void) | null;
 }
 
 export class Leases {
@@ -57,7 +59,8 @@ export class Leases {
     const now = this.#nowMs();
     const abort = new LazyAbort();
     const slot = this.#table?.add(token.queueKey, token.entryId) ?? -1;
-    const held: Held = { token, renewedMs: now, abort, sinceMs: now, nodes: 0, slot, takeovers };
+    const since = { renewedMs: now, sinceMs: now, nodes: 0 };
+    const held: Held = { token, abort, ...since, slot, takeovers, onGone: null };
     this.#held.add(held);
     return held;
   }
@@ -75,6 +78,7 @@ export class Leases {
   drop(held: Held): void {
     if (this.#held.delete(held)) {
       this.#table?.remove(held.slot);
+      held.onGone?.();
     }
     if (this.#held.size === 0) {
       this.#emptied();
@@ -102,6 +106,12 @@ export class Leases {
       return Promise.resolve();
     }
     return (this.#emptying ??= new Promise((resolve) => (this.#emptied = resolve)));
+  }
+
+  /** Resolves when none of these is held. */
+  async whenGone(all: readonly Held[]): Promise<void> {
+    const left = all.filter((held) => this.has(held));
+    await Promise.all(left.map((held) => new Promise<void>((resolve) => (held.onGone = resolve))));
   }
 
   all(): Held[] {

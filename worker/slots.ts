@@ -3,18 +3,18 @@
  * slots, and are asked in turn when one becomes free.
  */
 export class Slots {
-  readonly #max: number;
+  readonly max: number;
   #taken = 0;
   /** What each lane does with room. */
   readonly #lanes: (() => void)[] = [];
   #turn = 0;
 
   constructor(max: number) {
-    this.#max = max;
+    this.max = max;
   }
 
   get free(): number {
-    return this.#max - this.#taken;
+    return this.max - this.#taken;
   }
 
   /** A lane that takes slots; `goOn` is called when there may be one for it. */

@@ -2,22 +2,32 @@
  * Takes over what a worker that stopped answering has left behind.
  *
  * Redis never offers a delivered entry again by itself. Entries idle for longer than the lease are
- * claimed one by one and executed alone, nothing that was begun lately in the process's hands: a
- * payload that kills its worker must not take all others to the dead letters with it (21 A13). What
- * was handed back counts no delivery: it has killed nobody, and is executed beside the rest. Idleness
- * is Redis' own, so a machine with a wrong clock steals nothing.
+ * claimed, and how many of them together tells how often they were delivered (21 A13: a payload that
+ * kills its worker must not take all others to the dead letters with it):
+ *
+ * - Never, for it was handed back: it has killed nobody, and is executed beside the rest.
+ * - Once: nearly all of these were only beside what has killed. They go beside the rest too, a few at a
+ *   time: at most so many are suspects once more if one of them kills. Else a dead worker would cost
+ *   each survivor its reading for as long as all that the dead one held takes, one after the other.
+ * - More often: alone, nothing that was begun lately in the process's hands.
+ *
+ * A look goes on page by page until there is no more, or no room. Idleness is Redis' own, so a machine
+ * with a wrong clock steals nothing.
  */
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Redis } from "ioredis";
 import { GROUP, parseEntry, writeAnyway, type ReadyToken } from "../sdk/internal.ts";
+import { idsByQueue } from "./give-back.ts";
 import type { LaneOptions } from "./lane-options.ts";
 import { BATCH_MAX } from "./options.ts";
 
 /**
- * What kills its process does so soon. Work that takes longer is not waited for to execute a stale
- * entry alone, or a handler that never answers would stand between a lane and its queues.
+ * What kills its process does so soon. Work that takes longer is not waited for to execute what is
+ * stale, or a handler that never answers would stand between a lane and its queues.
  */
-const ALONE_MS = 2000;
+const SOON_MS = 2000;
+/** Entries delivered once that are taken over together. */
+const TOGETHER_MAX = 16;
 
 export interface StaleEntry {
   queueKey: string;
@@ -27,6 +37,31 @@ export interface StaleEntry {
 }
 
 type PendingReply = [id: string, consumer: string, idleMs: number, deliveries: number][];
+type Found = StaleEntry & { idleMs: number };
+
+/** In each queue from that id on; what is not answered is left out. */
+async function lookInto(
+  redis: Redis,
+  fromByQueue: ReadonlyMap<string, string>,
+  leaseMs: number,
+  count: number,
+): Promise<Found[][]> {
+  const pipeline = redis.pipeline();
+  for (const [key, from] of fromByQueue) {
+    pipeline.call("XPENDING", key, GROUP, "IDLE", leaseMs, from, "+", count);
+  }
+  const replies = (await pipeline.exec()) ?? [];
+  return [...fromByQueue.keys()].map((queueKey, i) => {
+    const [error, reply] = replies[i] ?? [];
+    const entries = error === null ? (reply as PendingReply) : [];
+    return entries.map(([entryId, , idleMs, deliveries]) => {
+      return { queueKey, entryId, idleMs, deliveries };
+    });
+  });
+}
+
+const longestFirst = (found: readonly Found[][]): StaleEntry[] =>
+  found.flat().sort((a, b) => b.idleMs - a.idleMs);
 
 /**
  * Entries idle for at least `leaseMs`, at most `count` per queue. What has lain for longest comes first:
@@ -38,52 +73,64 @@ export async function findStale(
   leaseMs: number,
   count: number,
 ): Promise<StaleEntry[]> {
-  const pipeline = redis.pipeline();
-  for (const key of queueKeys) {
-    pipeline.call("XPENDING", key, GROUP, "IDLE", leaseMs, "-", "+", count);
-  }
-  const replies = (await pipeline.exec()) ?? [];
-  const found = replies.flatMap(([error, reply], i) =>
-    error !== null
-      ? []
-      : (reply as PendingReply).map(([entryId, , idleMs, deliveries]) => ({
-          idleMs,
-          stale: { queueKey: queueKeys[i] as string, entryId, deliveries },
-        })),
-  );
-  return found.sort((a, b) => b.idleMs - a.idleMs).map(({ stale }) => stale);
+  const first = new Map(queueKeys.map((key) => [key, "-"]));
+  return longestFirst(await lookInto(redis, first, leaseMs, count));
 }
 
 /**
- * Claims one stale entry; null if somebody else has it, or if it is gone (then nothing stays
- * pending of it).
+ * All of them, page by page; each once, also if it is handed back meanwhile. The next page is asked
+ * for when this one has been dealt with.
+ */
+export async function* pagesOfStale(
+  redis: Redis,
+  queueKeys: readonly string[],
+  leaseMs: number,
+): AsyncGenerator<StaleEntry[]> {
+  let from = new Map(queueKeys.map((key) => [key, "-"]));
+  while (from.size > 0) {
+    const found = await lookInto(redis, from, leaseMs, BATCH_MAX);
+    const full = found.flatMap((entries) => entries[BATCH_MAX - 1] ?? []);
+    from = new Map(full.map(({ queueKey, entryId }) => [queueKey, `(${entryId}`]));
+    yield longestFirst(found);
+  }
+}
+
+/**
+ * Claims stale entries in one step; those that somebody else has are not among the tokens, nor those
+ * that are gone (then nothing stays pending of them).
  */
 export async function claim(
   redis: Redis,
   metaKey: string,
-  entry: StaleEntry,
+  entries: readonly StaleEntry[],
   consumer: string,
   leaseMs: number,
-): Promise<ReadyToken | null> {
-  const { queueKey, entryId } = entry;
+): Promise<ReadyToken[]> {
+  const queues = [...idsByQueue(entries)];
   // Counted in the same step: whoever finds the count unchanged has lost no entry.
-  const [claimed] = await writeAnyway(redis, [
-    ["XCLAIM", queueKey, GROUP, consumer, leaseMs, entryId],
+  const replies = await writeAnyway(redis, [
+    ...queues.map(([key, ids]) => ["XCLAIM", key, GROUP, consumer, leaseMs, ...ids]),
     ["HINCRBY", metaKey, "taken", 1],
   ]);
-  const fields = (claimed as ([string, string[] | null] | null)[])[0]?.[1];
-  return fields === undefined || fields === null ? null : parseEntry(queueKey, entryId, fields);
+  return queues.flatMap(([queueKey], i) =>
+    (replies[i] as ([string, string[] | null] | null)[]).flatMap((one) => {
+      const [entryId = "", fields] = one ?? [];
+      return parseEntry(queueKey, entryId, fields ?? []) ?? [];
+    }),
+  );
 }
 
 /** What a look for stale entries asks of its lane. */
 export interface TakeoverLane {
   isQuiet(): boolean;
-  /** A token that is admitted now is begun now. */
-  hasRoom(): boolean;
+  /** So many tokens are begun now if they are admitted now. */
+  room(): number;
+  /** Leaves room for so many by reading less until some are executed; how much it is after `ms`. */
+  makeRoom(count: number, ms: number): Promise<number>;
   /** Reads and begins nothing more; resolves when nothing younger than `ms` is in its hands. */
   withdraw(ms: number): Promise<void>;
-  /** Executes one token; resolves when it is settled, or after `ms`. */
-  execute(token: ReadyToken, poison: boolean, ms: number): Promise<void>;
+  /** Executes tokens; resolves when they are settled, or after `ms`. */
+  execute(tokens: readonly ReadyToken[], poison: boolean, ms: number): Promise<void>;
   /** Reads again. */
   readOn(): void;
 }
@@ -105,37 +152,63 @@ export class Takeover {
   }
 
   /**
-   * Executes what is stale, entry by entry; or joins the look under way. Resolves to whether some of
-   * what was handed back is left, for want of room.
+   * Executes what is stale; or joins the look under way. Resolves to whether some of what may be
+   * executed beside the rest is left, for want of room.
    */
   look(): Promise<boolean> {
-    return (this.#looking ??= this.#takeStale().finally(() => (this.#looking = null)));
+    return (this.#looking ??= this.#takeStale().finally(() => {
+      this.#looking = null;
+      this.#lane.readOn();
+    }));
   }
 
   async #takeStale(): Promise<boolean> {
-    const { redis, reader, leaseMs, unreadable } = this.#o;
-    const found = await findStale(redis, reader.openKeys, leaseMs, BATCH_MAX + unreadable.size);
-    const stale = found.filter((entry) => !unreadable.isLeft(entry));
-    const isLeft = !(await this.#takeAll(stale.filter(({ deliveries }) => deliveries === 0)));
-    const others = stale.filter(({ deliveries }) => deliveries > 0);
-    if (others.length > 0) {
-      await this.#takeAlone(others).finally(() => this.#lane.readOn());
-    }
-    return isLeft;
-  }
-
-  /** Whether there was room for all. */
-  async #takeAll(entries: readonly StaleEntry[]): Promise<boolean> {
-    for (const entry of entries) {
-      if (this.#lane.isQuiet() || !this.#lane.hasRoom()) {
+    const { redis, reader, leaseMs, unreadable, deliveriesMax } = this.#o;
+    for await (const page of pagesOfStale(redis, reader.openKeys, leaseMs)) {
+      const stale = page.filter((entry) => !unreadable.isLeft(entry));
+      // One that was beside a killer twice must be executed once more, and alone, before it is poison.
+      const suspectFrom = deliveriesMax > 2 ? 2 : 1;
+      const free = stale.filter(({ deliveries }) => deliveries === 0);
+      const once = stale.filter(({ deliveries: n }) => n > 0 && n < suspectFrom);
+      const others = stale.filter(({ deliveries }) => deliveries >= suspectFrom);
+      const isAllTaken =
+        (await this.#takeTogether(free, BATCH_MAX, 0)) &&
+        (await this.#takeTogether(once, TOGETHER_MAX, SOON_MS));
+      if (!isAllTaken) {
+        return true;
+      }
+      if (!(await this.#takeAlone(others))) {
         return false;
       }
-      await this.#take(entry, 0);
+    }
+    return false;
+  }
+
+  /** By batches, each waited for so long; whether there was room for all. */
+  async #takeTogether(
+    entries: readonly StaleEntry[],
+    batchMax: number,
+    waitMs: number,
+  ): Promise<boolean> {
+    for (let at = 0; at < entries.length;) {
+      const wanted = Math.min(batchMax, entries.length - at);
+      const least = Math.min(TOGETHER_MAX, wanted);
+      const room = this.#lane.room();
+      const count = Math.min(
+        wanted,
+        room >= least ? room : await this.#lane.makeRoom(least, SOON_MS),
+      );
+      if (this.#lane.isQuiet() || count <= 0) {
+        return false;
+      }
+      await this.#take(entries.slice(at, at + count), waitMs);
+      at += count;
     }
     return true;
   }
 
-  async #takeAlone(entries: readonly StaleEntry[]): Promise<void> {
+  /** One by one; whether there was room for all. */
+  async #takeAlone(entries: readonly StaleEntry[]): Promise<boolean> {
     const { nowMs } = this.#o;
     let untilMs = -Infinity;
     for (const entry of entries) {
@@ -143,28 +216,38 @@ export class Takeover {
         // Between two stretches of this the lane reads on.
         this.#lane.readOn();
         await nextTurn();
-        await this.#lane.withdraw(ALONE_MS);
-        untilMs = nowMs() + ALONE_MS;
+        await this.#lane.withdraw(SOON_MS);
+        untilMs = nowMs() + SOON_MS;
       }
-      if (this.#lane.isQuiet() || !this.#lane.hasRoom()) {
-        return;
+      if (this.#lane.isQuiet() || this.#lane.room() <= 0) {
+        return false;
       }
-      await this.#take(entry, ALONE_MS);
+      await this.#take([entry], SOON_MS);
     }
+    this.#lane.readOn();
+    return true;
   }
 
-  /** Executes one stale entry, if it is still that; waits so long for it. Never fails. */
-  async #take(entry: StaleEntry, waitMs: number): Promise<void> {
-    const { redis, scripts, consumer, leaseMs, deliveriesMax, logger } = this.#o;
+  /** Executes those that are still stale; waits so long for them. Never fails. */
+  async #take(found: readonly StaleEntry[], waitMs: number): Promise<void> {
+    const { redis, scripts, reader, consumer, leaseMs, deliveriesMax, logger } = this.#o;
+    // A look may take long: what has been paused meanwhile stays where it is.
+    const open = new Set(reader.openKeys);
+    const entries = found.filter(({ queueKey }) => open.has(queueKey));
+    if (entries.length === 0) {
+      return;
+    }
+    const poison = entries.some(({ deliveries }) => deliveries >= deliveriesMax);
     try {
       // What is begun before a new epoch is heard of would be in vain.
       await scripts.look();
-      const token = await claim(redis, scripts.keys.meta, entry, consumer, leaseMs);
-      if (token !== null) {
-        await this.#lane.execute(token, entry.deliveries >= deliveriesMax, waitMs);
+      const tokens = await claim(redis, scripts.keys.meta, entries, consumer, leaseMs);
+      if (tokens.length > 0) {
+        await this.#lane.execute(tokens, poison, waitMs);
       }
     } catch (error) {
-      logger.warn({ err: error, entry: entry.entryId }, "stale entry not taken over");
+      const about = { err: error, entry: entries[0]?.entryId, entries: entries.length };
+      logger.warn(about, "stale entries not taken over");
     }
   }
 }
