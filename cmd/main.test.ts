@@ -146,6 +146,7 @@ describe("wrong usage exits 2", () => {
     [["validate"], "missing required argument"],
     [["run", "a.json", "--stubb"], "Did you mean --stub?"],
     [["runs", "--limit", "none"], "--limit must be a whole number"],
+    [["await", "RUN", "--status", "COMPLETED", "--timeout", "99999999999d"], "at most 100 years"],
     [["runs", "--status", "complete"], "did you mean COMPLETED?"],
     [["config", "--log-level", "loud"], "must be one of trace"],
   ])("for %j", async (args, expected) => {

@@ -1,4 +1,5 @@
 /** Options of single commands that are more than text. */
+import { DURATION_MS_MAX } from "../compiler/ir.ts";
 import { GavotteError } from "../sdk/errors.ts";
 import { nearestName } from "../condition/suggest.ts";
 
@@ -21,14 +22,18 @@ export function readCount(flag: string, text: string, most: number = LIMIT_MAX):
 
 const UNITS_MS: { [unit: string]: number } = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
-/** A time such as 30s, 5m, 2h or 7d, in ms. Throws GV_BAD_INPUT. */
+/** A time such as 30s, 5m, 2h or 7d, in ms, at most 100 years. Throws GV_BAD_INPUT. */
 export function readAge(flag: string, text: string): number {
   const age = /^(\d+)([smhd])$/.exec(text);
   if (age === null) {
     const message = `${flag} takes a number and s, m, h or d, like 2h, not "${text}"`;
     throw new GavotteError("GV_BAD_INPUT", message);
   }
-  return Number(age[1]) * (UNITS_MS[age[2] ?? "s"] ?? 0);
+  const ms = Number(age[1]) * (UNITS_MS[age[2] ?? "s"] ?? 0);
+  if (ms > DURATION_MS_MAX) {
+    throw new GavotteError("GV_BAD_INPUT", `${flag} is at most 100 years, not "${text}"`);
+  }
+  return ms;
 }
 
 /** One of some words. Throws GV_BAD_INPUT with the word that was probably meant. */

@@ -10,6 +10,7 @@ import { GavotteError } from "./errors.ts";
 import type { FeedMessage } from "./feed-client.ts";
 import { readRun, type Database } from "./postgres/index.ts";
 import { isTerminal, type RunStatus } from "./status.ts";
+import { timeLimit } from "./time-limit.ts";
 
 export interface AwaitStatusOptions {
   /** Any of these; the one that the run has counts. */
@@ -33,15 +34,24 @@ export async function awaitStatus(
   runId: string,
   options: AwaitStatusOptions,
 ): Promise<RunStatus> {
-  const { status, timeoutMs, signal, gatewayUrl: url, onRetry = () => undefined } = options;
+  const limit = timeLimit(options.timeoutMs ?? Infinity);
+  return await statusWithin(db, runId, options, limit.signal).finally(() => limit.clear());
+}
+
+async function statusWithin(
+  db: Database,
+  runId: string,
+  options: AwaitStatusOptions,
+  limit: AbortSignal,
+): Promise<RunStatus> {
+  const { status, timeoutMs = 0, signal, gatewayUrl: url, onRetry = () => undefined } = options;
   const wanted = new Set([status].flat());
-  const limit = timeoutMs === undefined ? null : AbortSignal.timeout(timeoutMs);
   const before = await statusOf(db, runId);
   if (isTerminal(before)) {
     return ended(runId, before, wanted);
   }
   const reached = new AbortController();
-  const ends = [reached.signal, limit, signal].filter((one) => one !== null && one !== undefined);
+  const ends = [reached.signal, limit, signal].filter((one) => one !== undefined);
   let last = before;
   const onMessage = (message: Exclude<FeedMessage, { type: "error" }>): void => {
     const isOfRun = message.type !== "status_update" || message.node === null;
@@ -57,10 +67,10 @@ export async function awaitStatus(
     if (reached.signal.aborted) {
       return last;
     }
-    if (limit?.aborted !== true) {
+    if (!limit.aborted) {
       throw error;
     }
-    throw timedOut(runId, last, wanted, timeoutMs ?? 0);
+    throw timedOut(runId, last, wanted, timeoutMs);
   }
   return ended(runId, last, wanted);
 }

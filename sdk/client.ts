@@ -61,11 +61,13 @@ import {
   type RunFilter,
   type RunRow,
 } from "./postgres/index.ts";
+import { pause } from "./pause.ts";
 import { isOfCluster } from "./redis/cluster-router.ts";
 import { connectRedis, type ConnectOptions } from "./redis/connect.ts";
 import { cancelRun } from "./redis/run-scripts.ts";
 import { pathOf, type Hop } from "./run-path.ts";
 import { isTerminal, type RunStatus } from "./status.ts";
+import { timeLimit } from "./time-limit.ts";
 import { whileAwake } from "./wake.ts";
 
 export type { AwaitStatusOptions } from "./await-status.ts";
@@ -207,9 +209,21 @@ export class Client {
     runId: string,
     options: FollowOptions = {},
   ): AsyncGenerator<{ row: RunRow; transitions: ArchivedTransition[] }> {
-    const { signal, timeoutMs, after = "0.-1" } = options;
-    const limit = timeoutMs === undefined ? [] : [AbortSignal.timeout(timeoutMs)];
-    const ends = AbortSignal.any([...(signal === undefined ? [] : [signal]), ...limit]);
+    const { signal, timeoutMs = Infinity, after = "0.-1" } = options;
+    const limit = timeLimit(timeoutMs);
+    const ends = signal === undefined ? limit.signal : AbortSignal.any([signal, limit.signal]);
+    try {
+      yield* this.#follow(runId, after, ends);
+    } finally {
+      limit.clear();
+    }
+  }
+
+  async *#follow(
+    runId: string,
+    after: string,
+    ends: AbortSignal,
+  ): AsyncGenerator<{ row: RunRow; transitions: ArchivedTransition[] }> {
     let pauseMs = POLL_MS_MIN;
     let nextSeq = Number.parseInt(after, 10);
     for (;;) {
@@ -471,20 +485,6 @@ function notFound(runId: string): GavotteError {
 
 function ended(runId: string, status: string): GavotteError {
   return new GavotteError("GV_RUN_ENDED", `run ${runId} has ended (${status}): nothing to cancel`);
-}
-
-function pause(ms: number, signal?: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const aborted = (): void => {
-      clearTimeout(timer);
-      reject(signal?.reason as Error);
-    };
-    const timer = setTimeout(() => {
-      signal?.removeEventListener("abort", aborted);
-      resolve();
-    }, ms);
-    signal?.addEventListener("abort", aborted, { once: true });
-  });
 }
 
 /** A database that was never migrated knows no deployment. */

@@ -8,6 +8,7 @@
  */
 import { WebSocket } from "ws";
 import { ERRORS, GavotteError, type ErrorCode } from "./errors.ts";
+import { pause } from "./pause.ts";
 import type { NodeStatus, RunError, RunStatus } from "./status.ts";
 
 export interface FeedNode {
@@ -151,18 +152,4 @@ function advance(place: Place, { type, position }: Exclude<FeedMessage, { type: 
 
 function feedError({ code, message }: { code: string; message: string }): GavotteError {
   return new GavotteError(code in ERRORS ? (code as ErrorCode) : "GV_GATEWAY_UNAVAILABLE", message);
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const aborted = (): void => {
-      clearTimeout(timer);
-      reject(signal.reason as Error);
-    };
-    const timer = setTimeout(() => {
-      signal.removeEventListener("abort", aborted);
-      resolve();
-    }, ms);
-    signal.addEventListener("abort", aborted, { once: true });
-  });
 }

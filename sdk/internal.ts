@@ -72,3 +72,4 @@ export * from "./waits.ts";
 export * from "./clock.ts";
 export * from "./service.ts";
 export * from "./in-time.ts";
+export * from "./long-timer.ts";

@@ -1,9 +1,9 @@
 import { pino } from "pino";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import type { IrNode } from "../compiler/ir.ts";
+import { TIMER_MS_MAX } from "../sdk/internal.ts";
 import { HttpClient } from "./kinds/http-client.ts";
 import { LazyAbort } from "./lazy-abort.ts";
-import { TIMER_MS_MAX } from "./long-timer.ts";
 import type { Prepared } from "./prepared.ts";
 import { FunctionRegistry } from "./registry.ts";
 import { runKind, type Outcome } from "./run-kind.ts";

@@ -5,13 +5,12 @@
 import type { Logger } from "pino";
 import type { Vars } from "../condition/index.ts";
 import type { Json } from "../compiler/ir.ts";
-import { parseUnit, scopeJoin } from "../sdk/internal.ts";
+import { longTimer, parseUnit, scopeJoin } from "../sdk/internal.ts";
 import type { Prepared } from "./prepared.ts";
 import { ExecutionError, toExecutionError, type KindContext } from "./kinds/kind.ts";
 import type { HttpClient } from "./kinds/http-client.ts";
 import { executeKind } from "./kinds/index.ts";
 import type { LazyAbort } from "./lazy-abort.ts";
-import { longTimer } from "./long-timer.ts";
 import type { FunctionRegistry } from "./registry.ts";
 
 export interface RunKindOptions {

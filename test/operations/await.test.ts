@@ -82,6 +82,15 @@ describe("X21: awaiting a status", () => {
     expect(await awaiting(failed, { status: "FAILED" })).toBe("FAILED");
   });
 
+  it("gives up after its time only, however long that is", async () => {
+    const id = await waiting();
+    const answer = awaiting(id, { status: "COMPLETED", timeoutMs: 30 * 86_400_000 });
+    const row = client.wait(id, { timeoutMs: 30 * 86_400_000 });
+    await client.signal(id, "go", true);
+    expect(await answer).toBe("COMPLETED");
+    expect((await row).status).toBe("COMPLETED");
+  });
+
   it("gives up after its time with what the run is, and with its signal's reason", async () => {
     const id = await waiting();
     const answer = awaiting(id, { status: "COMPLETED", timeoutMs: 20 });

@@ -6,8 +6,7 @@
  */
 import { setTimeout as pause } from "node:timers/promises";
 import type { Json } from "../../compiler/ir.ts";
-import type { FunctionContext, FunctionHandler } from "../../sdk/internal.ts";
-import { TIMER_MS_MAX } from "../long-timer.ts";
+import { TIMER_MS_MAX, type FunctionContext, type FunctionHandler } from "../../sdk/internal.ts";
 import { ExecutionError } from "./kind.ts";
 
 /** What a handler gets as `params` if the node gives none; told from an empty object by identity. */
