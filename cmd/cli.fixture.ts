@@ -1,5 +1,6 @@
 /** The command line as a process, in a folder of its own and without the caller's configuration. */
 import { spawn, type ChildProcess } from "node:child_process";
+import { closeSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -25,6 +26,8 @@ export interface CliProcess {
 export interface CliOptions {
   /** Standard input. */
   input?: string;
+  /** A file for standard output instead of a pipe. */
+  stdout?: string;
   /** Variables besides those of this process that are not ours. */
   env?: { [name: string]: string };
 }
@@ -38,16 +41,18 @@ export function startCli(
   const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith("GAVOTTE_"));
   const env = { ...Object.fromEntries(inherited), ...options.env };
   const argv = ["--import", loader, join(root, "cmd/main.ts"), ...args];
-  const child = spawn(process.execPath, argv, { cwd, env });
+  const stdout = options.stdout === undefined ? "pipe" : openSync(options.stdout, "w");
+  const child = spawn(process.execPath, argv, { cwd, env, stdio: ["pipe", stdout, "pipe"] });
+  if (typeof stdout === "number") closeSync(stdout);
   const result: CliResult = { code: null, stdout: "", stderr: "" };
   const listeners = new Set<() => void>();
   const hear = (stream: "stdout" | "stderr") => (text: Buffer) => {
     result[stream] += text.toString();
     listeners.forEach((listener) => listener());
   };
-  child.stdout.on("data", hear("stdout"));
-  child.stderr.on("data", hear("stderr"));
-  child.stdin.end(options.input ?? "");
+  child.stdout?.on("data", hear("stdout"));
+  child.stderr?.on("data", hear("stderr"));
+  child.stdin?.end(options.input ?? "");
   const ended = new Promise<CliResult>((resolve, reject) => {
     child.once("error", reject);
     child.once("close", (code) => resolve({ ...result, code }));

@@ -32,20 +32,57 @@ export class Interrupted extends Error {
   }
 }
 
+/** Thrown when what goes to stdout is read, or kept, no longer: everything is stopped in order. */
+export class Unread extends Error {
+  override readonly name = "Unread";
+}
+
+/** Why stdout took no more; null: it takes everything. */
+let unwritten: NodeJS.ErrnoException | null = null;
+
 /** The exit code of an error: by its registered code; anything else is a failure. */
 export function exitCodeOf(error: unknown): number {
   if (error instanceof Interrupted) {
     return EXIT.interrupted;
   }
+  if (error instanceof Unread) {
+    return EXIT.done; // Whether the result was lost, `leave` knows.
+  }
   const code = errorCode(error);
   return code === null ? EXIT.failed : ERRORS[code].exit;
 }
 
-/** Ends the process with `code`, once stdout is empty. */
+/**
+ * Ends the process with `code`, once stdout is empty. A reader that has read enough (`gavotte runs |
+ * head -1`) is no error of ours; a result that could not be written otherwise (a full disk) is one.
+ */
 export async function leave(code: number): Promise<void> {
   process.exitCode = code;
   await Promise.race([drained(process.stdout), pause(DRAIN_MS)]);
-  setTimeout(() => process.exit(code), LINGER_MS).unref();
+  // The error of a write is emitted after it.
+  await new Promise((resolve) => setImmediate(resolve));
+  if (isLost(unwritten)) {
+    process.stderr.write(`error: the result could not be written: ${unwritten.message}\n`);
+    process.exitCode = EXIT.failed;
+  }
+  const last = process.exitCode;
+  setTimeout(() => process.exit(last), LINGER_MS).unref();
+}
+
+function isLost(error: NodeJS.ErrnoException | null): error is NodeJS.ErrnoException {
+  return error !== null && error.code !== "EPIPE";
+}
+
+/**
+ * Without listeners an error of these streams ends the process wherever it is. Progress on stderr
+ * that nobody reads changes nothing; where nobody reads stdout `controller` is aborted.
+ */
+export function watchStreams(controller: AbortController): void {
+  process.stderr.on("error", () => undefined);
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    unwritten ??= error;
+    controller.abort(new Unread("nobody reads the results any more", { cause: error }));
+  });
 }
 
 /**
@@ -59,13 +96,8 @@ export function onInterrupt(controller: AbortController): () => void {
     }
     controller.abort(new Interrupted());
   };
-  // A reader that went away (`gavotte runs | head -1`) is no error of ours.
-  const broken = (error: NodeJS.ErrnoException): void => {
-    process.exit(error.code === "EPIPE" ? EXIT.done : EXIT.failed);
-  };
   process.on("SIGINT", listener);
   process.on("SIGTERM", listener);
-  process.stdout.on("error", broken);
   return () => {
     process.off("SIGINT", listener);
     process.off("SIGTERM", listener);
@@ -74,7 +106,7 @@ export function onInterrupt(controller: AbortController): () => void {
 
 function drained(stream: NodeJS.WriteStream): Promise<void> {
   return new Promise((resolve) => {
-    if (stream.writableLength === 0) {
+    if (stream.writableLength === 0 || stream.destroyed) {
       resolve();
     } else {
       stream.write("", () => resolve());

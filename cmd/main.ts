@@ -9,7 +9,7 @@ import { resolveConfig } from "./config.ts";
 import { OPTION_SPECS, flagOf, type OptionName } from "./config-options.ts";
 import type { Context } from "./context.ts";
 import type { Flags, Run } from "./define.ts";
-import { EXIT, exitCodeOf, Interrupted, leave, onInterrupt } from "./exit.ts";
+import { EXIT, exitCodeOf, Interrupted, leave, onInterrupt, watchStreams } from "./exit.ts";
 import { addFileCommands, DIALECT } from "./file-commands.ts";
 import { Output } from "./output.ts";
 import { packageVersion } from "./version.ts";
@@ -266,7 +266,17 @@ function tellUsage({ message }: CommanderError): number {
   return EXIT.usage;
 }
 
+/** What fails after the command was told to stop is only a consequence. */
+function tellStopped(reason: unknown): number {
+  if (reason instanceof Interrupted) {
+    output.note("interrupted");
+    output.document({ error: { code: "INTERRUPTED", message: "interrupted before the result" } });
+  }
+  return exitCodeOf(reason);
+}
+
 async function main(): Promise<number> {
+  watchStreams(abort);
   try {
     await buildProgram().parseAsync(process.argv);
     return exitCode;
@@ -274,9 +284,8 @@ async function main(): Promise<number> {
     if (error instanceof CommanderError) {
       return error.exitCode === 0 ? EXIT.done : tellUsage(error);
     }
-    if (error instanceof Interrupted || abort.signal.aborted) {
-      output.note("interrupted");
-      return EXIT.interrupted;
+    if (abort.signal.aborted) {
+      return tellStopped(abort.signal.reason);
     }
     output.error(error);
     return exitCodeOf(error);

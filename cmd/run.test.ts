@@ -115,10 +115,12 @@ describe("run", () => {
     "cancels its run when interrupted, and exits 130",
     async () => {
       const file = writeWorkflow("slow", { type: "delay", config: { delay_ms: 600_000 } });
-      const run = startCli(cwd, ["run", file]);
+      const run = startCli(cwd, ["run", file, "--json"]);
       await run.said("only waiting");
       run.child.kill("SIGINT");
-      expect((await run.ended).code).toBe(130);
+      const { code, stdout } = await run.ended;
+      expect(code).toBe(130);
+      expect(JSON.parse(stdout)).toMatchObject({ error: { code: "INTERRUPTED" } });
       const list = await gavotte("runs", "--workflow", "slow", "--json");
       expect(JSON.parse(list.stdout)).toMatchObject({ runs: [{ status: "CANCELLED" }] });
     },
