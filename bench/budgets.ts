@@ -73,11 +73,11 @@ export interface ThroughputBudget {
   peer: number;
 }
 
-/** Times BullMQ, by workload. */
-const PEERS = { chain10: 6, straight10: 10, diamond: 6, fan50: 6 };
+/** By workload: share of the journalled floor, times BullMQ. */
+const RATIOS = { chain10: [0.8, 7], straight10: [0.7, 10], diamond: [0.7, 6], fan50: [0.8, 7] };
 
-export const THROUGHPUT_BUDGETS: readonly ThroughputBudget[] = Object.entries(PEERS).map(
-  ([workload, peer]) => ({ workload, stepsPerSecond: 25_000, floor: 0.7, peer }),
+export const THROUGHPUT_BUDGETS: readonly ThroughputBudget[] = Object.entries(RATIOS).map(
+  ([workload, [floor = 0, peer = 0]]) => ({ workload, stepsPerSecond: 25_000, floor, peer }),
 );
 
 /** The budget of a figure; null where there is none. */
