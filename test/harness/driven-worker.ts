@@ -35,12 +35,16 @@ export interface Held {
   consumer: string;
   /** Nothing is taken for granted: its record is read, its chain looked for. */
   again?: boolean;
+  /** The next step of a chain, with all that it needs: nothing is read for it. */
+  known?: Prepared;
 }
 
 /** An item on its way, with what its sender knows of it. */
 export interface Sent {
   item: CompletionItem;
   held: Held;
+  /** What it was executed with. */
+  prepared?: Prepared;
 }
 
 /** What happens to a worker in the middle of expanding a map. */
@@ -79,6 +83,9 @@ export class DrivenWorker {
 
   /** What is to be sent for a token; null: nothing, or nothing here. */
   async settle(held: Held): Promise<Sent | null> {
+    if (held.known !== undefined) {
+      return this.#step(held.known, held);
+    }
     const redelivered = held.again === true || this.#s.random() < 0.5;
     await this.#preparer.news.look(this.#p.scripts.redis);
     const [preparation] = await this.#preparer.prepare([held.token], redelivered);
@@ -97,18 +104,22 @@ export class DrivenWorker {
       }
       return null;
     }
-    const { prepared } = preparation;
-    const { token, profile } = prepared;
+    const { token, profile } = preparation.prepared;
     if (token.kind === "finish") {
       await this.finish(profile, token, token.entryId);
       return null;
     }
+    return this.#step(preparation.prepared, held);
+  }
+
+  async #step(prepared: Prepared, held: Held): Promise<Sent | null> {
+    const { token } = prepared;
     const item = await this.#execute(prepared);
     if (item === null) {
       return null; // a map: its elements run by themselves, or the worker died
     }
     item.keeps = chainNext(item, token.scope) !== null && this.#s.random() < 0.7;
-    return { item, held: { ...held, token } };
+    return { item, held: { ...held, token }, prepared };
   }
 
   /** Evaluates the output of a run, or of an element of a map. */

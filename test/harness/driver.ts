@@ -24,7 +24,8 @@ import {
   type RunProfile,
 } from "../../sdk/internal.ts";
 import { releaseMapsOfEnded } from "../../supervisor/release-maps.ts";
-import { chainNext, nextToken } from "../../worker/chain.ts";
+import { chainNext, nextPrepared } from "../../worker/chain.ts";
+import type { Prepared } from "../../worker/prepared.ts";
 import { countTransitions } from "./cases.ts";
 import { claimAll, readAll } from "./deliveries.ts";
 import type { DrivenLimits } from "./driven-limits.ts";
@@ -48,6 +49,8 @@ export class Driver {
   readonly #worker: DrivenWorker;
   readonly #queueKeys: readonly string[];
   readonly #bindings: string;
+  /** Steps that a chain went on to: every other one without a look at its run. */
+  #chained = 0;
   /** Asked after every step. */
   readonly #look: (runId: string) => Promise<void>;
   #held: Held[] = [];
@@ -259,7 +262,7 @@ export class Driver {
     const items = sent.map(({ item }) => item);
     const codes = await completeTokens(this.#p.scripts, items, consumer);
     for (const [i, code] of codes.entries()) {
-      const { item, held } = sent[i] as Sent;
+      const { item, held, prepared } = sent[i] as Sent;
       if (code === COMPLETION.planFailed || code === COMPLETION.applyFailed) {
         throw new Error(`item not settled (${code}): ${JSON.stringify(item.results)}`);
       }
@@ -271,7 +274,10 @@ export class Driver {
         await this.#worker.finish(item.profile, { ...held.token, queueKey }, null);
       } else if (code === COMPLETION.goOn) {
         const node = chainNext(item, held.token.scope) as number;
-        this.#held.push({ token: nextToken(held.token, item, node), consumer, again: true });
+        const next = nextPrepared(prepared as Prepared, item, node);
+        this.#chained += 1;
+        const known = next.isWhole && this.#chained % 2 === 0 ? { known: next.prepared } : {};
+        this.#held.push({ token: next.prepared.token, consumer, again: true, ...known });
       } else if (code === COMPLETION.entryYours) {
         this.#held.push({ ...held, again: true });
       }
