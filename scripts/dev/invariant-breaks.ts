@@ -374,4 +374,10 @@ export const INVARIANT_BREAKS: readonly Break[] = [
     test: "sdk/redis/run-scripts.test.ts",
     name: "what a run refers to comes with its start",
   },
+  {
+    ...{ holds: I8, broken: "a step of a chain sees nothing of what the steps before have left" },
+    file: "sdk/run-data.ts",
+    ...{ find: "found.set(field, value);", replace: "found.set(field, null);" },
+    ...{ test: "worker/chain-reads.test.ts", name: "a chain reads its run's input" },
+  },
 ];
