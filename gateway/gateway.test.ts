@@ -165,13 +165,13 @@ describe("a journal that does not continue what was heard", () => {
     const heard: string[] = [];
     const reader = new JournalReader({
       ...{ redisUrl: engine.redisUrl, partition, logger },
-      isWanted: () => true,
+      watched: new Set(["r"]),
       onRecord: (record) => heard.push(String(record.seq)),
       onBreak: () => heard.push("break"),
     });
     const { ev } = partitionKeys(partition);
     const add = (seq: number, nonce: string, prev: string): Promise<unknown> => {
-      const fields = { v: "1", seq, nonce, prev, t: 1, b: "[]" };
+      const fields = { v: "1", seq, nonce, prev, t: 1, b: '[{"r":"r"}]' };
       return redis.xadd(ev, "*", ...Object.entries(fields).flat());
     };
     await add(1, "a", "");
@@ -192,13 +192,13 @@ describe("a journal that does not continue what was heard", () => {
     const partition = 78;
     const reader = new JournalReader({
       ...{ redisUrl: engine.redisUrl, partition, logger },
-      isWanted: () => true,
+      watched: new Set(["r"]),
       onRecord: (record) => heard.push(String(record.seq)),
       onBreak: () => heard.push("break"),
     });
     const { ev } = partitionKeys(partition);
     const add = (id: string, ...[seq, nonce, prev]: string[]): Promise<unknown> => {
-      const fields = { v: "1", seq, nonce, prev, t: 1, b: "[]" };
+      const fields = { v: "1", seq, nonce, prev, t: 1, b: '[{"r":"r"}]' };
       return engine.redis.xadd(ev, id, ...(Object.entries(fields).flat() as string[]));
     };
     await add("9000-0", "7", "a", "");

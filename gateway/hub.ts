@@ -24,7 +24,7 @@ import {
 } from "../sdk/postgres/index.ts";
 import type { Ir } from "../compiler/ir.ts";
 import { Ends } from "./ends.ts";
-import { readHistory, type Placed } from "./history.ts";
+import { Histories, type Placed } from "./history.ts";
 import { JournalReader } from "./journal-reader.ts";
 import { RunFeed, type Place, type Watcher } from "./run-feed.ts";
 
@@ -55,6 +55,7 @@ export class Hub {
   readonly #o: HubOptions;
   readonly #commands: Redis;
   readonly #readers: JournalReader[];
+  readonly #histories: Histories[];
   readonly #entries = new Map<string, Entry>();
   readonly #ends: Ends<{ id: string; endedAtMs: number }>;
   readonly #unbegun: Ends<EndOrBegin>;
@@ -66,10 +67,14 @@ export class Hub {
     this.#ends = new Ends((ids) => endedAmong(db, ids), ARCHIVED_MS, logger);
     this.#unbegun = new Ends((ids) => endedOrBegun(db, ids), UNBEGUN_MS, logger);
     this.#commands = connectRedis({ url: redisUrl }, "gateway");
+    this.#histories = Array.from(
+      { length: partitions },
+      (_, partition) => new Histories(db, this.#commands, partition),
+    );
     this.#readers = Array.from({ length: partitions }, (_, partition) => {
       return new JournalReader({
         ...{ redisUrl, partition, logger },
-        isWanted: () => this.#entries.size > 0,
+        watched: this.#entries,
         onRecord: (record) => this.#dispatch(record),
         onBreak: () => this.#restart(partition),
       });
@@ -158,7 +163,7 @@ export class Hub {
   #history(runId: string): Promise<Placed[]> {
     const partition = this.#partitionOf(runId);
     const heard = this.#readers[partition]?.heard ?? 0;
-    return readHistory(this.#o.db, this.#commands, partition, runId, heard);
+    return (this.#histories[partition] as Histories).read(runId, heard);
   }
 
   #partitionOf(runId: string): number {

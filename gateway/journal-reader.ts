@@ -9,8 +9,10 @@ import type { Redis } from "ioredis";
 import type { Logger } from "pino";
 import {
   connectRedis,
+  mayConcern,
   parseJournalRecord,
   partitionKeys,
+  readJournalText,
   type JournalRecord,
 } from "../sdk/internal.ts";
 
@@ -18,8 +20,8 @@ export interface JournalReaderOptions {
   redisUrl: string;
   partition: number;
   logger: Logger;
-  /** Whether anybody wants records; when not, they are not parsed. */
-  isWanted: () => boolean;
+  /** Runs that somebody watches: records without any of them are not parsed. */
+  watched: { has(runId: string): boolean };
   onRecord: (record: JournalRecord) => void;
   /** The chain is broken: state from before it is not the state before the next record. */
   onBreak: () => void;
@@ -32,7 +34,8 @@ interface Link {
 
 const BLOCK_MS = 1000;
 const RETRY_MS = 200;
-const PAGE = 200;
+/** Records differ in size by a factor of thousands, and Redis counts them. */
+const PAGE = 32;
 
 export class JournalReader {
   readonly #o: JournalReaderOptions;
@@ -108,7 +111,7 @@ export class JournalReader {
       logger.warn({ partition, last, found: link }, "the journal's chain is broken: reading anew");
       this.#o.onBreak();
     }
-    if (this.#o.isWanted()) {
+    if (mayConcern(readJournalText(id, fields).body, this.#o.watched)) {
       this.#o.onRecord(parseJournalRecord(id, fields));
     }
   }

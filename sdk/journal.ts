@@ -193,8 +193,19 @@ export interface JournalRecord {
   transitions: Transition[];
 }
 
+/** A record with its transitions as text. */
+export interface JournalText extends Omit<JournalRecord, "transitions"> {
+  body: string;
+}
+
 /** Parses one entry of `ev`. Throws if it is not a journal record. */
 export function parseJournalRecord(streamId: string, fields: readonly string[]): JournalRecord {
+  const { body, ...record } = readJournalText(streamId, fields);
+  return { ...record, transitions: JSON.parse(body) as Transition[] };
+}
+
+/** As parseJournalRecord, without the work of taking its transitions apart. */
+export function readJournalText(streamId: string, fields: readonly string[]): JournalText {
   const map: { [field: string]: string } = {};
   for (let i = 0; i + 1 < fields.length; i += 2) {
     map[fields[i] as string] = fields[i + 1] as string;
@@ -209,8 +220,26 @@ export function parseJournalRecord(streamId: string, fields: readonly string[]):
   ) {
     throw new Error(`journal entry ${streamId} is not a record of version 1`);
   }
-  const transitions = JSON.parse(b) as Transition[];
-  return { streamId, seq: Number(seq), nonce, prev, t: Number(t), transitions };
+  return { streamId, seq: Number(seq), nonce, prev, t: Number(t), body: b };
+}
+
+/** How scripts begin a transition; its run's id follows, which has nothing that JSON escapes. */
+const OF_RUN = '{"r":"';
+
+/**
+ * Whether some transition in a record's text may be of one of these runs: a payload may look like one.
+ * Most records are of other runs than the few that somebody asks for.
+ */
+export function mayConcern(body: string, runs: { has(runId: string): boolean }): boolean {
+  for (let at = body.indexOf(OF_RUN); at >= 0;) {
+    const from = at + OF_RUN.length;
+    const to = body.indexOf('"', from);
+    if (runs.has(body.slice(from, to))) {
+      return true;
+    }
+    at = to < 0 ? -1 : body.indexOf(OF_RUN, to);
+  }
+  return false;
 }
 
 /** Whether something in a run's journal cannot be read: what state it is in then nobody can say. */
