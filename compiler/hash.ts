@@ -28,5 +28,10 @@ export function canonicalJson(value: unknown): string {
 
 /** SHA-256 of the IR's canonical JSON, in hex: the identity of the compiled workflow. */
 export function hashIr(ir: Ir): string {
-  return createHash("sha256").update(canonicalJson(ir)).digest("hex");
+  return sha256(canonicalJson(ir));
+}
+
+/** SHA-256 of a text, in hex. */
+export function sha256(text: string): string {
+  return createHash("sha256").update(text).digest("hex");
 }

@@ -39,6 +39,9 @@ function doubling(n: number): object {
   return { $defs, $ref: `#/$defs/d${n - 1}` };
 }
 
+/** A pattern that no linear-time engine takes, of a property with this name. */
+const withPattern = (name: string): object => ({ properties: { [name]: { pattern: "(?=a)" } } });
+
 function codes(text: string, file = "w.json"): string[] {
   return [...new Set(compile({ text, file }).diagnostics.map((d) => d.code))];
 }
@@ -101,6 +104,33 @@ describe("a file that is made to hurt", () => {
   ])("a schema %s for one value is refused", (_, input_schema) => {
     const { diagnostics } = compile({ document: { name: "w", nodes: ids(1), input_schema } });
     expect(diagnostics.map(({ code }) => code)).toEqual(["GV1015"]);
+  });
+
+  it.each([
+    ["answers later", { $async: true }, "/$async"],
+    ["answers later in a part", { properties: { a: { $async: true } } }, "/properties/a/$async"],
+    ["refers by another id", { allOf: [{ $id: "y" }] }, "/allOf/0/$id"],
+    ["refers to what is elsewhere", { $ref: "http://x/y" }, "/$ref"],
+    ["refers to itself by its id", { $id: "y", allOf: [{ $ref: "y" }] }, ""],
+    ["refers to itself by a name", { $anchor: "n", allOf: [{ $ref: "#n" }] }, ""],
+    ["refers by scope", { $dynamicAnchor: "n", allOf: [{ $dynamicRef: "#n" }] }, "/allOf/0"],
+    ["has a pattern at a property called default", withPattern("default"), "/properties/default"],
+    ["has a pattern at a property called enum", withPattern("enum"), "/properties/enum"],
+    ["has a limit of no format", { formatMinimum: "x" }, ""],
+    ["has a limit of a format without order", { format: "email", formatMaximum: "x" }, ""],
+  ])("a schema that %s is refused where it does", (_, input_schema, place) => {
+    const { diagnostics } = compile({ document: { name: "w", nodes: ids(1), input_schema } });
+    expect(diagnostics.map(({ code }) => code)).toEqual(["GV1015"]);
+    expect(diagnostics[0]?.pointer).toContain(`/input_schema${place}`);
+  });
+
+  it("a name of a property, and what stands in a constant, is no keyword", () => {
+    const names = ["$async", "$id", "$ref", "$dynamicRef", "pattern", "default", "enum"];
+    const properties = Object.fromEntries(names.map((name) => [name, { type: "string" }]));
+    const data = { pattern: "(?=a)", $async: true, $ref: "#/nowhere" };
+    const input_schema = { properties, const: data, enum: [data], examples: [data], default: data };
+    const { diagnostics } = compile({ document: { name: "w", nodes: ids(1), input_schema } });
+    expect(diagnostics).toEqual([]);
   });
 
   it("a schema that comes back to itself for parts of the value is one of a tree", () => {

@@ -9,8 +9,8 @@ import { fileURLToPath } from "node:url";
 
 const require = createRequire(import.meta.url);
 
-/** What `name` exports; `file`: its one file beside the bundle. */
-export function loadLibrary(name: string, file: string): unknown {
+/** What `file` beside the bundle exports; without it, what `load` puts together from packages. */
+export function loadLibrary(file: string, load: (name: NodeJS.Require) => unknown): unknown {
   const path = fileURLToPath(new URL(`./libraries/${file}`, import.meta.url));
-  return require(existsSync(path) ? path : name) as unknown;
+  return existsSync(path) ? (require(path) as unknown) : load(require);
 }

@@ -4,19 +4,19 @@
  * `$ref`, `allOf` and the like apply other schemas to the same value, and those again others: thirty
  * definitions that each refer twice to the one before look a thousand million times, and one that
  * comes back to itself never ends. Schemas of properties and elements look at parts of the value and
- * are counted by themselves.
+ * are counted by themselves; how often they look at the parts of one value depends on the data, so
+ * that is counted when there are some (schema-budget.ts).
  */
-import { asObject, own } from "./document.ts";
+import { asObject, own, type JsonObject } from "./document.ts";
 import type { Json } from "./ir.ts";
+import { anchorsOf, resolveRef, subSchemas, walkSchemas } from "./schema-parts.ts";
 
 /** Looks at one value that are allowed: large unions have some hundreds. */
 const LOOKS_MAX = 10_000;
 
-const ONE = ["not", "if", "then", "else"] as const;
-const LISTS = ["allOf", "anyOf", "oneOf"] as const;
-
 /** Why a schema cannot be used on data, or undefined. Only references inside of it are followed. */
 export function findWeightProblem(root: Json): string | undefined {
+  const anchors = anchorsOf(root);
   const known = new Map<object, number>();
   const open = new Set<object>();
   let problem: string | undefined;
@@ -32,7 +32,7 @@ export function findWeightProblem(root: Json): string | undefined {
     }
     open.add(object);
     let sum = 1;
-    for (const part of appliedTo(object, root)) sum += looks(part);
+    for (const part of appliedTo(object, root, anchors)) sum += looks(part);
     open.delete(object);
     known.set(object, sum);
     if (sum > LOOKS_MAX) {
@@ -40,43 +40,17 @@ export function findWeightProblem(root: Json): string | undefined {
     }
     return sum;
   };
-  const visit = (value: Json): void => {
-    if (typeof value !== "object" || value === null || problem !== undefined) return;
-    looks(value);
-    for (const part of Object.values(value)) visit(part);
-  };
-  visit(root);
+  walkSchemas(root, (schema) => void looks(schema));
   return problem;
 }
 
 /** The schemas that look at the same value. */
-function* appliedTo(schema: { [key: string]: Json }, root: Json): Generator<Json | undefined> {
+function* appliedTo(
+  schema: JsonObject,
+  root: Json,
+  anchors: ReadonlyMap<string, Json>,
+): Generator<Json | undefined> {
   const ref = own(schema, "$ref");
-  if (typeof ref === "string") yield resolve(root, ref);
-  for (const key of ONE) yield own(schema, key);
-  for (const key of LISTS) {
-    const list = own(schema, key);
-    if (Array.isArray(list)) yield* list;
-  }
-  yield* Object.values(asObject(own(schema, "dependentSchemas")) ?? {});
-}
-
-/** What a reference inside the document names: `#`, `#/$defs/a`. */
-function resolve(root: Json, ref: string): Json | undefined {
-  if (ref !== "#" && !ref.startsWith("#/")) return undefined;
-  let value: Json | undefined = root;
-  for (const part of ref.split("/").slice(1)) {
-    const key = decode(part);
-    if (Array.isArray(value)) value = value[Number(key)];
-    else value = own(asObject(value) ?? {}, key);
-  }
-  return value;
-}
-
-function decode(part: string): string {
-  try {
-    return decodeURIComponent(part).replaceAll("~1", "/").replaceAll("~0", "~");
-  } catch {
-    return part;
-  }
+  if (typeof ref === "string") yield resolveRef(root, ref, anchors);
+  for (const part of subSchemas(schema)) if (part.isSame) yield part.schema;
 }

@@ -6,6 +6,6 @@ let loaded: typeof Yaml | undefined;
 
 /** The library. */
 export function yamlLibrary(): typeof Yaml {
-  loaded ??= loadLibrary("yaml", "yaml.cjs") as typeof Yaml;
+  loaded ??= loadLibrary("yaml.cjs", (load) => load("yaml")) as typeof Yaml;
   return loaded;
 }

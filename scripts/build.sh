@@ -16,6 +16,12 @@ is_fresh() {
   [ -z "$newer" ]
 }
 
+library() {
+  echo "module.exports = $2;" | npx --no-install esbuild --bundle --platform=node --format=cjs \
+    --target=node20 --minify --legal-comments=linked --log-level=warning \
+    --outfile="dist/quick/libraries/$1.cjs"
+}
+
 # The commands that only read files, in few files themselves: see cmd/bin.ts. What they need now and
 # then stays outside.
 bundle() {
@@ -30,11 +36,9 @@ bundle() {
     --external:ajv --external:yaml --external:jiti $others \
     --banner:js="$banner"
   # What is loaded now and then, each in one file: see compiler/library.ts.
-  for library in ajv/dist/2020.js:ajv yaml/dist/index.js:yaml; do
-    npx --no-install esbuild "node_modules/${library%:*}" --bundle --platform=node --format=cjs \
-      --target=node20 --minify --legal-comments=linked --log-level=warning \
-      --outfile="dist/quick/libraries/${library#*:}.cjs"
-  done
+  library yaml 'require("yaml")'
+  # In one file: formats that bring keywords must make them with the same library.
+  library ajv '{ ...require("ajv/dist/2020.js"), addFormats: require("ajv-formats") }'
 }
 
 # A worker in few files: a hundred modules and six libraries in files of their own take 15 MB more, in

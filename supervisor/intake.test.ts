@@ -108,6 +108,25 @@ describe("intake", () => {
     expect(kept).toHaveLength(7);
   });
 
+  it("refuses data by schemas that crash or stop who asks them, and goes on", async () => {
+    const part = { properties: { a: { $ref: "#" } } };
+    const text = `${'{"a":'.repeat(40)}1${"}".repeat(40)}`;
+    const hostile: [schema: Json, input: Json][] = [
+      [{ $async: true, type: "object" }, 5],
+      [{ allOf: [part, part, part, part] }, JSON.parse(text) as Json],
+      [{ $id: "y", allOf: [{ $ref: "y" }] }, 1],
+    ];
+    const ids: string[] = [];
+    for (const [schema, input] of hostile) {
+      ids.push(await submit({ workflow: { nodes: ["a"], schema }, input }));
+    }
+    ids.push(await submit(GOOD));
+    await intake.start();
+    const replies = await Promise.all(ids.map((id) => answer(id)));
+    const outcomes = replies.map((reply) => codesOf(reply)[0] ?? reply.status);
+    expect(outcomes).toEqual(["GV_BAD_INPUT", "GV_BAD_INPUT", "GV_BAD_INPUT", "accepted"]);
+  });
+
   it("B13: answers the same key and payload with the first run, another payload with a refusal", async () => {
     await intake.start();
     const keyed = { ...GOOD, idempotency_key: "order-7" };

@@ -5,15 +5,13 @@
  * hash is here. What was merely compiled is described, and kept once its batch is committed.
  *
  * Besides the IR: which nodes make up a run's output, whether a run can leave a timer armed, and a
- * validator of its input. Patterns of input schemas come from users, so they run on a linear-time
- * engine: the usual one can be made to hang on a crafted pattern.
+ * validator of its input.
  *
  * Those used last are kept, as many as their texts allow: an IR takes one and a half times as much
  * again as its text.
  */
-import type { ValidateFunction } from "ajv/dist/2020.js";
 import type { Ir, Json, NodeType } from "../compiler/ir.ts";
-import { compileSchema, Recent, terminalNodes } from "../sdk/internal.ts";
+import { makeValidator, Recent, terminalNodes, type UserValidator } from "../sdk/internal.ts";
 import { definitionsByHash, type Queryable } from "../sdk/postgres/index.ts";
 
 export interface StoredIr {
@@ -60,7 +58,7 @@ export class IrStore {
   readonly #db: Queryable;
   readonly #byHash: Recent<StoredIr>;
   /** They go with their workflows, of which some are never kept. */
-  readonly #validators = new WeakMap<StoredIr, ValidateFunction | string>();
+  readonly #validators = new WeakMap<StoredIr, UserValidator | string>();
 
   constructor(db: Queryable, charsMax = CHARS_MAX) {
     this.#db = db;
@@ -114,24 +112,18 @@ export class IrStore {
     }
     let validate = this.#validators.get(stored);
     if (validate === undefined) {
-      validate = compileSchema(schema);
+      validate = makeValidator(schema);
       this.#validators.set(stored, validate);
     }
     if (typeof validate === "string") {
       return [{ code: "GV_WORKFLOW_INVALID", message: `input_schema cannot be used: ${validate}` }];
     }
-    try {
-      if (validate(input)) {
-        return [];
-      }
-    } catch {
-      // A schema that refers to itself on an input nested too deeply.
-      return [{ code: "GV_BAD_INPUT", message: "the input is nested too deeply", path: "input" }];
-    }
-    return (validate.errors ?? []).slice(0, PROBLEMS_MAX).map((error) => {
-      const path = `input${error.instancePath}`;
-      return { code: "GV_BAD_INPUT", message: `${path} ${error.message ?? "is not valid"}`, path };
-    });
+    return validate(input)
+      .slice(0, PROBLEMS_MAX)
+      .map(({ path: inside, message }) => {
+        const path = `input${inside}`;
+        return { code: "GV_BAD_INPUT", message: `${path} ${message}`, path };
+      });
   }
 }
 
