@@ -1,7 +1,7 @@
 import { pino } from "pino";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import WebSocket from "ws";
-import { comparePositions, defineFunction, partitionKeys } from "../sdk/internal.ts";
+import { comparePositions, defineFunction, feedAddress, partitionKeys } from "../sdk/internal.ts";
 import { startEngine, type Engine } from "../test/harness/engine.ts";
 import { waitFor } from "../test/support/index.ts";
 import { FunctionRegistry } from "../worker/index.ts";
@@ -138,6 +138,12 @@ describe("a port that is taken", () => {
     await second.stop(0);
     expect(await say('{"type":"ping"}')).toEqual({ type: "pong" });
   });
+});
+
+it("a gateway on an IPv6 address tells one that its clients take", () => {
+  const { redisUrl, db } = engine;
+  const at = { host: "::1", port: 8080, redisUrl, db, partitions: 1, logger };
+  expect(feedAddress(createGateway(at).url()).host).toBe("[::1]:8080");
 });
 
 describe("a feed that several watch", () => {

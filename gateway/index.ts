@@ -6,7 +6,7 @@ import { createServer, type IncomingMessage, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Logger } from "pino";
 import { WebSocketServer, type WebSocket } from "ws";
-import type { Service } from "../sdk/internal.ts";
+import { FEED_HEARTBEAT_MS, FEED_PATH, type Service } from "../sdk/internal.ts";
 import type { Database } from "../sdk/postgres/index.ts";
 import { CALLBACK_PATH, Callbacks, type Answer } from "./callbacks.ts";
 import { FeedClient, MESSAGE_BYTES_MAX } from "./client.ts";
@@ -27,8 +27,6 @@ export interface Gateway extends Service {
   url(): string;
 }
 
-export const FEED_PATH = "/api/v1/ws";
-const HEARTBEAT_MS = 30_000;
 const READY_WITHIN_MS = 2000;
 
 /** Makes a gateway; it listens when started. */
@@ -54,7 +52,8 @@ class GatewayService implements Gateway {
 
   url(): string {
     const address = this.#server?.address() as AddressInfo | null;
-    return `http://${this.#o.host}:${address?.port ?? this.#o.port}`;
+    const { host } = this.#o;
+    return `http://${host.includes(":") ? `[${host}]` : host}:${address?.port ?? this.#o.port}`;
   }
 
   async start(): Promise<void> {
@@ -77,7 +76,7 @@ class GatewayService implements Gateway {
     server.on("upgrade", (request, socket, head) => {
       sockets.handleUpgrade(request, socket, head, (accepted) => this.#accept(accepted));
     });
-    this.#heartbeat = setInterval(() => this.#beat(), HEARTBEAT_MS);
+    this.#heartbeat = setInterval(() => this.#beat(), FEED_HEARTBEAT_MS);
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject);
       server.listen(this.#o.port, this.#o.host, resolve);

@@ -7,6 +7,7 @@
  * may have been lost with Redis, and be void: then it is told the run anew, with a snapshot.
  */
 import { WebSocket } from "ws";
+import { FEED_HEARTBEAT_MS, feedAddress } from "./feed-address.ts";
 import { ERRORS, GavotteError, type ErrorCode } from "./errors.ts";
 import { pause } from "./pause.ts";
 import type { NodeStatus, RunError, RunStatus } from "./status.ts";
@@ -50,12 +51,14 @@ export interface FeedOptions {
   onRetry: (reason: string, waitMs: number) => void;
 }
 
-const FEED_PATH = "/api/v1/ws";
 const RETRY_MS_MIN = 200;
 const RETRY_MS_MAX = 5000;
 /** Without a connection for longer, it gives up. */
 const AWAY_MS_MAX = 60_000;
 const CONNECT_MS_MAX = 5000;
+/** Without a word for so long, pings included, nobody is there: a lost machine closes nothing. */
+const SILENT_MS_MAX = 2.5 * FEED_HEARTBEAT_MS;
+const TYPES: readonly unknown[] = ["snapshot", "status_update", "end", "error"];
 
 /** How far the feed has been heard. */
 interface Place {
@@ -65,11 +68,13 @@ interface Place {
   heard: number | null;
 }
 
-type Ending = { over: true } | { over: false; reason: string; heard: boolean };
+/** `error`: told by a gateway that is there, and passes. */
+type Ending =
+  { over: true } | { over: false; reason: string; heard: boolean; error: GavotteError | null };
 
 /**
- * Follows a run to its end. Throws the feed's own errors, GV_GATEWAY_UNAVAILABLE when the gateway cannot
- * be reached, and the signal's reason.
+ * Follows a run to its end. Throws the feed's own errors, those that may pass when they do not for a
+ * minute, GV_GATEWAY_UNAVAILABLE when the gateway cannot be reached, and the signal's reason.
  */
 export async function followFeed(options: FeedOptions): Promise<void> {
   const { signal, url } = options;
@@ -85,12 +90,12 @@ export async function followFeed(options: FeedOptions): Promise<void> {
     if (ending.over) {
       return;
     }
-    everHeard ||= ending.heard;
+    everHeard ||= ending.heard || ending.error !== null;
     awayMs = ending.heard ? 0 : awayMs + waitMs;
     waitMs = ending.heard ? RETRY_MS_MIN : Math.min(waitMs * 2, RETRY_MS_MAX);
     if (!everHeard || awayMs > AWAY_MS_MAX) {
       const message = `the gateway cannot be reached at ${url} (${ending.reason}); check gateway_url`;
-      throw new GavotteError("GV_GATEWAY_UNAVAILABLE", message);
+      throw ending.error ?? new GavotteError("GV_GATEWAY_UNAVAILABLE", message);
     }
     options.onRetry(ending.reason, waitMs);
     await pause(waitMs, signal);
@@ -100,34 +105,52 @@ export async function followFeed(options: FeedOptions): Promise<void> {
 /** One connection, from subscription to whatever ends it. */
 function connectOnce(options: FeedOptions, place: Place): Promise<Ending> {
   const { url, runId, signal } = options;
-  const target = new URL(FEED_PATH, url.replace(/^http/, "ws"));
+  const target = feedAddress(url);
   return new Promise<Ending>((resolve, reject) => {
     const socket = new WebSocket(target, { handshakeTimeout: CONNECT_MS_MAX });
     let heard = false;
     let reason = "the connection was closed";
     const aborted = (): void => socket.terminate();
     let isOver = false;
+    let silence: NodeJS.Timeout | undefined;
     const finish = (end: () => void): void => {
       isOver = true;
+      clearTimeout(silence);
       signal.removeEventListener("abort", aborted);
       end();
       socket.terminate();
     };
     signal.addEventListener("abort", aborted);
+    const lose = (why: string, error: GavotteError | null = null): void =>
+      finish(() => resolve({ over: false, reason: why, heard, error }));
+    socket.on("ping", () => silence?.refresh());
     socket.on("open", () => {
+      silence = setTimeout(() => lose("the gateway is silent"), SILENT_MS_MAX);
       const { position, heard } = place;
       const from = position === null ? {} : { from: position, ...(heard !== null && { heard }) };
       socket.send(JSON.stringify({ type: "subscribe", run_id: runId, ...from }));
     });
     socket.on("error", (error) => (reason = error.message));
-    socket.on("close", () => finish(() => resolve({ over: false, reason, heard })));
+    socket.on("close", () => lose(reason));
     socket.on("message", (data: Buffer) => {
       if (isOver) {
         return; // what had come with the end
       }
-      const message = JSON.parse(data.toString()) as FeedMessage;
+      silence?.refresh();
+      const message = parse(data.toString());
+      if (message === null) {
+        const text = `what answers at ${url} is no gateway; check gateway_url`;
+        finish(() => reject(new GavotteError("GV_GATEWAY_UNAVAILABLE", text)));
+        return;
+      }
       if (message.type === "error") {
-        finish(() => reject(feedError(message)));
+        const error = feedError(message);
+        const passes = message.code === error.code && ERRORS[error.code].retryable;
+        if (passes) {
+          lose(error.message, error);
+        } else {
+          finish(() => reject(error));
+        }
         return;
       }
       heard = true;
@@ -138,6 +161,16 @@ function connectOnce(options: FeedOptions, place: Place): Promise<Ending> {
       }
     });
   });
+}
+
+/** A message of a feed, or null if it is none. */
+function parse(text: string): FeedMessage | null {
+  try {
+    const message = JSON.parse(text) as FeedMessage | null;
+    return TYPES.includes(message?.type) ? message : null;
+  } catch {
+    return null;
+  }
 }
 
 function advance(place: Place, { type, position }: Exclude<FeedMessage, { type: "error" }>): void {

@@ -71,5 +71,6 @@ export * from "./unit.ts";
 export * from "./waits.ts";
 export * from "./clock.ts";
 export * from "./service.ts";
+export * from "./feed-address.ts";
 export * from "./in-time.ts";
 export * from "./long-timer.ts";
