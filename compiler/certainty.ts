@@ -55,6 +55,13 @@ export class Certainty {
     return this.#awaited.has(n, r) && hasBit(this.#impliedAt(2 * n + 1), r);
   }
 
+  /** Whether `r`, if it runs at all, has ended whenever `n` runs: no race leaves it behind. */
+  hasEnded(r: number, n: number): boolean {
+    if (this.#split.dominates(2 * r + 1, 2 * n + 1)) return true;
+    this.#awaited ??= this.#collectAncestors((node) => waitsForAll(this.#graph, node));
+    return this.#awaited.has(n, r);
+  }
+
   /** Whether `r` succeeds in every run that completes. */
   isCertainAtEnd(r: number): boolean {
     return hasBit(this.#impliedByStart(), r);

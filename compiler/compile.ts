@@ -13,6 +13,7 @@
  *   checkLosers      joins that cancel their losers             branches.ts
  *   checkPolicies    properties that the kind has no use for    policies.ts
  *   ReferenceChecker expressions, and who reads whom            references.ts
+ *   checkSplits      whether what is too wide can be split      split-checks.ts
  *   splitFans        trees for what is too wide                 tree.ts
  *   lower            the IR                                     lower.ts
  *   optimise         what can be done better, unobserved        passes/
@@ -51,6 +52,7 @@ import type { Around, NodeReads } from "./visible-nodes.ts";
 import { readSource } from "./source.ts";
 import type { WorkflowSource } from "./source.ts";
 import { checkSteering } from "./steering.ts";
+import { checkSplits } from "./split-checks.ts";
 import { isTooWide, splitFans } from "./tree.ts";
 import type { Splits } from "./tree.ts";
 
@@ -131,8 +133,9 @@ function compileValue(
   const document = readDocument(value, limits, reporter);
   if (!document) return undefined;
   const file = { document, original: value, homes: document.homes, reporter };
-  const part = examine(document, file, { left: limits.edges, max: limits.edges }, undefined);
-  return reporter.hasErrors || !part ? undefined : finish(part, file, passes);
+  const budget = { left: limits.edges, max: limits.edges };
+  const part = examine(document, file, limits, budget, undefined);
+  return reporter.hasErrors || !part ? undefined : finish(part, file, limits, passes);
 }
 
 /** A graph that has been looked at, with the bodies of its maps. */
@@ -153,6 +156,7 @@ interface EdgeBudget {
 function examine(
   source: DocumentGraph,
   file: FileContext,
+  limits: Limits,
   budget: EdgeBudget,
   around: Around | undefined,
 ): Part | undefined {
@@ -170,24 +174,27 @@ function examine(
   const drawn = orderGraph(flat);
   const forest = drawn && findLoops(drawn, reporter);
   const graph = drawn && forest && settleJoins(drawn, forest);
-  if (graph) checkSteering(graph, reporter);
+  if (graph) checkSteering(graph, limits.fan, reporter);
   if (graph) checkLosers(graph, forest, reporter);
   checkPolicies(source, reporter);
   const structure = graph && forest && { graph, forest };
   const checker = new ReferenceChecker(source, file, structure, around);
   checker.check();
+  if (structure) checkSplits(structure, limits.fan, checker.reads, reporter);
   const bodies = new Map<string, Part>();
   for (const { id, body } of source.nodes) {
-    const part = body && examine(body, file, budget, checker.placeOf(id));
+    const part = body && examine(body, file, limits, budget, checker.placeOf(id));
     if (part) bodies.set(id, part);
   }
   return { source, structure, checker, bodies };
 }
 
 /** The IR of a graph in which nothing is wrong. */
-function finish(part: Part, file: FileContext, passes: Passes | undefined): Ir {
-  const irs = new Map([...part.bodies].map(([map, body]) => [map, finish(body, file, passes)]));
-  const ir = lowerPart(part, file, irs);
+function finish(part: Part, file: FileContext, limits: Limits, passes: Passes | undefined): Ir {
+  const bodies = [...part.bodies].map(
+    ([map, body]) => [map, finish(body, file, limits, passes)] as const,
+  );
+  const ir = lowerPart(part, file, limits.fan, new Map(bodies));
   passes?.notes.push(...optimise(ir, passes.options));
   return ir;
 }
@@ -195,6 +202,7 @@ function finish(part: Part, file: FileContext, passes: Passes | undefined): Ir {
 function lowerPart(
   { source, structure, checker }: Part,
   file: FileContext,
+  fanMax: number,
   bodies: ReadonlyMap<string, Ir>,
 ): Ir {
   if (!structure) throw new Error("a graph without an order was not reported");
@@ -202,10 +210,10 @@ function lowerPart(
   const { document, reporter } = file;
   const none: Splits = new Map();
   const common = { document, part: source, bodies, checker };
-  if (!isTooWide(graph)) {
+  if (!isTooWide(graph, fanMax)) {
     return lower({ ...common, graph, forest, reads: checker.reads, splits: none });
   }
-  const { flat, splits } = splitFans(graph, source.map);
+  const { flat, splits } = splitFans(graph, source.map, fanMax);
   const wide = orderGraph(flat);
   if (!wide) throw new Error("splitting wide places made a cycle");
   const reads = moveReads(graph, wide, checker.reads, splits);

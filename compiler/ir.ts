@@ -187,6 +187,11 @@ export interface IrNode {
    * builds a node's input looks through it to the node that the author wrote.
    */
   synthetic?: true;
+  /**
+   * The node some of whose out-edges this synthetic one has, if any of them has a condition: they are
+   * decided there, with all others (see `decidedEdges`), and here once more for those it hands on.
+   */
+  part_of?: number;
   /** Reuse the output of an earlier execution with equal input, for `ttl_ms` (null: for ever). */
   cache?: { ttl_ms: number | null };
   /**
@@ -237,6 +242,39 @@ export interface IrEdge {
   on: EdgeOn;
   /** CEL; null: always holds (for a `conditional` in first-match mode: the default). */
   condition: string | null;
+}
+
+/** An edge that a node decides, and its own out-edge over which that one is reached. */
+export interface DecidedEdge {
+  /** Index into `Ir.edges`. */
+  edge: number;
+  on: EdgeOn;
+  /** Place in the node's `out`. */
+  place: number;
+}
+
+/**
+ * The edges that the author drew from a node, those of one `on` in their order. Where a node has too many for one step
+ * the compiler has put parts of them behind nodes of its own; whether a condition can be evaluated,
+ * whether any holds and whether a failure is handled is the node's to know, and not theirs. An
+ * out-edge to such a part is live if one of the edges there is.
+ */
+export function decidedEdges(ir: Ir, node: IrNode): DecidedEdge[] {
+  const found: DecidedEdge[] = [];
+  const add = (edge: number, on: EdgeOn, place: number): void => {
+    const to = ir.nodes[ir.edges[edge]?.to ?? -1];
+    if (to?.part_of === undefined) found.push({ edge, on, place });
+    else for (const inner of to.out) add(inner, on, place);
+  };
+  node.out.forEach((edge, place) => add(edge, ir.edges[edge]?.on ?? "success", place));
+  return found;
+}
+
+/** Whether a node's own input is the run's (in a body the element): an entry, in a wide graph too. */
+export function isFedByRun(ir: Ir, node: IrNode): boolean {
+  if (node.is_entry) return true;
+  const before = ir.nodes[ir.edges[node.in[0] ?? -1]?.from ?? -1];
+  return node.in.length === 1 && before?.synthetic === true && before.is_entry;
 }
 
 export interface IrLoop {

@@ -14,7 +14,7 @@ import { isPureNode } from "./policies.ts";
 import { RETRY_DEFAULTS } from "./read-policy.ts";
 import type { ReferenceChecker } from "./references.ts";
 import type { NodeReads } from "./visible-nodes.ts";
-import type { Splits } from "./tree.ts";
+import type { Split, Splits } from "./tree.ts";
 
 export interface LowerInput {
   document: WorkflowDocument;
@@ -127,6 +127,7 @@ function lowerNode(
     routing: split?.routing ?? source?.routing ?? "each",
     on_no_match: split?.onNoMatch ?? source?.onNoMatch ?? "error",
     ...(source ? {} : { synthetic: true as const }),
+    ...lowerPart(graph, split),
     ...(source?.cache ? { cache: source.cache } : {}),
     ...lowerPolicies(node),
     ...lowerBody(input, node, ascending(reads?.outerRefs)),
@@ -134,6 +135,12 @@ function lowerNode(
     edge_refs: ascending(reads?.edgeRefs),
     uses_input: reads?.usesInput ?? false,
   };
+}
+
+/** Its owner is the node whose out-edges it has; see `decidedEdges` in ir.ts. */
+function lowerPart(graph: Graph, split: Split | undefined): Partial<IrNode> {
+  const owner = split?.isDecided ? graph.nodes.findIndex(({ id }) => id === split.of) : -1;
+  return owner < 0 ? {} : { part_of: owner };
 }
 
 /** \`items\` is a template in the IR, however it was written. */

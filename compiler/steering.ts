@@ -8,17 +8,18 @@ import { describeWitness, partition } from "../condition/index.ts";
 import type { Reporter } from "./diagnostics.ts";
 import type { FlatEdge, FlatNode } from "./expand.ts";
 import type { Graph } from "./graph.ts";
-import { FAN_MAX } from "./limits.ts";
 
 /** Check joins and first-match nodes of a graph. */
-export function checkSteering(graph: Graph, reporter: Reporter): void {
+export function checkSteering(graph: Graph, fanMax: number, reporter: Reporter): void {
   graph.nodes.forEach((node, index) => {
-    checkJoin(graph, index, reporter);
+    checkJoin(graph, index, fanMax, reporter);
     const routing = node.source?.routing ?? "each";
     if (routing === "each") return;
     const edges = (graph.out[index] ?? []).flatMap((edge) => graph.edges[edge] ?? []);
     // Only `success` edges compete; `always` edges decide for themselves, beside the choice.
-    if (routing === "all" && edges.length > FAN_MAX) reportTooMany(node, edges.length, reporter);
+    if (routing === "all" && edges.length > fanMax) {
+      reportTooMany(node, edges.length, fanMax, reporter);
+    }
     const candidates = edges.filter((edge) => edge.on === "success");
     const isDecided =
       routing === "first"
@@ -39,7 +40,7 @@ export function checkSteering(graph: Graph, reporter: Reporter): void {
   });
 }
 
-function checkJoin(graph: Graph, index: number, reporter: Reporter): void {
+function checkJoin(graph: Graph, index: number, fanMax: number, reporter: Reporter): void {
   const node = graph.nodes[index];
   const join = node?.source?.join;
   const degree = graph.in[index]?.length ?? 0;
@@ -52,21 +53,21 @@ function checkJoin(graph: Graph, index: number, reporter: Reporter): void {
       hint: "it could never fire",
     });
   }
-  if (degree > FAN_MAX) {
+  if (degree > fanMax) {
     reporter.report({
       code: "GV2024",
       pointer: join.pointer,
-      message: `\`${node.id}\` has ${degree} in-edges; join ${join.kind} takes ${FAN_MAX}`,
+      message: `\`${node.id}\` has ${degree} in-edges; join ${join.kind} takes ${fanMax}`,
     });
   }
 }
 
-/** Whether nothing holds is known to one script call only if it sees all edges. */
-function reportTooMany(node: FlatNode, count: number, reporter: Reporter): void {
+/** Of the edges that hold each one is taken: parts of them cannot stand for the whole. */
+function reportTooMany(node: FlatNode, count: number, max: number, reporter: Reporter): void {
   reporter.report({
     code: "GV2024",
     pointer: node.pointer,
-    message: `\`${node.id}\` has ${count} out-edges; with mode all it can have ${FAN_MAX}`,
+    message: `\`${node.id}\` has ${count} out-edges; with mode all it can have ${max}`,
     hint: "use a parallel node, whose edges decide for themselves",
   });
 }

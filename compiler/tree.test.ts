@@ -1,7 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { compile, formatDiagnostic } from "./index.ts";
 import type { Ir } from "./index.ts";
-import { FAN_MAX } from "./limits.ts";
+import { DEFAULT_LIMITS } from "./limits.ts";
+
+const FAN_MAX = DEFAULT_LIMITS.fan;
 
 const ids = (count: number): string[] => Array.from({ length: count }, (_, i) => `n${i}`);
 const noop = (id: string): object => ({ id, type: "noop" });

@@ -6,6 +6,7 @@
  * after it: other nodes' outputs that expressions name, the rounds that tell which of them count,
  * the run's input, and the outputs that make up the node's own input.
  */
+import { decidedEdges, isFedByRun } from "../compiler/ir.ts";
 import type { Ir, IrNode } from "../compiler/ir.ts";
 import { chainReach } from "./chain.ts";
 import { loopChain } from "./scope.ts";
@@ -88,7 +89,7 @@ function contextFields(ir: Ir, index: number): string[] {
 /** Whether a text of the node, of what it holds or of its edges may read `run.attempt`. */
 function mayReadAttempt(ir: Ir, index: number): boolean {
   const node = ir.nodes[index] as IrNode;
-  const conditions = node.out.map((edge) => ir.edges[edge]?.condition);
+  const conditions = decidedEdges(ir, node).map(({ edge }) => ir.edges[edge]?.condition);
   // In JSON a line break ends with a letter, which would count to the word.
   return /(?:\b|\\[nrt])attempt\b/.test(JSON.stringify([node, conditions]));
 }
@@ -133,7 +134,7 @@ function ownFields(ir: Ir, index: number): string[] {
   const node = ir.nodes[index] as IrNode;
   const fields = node.in.map((edge) => `n${ir.edges[edge]?.from ?? -1}`);
   fields.push(`o${index}`);
-  if (node.is_entry) {
+  if (isFedByRun(ir, node)) {
     fields.push("in");
   }
   // From its second round on, the head of a loop gets the latch's output.

@@ -7,6 +7,7 @@
  * stands outside of (21, semantics 11).
  */
 import type { Vars } from "../condition/index.ts";
+import { isFedByRun } from "../compiler/ir.ts";
 import type { Ir, IrNode, Json } from "../compiler/ir.ts";
 import { blobOfValue, checkBlob, parseBlobText, type BlobRef } from "./blobs.ts";
 import { parseRecord } from "./entry.ts";
@@ -291,7 +292,7 @@ export class RunData {
     if (latch !== null) {
       return this.value(this.#fields.get(`i${latch}`) ?? "null");
     }
-    if (node.is_entry) {
+    if (isFedByRun(this.#ir, node)) {
       return this.outside === null ? this.input() : this.item();
     }
     if (node.in.length === 1) {

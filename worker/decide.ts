@@ -4,7 +4,8 @@
  * the node fail.
  */
 import { compileCondition, decideEdges, type Condition, type Vars } from "../condition/index.ts";
-import type { EdgeOn, Ir, IrLoop, IrNode } from "../compiler/ir.ts";
+import { decidedEdges } from "../compiler/ir.ts";
+import type { DecidedEdge, EdgeOn, Ir, IrLoop, IrNode } from "../compiler/ir.ts";
 import { roundOf } from "../sdk/internal.ts";
 import { ExecutionError } from "./kinds/kind.ts";
 
@@ -12,7 +13,10 @@ import { ExecutionError } from "./kinds/kind.ts";
 export type Decision = { again: true } | { again: false; edges: string };
 
 interface CompiledNode {
+  /** What the node decides: its out-edges, or more than they are where it has parts. */
+  decided: readonly DecidedEdge[];
   conditions: (Condition | null)[];
+  hasParts: boolean;
   /** Values of the out-edges after every success; null: they have to be decided. */
   plain: string | null;
   loop: { ir: IrLoop; condition: Condition } | null;
@@ -23,17 +27,21 @@ const compiled = new WeakMap<IrNode, CompiledNode>();
 function compile(ir: Ir, node: IrNode): CompiledNode {
   let entry = compiled.get(node);
   if (entry === undefined) {
-    const conditions = node.out.map((edge) => {
+    const decided = decidedEdges(ir, node);
+    const conditions = decided.map(({ edge }) => {
       const source = ir.edges[edge]?.condition ?? null;
       return source === null ? null : compileCondition(source);
     });
     const loop = node.latch_of === null ? undefined : ir.loops[node.latch_of];
     const isPlain = loop === undefined && node.routing === "each" && !conditions.some(Boolean);
     entry = {
+      decided,
       conditions,
-      plain: isPlain ? each(ir, node, ["success", "always"], conditions, {}) : null,
+      hasParts: decided.some(({ edge, place }) => edge !== node.out[place]),
+      plain: null,
       loop: loop === undefined ? null : { ir: loop, condition: compileCondition(loop.condition) },
     };
+    entry.plain = isPlain ? each(node, ["success", "always"], entry, {}) : null;
     compiled.set(node, entry);
   }
   return entry;
@@ -49,7 +57,8 @@ export function plainEdges(ir: Ir, node: IrNode): string | null {
  * @throws ExecutionError CONDITION_FAILED, NO_BRANCH_MATCHED, MAX_ITERATIONS; none is retried.
  */
 export function decideSuccess(ir: Ir, node: IrNode, scope: string, vars: Vars): Decision {
-  const { conditions, loop } = compile(ir, node);
+  const known = compile(ir, node);
+  const { loop } = known;
   if (loop !== null && evaluated(() => loop.condition.test(vars), vars)) {
     if ((roundOf(scope) ?? 1) < loop.ir.max_iterations) {
       return { again: true };
@@ -59,33 +68,32 @@ export function decideSuccess(ir: Ir, node: IrNode, scope: string, vars: Vars): 
       const message = `the loop's condition still holds after ${rounds} rounds (max_iterations)`;
       throw new ExecutionError("MAX_ITERATIONS", message, { retryable: false });
     }
-    return { again: false, edges: each(ir, node, ["exhausted", "always"], conditions, vars) };
+    return { again: false, edges: each(node, ["exhausted", "always"], known, vars) };
   }
-  return { again: false, edges: routed(ir, node, conditions, vars) };
+  return { again: false, edges: routed(node, known, vars) };
 }
 
 /**
  * After a failure, retries used up; `vars.output` is the error value. Null: no edge handles it.
  */
 export function decideFailure(ir: Ir, node: IrNode, timeout: boolean, vars: Vars): string | null {
-  const { conditions } = compile(ir, node);
+  const known = compile(ir, node);
   const hasTimeout = node.out.some((edge) => ir.edges[edge]?.on === "timeout");
   const on: EdgeOn[] = timeout && hasTimeout ? ["timeout", "always"] : ["error", "always"];
-  const edges = each(ir, node, on, conditions, vars);
+  const edges = each(node, on, known, vars);
   return edges.includes("L") ? edges : null;
 }
 
-function each(
-  ir: Ir,
-  node: IrNode,
-  on: EdgeOn[],
-  conditions: (Condition | null)[],
-  vars: Vars,
-): string {
+/** The values of the out-edges, of which those with these `on` decide for themselves. */
+function each(node: IrNode, on: EdgeOn[], known: CompiledNode, vars: Vars): string {
+  return gathered(node, known, decidedEach(on, known, vars));
+}
+
+function decidedEach(on: EdgeOn[], { decided, conditions }: CompiledNode, vars: Vars): string {
   let values = "";
-  node.out.forEach((edge, place) => {
-    const condition = conditions[place] ?? null;
-    const candidate = on.includes(ir.edges[edge]?.on ?? "success");
+  decided.forEach((edge, at) => {
+    const condition = conditions[at] ?? null;
+    const candidate = on.includes(edge.on);
     const live = candidate && (condition === null || evaluated(() => condition.test(vars), vars));
     values += live ? "L" : "D";
   });
@@ -93,21 +101,37 @@ function each(
 }
 
 /** Success edges by the node's routing; `always` edges decide for themselves. */
-function routed(ir: Ir, node: IrNode, conditions: (Condition | null)[], vars: Vars): string {
-  if (node.routing === "each") {
-    return each(ir, node, ["success", "always"], conditions, vars);
-  }
+function routed(node: IrNode, known: CompiledNode, vars: Vars): string {
   const mode = node.routing;
-  const places = node.out.map((edge, place) => [ir.edges[edge]?.on, place] as const);
-  const success = places.filter(([on]) => on === "success").map(([, place]) => place);
-  const candidates = success.map((place) => ({ condition: conditions[place] ?? null }));
+  if (mode === "each") {
+    return each(node, ["success", "always"], known, vars);
+  }
+  const { decided, conditions } = known;
+  const success = decided.flatMap(({ on }, at) => (on === "success" ? [at] : []));
+  const candidates = success.map((at) => ({ condition: conditions[at] ?? null }));
   const live = evaluated(() => decideEdges(candidates, mode, vars), vars);
   if (success.length > 0 && !live.includes(true) && node.on_no_match === "error") {
     const message = "no branch's condition holds and there is no default";
     throw new ExecutionError("NO_BRANCH_MATCHED", message, { retryable: false });
   }
-  const always = each(ir, node, ["always"], conditions, vars);
-  return [...always].map((v, place) => (live[success.indexOf(place)] === true ? "L" : v)).join("");
+  const chosen = new Set(success.filter((_, i) => live[i]));
+  const always = decidedEach(["always"], known, vars);
+  const values = [...always].map((value, at) => (chosen.has(at) ? "L" : value)).join("");
+  return gathered(node, known, values);
+}
+
+/** Values of what was decided as those of the out-edges: one to a part is live if any there is. */
+function gathered(node: IrNode, { decided, hasParts }: CompiledNode, values: string): string {
+  if (!hasParts) {
+    return values;
+  }
+  const out = node.out.map(() => "D");
+  decided.forEach(({ place }, at) => {
+    if (values[at] === "L") {
+      out[place] = "L";
+    }
+  });
+  return out.join("");
 }
 
 /** Runs an evaluation; its error becomes CONDITION_FAILED, the node's output kept in it. */

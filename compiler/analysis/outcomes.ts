@@ -8,6 +8,7 @@
  */
 import { partition } from "../../condition/index.ts";
 import type { Domain, Partition, PartitionOptions, Truth } from "../../condition/index.ts";
+import { decidedEdges } from "../ir.ts";
 import type { EdgeOn, Ir, IrEdge, IrNode } from "../ir.ts";
 
 export type EdgeValue = "live" | "dead" | "failed";
@@ -56,7 +57,9 @@ export function outcomesOf(ir: Ir, node: IrNode, mayFail: boolean, triesMax?: nu
 class Judge {
   readonly #ir: Ir;
   readonly #node: IrNode;
+  /** All that the node decides, and over which of its out-edges each is reached. */
   readonly #edges: (IrEdge | undefined)[];
+  readonly #places: number[];
   readonly #found = new Map<string, Outcome>();
   readonly #tries: Pick<PartitionOptions, "triesMax">;
   #isExact = true;
@@ -65,7 +68,14 @@ class Judge {
     this.#tries = triesMax === undefined ? {} : { triesMax };
     this.#ir = ir;
     this.#node = node;
-    this.#edges = node.out.map((edge) => ir.edges[edge]);
+    const decided = decidedEdges(ir, node);
+    this.#edges = decided.map(({ edge, on }) => {
+      const found = ir.edges[edge];
+      return found && { ...found, on };
+    });
+    this.#places = decided.map(({ place }) => place);
+    // What its owner has decided is decided here again, as if nothing were known of it.
+    this.#isExact = node.part_of === undefined;
   }
 
   judge(mayFail: boolean): Omit<Outcomes, "isFree"> {
@@ -173,7 +183,12 @@ class Judge {
     else this.#add({ kind, edges: this.#edges.map(() => "failed") });
   }
 
-  #add(outcome: Outcome): void {
+  #add({ kind, edges: decided }: Outcome): void {
+    const edges = decided.length === 0 ? [] : this.#node.out.map((): EdgeValue => "dead");
+    decided.forEach((value, i) => {
+      if (value !== "dead") edges[this.#places[i] ?? -1] = value;
+    });
+    const outcome = { kind, edges };
     const key = `${outcome.kind} ${outcome.edges.join()}`;
     if (!this.#found.has(key)) this.#found.set(key, outcome);
   }

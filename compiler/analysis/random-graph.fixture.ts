@@ -1,11 +1,15 @@
 /** Small random graphs for the analyses, from a number: the same on every machine. */
 import type { Ir, Json } from "../ir.ts";
 import { compile } from "../index.ts";
+import type { CompileOptions } from "../index.ts";
 import { seededOrder } from "../reference/index.ts";
 
 export interface RandomGraphOptions {
   nodesMax: number;
   loops?: boolean;
+  /** Most edges come from the first few nodes, and every join waits for all. */
+  isWide?: boolean;
+  compile?: CompileOptions;
 }
 
 const CONDITIONS = [
@@ -37,7 +41,7 @@ export function randomGraph(seed: number, options: RandomGraphOptions): Ir | und
         ...(pick(3) === 0 ? { on_no_match: "skip" } : {}),
       };
     }
-    const join = pick(5);
+    const join = options.isWide === true ? 2 : pick(5);
     if (join === 0) node["join"] = "any";
     if (join === 1) node["join"] = { count: 2 };
     if (options.loops && kind >= 2 && pick(4) === 0) {
@@ -49,7 +53,8 @@ export function randomGraph(seed: number, options: RandomGraphOptions): Ir | und
   const edges: { [key: string]: Json }[] = [];
   for (let to = 1; to < count; to++) {
     const degree = Math.min(to, pick(8) === 0 ? 0 : 1 + pick(3));
-    const froms = new Set(Array.from({ length: degree }, () => pick(to)));
+    const from = options.isWide === true ? Math.min(to, 2) : to;
+    const froms = new Set(Array.from({ length: degree }, () => pick(from)));
     for (const from of froms) {
       const on = some(["success", "success", "success", "success", "error", "always", "timeout"]);
       const hasCondition = pick(2) === 0;
@@ -61,5 +66,6 @@ export function randomGraph(seed: number, options: RandomGraphOptions): Ir | und
     }
   }
   const settings = { failure: some(["fail_fast", "fail_fast", "continue"]) };
-  return compile({ document: { name: "random", nodes, edges, settings } }).ir ?? undefined;
+  const document = { name: "random", nodes, edges, settings };
+  return compile({ document }, options.compile).ir ?? undefined;
 }

@@ -209,7 +209,9 @@ edges:
     remedy: "split them over several nodes",
     meaning:
       "More than 500 edges at one node are split into a tree, which is not possible for a " +
-      "join of `any` or a count, nor for the choices of a `conditional` node.",
+      "join of `any` or a count, for the choices of a `conditional` node with `mode: all`, nor " +
+      "where a condition reads what may be another thing one step later: the `iteration` of a " +
+      "loop that is being left, `run.attempt`, or a node that a race has left behind.",
     why: "One step of such a node would hold up all others of its partition.",
     wrong: wide("any"),
     right: wide("all"),

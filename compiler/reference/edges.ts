@@ -7,6 +7,7 @@
  */
 import { compileCondition, decideEdges } from "../../condition/index.ts";
 import type { EdgeMode, Vars } from "../../condition/index.ts";
+import { decidedEdges } from "../ir.ts";
 import type { EdgeOn, Ir, IrNode } from "../ir.ts";
 import type { EdgeValue, HandlerError } from "./types.ts";
 
@@ -82,16 +83,17 @@ function choose(
   mode: EdgeMode,
   vars: Vars,
 ): EdgeValue[] {
-  const places = [...node.out.keys()].filter((place) => {
-    const edge = ir.edges[node.out[place] ?? -1];
-    return edge !== undefined && on.includes(edge.on);
-  });
-  const candidates = places.map((place) => {
-    const source = ir.edges[node.out[place] ?? -1]?.condition ?? null;
+  const decided = decidedEdges(ir, node).filter((one) => on.includes(one.on));
+  const candidates = decided.map(({ edge }) => {
+    const source = ir.edges[edge]?.condition ?? null;
     return { condition: source === null ? null : compileCondition(source) };
   });
   const live = decideEdges(candidates, mode, vars);
-  return node.out.map((_, place) => (live[places.indexOf(place)] === true ? "live" : "dead"));
+  const values = node.out.map((): EdgeValue => "dead");
+  decided.forEach(({ place }, i) => {
+    if (live[i] === true) values[place] = "live";
+  });
+  return values;
 }
 
 function conditionFailed(error: unknown): HandlerError {

@@ -7,6 +7,7 @@
  * is not decided here (interpreter.ts).
  */
 import type { Vars } from "../../condition/index.ts";
+import { isFedByRun } from "../ir.ts";
 import type { Ir, IrNode, Json } from "../ir.ts";
 import { contextSeen, inputFromEdges, loopsAround, nodeAt } from "./data.ts";
 import { decideFailure, decideSuccess } from "./edges.ts";
@@ -108,7 +109,7 @@ export class GraphRun {
       join.arrivals = node.in.map((edge) => edges.get(edge) ?? null);
       join.isDecided = true;
       const own = (): Json =>
-        node.is_entry ? data : inputFromEdges(this.ir, node, frame, join.arrivals);
+        isFedByRun(this.ir, node) ? data : inputFromEdges(this.ir, node, frame, join.arrivals);
       this.#activate(index, frame, input === undefined ? own() : input);
     }
     for (const [edge, value] of edges) {

@@ -10,6 +10,7 @@
  * live, because that it begins is what was asked for.
  */
 import { compileTemplate, type Vars } from "../../condition/index.ts";
+import { isFedByRun } from "../ir.ts";
 import type { Ir, IrEdge, IrNode, Json } from "../ir.ts";
 import { contextOf, loopsAround, namedSources, nodeAt } from "./data.ts";
 import { decideSuccess } from "./edges.ts";
@@ -139,7 +140,7 @@ class Starting {
   #gather(): void {
     this.#ir.nodes.forEach((node, index) => {
       const sources = node.in.map((edge) => this.#source(edge));
-      if (node.synthetic !== true || this.#reached.has(index)) return;
+      if (node.synthetic !== true || this.#reached.has(index) || node.is_entry) return;
       if (!sources.every((source) => this.#given.has(source))) return;
       const [first] = sources;
       const one = (edge: number): [string, Json][] =>
@@ -156,7 +157,7 @@ class Starting {
   #inputs(): void {
     for (const [start, input] of this.#starts) {
       const node = nodeAt(this.#ir, start);
-      if (input !== undefined || node.is_entry) continue;
+      if (input !== undefined || isFedByRun(this.#ir, node)) continue;
       const sources = node.in.map((edge) => this.#source(edge));
       const given = sources.filter((source) => this.#given.has(source));
       const isFull = node.join.need > 0 && given.length >= node.join.need;
@@ -246,6 +247,11 @@ class Starting {
   /** Whether an edge is taken after its source has come to this output. */
   #holds(edge: number, output: Json): boolean {
     const from = this.#source(edge);
+    const { synthetic, in: before } = nodeAt(this.#ir, from);
+    // What the compiler has made hands on what comes to it, if anything does.
+    const comesTo = (one: number): boolean =>
+      this.#holds(one, this.#given.get(this.#source(one)) ?? null);
+    if (synthetic === true && before.length > 0 && !before.some(comesTo)) return false;
     const node: IrNode = { ...nodeAt(this.#ir, from), latch_of: null };
     const missing = node.edge_refs.filter((index) => !this.#given.has(index));
     for (const index of missing) {

@@ -47,6 +47,7 @@ export interface WorkflowDiff {
 const DERIVED = new Set([
   ...["id", "queue", "fusible", "is_entry", "is_terminal", "in", "out", "loop", "latch_of"],
   ...["head_of", "refs", "edge_refs", "uses_input", "pure", "outer_refs", "body", "synthetic"],
+  "part_of",
 ]);
 
 /** Compares two compiled workflows. */
