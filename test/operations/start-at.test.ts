@@ -69,6 +69,15 @@ async function outputOf(id: string): Promise<unknown> {
 }
 
 describe("X20: a run that begins in the middle", () => {
+  it("has its input at an entry, among so many entries that they are a tree", async () => {
+    const many = Array.from({ length: 601 }, (_, i) => ({ id: `n${i}`, type: "noop" }));
+    const workflow = { name: "entries", nodes: [...many, step("z")], edges: edges("n5>z") };
+    // Too large to travel with a token.
+    const input = { v: "x".repeat(6000) };
+    const id = await begun(workflow, { input, start_at: ["n5"] });
+    expect(await outputOf(id)).toEqual({ node: "z", input });
+  });
+
   it("runs the node and what is behind it, with what is given for the rest", async () => {
     const more = { start_at: ["b"], outputs: { a: { n: 1 }, c: "given" } };
     const id = await begun(diamond(), more);
