@@ -254,10 +254,10 @@ export interface DecidedEdge {
 }
 
 /**
- * The edges that the author drew from a node, those of one `on` in their order. Where a node has too many for one step
- * the compiler has put parts of them behind nodes of its own; whether a condition can be evaluated,
- * whether any holds and whether a failure is handled is the node's to know, and not theirs. An
- * out-edge to such a part is live if one of the edges there is.
+ * The edges that the author drew from a node, those of one `on` in their order. Where a node has
+ * too many for one step the compiler has put parts of them behind nodes of its own; whether a
+ * condition can be evaluated, whether any holds and whether a failure is handled is the node's to
+ * know, and not theirs. An out-edge to such a part is live if one of the edges there is.
  */
 export function decidedEdges(ir: Ir, node: IrNode): DecidedEdge[] {
   const found: DecidedEdge[] = [];
