@@ -24,9 +24,10 @@ RETURNS integer
   n >= 0 runs removed, -100 EPOCH
 EMITS     nothing
 REPEAT    0
-COST      O(runs and elements begun); hashes are unlinked, their memory is freed elsewhere
+COST      O(runs and elements begun), and at most 1,000 tombstones; hashes are unlinked, their memory is freed elsewhere
 ]]
 --- @include "partition"
+--- @include "tombstones"
 local meta, release, tombs, paused = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local tomb_ms, count = tonumber(ARGV[2]), (#ARGV - 2) / 3
 
@@ -67,5 +68,5 @@ for i = 1, count do
   end
   maps_at = maps_at + map_count
 end
-redis.call("ZREMRANGEBYSCORE", tombs, "-inf", now_ms)
+remove_tombstones(tombs, now_ms)
 return removed

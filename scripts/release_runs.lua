@@ -25,11 +25,12 @@ RETURNS integer
   n >= 0 runs removed, -100 EPOCH
 EMITS     node.resumed
 REPEAT    a run that is gone is only taken off the list
-COST      O(runs); hashes are unlinked, their memory is freed elsewhere
+COST      O(runs), and at most 1,000 tombstones; hashes are unlinked, their memory is freed elsewhere
 ]]
 --- @include "partition"
 --- @include "held"
 --- @include "parent"
+--- @include "tombstones"
 local ev, meta, timers, release, tombs, paused = unpack(KEYS, 1, 6)
 local nonce, tomb_ms, run_count = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local KEPT_MS = 3000
@@ -96,6 +97,6 @@ for i = 5 + run_count, #ARGV do
     redis.call("ZREM", timers, ARGV[i])
   end
 end
-redis.call("ZREMRANGEBYSCORE", tombs, "-inf", now_ms)
+remove_tombstones(tombs, now_ms)
 close_partition(ev, meta, nonce)
 return removed

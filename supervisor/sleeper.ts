@@ -6,7 +6,7 @@
  * decided by the script. The threshold and the time before which a run is woken lie between
  * now and its earliest timer, so none is put to sleep only to be woken.
  */
-import { hibernateRuns, redisTimeMs } from "../sdk/internal.ts";
+import { hibernateRuns, redisTimeMs, removeTombstones } from "../sdk/internal.ts";
 import { FIRST_RUN, idleRuns } from "../sdk/postgres/index.ts";
 import { scriptsOf, type SupervisorContext } from "./context.ts";
 import { Loop } from "./loop.ts";
@@ -41,7 +41,7 @@ export class Sleeper extends Loop {
 
   /** Looks at one page of candidates; true if there may be more. */
   async look(): Promise<boolean> {
-    const { db, redis, logger } = this.#context;
+    const { db, logger } = this.#context;
     const scripts = scriptsOf(this.#context, this.#partition);
     const nowMs = await redisTimeMs(scripts);
     const sinceMs = nowMs - this.#afterMs;
@@ -57,7 +57,7 @@ export class Sleeper extends Loop {
     }
     this.#after = FIRST_RUN;
     // Where everything sleeps, nothing else removes tombstones that are over.
-    await redis.zremrangebyscore(scripts.keys.tombs, "-inf", nowMs);
+    await removeTombstones(scripts, nowMs);
     if (this.#count > 0) {
       logger.info({ partition: this.#partition, runs: this.#count }, "runs fell asleep");
       this.#count = 0;

@@ -1,7 +1,8 @@
 /** How much one call of the scripts of sleep does: Redis serves nobody else meanwhile. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { openTestPartition, type TestPartition } from "../../test/harness/partition.ts";
-import { evictRuns, hibernateRuns } from "./sleep-scripts.ts";
+import { releaseRuns } from "./run-scripts.ts";
+import { evictRuns, hibernateRuns, removeTombstones } from "./sleep-scripts.ts";
 
 let p: TestPartition;
 beforeAll(async () => {
@@ -65,5 +66,46 @@ describe("sleep", () => {
     const count = calls();
     expect(await hibernateRuns(p.scripts, ids, 1000)).toEqual(ids.map(() => "asleep"));
     expect(count("hibernateRuns")).toBe(1);
+  });
+});
+
+describe("tombstones that are over", () => {
+  /** Those of a burst, and one that still holds. */
+  async function burst(count: number): Promise<void> {
+    const { redis, keys } = p.scripts;
+    const over = Array.from({ length: count }, (_, i) => [i, `gone-${i}`]).flat();
+    await redis.zadd(keys.tombs, ...over, 9e15, "held");
+  }
+  const left = (): Promise<number> => p.scripts.redis.zcard(p.scripts.keys.tombs);
+
+  it("go a thousand with each call that leaves new ones, and all in the end", async () => {
+    await burst(2500);
+    await releaseRuns(p.scripts, ["a"], []);
+    expect(await left()).toBe(1502);
+    await waiting("b", 2, 2);
+    await hibernateRuns(p.scripts, ["b"], 1000);
+    const seq = Number(await p.scripts.redis.hget(p.scripts.keys.run("b"), "sl"));
+    await evictRuns(p.scripts, [{ runId: "b", seq }]);
+    expect(await left()).toBe(503);
+    await releaseRuns(p.scripts, ["c"], []);
+    expect(await p.scripts.redis.zrange(p.scripts.keys.tombs, 0, -1)).toEqual([
+      ...["a", "b", "c"],
+      "held",
+    ]);
+  });
+
+  it("go a thousand with each command where everything sleeps", async () => {
+    await burst(2500);
+    const removed: number[] = [];
+    const { redis } = p.scripts;
+    const remove = redis.zremrangebyscore.bind(redis);
+    const spy = vi.spyOn(redis, "zremrangebyscore").mockImplementation(async (...args) => {
+      removed.push(await remove(...args));
+      return removed.at(-1) as number;
+    });
+    await removeTombstones(p.scripts, 1e12);
+    spy.mockRestore();
+    expect(removed).toEqual([1000, 1000, 500]);
+    expect(await redis.zrange(p.scripts.keys.tombs, 0, -1)).toEqual(["held"]);
   });
 });

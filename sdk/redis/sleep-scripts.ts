@@ -108,6 +108,20 @@ async function evict(scripts: ScriptRunner, runs: readonly Sized[]): Promise<num
   return (await scripts.transition("evictRuns", keys, args)) as number;
 }
 
+/** Tombstones removed by one command; more only where many are over at the same moment. */
+const TOMBS_MAX = 1000;
+
+/** Removes tombstones that are over, in portions: of a million at once nobody else would be served. */
+export async function removeTombstones(scripts: ScriptRunner, nowMs: number): Promise<void> {
+  const { redis, keys } = scripts;
+  for (let isFull = true; isFull;) {
+    // By their times and not by their names: one that is put there anew meanwhile stays.
+    const [, last] = await redis.zrange(keys.tombs, TOMBS_MAX - 1, TOMBS_MAX - 1, "WITHSCORES");
+    isFull = last !== undefined && Number(last) <= nowMs;
+    await redis.zremrangebyscore(keys.tombs, "-inf", isFull ? (last as string) : nowMs);
+  }
+}
+
 /** What stands in the place of a run that is to be woken. */
 export type WakeTurn =
   /** The ticket: read its journal, then write it. */
