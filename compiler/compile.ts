@@ -3,6 +3,7 @@
  *
  *   readSource       text to JSON value and places             source.ts
  *   toNative         other dialects to a native document        dialects/
+ *   checkTexts       what no store keeps                        odd-text.ts
  *   readDocument     shape; one way to say each thing           read-document.ts, read-graph.ts
  *   expandDocument   whatever implies an edge becomes one       expand.ts
  *   checkReach       entries, reach, undeclared cycles          cycles.ts
@@ -44,6 +45,7 @@ import type { LoopForest } from "./loops.ts";
 import { lower } from "./lower.ts";
 import { optimise } from "./passes/index.ts";
 import type { PassNote, PassOptions } from "./passes/index.ts";
+import { checkTexts } from "./odd-text.ts";
 import { checkPolicies } from "./policies.ts";
 import { readDocument } from "./read-document.ts";
 import { ReferenceChecker } from "./references.ts";
@@ -130,6 +132,7 @@ function compileValue(
   reporter: Reporter,
   passes: Passes | undefined,
 ): Ir | undefined {
+  checkTexts(value, reporter);
   const document = readDocument(value, limits, reporter);
   if (!document) return undefined;
   const file = { document, original: value, homes: document.homes, reporter };

@@ -24,8 +24,27 @@ const condition = {
   type: ["string", "boolean", "null"],
   "x-expect": "a CEL expression",
 } as const;
-const version = { type: ["string", "number"], "x-expect": "a string" } as const;
-const tags = { type: "array", items: text } as const;
+/** Of `name@version` each part is found again, and a reference has 256 characters. */
+const REFERENCE_PART = "^[^@\\u0000-\\u001f\\u007f]*$";
+const name = {
+  type: "string",
+  pattern: REFERENCE_PART,
+  maxLength: 150,
+  "x-expect": "at most 150 characters in one line, without `@`",
+} as const;
+const version = {
+  type: ["string", "number"],
+  pattern: REFERENCE_PART,
+  maxLength: 100,
+  "x-expect": "a string of at most 100 characters in one line, without `@`",
+} as const;
+const tag = {
+  type: "string",
+  pattern: REFERENCE_PART,
+  maxLength: 100,
+  "x-expect": "at most 100 characters in one line, without `@`",
+} as const;
+const tags = { type: "array", items: tag } as const;
 
 const code = { type: "string", minLength: 1 } as const;
 const errorCodes = {
@@ -321,7 +340,7 @@ export const BODY_GRAPH_SCHEMA = {
 } as const;
 
 const METADATA = {
-  name: { ...text, description: "What the workflow is called; runs are listed by it." },
+  name: { ...name, description: "What the workflow is called; runs are listed by it." },
   version: { ...version, description: "Yours to choose; `name@version` finds it again." },
   description: remark,
   tags: { ...tags, description: "Words to find it by." },

@@ -214,9 +214,44 @@ describe("names of the language below", () => {
 });
 
 describe("text of odd encodings", () => {
-  it("half a character is no reason to fail", () => {
-    const text = '{"name":"\\ud800","nodes":[{"id":"a","type":"noop","description":"\\udc00"}]}';
-    expect(compile({ text }).ir).not.toBeNull();
+  // A text of Postgres has neither, so no run could be kept.
+  it.each([
+    ["half a character", "\\ud800"],
+    ["the other half", "x\\udc00\\udc00"],
+    ["U+0000", "x\\u0000"],
+  ])("%s is refused at its place, as a value and as a key", (_, odd) => {
+    const nodes = `[{"id":"a","type":"noop","description":"${odd}"}]`;
+    const text = `{"name":"w",\n"nodes":${nodes},\n"output":{"${odd}":["ok","${odd}"]}}`;
+    const { diagnostics } = compile({ text });
+    expect(diagnostics.map(({ code, line }) => [code, line])).toEqual([
+      ["GV1010", 2],
+      ["GV1010", 3],
+      ["GV1010", 3],
+    ]);
+    expect(diagnostics[0]?.pointer).toBe("/nodes/0/description");
+  });
+
+  it("a whole character of two halves is one like any other", () => {
+    const text = '{"name":"\\ud83d\\ude00 \u00e9","nodes":[{"id":"a","type":"noop"}]}';
+    expect(compile({ text }).diagnostics).toEqual([]);
+  });
+
+  it.each([
+    ["a name of many characters", { name: "n".repeat(151) }, "/name"],
+    ["a name that reads as a reference", { name: "w@1" }, "/name"],
+    ["a name of two lines", { name: "a\nb" }, "/name"],
+    ["a version of many characters", { version: "1".repeat(101) }, "/version"],
+    ["a version in which a reference would end", { version: "1@2" }, "/version"],
+    ["a tag of many characters", { tags: ["ok", "t".repeat(101)] }, "/tags/1"],
+    ["a tag with a tabulator", { metadata: { tags: ["a\tb"] } }, "/metadata/tags/0"],
+  ])("%s is refused: no run could be stored or found by it", (_, more, pointer) => {
+    const { diagnostics } = compile({ document: { name: "w", nodes: ids(1), ...more } });
+    expect(diagnostics).toMatchObject([{ code: "GV1013", pointer }]);
+  });
+
+  it("the longest name with the longest version is a reference", () => {
+    const document = { name: "n".repeat(150), version: "1".repeat(100), nodes: ids(1) };
+    expect(compile({ document }).diagnostics).toEqual([]);
   });
 
   it("bytes that are not UTF-8 are refused at their place", () => {

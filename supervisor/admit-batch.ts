@@ -214,7 +214,8 @@ async function admit(
               throw cause;
             }
             context.logger.error({ err: cause, run: one.run.id }, "Postgres refuses a run's row");
-            return { accepted: false, message: "the run cannot be stored" };
+            const why = (cause as Error).message;
+            return { accepted: false, message: `the run cannot be stored: Postgres says "${why}"` };
           },
         ),
       );

@@ -118,8 +118,9 @@ edges:
     title: "not a JSON value",
     remedy: "use strings, finite numbers, booleans, null, lists, objects",
     meaning:
-      "YAML can say things that JSON cannot: `.nan`, `.inf`, binary data, keys that are lists.",
-    why: "Everything in a workflow is passed on as JSON.",
+      "YAML can say things that JSON cannot: `.nan`, `.inf`, binary data, keys that are lists. Both " +
+      "can spell texts that no store keeps: with U+0000, or with half of a surrogate pair.",
+    why: "Everything in a workflow is passed on as JSON, and kept as text.",
     wrong: `
 name: greet
 nodes:
