@@ -146,6 +146,25 @@ it("a gateway on an IPv6 address tells one that its clients take", () => {
   expect(feedAddress(createGateway(at).url()).host).toBe("[::1]:8080");
 });
 
+it("a gateway stops in its time, also under a client that does not answer", async () => {
+  const { redisUrl, db } = engine;
+  const at = { host: "127.0.0.1", port: 0, redisUrl, db, partitions: 1, logger };
+  const gateway = createGateway(at);
+  await gateway.start();
+  const connect = async (): Promise<{ socket: WebSocket; closed: Promise<number> }> => {
+    const socket = new WebSocket(feedAddress(gateway.url()));
+    const closed = new Promise<number>((resolve) => socket.on("close", resolve));
+    await new Promise((resolve) => socket.on("open", resolve));
+    return { socket, closed };
+  };
+  const [good, silent] = [await connect(), await connect()];
+  silent.socket.pause();
+  await gateway.stop(500);
+  expect(await good.closed).toBe(1001);
+  silent.socket.resume();
+  await silent.closed;
+});
+
 describe("a feed that several watch", () => {
   it("stays for who is still coming when another leaves", async () => {
     const runId = await engine.submit({ workflow: chain, input: {} });

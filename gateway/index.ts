@@ -6,7 +6,7 @@ import { createServer, type IncomingMessage, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Logger } from "pino";
 import { WebSocketServer, type WebSocket } from "ws";
-import { FEED_HEARTBEAT_MS, FEED_PATH, type Service } from "../sdk/internal.ts";
+import { FEED_HEARTBEAT_MS, FEED_PATH, inTime, type Service } from "../sdk/internal.ts";
 import type { Database } from "../sdk/postgres/index.ts";
 import { CALLBACK_PATH, Callbacks, type Answer } from "./callbacks.ts";
 import { FeedClient, MESSAGE_BYTES_MAX } from "./client.ts";
@@ -28,6 +28,8 @@ export interface Gateway extends Service {
 }
 
 const READY_WITHIN_MS = 2000;
+/** How long clients may take to answer that the gateway stops; they may be gone, or read nothing. */
+const GOODBYE_MS = 1000;
 
 /** Makes a gateway; it listens when started. */
 export function createGateway(options: GatewayOptions): Gateway {
@@ -86,7 +88,11 @@ class GatewayService implements Gateway {
     );
   }
 
-  async stop(): Promise<void> {
+  stop(deadlineMs: number): Promise<void> {
+    return inTime(this.#stop(Math.min(deadlineMs, GOODBYE_MS)), deadlineMs, undefined);
+  }
+
+  async #stop(goodbyeMs: number): Promise<void> {
     const server = this.#server;
     this.#server = null;
     clearInterval(this.#heartbeat);
@@ -95,7 +101,11 @@ class GatewayService implements Gateway {
     if (server !== null) {
       const closed = new Promise((resolve) => server.close(resolve));
       server.closeAllConnections();
+      // A server is closed when its last socket is, and ws waits 30 s for a client that says nothing.
+      const left = this.#sockets?.clients;
+      const late = setTimeout(() => left?.forEach((socket) => socket.terminate()), goodbyeMs);
       await closed;
+      clearTimeout(late);
       await Promise.all([this.#hub.stop(), this.#callbacks.stop()]);
     }
   }
