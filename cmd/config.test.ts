@@ -120,6 +120,14 @@ describe("what is wrong stops the start", () => {
     expect(await problemOf({})).toContain(expected);
   });
 
+  it("a file that is not UTF-8, but not one with a byte order mark", async () => {
+    const file = join(cwd, "bytes.json");
+    writeFileSync(file, Buffer.from('\ufeff{"lease_ms": 2000}'));
+    expect((await resolveConfig({ cwd, env: {}, file })).values.lease_ms).toBe(2000);
+    writeFileSync(file, Buffer.from('{"data_dir": "\xe4"}', "latin1"));
+    await expect(resolveConfig({ cwd, env: {}, file })).rejects.toThrow(/not UTF-8/);
+  });
+
   it("two files, or one that is not there", async () => {
     write("gavotte.config.json", "{}");
     write("gavotte.config.yaml", "{}");

@@ -20,6 +20,7 @@ import {
   type OptionSpec,
   type OptionValue,
 } from "./config-options.ts";
+import { decodeText, parseJson } from "./read-json.ts";
 import { nearestName } from "../condition/suggest.ts";
 
 export interface Config {
@@ -154,11 +155,11 @@ async function fromFile(path: string): Promise<Given[]> {
 async function parseFile(path: string): Promise<unknown> {
   switch (extname(path)) {
     case ".json":
-      return JSON.parse(await readFile(path, "utf8"));
+      return parseJson(await readFile(path));
     case ".yaml":
     case ".yml": {
       const { parse } = await import("yaml");
-      return parse(await readFile(path, "utf8"));
+      return parse(decodeText(await readFile(path)));
     }
     case ".ts":
     case ".js":

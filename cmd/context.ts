@@ -10,5 +10,5 @@ export interface Context {
   /** Configuration in force; flags of the command are part of it. Throws GV_BAD_CONFIG. */
   config(): Promise<Config>;
   /** All of standard input. */
-  readStdin(): Promise<string>;
+  readStdin(): Promise<Uint8Array>;
 }

@@ -3,13 +3,14 @@
  * The command line: which commands there are, and what each takes. What a command does is in
  * `commands/`, loaded when it is called, so that `validate` loads no driver of anything.
  */
-import { text } from "node:stream/consumers";
+import { buffer } from "node:stream/consumers";
 import { Command, CommanderError, Option } from "commander";
 import { resolveConfig } from "./config.ts";
 import { OPTION_SPECS, flagOf, type OptionName } from "./config-options.ts";
 import type { Context } from "./context.ts";
 import type { Flags, Run } from "./define.ts";
 import { EXIT, exitCodeOf, Interrupted, leave, onInterrupt, watchStreams } from "./exit.ts";
+import { GavotteError } from "../sdk/errors.ts";
 import { addFileCommands, DIALECT } from "./file-commands.ts";
 import { Output } from "./output.ts";
 import { packageVersion } from "./version.ts";
@@ -69,7 +70,7 @@ function contextOf(flags: Flags): Context {
     cwd: process.cwd(),
     signal: abort.signal,
     config: () => (config ??= resolveConfig(configSources(flags))),
-    readStdin: () => text(process.stdin),
+    readStdin: () => buffer(process.stdin),
   };
 }
 
@@ -266,6 +267,17 @@ function tellUsage({ message }: CommanderError): number {
   return EXIT.usage;
 }
 
+/** Node puts U+FFFD where an argument's bytes are not UTF-8: another value than was given. */
+function assertArgumentsRead(argv: readonly string[]): void {
+  const broken = argv.find((argument) => argument.includes("\ufffd"));
+  if (broken !== undefined) {
+    output.json = argv.includes("--json");
+    const remedy = 'write the character U+FFFD itself, if it is meant, as "\\ufffd" in JSON';
+    const message = `the argument ${broken} is not UTF-8 text; ${remedy}`;
+    throw new GavotteError("GV_BAD_INPUT", message);
+  }
+}
+
 /** What fails after the command was told to stop is only a consequence. */
 function tellStopped(reason: unknown): number {
   if (reason instanceof Interrupted) {
@@ -278,6 +290,7 @@ function tellStopped(reason: unknown): number {
 async function main(): Promise<number> {
   watchStreams(abort);
   try {
+    assertArgumentsRead(process.argv);
     await buildProgram().parseAsync(process.argv);
     return exitCode;
   } catch (error) {

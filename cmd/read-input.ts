@@ -2,7 +2,8 @@
 import type { Json } from "../compiler/index.ts";
 import { GavotteError } from "../sdk/errors.ts";
 import type { Context } from "./context.ts";
-import { readText } from "./read-workflow.ts";
+import { parseJson } from "./read-json.ts";
+import { readBytes } from "./read-workflow.ts";
 
 /** The run's input; `{}` if none is given. Throws GV_BAD_INPUT. */
 export async function readInput(context: Context, given: unknown): Promise<Json> {
@@ -19,18 +20,18 @@ export async function readValue(context: Context, given: string, flag: string): 
   return readJson(context, given, flag);
 }
 
+/** Text on the command line needs quotes of JSON besides those of the shell. */
 async function readJson(context: Context, given: string, flag: string): Promise<Json> {
-  const [text, from] =
+  const [bytes, from, hint] =
     given === "-"
-      ? [await context.readStdin(), "standard input"]
+      ? [await context.readStdin(), "standard input", ""]
       : given.startsWith("@")
-        ? [await readText(context.cwd, given.slice(1)), given.slice(1)]
-        : [given, flag];
+        ? [await readBytes(context.cwd, given.slice(1)), given.slice(1), ""]
+        : [Buffer.from(given), flag, `; text needs quotes: ${flag} '"text"'`];
   try {
-    return JSON.parse(text) as Json;
+    return parseJson(bytes);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    const message = `${from} is not JSON: ${reason}; text needs quotes: ${flag} '"text"'`;
-    throw new GavotteError("GV_BAD_INPUT", message, { cause: error });
+    throw new GavotteError("GV_BAD_INPUT", `${from}: ${reason}${hint}`, { cause: error });
   }
 }

@@ -40,29 +40,35 @@ export async function readWorkflow(
   const name = file === "-" ? "<stdin>" : file;
   const text =
     file === "-"
-      ? await context.readStdin()
+      ? Buffer.from(await context.readStdin()).toString("utf8")
       : await readText(context.cwd, file, DEFAULT_LIMITS.bytes + 1);
   const source = { text, file: name, ...(dialect === undefined ? {} : { dialect }) };
   return { file: name, text, result: compile(source, options) };
 }
 
 /**
- * A file's text; of a larger one its first `bytesMax`, so that a device or a dump is not read to
- * its end. Throws GV_BAD_INPUT with the reason in words.
+ * The text of a file for the compiler, which refuses what is not UTF-8 with its place; of a larger
+ * one its first `bytesMax`, so that a device or a dump is not read to its end. Throws GV_BAD_INPUT
+ * with the reason in words.
  */
-export async function readText(
+export async function readText(cwd: string, file: string, bytesMax?: number): Promise<string> {
+  return Buffer.from(await readBytes(cwd, file, bytesMax)).toString("utf8");
+}
+
+/** What is in a file, or at its beginning. Throws GV_BAD_INPUT with the reason in words. */
+export async function readBytes(
   cwd: string,
   file: string,
   bytesMax = Number.POSITIVE_INFINITY,
-): Promise<string> {
+): Promise<Uint8Array> {
   try {
     const path = resolve(cwd, file);
-    if (bytesMax === Number.POSITIVE_INFINITY) return await readFile(path, "utf8");
+    if (bytesMax === Number.POSITIVE_INFINITY) return await readFile(path);
     const chunks: Buffer[] = [];
     for await (const chunk of createReadStream(path, { end: bytesMax - 1 })) {
       chunks.push(chunk as Buffer);
     }
-    return Buffer.concat(chunks).toString("utf8");
+    return Buffer.concat(chunks);
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? "";
     const reasons: { [code: string]: string } = {

@@ -55,7 +55,12 @@ async function runIn(cwd: string, args: string[]) {
     stderr: { write: (text) => (said.stderr += text) },
   });
   const context = {
-    ...{ output, cwd, signal: new AbortController().signal, readStdin: async () => "" },
+    ...{
+      output,
+      cwd,
+      signal: new AbortController().signal,
+      readStdin: async () => new Uint8Array(),
+    },
     config: () => Promise.reject(new Error("no command here needs a configuration")),
   };
   let code: number | null = null;

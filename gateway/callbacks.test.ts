@@ -71,11 +71,12 @@ describe("a callback", () => {
     for (const [status, code, init] of [
       [400, "GV_BAD_INPUT", { body: "{" }],
       [400, "GV_BAD_INPUT", { body: '{"paid":1}' }],
+      [400, "GV_BAD_INPUT", { body: Buffer.from('{"paid":true,"by":"\xe4"}', "latin1") }],
       [413, "GV_SIGNAL_TOO_LARGE", { body: JSON.stringify({ paid: true, x: "x".repeat(90_000) }) }],
       [413, "GV_SIGNAL_TOO_LARGE", { body: " ".repeat(300_000) }],
     ] as const) {
       const { status: found, body } = await call(token, init);
-      expect([found, body.error?.code], init.body.slice(0, 20)).toEqual([status, code]);
+      expect([found, body.error?.code], String(init.body).slice(0, 20)).toEqual([status, code]);
     }
     expect(await call("nobody")).toMatchObject({
       status: 404,

@@ -87,11 +87,12 @@ async function jsonBody(request: IncomingMessage): Promise<Json> {
     const message = `the body has ${bytes} bytes, at most ${BODY_BYTES_MAX} are taken`;
     throw new GavotteError("GV_SIGNAL_TOO_LARGE", message);
   }
-  const text = Buffer.concat(pieces).toString("utf8");
   try {
+    // Decoded leniently another value than was sent would answer the wait.
+    const text = new TextDecoder("utf-8", { fatal: true }).decode(Buffer.concat(pieces));
     return text === "" ? null : (JSON.parse(text) as Json);
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
-    throw new GavotteError("GV_BAD_INPUT", `the body is not JSON: ${why}`);
+    throw new GavotteError("GV_BAD_INPUT", `the body is not JSON in UTF-8: ${why}`);
   }
 }

@@ -14,7 +14,8 @@ import { GavotteError } from "../../sdk/errors.ts";
 import type { Context } from "../context.ts";
 import { EXIT } from "../exit.ts";
 import { readCount } from "../read-option.ts";
-import { readText, readWorkflow, tellDiagnostics } from "../read-workflow.ts";
+import { parseJson } from "../read-json.ts";
+import { readBytes, readWorkflow, tellDiagnostics } from "../read-workflow.ts";
 
 export interface AnalyseCommandOptions {
   dialect?: string;
@@ -61,14 +62,14 @@ export async function analyse(
 
 /** Durations by node: milliseconds, or `{ms, rounds, elements}`. */
 async function read(context: Context, file: string): Promise<Durations> {
-  const text = await readText(context.cwd, file);
+  const bytes = await readBytes(context.cwd, file);
   const bad = (what: string): GavotteError =>
     new GavotteError("GV_BAD_INPUT", `--durations ${file}: ${what}`);
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = parseJson(bytes);
   } catch (error) {
-    throw bad(`is no JSON: ${error instanceof Error ? error.message : String(error)}`);
+    throw bad(error instanceof Error ? error.message : String(error));
   }
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     throw bad('must be an object such as {"fetch": 120, "poll": {"ms": 50, "rounds": 3}}');
