@@ -1,5 +1,14 @@
 /** `gavotte doctor --audit`: is every token accounted for, and does anything stand without a run? */
-import { driftText, partitionOf, ScriptRunner, type Drift } from "../sdk/internal.ts";
+import {
+  driftText,
+  GavotteError,
+  partitionKeys,
+  partitionOf,
+  ScriptRunner,
+  type Drift,
+  type Redis,
+} from "../sdk/internal.ts";
+import { readRun } from "../sdk/postgres/index.ts";
 import type { RepairReport } from "../supervisor/index.ts";
 import type { Check } from "./doctor-checks.ts";
 import type { Output } from "./output.ts";
@@ -38,6 +47,7 @@ export async function auditStack(
   const look = async (partition: number): Promise<Drift[]> => {
     stack.signal.throwIfAborted();
     if (flags.run !== undefined) {
+      await assertKnown(stack, redis, partition, flags.run);
       result.runs = 1;
       return findDrifts(audit, partition, flags.run);
     }
@@ -63,6 +73,19 @@ export async function auditStack(
   }
   result.checks = [...driftChecks(result), ...repairChecks(result.repair)];
   return result;
+}
+
+/** A mistyped id is not to be told sound. Throws GV_RUN_NOT_FOUND: neither a row nor a key. */
+async function assertKnown(
+  stack: Stack,
+  redis: Redis,
+  partition: number,
+  runId: string,
+): Promise<void> {
+  const isInRedis = (await redis.exists(partitionKeys(partition).run(runId))) === 1;
+  if (!isInRedis && (await readRun(stack.db, runId)) === null) {
+    throw new GavotteError("GV_RUN_NOT_FOUND", `there is no run ${runId}; check the id`);
+  }
 }
 
 function together(

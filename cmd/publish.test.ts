@@ -64,6 +64,22 @@ describe("publish", () => {
   );
 
   it(
+    "publishes a workflow once that several files hold, with the tags of the last",
+    async () => {
+      const node = { type: "parallel" };
+      const first = write("twice", node);
+      const copy = { metadata: { name: "twice", version: "1", tags: ["last"] } };
+      const text = JSON.stringify({ ...copy, nodes: [{ id: "only", ...node }], edges: [] });
+      writeFileSync(join(cwd, "copy.json"), text);
+      const result = await gavotte("publish", first, "copy.json", "--json");
+      expect([result.code, result.stderr]).toEqual([0, expect.stringContaining("copy.json")]);
+      const { published } = JSON.parse(result.stdout) as { published: object[] };
+      expect(published).toMatchObject([{ name: "twice", tags: ["last"] }]);
+    },
+    SLOW,
+  );
+
+  it(
     "publishes nothing when one file has errors",
     async () => {
       const good = write("good", { type: "parallel" });

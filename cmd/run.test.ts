@@ -15,6 +15,7 @@ const example = (file: string): string => join(EXAMPLES, file);
 
 const FUNCTIONS = `import { defineFunction } from "gavotte";
 export const hello = defineFunction("hello", ({ input }) => "Hello " + input.name);
+export const large = defineFunction("large", () => "x".repeat(20_000));
 export const fails = defineFunction("fails", () => { throw new Error("no luck"); });
 `;
 
@@ -76,6 +77,19 @@ describe("run", () => {
       expect(real).toMatchObject({ code: 0, stdout: '"Hello Ada"\n' });
       expect(echo).toMatchObject({ code: 0, stdout: '{"name":"Bo"}\n' });
       expect(echo.stderr).toContain("stubbed, they return their input: hello");
+    },
+    SLOW,
+  );
+
+  it(
+    "prints a large output of a node whole, as status does",
+    async () => {
+      const file = writeWorkflow("large", { type: "function", config: { function_name: "large" } });
+      const printed = await gavotte("run", file, "--functions", "functions.ts", "--json");
+      const report = JSON.parse(printed.stdout) as RunReport;
+      expect(report.nodes.only?.output).toBe("x".repeat(20_000));
+      const status = await gavotte("status", report.run_id, "--json");
+      expect((JSON.parse(status.stdout) as RunReport).nodes).toEqual(report.nodes);
     },
     SLOW,
   );

@@ -12,7 +12,7 @@ import {
 } from "../doctor-checks.ts";
 import type { Check } from "../doctor-checks.ts";
 import { auditStack, type AuditResult } from "../doctor-audit.ts";
-import { GavotteError } from "../../sdk/internal.ts";
+import { errorCode, GavotteError } from "../../sdk/internal.ts";
 import type { Context } from "../context.ts";
 import { EXIT, exitCodeOf } from "../exit.ts";
 import { createLogger } from "../logger.ts";
@@ -54,6 +54,9 @@ export async function doctor(
       try {
         checks.push(...(await step(stack, config)));
       } catch (error) {
+        if (errorCode(error) === "GV_RUN_NOT_FOUND") {
+          throw error; // what was asked about is not there: no check of what is
+        }
         unreachable ||= exitCodeOf(error) === EXIT.unreachable;
         const text = error instanceof Error ? error.message : String(error);
         checks.push({

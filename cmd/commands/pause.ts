@@ -2,11 +2,11 @@
  * `gavotte pause|resume RUN | --workflow NAME | --queue NAME`, `gavotte resume --all`, and `gavotte
  * pauses`.
  */
-import { userInfo } from "node:os";
 import type { Client } from "../../sdk/client.ts";
 import { GavotteError } from "../../sdk/errors.ts";
 import type { Context } from "../context.ts";
 import { EXIT } from "../exit.ts";
+import { userName } from "../user-name.ts";
 import { withClient } from "../with-client.ts";
 
 export interface PauseFlags {
@@ -107,7 +107,7 @@ interface Note {
 
 /** Who acts: `--as`, else the user of this machine. */
 export function noteOf(flags: { as?: string; reason?: string }): Note {
-  return { by: flags.as ?? userInfo().username, ...(flags.reason && { why: flags.reason }) };
+  return { by: flags.as ?? userName(), ...(flags.reason && { why: flags.reason }) };
 }
 
 async function change(

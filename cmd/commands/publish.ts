@@ -12,7 +12,7 @@ export async function publish(
   files: readonly string[],
   flags: { dialect?: unknown } = {},
 ): Promise<number> {
-  const definitions: Definition[] = [];
+  const definitions = new Map<string, Definition>();
   let invalid = false;
   for (const path of files) {
     const file = await readWorkflow(context, path, flags);
@@ -24,7 +24,10 @@ export async function publish(
     }
     const about = { name: ir.name, version: ir.workflow_version, tags, createdAtMs: Date.now() };
     const text = canonicalJson(ir as unknown as Json);
-    definitions.push({ ...about, hash, ir: text, source: file.text });
+    if (definitions.delete(hash)) {
+      context.output.note(`${path}: another file holds the same workflow; this one's tags count`);
+    }
+    definitions.set(hash, { ...about, hash, ir: text, source: file.text });
   }
   if (invalid) {
     const message = "nothing was published: a file has errors";
@@ -32,8 +35,8 @@ export async function publish(
     return EXIT.failed;
   }
   return withClient(context, async (_client, stack) => {
-    await publishDefinitions(stack.db, definitions);
-    const published = definitions.map(({ name, version, tags = [], hash }) => {
+    await publishDefinitions(stack.db, [...definitions.values()]);
+    const published = [...definitions.values()].map(({ name, version, tags = [], hash }) => {
       const marks = tags.length === 0 ? "" : ` (${tags.join(", ")})`;
       context.output.line(`${name}${version === "" ? "" : `@${version}`}${marks} ${hash}`);
       return { name, version, tags, hash };

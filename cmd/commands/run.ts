@@ -11,7 +11,7 @@ import { uuidv7 } from "uuidv7";
 import { canonicalJson, type Ir, type Json } from "../../compiler/index.ts";
 import type { Start } from "../../compiler/reference/index.ts";
 import type { Client } from "../../sdk/client.ts";
-import { reportOf, type RunReport } from "../../sdk/client-report.ts";
+import { reportOf, resolveOutputs, type RunReport } from "../../sdk/client-report.ts";
 import {
   errorCode,
   GavotteError,
@@ -198,6 +198,7 @@ async function follow(
         .forEach(show);
       live.status(row.status);
       if (isTerminal(row.status)) {
+        await (context.output.json ? resolveOutputs(stack.db, folded) : undefined);
         return reportOf(row, folded);
       }
     }

@@ -82,12 +82,16 @@ export async function insertDefinitions(
   await store(db, INSERT, definitions);
 }
 
-/** Stores definitions as the newest of their names, also those that were there before. */
+/**
+ * Stores definitions as the newest of their names, also those that were there before. Of several
+ * with one hash the last is stored: a statement changes no row twice.
+ */
 export async function publishDefinitions(
   db: Queryable,
   definitions: readonly Definition[],
 ): Promise<void> {
-  await store(db, PUBLISH, definitions);
+  const byHash = new Map(definitions.map((definition) => [definition.hash, definition]));
+  await store(db, PUBLISH, [...byHash.values()]);
 }
 
 async function store(

@@ -58,6 +58,12 @@ describe("gavotte doctor --audit", { timeout: COMMANDS_MS }, () => {
   const doctor = (...flags: string[]): Promise<CliResult> =>
     gavotte("doctor", "--audit", "--json", ...flags);
 
+  it("says that there is no such run, as every command does", async () => {
+    const { code, stdout } = await doctor("--run", "no-such-run");
+    expect(code).toBe(1);
+    expect(JSON.parse(stdout)).toMatchObject({ error: { code: "GV_RUN_NOT_FOUND" } });
+  });
+
   it("names the drift and exits 1, repairs it when asked to, and finds nothing after", async () => {
     const id = await on.standing(line("cli", [wait("w")]), "w", "waiting");
     await engine.redis.hincrby(keys.run(id), "c", 2);
