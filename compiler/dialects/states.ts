@@ -16,8 +16,12 @@ import { applyType, readCommon, reportEdges, reportTriggers } from "./steps.ts";
 const PATHS = { on_success: "success", on_failure: "error", on_timeout: "timeout" } as const;
 const HANDLED = ["timeout", "retries", "name", "action", "params", "input", ...Object.keys(PATHS)];
 
-/** Words that end the run where no state has that name. */
-const ENDS: ReadonlySet<string> = new Set(["end", "done", "complete", "fail", "abort"]);
+/** Words that end the run where no state has that name: well, or as a failure. */
+const GOOD_ENDS: ReadonlySet<string> = new Set(["end", "done", "complete"]);
+const BAD_ENDS: ReadonlySet<string> = new Set(["fail", "abort"]);
+
+/** Of a state's id in the id of an end that is made for it. */
+const ID_CHARS_MAX = 150;
 
 /** Keys of a state that belong into the config of its type. */
 const CONFIG_KEYS: Readonly<Record<string, readonly string[]>> = {
@@ -36,6 +40,19 @@ interface Target {
   pointer: string;
 }
 
+/** Where a key of a state leads: states, and words that end the run. */
+interface Targets {
+  states: Target[];
+  goodEnd: Target | undefined;
+  badEnd: Target | undefined;
+}
+
+/** Nodes that are made to end the run, and the ids that are no more to be had. */
+interface Ends {
+  nodes: JsonObject[];
+  taken: Set<string>;
+}
+
 export const readStates: FrontEnd = (root, context) => {
   const document = copyKeys(root, ["states", "edges", "triggers", "initial", "start"]);
   reportTriggers(root, context);
@@ -45,10 +62,11 @@ export const readStates: FrontEnd = (root, context) => {
     return { item, pointer, id };
   });
   const ids = new Set(states.flatMap(({ id }) => (typeof id === "string" ? [id] : [])));
-  const edges = states.flatMap((state) => edgesOf(state, ids, context));
+  const ends: Ends = { nodes: [], taken: new Set(ids) };
+  const edges = states.flatMap((state) => edgesOf(state, ids, ends, context));
   const before = new Map<string, number>();
   for (const { to } of edges) before.set(to, (before.get(to) ?? 0) + 1);
-  const nodes = states.map((state) => readState(state, before, context));
+  const nodes = [...states.map((state) => readState(state, before, context)), ...ends.nodes];
   checkReached(root, states, edges, context);
   context.draft.at(document, "");
   context.draft.set(document, "nodes", nodes, "/states");
@@ -58,16 +76,60 @@ export const readStates: FrontEnd = (root, context) => {
 
 type Edge = JsonObject & { from: string; to: string };
 
-function edgesOf(state: State, ids: ReadonlySet<string>, context: FrontContext): Edge[] {
+function edgesOf(
+  state: State,
+  ids: ReadonlySet<string>,
+  ends: Ends,
+  context: FrontContext,
+): Edge[] {
   const { id: from } = state;
   if (typeof from !== "string") return [];
-  return Object.entries(PATHS).flatMap(([key, on]) =>
-    targetsOf(state, key, ids, context).map(({ id: to, pointer }) => {
+  const all = Object.keys(PATHS).map(
+    (key) => [key as keyof typeof PATHS, targetsOf(state, key, ids, context)] as const,
+  );
+  // A failure by time goes where others go, if it has no way of its own.
+  const handles = (key: keyof typeof PATHS): boolean =>
+    all.some(([one, { states, goodEnd }]) => one === key && (states.length > 0 || goodEnd));
+  return all.flatMap(([key, { states, goodEnd, badEnd }]) => {
+    const isFailure = key !== "on_success";
+    const isOther = states.length > 0 || goodEnd !== undefined;
+    const isRest = key === "on_timeout" && handles("on_failure");
+    let made: Target | undefined;
+    // A success that nothing follows is a good end, and a failure that nothing follows a bad one.
+    if (badEnd) made = !isFailure || isOther || isRest ? badEnd : undefined;
+    else if (isFailure && states.length === 0) made = goodEnd;
+    const end = made && endOf(from, made, isFailure, ends.taken, context);
+    if (end) ends.nodes.push(end);
+    const endId = end && { id: String(end["id"]), pointer: made?.pointer ?? state.pointer };
+    return [...states, ...(endId ? [endId] : [])].map(({ id: to, pointer }) => {
+      const on = PATHS[key];
       const edge: Edge = { from, to, ...(on === "success" ? {} : { on }) };
       context.draft.key(edge, "to", pointer);
       return context.draft.at(edge, pointer);
-    }),
-  );
+    });
+  });
+}
+
+/**
+ * The node that ends the run. Each way has one of its own: several that lead to one would wait for one
+ * another.
+ */
+function endOf(
+  from: string,
+  { id: word, pointer }: Target,
+  isFailure: boolean,
+  taken: Set<string>,
+  { draft }: FrontContext,
+): JsonObject {
+  const plain = `${from.slice(0, ID_CHARS_MAX)}_${isFailure ? "failed_" : ""}${word}`;
+  let id = plain;
+  for (let n = 2; taken.has(id); n++) id = `${plain}_${n}`;
+  taken.add(id);
+  if (GOOD_ENDS.has(word)) return draft.at({ id, type: "end" }, pointer);
+  const said = { code: "FAILED", message: `state ${from} leads to \`${word}\`` };
+  const failed = { code: "${data.error.code}", message: "${data.error.message}" };
+  const config = { function_name: "builtin.fail", params: isFailure ? failed : said };
+  return draft.at({ id, type: "function", config }, pointer);
 }
 
 function targetsOf(
@@ -75,17 +137,21 @@ function targetsOf(
   key: string,
   ids: ReadonlySet<string>,
   context: FrontContext,
-): Target[] {
-  const value = own(item, key);
+): Targets {
+  const value = own(item, key) ?? [];
   const base = joinPointer(pointer, key);
-  if (value === undefined || value === null) return [];
-  const list = Array.isArray(value) ? value : [value];
-  return list.flatMap((id, i): Target[] => {
+  const targets: Targets = { states: [], goodEnd: undefined, badEnd: undefined };
+  for (const [i, id] of (Array.isArray(value) ? value : [value]).entries()) {
     const at = Array.isArray(value) ? joinPointer(base, i) : base;
-    if (typeof id === "string") return ids.has(id) || !ENDS.has(id) ? [{ id, pointer: at }] : [];
-    reportAt(context, "GV1013", at, `\`${key}\` must be the name of a state, or a list of them`);
-    return [];
-  });
+    if (typeof id !== "string") {
+      const message = `\`${key}\` must be the name of a state, or a list of them`;
+      reportAt(context, "GV1013", at, message);
+    } else if (ids.has(id)) targets.states.push({ id, pointer: at });
+    else if (GOOD_ENDS.has(id)) targets.goodEnd ??= { id, pointer: at };
+    else if (BAD_ENDS.has(id)) targets.badEnd ??= { id, pointer: at };
+    else targets.states.push({ id, pointer: at });
+  }
+  return targets;
 }
 
 function readState(
