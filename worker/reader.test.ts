@@ -91,13 +91,72 @@ describe("levels", () => {
 
   it("what stands below an empty level is read at once", async () => {
     await add("high", "high", 4);
-    expect((await read(1)).flat()).toEqual(["high", "high", "high", "high"]);
+    expect((await read(2)).flat()).toEqual(["high", "high", "high", "high"]);
     await add("low", "low", 1, true);
     expect((await read(1)).flat()).toEqual(["low"]);
   });
 
   it("nothing anywhere is an empty batch after the wait", async () => {
     expect(await reader.read(4, 1)).toEqual({ tokens: [], garbage: [] });
+  });
+});
+
+describe("one read", () => {
+  const ROOM = 8;
+  const QUEUES = Array.from({ length: 10 }, (_, i) => `kind:${i}`);
+  let wide: QueueReader;
+
+  beforeEach(async () => {
+    const { keys, redis } = p.scripts;
+    const clientId = await redis.client("ID");
+    wide = new QueueReader({ redis, clientId, keys, queues: QUEUES, consumer: "c", news });
+    await wide.createGroups(redis);
+  });
+
+  /** So many tokens in each of these queues. */
+  async function fill(queues: readonly string[], count: number): Promise<void> {
+    const token = { runId: "r", epoch: 1, node: 0, scope: "", attempt: 1, irHash: "h" };
+    const text = packEntry({ ...token, kind: "run", arrivals: "", payload: "" });
+    for (const queue of queues) {
+      const key = p.scripts.keys.queue(queue, "normal");
+      for (let i = 0; i < count; i++) {
+        await p.scripts.redis.xadd(key, "*", "t", text);
+      }
+    }
+  }
+
+  /** How much each read brings, until nothing is left. */
+  async function drain(): Promise<number[]> {
+    const found: number[] = [];
+    while (found.at(-1) !== 0) {
+      found.push((await wide.read(ROOM, 10)).tokens.length);
+    }
+    return found;
+  }
+
+  it("brings about as much as there is room for, also if all queues fill at one time", async () => {
+    await wide.read(ROOM, 1);
+    await fill(QUEUES, 20);
+    const found = await drain();
+    expect(found.reduce((sum, n) => sum + n, 0)).toBe(200);
+    expect(Math.max(...found)).toBeLessThanOrEqual(ROOM + 2 * QUEUES.length);
+  });
+
+  it("brings about as much if all the others fill while one of them had plenty", async () => {
+    await fill(QUEUES.slice(0, 1), 3 * ROOM);
+    await wide.read(ROOM, 1);
+    expect((await wide.read(ROOM, 1)).tokens).toHaveLength(ROOM);
+    await fill(QUEUES.slice(1), 20);
+    expect((await wide.read(ROOM, 1)).tokens.length).toBeLessThanOrEqual(ROOM + 2 * QUEUES.length);
+    expect(Math.max(...(await drain()))).toBeLessThanOrEqual(ROOM + 2 * QUEUES.length);
+  });
+
+  it("has all the room for one queue that has plenty, from the second on", async () => {
+    await fill(QUEUES.slice(3, 4), 10 * ROOM);
+    await wide.read(ROOM, 1);
+    for (let look = 0; look < 9; look++) {
+      expect((await wide.read(ROOM, 1)).tokens).toHaveLength(ROOM);
+    }
   });
 });
 

@@ -5,8 +5,10 @@
  * that have begun before those of entry nodes. So a backlog of new runs does not make every run
  * slow: those on their way end first, and fewer are in flight. A level that was full at the last
  * look hides those below it; every FAIR-th look asks all of them, so each gets at least a share of
- * 1/FAIR of the looks, however much stands above it. Groups are created at 0, so an entry that was
- * added before its group is delivered too (21 A14). What else a lane has to hear of Redis before it
+ * 1/FAIR of the looks, however much stands above it. Nobody knows which streams have filled since the
+ * last look, and Redis gives of each as many as it is told: so those that had plenty are asked for the
+ * room, and the others, in the same round trip, for a share as if all of them were full. Groups are
+ * created at 0, so an entry that was added before its group is delivered too (21 A14). What else a lane has to hear of Redis before it
  * executes what it has read comes in the same round trip (news.ts).
  */
 import { setTimeout as sleep } from "node:timers/promises";
@@ -36,6 +38,8 @@ type StreamReply = [string, [string, string[] | null][]][] | null;
  * (a chain of n steps ends one run in n tokens).
  */
 const FAIR = 32;
+/** Of each stream that had no plenty: so that single tokens, now and then, do not make it one that has. */
+const SHARE_MIN = 2;
 /** A read that was not there yet when it was to end is told so again after this. */
 const END_AGAIN_MS = 50;
 
@@ -58,8 +62,8 @@ export class QueueReader {
   #looks = 0;
   /** Streams of paused queues. */
   #paused: ReadonlySet<string> = new Set();
-  /** Streams that brought something lately: how the room is shared among them. */
-  #active = 1;
+  /** Streams whose share was full at their last look: they have the room, the others a little of it. */
+  readonly #busy = new Set<string>();
 
   constructor(options: {
     /** A connection of its own: it blocks. */
@@ -123,7 +127,10 @@ export class QueueReader {
     return true;
   }
 
-  /** Waits up to `blockMs` for tokens, about `room` of them at most. */
+  /**
+   * Waits up to `blockMs` for tokens: about `room` of them at most from streams that had plenty, and as
+   * many, or two of each, from the others.
+   */
   async read(room: number, blockMs: number): Promise<ReadBatch> {
     const all = this.queueKeys.length / Math.max(1, this.#width);
     this.#looks += 1;
@@ -148,41 +155,71 @@ export class QueueReader {
 
   async #ask(levels: number, room: number, blockMs: number | null): Promise<StreamReply> {
     const streams = this.#open(this.queueKeys.slice(0, levels * this.#width));
-    const count = Math.max(1, Math.ceil(room / this.#active));
     if (streams.length === 0) {
       await sleep(blockMs ?? 0);
       await this.#news.look(this.#redis);
       return null;
     }
+    const busy = streams.filter((key) => this.#busy.has(key));
+    const others = streams.filter((key) => !this.#busy.has(key));
+    const share = Math.min(room, Math.max(SHARE_MIN, Math.ceil(room / streams.length)));
+    const shares = [
+      { keys: busy, count: Math.ceil(room / Math.max(1, busy.length)) },
+      { keys: others, count: share },
+    ].filter(({ keys }) => keys.length > 0);
+    // What is busy is not waited for: whoever waits asks all alike.
+    const waitMs = busy.length === 0 ? blockMs : null;
+    const reply = await this.#send(shares, waitMs);
+    const brought = new Map(reply?.map(([key, entries]) => [key, entries.length]));
+    const full: string[] = [];
+    for (const { keys, count } of shares) {
+      for (const key of keys) {
+        const found = brought.get(key) ?? 0;
+        this.#busy[found >= share ? "add" : "delete"](key);
+        if (found >= count) {
+          full.push(key);
+        }
+      }
+    }
+    const first = Math.min(...full.map((key) => this.#levelOf.get(key) ?? 0));
+    this.#levels = Number.isFinite(first) ? first + 1 : this.queueKeys.length / this.#width;
+    return reply ?? (waitMs === blockMs ? null : this.#ask(levels, room, blockMs));
+  }
+
+  async #send(
+    shares: readonly { keys: readonly string[]; count: number }[],
+    blockMs: number | null,
+  ): Promise<StreamReply> {
     const block = blockMs === null ? [] : ["BLOCK", blockMs];
     const pipeline = this.#redis.pipeline();
-    pipeline.call(
-      "XREADGROUP",
-      "GROUP",
-      GROUP,
-      this.#consumer,
-      "COUNT",
-      count,
-      ...block,
-      "STREAMS",
-      ...streams,
-      ...streams.map(() => ">"),
-    );
+    for (const { keys, count } of shares) {
+      const from = ["STREAMS", ...keys, ...keys.map(() => ">")];
+      pipeline.call(
+        "XREADGROUP",
+        "GROUP",
+        GROUP,
+        this.#consumer,
+        "COUNT",
+        count,
+        ...block,
+        ...from,
+      );
+    }
     this.#news.ask(pipeline);
     const askedMs = performance.now();
-    const [read, ...news] = (await pipeline.exec()) ?? [];
-    if (read === undefined || read[0] !== null) {
-      throw read?.[0] ?? new Error("the queues were not read");
+    const replies = (await pipeline.exec()) ?? [];
+    const reads = replies.slice(0, shares.length);
+    const found = reads.flatMap(([, reply]) => (reply as StreamReply) ?? []);
+    const failed = reads.find(([error]) => error !== null)?.[0];
+    // What one of two has brought is in this worker's hands.
+    if (found.length === 0 && (reads.length === 0 || failed !== undefined)) {
+      throw failed ?? new Error("the queues were not read");
     }
     // The event loop may have been blocked, or a cluster has held the read back.
     const isLate = performance.now() - askedMs > (blockMs ?? 0) + LATE_MS;
-    await this.#news.hearOrLook(this.#redis, news, isLate);
-    const reply = read[1] as StreamReply;
-    this.#active = Math.max(1, reply?.length ?? 1);
-    const full = (reply ?? []).filter(([, entries]) => entries.length >= count);
-    const first = Math.min(...full.map(([key]) => this.#levelOf.get(key) ?? 0));
-    this.#levels = Number.isFinite(first) ? first + 1 : this.queueKeys.length / this.#width;
-    return reply;
+    await this.#news.hearOrLook(this.#redis, replies.slice(shares.length), isLate);
+    const levelOf = ([key]: (typeof found)[number]): number => this.#levelOf.get(key) ?? 0;
+    return found.length === 0 ? null : found.sort((a, b) => levelOf(a) - levelOf(b));
   }
 
   #take(reply: StreamReply): ReadBatch {
