@@ -98,6 +98,7 @@ export class RunData {
   #input: Json | undefined;
   /** Large values that the fields refer to, by hash. */
   #blobs: ReadonlyMap<string, string | null> = NOTHING;
+  #refused: Error | null = null;
   #item: Json | undefined;
 
   constructor(ir: Ir, fields: Fields = NOTHING, outside: Outside | null = null) {
@@ -119,6 +120,7 @@ export class RunData {
     const item = new Map([["it", this.#fields.get("it") ?? null]]);
     const next = new RunData(this.#ir, item, this.outside);
     next.#blobs = this.#blobs;
+    next.#refused = this.#refused;
     return next;
   }
 
@@ -186,9 +188,17 @@ export class RunData {
     this.#blobs = blobs;
   }
 
+  /** Large values are not read, because of this error: whoever asks for one gets it. */
+  refuse(error: Error): void {
+    this.#refused = error;
+  }
+
   /** An output's text as a value. Throws BlobError for one that is gone or damaged. */
   value(text: string): Json {
     const ref = parseBlobText(text);
+    if (ref !== null && this.#refused !== null) {
+      throw this.#refused;
+    }
     return JSON.parse(ref === null ? text : checkBlob(ref, this.#blobs.get(ref.sha256))) as Json;
   }
 

@@ -97,7 +97,9 @@ export function beginMap(o: LaneOptions, beginning: Beginning): void {
   const { vars } = begun;
   const failed = notMoved(o, beginning);
   if (p.token.kind === "gather") {
-    maps.collect(p).then((all) => settle(() => executor.collected(p, vars, all, 0)), failed);
+    maps
+      .collect(p, o.outputBytesMax)
+      .then((all) => settle(() => executor.collected(p, vars, all, 0)), failed);
     return;
   }
   const plan = planMap(p, vars, begun.input);

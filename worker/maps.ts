@@ -7,39 +7,33 @@
  * first is refused should it be alive after all.
  */
 import { randomBytes } from "node:crypto";
-import type { Redis } from "ioredis";
 import type { Vars } from "../condition/index.ts";
 import type { Ir, IrNode, Json } from "../compiler/ir.ts";
 import {
-  blobOfValue,
   BlobTaker,
   bodyHash,
   expandMap,
   EXPANSION,
   MAP_CHUNK_CHARS_MAX,
   MAP_CHUNK_MAX,
-  type MapError,
   type MapExpansion,
   type MapFailure,
   mapUnit,
   putBlobs,
   queueKeyOf,
-  readBlob,
   readsInput,
-  type RunError,
   type RunProfile,
   type ScriptRunner,
   terminalsOf,
 } from "../sdk/internal.ts";
 import type { Prepared } from "./prepared.ts";
-import { mapFailure, mapItems, mapWindow, elementError, toleratedFailures } from "./kinds/map.ts";
+import { mapFailure, mapItems, mapWindow, toleratedFailures } from "./kinds/map.ts";
 import { ExecutionError } from "./kinds/kind.ts";
 import type { ElementError } from "./kinds/map.ts";
-import { outputText } from "./output-text.ts";
+import { readResults } from "./map-results.ts";
+import { OUTPUT_BYTES_MAX, outputText } from "./output-text.ts";
 import type { Workflows } from "./workflows.ts";
 
-/** Results read at a time. */
-const PAGE = 500;
 /** Characters that the elements of one map may have together, and what they see of outside. */
 const MAP_CHARS_MAX = 64 * 1024 * 1024;
 
@@ -149,20 +143,20 @@ export class Maps {
     }
   }
 
-  /** The results of a map whose elements have ended. Throws the map's failure. */
-  async collect(p: Prepared): Promise<MapResults> {
+  /**
+   * The results of a map whose elements have ended. Throws the map's failure; `bytesMax` is kept of
+   * the list.
+   */
+  async collect(p: Prepared, bytesMax = OUTPUT_BYTES_MAX): Promise<MapResults> {
     const { token, node } = p;
     if (token.payload !== null) {
       throw mapFailure(JSON.parse(token.payload) as MapFailure);
     }
     const { redis, keys } = this.#scripts;
     const key = keys.run(mapUnit(token.unit, token.scope, token.node));
-    const results = await readResults(redis, key, keys.blobs(token.runId), isComposed(node.body));
-    if (toleratedFailures(node) === 0) {
-      return { output: results.output };
-    }
-    const errors = results.errors.map(({ index, error }) => elementError(index, error));
-    return { output: results.output, errors };
+    const how = { composed: isComposed(node.body), bytesMax };
+    const { output, errors } = await readResults(redis, key, keys.blobs(token.runId), how);
+    return toleratedFailures(node) === 0 ? { output } : { output, errors };
   }
 }
 
@@ -183,49 +177,4 @@ function nextChunk(texts: readonly string[], from: number, max: number): string[
 /** Whether a script has put an element's output together from those of several nodes. */
 function isComposed(body: Ir | undefined): boolean {
   return body !== undefined && body.output === undefined && terminalsOf(body).length > 1;
-}
-
-/** An element's result as a value; its parts may stand beside the run, too. */
-async function resultOf(
-  redis: Redis,
-  blobs: string,
-  text: string,
-  composed: boolean,
-): Promise<Json> {
-  const value = JSON.parse(await readBlob(redis, blobs, text)) as Json;
-  if (composed && typeof value === "object" && value !== null && !Array.isArray(value)) {
-    for (const [id, part] of Object.entries(value)) {
-      if (blobOfValue(part) !== null) {
-        const whole = await readBlob(redis, blobs, JSON.stringify(part));
-        value[id] = JSON.parse(whole) as Json;
-      }
-    }
-  }
-  return value;
-}
-
-async function readResults(
-  redis: Redis,
-  key: string,
-  blobs: string,
-  composed: boolean,
-): Promise<{ output: Json[]; errors: MapError[] }> {
-  const count = Number(await redis.hget(key, "n"));
-  const output: Json[] = [];
-  const errors: MapError[] = [];
-  for (let from = 0; from < count; from += PAGE) {
-    const indexes = Array.from({ length: Math.min(PAGE, count - from) }, (_, i) => from + i);
-    const values = await redis.hmget(key, ...indexes.flatMap((i) => [`r${i}`, `e${i}`]));
-    for (const [i, index] of indexes.entries()) {
-      const [result, error] = [values[2 * i] ?? null, values[2 * i + 1] ?? null];
-      if (result === null && error === null) {
-        throw new Error(`element ${index} of ${key} has no result`);
-      }
-      output.push(result === null ? null : await resultOf(redis, blobs, result, composed));
-      if (error !== null) {
-        errors.push({ index, error: (JSON.parse(error) as { error: RunError }).error });
-      }
-    }
-  }
-  return { output, errors };
 }

@@ -2,6 +2,7 @@
 import { compileTemplate, type Template } from "../condition/index.ts";
 import type { Ir } from "../compiler/ir.ts";
 import { type RunData, type ScriptRunner } from "../sdk/internal.ts";
+import { readable } from "./read-limit.ts";
 
 interface OutputTemplate {
   template: Template;
@@ -26,14 +27,17 @@ export function outputTemplate(ir: Ir): OutputTemplate {
   return entry;
 }
 
-/** Reads the large outputs that a run's data refers to, if there are any. */
+/** Reads the large outputs that a run's data refers to, if there are any; too large together: none. */
 export async function readBlobs(
   scripts: ScriptRunner,
   runId: string,
   data: RunData,
 ): Promise<void> {
-  const hashes = data.blobRefs(null).map((ref) => ref.sha256);
-  if (hashes.length > 0) {
+  const { refs, failure } = readable(data.blobRefs(null));
+  const hashes = refs.map(({ sha256 }) => sha256);
+  if (failure !== null) {
+    data.refuse(failure);
+  } else if (hashes.length > 0) {
     const texts = await scripts.redis.hmget(scripts.keys.blobs(runId), ...hashes);
     data.resolve(new Map(hashes.map((hash, i) => [hash, texts[i] ?? null])));
   }

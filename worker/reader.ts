@@ -8,8 +8,8 @@
  * 1/FAIR of the looks, however much stands above it. Nobody knows which streams have filled since the
  * last look, and Redis gives of each as many as it is told: so those that had plenty are asked for the
  * room, and the others, in the same round trip, for a share as if all of them were full. Groups are
- * created at 0, so an entry that was added before its group is delivered too (21 A14). What else a lane has to hear of Redis before it
- * executes what it has read comes in the same round trip (news.ts).
+ * created at 0, so an entry that was added before its group is delivered too (21 A14). What else a lane
+ * has to hear of Redis before it executes what it has read comes in the same round trip (news.ts).
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Redis } from "ioredis";
@@ -38,7 +38,7 @@ type StreamReply = [string, [string, string[] | null][]][] | null;
  * (a chain of n steps ends one run in n tokens).
  */
 const FAIR = 32;
-/** Of each stream that had no plenty: so that single tokens, now and then, do not make it one that has. */
+/** Of a stream that had no plenty: so that single tokens, now and then, do not make it one that has. */
 const SHARE_MIN = 2;
 /** A read that was not there yet when it was to end is told so again after this. */
 const END_AGAIN_MS = 50;

@@ -11,8 +11,12 @@ import {
 } from "../sdk/internal.ts";
 import type { Prepared } from "./prepared.ts";
 import type { Preparation } from "./prepare.ts";
+import { readable } from "./read-limit.ts";
 
-type Needy = Pick<Prepared, "token" | "data"> & { hashes: string[] };
+/** Bytes that are asked for at a time, or one token's. */
+const PORTION_BYTES = 16 * 1024 * 1024;
+
+type Needy = Pick<Prepared, "token" | "data"> & { hashes: string[]; bytes: number };
 
 /** What an answer that a token goes on with refers to. */
 function refsGiven(answer: string): BlobRef[] {
@@ -25,7 +29,7 @@ function refsGiven(answer: string): BlobRef[] {
 
 /**
  * Hands every prepared token the blobs that its input, its context and its answer refer to. What is
- * missing fails the node that needs it, not the batch.
+ * missing, or too large together, fails the node that needs it, not the batch.
  */
 export async function resolveBlobs(
   redis: Redis,
@@ -38,15 +42,30 @@ export async function resolveBlobs(
     }
     const { token, data } = one.prepared;
     const carried = data.blobRefs(token.payload);
-    const refs = token.answer === null ? carried : [...carried, ...refsGiven(token.answer)];
-    if (refs.length === 0) {
+    const all = token.answer === null ? carried : [...carried, ...refsGiven(token.answer)];
+    if (all.length === 0) {
       return [];
     }
-    return [{ token, data, hashes: [...new Set(refs.map((ref) => ref.sha256))] }];
+    const { refs, bytes, failure } = readable(all);
+    if (failure !== null) {
+      data.refuse(failure);
+      return [];
+    }
+    return [{ token, data, hashes: refs.map(({ sha256 }) => sha256), bytes }];
   });
-  if (needy.length === 0) {
-    return;
+  for (let from = 0; from < needy.length;) {
+    let bytes = needy[from]?.bytes ?? 0;
+    let to = from + 1;
+    while (to < needy.length && bytes + (needy[to]?.bytes ?? 0) <= PORTION_BYTES) {
+      bytes += needy[to]?.bytes ?? 0;
+      to += 1;
+    }
+    await read(redis, keys, needy.slice(from, to));
+    from = to;
   }
+}
+
+async function read(redis: Redis, keys: PartitionKeys, needy: readonly Needy[]): Promise<void> {
   const pipeline = redis.pipeline();
   for (const { token, hashes } of needy) {
     pipeline.hmget(keys.blobs(token.runId), ...hashes);
