@@ -26,46 +26,41 @@ export interface RunProfile {
   flags: string;
 }
 
-/** Makes profiles; those of one workflow share its planner. */
+/** What is made of one IR. */
+interface Made {
+  planner: Planner;
+  byKey: Map<string, RunProfile>;
+}
+
+/** Makes profiles, and keeps them with their IR; those of one graph share its planner. */
 export class Profiles {
-  readonly #byKey = new Map<string, RunProfile>();
-  readonly #planners = new Map<string, Planner>();
-  readonly #max: number;
-
-  constructor(max = 1000) {
-    this.#max = max;
-  }
-
-  get(irHash: string, place: ProfilePlace): RunProfile | undefined {
-    return this.#byKey.get(profileKey(irHash, place));
-  }
+  readonly #byIr = new WeakMap<Ir, Made>();
 
   /** `root` is the workflow's IR when `ir` is the body of a map in it. */
   add(ir: Ir, irHash: string, place: ProfilePlace, root = ir): RunProfile {
-    const known = this.get(irHash, place);
-    if (known !== undefined) {
-      return known;
+    let made = this.#byIr.get(ir);
+    if (made === undefined) {
+      made = { planner: new Planner(ir), byKey: new Map() };
+      this.#byIr.set(ir, made);
     }
-    if (this.#byKey.size >= this.#max) {
-      this.#byKey.clear();
-      this.#planners.clear();
+    const key = profileKey(irHash, place);
+    let profile = made.byKey.get(key);
+    if (profile === undefined) {
+      profile = {
+        ...place,
+        key,
+        ir,
+        irHash,
+        root,
+        ...nodeStreams(ir, place),
+        planner: made.planner,
+        flags:
+          (ir.output === undefined ? "" : "o") +
+          (ir.settings.timeout_ms === null ? "" : "t") +
+          queueLimits(ir),
+      };
+      made.byKey.set(key, profile);
     }
-    const planner = this.#planners.get(irHash) ?? new Planner(ir);
-    this.#planners.set(irHash, planner);
-    const profile: RunProfile = {
-      ...place,
-      key: profileKey(irHash, place),
-      ir,
-      irHash,
-      root,
-      ...nodeStreams(ir, place),
-      planner,
-      flags:
-        (ir.output === undefined ? "" : "o") +
-        (ir.settings.timeout_ms === null ? "" : "t") +
-        queueLimits(ir),
-    };
-    this.#byKey.set(profile.key, profile);
     return profile;
   }
 }

@@ -134,3 +134,45 @@ describe("a worker", () => {
     await worker.stop(1000);
   });
 });
+
+describe("more workflows than are kept", () => {
+  const CHARS = 10_000;
+  const COUNT = 30;
+
+  /** So many workflows of about so many characters, and how often Redis was asked for one. */
+  async function many(
+    charsMax: number,
+  ): Promise<{ ask: (i: number) => Promise<void>; asked: () => number }> {
+    const ir = JSON.stringify({ ...miniIr(["a"], []), name: "x".repeat(CHARS) });
+    const run = await startedRun(p, miniIr(["a"], []));
+    let asked = 0;
+    const redis = { get: () => Promise.resolve(((asked += 1), ir)) };
+    const workflows = new Workflows(redis as never, undefined, charsMax);
+    const ask = async (i: number): Promise<void> => {
+      const hash = `w${i}`;
+      expect((await workflows.load(hash, queueOf(run)))?.irHash).toBe(hash);
+    };
+    return { ask, asked: () => asked };
+  }
+
+  it("those in use are read once, while others come and go", async () => {
+    const { ask, asked } = await many(10 * (CHARS + 2000));
+    for (let i = 1; i <= COUNT; i++) {
+      await ask(0);
+      await ask(i);
+    }
+    expect(asked()).toBe(COUNT + 1);
+  });
+
+  it("are kept by their size: what was used least lately is read anew", async () => {
+    const { ask, asked } = await many(10 * (CHARS + 2000));
+    for (let i = 0; i < COUNT; i++) {
+      await ask(i);
+    }
+    expect(asked()).toBe(COUNT);
+    await ask(COUNT - 2);
+    expect(asked()).toBe(COUNT);
+    await ask(0);
+    expect(asked()).toBe(COUNT + 1);
+  });
+});

@@ -20,8 +20,11 @@ import {
 } from "../sdk/internal.ts";
 import type { WorkerOptions } from "./options.ts";
 
-/** Workflows kept per worker; the least recently read ones are dropped all at once. */
-const WORKFLOWS_MAX = 1000;
+/**
+ * Characters of the IRs kept per worker. What is made of an IR takes about one and a half times as much
+ * memory, without the plans of its nodes.
+ */
+export const IR_CHARS_MAX = 64 * 1024 * 1024;
 /** For a server of a cluster to answer, before Postgres is asked. */
 const ANSWER_MS = 500;
 /** For Postgres to answer, before Redis is asked again. */
@@ -29,6 +32,20 @@ const STORED_MS = 1000;
 /** For how long a lane waits for a workflow: for both to be asked. */
 const LANE_MS = 1500;
 const AGAIN_MS = 500;
+
+/**
+ * Workflows that tokens have asked for in one stretch of time. A stretch is over when it has half of
+ * what is kept; what only the last one has is taken over when it is asked for, or dropped with it. So
+ * what is used stays, and a look-up that finds what it wants writes nothing.
+ */
+interface Stretch {
+  irs: Map<string, { ir: Ir; chars: number }>;
+  /** Profiles by hash and queue key, as tokens name them: one look-up per token. */
+  known: Map<string, Map<string, RunProfile>>;
+  chars: number;
+}
+
+const stretch = (): Stretch => ({ irs: new Map(), known: new Map(), chars: 0 });
 
 interface Load {
   ir: Promise<Ir | null>;
@@ -38,20 +55,21 @@ interface Load {
 export class Workflows {
   readonly #redis: Redis;
   readonly #stored: WorkerOptions["stored"];
-  readonly #profiles = new Profiles(WORKFLOWS_MAX);
-  readonly #irs = new Map<string, Ir>();
+  readonly #profiles = new Profiles();
+  readonly #charsMax: number;
+  #now = stretch();
+  #last = stretch();
   readonly #loads = new Map<string, Load>();
-  /** Profiles by hash and queue key, as tokens name them: one look-up per token. */
-  readonly #known = new Map<string, Map<string, RunProfile>>();
 
-  constructor(redis: Redis, stored?: WorkerOptions["stored"]) {
+  constructor(redis: Redis, stored?: WorkerOptions["stored"], charsMax = IR_CHARS_MAX) {
     this.#redis = redis;
+    this.#charsMax = charsMax;
     this.#stored = stored;
   }
 
   /** The profile if the workflow is here already: the hot path's look-up. */
   known(irHash: string, queueKey: string): RunProfile | undefined {
-    return this.#known.get(irHash)?.get(queueKey) ?? this.#add(irHash, queueKey);
+    return this.#now.known.get(irHash)?.get(queueKey) ?? this.#add(irHash, queueKey);
   }
 
   /** Reads the workflow if need be, for as long as it takes; null if there is none of this hash. */
@@ -99,11 +117,8 @@ export class Workflows {
     if (text === null) {
       return null;
     }
-    if (this.#irs.size >= WORKFLOWS_MAX) {
-      this.#irs.clear();
-    }
     const ir = await this.#parse(root, text);
-    this.#irs.set(root, ir);
+    this.#keep(root, { ir, chars: text.length });
     return ir;
   }
 
@@ -146,7 +161,7 @@ export class Workflows {
   }
 
   #add(irHash: string, queueKey: string): RunProfile | undefined {
-    const root = this.#irs.get(rootHash(irHash));
+    const root = this.#ir(rootHash(irHash));
     const ir = root === undefined ? null : bodyAt(root, irHash);
     const place = parseQueueKey(queueKey);
     if (ir === null || place === null) {
@@ -154,12 +169,27 @@ export class Workflows {
     }
     const { partition, namespace, priority } = place;
     const profile = this.#profiles.add(ir, irHash, { partition, namespace, priority }, root);
-    if (this.#known.size >= WORKFLOWS_MAX) {
-      this.#known.clear();
-    }
-    const known = this.#known.get(irHash) ?? new Map<string, RunProfile>();
-    this.#known.set(irHash, known.set(queueKey, profile));
+    const known = this.#now.known.get(irHash) ?? new Map<string, RunProfile>();
+    this.#now.known.set(irHash, known.set(queueKey, profile));
     return profile;
+  }
+
+  #ir(root: string): Ir | undefined {
+    const found = this.#now.irs.get(root)?.ir;
+    const before = found === undefined ? this.#last.irs.get(root) : undefined;
+    if (before !== undefined) {
+      this.#keep(root, before);
+    }
+    return found ?? before?.ir;
+  }
+
+  #keep(root: string, one: { ir: Ir; chars: number }): void {
+    if (this.#now.chars + one.chars > this.#charsMax / 2) {
+      this.#last = this.#now;
+      this.#now = stretch();
+    }
+    this.#now.irs.set(root, one);
+    this.#now.chars += one.chars;
   }
 }
 
