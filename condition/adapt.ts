@@ -11,17 +11,18 @@
  *   c ? a : b        may have branches of different types, as JSON does
  *   has(x.f)         takes any expression for x; false for a field of a node that did not run
  *   macros           pay one unit of work for each element
+ *   size(x), a < b   and others that look at all of a text or object pay for its size
  *
  * A node is changed by giving it its own `check` and `evaluate`. The library replaces a node's
  * `evaluate` at its first use (a prototype method caches the real one), hence the accessors.
  */
 import { equalValues } from "./equality.ts";
 import { callOf, childrenOf, hasArgument, macroOf, originalCheck } from "./ast.ts";
-import type { Evaluator, Node } from "./ast.ts";
+import type { Call, Evaluator, Node } from "./ast.ts";
 import { REPLACED_METHODS } from "./errors.ts";
 import { adaptAccess, adaptHas, adaptMapLiteral, isKey } from "./fields.ts";
 import { isPlainObject } from "./json.ts";
-import { CHARACTERS_PER_UNIT, ELEMENTS_PER_UNIT } from "./limits.ts";
+import { CHARACTERS_PER_UNIT, ELEMENTS_PER_UNIT, KEYS_PER_UNIT } from "./limits.ts";
 import { assertWorkLeft, spendWork } from "./work.ts";
 
 /** Apply the changes above to a freshly parsed tree, in place. */
@@ -29,6 +30,7 @@ export function adaptTree(root: Node): void {
   for (const child of childrenOf(root)) adaptTree(child);
   const macro = macroOf(root);
   const call = callOf(root);
+  meterLooks(root, call);
   if (macro?.kind === "comprehension") meterMacro(root, macro.bodies[0]);
   else if (hasArgument(root)) adaptHas(root);
   else if (call?.receiver) adaptMethod(root, call.name);
@@ -108,6 +110,46 @@ function adaptMethod(node: Node, name: string): void {
 function payForCopy(copy: unknown): void {
   if (typeof copy === "string") spendWork(Math.floor(copy.length / CHARACTERS_PER_UNIT));
   else if (Array.isArray(copy)) spendWork(Math.floor(copy.length / ELEMENTS_PER_UNIT));
+}
+
+/** What looks at each character of its operands, or at each key. */
+const LOOKING: ReadonlySet<string> = new Set([
+  ...["size", "contains", "indexOf", "lastIndexOf", "lowerAscii", "upperAscii", "trim"],
+  ...["split", "replace", "json", "hex", "base64"],
+  ...["bool", "bytes", "double", "int", "uint", "string", "timestamp", "duration"],
+]);
+
+/** What looks no further than its shorter operand goes: a literal bounds it. */
+const COMPARING: ReadonlySet<string> = new Set([
+  ...["<", "<=", ">", ">=", "startsWith", "endsWith"],
+]);
+
+function meterLooks(node: Node, call: Call | undefined): void {
+  const name = call?.name ?? node.op;
+  const isComparing = COMPARING.has(name);
+  if (!isComparing && !(call && LOOKING.has(name))) return;
+  const given = call ? [call.receiver, ...call.args] : operands(node);
+  if (!isComparing || given.every((one) => one?.op !== "value")) payForOperands(given);
+}
+
+/** The library's functions and operators do not pay; so what they are given does. */
+function payForOperands(nodes: readonly (Node | undefined)[]): void {
+  for (const node of nodes) {
+    if (!node || node.op === "value") continue;
+    wrapEvaluate(node, (inner) => (ev, self, frame) => {
+      const value = inner(ev, self, frame);
+      payForLook(value);
+      return value;
+    });
+  }
+}
+
+function payForLook(value: unknown): void {
+  if (typeof value === "string") spendWork(Math.floor(value.length / CHARACTERS_PER_UNIT));
+  else if (value instanceof Uint8Array) spendWork(Math.floor(value.length / CHARACTERS_PER_UNIT));
+  else if (isPlainObject(value)) {
+    spendWork(Math.floor(Object.keys(value).length / KEYS_PER_UNIT));
+  }
 }
 
 function meterMacro(node: Node, body: Node | undefined): void {

@@ -153,6 +153,41 @@ describe("the work of an evaluation", () => {
     }
   });
 
+  it.each([
+    ...["size(output) > 0", "output.size() > 0", "output.contains('y')", "output.indexOf('y') > 0"],
+    ...["output.lowerAscii() == 'y'", "output.trim() == 'y'", "output < output + 'y'"],
+    ...["output == input", "output in [input]", "output.split('y').size() > 5", "int(output) > 1"],
+  ])("stops a macro that asks %s of a long text", (asked) => {
+    const data = { output: "x".repeat(1_000_000), input: `${"x".repeat(999_999)}z` };
+    const source = `range(1, 100, 1).exists(i, ${asked} && i > 1000)`;
+    expect(evaluationError(source, data).message).toMatch(/steps/);
+  });
+
+  it.each(["output.sum() < 0.0", "output.reverse() == []", "size(input) < 0"])(
+    "stops a macro that asks %s of many elements",
+    (asked) => {
+      const output = Array.from({ length: 100_000 }, (_, i) => i);
+      const input = Object.fromEntries(output.map((i) => [`k${i}`, i]));
+      const source = `range(1, 200, 1).exists(i, ${asked})`;
+      expect(evaluationError(source, { output, input }).message).toMatch(/steps/);
+    },
+  );
+
+  it("tells elements apart by looking at each once, however many there are", () => {
+    let looks = 0;
+    const output = Array.from({ length: 5_000 }, (_, i) => ({
+      get k() {
+        looks++;
+        return i;
+      },
+    }));
+    const value = compileExpression("output.distinct().size()").evaluate({
+      output: output as never,
+    });
+    expect(value).toBe(5_000);
+    expect(looks).toBeLessThan(2 * 5_000);
+  });
+
   it("counts anew for each evaluation", () => {
     const condition = compileCondition("output.all(x, x >= 0)");
     for (let i = 0; i < 30; i++) expect(condition.test({ output: numbers })).toBe(true);

@@ -6,11 +6,12 @@
 import { Optional } from "@marcbachmann/cel-js";
 import { Duration, UnsignedInt } from "@marcbachmann/cel-js/evaluator";
 import { isPlainObject } from "./json.ts";
-import { ELEMENTS_PER_UNIT } from "./limits.ts";
+import { CHARACTERS_PER_UNIT, ELEMENTS_PER_UNIT } from "./limits.ts";
 import { spendWork } from "./work.ts";
 
 /** Whether two values are equal. Values of different kinds are not; NaN equals nothing. */
 export function equalValues(a: unknown, b: unknown): boolean {
+  if (typeof a === "string" && typeof b === "string") return equalTexts(a, b);
   if (a === b) return true;
   const left = comparable(a);
   const right = comparable(b);
@@ -21,6 +22,48 @@ export function equalValues(a: unknown, b: unknown): boolean {
     return (right instanceof Map || isPlainObject(right)) && equalMaps(left, right);
   }
   return equalObjects(left, right);
+}
+
+function equalTexts(a: string, b: string): boolean {
+  if (a.length !== b.length) return false;
+  spendWork(Math.floor(a.length / CHARACTERS_PER_UNIT));
+  return a === b;
+}
+
+/**
+ * What two values have in common, as a key of a Set, if and only if they are equal. Undefined for those
+ * that have none: what is no JSON and no number (dates, bytes), and NaN.
+ */
+export function equalityKey(value: unknown): string | undefined {
+  if (value === null || typeof value === "boolean") return String(value);
+  if (typeof value === "string") {
+    spendWork(Math.floor(value.length / CHARACTERS_PER_UNIT));
+    return JSON.stringify(value);
+  }
+  if (Array.isArray(value)) {
+    spendWork(Math.ceil(value.length / ELEMENTS_PER_UNIT));
+    return keyOfParts("[", value.map(equalityKey));
+  }
+  if (isPlainObject(value)) {
+    const names = Object.keys(value).sort();
+    spendWork(Math.ceil(names.length / ELEMENTS_PER_UNIT));
+    const parts = names.map((name) => [JSON.stringify(name), equalityKey(value[name])]);
+    return keyOfParts("{", parts.flat());
+  }
+  return keyOfNumber(value instanceof UnsignedInt ? value.valueOf() : value);
+}
+
+function keyOfParts(kind: string, parts: readonly (string | undefined)[]): string | undefined {
+  return parts.includes(undefined) ? undefined : `${kind}${parts.join(",")}`;
+}
+
+/** The same for a bigint and a double if they are the same number exactly. */
+function keyOfNumber(value: unknown): string | undefined {
+  if (typeof value === "bigint") {
+    const near = Number(value);
+    return Number.isFinite(near) && BigInt(near) === value ? `n${near}` : `i${value}`;
+  }
+  return typeof value !== "number" || Number.isNaN(value) ? undefined : `n${value}`;
 }
 
 /** Numbers of the three kinds and sets in a form that can be compared directly. */

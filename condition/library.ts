@@ -10,7 +10,7 @@ import { Environment, EvaluationError } from "@marcbachmann/cel-js";
 import type { RegisteredFunctionHandler } from "@marcbachmann/cel-js";
 import type { Evaluator } from "./ast.ts";
 import { REPLACED_METHODS } from "./errors.ts";
-import { equalValues } from "./equality.ts";
+import { equalityKey, equalValues } from "./equality.ts";
 import { registerFunctions } from "./functions.ts";
 import { isPlainObject } from "./json.ts";
 import * as limits from "./limits.ts";
@@ -106,7 +106,10 @@ function registerConveniences(env: Environment): void {
   add("int(google.protobuf.Timestamp): int", (date: Date) =>
     BigInt(Math.floor(date.getTime() / 1000)),
   );
-  add("list.reverse(): list", (list: readonly unknown[]) => [...list].reverse());
+  add("list.reverse(): list", (list: readonly unknown[]) => {
+    spendWork(Math.floor(list.length / limits.ELEMENTS_PER_UNIT));
+    return [...list].reverse();
+  });
   add("list.distinct(): list", (list: readonly unknown[]) => distinct(list));
   add("list.sum(): double", (list: readonly unknown[]) => sum(list));
 }
@@ -126,14 +129,25 @@ function joinStrings(parts: readonly unknown[], separator: string): string {
 
 function distinct(list: readonly unknown[]): unknown[] {
   const kept: unknown[] = [];
+  const keys = new Set<unknown>();
+  /** Those that have no key: few, as no JSON is among them. */
+  const loose: unknown[] = [];
   for (const item of list) {
     spendWork(1);
-    if (!kept.some((other) => equalValues(other, item))) kept.push(item);
+    const key = equalityKey(item);
+    const others = key === undefined ? kept : loose;
+    if (keys.has(key)) continue;
+    spendWork(others.length);
+    if (others.some((other) => equalValues(other, item))) continue;
+    kept.push(item);
+    if (key === undefined) loose.push(item);
+    else keys.add(key);
   }
   return kept;
 }
 
 function sum(list: readonly unknown[]): number {
+  spendWork(Math.floor(list.length / limits.ELEMENTS_PER_UNIT));
   let total = 0;
   for (const item of list) {
     if (typeof item !== "number" && typeof item !== "bigint") {

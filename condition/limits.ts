@@ -21,6 +21,9 @@ export const WORK_UNITS_MAX = 50_000;
 /** List elements that one unit of work copies or compares. */
 export const ELEMENTS_PER_UNIT = 256;
 
+/** Keys that one unit of work counts: a large object has to gather them each time. */
+export const KEYS_PER_UNIT = 16;
+
 /** Characters that one unit of work copies. */
 export const CHARACTERS_PER_UNIT = 1024;
 
