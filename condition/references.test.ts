@@ -1,5 +1,9 @@
 import { describe, expect, it } from "vitest";
+import { asNode, childrenOf } from "./ast.ts";
+import type { Node } from "./ast.ts";
 import { compileExpression } from "./compile.ts";
+import { runtime } from "./library.ts";
+import { findReferences } from "./references.ts";
 
 function paths(source: string): string[] {
   return compileExpression(source).references.map((ref) => ref.path.join("/"));
@@ -71,5 +75,31 @@ describe("references", () => {
     ["has(output.x) && output.x.y > 1 && output.xy", ["?output/x", "?output/x/y", "output/xy"]],
   ])("%s guards what it asks for", (source, expected) => {
     expect(marked(source)).toEqual(expected);
+  });
+});
+
+describe("the references of a long chain", () => {
+  /** How often the tree is looked at, node by node. */
+  function looks(terms: number): number {
+    const source = Array.from({ length: terms }, (_, i) => `has(input.a${i})`).join(" && ");
+    const root = asNode(runtime.parse(source).ast);
+    let count = 0;
+    const watch = (node: Node): void => {
+      childrenOf(node).forEach(watch);
+      const { op } = node;
+      Object.defineProperty(node, "op", {
+        get: () => {
+          count++;
+          return op;
+        },
+      });
+    };
+    watch(root);
+    expect(findReferences(root, () => false)).toHaveLength(terms);
+    return count;
+  }
+
+  it("are found by looking at each of its parts a few times, however long it is", () => {
+    expect(looks(200)).toBeLessThan(3 * looks(100));
   });
 });

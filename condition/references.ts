@@ -20,10 +20,16 @@ export interface FoundReference extends Reference {
 interface Surroundings {
   /** Variables bound by macros around; they are not references. */
   bound: ReadonlySet<string>;
-  /** Paths known to be there. */
-  guards: readonly string[];
+  /** Paths known to be there; null: none. */
+  guards: Guards | null;
   /** Inside `has(…)`. */
   isAsked: boolean;
+}
+
+/** What an operator around knows to be there, and what is known around that one. */
+interface Guards {
+  keys: ReadonlySet<string>;
+  around: Guards | null;
 }
 
 /** All references below `root` in source order. `isConstant` tells names such as `int` apart. */
@@ -32,7 +38,7 @@ export function findReferences(
   isConstant: (name: string) => boolean,
 ): FoundReference[] {
   const found: FoundReference[] = [];
-  walk(root, { bound: new Set(), guards: [], isAsked: false }, found, isConstant);
+  walk(root, { bound: new Set(), guards: null, isAsked: false }, found, isConstant);
   return found.sort((a, b) => a.start - b.start || a.end - b.end);
 }
 
@@ -66,15 +72,15 @@ function walk(
   if (node.op === "&&" || node.op === "||") {
     const [left, right] = node.args as [Node, Node];
     const guardsOf = node.op === "&&" ? guardsIfTrue : guardsIfFalse;
-    visit(left, { guards: [...around.guards, ...guardsOf(right)] });
-    visit(right, { guards: [...around.guards, ...guardsOf(left)] });
+    visit(left, { guards: { keys: guardsOf(right), around: around.guards } });
+    visit(right, { guards: { keys: guardsOf(left), around: around.guards } });
     return;
   }
   if (node.op === "?:") {
     const [condition, yes, no] = node.args as [Node, Node, Node];
     visit(condition);
-    visit(yes, { guards: [...around.guards, ...guardsIfTrue(condition)] });
-    visit(no, { guards: [...around.guards, ...guardsIfFalse(condition)] });
+    visit(yes, { guards: { keys: guardsIfTrue(condition), around: around.guards } });
+    visit(no, { guards: { keys: guardsIfFalse(condition), around: around.guards } });
     return;
   }
   childrenOf(node).forEach((child) => visit(child));
@@ -124,10 +130,7 @@ function pathOf(node: Node): Path | undefined {
 }
 
 function asReference(path: Path, around: Surroundings): FoundReference {
-  const key = guardKey(path.names);
-  const isBehindGuard = around.guards.some(
-    (guard) => key === guard || key.startsWith(`${guard}\u0000`),
-  );
+  const isBehindGuard = isGuarded(path.names, around.guards);
   return {
     path: path.names,
     start: path.start,
@@ -142,17 +145,49 @@ function guardKey(names: readonly string[]): string {
   return (names[0] === "ctx" ? names.slice(0, 2) : names).join("\u0000");
 }
 
+/** Whether a guard speaks of this path or of one that it starts with. */
+function isGuarded(names: readonly string[], guards: Guards | null): boolean {
+  if (guards === null) return false;
+  const keys = names.map((_, i) => guardKey(names.slice(0, i + 1)));
+  for (let at: Guards | null = guards; at !== null; at = at.around) {
+    for (const key of keys) if (at.keys.has(key)) return true;
+  }
+  return false;
+}
+
+// A chain asks for the guards of each of its beginnings: they are worked out once per node.
+const whenTrue = new WeakMap<Node, ReadonlySet<string>>();
+const whenFalse = new WeakMap<Node, ReadonlySet<string>>();
+
 /** The things that are there if `node` is true. */
-function guardsIfTrue(node: Node): string[] {
-  if (node.op === "&&") return (node.args as [Node, Node]).flatMap(guardsIfTrue);
-  if (node.op === "!_") return guardsIfFalse(node.args as Node);
-  const asked = hasArgument(node);
-  const path = asked && pathOf(asked);
-  return path && !path.isDynamic ? [guardKey(path.names)] : [];
+function guardsIfTrue(node: Node): ReadonlySet<string> {
+  return remembered(whenTrue, node, () => {
+    if (node.op === "&&") return union(node, guardsIfTrue);
+    if (node.op === "!_") return guardsIfFalse(node.args as Node);
+    const asked = hasArgument(node);
+    const path = asked && pathOf(asked);
+    return new Set(path && !path.isDynamic ? [guardKey(path.names)] : []);
+  });
 }
 
 /** The things that are there if `node` is false. */
-function guardsIfFalse(node: Node): string[] {
-  if (node.op === "||") return (node.args as [Node, Node]).flatMap(guardsIfFalse);
-  return node.op === "!_" ? guardsIfTrue(node.args as Node) : [];
+function guardsIfFalse(node: Node): ReadonlySet<string> {
+  return remembered(whenFalse, node, () => {
+    if (node.op === "||") return union(node, guardsIfFalse);
+    return node.op === "!_" ? guardsIfTrue(node.args as Node) : new Set<string>();
+  });
+}
+
+function union(node: Node, of: (side: Node) => ReadonlySet<string>): Set<string> {
+  return new Set((node.args as [Node, Node]).flatMap((side) => [...of(side)]));
+}
+
+function remembered(
+  known: WeakMap<Node, ReadonlySet<string>>,
+  node: Node,
+  find: () => ReadonlySet<string>,
+): ReadonlySet<string> {
+  const found = known.get(node) ?? find();
+  known.set(node, found);
+  return found;
 }
