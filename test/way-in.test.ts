@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
+import { compile, formatDiagnostic } from "../compiler/index.ts";
 
 const root = new URL("../", import.meta.url);
 
@@ -11,5 +12,19 @@ describe.each(["README.md", "docs/ARCHITECTURE.md"])("%s", (page) => {
     const files = [...named].map((match) => match[1] as string);
     expect(files.length).toBeGreaterThan(10);
     expect(files.filter((file) => !existsSync(new URL(file, root)))).toEqual([]);
+  });
+});
+
+describe("README.md", () => {
+  const text = readFileSync(new URL("README.md", root), "utf8");
+  const workflow = /```yaml\n([^]*?)```/.exec(text)?.[1] ?? "";
+
+  it("shows a workflow that compiles, and what is said of one with a wrong name", () => {
+    expect(compile({ text: workflow, file: "order.yaml" }).diagnostics).toEqual([]);
+    const wrong = workflow.replace("from: fetch", "from: fetsch");
+    const { diagnostics } = compile({ text: wrong, file: "order.yaml" });
+    const said = diagnostics.filter(({ severity }) => severity === "error").map(formatDiagnostic);
+    expect(said).toHaveLength(1);
+    expect(text).toContain(`validate --format short order.yaml\n${said[0] ?? ""}\n`);
   });
 });
