@@ -3,7 +3,7 @@
  * one line per node that got somewhere.
  */
 import type { NodeStatus, RunStatus } from "../sdk/internal.ts";
-import { alignColumns, formatMs, type Output } from "./output.ts";
+import { alignColumns, formatMs, plainText, type Output } from "./output.ts";
 
 export interface NodeLine {
   status: NodeStatus;
@@ -103,7 +103,7 @@ export class LiveView {
     }
     const back = this.#lines > 0 ? `\x1b[${this.#lines}A` : "";
     const width = this.#output.columns - 1;
-    const text = lines.map((line) => `\x1b[2K${line.slice(0, width)}\n`).join("");
+    const text = lines.map((line) => `\x1b[2K${plainText(line).slice(0, width)}\n`).join("");
     this.#output.draw(`${back}\x1b[0J${text}`);
     this.#lines = lines.length;
   }

@@ -15,3 +15,22 @@ describe("colour", () => {
     expect(new Output({ stdout, stderr: { write, isTTY }, env }).isColored).toBe(expected);
   });
 });
+
+describe("text from elsewhere", () => {
+  it("has no characters that a terminal obeys, and is the same value where it is JSON", () => {
+    const told = { stdout: "", stderr: "" };
+    const stream = (name: keyof typeof told) => ({
+      write: (text: string): string => (told[name] += text),
+    });
+    const output = new Output({ stdout: stream("stdout"), stderr: stream("stderr") });
+    const hostile = "red \x1b[31m\x9b1m \x00 bell \x07\x7f";
+    output.note(`first\n\t${hostile}`);
+    output.error(new Error(hostile));
+    output.table([[hostile], ["a"]]);
+    output.line(JSON.stringify([hostile]));
+    const escaped = "red \\u001b[31m\\u009b1m \\u0000 bell \\u0007\\u007f";
+    expect(told.stderr).toBe(`first\n\t${escaped}\nerror: ${escaped}\n`);
+    const [cell, , json = ""] = told.stdout.split("\n");
+    expect([cell, JSON.parse(json)]).toEqual([escaped, [hostile]]);
+  });
+});

@@ -12,6 +12,19 @@ export interface OutputStreams {
   env?: { NO_COLOR?: string | undefined; TERM?: string | undefined };
 }
 
+/** Characters that a terminal obeys, but for the ends of lines and tabs. */
+const CONTROL = /(?![\n\t])\p{Cc}/gu;
+
+/**
+ * Text that may come from a handler, an input or a name. In the form of JSON, so that a result that
+ * is a line of JSON stays the same value.
+ */
+export function plainText(text: string): string {
+  return text.replace(CONTROL, (char) => {
+    return `\\u${(char.codePointAt(0) ?? 0).toString(16).padStart(4, "0")}`;
+  });
+}
+
 export class Output {
   /** Whether stdout carries one JSON document. */
   json = false;
@@ -41,7 +54,7 @@ export class Output {
   /** A line of the result for people; nothing with `--json`. */
   line(text: string): void {
     if (!this.json) {
-      this.#streams.stdout.write(`${text}\n`);
+      this.#streams.stdout.write(`${plainText(text)}\n`);
     }
   }
 
@@ -61,7 +74,7 @@ export class Output {
 
   /** A line that is no result: progress, a warning, where to go on. */
   note(text: string): void {
-    this.#streams.stderr.write(`${text}\n`);
+    this.#streams.stderr.write(`${plainText(text)}\n`);
   }
 
   /** Control sequences and text as they are, to where progress is drawn. */

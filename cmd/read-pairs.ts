@@ -11,8 +11,12 @@ export function readPairs(flag: string, texts: readonly string[]): { [node: stri
       if (border < 1) {
         throw new Error("there is no node before a =");
       }
+      const node = text.slice(0, border);
+      if (Object.hasOwn(found, node)) {
+        throw new Error(`${node} has been given a value before; give it one`);
+      }
       const value = JSON.parse(text.slice(border + 1)) as Json;
-      Object.defineProperty(found, text.slice(0, border), { value, enumerable: true });
+      Object.defineProperty(found, node, { value, enumerable: true });
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause);
       const message = `${flag} takes NODE=JSON, not ${text}: ${reason}`;

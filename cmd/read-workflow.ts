@@ -101,7 +101,7 @@ export async function tellDiagnostics(
         color: output.isColored,
         ...(output.isLive ? { columns: output.columns } : {}),
       };
-      output.note(`${renderDiagnostics(diagnostics, text, look, more)}\n`);
+      output.draw(`${renderDiagnostics(diagnostics, text, look, more)}\n\n`);
     }
   }
   const errors = diagnostics.filter((d) => d.severity === "error").length;

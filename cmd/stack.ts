@@ -9,7 +9,7 @@ import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Logger } from "pino";
 import { createClient, type Client } from "../sdk/client.ts";
-import { GavotteError, startAll, stopAll, type Service } from "../sdk/internal.ts";
+import { errorCode, GavotteError, startAll, stopAll, type Service } from "../sdk/internal.ts";
 import { connectPostgres, migrate, type Database } from "../sdk/postgres/index.ts";
 import type { Config } from "./config.ts";
 import type { Context } from "./context.ts";
@@ -110,6 +110,8 @@ async function openEmbedded(context: Context, options: StackOptions, dir: string
     version: packageVersion(),
     log: (message) => context.output.note(message),
     prepare: ({ databaseUrl }) => migrateEmbedded(databaseUrl),
+  }).catch((error: unknown) => {
+    throw stackError(error, dir);
   });
   const db = connectPostgres({ url: embedded.databaseUrl, singleSession: true, name: "cli" });
   const stack = new OpenStack(context, options, { redisUrl: embedded.redisUrl, db, embedded });
@@ -122,6 +124,16 @@ async function openEmbedded(context: Context, options: StackOptions, dir: string
     await stack.stop();
     throw error;
   }
+}
+
+/** Whatever keeps the stack from starting is one thing to who asked for it. */
+function stackError(error: unknown, dir: string): unknown {
+  if (errorCode(error) !== null) {
+    return error;
+  }
+  const reason = error instanceof Error ? error.message : String(error);
+  const message = `the embedded stack in ${dir} cannot start: ${reason}`;
+  return new GavotteError("GV_STACK_FAILED", message, { cause: error });
 }
 
 async function migrateEmbedded(url: string): Promise<void> {

@@ -10,6 +10,8 @@ import type { Priority } from "../compiler/ir.ts";
 
 export const GROUP = "workers";
 export const INTAKE_GROUP = "intake";
+/** Of a run that is submitted: children have ids of their own form. */
+export const RUN_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 export const PRIORITIES: readonly Priority[] = ["high", "normal", "low"];
 
 /** Keys without a partition; never used together with others in a script. */

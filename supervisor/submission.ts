@@ -6,7 +6,7 @@ import { hash as digest } from "node:crypto";
 import { canonicalJson } from "../compiler/index.ts";
 import type { Json, Priority } from "../compiler/ir.ts";
 import type { Start } from "../compiler/reference/index.ts";
-import { globalKeys, PRIORITIES } from "../sdk/internal.ts";
+import { globalKeys, PRIORITIES, RUN_ID } from "../sdk/internal.ts";
 
 export interface SubmissionProblem {
   code: string;
@@ -57,7 +57,6 @@ const MEMBERS = new Set([
   ...["workflow", "workflow_ref", "hash", "input", "idempotency_key", "run_id"],
   ...["priority", "tenant", "reply_to", "namespace", "start_at", "inputs", "outputs"],
 ]);
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 
 /** Reads an entry. */
 export function readSubmission(
@@ -245,7 +244,7 @@ function readRunId(value: Json | undefined, entryId: string, say: Say): string {
   if (value === undefined || value === null) {
     return runIdOfEntry(entryId);
   }
-  if (typeof value === "string" && UUID.test(value)) {
+  if (typeof value === "string" && RUN_ID.test(value)) {
     return value;
   }
   say("run_id must be a UUID in lower case, best of version 7", "run_id");

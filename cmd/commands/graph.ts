@@ -25,6 +25,10 @@ export async function graph(
   flags: GraphFlags,
 ): Promise<number> {
   const format = readFormat(flags.format);
+  if (file !== undefined && flags.run !== undefined) {
+    const message = `--run draws the workflow of the run: leave ${file} out`;
+    throw new GavotteError("GV_BAD_INPUT", message);
+  }
   const found = await (typeof flags.run === "string"
     ? ofRun(context, flags.run)
     : ofFile(context, file, flags));

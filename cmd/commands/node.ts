@@ -3,7 +3,7 @@ import type { Json } from "../../compiler/ir.ts";
 import type { NodeOrder } from "../../sdk/client.ts";
 import type { Context } from "../context.ts";
 import { EXIT } from "../exit.ts";
-import { readInput } from "../read-input.ts";
+import { readInput, readValue } from "../read-input.ts";
 import { readLimit } from "../read-option.ts";
 import { withClient } from "../with-client.ts";
 import { noteOf } from "./pause.ts";
@@ -31,7 +31,9 @@ export async function settleNode(
   const order: NodeOrder = {
     action,
     ...note,
-    ...(flags.output !== undefined && { output: await readInput(context, flags.output) }),
+    ...(flags.output !== undefined && {
+      output: await readValue(context, flags.output, "--output"),
+    }),
     ...(flags.input !== undefined && { input: await readInput(context, flags.input) }),
     ...(code !== undefined && {
       error: { code, message: reason ?? `failed by ${note.by}` },

@@ -1,5 +1,5 @@
 /** `gavotte publish FILE…`: stores workflows, so that runs and other workflows can name them. */
-import { canonicalJson, type Json } from "../../compiler/index.ts";
+import { canonicalJson, type Diagnostic, type Json } from "../../compiler/index.ts";
 import { publishDefinitions, type Definition } from "../../sdk/postgres/index.ts";
 import type { Context } from "../context.ts";
 import { EXIT } from "../exit.ts";
@@ -13,11 +13,13 @@ export async function publish(
   flags: { dialect?: unknown } = {},
 ): Promise<number> {
   const definitions = new Map<string, Definition>();
+  const diagnostics: Diagnostic[] = [];
   let invalid = false;
   for (const path of files) {
     const file = await readWorkflow(context, path, flags);
     await tellDiagnostics(context, file);
     const { ir, hash, tags } = file.result;
+    diagnostics.push(...file.result.diagnostics);
     if (ir === null || hash === null) {
       invalid = true;
       continue;
@@ -31,7 +33,7 @@ export async function publish(
   }
   if (invalid) {
     const message = "nothing was published: a file has errors";
-    context.output.document({ error: { code: "GV_WORKFLOW_INVALID", message } });
+    context.output.document({ error: { code: "GV_WORKFLOW_INVALID", message }, diagnostics });
     return EXIT.failed;
   }
   return withClient(context, async (_client, stack) => {

@@ -1,12 +1,14 @@
 /** `gavotte submit FILE`: hands a run to the supervisors; others execute it. */
-import { canonicalJson, type Json, type Priority } from "../../compiler/index.ts";
+import { canonicalJson, type Json } from "../../compiler/index.ts";
 import type { SubmissionRequest } from "../../sdk/client.ts";
+import { GavotteError, PRIORITIES, RUN_ID } from "../../sdk/internal.ts";
 import { insertDefinitions } from "../../sdk/postgres/index.ts";
 import type { Context } from "../context.ts";
 import { EXIT } from "../exit.ts";
 import { withClient } from "../with-client.ts";
 import type { Flags } from "../define.ts";
 import { readInput } from "../read-input.ts";
+import { readChoice } from "../read-option.ts";
 import { readStart, startMembers } from "../read-start.ts";
 import { readWorkflow, tellDiagnostics } from "../read-workflow.ts";
 import { tellEnd } from "../tell-run.ts";
@@ -14,6 +16,7 @@ import type { Stack } from "../stack.ts";
 
 /** Prints the run's id once it is stored; with `wait` what came of it. */
 export async function submit(context: Context, file: string, flags: Flags): Promise<number> {
+  const options = optionsOf(flags);
   const input = await readInput(context, flags.input);
   const prepare =
     flags.ref === true
@@ -22,10 +25,9 @@ export async function submit(context: Context, file: string, flags: Flags): Prom
   if (prepare === null) {
     return EXIT.failed;
   }
-  const more = { ...optionsOf(flags), input };
   return withClient(context, async (client, stack) => {
     const { signal } = stack;
-    const request = { ...(await prepare(stack)), ...more };
+    const request = { ...(await prepare(stack)), ...options, input };
     const runId = await client.submit(request, { signal });
     if (flags.wait !== true) {
       context.output.line(runId);
@@ -70,12 +72,17 @@ async function fileOf(
   };
 }
 
+/** What the supervisor would refuse with a dead letter is wrong usage here. Throws GV_BAD_INPUT. */
 function optionsOf(flags: Flags): SubmissionRequest {
   const { idempotencyKey, runId, priority, tenant } = flags as { [flag: string]: string };
+  if (runId !== undefined && !RUN_ID.test(runId)) {
+    const message = `--run-id takes a UUID in lower case, best of version 7, not "${runId}"`;
+    throw new GavotteError("GV_BAD_INPUT", message);
+  }
   return {
     ...(idempotencyKey === undefined ? {} : { idempotency_key: idempotencyKey }),
     ...(runId === undefined ? {} : { run_id: runId }),
-    ...(priority === undefined ? {} : { priority: priority as Priority }),
+    ...(priority === undefined ? {} : { priority: readChoice("--priority", priority, PRIORITIES) }),
     ...(tenant === undefined ? {} : { tenant }),
   };
 }
