@@ -10,13 +10,15 @@
  */
 import { errorCode } from "../sdk/internal.ts";
 import {
+  anyAdmission,
   anyWaiting,
   cleanAdmissions,
   endingRuns,
-  gatesOfRuns,
+  forgetStarts,
   lookAtLimits,
   NO_GATE,
   runsById,
+  settleEnded,
   waitingGates,
   type AdmissionGate,
   type Gate,
@@ -27,14 +29,18 @@ import { Apart, byPartition, inTurn } from "./apart.ts";
 import type { SupervisorContext } from "./context.ts";
 import { endRun } from "./end-run.ts";
 import { Loop } from "./loop.ts";
+import { RateDues } from "./rate-dues.ts";
 import type { Deadlines, Starter } from "./starter.ts";
 
 /** How soon a waiting run that another supervisor accepted is known of. */
 const LOOK_MS = 500;
 const SWEEP_MS = 5000;
 const GATES_MAX = 1000;
+/** Gates of a tenant in one transaction: who is accepted meanwhile waits for its lock. */
+const LOOKED_MAX = 50;
 const ENDING_MAX = 500;
 const CLEAN_MAX = 1000;
+const SETTLED_MAX = 1000;
 const HINTS_MAX = 20_000;
 const WAIT_MS_MIN = 1;
 
@@ -45,13 +51,16 @@ export class LimitWatch extends Loop {
   readonly #apart = new Apart();
   /** Runs whose ends are archived, since the last look. */
   #ended = new Set<string>();
-  /** When rates have their next start, by this process' monotonic clock. */
-  readonly #dues = new Map<string, Gate & { atMs: number }>();
+  readonly #dues = new RateDues();
   #mayWait = false;
+  /** Whether ends have anything to settle. */
+  #mayCount = false;
   #lookAtMs = 0;
   #sweepAtMs = 0;
   /** The last gate of the sweep's last page. */
   #sweptTo = NO_GATE;
+  /** The last admission of its last page of those that it cleans. */
+  #cleanedTo = 0;
 
   /** `tenantRunsMax`: runs in progress of one named tenant; 0: no end. */
   constructor(context: SupervisorContext, starter: Starter, tenantRunsMax = 0) {
@@ -81,8 +90,9 @@ export class LimitWatch extends Loop {
 
   /** These runs have ended: their places are free. */
   ended(runIds: readonly string[]): void {
-    if (this.#mayWait && runIds.length > 0 && this.#ended.size < HINTS_MAX) {
-      runIds.forEach((id) => this.#ended.add(id));
+    const isTold = this.#mayCount && runIds.length > 0 && this.#ended.size < HINTS_MAX;
+    runIds.forEach((id) => isTold && this.#ended.add(id));
+    if (isTold && this.#mayWait) {
       this.wake();
     }
   }
@@ -90,9 +100,10 @@ export class LimitWatch extends Loop {
   /** Starts what was admitted, cancels what is to end, remembers when to look again. */
   async settle({ admitted, ending, dues }: LimitEffects, deadlines: Deadlines): Promise<void> {
     this.#mayWait = true;
+    this.#mayCount = true;
     const now = this.#context.clock.monotonicMs();
-    for (const { tenant, gate, inMs } of dues) {
-      this.#dues.set(`${gate}\0${tenant}`, { tenant, gate, atMs: now + inMs });
+    for (const { inMs, ...gate } of dues) {
+      this.#dues.add(gate, now + inMs);
       this.wake();
     }
     await this.#start(admitted, deadlines);
@@ -105,20 +116,20 @@ export class LimitWatch extends Loop {
     await this.#end(await endingRuns(db, ENDING_MAX));
     const gates = await waitingGates(db, this.#sweptTo, GATES_MAX);
     await this.#look(gates);
-    await cleanAdmissions(db, CLEAN_MAX);
+    const cleaned = await cleanAdmissions(db, this.#cleanedTo, CLEAN_MAX);
+    this.#cleanedTo = cleaned.place;
+    await this.#look(cleaned.gates);
+    await forgetStarts(db, CLEAN_MAX);
+    this.#mayCount = this.#mayWait || (await anyAdmission(db));
     const last = gates.length === GATES_MAX ? gates.at(-1) : undefined;
     this.#sweptTo = last ?? NO_GATE;
     return last === undefined;
   }
 
   async #step(): Promise<number> {
-    const ids = [...this.#ended];
-    this.#ended = new Set();
-    const freed = ids.length === 0 ? [] : await gatesOfRuns(this.#context.db, ids);
+    const freed = await this.#settleEnded();
     const now = this.#context.clock.monotonicMs();
-    const due = [...this.#dues].filter(([, { atMs }]) => atMs <= now);
-    due.forEach(([key]) => this.#dues.delete(key));
-    await this.#look([...freed, ...due.map(([, gate]) => gate)]);
+    await this.#look([...freed, ...this.#dues.take(now)]);
     if (now >= this.#lookAtMs) {
       const was = this.#mayWait;
       this.#mayWait = await anyWaiting(this.#context.db);
@@ -129,8 +140,19 @@ export class LimitWatch extends Loop {
     if (now >= this.#sweepAtMs) {
       this.#sweepAtMs = now + ((await this.#sweep()) ? SWEEP_MS : LOOK_MS);
     }
-    const next = Math.min(this.#lookAtMs, ...[...this.#dues.values()].map(({ atMs }) => atMs));
-    return this.#ended.size > 0 ? 0 : Math.max(WAIT_MS_MIN, next - now);
+    const next = Math.min(this.#lookAtMs, this.#dues.nextMs);
+    return this.#mayWait && this.#ended.size > 0 ? 0 : Math.max(WAIT_MS_MIN, next - now);
+  }
+
+  /** What was told of; the gates at which it had places. */
+  async #settleEnded(): Promise<Gate[]> {
+    const ids = [...this.#ended];
+    this.#ended = new Set();
+    const gates: Gate[] = [];
+    for (let at = 0; at < ids.length; at += SETTLED_MAX) {
+      gates.push(...(await settleEnded(this.#context.db, ids.slice(at, at + SETTLED_MAX))));
+    }
+    return gates;
   }
 
   async #look(gates: readonly Gate[]): Promise<void> {
@@ -138,12 +160,15 @@ export class LimitWatch extends Loop {
     for (const { tenant, gate } of gates) {
       byTenant.set(tenant, (byTenant.get(tenant) ?? new Set<string>()).add(gate));
     }
-    for (const [tenant, of] of byTenant) {
-      const deadlines = await this.#starter.deadlines();
-      const look = { tenant, gates: [...of], tenantMax: this.#maxOf(tenant) };
-      const { db } = this.#context;
-      const done = await db.transaction((tx) => lookAtLimits(tx, look));
-      await this.settle({ ...done, ending: [] }, deadlines);
+    const { db } = this.#context;
+    for (const [tenant, of] of this.#mayWait ? byTenant : []) {
+      for (let all = [...of]; all.length > 0; all = all.slice(LOOKED_MAX)) {
+        const deadlines = await this.#starter.deadlines();
+        const gates = all.slice(0, LOOKED_MAX);
+        const look = { tenant, gates, tenantMax: this.#maxOf(tenant) };
+        const done = await db.transaction((tx) => lookAtLimits(tx, look));
+        await this.settle({ ...done, ending: [] }, deadlines);
+      }
     }
   }
 

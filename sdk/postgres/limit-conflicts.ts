@@ -13,7 +13,8 @@ const OPEN = "('QUEUED', 'RUNNING', 'PAUSED', 'FINISHING')";
 const OPEN_OF_KEYS = {
   name: "admissions_open_of_keys",
   text: `SELECT a.key, a.run_id AS "runId" FROM admissions a JOIN runs r ON r.id = a.run_id
-    WHERE a.key = ANY($1::text[]) AND (r.status IN ${OPEN} OR (a.claimed_attempt = r.attempt
+    WHERE a.key = ANY($1::text[]) AND a.state <> 'over'
+      AND (r.status IN ${OPEN} OR (a.claimed_attempt = r.attempt
       AND a.claimed_until_ms > ${DATABASE_TIME_MS}))
     ORDER BY a.place`,
 };

@@ -4,6 +4,7 @@ import { testDatabase } from "../../test/support/index.ts";
 import {
   admitRuns,
   cleanAdmissions,
+  forgetStarts,
   lookAtLimits,
   runsById,
   type Database,
@@ -45,9 +46,14 @@ async function accepted(id: string, limit: number, perMs: number): Promise<void>
 }
 const isHeld = async (id: string): Promise<boolean | undefined> =>
   (await runsById(db, [id]))[0]?.held;
+const cleaned = async (): Promise<void> => {
+  await cleanAdmissions(db, 0, 10);
+  await forgetStarts(db, 10);
+};
 /** It was started so long ago. */
 const ago = (id: string, ms: number): Promise<unknown> =>
-  sql(`UPDATE admissions SET admitted_at_ms = admitted_at_ms - ${ms} WHERE run_id = '${id}'`);
+  sql(`UPDATE admissions SET admitted_at_ms = admitted_at_ms - ${ms},
+    kept_until_ms = kept_until_ms - ${ms} WHERE run_id = '${id}'`);
 
 it("each waits for the time of its own version, and nobody is looked for in the past", async () => {
   await accepted("r1", 1, MINUTE);
@@ -75,11 +81,11 @@ it("starts of one version are kept for as long as another's runs count them", as
   await accepted("r3", 2, HOUR);
   expect(await isHeld("r3")).toBe(true);
   await sql("UPDATE runs SET status = 'COMPLETED' WHERE id IN ('r1', 'r2')");
-  await cleanAdmissions(db, 10);
+  await cleaned();
   await db.transaction((tx) => lookAtLimits(tx, LOOK));
   expect(await isHeld("r3")).toBe(true);
   await ago("r1", HOUR);
-  await cleanAdmissions(db, 10);
+  await cleaned();
   await db.transaction((tx) => lookAtLimits(tx, LOOK));
   expect(await isHeld("r3")).toBe(false);
   expect(await sql("SELECT run_id FROM admissions WHERE run_id = 'r1'")).toEqual([]);

@@ -1,5 +1,4 @@
-/** Reading and tidying what waits for a limit: for the watch over it, and for people. */
-import { bigintArray, textArray } from "./arrays.ts";
+/** Reading what waits for a limit: for the watch over it, and for people. */
 import type { Queryable } from "./connect.ts";
 import { DATABASE_TIME_MS } from "./time.ts";
 
@@ -10,46 +9,42 @@ export interface Gate {
 }
 
 type GateRow = Gate & { [column: string]: unknown };
-const FINAL = "('COMPLETED', 'FAILED', 'CANCELLED')";
 const OPEN = "('QUEUED', 'RUNNING', 'PAUSED', 'FINISHING')";
 
-const OF_RUNS = {
-  name: "admissions_gates_of_runs",
-  text: `SELECT DISTINCT tenant, coalesce(key, '') AS gate FROM admissions
-    WHERE run_id = ANY($1::text[])`,
+/** From one to the next that somebody waits at: rows of those who wait behind the first are not read. */
+const gatesBy = (name: string, gate: string, state: string): string => {
+  const next = (after: string): string => `SELECT tenant, ${gate} AS gate FROM admissions
+        WHERE state = '${state}' AND ${gate} > ${after} ORDER BY ${gate} LIMIT 1`;
+  return `${name}(tenant, gate, n) AS (
+      SELECT tenant, gate, 1 FROM (${next("$2")}) AS first
+      UNION ALL SELECT f.tenant, f.gate, n + 1 FROM ${name} AS b
+        CROSS JOIN LATERAL (${next("b.gate")}) AS f WHERE n < $3)`;
 };
 const WAITING = {
   name: "admissions_gates_waiting",
-  text: `SELECT tenant, gate FROM (
-      SELECT tenant, unnest(array_remove(ARRAY[key, rate], NULL)) AS gate FROM admissions
-        WHERE state = 'waiting'
-      UNION SELECT tenant, '' FROM admissions WHERE state = 'tenant') AS waiting
-    WHERE (tenant, gate) > ($1, $2) ORDER BY tenant, gate LIMIT $3`,
+  text: `WITH RECURSIVE ${gatesBy("keys", "key", "waiting")},
+    ${gatesBy("rates", "rate", "waiting")},
+    ${gatesBy("tenants", "tenant", "tenant").replaceAll("$2", "$1")}
+    SELECT tenant, gate FROM (
+      SELECT tenant, '' AS gate FROM tenants WHERE $2 = ''
+      UNION SELECT tenant, gate FROM keys UNION SELECT tenant, gate FROM rates) AS waiting
+    ORDER BY gate, tenant LIMIT $3`,
 };
+/** By an order that one index has: without it any may be gone through for one that there is not. */
+const anyOf = (where: string, order: string): string =>
+  `(SELECT 1 FROM admissions WHERE ${where} ORDER BY ${order} LIMIT 1) = 1`;
 const ANY_WAITING = {
   name: "admissions_any_waiting",
-  text: "SELECT EXISTS (SELECT 1 FROM admissions WHERE state <> 'admitted') AS found",
+  text: `SELECT COALESCE(${anyOf("state = 'waiting' AND key IS NOT NULL", "key, turn_ms, place")}
+      OR ${anyOf("state = 'waiting' AND rate IS NOT NULL", "rate, turn_ms, place")}
+      OR ${anyOf("state = 'tenant'", "tenant, turn_ms, place")}
+      OR ${anyOf("state = 'ending'", "tenant, place")}, false) AS found`,
 };
 const ENDING = {
   name: "admissions_ending",
   text: `SELECT a.run_id AS "runId" FROM admissions a JOIN runs r ON r.id = a.run_id
-    WHERE a.state = 'ending' AND r.status IN ${OPEN} LIMIT $1`,
-};
-/** Rates whose runs count over different times, because versions of a workflow say different ones. */
-const LONGEST = {
-  name: "admissions_longest",
-  text: `SELECT rate, max(rate_ms) AS ms FROM admissions WHERE rate IS NOT NULL
-    GROUP BY rate HAVING min(rate_ms) < max(rate_ms)`,
-};
-const CLEAN = {
-  name: "admissions_clean",
-  text: `DELETE FROM admissions WHERE run_id IN (
-    SELECT a.run_id FROM admissions a JOIN runs r ON r.id = a.run_id
-      LEFT JOIN unnest($2::text[], $3::bigint[]) AS longest(rate, ms) ON longest.rate = a.rate
-    WHERE r.status IN ${FINAL} AND NOT (r.status = 'FAILED' AND a.key IS NOT NULL)
-      AND (a.admitted_at_ms IS NULL OR a.rate IS NULL
-      OR a.admitted_at_ms < ${DATABASE_TIME_MS} - coalesce(longest.ms, a.rate_ms))
-    LIMIT $1) RETURNING run_id`,
+    WHERE a.state = 'ending' AND r.status IN ${OPEN}
+    ORDER BY a.tenant, a.place LIMIT $1`,
 };
 const READ = {
   name: "admissions_read",
@@ -95,11 +90,6 @@ export interface AdmissionWait {
   ahead: number;
 }
 
-/** The gates at which these runs had places. */
-export function gatesOfRuns(db: Queryable, runIds: readonly string[]): Promise<Gate[]> {
-  return db.query<GateRow>(OF_RUNS, [textArray(runIds)]);
-}
-
 /** The gate that stands before all others. */
 export const NO_GATE: Gate = { tenant: "", gate: "" };
 
@@ -117,17 +107,6 @@ export async function anyWaiting(db: Queryable): Promise<boolean> {
 export async function endingRuns(db: Queryable, limit: number): Promise<string[]> {
   const rows = await db.query<{ runId: string }>(ENDING, [limit]);
   return rows.map((row) => row.runId);
-}
-
-/** Removes what no limit counts any more; that of a failed run tells a redrive its key. */
-export async function cleanAdmissions(db: Queryable, limit: number): Promise<void> {
-  const longest = await db.query<{ rate: string; ms: number }>(LONGEST, []);
-  const rates = textArray(longest.map(({ rate }) => rate));
-  const times = bigintArray(longest.map(({ ms }) => ms));
-  let count: number;
-  do {
-    count = (await db.query(CLEAN, [limit, rates, times])).length;
-  } while (count === limit);
 }
 
 /** What keeps an accepted run from being started; null: nothing does. */
