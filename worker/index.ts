@@ -20,7 +20,7 @@ import { Executor } from "./execute.ts";
 import { createHttpClient } from "./kinds/http-client.ts";
 import { Lane } from "./lane.ts";
 import { guardLeases, type LeaseGuard } from "./lease-guard.ts";
-import { LeaseTable } from "./lease-table.ts";
+import { leaseSlots, LeaseTable } from "./lease-table.ts";
 import { Leases } from "./leases.ts";
 import { Maps } from "./maps.ts";
 import { News } from "./news.ts";
@@ -147,7 +147,8 @@ class WorkerService implements Worker {
       return;
     }
     const nowMs = (): number => performance.now();
-    const table = o.blockedMsMax > 0 ? new LeaseTable(reader.queueKeys) : null;
+    const slots = leaseSlots(o.concurrency);
+    const table = o.blockedMsMax > 0 ? new LeaseTable(reader.queueKeys, slots) : null;
     const leases = new Leases({ scripts, consumer: o.id, leaseMs: o.leaseMs, nowMs, table });
     if (table !== null) {
       table.beat(nowMs());

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { LEASE_SLOTS, LeaseTable } from "./lease-table.ts";
+import { LEASE_SLOTS, leaseSlots, LeaseTable } from "./lease-table.ts";
 
 describe("the table of leases", () => {
   it("shows the other thread what is held, by stream", () => {
@@ -38,5 +38,15 @@ describe("the table of leases", () => {
     table.remove(-1);
     table.limit(-1, 0);
     expect(table.held(0).get("q")).toHaveLength(LEASE_SLOTS);
+  });
+
+  it("has room for what a worker of any concurrency has in hand", () => {
+    const count = 10_000;
+    const table = new LeaseTable(["q"], leaseSlots(count));
+    for (let i = 0; i < 2 * count; i++) {
+      expect(table.add("q", `${i}-1`)).toBe(i);
+    }
+    const other = new LeaseTable(["q"], table.buffer);
+    expect(other.held(0).get("q")).toHaveLength(2 * count);
   });
 });

@@ -6,8 +6,16 @@
  * not exist or is not ours, and renewing that changes nothing (scripts/renew_leases.lua).
  */
 
-/** The size of the table: what does not fit is renewed by the event loop alone. */
+/** Slots at least: what does not fit is renewed by the event loop alone. */
 export const LEASE_SLOTS = 4096;
+
+/**
+ * Slots for what a lane has in hand: as much as is executed at one time, and as much read ahead, with
+ * what one read may bring over that. Memory that is never written to costs nothing.
+ */
+export function leaseSlots(concurrency: number): number {
+  return Math.max(LEASE_SLOTS, 3 * concurrency);
+}
 
 /** Numbers of one slot: entry id (ms, serial), queue (index + 1, 0: free), last ms of the lease. */
 const WIDTH = 4;
@@ -25,13 +33,16 @@ export class LeaseTable {
   readonly #queues: readonly string[];
   readonly #indexOf: Map<string, number>;
   readonly #free: number[] = [];
+  readonly #slots: number;
   #used = 0;
 
-  /** `queues`: every stream that entries come from. `buffer`: of the table on the other side. */
-  constructor(queues: readonly string[], buffer?: SharedArrayBuffer) {
-    const bytes = Float64Array.BYTES_PER_ELEMENT * (HEAD + LEASE_SLOTS * WIDTH);
-    this.buffer = buffer ?? new SharedArrayBuffer(bytes);
+  /** `queues`: every stream that entries come from. `at`: slots, or the buffer of the other side. */
+  constructor(queues: readonly string[], at: number | SharedArrayBuffer = LEASE_SLOTS) {
+    const bytes = (slots: number): number =>
+      Float64Array.BYTES_PER_ELEMENT * (HEAD + slots * WIDTH);
+    this.buffer = typeof at === "number" ? new SharedArrayBuffer(bytes(at)) : at;
     this.#cells = new Float64Array(this.buffer);
+    this.#slots = (this.#cells.length - HEAD) / WIDTH;
     this.#queues = queues;
     this.#indexOf = new Map(queues.map((key, i) => [key, i]));
   }
@@ -49,7 +60,7 @@ export class LeaseTable {
   /** Takes a slot for an entry; -1 if the table is full or the stream is none of its own. */
   add(queueKey: string, entryId: string): number {
     const queue = this.#indexOf.get(queueKey);
-    const slot = this.#free.pop() ?? (this.#used < LEASE_SLOTS ? this.#used++ : -1);
+    const slot = this.#free.pop() ?? (this.#used < this.#slots ? this.#used++ : -1);
     if (queue === undefined || slot < 0) {
       if (slot >= 0) {
         this.#free.push(slot);

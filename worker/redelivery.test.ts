@@ -156,8 +156,12 @@ describe("a stale entry", () => {
     for (const run of all) {
       await run.read("dead");
     }
-    // Each of these takes this one, and does not live to take another.
-    for (let death = 2; death <= DELIVERIES_MAX; death++) {
+    // The first after the one that has read them takes them together; and each of the others takes this
+    // one alone, and does not live to take another.
+    const keys = all.map(({ profile }) => profile.entryKeys[0] ?? "");
+    const together = await findStale(server, [...new Set(keys)], 0, 10);
+    expect(await claim(server, meta, together, "dead", 0)).toHaveLength(3);
+    for (let death = 3; death <= DELIVERIES_MAX; death++) {
       const [first] = await findStale(server, [key], 0, 10);
       const claimed = await claim(server, meta, [first as StaleEntry], "dead", 0);
       expect(claimed).toMatchObject([{ runId: all[0]?.runId }]);
