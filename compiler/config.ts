@@ -7,10 +7,11 @@
  *   map                              `do` becomes the node's body
  *   all                              older spellings of templates rewritten
  */
-import { rewriteLegacy } from "../condition/index.ts";
+import { rewriteLegacy, scanTemplate } from "../condition/index.ts";
 import type { Reporter } from "./diagnostics.ts";
 import { asObject, own } from "./document.ts";
 import type { JsonObject, NodeConfig } from "./document.ts";
+import { EXPRESSION_FORM } from "./ir.ts";
 import type { Json, NodeType } from "./ir.ts";
 import { kindOf } from "./kinds/index.ts";
 import type { Kind } from "./kinds/kind.ts";
@@ -123,6 +124,9 @@ function takesParams(config: JsonObject, kind: Kind): boolean {
   return kind.type === "function" || isCall;
 }
 
+/** A template that may be nothing but one expression. */
+const SINGLE = /^\s*\$\{([^]*)\}\s*$/;
+
 function normalise(
   config: JsonObject,
   owner: ConfigOwner,
@@ -141,20 +145,40 @@ function normalise(
     const isExpression = kind.expressions.includes(key) && typeof part === "string";
     const isLiteral = kind.literals?.includes(key) === true;
     const filled = isLiteral ? part : rewriteTemplates(part);
-    const rewritten = isExpression ? readExpression(part) : filled;
+    const isTemplate = isExpression && kind.type === "transform" && isTextWithParts(filled);
+    const rewritten = isExpression && !isTemplate ? readExpression(part) : filled;
+    // Said only where the text alone does not: the worker never has to guess.
+    const isAmbiguous = kind.type === "transform" && isExpression && includesMark(rewritten);
+    if (isAmbiguous) value[EXPRESSION_FORM] = isTemplate ? "template" : "cel";
     setKey(isMoved && !isOwn ? params : value, key, rewritten);
   }
   if (isMoved && Object.keys(params).length > 0) value["params"] = params;
   return { value, isMoved };
 }
 
+/**
+ * Whether a string is text with `${…}` in it, and not one expression: those are templates. A `${` that
+ * is never closed is none, it stands in a string of CEL.
+ */
+function isTextWithParts(text: Json): boolean {
+  if (typeof text !== "string" || !includesMark(text) || isSingle(text)) return false;
+  return scanTemplate(text).every(({ kind }) => kind !== "unclosed");
+}
+
+function includesMark(text: Json): boolean {
+  return typeof text === "string" && text.includes("${");
+}
+
+function isSingle(text: string): boolean {
+  const inner = SINGLE.exec(text)?.[1];
+  return inner !== undefined && !inner.includes("${");
+}
+
 /** Bare CEL; a template that is nothing but one expression means the same. */
 function readExpression(text: string): string {
   const rewritten = rewriteLegacy(text, "template");
-  const single = /^\s*\$\{([^]*)\}\s*$/.exec(rewritten);
-  const inner = single?.[1];
-  const isSingle = inner !== undefined && !inner.includes("${");
-  return rewriteLegacy(isSingle ? inner.trim() : text, "condition");
+  const inner = SINGLE.exec(rewritten)?.[1] ?? "";
+  return rewriteLegacy(isSingle(rewritten) ? inner.trim() : text, "condition");
 }
 
 /** Older spellings in the strings of a template, replaced. */

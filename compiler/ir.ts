@@ -277,6 +277,12 @@ export function isFedByRun(ir: Ir, node: IrNode): boolean {
   return node.in.length === 1 && before?.synthetic === true && before.is_entry;
 }
 
+/**
+ * In the config of a `transform` whose `expression` is a string with `${` in it: whether that is
+ * "cel" or a "template". Absent in IRs that were made before it was: a template.
+ */
+export const EXPRESSION_FORM = "expression_form";
+
 export interface IrLoop {
   /** First node of a round. */
   head: number;

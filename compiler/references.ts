@@ -9,6 +9,7 @@ import { TextChecker } from "./expression-checks.ts";
 import type { FileContext, Place } from "./expression-checks.ts";
 import { rewriteOwnOutput } from "./expressions.ts";
 import type { Graph } from "./graph.ts";
+import { EXPRESSION_FORM } from "./ir.ts";
 import type { Json } from "./ir.ts";
 import { kindOf } from "./kinds/index.ts";
 import type { LoopForest } from "./loops.ts";
@@ -137,7 +138,8 @@ export class ReferenceChecker {
     this.#checkPolicies(source, { variables, node: index, own: null, reads, target: "refs" });
     for (const [key, value] of Object.entries(source.config.value)) {
       if (kind.literals?.includes(key)) continue;
-      const isBare = kind.expressions.includes(key) && typeof value === "string";
+      const isText = source.config.value[EXPRESSION_FORM] === "template";
+      const isBare = kind.expressions.includes(key) && typeof value === "string" && !isText;
       this.#checkValue(value, joinPointer("", key), source.config.locate, {
         form: isBare ? "expression" : "template",
         variables,

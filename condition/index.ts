@@ -15,6 +15,7 @@ export type { EdgeCandidate, EdgeMode } from "./edges.ts";
 export { EvaluationError, ExpressionSyntaxError, TemplateSyntaxError } from "./errors.ts";
 export { parseData, toData } from "./json.ts";
 export { rewriteLegacy } from "./legacy.ts";
+export { scanTemplate } from "./scan.ts";
 export { schemaPatternProblem } from "./pattern.ts";
 export type {
   CheckScope,

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { compile } from "../../compiler/index.ts";
 import type { Json, NodeType } from "../../compiler/ir.ts";
 import { delayOf } from "./delay.ts";
 import { nodeOf } from "./kind-fixture.ts";
@@ -33,6 +34,24 @@ describe("transform", () => {
     expect(evaluate("transform", { expression: "a is ${data.a}" }, { a: 1 })).toBe("a is 1");
     const expression = { twice: "${data.a * 2}", fixed: true };
     expect(evaluate("transform", { expression }, { a: 4 })).toEqual({ twice: 8, fixed: true });
+  });
+
+  it.each<[string, Json]>([
+    ["data.text + '!'", "a ${ b!"],
+    ["${data.text}", "a ${ b"],
+    ["it is ${data.n} of ${data.n}", "it is 7 of 7"],
+    ["Total => ${data.n}", "Total => 7"],
+    ["'cost ${data.n}'", "'cost 7'"],
+    ["cost $${data.n}", "cost ${data.n}"],
+    ["data.text.contains('${')", true],
+    ["data.text.split('${').size() + data.n", 9],
+  ])("takes %s for what the compiler takes it for", (expression, expected) => {
+    const nodes = [{ id: "t", type: "transform", config: { expression } }];
+    const { ir, diagnostics } = compile({ document: { name: "w", nodes, edges: [] } });
+    expect(diagnostics).toEqual([]);
+    const node = ir?.nodes[0] ?? nodeOf("transform");
+    const data = { text: "a ${ b", n: 7 };
+    expect(evaluatePure(node, { data, input: {}, ctx: {} }, data)).toEqual(expected);
   });
 
   it("knows the named transformations", () => {

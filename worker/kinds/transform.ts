@@ -1,6 +1,7 @@
 /**
  * `transform`: data in, data out, by an expression, templates, or a named transformation.
  */
+import { EXPRESSION_FORM } from "../../compiler/ir.ts";
 import type { IrNode, Json } from "../../compiler/ir.ts";
 import { compileExpression, compileTemplate } from "../../condition/index.ts";
 import type { Vars } from "../../condition/index.ts";
@@ -28,12 +29,15 @@ interface Compiled {
   evaluate(vars: Vars): Json;
 }
 
-/** A string with `${` is a template, any other string CEL; objects and lists are templates. */
+/**
+ * A string with `${` is what the compiler has found it to be, any other string CEL; objects and lists
+ * are templates.
+ */
 const compiledOf = perNode<Compiled | Transformation>((node) => {
-  const { expression, transformation } = node.config;
+  const { expression, transformation, [EXPRESSION_FORM]: form = "template" } = node.config;
   if (expression !== undefined) {
     const compiled =
-      typeof expression === "string" && !expression.includes("${")
+      typeof expression === "string" && (form === "cel" || !expression.includes("${"))
         ? compileExpression(expression)
         : compileTemplate(expression);
     return { what: "config.expression", evaluate: (vars) => compiled.evaluate(vars) };
