@@ -117,7 +117,7 @@ export class PauseWatch extends Loop {
    */
   async #resumeRuns(pause: Pause): Promise<void> {
     let count = 0;
-    let asleep = await wakePaused(this.#context.db, pause, PAUSE_CAUSES[CAUSE]);
+    let isAsleep = await wakePaused(this.#context.db, pause, PAUSE_CAUSES[CAUSE]);
     const isAll = await this.#each(pause, "PAUSED", async (row) => {
       if (isPaused(this.#pauses, row.workflow, row.version)) {
         return; // by its version's pause, or its workflow's
@@ -125,11 +125,11 @@ export class PauseWatch extends Loop {
       const scripts = scriptsOf(this.#context, row.partition);
       const answer = await resumeRun(scripts, row.id, CAUSE, noteOf(pause));
       count += answer.kind === "resumed" ? 1 : 0;
-      asleep += answer.kind === "not_paused" && answer.status === "asleep" ? 1 : 0;
+      isAsleep ||= answer.kind === "not_paused" && answer.status === "asleep";
     });
     this.#tell(pause, count, "resumed");
     const isPausing = this.#apart.isBusy(jobKey(pause, "RUNNING"));
-    if (isAll && count + asleep === 0 && !isPausing) {
+    if (isAll && count === 0 && !isAsleep && !isPausing) {
       await forgetPause(this.#context.db, pause, RESUMING_MS);
     }
   }

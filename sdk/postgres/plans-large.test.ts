@@ -17,7 +17,7 @@ import { openInTree } from "./redrives.ts";
 import { deleteTrees, endedRoots, endedTrees } from "./retention.ts";
 import { listRuns } from "./run-lists.ts";
 import { FIRST_RUN, listSuspects, readRun, suspectRuns } from "./runs.ts";
-import { dueSleepers } from "./sleep.ts";
+import { dueSleepers, wakePaused } from "./sleep.ts";
 import {
   idleRuns,
   queuedRuns,
@@ -184,6 +184,43 @@ const crowds: { [crowd: string]: { fill: string[]; questions: Questions } } = {
   sleep: { fill: crowd(SPREAD, ASLEEP, "'RUNNING';, 1, 1, 4e15"), questions: OTHERS },
   "are held": { fill: crowd(SPREAD, ", held", "'QUEUED';, true"), questions: OTHERS },
 };
+
+describe("F02: where the runs of a paused workflow sleep", () => {
+  const own = testDatabase();
+  let full: Database;
+  beforeAll(async () => {
+    full = (await own).connect();
+    for (const text of [
+      ...FILL.slice(0, 2),
+      ...crowd(SPREAD, ASLEEP, "'PAUSED';, 1, 1, 4e15"),
+      "UPDATE runs SET sleep_causes = 'w' WHERE id LIKE 'c%'",
+      "ANALYZE",
+    ]) {
+      await full.query({ name: `plans_fill_${serial++}`, text });
+    }
+  }, SLOW);
+  afterAll(async () => (await own).close());
+
+  it("a resume asks for each once, a page at a time, and then looks at none of them again", async () => {
+    const sizes: unknown[] = [];
+    const spy: Queryable = {
+      query: async (statement, values) => {
+        const rows = await full.query(statement, values);
+        sizes.push(...rows.map((row) => (row as { count?: number }).count ?? []).flat());
+        return rows as never;
+      },
+    };
+    const crowdOf = { name: "crowd", version: "*" };
+    expect(await wakePaused(spy, crowdOf, "w", CROWD / 3)).toBe(true);
+    expect(sizes).toEqual([CROWD / 3, CROWD / 3, CROWD / 3, 0]);
+    const touched = await full.transaction(async (tx) => {
+      const before = await counted(tx);
+      await wakePaused(tx, crowdOf, "w");
+      return (await counted(tx)) - before;
+    });
+    expect(touched).toBeLessThan(TOUCHED_MAX);
+  });
+});
 
 describe.each(Object.entries(crowds))("F02: where many %s", (_, { fill, questions: asked }) => {
   const own = testDatabase();

@@ -2,6 +2,7 @@
 import { afterAll, beforeEach, describe, expect, it } from "vitest";
 import { testDatabase, waitFor } from "../../test/support/index.ts";
 import { collectBlobs, FIRST_BLOB, insertBlobs, readBlobs } from "./blobs.ts";
+import type { Queryable } from "./connect.ts";
 import { claimRedrive } from "./redrives.ts";
 import {
   deleteSubmissionLetters,
@@ -262,4 +263,22 @@ it("D31: of blobs only those go that are old and that no run refers to; equal on
   expect([...(await readBlobs(db, [used, unused, young])).keys()].sort()).toEqual([used, young]);
   await collectBlobs(db, Number.MAX_SAFE_INTEGER, FIRST_BLOB, 9);
   expect([...(await readBlobs(db, [used, unused, young])).keys()]).toEqual([used]);
+});
+
+it("very many dead submissions go some in a transaction", async () => {
+  await db.query({
+    name: "test_letters",
+    text: `INSERT INTO dead_letters (id, kind, error, state, created_at_ms)
+      SELECT 'many' || i, 'submission', '{}', 'dropped', 1 FROM generate_series(1, 2500) AS i`,
+  });
+  const counts: unknown[] = [];
+  const spy: Queryable = {
+    query: async (statement, values) => {
+      const rows = await db.query(statement, values);
+      counts.push(...rows.map((row) => (row as { count?: number }).count));
+      return rows as never;
+    },
+  };
+  expect(await deleteSubmissionLetters(spy, RULE, false)).toBe(2500);
+  expect(counts).toEqual([1000, 1000, 500]);
 });

@@ -38,15 +38,18 @@ const DELETE_TREES = {
   name: "retention_delete_trees",
   text: "SELECT gv_delete_trees($1::text[], $2, $3) AS id",
 };
+/** Letters of one transaction. */
+const SUBMISSIONS_PAGE = 1000;
 const DEAD_SUBMISSIONS = `FROM dead_letters WHERE kind = 'submission'
-  AND created_at_ms < (CASE WHEN state = 'open' THEN LEAST($1::bigint, $2) ELSE $1 END)`;
+  AND created_at_ms < $1 AND (state <> 'open' OR created_at_ms < $2)`;
 const COUNT_SUBMISSIONS = {
   name: "retention_count_submissions",
   text: `SELECT count(*)::integer AS count ${DEAD_SUBMISSIONS}`,
 };
 const DELETE_SUBMISSIONS = {
   name: "retention_delete_submissions",
-  text: `WITH gone AS (DELETE ${DEAD_SUBMISSIONS} RETURNING 1)
+  text: `WITH gone AS (DELETE FROM dead_letters WHERE id IN (
+      SELECT id ${DEAD_SUBMISSIONS} ORDER BY created_at_ms, id LIMIT ${SUBMISSIONS_PAGE}) RETURNING 1)
     SELECT count(*)::integer AS count FROM gone`,
 };
 
@@ -89,5 +92,11 @@ export async function deleteSubmissionLetters(
 ): Promise<number> {
   const statement = isDryRun ? COUNT_SUBMISSIONS : DELETE_SUBMISSIONS;
   const values = [rule.endedBeforeMs, rule.lettersBeforeMs];
-  return (await db.query<{ count: number }>(statement, values))[0]?.count ?? 0;
+  let total = 0;
+  let count: number;
+  do {
+    count = (await db.query<{ count: number }>(statement, values))[0]?.count ?? 0;
+    total += count;
+  } while (!isDryRun && count === SUBMISSIONS_PAGE);
+  return total;
 }

@@ -86,12 +86,12 @@ it("the end of a pause wakes paused sleepers whose causes nobody has noted, and 
   const paused = { name: "test_paused", text: "UPDATE runs SET status = 'PAUSED'" };
   await db.query(paused);
   await db.query(formerSleep);
-  expect(await wakePaused(db, WORKFLOW, "w")).toBe(1);
+  expect(await wakePaused(db, WORKFLOW, "w")).toBe(true);
   expect(await readRun(db, "child")).toMatchObject({ wakesAtMs: 0 });
   await sleeps("r");
-  expect(await wakePaused(db, WORKFLOW, "w")).toBe(0);
+  expect(await wakePaused(db, WORKFLOW, "w")).toBe(false);
   await sleeps("rw");
-  expect(await wakePaused(db, WORKFLOW, "w")).toBe(1);
+  expect(await wakePaused(db, WORKFLOW, "w")).toBe(true);
 });
 
 it("a resume of a workflow wakes no run of a version that is paused by itself", async () => {
@@ -100,9 +100,9 @@ it("a resume of a workflow wakes no run of a version that is paused by itself", 
   const pause = { kind: "workflow", name: "w", who: "", reason: "", changedAtMs: 1 } as const;
   await putPause(db, { ...pause, version: "1" });
   const all = { name: "w", version: "*" };
-  expect(await wakePaused(db, all, "w")).toBe(0);
+  expect(await wakePaused(db, all, "w")).toBe(false);
   await removePause(db, { ...pause, version: "1", state: "paused" });
-  expect(await wakePaused(db, all, "w")).toBe(1);
+  expect(await wakePaused(db, all, "w")).toBe(true);
 });
 
 it("only the sleep that somebody has woken is over, and only under the partition's epoch", async () => {

@@ -82,19 +82,31 @@ const AWAKE = {
     FROM unnest($3::text[], $4::bigint[], $5::bigint[]) AS u(id, seq, epoch), held
     WHERE r.id = u.id AND r.sleep_seq = u.seq RETURNING r.id`,
 };
-// Written only once: a row that is due already stays as it is. One whose causes nobody has noted may
-// be meant. One that another pause names, its version's or its workflow's, sleeps on.
+// One whose causes nobody has noted may be meant. One that another pause names, its version's or its
+// workflow's, sleeps on.
+const MEANT = `($2 = '*' OR r.version = $2)
+    AND (r.sleep_causes IS NULL OR strpos(r.sleep_causes, $3) > 0)
+    AND NOT EXISTS (SELECT 1 FROM pauses p WHERE p.kind = 'workflow' AND p.state = 'paused'
+      AND p.name = r.workflow AND p.version IN ('*', r.version))`;
+// In `runs_asleep_paused_idx`, which has those that are asked for (0) apart from the others (1).
+const ASLEEP_PAUSED = `r.workflow = $1 AND r.status = 'PAUSED' AND r.asleep_since_ms IS NOT NULL`;
+const IS_ASKED = "LEAST(COALESCE(r.wakes_at_ms, 1), 1)";
 const WAKE_PAUSED = {
   name: "runs_wake_paused",
-  text: `WITH asleep AS (SELECT id FROM runs r WHERE workflow = $1 AND ($2 = '*' OR version = $2)
-        AND status = 'PAUSED' AND asleep_since_ms IS NOT NULL
-        AND (sleep_causes IS NULL OR strpos(sleep_causes, $3) > 0)
-        AND NOT EXISTS (SELECT 1 FROM pauses p WHERE p.kind = 'workflow' AND p.state = 'paused'
-          AND p.name = r.workflow AND p.version IN ('*', r.version))),
-      asked AS (UPDATE runs SET wakes_at_ms = 0
-        WHERE id IN (SELECT id FROM asleep) AND wakes_at_ms IS DISTINCT FROM 0)
-    SELECT count(*)::int AS asleep FROM asleep`,
+  text: `WITH page AS MATERIALIZED (SELECT id FROM runs r
+        WHERE ${ASLEEP_PAUSED} AND ${IS_ASKED} = 1 AND id > $4 ORDER BY id LIMIT $5),
+      asked AS (UPDATE runs r SET wakes_at_ms = 0 FROM page
+        WHERE r.id = page.id AND ${MEANT} AND r.asleep_since_ms IS NOT NULL)
+    SELECT max(id) AS last, count(*)::int AS count FROM page`,
 };
+const ANY_PAUSED = {
+  name: "runs_any_paused_asleep",
+  text: `SELECT EXISTS (SELECT 1 FROM runs r WHERE ${ASLEEP_PAUSED} AND ${IS_ASKED} = 0 AND ${MEANT})
+      OR EXISTS (SELECT 1 FROM runs r WHERE ${ASLEEP_PAUSED} AND ${IS_ASKED} = 1 AND ${MEANT})
+      AS found`,
+};
+/** Rows of one transaction: the archiver writes them, too. */
+const WAKE_PAGE = 500;
 const COUNT = {
   name: "runs_asleep_count",
   text: `SELECT count(*)::int AS asleep FROM runs WHERE asleep_since_ms IS NOT NULL`,
@@ -133,15 +145,25 @@ export async function askToWake(db: Queryable, runIds: readonly string[]): Promi
 
 /**
  * Asks for the sleeping runs of a workflow to be woken that are paused for this cause, and whose
- * workflow no pause in force names; returns how many there are.
+ * workflow no pause in force names, `limit` rows in a transaction; whether any of them still sleeps. One
+ * that was asked for is not looked at again.
  */
 export async function wakePaused(
   db: Queryable,
   workflow: { name: string; version: string },
   cause: string,
-): Promise<number> {
+  limit = WAKE_PAGE,
+): Promise<boolean> {
   const values = [workflow.name, workflow.version, cause];
-  return (await db.query<{ asleep: number }>(WAKE_PAUSED, values))[0]?.asleep ?? 0;
+  let count: number;
+  let after = "";
+  do {
+    type Page = { last: string | null; count: number };
+    const [page] = await db.query<Page>(WAKE_PAUSED, [...values, after, limit]);
+    count = page?.count ?? 0;
+    after = page?.last ?? "";
+  } while (count === limit);
+  return (await db.query<{ found: boolean }>(ANY_PAUSED, values))[0]?.found ?? false;
 }
 
 /** Sleeping runs of a partition whose time is before `beforeMs`, or that are asked for. */
