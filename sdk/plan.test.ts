@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { miniIr } from "../test/harness/mini-ir.ts";
-import { Planner, type EffectPlan } from "./plan.ts";
+import { CLOSURE_CHARS_MAX, MEMO_CHARS_MAX, Planner, type EffectPlan } from "./plan.ts";
 
 /** Effects as short words: type, node, depth, suffix. */
 function words(plan: EffectPlan): string[] {
@@ -43,6 +43,48 @@ describe("Planner", () => {
     expect(new Planner(ladder).end(2, "L", false).closure).toBe("");
     const lenient = { ...ladder, settings: { ...ladder.settings, failure: "continue" as const } };
     expect(new Planner(lenient).end(2, "L", false).closure).not.toBe("");
+  });
+
+  describe("of layers that are joined to all of the next", () => {
+    const [layers, width] = [12, 40];
+    const at = (layer: number, i: number): string => `n${layer}-${i}`;
+    const row = Array.from({ length: width }, (_, i) => i);
+    const rows = Array.from({ length: layers }, (_, layer) => layer);
+    const edges = rows
+      .slice(1)
+      .flatMap((layer) =>
+        row.flatMap((from) =>
+          row.map((to): [string, string] => [at(layer - 1, from), at(layer, to)]),
+        ),
+      );
+    const ids = rows.flatMap((layer) => row.map((i) => at(layer, i)));
+    const ir = miniIr(ids, edges, { failure: "continue" });
+
+    it("sends of what would follow only so much", () => {
+      const planner = new Planner(ir);
+      const plans = ir.nodes.flatMap((node, i) =>
+        ["L", "D", "X"].map((value) => planner.end(i, value.repeat(node.out.length), false)),
+      );
+      plans.push(...ir.nodes.map((_, i) => planner.skip(i, "X")));
+      const lengths = plans.map(({ closure }) => closure.length);
+      expect(Math.max(...lengths)).toBeLessThanOrEqual(CLOSURE_CHARS_MAX + 1);
+      expect(Math.max(...lengths)).toBeGreaterThan(CLOSURE_CHARS_MAX / 2);
+      expect(plans.every(({ closure }) => /^(?:\|\d+=[^|]*)*\|$|^$/.test(closure))).toBe(true);
+    });
+
+    it("keeps of its plans only so much", () => {
+      const planner = new Planner(ir);
+      const asked = ir.nodes
+        .flatMap(({ out }, i) => ["L", "D"].map((v) => [i, v.repeat(out.length)] as const))
+        .concat(ir.nodes.map(({ out }, i) => [i, `D${"L".repeat(Math.max(0, out.length - 1))}`]));
+      const plans = asked.map(([node, edges]) => planner.end(node, edges, false));
+      const oldest = asked.findIndex(
+        ([node, edges], i) => planner.end(node, edges, false) !== plans[i],
+      );
+      expect(oldest).toBe(0);
+      const all = plans.reduce((sum, { closure }) => sum + closure.length, 0);
+      expect(all).toBeGreaterThan(MEMO_CHARS_MAX);
+    });
   });
 
   it("entering a loop adds its first round, for every loop that the node heads", () => {

@@ -5,8 +5,10 @@
  * (20 §4): which tokens are activated, which joins get an arrival, which joins lie on the border of
  * a dead region (the nodes in between are skipped without being written), which loops end with it,
  * and - the closure - what would follow if one of those joins is skipped in turn. The script reads
- * a closure only in that case; a join missing from it gets a token of its own. A join that is to
- * cancel its losers is followed there by what these are.
+ * a closure only in that case; a join missing from it gets a token of its own, whose worker has the
+ * rest. So what would follow is sent only as far as there is room: where every node of a layer is joined
+ * to all of the next it grows with the square of their number, and hardly any of it ever happens. A join
+ * that is to cancel its losers is followed there by what these are, always.
  */
 import type { Ir, IrNode } from "../compiler/ir.ts";
 import { entrySuffix, loopChain } from "./scope.ts";
@@ -38,14 +40,20 @@ interface Effect {
 
 /** Bounds of what is sent with one completion, and of what is kept per workflow. */
 const CLOSURE_JOINS_MAX = 256;
+export const CLOSURE_CHARS_MAX = 4096;
 const MEMO_MAX = 4096;
+export const MEMO_CHARS_MAX = 2_000_000;
+/** Effects of skips that are kept, of all joins together. */
+const SKIPS_MAX = 20_000;
 
 /** Works out effects for one workflow; keeps what it has worked out. */
 export class Planner {
   readonly #ir: Ir;
   readonly #depths: number[];
   readonly #plans = new Map<string, EffectPlan>();
+  #planChars = 0;
   readonly #skips = new Map<number, Effect[]>();
+  #skipEffects = 0;
 
   constructor(ir: Ir) {
     this.#ir = ir;
@@ -121,10 +129,13 @@ export class Planner {
     let plan = this.#plans.get(key);
     if (plan === undefined) {
       plan = make();
-      if (this.#plans.size >= MEMO_MAX) {
+      const chars = charsOf(plan);
+      if (this.#plans.size >= MEMO_MAX || this.#planChars + chars > MEMO_CHARS_MAX) {
         this.#plans.clear();
+        this.#planChars = 0;
       }
       this.#plans.set(key, plan);
+      this.#planChars += chars;
     }
     return plan;
   }
@@ -207,7 +218,12 @@ export class Planner {
         }
       }
     }
+    if (this.#skipEffects + effects.length > SKIPS_MAX) {
+      this.#skips.clear();
+      this.#skipEffects = 0;
+    }
     this.#skips.set(start, effects);
+    this.#skipEffects += effects.length;
     return effects;
   }
 
@@ -282,11 +298,20 @@ export class Planner {
       if (!seen.has(join)) {
         seen.add(join);
         const follow = this.#skip(join);
-        text += `|${join}=${follow.map((e) => [e.type, ...this.#fields(e)].join(",")).join(";")}`;
+        const more = `|${join}=${follow.map((e) => [e.type, ...this.#fields(e)].join(",")).join(";")}`;
+        if (text.length + more.length > CLOSURE_CHARS_MAX) {
+          break; // what is next is likely as much, and would be made for nothing
+        }
+        text += more;
         open.push(...follow.filter((e) => e.arity > 1).map((e) => e.node));
       }
     }
     text += this.#losers(effects);
     return text === "" ? "" : `${text}|`;
   }
+}
+
+/** What a kept plan takes, about: of its lists a word for each member. */
+function charsOf({ plain, args, closure }: EffectPlan): number {
+  return 8 * (plain.length + args.length) + closure.length;
 }

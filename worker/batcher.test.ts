@@ -161,6 +161,7 @@ describe("completion batcher", () => {
 
   it.each<[what: string, more: Partial<Result>, blobs?: NewBlob[]]>([
     ["outputs", { value: JSON.stringify("x".repeat(600)) }],
+    ["closures", { plan: { ...NO_EFFECTS, closure: `|1=${"x".repeat(600)}|` } }],
     ["what is told of a result", { extra: `,"errs":"${"x".repeat(600)}"` }],
     ["outputs that are kept beside the run", {}, [{ sha256: "", text: "x".repeat(600) }]],
   ])("long %s fill a batch as many items do", async (_, more, blobs) => {

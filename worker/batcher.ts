@@ -161,8 +161,8 @@ function effectsOf({ results }: CompletionItem): number {
 
 function charsOf({ results, blobs }: CompletionItem): number {
   let chars = 0;
-  for (const { value, extra } of results) {
-    chars += value.length + extra.length;
+  for (const { value, extra, plan } of results) {
+    chars += value.length + extra.length + plan.closure.length;
   }
   if (blobs !== undefined) {
     for (const { text } of blobs) {
