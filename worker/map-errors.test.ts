@@ -130,7 +130,9 @@ describe("the errors of a map", () => {
     expect(row.status).toBe("FAILED");
     expect(JSON.parse(row.error ?? "{}")).toMatchObject({
       ...{ code: "TOO_LARGE", node: "m" },
-      message: expect.stringMatching(/^the map's list of failed elements has \d+ characters/),
+      message: expect.stringMatching(
+        /^the map's list of failed elements has more than the \d+ bytes that are kept/,
+      ),
     });
   });
 });

@@ -14,10 +14,12 @@ const PAGE = 500;
 
 /** Counts bytes up to a bound. */
 class Room {
+  readonly #what: string;
   readonly #max: number;
   #left: number;
 
-  constructor(max: number) {
+  constructor(what: string, max: number) {
+    this.#what = what;
     this.#max = max;
     this.#left = max;
   }
@@ -26,7 +28,7 @@ class Room {
   take(bytes: number): void {
     this.#left -= bytes;
     if (this.#left < 0) {
-      const message = `the results of the elements have more than ${this.#max} bytes together`;
+      const message = `${this.#what} has more than the ${this.#max} bytes that are kept`;
       throw new ExecutionError("TOO_LARGE", message, { retryable: false });
     }
   }
@@ -42,8 +44,8 @@ export async function readResults(
   blobs: string,
   { composed, bytesMax }: { composed: boolean; bytesMax: number },
 ): Promise<{ output: Json[]; errors: ElementError[] }> {
-  const room = new Room(bytesMax);
-  const roomOfErrors = new Room(bytesMax);
+  const room = new Room("the map's list of results", bytesMax);
+  const roomOfErrors = new Room("the map's list of failed elements", bytesMax);
   const count = Number(await redis.hget(key, "n"));
   const texts: (string | null)[] = [];
   const errors: ElementError[] = [];
