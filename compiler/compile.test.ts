@@ -421,3 +421,17 @@ describe("sets_status", () => {
     }
   });
 });
+
+describe("the order of a join's input", () => {
+  it("is that of the nodes it comes from, whatever the order of the edges in the file", () => {
+    const nodes = ["zz", "n2", "n10", "j"].map((id) => ({ id, type: "noop" }));
+    const edges = ["zz", "n2", "n10"].map((from) => ({ from, to: "j" }));
+    const [one, other] = [edges, edges.toReversed()].map((drawn) =>
+      compile({ document: { name: "w", nodes, edges: drawn } }),
+    );
+    expect(one?.hash).toBe(other?.hash);
+    const ir = one?.ir;
+    const sources = ir?.nodes.at(-1)?.in.map((edge) => ir.nodes[ir.edges[edge]?.from ?? -1]?.id);
+    expect(sources).toEqual(["n10", "n2", "zz"]);
+  });
+});
