@@ -257,10 +257,12 @@ export class Starter {
    * What is there does not expire from here on, as the reaper's second look relies on.
    */
   async #put({ hash, text }: StoredIr): Promise<void> {
+    const { redis } = this.#context;
     const key = globalKeys.ir(hash);
-    const [, length] = (await this.#context.redis.pipeline().persist(key).strlen(key).exec()) ?? [];
-    if (length?.[1] !== Buffer.byteLength(text)) {
-      await this.#context.redis.set(key, text);
+    // Two commands on one connection, in this order; what is no string is none of ours.
+    const [, bytes] = await Promise.all([redis.persist(key), redis.strlen(key).catch(() => -1)]);
+    if (bytes !== Buffer.byteLength(text)) {
+      await redis.set(key, text);
     }
   }
 
