@@ -29,3 +29,20 @@ it("what cannot be undone whole is a run of one step, which fails and says why",
 it("what can be is a step each", () => {
   expect(nodesOf(3).map(({ config }) => config["function_name"])).toEqual(["undo", "undo", "undo"]);
 });
+
+it("is made of a workflow that was stored with names which are none any more", () => {
+  const old = {
+    ...(ir as Ir),
+    name: `a@b\u0007${"\u{1f600}".repeat(200)}`,
+    workflow_version: "1@2",
+  };
+  const definition = workflowOf(context, old, "r", [step]);
+  expect(definition?.name).toBe(`a-b-${"\u{1f600}".repeat(133)}:compensation`);
+  expect(definition?.version).toBe("1-2");
+});
+
+it("tells why a step cannot be undone, whatever the reason is made of", () => {
+  const odd = { ...step, problem: "no \u0000 and no \ud800" };
+  const chain = JSON.parse(workflowOf(context, ir as Ir, "r", [odd])?.ir ?? "null") as Ir | null;
+  expect(chain?.nodes[0]?.config).toMatchObject({ params: { message: "no - and no -" } });
+});

@@ -33,8 +33,10 @@ export interface Compensation {
 /** Steps that one compensation may have. */
 const STEPS_MAX = 10_000;
 const MAX_ATTEMPTS = 5;
-/** Of an id, and of a workflow's name. */
-const NAME_CHARS_MAX = 200;
+const ID_CHARS_MAX = 200;
+/** Of a workflow's name, and of its version, as the compiler takes them. */
+const NAME_CHARS_MAX = 150;
+const VERSION_CHARS_MAX = 100;
 
 /** Id of the run that undoes a run; it lies in the same partition. */
 export function compensationId(runId: string): string {
@@ -172,6 +174,18 @@ export function workflowOf(
   return typeof failing === "string" ? null : failing;
 }
 
+/** As a name may be: workflows that were stored before the compiler said so may have others. */
+function named(name: string, charsMax: number): string {
+  return [...readable(name).replaceAll("@", "-")].slice(0, charsMax).join("");
+}
+
+/** What a document may hold: no control characters, no half of a character, nor what stands for one. */
+function readable(text: string): string {
+  return Buffer.from(text)
+    .toString()
+    .replace(/[\p{Cc}\ufffd]/gu, "-");
+}
+
 /** The chain of these steps, or why there is none. */
 function chainOf(
   context: Pick<SupervisorContext, "clock">,
@@ -179,12 +193,12 @@ function chainOf(
   steps: readonly CompensationStep[],
 ): Definition | string {
   // The number alone makes an id of the chain.
-  const ids = steps.map(({ node }, i) => `undo-${i + 1}-${node}`.slice(0, NAME_CHARS_MAX));
+  const ids = steps.map(({ node }, i) => `undo-${i + 1}-${node}`.slice(0, ID_CHARS_MAX));
   const suffix = ":compensation";
   const document: Json = {
     metadata: {
-      name: `${ir.name.slice(0, NAME_CHARS_MAX - suffix.length)}${suffix}`,
-      version: ir.workflow_version,
+      name: `${named(ir.name, NAME_CHARS_MAX - suffix.length)}${suffix}`,
+      version: named(ir.workflow_version, VERSION_CHARS_MAX),
     },
     nodes: steps.map((step, i) => nodeOf(step, ids[i] as string, i)),
     edges: ids.slice(1).map((to, i) => ({ from: ids[i] as string, to })),
@@ -201,7 +215,7 @@ function chainOf(
 
 function nodeOf(step: CompensationStep, id: string, place: number): Json {
   if (step.problem !== undefined) {
-    const params = { code: "BAD_INPUT", message: step.problem.replaceAll("${", "$ {") };
+    const params = { code: "BAD_INPUT", message: readable(step.problem).replaceAll("${", "$ {") };
     return { id, type: "function", config: { function_name: "builtin.fail", params } };
   }
   const at = `input.steps[${place}]`;

@@ -206,7 +206,7 @@ describe("compensation", () => {
     undone.length = 0;
     const id = "n".repeat(200);
     const workflow = {
-      ...{ name: "w".repeat(200), nodes: [step(id, 1, { long: true }), boom] },
+      ...{ name: "w".repeat(150), nodes: [step(id, 1, { long: true }), boom] },
       edges: [{ from: id, to: "boom" }],
     };
     const runId = await engine.submit({ workflow });
