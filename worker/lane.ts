@@ -289,12 +289,10 @@ export class Lane {
       this.#leave(token, held);
       void this.#o.unreadable.met(token, new Error("its workflow is stored nowhere"));
     } else if (preparation.kind === "later") {
-      this.#leave(token, held);
       // Looked for as soon as it can be executed, and not before.
-      preparation.loading.then(
-        () => (this.hasGivenUp = true),
-        (error: unknown) => this.#o.unreadable.met(token, error),
-      );
+      const readable = this.#o.unreadable.isReadable(token, preparation.loading);
+      void readable.then((isReadable) => (this.hasGivenUp ||= isReadable));
+      this.#leave(token, held);
     } else if (preparation.kind === "drop") {
       const node = preparation.profile.ir.nodes[token.node];
       if (node !== undefined) {

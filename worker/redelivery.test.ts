@@ -85,6 +85,14 @@ async function idleMs({ profile }: TokenPlayer): Promise<number> {
   return held[0]?.[2] ?? 0;
 }
 
+/** As if the dead worker had read it just now. */
+async function holdAnew({ profile }: TokenPlayer): Promise<void> {
+  const key = profile.entryKeys[0] ?? "";
+  const at = connectionAt(redis, partitionKeys(0).meta);
+  const [entry] = await findStale(at, [key], 0, 1);
+  await redis.xclaim(key, GROUP, "dead", 0, entry?.entryId ?? "", "IDLE", 0, "JUSTID");
+}
+
 const isDone = (run: TokenPlayer): Promise<unknown> =>
   waitFor(async () => (await run.hash())["s"] === "completed");
 
@@ -235,10 +243,14 @@ describe("a stale entry", () => {
     const [slow, other] = [gate(), gate()];
     const left = await abandoned("other");
     const long = await runOf("slow");
-    const worker = await work({ slow: slow.run, other: other.run });
+    const leaseMs = 2 * LEASE_MS;
+    // Not stale before the worker stops.
+    await holdAnew(left);
+    const worker = await work({ slow: slow.run, other: other.run }, 100, leaseMs);
     await waitFor(() => slow.begun() === 1);
-    await waitFor(async () => (await idleMs(left)) > LEASE_MS);
-    const stopping = worker.stop(3 * LEASE_MS);
+    const stopping = worker.stop(60_000);
+    // A look would have come by meanwhile.
+    await waitFor(async () => (await idleMs(left)) > 2 * leaseMs);
     slow.open();
     await stopping;
     await isDone(long);

@@ -230,10 +230,12 @@ export class Takeover {
 
   /** Executes those that are still stale; waits so long for them. Never fails. */
   async #take(found: readonly StaleEntry[], waitMs: number): Promise<void> {
-    const { redis, scripts, reader, consumer, leaseMs, deliveriesMax, logger } = this.#o;
-    // A look may take long: what has been paused meanwhile stays where it is.
+    const { redis, scripts, reader, consumer, leaseMs, deliveriesMax, logger, unreadable } =
+      this.#o;
+    // A look may take long: what has been paused meanwhile stays where it is, or is left to others.
     const open = new Set(reader.openKeys);
-    const entries = found.filter(({ queueKey }) => open.has(queueKey));
+    const isOurs = (one: StaleEntry): boolean => open.has(one.queueKey) && !unreadable.isLeft(one);
+    const entries = found.filter(isOurs);
     if (entries.length === 0) {
       return;
     }

@@ -38,6 +38,23 @@ describe("a token whose workflow cannot be read", () => {
     expect((await run.hash())["s"]).toBe("running");
   });
 
+  it("is for the others while it is being read, and met once", async () => {
+    const run = await startedRun(p, miniIr(["a"], []));
+    const token = await run.take("a");
+    const { by } = unreadable();
+    let fail: (error: Error) => void = () => undefined;
+    const loading = new Promise((_, reject) => (fail = reject));
+    const readable = by.isReadable(token, loading);
+    expect(by.isLeft(token)).toBe(true);
+    fail(WHY);
+    expect(await readable).toBe(false);
+    expect(by.isLeft(token)).toBe(true);
+    expect((await run.hash())["s"]).toBe("running");
+    const { by: other } = unreadable();
+    expect(await other.isReadable(token, Promise.resolve())).toBe(true);
+    expect(other.isLeft(token)).toBe(false);
+  });
+
   it("is parked with its run by who meets it again, with the reason, until that is resumed", async () => {
     const run = await startedRun(p, miniIr(["a"], []));
     const token = await run.take("a");

@@ -26,6 +26,8 @@ export class Unreadable {
   readonly #o: Options;
   /** Until when, by entry. */
   readonly #left = new Map<string, number>();
+  /** Entries that are handed back while their workflow is read. */
+  readonly #loading = new Set<string>();
 
   constructor(options: Options) {
     this.#o = options;
@@ -38,7 +40,26 @@ export class Unreadable {
 
   /** Whether this one is for the others. */
   isLeft(entry: Entry): boolean {
-    return this.#o.nowMs() < (this.#left.get(nameOf(entry)) ?? -Infinity);
+    const name = nameOf(entry);
+    return this.#loading.has(name) || this.#o.nowMs() < (this.#left.get(name) ?? -Infinity);
+  }
+
+  /**
+   * Of a token that is handed back while its workflow is read: resolves to whether it can be. It is for
+   * the others until then: met twice meanwhile, it would count as what nobody can read. Never fails.
+   */
+  async isReadable(token: ReadyToken, loading: Promise<unknown>): Promise<boolean> {
+    const name = nameOf(token);
+    this.#loading.add(name);
+    try {
+      await loading;
+      return true;
+    } catch (error) {
+      await this.met(token, error);
+      return false;
+    } finally {
+      this.#loading.delete(name);
+    }
   }
 
   /** A token that was handed back because of this error. Never fails. */

@@ -70,7 +70,8 @@ const MORE: readonly Document[] = [
 const FINAL = "('COMPLETED', 'FAILED', 'CANCELLED')";
 const WAITING = {
   name: "mixed_waiting",
-  text: `SELECT id, workflow FROM runs WHERE status NOT IN ${FINAL}
+  // One that is cancelled before it has begun leaves nothing in the journal.
+  text: `SELECT id, workflow FROM runs WHERE status NOT IN ${FINAL} AND status <> 'QUEUED'
     AND workflow = ANY($1::text[]) ORDER BY created_at_ms, id LIMIT 100`,
 };
 const OPEN = {
