@@ -5,11 +5,13 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { runner } from "node-pg-migrate";
-import { afterAll, expect, it } from "vitest";
+import { afterAll, expect, it, vi } from "vitest";
 import { testDatabase, type TestDatabase } from "../../test/support/index.ts";
 import type { Database } from "./connect.ts";
 import { assertSchema, migrate, migrationNames } from "./migrate.ts";
 
+// Each migration by itself, on a busy machine, in PGlite.
+vi.setConfig({ testTimeout: 120_000 });
 const dir = fileURLToPath(new URL("../../migrations", import.meta.url));
 const servers: TestDatabase[] = [];
 let serial = 0;
