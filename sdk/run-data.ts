@@ -12,6 +12,7 @@ import type { Ir, IrNode, Json } from "../compiler/ir.ts";
 import { blobOfValue, checkBlob, parseBlobText, type BlobRef } from "./blobs.ts";
 import { parseRecord } from "./entry.ts";
 import { readEditedInput } from "./hot-restore.ts";
+import { earlier, knownAfter, type Known, type StepResult } from "./known-fields.ts";
 import { ATTEMPT_FIELD } from "./needs.ts";
 import { loopChain, roundOf, scopePrefix } from "./scope.ts";
 import { mapGiven, type WaitAnswer } from "./waits.ts";
@@ -25,27 +26,7 @@ export interface Outside {
   index: number;
 }
 
-/** What a step of a chain left, as the item that settles it says. */
-export interface StepResult {
-  node: number;
-  scope: string;
-  attempt: number;
-  op: string;
-  /** JSON text. */
-  value: string;
-}
-
-/** A field that the steps before in a chain have read or left, and that cannot be another by now. */
-interface Known {
-  field: string;
-  value: string | null;
-  before: Known | null;
-}
-
 const NOTHING: Fields = new Map();
-/** Longer values are read again, and where a step reads so many: a chain would hold all of them. */
-const KNOWN_CHARS_MAX = 4096;
-const KNOWN_FIELDS_MAX = 64;
 const NO_REFS: readonly BlobRef[] = [];
 /** `ctx` of most nodes. Without a prototype, as ids of nodes may be any names. */
 const NO_CONTEXT = Object.freeze(Object.create(null) as NonNullable<Vars["ctx"]>);
@@ -78,14 +59,6 @@ export function answerOf(text: string, data: RunData): WaitAnswer {
   return mapGiven(JSON.parse(text) as WaitAnswer, (given) => data.whole(given));
 }
 
-/** A run's input and attempt, and what has completed: outside of rounds, others being asked for more. */
-function isLasting(field: string, value: string | null): boolean {
-  if (field === "in" || field === ATTEMPT_FIELD) {
-    return true;
-  }
-  return (value?.length ?? Infinity) <= KNOWN_CHARS_MAX && parseRecord(value)?.state === "c";
-}
-
 export class RunData {
   readonly #ir: Ir;
   #fields: Fields;
@@ -114,7 +87,7 @@ export class RunData {
   next(results: readonly StepResult[] | null): RunData {
     if (this.outside === null) {
       const next = new RunData(this.#ir);
-      next.#known = results === null ? null : this.#knownAfter(results);
+      next.#known = results === null ? null : knownAfter(this.#known, this.#fields, results);
       return next;
     }
     const item = new Map([["it", this.#fields.get("it") ?? null]]);
@@ -135,7 +108,7 @@ export class RunData {
     }
     const found = new Map<string, string | null>();
     for (const field of fields) {
-      const value = this.#earlier(field);
+      const value = earlier(this.#known, field);
       if (value === undefined || value?.includes(BLOB_MARK) === true) {
         return false;
       }
@@ -143,29 +116,6 @@ export class RunData {
     }
     this.#fields = found;
     return true;
-  }
-
-  #earlier(field: string): string | null | undefined {
-    let known = this.#known;
-    while (known !== null && known.field !== field) {
-      known = known.before;
-    }
-    return known?.value;
-  }
-
-  #knownAfter(results: readonly StepResult[]): Known | null {
-    let known = this.#known;
-    for (const [field, value] of this.#fields.size > KNOWN_FIELDS_MAX ? NOTHING : this.#fields) {
-      if (isLasting(field, value) && this.#earlier(field) === undefined) {
-        known = { field, value, before: known };
-      }
-    }
-    for (const { node, op, attempt, scope, value } of results) {
-      if (op === "C" && value.length <= KNOWN_CHARS_MAX) {
-        known = { field: `n${node}`, value: `c${attempt}|${scope}|${value}`, before: known };
-      }
-    }
-    return known;
   }
 
   /** Which attempt of the run it is, if that was asked for: a redrive begins another one. */
