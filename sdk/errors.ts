@@ -39,6 +39,8 @@ export const ERRORS = {
   GV_PARTITION_MISMATCH: { retryable: false, exit: 2 },
   GV_SCHEMA_OUTDATED: { retryable: false, exit: 2 },
   GV_FUNCTIONS_INVALID: { retryable: false, exit: 2 },
+  GV_HISTORY_BEHIND: { retryable: true, exit: 3 },
+  GV_HISTORY_MOVING: { retryable: true, exit: 3 },
   GV_GATEWAY_UNAVAILABLE: { retryable: true, exit: 3 },
   GV_STACK_FAILED: { retryable: true, exit: 3 },
 } as const satisfies { [code: string]: { retryable: boolean; exit: number } };
