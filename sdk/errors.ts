@@ -8,6 +8,7 @@ export const ERRORS = {
   GV_BAD_CONFIG: { retryable: false, exit: 2 },
   GV_BAD_INPUT: { retryable: false, exit: 2 },
   GV_BAD_SUBMISSION: { retryable: false, exit: 1 },
+  GV_SUBMISSION_POISON: { retryable: false, exit: 1 },
   GV_START_REFUSED: { retryable: false, exit: 1 },
   GV_CONCURRENCY_LIMIT: { retryable: true, exit: 1 },
   GV_IDEMPOTENCY_CONFLICT: { retryable: false, exit: 1 },
