@@ -215,6 +215,7 @@ export class Certifier extends Loop {
     }
   }
 
+  /** Whether it has met anything that scripts have written. */
   async #emptyOnce(write: Write): Promise<boolean> {
     const redis = this.#redis;
     const match = this.#keys.pattern;
@@ -225,12 +226,27 @@ export class Certifier extends Loop {
       const [next, keys] = await redis.scan(at, "MATCH", match, "COUNT", UNLINK_BATCH);
       const doomed = keys.filter((key) => key !== this.#keys.meta);
       if (doomed.length > 0) {
+        found ||= await this.#isOfBefore(doomed);
         await write([["UNLINK", ...doomed]]);
-        found = true;
       }
       at = next;
     } while (at !== "0");
     return found;
+  }
+
+  /**
+   * Not so are the groups of queues and the size of the journal. Workers put those there without a
+   * certificate, several times a second: on a server with so many keys, or so busy, that a look at all
+   * takes longer, each look would meet them, and the partition would never be empty.
+   */
+  async #isOfBefore(names: readonly string[]): Promise<boolean> {
+    const { queues, backlog } = this.#keys;
+    const streams = names.filter((key) => key.startsWith(queues));
+    if (names.some((key) => key !== backlog && !key.startsWith(queues))) {
+      return true;
+    }
+    const lengths = await Promise.all(streams.map((key) => this.#redis.xlen(key)));
+    return lengths.some((length) => length > 0);
   }
 
   /** Full or not: begun runs, which alone give memory back, wait for the certificate. */

@@ -1,0 +1,79 @@
+/** Emptying a partition that is to be rebuilt, while others go on writing what needs no certificate. */
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from "vitest";
+import { createGroups, GROUP, partitionKeys, sharedBacklogBytes } from "../sdk/internal.ts";
+import { intercepted, waitFor } from "../test/support/index.ts";
+import { Certifier } from "./certify.ts";
+import type { SupervisorContext } from "./context.ts";
+import { contextOf, startStack, type Stack } from "./stack.fixture.ts";
+
+const keys = partitionKeys(0);
+const queue = keys.queue("fn:a", "normal");
+let stack: Stack;
+let context: SupervisorContext & { close(): void };
+let certifier: Certifier;
+/** Looks at all keys, as far as they have begun; what others do meanwhile. */
+let looks = 0;
+let meanwhile: () => Promise<void>;
+
+beforeAll(async () => {
+  stack = await startStack();
+});
+afterAll(() => stack.close());
+
+beforeEach(async () => {
+  looks = 0;
+  meanwhile = workersGoOn;
+  const redis = intercepted(stack.redis, (name, call) => async (...args) => {
+    if (name === "scan") {
+      looks += args[0] === "0" ? 1 : 0;
+      await meanwhile();
+    }
+    return call(...args);
+  });
+  context = { ...(await contextOf(stack, { id: "s" })), redis };
+  certifier = new Certifier(context, 0);
+  await certifier.start();
+  await waitFor(() => certifier.epoch !== null, { describe: "it is not certified" });
+  looks = 0;
+});
+afterEach(async () => {
+  await certifier.stop(100);
+  context.close();
+});
+
+/** A worker that finds no group makes it; one that reads notes how large the journal is. */
+async function workersGoOn(): Promise<void> {
+  await createGroups(stack.redis, [queue], GROUP);
+  await sharedBacklogBytes(stack.redis, keys);
+}
+
+async function rolledBack(): Promise<void> {
+  let isDone = false;
+  await stack.redis.hset(keys.run("gone"), "s", "running");
+  await stack.redis.xadd(queue, "*", "t", "of a run that is gone");
+  void certifier.rollBack(certifier.epoch ?? 0, "the test says so").then(() => (isDone = true));
+  await waitFor(() => isDone, { describe: "the partition is emptied again and again" });
+}
+
+it("a partition is emptied, though workers make their groups and measure the journal anew during each look", async () => {
+  await rolledBack();
+  expect(looks).toBe(2);
+  expect(await stack.redis.exists(keys.run("gone"))).toBe(0);
+  expect(await stack.redis.xlen(queue)).toBe(0);
+  expect(certifier.epoch).toBe(2);
+});
+
+it("a partition is looked at once more after a look that met what only scripts write", async () => {
+  meanwhile = async () => {
+    await workersGoOn();
+    if (looks === 2) {
+      await stack.redis.xadd(queue, "*", "t", "came with its slot");
+    } else if (looks === 3) {
+      await stack.redis.hset(keys.run("late"), "s", "running");
+    }
+  };
+  await rolledBack();
+  expect(looks).toBe(4);
+  expect(await stack.redis.exists(keys.run("gone"), keys.run("late"))).toBe(0);
+  expect(await stack.redis.xlen(queue)).toBe(0);
+});
