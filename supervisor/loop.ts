@@ -6,7 +6,7 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "pino";
-import { errorCode, systemClock, type Service } from "../sdk/internal.ts";
+import { errorCode, type Service } from "../sdk/internal.ts";
 
 export interface LoopOptions {
   name: string;
@@ -58,10 +58,8 @@ export class Loop implements Service {
     this.#abort.abort();
     this.wake();
     this.#options.interrupt?.();
-    const endsMs = systemClock.monotonicMs() + deadlineMs;
     await within(this.#running ?? Promise.resolve(), deadlineMs);
-    const leftMs = Math.max(0, endsMs - systemClock.monotonicMs());
-    await within(this.#options.close?.() ?? Promise.resolve(), leftMs);
+    await within(this.#options.close?.() ?? Promise.resolve(), deadlineMs);
   }
 
   async #run(): Promise<void> {

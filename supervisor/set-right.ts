@@ -10,7 +10,6 @@
 import { driftText, suspectRun, type Drift } from "../sdk/internal.ts";
 import type { RunRow } from "../sdk/postgres/index.ts";
 import { findDrifts } from "./audit/audit-run.ts";
-import type { Backlog } from "./audit/backlog.ts";
 import { scriptsOf, type SupervisorContext } from "./context.ts";
 import type { Reason } from "./explain.ts";
 
@@ -41,16 +40,12 @@ function isDeadEnd(reason: Reason): boolean {
 
 /**
  * Freezes the run, so that who archives its partition rebuilds it, if it is not what its journal
- * says; false: it is, or it has moved on. `backlog` serves all the runs of its partition.
+ * says; false: it is, or it has moved on.
  */
-export async function setRight(
-  context: SupervisorContext,
-  row: RunRow,
-  backlog: Backlog,
-): Promise<boolean> {
+export async function setRight(context: SupervisorContext, row: RunRow): Promise<boolean> {
   const { redis, db, irs, logger } = context;
   const { id: runId, partition } = row;
-  const found = await findDrifts({ redis, db, irs }, partition, runId, { backlog });
+  const found = await findDrifts({ redis, db, irs }, partition, runId);
   const wrong = found.filter(
     ({ kind, remedy, harmless }) =>
       remedy === "rebuild" && harmless !== true && !PUT_BACK.has(kind) && kind !== "child_missing",

@@ -47,7 +47,7 @@ afterAll(() => {
 
 async function start(replicas: number): Promise<void> {
   database = await testDatabase();
-  stack = await ClusterStack.start(database.connect(), replicas);
+  stack = await ClusterStack.start(() => database.connect(), replicas);
 }
 
 /** Waits for the end of runs. */
@@ -59,7 +59,11 @@ async function ended(runs: readonly Submitted[]): Promise<void> {
   await waitFor(all, { timeoutMs: 60_000, describe: "runs submitted afterwards have not ended" });
 }
 
-afterEach(async () => {
+afterEach(async ({ task }) => {
+  if (task.result?.state === "fail") {
+    const standing = await stack.standing().catch(String); // it may not even have begun
+    process.stderr.write(`${task.name} has failed.\n${standing}\n`);
+  }
   await stack.stop();
   await database.close();
 });
@@ -86,7 +90,7 @@ describe("an engine on a Redis Cluster", () => {
       }
     });
     expect(await judged("failover", { failovers: done })).toEqual(NOTHING);
-    expect(Math.max(...done.map(({ lostBytes }) => lostBytes))).toBeGreaterThan(0);
+    expect(Math.min(...done.map(({ lostBytes }) => lostBytes))).toBeGreaterThan(0);
     expect(stack.told.rolledBack).toBeGreaterThan(0);
     expect(await stack.epochMax()).toBeGreaterThan(1);
   }, 300_000);

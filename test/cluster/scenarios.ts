@@ -14,6 +14,7 @@ export interface Load {
 }
 
 const BATCH = 25;
+const OPEN_MAX = 3 * BATCH;
 const WORKFLOWS = 18;
 
 /** Those that need no functions, signals or children. */
@@ -32,20 +33,33 @@ export async function under(
   const workloads = plainWorkloads(seed, WORKFLOWS);
   let isOver = false;
   const loading = (async () => {
-    let sent = 0;
-    while (!isOver || sent < runs) {
+    for (let sent = 0; !isOver || sent < runs; sent += BATCH) {
       await stack.submit(workloads, BATCH);
-      sent += BATCH;
-      // Not more than what keeps everybody busy.
-      const open = sent - (await stack.ended()).size;
-      await pause(open > 3 * BATCH ? 300 : 20);
-      if (isOver && sent >= runs) {
-        return;
-      }
+      stack.at(`submitted ${sent + BATCH}`);
+      await hasRoom(stack, sent + BATCH);
+      await pause(20);
     }
   })();
-  await work().finally(() => (isOver = true));
+  // Without a load there is nothing to look at.
+  const isLoaded = loading.then(() => new Promise<never>(() => undefined));
+  await Promise.race([work(), isLoaded]).finally(() => (isOver = true));
+  stack.at("submit what is left");
   await loading;
+}
+
+/**
+ * Waits until no more runs are open than what keeps everybody busy: however long a fault takes, what
+ * is left to do after it is bounded.
+ */
+async function hasRoom(stack: ClusterStack, sent: number): Promise<void> {
+  const isRoom = async (): Promise<boolean> => {
+    if (sent - (await stack.ended()).size <= OPEN_MAX) {
+      return true;
+    }
+    await stack.sendMissing();
+    return false;
+  };
+  await waitFor(isRoom, { timeoutMs: 120_000, describe: `more than ${OPEN_MAX} runs stay open` });
 }
 
 /** Moves half of one primary's slots that hold partitions to another primary; returns the count. */
@@ -71,7 +85,7 @@ export async function reshard(stack: ClusterStack): Promise<{ slots: number; key
 const COLD_SLOTS = 200;
 
 export interface Failover {
-  /** For how long the replica had nothing of what its primary accepted, ms. */
+  /** For how long the replica had nothing of what its primary accepted, ms, at least. */
   lostMs: number;
   how: "frozen" | "killed";
   /** Writes that the primary had accepted and the replica did not have, in bytes of the stream. */
@@ -95,14 +109,17 @@ export async function failOver(
     throw new Error(`the primary on ${primary.port} has no replica`);
   }
   const lostMs = Math.round(50 + random() * 600);
+  stack.at(`cut off ${replica.port}, the replica of ${primary.port}`);
   await replica.cutOff();
   await pause(lostMs);
+  await isArchivedBeyond(stack, replica);
   const lostBytes = (await offset(primary, "master")) - (await offset(replica, "slave"));
   if (how === "killed") {
     primary.kill();
   } else {
     primary.freeze();
   }
+  stack.at(`promote ${replica.port}: ${primary.port} is ${how}`);
   await takeOver(replica);
   await replica.joinAgain();
   await pause(random() * 1500);
@@ -111,9 +128,27 @@ export async function failOver(
   } else {
     primary.thaw();
   }
+  stack.at(`wait until the cluster is whole`);
   await cluster.settled();
   return { lostMs, how, lostBytes };
 }
+
+/** Waits until Postgres has records of some partition that this replica lacks. */
+async function isArchivedBeyond({ db }: ClusterStack, replica: TestNode): Promise<void> {
+  await replica.redis.readonly();
+  const lacks = async (): Promise<boolean> => {
+    for (const { partition, seq } of await db.query<{ partition: number; seq: number }>(CURSORS)) {
+      const has = await replica.redis.hget(partitionKeys(partition).meta, "seq").catch(() => null);
+      if (has !== null && Number(has) < seq) {
+        return true;
+      }
+    }
+    return false;
+  };
+  await waitFor(lacks, { describe: "nothing is archived that the replica lacks" });
+}
+
+const CURSORS = { name: "cluster_cursors", text: "SELECT partition, seq FROM cursors" };
 
 /**
  * The primary that has `key` dies. The others promote its replica, by themselves; it comes back

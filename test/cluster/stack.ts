@@ -12,6 +12,7 @@ import { compile } from "../../compiler/index.ts";
 import {
   connectRedis,
   globalKeys,
+  inTime,
   partitionKeys,
   partitionOf,
   type Redis,
@@ -22,11 +23,15 @@ import { createWorker, FunctionRegistry, type Worker } from "../../worker/index.
 import { judge, type Submitted, type Verdict } from "../chaos/verdict.ts";
 import { inputOf, type Workload } from "../chaos/workloads.ts";
 import { startCluster, type TestCluster } from "../support/redis-cluster.ts";
+import { standing } from "./standing.ts";
 
 export const PARTITIONS = 16;
 const LEASE_MS = 1500;
 const SETTLE_MS = 180_000;
 const POLL_MS = 100;
+const ANSWER_MS = 2000;
+/** Lines of the log that are kept for who asks after a failure. */
+const LOG_LINES = 400;
 const COUNT = {
   name: "cluster_count",
   text: `SELECT id FROM runs WHERE status IN ('COMPLETED', 'FAILED', 'CANCELLED')`,
@@ -45,6 +50,9 @@ export class ClusterStack {
   readonly db: Database;
   readonly redis: Redis;
   readonly told: Told = { certified: 0, rolledBack: 0 };
+  /** What the test is at, and since when; the last of what the engine has logged. */
+  #at: string[] = [];
+  #log: string[] = [];
   readonly #dir: string;
   #supervisors: Supervisor[] = [];
   #workers: Worker[] = [];
@@ -57,14 +65,17 @@ export class ClusterStack {
     this.redis = connectRedis({ url: cluster.url }, "test");
   }
 
-  /** Starts all of it; `replicas` of each of the three primaries. */
-  static async start(db: Database, replicas: number): Promise<ClusterStack> {
+  /**
+   * Starts all of it; `replicas` of each of the three primaries. `connect` opens a pool: each process
+   * would have its own, and what one of them waits for is nobody else's.
+   */
+  static async start(connect: () => Database, replicas: number): Promise<ClusterStack> {
     const dir = mkdtempSync(join(tmpdir(), "gv-cluster-"));
     mkdirSync(join(dir, "calls")); // of handlers: these workflows have none that tell
     const cluster = await startCluster({ dir, replicas });
-    const stack = new ClusterStack(dir, cluster, db);
+    const stack = new ClusterStack(dir, cluster, connect());
     try {
-      await stack.#begin();
+      await stack.#begin(connect);
     } catch (error) {
       await stack.stop();
       throw error;
@@ -72,12 +83,11 @@ export class ClusterStack {
     return stack;
   }
 
-  async #begin(): Promise<void> {
+  async #begin(connect: () => Database): Promise<void> {
     const level = process.env["GAVOTTE_TEST_LOG"] ?? "info";
     const logger = pino({ level }, { write: (line) => this.#hear(line) });
-    const { db } = this;
     for (const id of ["s1", "s2"]) {
-      const about = { redisUrl: this.cluster.url, database: db, logger, compile, id };
+      const about = { redisUrl: this.cluster.url, database: connect(), logger, compile, id };
       const supervisor = createSupervisor({ ...about, partitions: PARTITIONS });
       this.#supervisors.push(supervisor);
       await supervisor.start();
@@ -87,7 +97,7 @@ export class ClusterStack {
       const worker = createWorker({
         ...{ redis: { url: this.cluster.url }, deployment, partitions: PARTITIONS, logger, id },
         ...{ registry: new FunctionRegistry(), leaseMs: LEASE_MS, blockedMsMax: 0 },
-        stored: storedFacts(db),
+        stored: storedFacts(connect()),
       });
       this.#workers.push(worker);
       await worker.start();
@@ -98,9 +108,25 @@ export class ClusterStack {
     const { msg } = JSON.parse(line) as { msg?: string };
     this.told.certified += msg === "certified" ? 1 : 0;
     this.told.rolledBack += msg === "rebuilt and certified" ? 1 : 0;
+    this.#log = [...this.#log.slice(1 - LOG_LINES), line.trimEnd()];
     if (process.env["GAVOTTE_TEST_LOG"] !== undefined) {
       process.stderr.write(line);
     }
+  }
+
+  /** Says what the test does from now on. */
+  at(what: string): void {
+    this.#at.push(`${new Date().toISOString()} ${what}`);
+  }
+
+  /** Where everything stands, after a failure. */
+  async standing(): Promise<string> {
+    const id = (await inTime(this.redis.hget(globalKeys.deployment, "id"), ANSWER_MS, "")) ?? "";
+    const deployment = { id, partitions: PARTITIONS };
+    const { redis, db, cluster } = this;
+    const lines = await standing({ redis, db, nodes: cluster.nodes, deployment });
+    const sent = `${this.#runs.length} submitted, ${(await this.ended()).size} ended`;
+    return [...this.#log, ...this.#at, sent, ...lines].join("\n");
   }
 
   /** Submits `count` runs more, as a careful client does: it names them itself. */
@@ -142,20 +168,24 @@ export class ClusterStack {
    */
   async verdict(): Promise<Verdict> {
     const limit = performance.now() + SETTLE_MS;
+    this.at("wait for the end of all runs");
     while ((await this.ended()).size < this.#runs.length && performance.now() < limit) {
       await pause(POLL_MS);
-      await this.#sendMissing();
+      await this.sendMissing();
     }
+    this.at("wait for releases");
     for (let p = 0; p < PARTITIONS; p++) {
       const { release } = partitionKeys(p);
       while ((await this.redis.zcard(release)) > 0 && performance.now() < limit) {
         await pause(POLL_MS);
       }
     }
+    this.at("judge");
     return judge(this.db, this.redis, this.#runs, join(this.#dir, "calls"), PARTITIONS);
   }
 
-  async #sendMissing(): Promise<void> {
+  /** Submits again what the queue has lost before there was a row. */
+  async sendMissing(): Promise<void> {
     if ((await this.redis.xlen(globalKeys.submissions)) > 0) {
       return;
     }

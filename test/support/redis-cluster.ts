@@ -4,7 +4,6 @@
  */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { Redis } from "ioredis";
 import { spawnWatched, within, type Watched } from "../../cmd/embedded/child.ts";
 import { freePort } from "../../cmd/embedded/sockets.ts";
@@ -24,6 +23,8 @@ export interface ClusterOptions {
 
 const NODE_TIMEOUT_MS = 1500;
 const STOP_MS = 10_000;
+/** Ports are looked for before they are taken: somebody else may have been faster. */
+const START_TRIES = 5;
 /** As many as redis-cli moves with one command. */
 const KEYS_AT_A_TIME = 10;
 const MIGRATE_MS = 5000;
@@ -46,9 +47,14 @@ export class TestNode {
     this.redis.on("error", () => undefined);
   }
 
-  /** Resolves when it answers. */
+  /** Resolves when it answers. Throws if it ends instead: nobody would ever answer. */
   async ready(): Promise<void> {
-    const info = await this.redis.info("server");
+    const { ended, output } = this.#child;
+    const fallen = ended.then((how) => {
+      throw new Error(`the node on ${this.port} ended (${how}): ${output()}`);
+    });
+    fallen.catch(() => undefined); // later it may
+    const info = await Promise.race([this.redis.info("server"), fallen]);
     this.pid = Number(/process_id:(\d+)/.exec(info)?.[1]);
     this.id = (await this.redis.cluster("MYID")) as string;
   }
@@ -63,6 +69,9 @@ export class TestNode {
   }
 
   kill(): void {
+    if (this.pid === 0) {
+      throw new Error(`the node on ${this.port} has not begun`); // 0 would be our own group
+    }
     process.kill(this.pid, "SIGKILL");
   }
 
@@ -180,21 +189,35 @@ export async function startCluster(options: ClusterOptions): Promise<TestCluster
   const { dir, primaries = 3, replicas = 0, nodeTimeoutMs = NODE_TIMEOUT_MS } = options;
   const count = primaries * (1 + replicas);
   const nodes: TestNode[] = [];
-  for (let i = 0; i < count; i++) {
-    nodes.push(await startNode(join(dir, `node-${i}`), nodeTimeoutMs));
-  }
-  const cluster = new TestCluster(nodes);
   try {
-    await Promise.all(nodes.map((node) => node.ready()));
+    for (let i = 0; i < count; i++) {
+      nodes.push(await startNode(join(dir, `node-${i}`), nodeTimeoutMs));
+    }
     await meet(nodes, primaries);
   } catch (error) {
-    await cluster.stop();
+    await Promise.all(nodes.map((node) => node.stop()));
     throw error;
   }
-  return cluster;
+  return new TestCluster(nodes);
 }
 
+/** A node that answers. */
 async function startNode(dir: string, nodeTimeoutMs: number): Promise<TestNode> {
+  for (let tries = 1; ; tries++) {
+    const node = await newNode(join(dir, String(tries)), nodeTimeoutMs);
+    try {
+      await node.ready();
+      return node;
+    } catch (error) {
+      await node.stop();
+      if (tries === START_TRIES) {
+        throw error;
+      }
+    }
+  }
+}
+
+async function newNode(dir: string, nodeTimeoutMs: number): Promise<TestNode> {
   mkdirSync(dir, { recursive: true, mode: 0o700 });
   const [port, busPort] = [await freePort(), await freePort()];
   return new TestNode(port, [
@@ -258,7 +281,7 @@ function views(nodes: readonly TestNode[]): Promise<ClusterNode[][]> {
 /** Promotes a replica without asking its primary; resolves when it is one. */
 export async function takeOver(replica: TestNode): Promise<void> {
   await replica.redis.cluster("FAILOVER", "TAKEOVER");
-  while (!(await replica.redis.info("replication")).includes("role:master")) {
-    await sleep(10);
-  }
+  const isPrimary = async (): Promise<boolean> =>
+    (await replica.redis.info("replication")).includes("role:master");
+  await waitFor(isPrimary, { describe: `the replica on ${replica.port} is not promoted` });
 }

@@ -22,7 +22,8 @@ export async function waitFor<T>(
   let cause: unknown;
   for (;;) {
     try {
-      const value = await condition();
+      // What it asks may never answer.
+      const value = await inTime(condition(), timeoutMs);
       if (value) {
         return value;
       }
@@ -36,4 +37,12 @@ export async function waitFor<T>(
     }
     await new Promise((done) => setTimeout(done, INTERVAL_MS));
   }
+}
+
+async function inTime<T>(asked: T | Promise<T>, ms: number): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error("what is asked does not answer")), ms);
+  });
+  return Promise.race([asked, late]).finally(() => clearTimeout(timer));
 }
