@@ -5,6 +5,7 @@
 import { describe, expect, it } from "vitest";
 import { compileCondition } from "../condition/index.ts";
 import { compile } from "./index.ts";
+import { makeValidator, type UserValidator } from "./user-validator.ts";
 import { REPORTED_MAX } from "./diagnostics.ts";
 
 const MANY = 450_000;
@@ -41,6 +42,9 @@ function doubling(n: number): object {
 
 /** A pattern that no linear-time engine takes, of a property with this name. */
 const withPattern = (name: string): object => ({ properties: { [name]: { pattern: "(?=a)" } } });
+
+const patterned = (n: number): [string, object][] =>
+  Array.from({ length: n }, (_, i) => [`p${i}`, { pattern: `^[a-c${i}]{1,1000}$` }]);
 
 function codes(text: string, file = "w.json"): string[] {
   return [...new Set(compile({ text, file }).diagnostics.map((d) => d.code))];
@@ -150,6 +154,56 @@ describe("a file that is made to hurt", () => {
       expect(() => compileCondition(source).test({ output: { s: `${text}!` } })).not.toThrow();
     },
   );
+
+  // Hours, and all memory there is, if it were written out at each reference.
+  it("a large schema that is referred to a thousand times is made once", () => {
+    const part = (at: number): [string, object] => [`p${at}`, { maxLength: at, pattern: "^a" }];
+    const many = Object.fromEntries(Array.from({ length: 800 }, (_, i) => part(i)));
+    const refs = Array.from({ length: 1000 }, (_, i) => [`q${i}`, { $ref: "#/$defs/many" }]);
+    const input_schema = {
+      $defs: { many: { properties: many } },
+      properties: Object.fromEntries(refs) as object,
+    };
+    const { ir } = compile({ document: { name: "w", nodes: ids(1), input_schema } });
+    const validate = makeValidator(ir?.input_schema ?? null) as UserValidator;
+    expect(validate({ q999: { p5: "aaaaaa" } })).toMatchObject([{ path: "/q999/p5" }]);
+    expect(validate({ q999: { p5: "aaaaa" } })).toEqual([]);
+  });
+
+  it.each([
+    ["many repeats", { pattern: "a{1000}".repeat(40) }, { pattern: "a{1000}".repeat(5000) }],
+    ["repeats of repeats", { pattern: "((a{9}){9}){9}" }, { pattern: "((((a{9}){9}){9}){9}){9}" }],
+    [
+      "many patterns of a few",
+      { properties: Object.fromEntries(patterned(40)) as object },
+      { properties: Object.fromEntries(patterned(60)) as object },
+    ],
+    [
+      "names with repeats",
+      { patternProperties: { "a{1000}": true } },
+      { patternProperties: { [`${"b{900}".repeat(60)}`]: true } },
+    ],
+  ])("a schema with %s is refused before they are written out", (_, fine, large) => {
+    const codesOf = (input_schema: object): string[] =>
+      compile({ document: { name: "w", nodes: ids(1), input_schema } }).diagnostics.map(
+        ({ code, message }) => `${code} ${/steps/.exec(message)?.[0] ?? message}`,
+      );
+    expect(codesOf(fine)).toEqual([]);
+    expect(codesOf(large)).toEqual(["GV1015 steps"]);
+  });
+
+  it("a pattern of an expression is no larger than that", () => {
+    const codesOf = (pattern: string): string[] => {
+      const nodes = [...ids(2)];
+      const condition = `output.s.matches("${pattern}")`;
+      const edges = [{ from: "node0", to: "node1", condition }];
+      return compile({ document: { name: "w", nodes, edges } }).diagnostics.map((d) => d.message);
+    };
+    expect(codesOf("a{1000}".repeat(9)).filter((told) => told.includes("steps"))).toEqual([]);
+    expect(codesOf("a{1000}".repeat(11))).toMatchObject([expect.stringContaining("11011 steps")]);
+    const computed = compileCondition("'b'.matches(output.p)");
+    expect(() => computed.test({ output: { p: "a{1000}".repeat(11) } })).toThrow("not a valid");
+  });
 
   it("a pattern that cannot be matched in linear time is refused", () => {
     const input_schema = { type: "string", pattern: "(a)\\1" };

@@ -5,7 +5,7 @@
  * validator of a large one takes seconds), their patterns must be such that can be matched in linear
  * time, and they must make a validator by the very function that makes it there.
  */
-import { schemaPatternProblem } from "../condition/index.ts";
+import { schemaPatternProblem, schemaPatternsProblem } from "../condition/index.ts";
 import { asObject, own, type JsonObject } from "./document.ts";
 import { sha256 } from "./hash.ts";
 import type { Json } from "./ir.ts";
@@ -44,6 +44,8 @@ export function findUserSchemaProblem(schema: Json): SchemaFault | undefined {
 function findFault(schema: Json): SchemaFault | undefined {
   const wrong = metaOf(schema);
   if (wrong !== undefined) return wrong;
+  const large = findLargePatterns(schema);
+  if (large !== undefined) return { pointer: "", message: `has ${large}` };
   let fault: SchemaFault | undefined;
   const anchors = anchorsOf(schema);
   walkSchemas(schema, (part, pointer) => {
@@ -76,6 +78,17 @@ function countValues(value: Json, before: number): number {
     count = countValues(part, count);
   }
   return count;
+}
+
+/** Before any of them is made. */
+function findLargePatterns(schema: Json): string | undefined {
+  const patterns: string[] = [];
+  walkSchemas(schema, (part) => {
+    const pattern = own(part, "pattern");
+    if (typeof pattern === "string") patterns.push(pattern);
+    patterns.push(...Object.keys(asObject(own(part, "patternProperties")) ?? {}));
+  });
+  return schemaPatternsProblem(patterns);
 }
 
 /** One schema of the document, without those that stand in it. */

@@ -78,6 +78,9 @@ function compileOne(schema: Json, budget: Budget, allErrors: boolean): ValidateF
   const refersOut = JSON.stringify(schema).includes('"$ref":"http');
   const ajv = newAjv({
     ...{ strict: false, allErrors, validateSchema: false, logger: false, meta: refersOut },
+    // Else a schema is written out wherever it is referred to: sixty times sixty properties take
+    // seconds, and what a schema of the allowed size can say takes hours.
+    inlineRefs: false,
     code: { regExp: payingPatterns(budget) as never },
   });
   ajvLibrary().addFormats(ajv);

@@ -16,7 +16,7 @@ export { EvaluationError, ExpressionSyntaxError, TemplateSyntaxError } from "./e
 export { parseData, toData } from "./json.ts";
 export { rewriteLegacy } from "./legacy.ts";
 export { scanTemplate } from "./scan.ts";
-export { schemaPatternProblem } from "./pattern.ts";
+export { schemaPatternProblem, schemaPatternsProblem } from "./pattern.ts";
 export type {
   CheckScope,
   Condition,

@@ -33,6 +33,12 @@ export const MATCHED_CHARACTERS_PER_UNIT = 16;
 /** UTF-16 units of a pattern that is computed at run time or written in the source. */
 export const PATTERN_LENGTH_MAX = 1024;
 
+/** Steps of the machine that matches a pattern, repeats written out: some hundred bytes each. */
+export const PATTERN_STEPS_MAX = 10_000;
+
+/** Of all patterns of a JSON Schema together. */
+export const SCHEMA_PATTERN_STEPS_MAX = 50_000;
+
 /** Compiled patterns that are kept. */
 export const PATTERN_CACHE_MAX = 256;
 

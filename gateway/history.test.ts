@@ -70,9 +70,9 @@ it("does not take a stream that is trimmed between two pages for the whole of it
   await fill();
   let pages = 0;
   const trimmed = afterPages(() => (++pages === 1 ? redis.xtrim(ev, "MAXLEN", 100) : undefined));
-  await expect(new Histories(db, trimmed, 0).read("r")).rejects.toThrow(
-    "faster than it can be read",
-  );
+  await expect(new Histories(db, trimmed, 0).read("r")).rejects.toMatchObject({
+    code: "GV_HISTORY_MOVING",
+  });
 });
 
 it("does not end before what was heard live, though Redis was emptied meanwhile", async () => {
@@ -88,9 +88,9 @@ it("does not end before what was heard live, though Redis was emptied meanwhile"
   });
   expect((await read).map(({ position }) => position)).toEqual(["1.0", "2.0"]);
   // What nobody has any more is no reason to tell the rest as the whole.
-  await expect(new Histories(db, redis, 0).read("r", 3)).rejects.toThrow(
-    "ends before what was heard",
-  );
+  await expect(new Histories(db, redis, 0).read("r", 3)).rejects.toMatchObject({
+    code: "GV_HISTORY_BEHIND",
+  });
 }, 30_000);
 
 describe("a long journal that is not archived", () => {

@@ -18,6 +18,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import type { Redis } from "ioredis";
 import {
   comparePositions,
+  GavotteError,
   mayConcern,
   partitionKeys,
   positionOf,
@@ -74,7 +75,7 @@ export class Histories {
 
   /**
    * All transitions of a run in order, up to record `heard` at least: the last that was heard live
-   * before this was asked, 0 if none was.
+   * before this was asked, 0 if none was. Throws GV_HISTORY_BEHIND, GV_HISTORY_MOVING.
    */
   async read(runId: string, heard = 0): Promise<Placed[]> {
     for (let attempt = 1; ; attempt++) {
@@ -86,9 +87,7 @@ export class Histories {
         return [...placed, ...more.filter(({ position }) => comparePositions(position, last) > 0)];
       }
       if (attempt === TRIES) {
-        const why =
-          hot !== null ? "ends before what was heard of it" : "moves faster than it can be read";
-        throw new Error(`the journal of partition ${this.#partition} ${why}`);
+        throw notRead(this.#partition, hot !== null);
       }
       await pause(Math.min(5 * 2 ** attempt, PAUSE_MS_MAX));
     }
@@ -165,6 +164,18 @@ export class Histories {
     const now = await readCursor(this.#db, this.#partition);
     return now?.seq === before?.seq && now?.epoch === before?.epoch;
   }
+}
+
+/** Why a history cannot be told now; `isRead`: what was heard live is not in it. */
+function notRead(partition: number, isRead: boolean): GavotteError {
+  const journal = `the journal of partition ${partition}`;
+  const again = "ask again when the archive has caught up";
+  return isRead
+    ? new GavotteError("GV_HISTORY_BEHIND", `${journal} ends before what was heard of it: ${again}`)
+    : new GavotteError(
+        "GV_HISTORY_MOVING",
+        `${journal} moves faster than it can be read: ${again}`,
+      );
 }
 
 const NONE: readonly Transition[] = [];

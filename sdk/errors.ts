@@ -8,6 +8,7 @@ export const ERRORS = {
   GV_BAD_CONFIG: { retryable: false, exit: 2 },
   GV_BAD_INPUT: { retryable: false, exit: 2 },
   GV_BAD_SUBMISSION: { retryable: false, exit: 1 },
+  GV_SUBMISSION_POISON: { retryable: false, exit: 1 },
   GV_START_REFUSED: { retryable: false, exit: 1 },
   GV_CONCURRENCY_LIMIT: { retryable: true, exit: 1 },
   GV_IDEMPOTENCY_CONFLICT: { retryable: false, exit: 1 },
@@ -39,6 +40,8 @@ export const ERRORS = {
   GV_PARTITION_MISMATCH: { retryable: false, exit: 2 },
   GV_SCHEMA_OUTDATED: { retryable: false, exit: 2 },
   GV_FUNCTIONS_INVALID: { retryable: false, exit: 2 },
+  GV_HISTORY_BEHIND: { retryable: true, exit: 3 },
+  GV_HISTORY_MOVING: { retryable: true, exit: 3 },
   GV_GATEWAY_UNAVAILABLE: { retryable: true, exit: 3 },
   GV_STACK_FAILED: { retryable: true, exit: 3 },
 } as const satisfies { [code: string]: { retryable: boolean; exit: number } };

@@ -13,6 +13,25 @@ describe("what was used last", () => {
     expect(keptOf(recent, "abcdef")).toBe("adef");
   });
 
+  it("is what was used since it came, when much is seen once", () => {
+    const recent = new Recent<number>(10);
+    recent.set("a", 1, 2);
+    for (const key of "bcdefghijklmnop") {
+      expect(recent.get("a")).toBe(1);
+      recent.set(key, 2, 2);
+    }
+    expect(keptOf(recent, "abcdefghijklmnop")).toBe("amnop");
+  });
+
+  it("goes when everything was used, and is too much together", () => {
+    const recent = new Recent<number>(10);
+    for (const key of "abcdefgh") {
+      recent.set(key, 1, 2);
+      recent.get(key);
+    }
+    expect(keptOf(recent, "abcdefgh")).toBe("defgh");
+  });
+
   it("counts by its weight: what is set again counts once, what is too heavy stands alone", () => {
     const recent = new Recent<number>(10);
     recent.set("a", 1, 4);

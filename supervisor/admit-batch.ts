@@ -7,7 +7,6 @@
  */
 import {
   admitRuns,
-  insertDeadLetters,
   type Admission,
   type AdmissionGate,
   type Definition,
@@ -19,6 +18,7 @@ import type { SupervisorContext } from "./context.ts";
 import { Binder, UNBOUND, type Bound } from "./bindings.ts";
 import type { StoredIr } from "./ir-store.ts";
 import { LimitWatch } from "./limits.ts";
+import { keepRefused, refusalOf } from "./refusals.ts";
 import { limitsOf } from "./run-limits.ts";
 import { startPointOf } from "./start-point.ts";
 import type { Starter } from "./starter.ts";
@@ -78,7 +78,7 @@ export async function admitBatch(
     const own = admission?.accepted === true && admission.runId === one.run.id;
     return own && admission.status === "QUEUED" && !admission.held ? [one.run] : [];
   });
-  await keep(context, rejected);
+  await keepRefused(context, rejected);
   await starter.start(startable, deadlines);
   for (const told of effects) {
     await limits.settle(told, deadlines);
@@ -242,24 +242,6 @@ function isRefusal(error: unknown): boolean {
   return /^(22|23|54)/.test(String((error as { code?: unknown }).code));
 }
 
-async function keep(context: SupervisorContext, rejected: readonly BadSubmission[]): Promise<void> {
-  const atMs = context.clock.nowMs();
-  // A run that its key had no place for is no mistake, and its row says what became of it.
-  const kept = rejected.filter(({ problems }) => problems[0]?.code !== "GV_CONCURRENCY_LIMIT");
-  const letters = kept.map(({ entryId, problems, raw }) => ({
-    id: `submission-${entryId}`,
-    kind: "submission" as const,
-    runId: null,
-    node: null,
-    scope: null,
-    attempts: null,
-    error: JSON.stringify({ ...problems[0], details: problems }),
-    payload: raw.replaceAll("\0", "\uFFFD"),
-    createdAtMs: atMs,
-  }));
-  await insertDeadLetters(context.db, letters);
-}
-
 function answersOf(
   prepared: readonly Prepared[],
   admissions: readonly (Admission | null)[],
@@ -273,8 +255,5 @@ function answersOf(
     const { entryId: submission_id, replyTo } = submission;
     return [{ replyTo, reply: { submission_id, run_id: admission.runId, status: "accepted" } }];
   });
-  for (const { entryId: submission_id, runId: run_id, replyTo, problems: errors } of rejected) {
-    answers.push({ replyTo, reply: { submission_id, run_id, status: "rejected", errors } });
-  }
-  return answers;
+  return [...answers, ...rejected.map(refusalOf)];
 }

@@ -8,7 +8,7 @@
  * moment late; what the run did meanwhile is accepted as in any paused run.
  */
 import { pauseRun, type Transition } from "../sdk/internal.ts";
-import { journalBackwards, parseSegment, type Queryable } from "../sdk/postgres/index.ts";
+import { parseSegment, readBackwards, type Queryable } from "../sdk/postgres/index.ts";
 import { scriptsOf, type SupervisorContext } from "./context.ts";
 import { transitionsOf, type BlockFold, type RunFold } from "./fold-block.ts";
 import type { StoredIr } from "./ir-store.ts";
@@ -16,23 +16,36 @@ import type { StoredIr } from "./ir-store.ts";
 const FAILURES: ReadonlySet<string> = new Set(["node.retrying", "node.failed"]);
 const FRESH: ReadonlySet<string> = new Set(["node.completed", "run.resumed", "run.redriven"]);
 
-/** Failed attempts since the last success, resume or redrive, as far as to `max`. */
-async function errorsInARow(db: Queryable, run: RunFold, max: number): Promise<number> {
-  let count = 0;
-  const isDecided = (transition: Transition): boolean => {
-    count += FAILURES.has(transition.e) ? 1 : 0;
-    return count >= max || FRESH.has(transition.e);
+/** A run of a block, and how many failed attempts in a row are too many. */
+export interface Failing {
+  run: Pick<RunFold, "runId" | "seqFrom" | "seqTo" | "text">;
+  max: number;
+}
+
+/**
+ * Failed attempts since the last success, resume or redrive, as far as to `max`, by run id. A service
+ * that is away makes most runs of a block fail at once: the archive is asked about them together.
+ */
+export async function errorsInARow(
+  db: Queryable,
+  failing: readonly Failing[],
+): Promise<Map<string, number>> {
+  const counts = new Map<string, number>();
+  const maxima = new Map(failing.map(({ run, max }) => [run.runId, max]));
+  const isDecided = ({ r, e }: Transition): boolean => {
+    const count = (counts.get(r) ?? 0) + (FAILURES.has(e) ? 1 : 0);
+    counts.set(r, count);
+    return FRESH.has(e) || count >= (maxima.get(r) ?? 0);
   };
-  const block = parseSegment(run.runId, transitionsOf(run)).reverse();
-  if (block.some(({ transition }) => isDecided(transition))) {
-    return count;
-  }
-  for await (const { transition } of journalBackwards(db, run.runId, run.seqFrom)) {
-    if (isDecided(transition)) {
-      break;
+  const before = new Map<string, number>();
+  for (const { run } of failing) {
+    const block = parseSegment(run.runId, transitionsOf(run)).reverse();
+    if (!block.some(({ transition }) => isDecided(transition))) {
+      before.set(run.runId, run.seqFrom);
     }
   }
-  return count;
+  await readBackwards(db, before, isDecided);
+  return counts;
 }
 
 /**
@@ -47,14 +60,17 @@ export async function pauseAfterErrors(
   irs: ReadonlyMap<string, StoredIr>,
   decided: Set<string>,
 ): Promise<string[]> {
-  const paused: string[] = [];
-  for (const runId of fold.withErrors) {
+  const failing = [...fold.withErrors].flatMap((runId): Failing[] => {
     const max = irs.get(runId)?.ir.settings.pause_after_errors;
     const run = fold.runs.get(runId);
-    if (max === undefined || run === undefined || run.endedAtMs !== null || decided.has(runId)) {
-      continue;
-    }
-    const count = await errorsInARow(context.db, run, max);
+    const isOpen = run !== undefined && run.endedAtMs === null && !decided.has(runId);
+    return max === undefined || !isOpen ? [] : [{ run, max }];
+  });
+  const counts = await errorsInARow(context.db, failing);
+  const paused: string[] = [];
+  for (const { run, max } of failing) {
+    const { runId } = run;
+    const count = counts.get(runId) ?? 0;
     if (count >= max) {
       const why = `${count} failed attempts in a row (settings.pause_after_errors: ${max})`;
       const note = { by: "gavotte", why };

@@ -229,7 +229,7 @@ export function segmentsOf(partition: number, block: BlockFold): Segment[] {
 }
 
 /** The transitions of a run in this block, as its row has them. */
-export function transitionsOf({ text }: RunFold): string {
+export function transitionsOf({ text }: Pick<RunFold, "text">): string {
   return `${text}]]`;
 }
 

@@ -3,7 +3,7 @@
  *
  * An entry is acknowledged last, after its row is committed, its run started and its answer given.
  * While Postgres is away the batch is kept and repeated; what a dead intake held is taken over by
- * another one. Every step is harmless when repeated (admit-batch.ts).
+ * another one, entry by entry (trials.ts). Every step is harmless when repeated (admit-batch.ts).
  *
  * When a partition's journal outgrows a limit, because Postgres is away or slow, no more entries
  * are taken: the submissions wait in their stream, and this says so.
@@ -27,15 +27,18 @@ import { admitBatch, type Answer, type Entry } from "./admit-batch.ts";
 import { scriptsOf, type SupervisorContext } from "./context.ts";
 import { LimitWatch } from "./limits.ts";
 import { Loop } from "./loop.ts";
+import { setApart } from "./refusals.ts";
 import type { Starter } from "./starter.ts";
+import { Trials, TRIALS_MAX, type LeftBehind } from "./trials.ts";
 import { Workflows, type Compile } from "./workflows.ts";
 
 const BATCH = 256;
 /** While one batch waits for Postgres, the next is read and compiled. */
 const BATCHES_IN_FLIGHT = 2;
 const BLOCK_MS = 1000;
-const TAKEOVER_IDLE_MS = 10_000;
 const TAKEOVER_EVERY_MS = 5000;
+/** What is left behind is tried for so long at a time, before new entries have their turn. */
+const TAKEOVER_MS_MAX = 2000;
 const BACKLOG_LOOK_MS = 1000;
 const LOOK_MS_MAX = 1000;
 /** For one stream of answers, whose server may be away; it is told when that is back. */
@@ -52,6 +55,8 @@ export interface IntakeOptions {
   backlogRecordsMax?: number;
   /** Bytes of one partition's journal in Redis, above which intake pauses. */
   backlogBytesMax?: number;
+  /** Stands for how long a submission takes that kills, in tests, ms. */
+  trialMs?: number;
 }
 
 export class Intake extends Loop {
@@ -59,6 +64,7 @@ export class Intake extends Loop {
   readonly #workflows: Workflows;
   readonly #starter: Starter;
   readonly #limits: LimitWatch;
+  readonly #trials: Trials;
   readonly #redis: Redis;
   readonly #backlogRecordsMax: number;
   readonly #backlogBytesMax: number;
@@ -85,6 +91,7 @@ export class Intake extends Loop {
     const { context, starter } = options;
     this.#starter = starter;
     this.#limits = options.limits ?? new LimitWatch(context, starter);
+    this.#trials = new Trials(context, options.trialMs);
     this.#backlogRecordsMax = options.backlogRecordsMax ?? 100_000;
     this.#backlogBytesMax = options.backlogBytesMax ?? BACKLOG_BYTES_SOFT;
   }
@@ -93,8 +100,8 @@ export class Intake extends Loop {
     if (await this.#isBehind()) {
       return BACKLOG_LOOK_MS;
     }
-    const taken = await this.#takeOver();
-    const entries = taken.length > 0 ? taken : await this.#read();
+    const isMore = await this.#takeOver(signal);
+    const entries = signal.aborted ? [] : await this.#read(isMore);
     if (entries.length > 0) {
       while (this.#inFlight.size >= BATCHES_IN_FLIGHT) {
         await Promise.race(this.#inFlight);
@@ -132,12 +139,19 @@ export class Intake extends Loop {
   }
 
   async #handle(entries: readonly Entry[], signal: AbortSignal): Promise<void> {
-    const { logger } = this.#context;
-    const onWait = (error: unknown, waitMs: number): void =>
-      logger.warn({ err: error, waitMs, entries: entries.length }, "intake waits for Postgres");
     const admit = (): Promise<Answer[]> =>
       admitBatch(this.#context, this.#workflows, this.#starter, entries, this.#limits);
-    const answers = await whileDatabaseAway(() => again(admit), { signal, onWait });
+    await this.#settle(entries, await this.#patiently(() => again(admit), signal));
+  }
+
+  #patiently<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
+    const { logger } = this.#context;
+    const onWait = (error: unknown, waitMs: number): void =>
+      logger.warn({ err: error, waitMs }, "intake waits for Postgres");
+    return whileDatabaseAway(work, { signal, onWait });
+  }
+
+  async #settle(entries: readonly Entry[], answers: readonly Answer[]): Promise<void> {
     await this.#answer(answers);
     const ids = entries.map(([id]) => id);
     await connectionAt(this.#context.redis, globalKeys.submissions)
@@ -168,44 +182,64 @@ export class Intake extends Loop {
     }
   }
 
-  async #read(): Promise<Entry[]> {
-    const group = ["GROUP", INTAKE_GROUP, this.#context.id] as const;
-    const read = ["COUNT", BATCH, "BLOCK", BLOCK_MS, "STREAMS", globalKeys.submissions] as const;
+  async #read(isBusy: boolean): Promise<Entry[]> {
+    const group = ["GROUP", INTAKE_GROUP, this.#context.id, "COUNT", BATCH] as const;
+    const from = ["STREAMS", globalKeys.submissions, ">"] as const;
     try {
-      const reply = (await this.#redis.xreadgroup(...group, ...read, ">")) as
-        [string, Entry[]][] | null;
+      const read = isBusy
+        ? this.#redis.xreadgroup(...group, ...from)
+        : this.#redis.xreadgroup(...group, "BLOCK", BLOCK_MS, ...from);
+      const reply = (await read) as [string, Entry[]][] | null;
       return reply?.[0]?.[1] ?? [];
     } catch (error) {
       return this.#withGroup(error);
     }
   }
 
-  /** Entries that a dead intake held, or this one before it lost its connection. */
-  async #takeOver(): Promise<Entry[]> {
-    const now = this.#context.clock.monotonicMs();
-    if (now < this.#takeoverAtMs) {
-      return [];
+  /** Tries what a dead intake held, or this one before it lost its connection; whether some is left. */
+  async #takeOver(signal: AbortSignal): Promise<boolean> {
+    const { clock } = this.#context;
+    const beganMs = clock.monotonicMs();
+    if (beganMs < this.#takeoverAtMs) {
+      return false;
     }
-    try {
-      const [, entries] = (await this.#context.redis.xautoclaim(
-        globalKeys.submissions,
-        INTAKE_GROUP,
-        this.#context.id,
-        TAKEOVER_IDLE_MS,
-        "0-0",
-        "COUNT",
-        BATCH,
-      )) as [string, (Entry | null)[]];
-      const taken = entries.filter((entry) => entry !== null);
-      this.#takeoverAtMs = taken.length === BATCH ? 0 : now + TAKEOVER_EVERY_MS;
-      return taken;
-    } catch (error) {
-      return this.#withGroup(error);
+    const left = await this.#trials.leftBehind(BATCH).catch((error) => this.#withGroup(error));
+    // Alone: what kills must not be taken for another one.
+    if (left.length > 0) {
+      await Promise.all(this.#inFlight);
     }
+    let isMore = left.length === BATCH;
+    for (const one of left) {
+      if (signal.aborted || clock.monotonicMs() - beganMs > TAKEOVER_MS_MAX) {
+        isMore = true;
+        break;
+      }
+      await this.#try(one, signal);
+    }
+    this.#takeoverAtMs = isMore ? 0 : beganMs + TAKEOVER_EVERY_MS;
+    return isMore;
+  }
+
+  async #try(one: LeftBehind, signal: AbortSignal): Promise<void> {
+    const entry = await this.#trials.begin(one);
+    if (entry === null) {
+      return;
+    }
+    const trials = one.trials + 1;
+    const work =
+      trials > TRIALS_MAX ? this.#setApart(entry, trials, signal) : this.#handle([entry], signal);
+    await this.#trials
+      .outlive(one, work)
+      .catch((error: unknown) => this.#leavePending([entry], error, signal));
+  }
+
+  async #setApart(entry: Entry, trials: number, signal: AbortSignal): Promise<void> {
+    const apart = (): Promise<Answer> => setApart(this.#context, entry, trials);
+    await this.#settle([entry], [await this.#patiently(apart, signal)]);
   }
 
   /** Redis was emptied: makes the group again. Other errors pass. */
-  async #withGroup(error: unknown): Promise<Entry[]> {
+  async #withGroup(error: unknown): Promise<[]> {
     if (!(error instanceof Error) || !error.message.startsWith("NOGROUP")) {
       throw error;
     }

@@ -6,7 +6,7 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "pino";
-import { errorCode, type Service } from "../sdk/internal.ts";
+import { errorCode, systemClock, type Service } from "../sdk/internal.ts";
 
 export interface LoopOptions {
   name: string;
@@ -58,8 +58,10 @@ export class Loop implements Service {
     this.#abort.abort();
     this.wake();
     this.#options.interrupt?.();
+    const endsMs = systemClock.monotonicMs() + deadlineMs;
     await within(this.#running ?? Promise.resolve(), deadlineMs);
-    await within(this.#options.close?.() ?? Promise.resolve(), deadlineMs);
+    const leftMs = Math.max(0, endsMs - systemClock.monotonicMs());
+    await within(this.#options.close?.() ?? Promise.resolve(), leftMs);
   }
 
   async #run(): Promise<void> {

@@ -10,6 +10,7 @@
 import { driftText, suspectRun, type Drift } from "../sdk/internal.ts";
 import type { RunRow } from "../sdk/postgres/index.ts";
 import { findDrifts } from "./audit/audit-run.ts";
+import type { Backlog } from "./audit/backlog.ts";
 import { scriptsOf, type SupervisorContext } from "./context.ts";
 import type { Reason } from "./explain.ts";
 
@@ -40,12 +41,16 @@ function isDeadEnd(reason: Reason): boolean {
 
 /**
  * Freezes the run, so that who archives its partition rebuilds it, if it is not what its journal
- * says; false: it is, or it has moved on.
+ * says; false: it is, or it has moved on. `backlog` serves all the runs of its partition.
  */
-export async function setRight(context: SupervisorContext, row: RunRow): Promise<boolean> {
+export async function setRight(
+  context: SupervisorContext,
+  row: RunRow,
+  backlog: Backlog,
+): Promise<boolean> {
   const { redis, db, irs, logger } = context;
   const { id: runId, partition } = row;
-  const found = await findDrifts({ redis, db, irs }, partition, runId);
+  const found = await findDrifts({ redis, db, irs }, partition, runId, { backlog });
   const wrong = found.filter(
     ({ kind, remedy, harmless }) =>
       remedy === "rebuild" && harmless !== true && !PUT_BACK.has(kind) && kind !== "child_missing",

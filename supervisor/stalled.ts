@@ -31,6 +31,7 @@ import {
   type WorkerRow,
 } from "../sdk/postgres/index.ts";
 import { Apart, byPartition, inTurn } from "./apart.ts";
+import { Backlog } from "./audit/backlog.ts";
 import { scriptsOf, type SupervisorContext } from "./context.ts";
 import { explainRun, type LostToken, type Reason } from "./explain.ts";
 import { Loop } from "./loop.ts";
@@ -135,13 +136,15 @@ export class StalledWatch extends Loop {
     return (await explainRun({ redis, partition, runId, irOf, workers })).reasons;
   }
 
+  /** `found`: runs of one partition. */
   async #repair(found: readonly Found[]): Promise<void> {
+    const backlog = new Backlog(this.#context.redis, found[0]?.row.partition ?? 0);
     const stuck = found.filter(({ reasons }) => isUnexplained(reasons));
     for (let at = 0; at < stuck.length; at += AUDITED_AT_ONCE) {
       const some = stuck.slice(at, at + AUDITED_AT_ONCE);
       await Promise.all(
         some.map(async ({ row, reasons }) => {
-          if (!(await setRight(this.#context, row))) {
+          if (!(await setRight(this.#context, row, backlog))) {
             await this.#putBackLost(row, reasons);
           }
         }),

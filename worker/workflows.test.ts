@@ -164,6 +164,12 @@ describe("more workflows than are kept", () => {
     expect(asked()).toBe(COUNT + 1);
   });
 
+  it("are all found by who asked for them at the same time, though not all can be kept", async () => {
+    const { ask, asked } = await many(2 * (CHARS + 2000));
+    await Promise.all(Array.from({ length: COUNT }, (_, i) => ask(i)));
+    expect(asked()).toBe(COUNT);
+  });
+
   it("are kept by their size: what was used least lately is read anew", async () => {
     const { ask, asked } = await many(10 * (CHARS + 2000));
     for (let i = 0; i < COUNT; i++) {

@@ -15,6 +15,7 @@ import {
   isOfCluster,
   parseQueueKey,
   Profiles,
+  Recent,
   writeAnyway,
   type RunProfile,
 } from "../sdk/internal.ts";
@@ -33,22 +34,14 @@ const STORED_MS = 1000;
 const LANE_MS = 1500;
 const AGAIN_MS = 500;
 
-/**
- * Workflows that tokens have asked for in one stretch of time. A stretch is over when it has half of
- * what is kept; what only the last one has is taken over when it is asked for, or dropped with it. So
- * what is used stays, and a look-up that finds what it wants writes nothing.
- */
-interface Stretch {
-  irs: Map<string, { ir: Ir; chars: number }>;
-  /** Profiles by hash and queue key, as tokens name them: one look-up per token. */
+interface Kept {
+  ir: Ir;
+  /** Profiles by hash, its own or that of a map's body in it, and by queue key, as tokens name them. */
   known: Map<string, Map<string, RunProfile>>;
-  chars: number;
 }
 
-const stretch = (): Stretch => ({ irs: new Map(), known: new Map(), chars: 0 });
-
 interface Load {
-  ir: Promise<Ir | null>;
+  kept: Promise<Kept | null>;
   sinceMs: number;
 }
 
@@ -56,20 +49,20 @@ export class Workflows {
   readonly #redis: Redis;
   readonly #stored: WorkerOptions["stored"];
   readonly #profiles = new Profiles();
-  readonly #charsMax: number;
-  #now = stretch();
-  #last = stretch();
+  readonly #kept: Recent<Kept>;
   readonly #loads = new Map<string, Load>();
 
   constructor(redis: Redis, stored?: WorkerOptions["stored"], charsMax = IR_CHARS_MAX) {
     this.#redis = redis;
-    this.#charsMax = charsMax;
+    this.#kept = new Recent(charsMax);
     this.#stored = stored;
   }
 
   /** The profile if the workflow is here already: the hot path's look-up. */
   known(irHash: string, queueKey: string): RunProfile | undefined {
-    return this.#now.known.get(irHash)?.get(queueKey) ?? this.#add(irHash, queueKey);
+    const kept = this.#kept.get(rootHash(irHash));
+    const profile = kept?.known.get(irHash)?.get(queueKey);
+    return kept === undefined ? undefined : (profile ?? this.#add(kept, irHash, queueKey));
   }
 
   /** Reads the workflow if need be, for as long as it takes; null if there is none of this hash. */
@@ -78,8 +71,9 @@ export class Workflows {
     if (known !== undefined) {
       return known;
     }
-    const ir = await this.#load(rootHash(irHash)).ir;
-    return ir === null ? null : (this.#add(irHash, queueKey) ?? null);
+    // By now it may have made room for others: who waited for it has it all the same.
+    const kept = await this.#load(rootHash(irHash)).kept;
+    return kept === null ? null : (this.#add(kept, irHash, queueKey) ?? null);
   }
 
   /**
@@ -97,14 +91,14 @@ export class Workflows {
   #load(root: string): Load {
     let load = this.#loads.get(root);
     if (load === undefined) {
-      const ir = this.#find(root).finally(() => this.#loads.delete(root));
-      load = { ir, sinceMs: performance.now() };
+      const kept = this.#find(root).finally(() => this.#loads.delete(root));
+      load = { kept, sinceMs: performance.now() };
       this.#loads.set(root, load);
     }
     return load;
   }
 
-  async #find(root: string): Promise<Ir | null> {
+  async #find(root: string): Promise<Kept | null> {
     // One question to Redis at a time: those to a server that is away wait for it.
     let asking: Promise<string | null> | null = null;
     const ask = (): Promise<string | null> =>
@@ -118,8 +112,9 @@ export class Workflows {
       return null;
     }
     const ir = await this.#parse(root, text);
-    this.#keep(root, { ir, chars: text.length });
-    return ir;
+    const kept = { ir, known: new Map<string, Map<string, RunProfile>>() };
+    this.#kept.set(root, kept, text.length);
+    return kept;
   }
 
   /** Redis' text may be damaged: then Postgres' is taken, and put in its place. */
@@ -160,36 +155,18 @@ export class Workflows {
     await this.#redis.zadd(globalKeys.irUse, "NX", 0, root);
   }
 
-  #add(irHash: string, queueKey: string): RunProfile | undefined {
-    const root = this.#ir(rootHash(irHash));
-    const ir = root === undefined ? null : bodyAt(root, irHash);
+  #add(kept: Kept, irHash: string, queueKey: string): RunProfile | undefined {
+    const ir = bodyAt(kept.ir, irHash);
     const place = parseQueueKey(queueKey);
     if (ir === null || place === null) {
       return undefined;
     }
     const { partition, namespace, priority } = place;
-    const profile = this.#profiles.add(ir, irHash, { partition, namespace, priority }, root);
-    const known = this.#now.known.get(irHash) ?? new Map<string, RunProfile>();
-    this.#now.known.set(irHash, known.set(queueKey, profile));
+    const at = { partition, namespace, priority };
+    const profile = this.#profiles.add(ir, irHash, at, kept.ir);
+    const known = kept.known.get(irHash) ?? new Map<string, RunProfile>();
+    kept.known.set(irHash, known.set(queueKey, profile));
     return profile;
-  }
-
-  #ir(root: string): Ir | undefined {
-    const found = this.#now.irs.get(root)?.ir;
-    const before = found === undefined ? this.#last.irs.get(root) : undefined;
-    if (before !== undefined) {
-      this.#keep(root, before);
-    }
-    return found ?? before?.ir;
-  }
-
-  #keep(root: string, one: { ir: Ir; chars: number }): void {
-    if (this.#now.chars + one.chars > this.#charsMax / 2) {
-      this.#last = this.#now;
-      this.#now = stretch();
-    }
-    this.#now.irs.set(root, one);
-    this.#now.chars += one.chars;
   }
 }
 

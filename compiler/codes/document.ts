@@ -203,7 +203,8 @@ edges:
     meaning:
       "`input_schema` is no JSON Schema, refers to something that is not there, has a " +
       "`pattern` that cannot be matched in linear time (RE2: no look-around, no " +
-      "back-references), more than 5,000 values, or references that apply more than 10,000 " +
+      "back-references), patterns of more than 50,000 steps together (a repeat `{1000}` is a " +
+      "thousand), more than 5,000 values, or references that apply more than 10,000 " +
       "schemas to one value, or the same one for ever. `$ref` names a schema of the same document " +
       "(`#/$defs/…`, `#anchor`); `$async`, `$dynamicRef` and an `$id` of a part are not taken.",
     why:

@@ -47,11 +47,23 @@ const READ = {
       ) AS rows
     ) AS weighed WHERE bytes < $5 ORDER BY "seqFrom"`,
 };
+/** Rows that a page backwards has of one run, and of all runs unless that is less than one of each. */
 const BACK_PAGE = 20;
+const BACK_ROWS = 2000;
+/** As above: a row counts if those before it leave room, and `found` is how many there would be. */
 const READ_BACK = {
   name: "journal_read_back",
-  text: `SELECT seq_from AS "seqFrom", transitions FROM journal
-    WHERE run_id = $1 AND seq_from < $2 ORDER BY seq_from DESC LIMIT $3`,
+  text: `SELECT "runId", "seqFrom", transitions, found FROM (
+      SELECT place, "runId", "seqFrom", transitions, count(*) OVER ()::integer AS found,
+        sum(octet_length(transitions)) OVER (ORDER BY place, "seqFrom" DESC)
+          - octet_length(transitions) AS bytes
+      FROM unnest($1::text[], $2::bigint[]) WITH ORDINALITY AS asked ("runId", before, place)
+      CROSS JOIN LATERAL (
+        SELECT seq_from AS "seqFrom", transitions FROM journal
+        WHERE run_id = asked."runId" AND seq_from < asked.before
+        ORDER BY seq_from DESC LIMIT $3
+      ) AS rows
+    ) AS weighed WHERE bytes < $4 ORDER BY place, "seqFrom" DESC`,
 };
 const READ_MANY = {
   name: "journal_read_many",
@@ -121,22 +133,39 @@ export async function readJournal(
   return all;
 }
 
-/** Archived transitions of a run before record `beforeSeq`, the last first, read page by page. */
-export async function* journalBackwards(
+/**
+ * Archived transitions of several runs, of each the last before a record first: `before` has it by run
+ * id. `isEnough` is asked for each transition, and once it has said so, no more of that run is read. The
+ * runs share their pages, so there are as many questions as one run needs, not as there are runs.
+ */
+export async function readBackwards(
   db: Queryable,
-  runId: string,
-  beforeSeq: number,
-): AsyncGenerator<ArchivedTransition> {
-  for (let before = beforeSeq; ;) {
-    const values = [runId, before, BACK_PAGE];
-    const rows = await db.query<{ seqFrom: number; transitions: string }>(READ_BACK, values);
-    for (const { seqFrom, transitions } of rows) {
-      yield* parseSegment(runId, transitions).reverse();
-      before = seqFrom;
+  before: ReadonlyMap<string, number>,
+  isEnough: (one: Transition) => boolean,
+): Promise<void> {
+  const open = new Map(before);
+  while (open.size > 0) {
+    const limit = Math.max(1, Math.min(BACK_PAGE, Math.floor(BACK_ROWS / open.size)));
+    const asked = [...open.keys()];
+    const rows = await db.query<{
+      runId: string;
+      seqFrom: number;
+      transitions: string;
+      found: number;
+    }>(READ_BACK, [textArray(asked), bigintArray([...open.values()]), limit, PAGE_BYTES_MAX]);
+    const counts = new Map<string, number>();
+    for (const { runId, seqFrom, transitions } of rows) {
+      counts.set(runId, (counts.get(runId) ?? 0) + 1);
+      if (open.has(runId)) {
+        const back = parseSegment(runId, transitions).reverse();
+        const isDone = back.some(({ transition }) => isEnough(transition));
+        void (isDone ? open.delete(runId) : open.set(runId, seqFrom));
+      }
     }
-    if (rows.length < BACK_PAGE) {
-      return;
-    }
+    // Of the run at which a page was cut off, and of those behind it, there may be more.
+    const cut = rows.length < (rows[0]?.found ?? 0) ? (rows.at(-1)?.runId ?? "") : null;
+    const isWhole = cut === null ? asked : asked.slice(0, asked.indexOf(cut));
+    isWhole.forEach((runId) => void ((counts.get(runId) ?? 0) < limit && open.delete(runId)));
   }
 }
 

@@ -11,7 +11,7 @@ import { blobsOfRun, collectBlobs, FIRST_BLOB } from "./blobs.ts";
 import { compensationOf, openChildren, openChildrenOf } from "./children.ts";
 import type { Database, Queryable } from "./connect.ts";
 import { listDeadLetters, readDeadLetter, settleLettersOfTrees } from "./dead-letters.ts";
-import { journalSizes, readJournal } from "./journal.ts";
+import { journalSizes, readBackwards, readJournal } from "./journal.ts";
 import { anyWaiting, endingRuns, NO_GATE, waitingGates } from "./limit-queue.ts";
 import { openInTree } from "./redrives.ts";
 import { deleteTrees, endedRoots, endedTrees } from "./retention.ts";
@@ -80,6 +80,8 @@ type Questions = { readonly [question: string]: (tx: Queryable) => Promise<unkno
 const questions: Questions = {
   "a run": (tx) => readRun(tx, "r77"),
   "a run's history": (tx) => readJournal(tx, "r77"),
+  "the archiver: errors in a row": (tx) =>
+    readBackwards(tx, new Map(ROOTS.map((id) => [id, ROWS])), () => false),
   "a run's compensation": (tx) => compensationOf(tx, "r77"),
   "a run's blobs": (tx) => blobsOfRun(tx, "r71"),
   runs: (tx) => listRuns(tx, { limit: LIMIT }),

@@ -28,6 +28,7 @@ import {
 } from "../../sdk/postgres/index.ts";
 import type { IrStore } from "../ir-store.ts";
 import { treeFields } from "../write-run.ts";
+import { Backlog } from "./backlog.ts";
 import { foldUpTo } from "./journal.ts";
 import { readSnapshot, type Snapshot } from "./read-snapshot.ts";
 import { StreamIndex } from "./streams.ts";
@@ -43,19 +44,28 @@ const SECOND_LOOK_MS = 400;
 /** What depends on the order of entries in streams that were not read to their end. */
 const NEEDS_STREAMS: ReadonlySet<Drift["kind"]> = new Set(["entry_missing", "entry_double"]);
 
-/** What is wrong with a run, seen twice. `streams` serves several runs of a partition. */
+/** What has been read of a partition: serves all the runs of it that one look audits. */
+export interface Indexes {
+  streams: StreamIndex;
+  backlog: Backlog;
+}
+
+/** What is wrong with a run, seen twice. */
 export async function findDrifts(
   context: AuditContext,
   partition: number,
   runId: string,
-  streams = new StreamIndex(context.redis),
+  given: Partial<Indexes> = {},
 ): Promise<Drift[]> {
-  const first = await lookOnce(context, partition, runId, streams);
+  const { redis } = context;
+  const { streams = new StreamIndex(redis), backlog = new Backlog(redis, partition) } = given;
+  const indexes = { streams, backlog };
+  const first = await lookOnce(context, partition, runId, indexes);
   if (first.length === 0) {
     return [];
   }
   await delay(SECOND_LOOK_MS);
-  const second = await lookOnce(context, partition, runId, streams);
+  const second = await lookOnce(context, partition, runId, indexes);
   const seen = new Set(first.map(driftKey));
   return second.filter((drift) => seen.has(driftKey(drift)));
 }
@@ -64,7 +74,7 @@ async function lookOnce(
   context: AuditContext,
   partition: number,
   runId: string,
-  streams: StreamIndex,
+  { streams, backlog }: Indexes,
 ): Promise<Drift[]> {
   const { redis, db, irs } = context;
   const irOf = async (hash: string): Promise<Ir | null> =>
@@ -90,7 +100,7 @@ async function lookOnce(
   if (run["s"] === "suspect") {
     return auditRun(ir, snapshot, null); // its journal may be what cannot be read
   }
-  const fold = await foldUpTo(context, { partition, runId, seq: snapshot.seq }, ir);
+  const fold = await foldUpTo({ db, backlog }, { partition, runId, seq: snapshot.seq }, ir);
   const row = await readRun(db, runId);
   if (run["s"] === "asleep" && isOnItsWay(row, fold?.isArchived === true)) {
     return [];

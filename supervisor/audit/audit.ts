@@ -11,6 +11,7 @@ import {
 import { FIRST_RUN, readRun, unfinishedRuns, type Database } from "../../sdk/postgres/index.ts";
 import { IrStore } from "../ir-store.ts";
 import { findDrifts, type AuditContext } from "./audit-run.ts";
+import { Backlog } from "./backlog.ts";
 import { scanPartition } from "./orphans.ts";
 import { removeOrphan, repairRun } from "./repair.ts";
 import { StreamIndex } from "./streams.ts";
@@ -35,12 +36,13 @@ export async function auditPartition(
   onRun: (runId: string) => void = () => undefined,
 ): Promise<AuditReport> {
   const streams = new StreamIndex(context.redis);
+  const indexes = { streams, backlog: new Backlog(context.redis, partition) };
   const { runIds, orphans } = await scanPartition(context.redis, partition, streams);
   const drifts = [...orphans];
   const seen = new Set(runIds);
   const audit = async (runId: string): Promise<void> => {
     onRun(runId);
-    drifts.push(...(await findDrifts(context, partition, runId, streams)));
+    drifts.push(...(await findDrifts(context, partition, runId, indexes)));
   };
   for (const runId of runIds) {
     await audit(runId);

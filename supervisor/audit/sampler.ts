@@ -63,7 +63,7 @@ export class AuditSampler extends Loop {
   async #audit(partition: number, runId: string): Promise<void> {
     const { redis, db, irs, logger, clock } = this.#context;
     const streams = new StreamIndex(redis, STREAM_PAGES_MAX);
-    const found = await findDrifts({ redis, db, irs }, partition, runId, streams);
+    const found = await findDrifts({ redis, db, irs }, partition, runId, { streams });
     const drifts = found.filter(({ harmless }) => harmless !== true);
     const key = partitionKeys(partition).findings;
     if (drifts.length === 0) {

@@ -1,0 +1,86 @@
+/**
+ * Submissions that an intake has left behind: it died, or lost its connection. One of them may be what
+ * it died of, and would take whoever reads it next with it, and so on for ever; the rest only lay
+ * beside that one, and nothing may happen to them (21 A13, as for tokens).
+ *
+ * So each is claimed and tried alone, while its intake has nothing else in hand, and the pending list
+ * counts trials: claiming sets the number of deliveries to `TRIED` and the trials begun. Whatever
+ * delivered it otherwise, be it a read, or a takeover by an earlier version, counts below that and
+ * accuses nobody. A process that still turns a while after it began a trial, or whose trial failed
+ * while it lived, has shown the submission to be innocent, whatever kills it later: the count begins
+ * anew. So one whose trial is interrupted by chance would have to meet with that in its first moments,
+ * `TRIALS_MAX` times on end.
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import { globalKeys, INTAKE_GROUP } from "../sdk/internal.ts";
+import type { Entry } from "./admit-batch.ts";
+import type { SupervisorContext } from "./context.ts";
+
+/** Trials of one submission before it is set apart. */
+export const TRIALS_MAX = 5;
+/** Deliveries that mean none: more than any read or takeover leads to. */
+const TRIED = 1_000_000;
+const IDLE_MS = 10_000;
+/** What kills its process does so soon. */
+const SOON_MS = 2000;
+
+type Pending = [id: string, consumer: string, idleMs: number, deliveries: number][];
+
+export interface LeftBehind {
+  id: string;
+  /** Trials that were begun and not survived. */
+  trials: number;
+}
+
+export class Trials {
+  readonly #context: SupervisorContext;
+  readonly #soonMs: number;
+
+  constructor(context: SupervisorContext, soonMs = SOON_MS) {
+    this.#context = context;
+    this.#soonMs = soonMs;
+  }
+
+  /** Those that nobody has touched lately, at most `count`; first those that were tried least. */
+  async leftBehind(count: number): Promise<LeftBehind[]> {
+    const { redis } = this.#context;
+    const page = ["IDLE", IDLE_MS, "-", "+", count] as const;
+    const found = (await redis.xpending(globalKeys.submissions, INTAKE_GROUP, ...page)) as Pending;
+    const left = found.map(([id, , , n]) => ({ id, trials: Math.max(0, n - TRIED) }));
+    return left.sort((a, b) => a.trials - b.trials);
+  }
+
+  /** Takes it, and counts the trial that begins; null: somebody else has it, or it is gone. */
+  async begin({ id, trials }: LeftBehind): Promise<Entry | null> {
+    const [entry] = await this.#claim(id, IDLE_MS, ["RETRYCOUNT", TRIED + trials + 1]);
+    return entry ?? null;
+  }
+
+  /**
+   * Forgets the trials if this one lives long enough, or fails. One that only sets apart what is
+   * known to kill is not counted, then.
+   */
+  async outlive<T>({ id, trials }: LeftBehind, trial: Promise<T>): Promise<T> {
+    const count = trials < TRIALS_MAX ? 1 : TRIED + trials;
+    // Whoever has it by now keeps on with it: admitting it twice is harmless. A count that cannot be
+    // told stays: it is one trial more.
+    const forget = (): Promise<unknown> =>
+      this.#claim(id, 0, ["RETRYCOUNT", count, "JUSTID"]).catch(() => undefined);
+    const over = new AbortController();
+    void delay(this.#soonMs, undefined, { signal: over.signal }).then(forget, () => undefined);
+    try {
+      return await trial;
+    } catch (error) {
+      await forget();
+      throw error;
+    } finally {
+      over.abort();
+    }
+  }
+
+  async #claim(id: string, idleMs: number, how: (string | number)[]): Promise<(Entry | null)[]> {
+    const { redis, id: consumer } = this.#context;
+    const key = globalKeys.submissions;
+    return (await redis.xclaim(key, INTAKE_GROUP, consumer, idleMs, id, ...how)) as never;
+  }
+}
