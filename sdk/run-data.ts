@@ -71,6 +71,8 @@ export class RunData {
   #input: Json | undefined;
   /** Large values that the fields refer to, by hash. */
   #blobs: ReadonlyMap<string, string | null> = NOTHING;
+  /** Those that somebody has checked and parsed before. */
+  #values: ReadonlyMap<string, Json> | null = null;
   #refused: Error | null = null;
   #item: Json | undefined;
 
@@ -93,6 +95,7 @@ export class RunData {
     const item = new Map([["it", this.#fields.get("it") ?? null]]);
     const next = new RunData(this.#ir, item, this.outside);
     next.#blobs = this.#blobs;
+    next.#values = this.#values;
     next.#refused = this.#refused;
     return next;
   }
@@ -133,9 +136,13 @@ export class RunData {
     return refs === null ? found : [refs, ...found];
   }
 
-  /** What has been read for blobRefs(), by hash; null: not there. */
-  resolve(blobs: ReadonlyMap<string, string | null>): void {
+  /** What has been read for blobRefs(), by hash, as texts or as values; null: not there. */
+  resolve(
+    blobs: ReadonlyMap<string, string | null>,
+    values: ReadonlyMap<string, Json> | null = null,
+  ): void {
     this.#blobs = blobs;
+    this.#values = values;
   }
 
   /** Large values are not read, because of this error: whoever asks for one gets it. */
@@ -148,6 +155,10 @@ export class RunData {
     const ref = parseBlobText(text);
     if (ref !== null && this.#refused !== null) {
       throw this.#refused;
+    }
+    const known = ref === null ? undefined : this.#values?.get(ref.sha256);
+    if (known !== undefined) {
+      return known;
     }
     return JSON.parse(ref === null ? text : checkBlob(ref, this.#blobs.get(ref.sha256))) as Json;
   }

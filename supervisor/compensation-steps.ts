@@ -10,6 +10,7 @@ import { compileTemplate, type Template, type Vars } from "../condition/index.ts
 import type { Ir, IrNode, Json } from "../compiler/ir.ts";
 import {
   ATTEMPT_FIELD,
+  blobRefOf,
   checkBlob,
   elementPlace,
   HotState,
@@ -17,6 +18,7 @@ import {
   needsOf,
   parseBlobText,
   parseUnit,
+  Recent,
   RunData,
   stateField,
   unitOf,
@@ -35,9 +37,9 @@ export interface CompensationStep {
   home: string;
   functionName: string;
   queue: string;
-  output: Json;
-  /** Undefined: the node names none, the function's input is the output. */
-  params?: Json;
+  /** JSON text of what the function is given: its parameters, or, if the node names none, the output. */
+  given: string;
+  hasParams: boolean;
   /** Why the parameters cannot be had: the step is to fail with this. */
   problem?: string;
 }
@@ -51,20 +53,35 @@ export interface CompensatedRun {
 /** Text of a large output; null: it is nowhere. */
 export type ReadBlob = (ref: BlobRef) => Promise<string | null>;
 
-/** The steps in the order of completion; they are to be undone in the opposite one. */
-export async function compensationSteps(
+/** Steps that one compensation may have, and bytes that they may be given together. */
+export const STEPS_MAX = 10_000;
+export const GIVEN_BYTES_MAX = 64 * 1024 * 1024;
+/** Of large values that one step reads: as much as a worker reads for the node. */
+const READ_BYTES_MAX = 64 * 1024 * 1024;
+/** Of large values that are kept for the steps to come. */
+const KEPT_BYTES = 32 * 1024 * 1024;
+
+export interface LeftToUndo {
+  /** In the order of completion; they are to be undone in the opposite one. */
+  steps: CompensationStep[];
+  /** How many there are, of which no more are worked out than one compensation may have. */
+  count: number;
+  /** What those worked out are given. */
+  bytes: number;
+}
+
+/** What a run has left to undo, from all its transitions. */
+export async function leftToUndo(
   ir: Ir,
   run: CompensatedRun,
   transitions: readonly Transition[],
   readBlob: ReadBlob,
-): Promise<CompensationStep[]> {
+): Promise<LeftToUndo> {
   const replay = new Replay(ir, run, readBlob);
-  const steps: CompensationStep[] = [];
   for (const t of transitions) {
-    const step = await replay.apply(t);
-    steps.push(...(step === null ? [] : [step]));
+    await replay.apply(t);
   }
-  return steps;
+  return replay.left;
 }
 
 class Replay {
@@ -72,6 +89,10 @@ class Replay {
   readonly #readBlob: ReadBlob;
   readonly #state: HotState;
   readonly #outer = new WeakMap<HotMap, Vars>();
+  readonly #templates = new WeakMap<IrNode, Templates>();
+  /** Large values by their hash. */
+  readonly #large = new Recent<Json>(KEPT_BYTES);
+  readonly left: LeftToUndo = { steps: [], count: 0, bytes: 0 };
   #input: string;
   #attempt = 1;
 
@@ -82,17 +103,22 @@ class Replay {
     this.#readBlob = readBlob;
   }
 
-  async apply(t: Transition): Promise<CompensationStep | null> {
+  async apply(t: Transition): Promise<void> {
     if (t.e === "run.redriven") {
       this.#attempt = t.at ?? this.#attempt;
       this.#input = t.rd?.in === undefined ? this.#input : JSON.stringify(t.rd.in);
     }
     const state = t.e === "node.completed" ? this.#stateAt(t.m ?? "") : undefined;
     const node = state?.ir.nodes[t.n ?? -1];
-    const isUndone = state !== undefined && node?.compensate !== undefined;
-    const step = isUndone ? await this.#step(state, node as Undoable, t) : null;
+    if (state !== undefined && node?.compensate !== undefined) {
+      this.left.count += 1;
+      if (this.left.count <= STEPS_MAX && this.left.bytes <= GIVEN_BYTES_MAX) {
+        const step = await this.#step(state, node as Undoable, t);
+        this.left.steps.push(step);
+        this.left.bytes += Buffer.byteLength(step.given);
+      }
+    }
     this.#state.apply(t, 0); // when it was matters to timers only, and none is looked at
-    return step;
   }
 
   #stateAt(home: string): HotState | undefined {
@@ -101,44 +127,99 @@ class Replay {
 
   async #step(state: HotState, node: Undoable, t: Transition): Promise<CompensationStep> {
     const { function_name: functionName, queue, params } = node.compensate;
-    const output = t.o ?? null;
-    const step = { node: node.id, scope: t.s ?? "", home: t.m ?? "", functionName, queue, output };
-    const template = params === undefined ? null : compileTemplate(params);
-    let part = "compensate.params";
+    const about = { node: node.id, scope: t.s ?? "", home: t.m ?? "", functionName, queue };
+    const step = { ...about, given: "null", hasParams: params !== undefined };
+    const output = JSON.stringify(t.o ?? null);
+    let part = "the output";
     try {
-      const data = await this.#dataOf(state, t, template);
-      part = "the output";
-      const whole = { ...step, output: data.value(JSON.stringify(output)) };
-      if (template === null) {
-        return whole;
+      if (params === undefined) {
+        return { ...step, given: await this.#whole(output) };
       }
       part = "compensate.params";
-      const vars = { ...this.#varsOf(state, data, t, readsData(template)), output: whole.output };
-      return { ...whole, params: template.evaluate(vars) };
+      const templates = this.#templatesOf(node, params);
+      const data = await this.#dataOf(state, t, templates);
+      part = "the output";
+      const seen = templates.readsOutput ? { output: data.value(output) } : {};
+      part = "compensate.params";
+      const vars = { ...this.#varsOf(state, data, t, templates), ...seen };
+      return { ...step, given: JSON.stringify(templates.params.evaluate(vars)) };
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       return { ...step, problem: `${part} of node "${node.id}": ${reason}` };
     }
   }
 
-  /** What the node's worker had read of the run, as far as it is needed; with the large outputs. */
-  async #dataOf(state: HotState, t: Transition, template: Template | null): Promise<RunData> {
-    const { context, own } = needsOf(state.ir, t.n ?? -1);
-    const names = template === null ? [] : ["it", ...context, ...(readsData(template) ? own : [])];
-    const fields = new Map(names.map((name) => [name, stateField(state, name)]));
-    fields.set("in", this.#input).set(ATTEMPT_FIELD, String(this.#attempt));
-    const outside = template === null ? null : await this.#outside(t.m ?? "");
-    const data = new RunData(state.ir, fields, outside);
-    const texts = new Map<string, string | null>();
-    for (const ref of data.blobRefs(JSON.stringify(t.o ?? null))) {
-      texts.set(ref.sha256, texts.get(ref.sha256) ?? (await this.#readBlob(ref)));
+  /** The text that an output's text stands for; more than all may be given is not read. */
+  async #whole(output: string): Promise<string> {
+    const ref = parseBlobText(output);
+    if (ref === null) {
+      return output;
     }
-    data.resolve(texts);
+    if (this.left.bytes + ref.bytes > GIVEN_BYTES_MAX) {
+      this.left.bytes += ref.bytes;
+      return "null";
+    }
+    return checkBlob(ref, await this.#readBlob(ref));
+  }
+
+  #templatesOf(node: IrNode, params: Json): Templates {
+    let templates = this.#templates.get(node);
+    if (templates === undefined) {
+      const compiled = compileTemplate(params);
+      const reads = (name: string): boolean =>
+        compiled.references.some(({ path }) => path[0] === name);
+      const given = reads("data") ? node.config["input"] : undefined;
+      templates = {
+        ...{ params: compiled, readsData: reads("data"), readsOutput: reads("output") },
+        given: given === undefined ? null : compileTemplate(given),
+      };
+      this.#templates.set(node, templates);
+    }
+    return templates;
+  }
+
+  /** What the node's worker had read of the run, as far as it is needed; with the large outputs. */
+  async #dataOf(state: HotState, t: Transition, templates: Templates): Promise<RunData> {
+    const { context, own } = needsOf(state.ir, t.n ?? -1);
+    const names = ["it", ...context, ...(templates.readsData ? own : [])];
+    const fields = new Map(names.map((name) => [name, stateField(state, name)]));
+    if (fields.has("in")) {
+      fields.set("in", this.#input);
+    }
+    fields.set(ATTEMPT_FIELD, String(this.#attempt));
+    const data = new RunData(state.ir, fields, await this.#outside(t.m ?? ""));
+    await this.#resolve(data, templates.readsOutput ? JSON.stringify(t.o ?? null) : null);
     return data;
   }
 
+  /** Hands it what its fields, and this text, refer to. */
+  async #resolve(data: RunData, output: string | null): Promise<void> {
+    const refs = new Map(data.blobRefs(output).map((ref) => [ref.sha256, ref]));
+    const bytes = [...refs.values()].reduce((sum, ref) => sum + ref.bytes, 0);
+    if (bytes > READ_BYTES_MAX) {
+      const most = `at most ${READ_BYTES_MAX} are read`;
+      throw new Error(`what it reads has ${bytes} bytes together; ${most}`);
+    }
+    const values = new Map<string, Json>();
+    const unread = new Map<string, string | null>();
+    for (const [sha256, ref] of refs) {
+      let value = this.#large.get(sha256);
+      if (value === undefined) {
+        const text = await this.#readBlob(ref);
+        if (text === null || blobRefOf(text).sha256 !== sha256) {
+          unread.set(sha256, text); // who asks for it is told
+          continue;
+        }
+        value = JSON.parse(text) as Json;
+        this.#large.set(sha256, value, ref.bytes);
+      }
+      values.set(sha256, value);
+    }
+    data.resolve(unread, values);
+  }
+
   /** Throws what the node's config would throw. */
-  #varsOf(state: HotState, data: RunData, t: Transition, withData: boolean): Vars {
+  #varsOf(state: HotState, data: RunData, t: Transition, { readsData, given }: Templates): Vars {
     const [index, scope] = [t.n ?? -1, t.s ?? ""];
     const node = state.ir.nodes[index] as IrNode;
     const arrivals = state.tokens.get(index)?.rest ?? "";
@@ -147,9 +228,8 @@ class Replay {
       profile: { root: this.#state.ir },
       data,
     };
-    const vars = varsOf(reader, index, node, withData ? inputOf(reader, node) : null);
-    const given = withData ? node.config["input"] : undefined;
-    return given === undefined ? vars : { ...vars, data: compileTemplate(given).evaluate(vars) };
+    const vars = varsOf(reader, index, node, readsData ? inputOf(reader, node) : null);
+    return given === null ? vars : { ...vars, data: given.evaluate(vars) };
   }
 
   /** Names of the place where the map stands; null outside of maps. */
@@ -171,6 +251,11 @@ class Replay {
 
 type Undoable = IrNode & Required<Pick<IrNode, "compensate">>;
 
-function readsData({ references }: Template): boolean {
-  return references.some(({ path }) => path[0] === "data");
+/** What a node names to undo it, taken apart once. */
+interface Templates {
+  params: Template;
+  readsData: boolean;
+  readsOutput: boolean;
+  /** Of the node's `config.input`, if `params` read what the node was given; null: it has none. */
+  given: Template | null;
 }

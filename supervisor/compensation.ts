@@ -3,13 +3,12 @@
  * of its nodes' compensations, last completed first.
  *
  * Its row is inserted in the transaction that archives the run's end, under an id that follows from
- * the run's: so there is one, whoever dies in between. The chain's functions are the workflow, their
- * parameters the run's input; runs that fail at the same place share a definition. A compensation
+ * the run's: so there is one, whoever dies in between. The chain's functions are the workflow, what they
+ * are given comes with the run; runs that fail at the same place share a definition. A compensation
  * that fails for good stops the chain, since what was done before may be undone only after it: the
  * step is in the dead letters, and the run can be redriven.
  */
 import { createHash } from "node:crypto";
-import { canonicalJson, compile, type Ir, type Json } from "../compiler/index.ts";
 import { BlobError, BlobTaker, blobText, rootOf, type Transition } from "../sdk/internal.ts";
 import {
   insertDefinitions,
@@ -20,7 +19,8 @@ import {
   type Queryable,
 } from "../sdk/postgres/index.ts";
 import { resolveOutput } from "./blobs.ts";
-import { compensationSteps, type CompensationStep, type ReadBlob } from "./compensation-steps.ts";
+import { leftToUndo, type ReadBlob } from "./compensation-steps.ts";
+import { undoingOf } from "./compensation-workflow.ts";
 import type { SupervisorContext } from "./context.ts";
 import type { RunFold } from "./fold-block.ts";
 import type { StoredIr } from "./ir-store.ts";
@@ -29,14 +29,6 @@ export interface Compensation {
   run: NewRun;
   definition: Definition;
 }
-
-/** Steps that one compensation may have. */
-const STEPS_MAX = 10_000;
-const MAX_ATTEMPTS = 5;
-const ID_CHARS_MAX = 200;
-/** Of a workflow's name, and of its version, as the compiler takes them. */
-const NAME_CHARS_MAX = 150;
-const VERSION_CHARS_MAX = 100;
 
 /** Id of the run that undoes a run; it lies in the same partition. */
 export function compensationId(runId: string): string {
@@ -84,18 +76,18 @@ export async function planCompensations(
     const told = history.get(fold.runId) ?? [];
     const blobs = blobReader(context, partition, fold.runId);
     const about = { id: fold.runId, input };
-    const steps = (await compensationSteps(stored.ir, about, told, blobs)).reverse();
-    const workflow = steps.length === 0 ? null : workflowOf(context, stored.ir, fold.runId, steps);
-    if (workflow !== null) {
-      const large = new BlobTaker();
-      const given = steps.length > STEPS_MAX ? [] : steps;
-      const text = large.text(JSON.stringify(inputOf(fold.runId, stored.ir, given)));
+    const left = await leftToUndo(stored.ir, about, told, blobs);
+    const large = new BlobTaker();
+    const made = left.count === 0 ? null : undoingOf(context, stored.ir, fold.runId, left, large);
+    if (made !== null) {
+      const { definition, ...begins } = made;
+      const { name: workflow, version, hash: irHash } = definition;
       planned.push({
-        definition: workflow,
+        definition,
         run: {
           ...{ id: compensationId(fold.runId), tenant: root?.tenant ?? "", partition },
-          ...{ workflow: workflow.name, version: workflow.version, irHash: workflow.hash },
-          ...{ namespace, priority, input: text, idempotencyKey: null, requestHash: "" },
+          ...{ workflow, version, irHash, ...begins },
+          ...{ namespace, priority, idempotencyKey: null, requestHash: "" },
           ...{ createdAtMs: context.clock.nowMs(), compensates: fold.runId },
           ...(large.blobs.length > 0 && { blobs: large.blobs }),
         },
@@ -136,96 +128,4 @@ export async function insertCompensations(
       planned.map(({ run }) => run),
     );
   }
-}
-
-function inputOf(
-  runId: string,
-  ir: Ir,
-  steps: readonly CompensationStep[],
-): { [key: string]: Json } {
-  return {
-    run_id: runId,
-    workflow: ir.name,
-    steps: steps.map(({ node, scope, home, output, params }) => ({
-      ...{ node, scope },
-      ...(home === "" ? {} : { home }),
-      ...(params === undefined ? { output } : { params }),
-    })),
-  };
-}
-
-/** What undoes steps one after the other; if it cannot be made, one that says so and fails. */
-export function workflowOf(
-  context: Pick<SupervisorContext, "logger" | "clock">,
-  ir: Ir,
-  runId: string,
-  steps: readonly CompensationStep[],
-): Definition | null {
-  const made =
-    steps.length > STEPS_MAX
-      ? `the run has left ${steps.length} steps to undo, more than the ${STEPS_MAX} of one run`
-      : chainOf(context, ir, steps);
-  if (typeof made !== "string") {
-    return made;
-  }
-  context.logger.error({ run: runId, why: made }, "a run is not undone");
-  const [first] = steps as [CompensationStep];
-  const failing = chainOf(context, ir, [{ ...first, problem: `nothing is undone: ${made}` }]);
-  return typeof failing === "string" ? null : failing;
-}
-
-/** As a name may be: workflows that were stored before the compiler said so may have others. */
-function named(name: string, charsMax: number): string {
-  return [...readable(name).replaceAll("@", "-")].slice(0, charsMax).join("");
-}
-
-/** What a document may hold: no control characters, no half of a character, nor what stands for one. */
-function readable(text: string): string {
-  return Buffer.from(text)
-    .toString()
-    .replace(/[\p{Cc}\ufffd]/gu, "-");
-}
-
-/** The chain of these steps, or why there is none. */
-function chainOf(
-  context: Pick<SupervisorContext, "clock">,
-  ir: Ir,
-  steps: readonly CompensationStep[],
-): Definition | string {
-  // The number alone makes an id of the chain.
-  const ids = steps.map(({ node }, i) => `undo-${i + 1}-${node}`.slice(0, ID_CHARS_MAX));
-  const suffix = ":compensation";
-  const document: Json = {
-    metadata: {
-      name: `${named(ir.name, NAME_CHARS_MAX - suffix.length)}${suffix}`,
-      version: named(ir.workflow_version, VERSION_CHARS_MAX),
-    },
-    nodes: steps.map((step, i) => nodeOf(step, ids[i] as string, i)),
-    edges: ids.slice(1).map((to, i) => ({ from: ids[i] as string, to })),
-    settings: { priority: ir.settings.priority },
-  };
-  const { ir: chain, hash, diagnostics } = compile({ document }, { limits: { bytes: 2 ** 30 } });
-  if (chain === null || hash === null) {
-    return diagnostics[0]?.message ?? "its workflow does not compile";
-  }
-  const { name, workflow_version: version } = chain;
-  const text = canonicalJson(chain);
-  return { hash, name, version, ir: text, source: null, createdAtMs: context.clock.nowMs() };
-}
-
-function nodeOf(step: CompensationStep, id: string, place: number): Json {
-  if (step.problem !== undefined) {
-    const params = { code: "BAD_INPUT", message: readable(step.problem).replaceAll("${", "$ {") };
-    return { id, type: "function", config: { function_name: "builtin.fail", params } };
-  }
-  const at = `input.steps[${place}]`;
-  return {
-    ...{ id, type: "function", queue: step.queue, retry: { max_attempts: MAX_ATTEMPTS } },
-    config: {
-      function_name: step.functionName,
-      ...(step.params === undefined
-        ? { input: `\${${at}.output}` }
-        : { input: null, params: `\${${at}.params}` }),
-    },
-  };
 }

@@ -29,7 +29,7 @@ export class Undoing {
   async look(planned: readonly NewRun[], ended: readonly string[]): Promise<void> {
     for (const run of planned) {
       if (this.#waiting.size < WAITING_MAX) {
-        this.#waiting.set(run.id, run);
+        this.#waiting.set(run.id, { ...run, blobs: [] }); // they are where its row is
       }
     }
     const isNews = planned.length > 0 || ended.some((runId) => runId.includes("~"));

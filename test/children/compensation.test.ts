@@ -214,6 +214,30 @@ describe("compensation", () => {
     expect(undone).toEqual([{ long: true }]);
   });
 
+  it("gives large values to each step by themselves, in the same order", async () => {
+    undone.length = 0;
+    const items = Array.from(
+      { length: 40 },
+      (_, i) => `${i}${"x".repeat(i === 7 ? 80_000 : 3000)}`,
+    );
+    const each = {
+      ...{ id: "m", type: "map" },
+      config: { items: "input.items", max_concurrency: 1, do: step("e", 5, { v: "${item}" }) },
+    };
+    const workflow = {
+      ...{ name: "large", nodes: [each, boom], edges: [{ from: "m", to: "boom" }] },
+    };
+    const runId = await engine.submit({ workflow, input: { items } });
+    const row = await undoing(runId);
+    expect(row.status).toBe("COMPLETED");
+    expect(undone).toEqual(items.toReversed().map((v) => ({ v })));
+    // What a step names is a part of it, which none reads but those that are given something in it.
+    const { nodes } = await client.status(row.id);
+    const parts = Object.keys(nodes).filter((id) => id.startsWith("given_"));
+    expect(parts.length).toBeGreaterThan(2);
+    expect(row.input).not.toContain("xxx");
+  });
+
   it("is started once, whoever repeats the step", async () => {
     const workflow = {
       name: "twice",
