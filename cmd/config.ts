@@ -47,8 +47,8 @@ interface Given {
 }
 
 const FILES = ["json", "yaml", "yml", "ts"].map((ending) => `gavotte.config.${ending}`);
-/** Variables that tests and tools of this repository use, and are no options. */
-const FOREIGN_VARIABLES = /^GAVOTTE_(CASES|SEED|TEST_.*|BENCH_.*|DEMO_.*)$/;
+/** Secrets (secrets.ts), and variables that tests and tools of this repository use: no options. */
+const FOREIGN_VARIABLES = /^GAVOTTE_(CASES|SEED|TEST_.*|BENCH_.*|DEMO_.*|SECRET_.*)$/;
 /** Kubernetes describes a service `gavotte-…` in variables of this form. */
 const SERVICE_VARIABLES = /_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_\w+)?)$/;
 

@@ -5,6 +5,7 @@ import type { Ir } from "../compiler/index.ts";
 import { GavotteError, type Service } from "../sdk/internal.ts";
 import type { FunctionRegistry, Worker } from "../worker/index.ts";
 import type { Config } from "./config.ts";
+import { secretsOf } from "./secrets.ts";
 import type { Stack } from "./stack.ts";
 
 /** Addresses of this machine: what http nodes of a local run may reach besides the public ones. */
@@ -105,6 +106,7 @@ export async function workerOf(role: WorkerRole): Promise<Worker> {
   const { worker_concurrency: concurrency, lease_ms: leaseMs, deliveries_max } = config.values;
   const { blocked_ms_max: blockedMsMax } = config.values;
   const local = stack.embedded === null ? [] : LOOPBACK;
+  const secrets = secretsOf(process.env);
   return createWorker({
     redis: { url: stack.redisUrl },
     ...{
@@ -119,6 +121,7 @@ export async function workerOf(role: WorkerRole): Promise<Worker> {
     },
     logger: logger.child({ role: "worker" }),
     stored: storedFacts(stack.db),
+    secrets: () => secrets,
     http: createHttpClient({ allow: [...local, ...config.values.http_allow] }),
     ...(namespace === undefined ? {} : { namespace }),
     ...(queues === undefined ? {} : { queues }),

@@ -109,6 +109,20 @@ describe("an http request", () => {
     expect(await send({})).toBeNull();
   });
 
+  it("names a secret that the worker does not have, unless the config can do without", async () => {
+    const headers = { authorization: "Bearer ${secrets.API_KEY}" };
+    const secrets = (): { [name: string]: string } => ({ OTHER: "x" });
+    expect(await failure({ headers }, { secrets })).toMatchObject({
+      code: "BAD_INPUT",
+      message:
+        'node "step" (http): this worker has no secret API_KEY; ' +
+        "start the worker with the variable GAVOTTE_SECRET_API_KEY",
+    });
+    const optional = { "x-key": "${has(secrets.API_KEY) ? secrets.API_KEY : 'none'}" };
+    await send({ headers: optional }, { secrets });
+    expect(seen.map((request) => request.headers["x-key"])).toEqual(["none"]);
+  });
+
   it("authenticates", async () => {
     const secrets = (): { [name: string]: string } => ({ KEY: "s3cret-key" });
     await send(

@@ -30,14 +30,17 @@ type Config = { [key: string]: Json };
 
 interface Compiled {
   template: Template;
+  /** Names of the secrets that it cannot do without. */
+  secrets: readonly string[];
   readsSecrets: boolean;
 }
 
 const compiledOf = perNode<Compiled>((node) => {
   // `input` is evaluated before, by resolveInput, and no part of the request.
   const template = compileTemplate({ ...node.config, input: null });
-  const readsSecrets = template.references.some((reference) => reference.path[0] === "secrets");
-  return { template, readsSecrets };
+  const read = template.references.filter(({ path }) => path[0] === "secrets");
+  const secrets = read.flatMap(({ path, guarded }) => (guarded ? [] : path.slice(1, 2)));
+  return { template, secrets, readsSecrets: read.length > 0 };
 });
 
 /**
@@ -46,10 +49,15 @@ const compiledOf = perNode<Compiled>((node) => {
  * HttpClient.exchange and credentialsFor. Secrets are blanked out in messages and details.
  */
 export async function executeHttp(node: IrNode, context: KindContext): Promise<Json> {
-  const { template, readsSecrets } = compiledOf(node);
+  const { template, secrets: needed, readsSecrets } = compiledOf(node);
   const secrets = readsSecrets ? context.secrets() : {};
   const hidden = Object.values(secrets);
+  const missing = needed.find((name) => !Object.hasOwn(secrets, name));
   try {
+    if (missing !== undefined) {
+      const remedy = `start the worker with the variable GAVOTTE_SECRET_${missing}`;
+      throw badInput(node, `this worker has no secret ${missing}; ${remedy}`);
+    }
     const vars: Vars = readsSecrets ? { ...context.vars, secrets } : context.vars;
     const config = fill(node, "config", template, vars) as Config;
     return await converse(node, config, context, hidden);
