@@ -10,7 +10,7 @@ export const SECRET_PREFIX = "GAVOTTE_SECRET_";
 export function secretsOf(env: { readonly [name: string]: string | undefined }): {
   [name: string]: string;
 } {
-  // Without a prototype: `secrets.constructor` is as unknown as any other.
+  // Without a prototype: nobody has given a secret named "constructor".
   const secrets = Object.create(null) as { [name: string]: string };
   for (const [variable, value] of Object.entries(env)) {
     const name = variable.startsWith(SECRET_PREFIX) ? variable.slice(SECRET_PREFIX.length) : "";
