@@ -21,3 +21,5 @@ export { DEFAULT_LIMITS } from "./limits.ts";
 export type { Limits } from "./limits.ts";
 export { formatOf } from "./source.ts";
 export type { SourceFormat, WorkflowSource } from "./source.ts";
+export { makeValidator } from "./user-validator.ts";
+export type { UserValidator } from "./user-validator.ts";

@@ -28,8 +28,12 @@ export interface DataProblem {
   message: string;
 }
 
-/** What is wrong with a value; empty if it fits. Never throws. */
-export type UserValidator = (value: Json) => DataProblem[];
+/** What is wrong with a value; empty if it fits. `looksMax`: what it may cost. Never throws. */
+export type UserValidator = (value: Json, looksMax?: number) => DataProblem[];
+
+/** Message of the one problem of a value that costs more. */
+export const TAKES_TOO_LONG =
+  "takes too long to check: its schema looks at it too often, or too much is wrong";
 
 /** A validator, or why there is none. */
 export function makeValidator(schema: Json): UserValidator | string {
@@ -43,8 +47,8 @@ export function makeValidator(schema: Json): UserValidator | string {
     const isShort = JSON.stringify(schema).length <= SHORT_CHARACTERS_MAX;
     const fits = compileOne(paying, budget, !isShort);
     let explain = isShort ? undefined : fits;
-    return (value) => {
-      const first = check(fits, value, budget, CHECK_LOOKS_MAX);
+    return (value, looksMax = CHECK_LOOKS_MAX) => {
+      const first = check(fits, value, budget, looksMax);
       // A misfit is rare, and so are two validators of one schema.
       if (explain === fits || first[0]?.keyword === undefined) return first.map(problemOf);
       explain ??= compileOne(paying, budget, true);
@@ -101,12 +105,7 @@ function check(
     if (fits === true) return [];
   } catch (error) {
     if (error instanceof TooManyLooks) {
-      return [
-        {
-          message:
-            "takes too long to check: its schema looks at it too often, or too much is wrong",
-        },
-      ];
+      return [{ message: TAKES_TOO_LONG }];
     }
     return [{ message: "is nested too deeply" }];
   }

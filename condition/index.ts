@@ -16,6 +16,7 @@ export { EvaluationError, ExpressionSyntaxError, TemplateSyntaxError } from "./e
 export { parseData, toData } from "./json.ts";
 export { rewriteLegacy } from "./legacy.ts";
 export { scanTemplate } from "./scan.ts";
+export { patternSteps } from "./pattern-size.ts";
 export { schemaPatternProblem, schemaPatternsProblem } from "./pattern.ts";
 export type {
   CheckScope,

@@ -13,6 +13,7 @@ export const ERRORS = {
   GV_CONCURRENCY_LIMIT: { retryable: true, exit: 1 },
   GV_IDEMPOTENCY_CONFLICT: { retryable: false, exit: 1 },
   GV_WORKFLOW_INVALID: { retryable: false, exit: 1 },
+  GV_WORKFLOW_COSTLY: { retryable: false, exit: 1 },
   GV_WORKFLOW_NOT_FOUND: { retryable: false, exit: 1 },
   GV_RUN_NOT_FOUND: { retryable: false, exit: 1 },
   GV_STATUS_UNREACHABLE: { retryable: false, exit: 1 },

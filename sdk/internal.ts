@@ -67,6 +67,7 @@ export * from "./run-namespaces.ts";
 export * from "./run-output.ts";
 export * from "./scope.ts";
 export * from "./status.ts";
+export * from "./thread.ts";
 export * from "./unit.ts";
 export * from "./waits.ts";
 export * from "./clock.ts";

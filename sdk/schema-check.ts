@@ -6,13 +6,14 @@
  * its library is loaded with the first schema: most processes never meet one, and it is a hundred files.
  */
 import type { Json } from "../compiler/ir.ts";
-import { makeValidator, type UserValidator } from "../compiler/user-validator.ts";
+import { makeValidator, TAKES_TOO_LONG } from "../compiler/user-validator.ts";
+import type { DataProblem, UserValidator } from "../compiler/user-validator.ts";
 
 const COMPILED_MAX = 500;
 const PROBLEMS_MAX = 5;
 const compiled = new Map<string, UserValidator | string>();
 
-export { makeValidator, type UserValidator };
+export { makeValidator, TAKES_TOO_LONG, type DataProblem, type UserValidator };
 
 /** What is wrong with `value`, in one line; null if it fits, or if there is no schema. */
 export function misfit(schema: Json | undefined, value: Json): string | null {

@@ -30,6 +30,7 @@ import {
   type Submission,
   type SubmissionProblem,
 } from "./submission.ts";
+import { Turns } from "./turns.ts";
 import type { Workflows } from "./workflows.ts";
 
 export type Entry = readonly [id: string, fields: readonly string[]];
@@ -55,19 +56,31 @@ interface Prepared {
   raw: string;
 }
 
-/** Admits a batch; one answer per entry. Throws GV_DATABASE_UNAVAILABLE: keep it and repeat. */
+/**
+ * Admits a batch; one answer per entry. Throws GV_DATABASE_UNAVAILABLE: keep it and repeat.
+ * `isSuspect`: whoever had it before may have died of it.
+ */
 export async function admitBatch(
   context: SupervisorContext,
   workflows: Workflows,
   starter: Starter,
   entries: readonly Entry[],
   limits: LimitWatch = new LimitWatch(context, starter),
+  isSuspect = false,
 ): Promise<Answer[]> {
-  const read = entries.map(([id, fields]) => readSubmission(id, fields));
+  const turns = new Turns(context.clock);
+  const read: (Submission | BadSubmission)[] = [];
+  for (const [id, fields] of entries) {
+    read.push(readSubmission(id, fields));
+    const turn = turns.next();
+    if (turn !== null) {
+      await turn;
+    }
+  }
   const rejected: BadSubmission[] = read.filter(isBad);
   const good = read.filter((one): one is Submission => !isBad(one));
   const deadlines = await starter.deadlines();
-  const prepared = await prepare(context, workflows, limits, good, rejected);
+  const prepared = await prepare(context, workflows, limits, { good, isSuspect }, rejected);
   const effects: LimitEffects[] = [];
   const gate = limits.gate((told) => effects.push(told));
   const admissions = await admit(context, gate, prepared, rejected);
@@ -90,14 +103,19 @@ async function prepare(
   context: SupervisorContext,
   workflows: Workflows,
   limits: LimitWatch,
-  good: readonly Submission[],
+  { good, isSuspect }: { good: readonly Submission[]; isSuspect: boolean },
   rejected: BadSubmission[],
 ): Promise<Prepared[]> {
-  const resolved = await workflows.resolve(good);
+  const resolved = await workflows.resolve(good, isSuspect);
   const fresh = resolved.flatMap((one) => (isProblems(one) ? [] : (one.definition ?? [])));
   const binder = new Binder(context, fresh);
   const prepared: Prepared[] = [];
+  const turns = new Turns(context.clock);
   for (const [i, submission] of good.entries()) {
+    const turn = turns.next();
+    if (turn !== null) {
+      await turn;
+    }
     const one = resolved[i] as (typeof resolved)[number];
     const { entryId, runId, replyTo, raw } = submission;
     const reject = (problems: SubmissionProblem[]): void =>
@@ -106,8 +124,9 @@ async function prepare(
       reject(one);
       continue;
     }
-    const problems = context.irs.check(one.stored, submission.input);
-    // Most workflows refer to none: a promise each would be a good part of what they cost here.
+    // A promise each would be a good part of what most cost here, which refer to no others, either.
+    const fits = context.irs.check(one.stored, submission.input, workflows.guard, isSuspect);
+    const problems = Array.isArray(fits) ? fits : await fits;
     const isAlone = one.stored.references.length === 0;
     const bound = problems.length > 0 ? problems : isAlone ? UNBOUND : await binder.bind(one);
     if (isProblems(bound)) {

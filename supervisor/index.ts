@@ -31,6 +31,7 @@ import {
 import { AuditSampler } from "./audit/sampler.ts";
 import { checkedInTime } from "./certify.ts";
 import { clusterWatch, type ClusterWatch } from "./cluster-watch.ts";
+import { CompileGuard } from "./compile-guard.ts";
 import type { Rollback, SupervisorContext } from "./context.ts";
 import { Intake } from "./intake.ts";
 import { IrStore } from "./ir-store.ts";
@@ -246,7 +247,9 @@ function servicesOf(
     ...(backlogRecordsMax === undefined ? {} : { backlogRecordsMax }),
     ...(backlogBytesMax === undefined ? {} : { backlogBytesMax }),
   };
-  const intake = new Intake({ context, compile, starter, limits, ...limit });
+  // What stands for the compiler in tests is not in the thread.
+  const guard = options.compile === undefined ? { guard: new CompileGuard(context.logger) } : {};
+  const intake = new Intake({ context, compile, ...guard, starter, limits, ...limit });
   const stalled = new StalledWatch(context, stalledAfterMs);
   const sweep = new StartSweep(context, starter);
   const pauses = new PauseWatch(context);

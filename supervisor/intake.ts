@@ -24,6 +24,7 @@ import {
 } from "../sdk/internal.ts";
 import { readCursor, whileDatabaseAway } from "../sdk/postgres/index.ts";
 import { admitBatch, type Answer, type Entry } from "./admit-batch.ts";
+import type { CompileGuard } from "./compile-guard.ts";
 import { scriptsOf, type SupervisorContext } from "./context.ts";
 import { LimitWatch } from "./limits.ts";
 import { Loop } from "./loop.ts";
@@ -49,6 +50,8 @@ const CURSOR_MS_MAX = 500;
 export interface IntakeOptions {
   context: SupervisorContext;
   compile: Compile;
+  /** Compiles what takes long; without it all is compiled on the event loop. */
+  guard?: CompileGuard;
   starter: Starter;
   limits?: LimitWatch;
   /** Journal records of one partition not yet archived, above which intake pauses. */
@@ -80,14 +83,18 @@ export class Intake extends Loop {
       name: "intake",
       logger: options.context.logger,
       step: (signal) => this.#step(signal),
-      interrupt: () => redis.disconnect(),
+      interrupt: () => {
+        redis.disconnect();
+        void this.#workflows.guard?.stop(); // what waits for it stays pending
+      },
       close: async () => {
+        await this.#workflows.guard?.stop();
         await Promise.all(this.#inFlight);
       },
     });
     this.#redis = redis;
     this.#context = options.context;
-    this.#workflows = new Workflows(options.context, options.compile);
+    this.#workflows = new Workflows(options.context, options.compile, options.guard);
     const { context, starter } = options;
     this.#starter = starter;
     this.#limits = options.limits ?? new LimitWatch(context, starter);
@@ -138,9 +145,10 @@ export class Intake extends Loop {
     }
   }
 
-  async #handle(entries: readonly Entry[], signal: AbortSignal): Promise<void> {
+  async #handle(entries: readonly Entry[], signal: AbortSignal, isSuspect = false): Promise<void> {
+    const [context, starter, limits] = [this.#context, this.#starter, this.#limits];
     const admit = (): Promise<Answer[]> =>
-      admitBatch(this.#context, this.#workflows, this.#starter, entries, this.#limits);
+      admitBatch(context, this.#workflows, starter, entries, limits, isSuspect);
     await this.#settle(entries, await this.#patiently(() => again(admit), signal));
   }
 
@@ -227,9 +235,11 @@ export class Intake extends Loop {
     }
     const trials = one.trials + 1;
     const work =
-      trials > TRIALS_MAX ? this.#setApart(entry, trials, signal) : this.#handle([entry], signal);
+      trials > TRIALS_MAX
+        ? this.#setApart(entry, trials, signal)
+        : this.#handle([entry], signal, true);
     await this.#trials
-      .outlive(one, work)
+      .outlive(one, work, () => this.#workflows.guard?.isBusy === true)
       .catch((error: unknown) => this.#leavePending([entry], error, signal));
   }
 

@@ -1,6 +1,8 @@
 /** Counts what is read from Postgres, and characters that are kept. */
 import { describe, expect, it } from "vitest";
+import type { Json } from "../compiler/ir.ts";
 import type { Queryable } from "../sdk/postgres/index.ts";
+import { COSTLY, NO_THREAD, type CompileGuard } from "./compile-guard.ts";
 import { IrStore } from "./ir-store.ts";
 import { chainIr } from "./stack.fixture.ts";
 
@@ -50,5 +52,60 @@ describe("stored workflows", () => {
     const chars = kept.reduce((sum, one) => sum + one, 0);
     expect(chars).toBeLessThanOrEqual(CHARS_MAX);
     expect(chars).toBeGreaterThan(CHARS_MAX - large.length);
+  });
+});
+
+describe("the input of a run", () => {
+  const FEW = { type: "object", properties: { a: { maxLength: 2 } } };
+  const MANY = {
+    properties: Object.fromEntries(
+      Array.from({ length: 400 }, (_, i) => [`p${i}`, { minLength: 1 }]),
+    ),
+  };
+  /** Looks twice at each part of the data. */
+  const TWICE = { properties: { a: { allOf: [{ $ref: "#" }, { $ref: "#" }] } } };
+  const deep = (depth: number): Json =>
+    JSON.parse(`${'{"a":'.repeat(depth)}1${"}".repeat(depth)}`) as Json;
+
+  let asked = 0;
+  const guardOf = (answer: unknown): CompileGuard =>
+    ({ check: () => (asked++, Promise.resolve(answer)), bounds: "1 s" }) as never;
+  const told = [{ path: "/p0", message: "is said by the thread" }];
+
+  async function codes(schema: Json, input: Json, guard?: CompileGuard): Promise<string[]> {
+    asked = 0;
+    const { irs } = storeOf();
+    const ir = chainIr(["a"], { input_schema: schema });
+    const found = await irs.check(irs.put("h", ir, JSON.stringify(ir)), input, guard);
+    return found.map(({ code, message }) => `${code} ${message}`);
+  }
+
+  it("is checked at once by a schema that is quick", async () => {
+    expect(await codes(FEW, { a: "abc" }, guardOf(told))).toMatchObject([
+      expect.stringContaining("GV_BAD_INPUT input/a"),
+    ]);
+    expect(await codes(FEW, { a: "ab" }, guardOf(told))).toEqual([]);
+    expect(asked).toBe(0);
+  });
+
+  it("is checked in the thread by a large one, and where the data take long", async () => {
+    const said = ["GV_BAD_INPUT input/p0 is said by the thread"];
+    expect(await codes(MANY, { p0: "" }, guardOf(told))).toEqual(said);
+    expect(asked).toBe(1);
+    expect(await codes(TWICE, deep(5), guardOf(told))).toEqual([]);
+    expect(asked).toBe(0);
+    expect(await codes(TWICE, deep(20), guardOf(told))).toEqual(said);
+    expect(asked).toBe(1);
+  });
+
+  it("is refused where the thread says that it costs too much, and checked here without one", async () => {
+    expect(await codes(MANY, {}, guardOf(COSTLY))).toMatchObject([
+      expect.stringContaining("GV_WORKFLOW_COSTLY"),
+    ]);
+    for (const guard of [guardOf(NO_THREAD), undefined]) {
+      expect(await codes(MANY, { p0: "" }, guard)).toMatchObject([
+        expect.stringContaining("GV_BAD_INPUT input/p0"),
+      ]);
+    }
   });
 });

@@ -11,8 +11,15 @@
  * again as its text.
  */
 import type { Ir, Json, NodeType } from "../compiler/ir.ts";
-import { makeValidator, Recent, terminalNodes, type UserValidator } from "../sdk/internal.ts";
+import {
+  makeValidator,
+  Recent,
+  TAKES_TOO_LONG,
+  terminalNodes,
+  type UserValidator,
+} from "../sdk/internal.ts";
 import { definitionsByHash, type Queryable } from "../sdk/postgres/index.ts";
+import { COSTLY, isQuick, NO_THREAD, type Checked, type CompileGuard } from "./compile-guard.ts";
 
 export interface StoredIr {
   hash: string;
@@ -51,6 +58,8 @@ export interface InputProblem {
 const PROBLEMS_MAX = 20;
 /** Of text, of all that are kept. */
 const CHARS_MAX = 32_000_000;
+/** Of a check on the event loop: some 50 ms. */
+const QUICK_LOOKS = 300_000;
 /** Kinds whose tokens may wait for a time. */
 const WAITING: ReadonlySet<NodeType> = new Set(["delay", "wait", "human"]);
 
@@ -59,6 +68,7 @@ export class IrStore {
   readonly #byHash: Recent<StoredIr>;
   /** They go with their workflows, of which some are never kept. */
   readonly #validators = new WeakMap<StoredIr, UserValidator | string>();
+  readonly #quick = new WeakMap<StoredIr, boolean>();
 
   constructor(db: Queryable, charsMax = CHARS_MAX) {
     this.#db = db;
@@ -104,27 +114,73 @@ export class IrStore {
     return found;
   }
 
-  /** What is wrong with a run's input by the workflow's schema; empty if nothing. */
-  check(stored: StoredIr, input: Json): InputProblem[] {
+  /**
+   * What is wrong with a run's input by the workflow's schema; empty if nothing. With a guard it has
+   * what takes long (compile-guard.ts), and `isSuspect` is never checked here.
+   */
+  check(
+    stored: StoredIr,
+    input: Json,
+    guard?: CompileGuard,
+    isSuspect = false,
+  ): InputProblem[] | Promise<InputProblem[]> {
     const schema = stored.ir.input_schema;
     if (schema === null) {
       return [];
     }
+    if (guard === undefined) {
+      return problemsOf(this.#checked(stored, schema, input));
+    }
+    if (!isSuspect && this.#isQuick(stored, schema)) {
+      const quick = this.#checked(stored, schema, input, QUICK_LOOKS);
+      if (typeof quick === "string" || quick[0]?.message !== TAKES_TOO_LONG) {
+        return problemsOf(quick);
+      }
+    }
+    return this.#checkApart(stored, schema, input, guard);
+  }
+
+  async #checkApart(
+    stored: StoredIr,
+    schema: Json,
+    input: Json,
+    guard: CompileGuard,
+  ): Promise<InputProblem[]> {
+    const checked = await guard.check(JSON.stringify(schema), JSON.stringify(input));
+    if (checked === NO_THREAD) {
+      return problemsOf(this.#checked(stored, schema, input));
+    }
+    if (checked === COSTLY) {
+      const message = `checking the input by input_schema takes more than ${guard.bounds}`;
+      return [{ code: "GV_WORKFLOW_COSTLY", message, path: "input" }];
+    }
+    return problemsOf(checked);
+  }
+
+  #isQuick(stored: StoredIr, schema: Json): boolean {
+    const known = this.#quick.get(stored) ?? isQuick(JSON.stringify(schema));
+    this.#quick.set(stored, known);
+    return known;
+  }
+
+  #checked(stored: StoredIr, schema: Json, input: Json, looksMax?: number): Checked {
     let validate = this.#validators.get(stored);
     if (validate === undefined) {
       validate = makeValidator(schema);
       this.#validators.set(stored, validate);
     }
-    if (typeof validate === "string") {
-      return [{ code: "GV_WORKFLOW_INVALID", message: `input_schema cannot be used: ${validate}` }];
-    }
-    return validate(input)
-      .slice(0, PROBLEMS_MAX)
-      .map(({ path: inside, message }) => {
-        const path = `input${inside}`;
-        return { code: "GV_BAD_INPUT", message: `${path} ${message}`, path };
-      });
+    return typeof validate === "string" ? validate : validate(input, looksMax);
   }
+}
+
+function problemsOf(checked: Checked): InputProblem[] {
+  if (typeof checked === "string") {
+    return [{ code: "GV_WORKFLOW_INVALID", message: `input_schema cannot be used: ${checked}` }];
+  }
+  return checked.slice(0, PROBLEMS_MAX).map(({ path: inside, message }) => {
+    const path = `input${inside}`;
+    return { code: "GV_BAD_INPUT", message: `${path} ${message}`, path };
+  });
 }
 
 /** What the supervisor needs to know of an IR. */

@@ -16,7 +16,7 @@ export interface SubmissionProblem {
 
 /** How the workflow is named: the document itself, `name@version`, or a stored hash. */
 export type WorkflowChoice =
-  | { document: { [key: string]: Json }; key: string }
+  | { document: { [key: string]: Json }; text: string; key: string }
   | { ref: { name: string; version: string | null } }
   | { hash: string };
 
@@ -198,7 +198,7 @@ function readWorkflow(members: Members, say: Say): WorkflowChoice | null {
       return null;
     }
     const text = JSON.stringify(workflow);
-    return { document: workflow, key: digest("sha256", text) };
+    return { document: workflow, text, key: digest("sha256", text) };
   }
   if (ref !== undefined) {
     const text = readText(ref, "workflow_ref", say);

@@ -5,6 +5,7 @@ import { globalKeys, INTAKE_GROUP, type Service } from "../sdk/internal.ts";
 import { listDeadLetters, readDeadLetter, readRun, type Database } from "../sdk/postgres/index.ts";
 import { waitFor } from "../test/support/index.ts";
 import type { SubmissionReply } from "./admit-batch.ts";
+import { COSTLY, type CompileGuard } from "./compile-guard.ts";
 import { Intake, type IntakeOptions } from "./intake.ts";
 import { createPartition } from "./partition.ts";
 import { compileFake, contextOf, startStack, type Stack } from "./stack.fixture.ts";
@@ -114,15 +115,28 @@ const killing =
     return compileFake(source);
   };
 
+/** A Postgres that answers nothing. */
+function hanging(): Database {
+  const db = Object.create(stack.db) as Database;
+  db.transaction = () => NEVER;
+  return db;
+}
+
 const isEmpty = async (): Promise<boolean> =>
   (await stack.redis.xlen(globalKeys.submissions)) === 0;
 
 /** Processes one after the other until nothing is left; how many have died. */
-async function processesUntilEmpty(compile: (process: Process) => Compile): Promise<number> {
+async function processesUntilEmpty(
+  compile: (process: Process) => Compile,
+  guard?: CompileGuard,
+): Promise<number> {
   for (let deaths = 0; ; deaths++) {
     expect(deaths).toBeLessThan(20);
     await timePasses();
-    const process = await startProcess(`p${deaths}`, (own) => ({ compile: compile(own) }));
+    const process = await startProcess(`p${deaths}`, (own) => ({
+      compile: compile(own),
+      ...(guard && { guard }),
+    }));
     const ended = process.dead.then(() => true);
     const isDead = await Promise.race([ended, waitFor(isEmpty).then(() => false)]);
     await process.intake.stop(isDead ? 0 : 2000);
@@ -194,6 +208,60 @@ describe("a submission that kills whoever takes it", () => {
   });
 });
 
+describe("a submission that its process waits for in a thread", () => {
+  it("is charged as long as that goes on, and nobody else takes it over meanwhile", async () => {
+    const id = await submit({ ...GOOD, input: "slow" });
+    let isBusy = true;
+    let looks = 0;
+    let answer = (_: unknown): void => undefined;
+    const answered = new Promise((resolve) => (answer = resolve));
+    const guard = {
+      ...{
+        compile: () => answered,
+        check: () => Promise.resolve([]),
+        stop: () => Promise.resolve(),
+      },
+      get isBusy() {
+        looks++;
+        return isBusy;
+      },
+    } as never as CompileGuard;
+    const first = await startProcess("reads", () => ({ db: hanging() }));
+    await waitFor(async () => (await pendingEntries()).length === 1);
+    first.die();
+    await first.intake.stop(0);
+    await timePasses();
+    const tries = await startProcess("tries", () => ({ guard, trialMs: 5 }));
+    await waitFor(() => Promise.resolve(looks > 0));
+    await timePasses();
+    const before = looks;
+    await waitFor(() => Promise.resolve(looks > before + 1));
+    const [pending] = await pendingEntries();
+    expect(pending).toMatchObject([id, "tries", expect.any(Number), 1_000_001]);
+    expect(pending?.[2]).toBeLessThan(10_000);
+    isBusy = false;
+    await waitFor(async () => (await pendingEntries())[0]?.[3] === 1);
+    const { ir, ...rest } = compileFake({ document: GOOD.workflow });
+    answer({ ...rest, ir: JSON.stringify(ir) });
+    await waitFor(isEmpty);
+    expect((await answers()).get(id)?.status).toBe("accepted");
+    await tries.intake.stop(2000);
+    tries.die();
+  });
+
+  it("ends at its first trial when that is what kills, or never ends", async () => {
+    const killer = await submit(KILLER);
+    const guard = {
+      ...{ compile: () => Promise.resolve(COSTLY), bounds: "1 s", isBusy: false },
+      stop: () => Promise.resolve(),
+    } as never as CompileGuard;
+    expect(await processesUntilEmpty(killing, guard)).toBe(1);
+    const told = (await answers()).get(killer);
+    expect(told).toMatchObject({ status: "rejected", errors: [{ code: "GV_WORKFLOW_COSTLY" }] });
+    expect(await readDeadLetter(stack.db, `submission-${killer}`)).toMatchObject({ state: "open" });
+  });
+});
+
 describe("a good submission", () => {
   const MANY = 3 * TRIALS_MAX;
 
@@ -217,8 +285,7 @@ describe("a good submission", () => {
 
   it("is accepted, however often processes were killed that waited for Postgres with it", async () => {
     const id = await submit({ ...GOOD, input: "patient" });
-    const hangs = Object.create(stack.db) as Database;
-    hangs.transaction = () => NEVER;
+    const hangs = hanging();
     for (let i = 0; i < MANY; i++) {
       await timePasses();
       const waiting = await startProcess(`w${i}`, () => ({ db: hangs, trialMs: 5 }));

@@ -58,16 +58,29 @@ export class Trials {
 
   /**
    * Forgets the trials if this one lives long enough, or fails. One that only sets apart what is
-   * known to kill is not counted, then.
+   * known to kill is not counted, then. `isAtRisk`: what may kill is under way in a thread.
    */
-  async outlive<T>({ id, trials }: LeftBehind, trial: Promise<T>): Promise<T> {
-    const count = trials < TRIALS_MAX ? 1 : TRIED + trials;
+  async outlive<T>(
+    { id, trials }: LeftBehind,
+    trial: Promise<T>,
+    isAtRisk: () => boolean,
+  ): Promise<T> {
     // Whoever has it by now keeps on with it: admitting it twice is harmless. A count that cannot be
     // told stays: it is one trial more.
-    const forget = (): Promise<unknown> =>
-      this.#claim(id, 0, ["RETRYCOUNT", count, "JUSTID"]).catch(() => undefined);
+    const count = (n: number): Promise<unknown> =>
+      this.#claim(id, 0, ["RETRYCOUNT", n, "JUSTID"]).catch(() => undefined);
+    const forget = (): Promise<unknown> => count(trials < TRIALS_MAX ? 1 : TRIED + trials);
     const over = new AbortController();
-    void delay(this.#soonMs, undefined, { signal: over.signal }).then(forget, () => undefined);
+    const isOver = (): Promise<boolean> =>
+      delay(this.#soonMs, false, { signal: over.signal }).catch(() => true);
+    const watch = async (): Promise<void> => {
+      for (let isLong = false; !isLong && !(await isOver());) {
+        isLong = !isAtRisk();
+        // Touched, it is not idle: nobody else takes it for left behind.
+        await (isLong ? forget() : count(TRIED + trials + 1));
+      }
+    };
+    void watch();
     try {
       return await trial;
     } catch (error) {

@@ -1,12 +1,13 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { compile, type Json } from "../compiler/index.ts";
+import { canonicalJson, compile, type Json } from "../compiler/index.ts";
 import { definitionsByHash } from "../sdk/postgres/index.ts";
 import { admitBatch, type Answer, type Entry } from "./admit-batch.ts";
+import { COSTLY, NO_THREAD, type CompileAnswer, type CompileGuard } from "./compile-guard.ts";
 import { IrStore } from "./ir-store.ts";
-import { contextOf, startStack, type Stack } from "./stack.fixture.ts";
+import { contextOf, startStack, TestClock, type Stack } from "./stack.fixture.ts";
 import type { Starter } from "./starter.ts";
 import type { Submission } from "./submission.ts";
-import { Workflows } from "./workflows.ts";
+import { Workflows, type Compile } from "./workflows.ts";
 
 let stack: Stack;
 let context: Awaited<ReturnType<typeof contextOf>>;
@@ -82,7 +83,11 @@ describe("a run that names its workflow by hash", () => {
     const document = flow("racing", [step("a")]);
     const hash = hashOf(document);
     // The other batch has compiled it, and gets no further.
-    await workflows.resolve([{ workflow: { document, key: "racing" } } as never as Submission]);
+    await workflows.resolve([
+      {
+        workflow: { document, text: JSON.stringify(document), key: "racing" },
+      } as never as Submission,
+    ]);
     expect(await submit({ hash, input: { n: 1 } })).toEqual(["accepted"]);
     expect(await isStored(hash)).toBe(true);
   });
@@ -108,5 +113,118 @@ describe("a run that names its workflow by hash", () => {
       { stored: { hash }, definition: null },
     ]);
     other.close();
+  });
+});
+
+describe("what takes long", () => {
+  const large = (name: string): { [key: string]: Json } =>
+    flow(
+      name,
+      Array.from({ length: 200 }, (_, i) => step(`s${i}`)),
+    );
+  let here = 0;
+  const compileHere: Compile = (source) => (here++, compile(source));
+
+  /** A guard whose thread is not needed to see who is asked. */
+  function guardOf(
+    answer: (document: string) => CompileAnswer | typeof COSTLY | typeof NO_THREAD,
+  ): CompileGuard & { asked: string[] } {
+    const asked: string[] = [];
+    const ask = (document: string): Promise<unknown> => (
+      asked.push(document),
+      Promise.resolve(answer(document))
+    );
+    const check = (): Promise<[]> => (asked.push("check"), Promise.resolve([]));
+    return { asked, compile: ask, check, bounds: "1 s", isBusy: false } as never;
+  }
+  const compiled = (document: string): CompileAnswer => {
+    const { ir, ...rest } = compile({ document: JSON.parse(document) as Json });
+    return { ...rest, ir: ir && canonicalJson(ir) };
+  };
+
+  beforeEach(() => {
+    here = 0;
+  });
+
+  it("is compiled by the guard, once, and stored as if it had been compiled here", async () => {
+    const guard = guardOf(compiled);
+    workflows = new Workflows(context, compileHere, guard);
+    const [document, small] = [large("large"), flow("small", [step("a")])];
+    const all = [document, small, document].map((workflow) => ({ workflow, input: { n: 1 } }));
+    expect(await submit(...all)).toEqual(["accepted", "accepted", "accepted"]);
+    expect([guard.asked, here]).toEqual([[JSON.stringify(document)], 1]);
+    const [stored] = await definitionsByHash(stack.db, [hashOf(document)]);
+    expect(stored?.ir).toBe(canonicalJson(compile({ document }).ir));
+  });
+
+  it("says what is wrong with it as the compiler does", async () => {
+    const wrong = { ...large("wrong"), nodes: large("wrong")["nodes"] as Json, nonsense: 1 };
+    const told: unknown[] = [];
+    for (const guard of [undefined, guardOf(compiled)]) {
+      workflows = new Workflows(context, compileHere, guard);
+      const one = { document: wrong, text: JSON.stringify(wrong), key: "wrong" };
+      told.push(await workflows.resolve([{ workflow: one } as never as Submission]));
+    }
+    expect(told[1]).toEqual(told[0]);
+    expect(told[0]).toMatchObject([[{ code: "GV1011" }]]);
+    expect(here).toBe(1);
+  });
+
+  it("is refused when it costs too much, and for a while unseen", async () => {
+    const clock = new TestClock();
+    context = { ...context, clock };
+    const guard = guardOf(() => COSTLY);
+    workflows = new Workflows(context, compileHere, guard);
+    const costly = { workflow: large("costly"), input: { n: 1 } };
+    expect(await submit(costly, costly)).toEqual(["GV_WORKFLOW_COSTLY", "GV_WORKFLOW_COSTLY"]);
+    expect(guard.asked).toHaveLength(1);
+    clock.offsetMs += 600_001;
+    expect(await submit(costly)).toEqual(["GV_WORKFLOW_COSTLY"]);
+    expect([guard.asked.length, here]).toEqual([2, 0]);
+  });
+
+  it("is compiled here where there is no thread", async () => {
+    workflows = new Workflows(
+      context,
+      compileHere,
+      guardOf(() => NO_THREAD),
+    );
+    expect(await submit({ workflow: large("here"), input: { n: 1 } })).toEqual(["accepted"]);
+    expect(here).toBe(1);
+  });
+
+  it("is whatever may have killed: nothing of it is compiled or checked here", async () => {
+    const guard = guardOf(compiled);
+    workflows = new Workflows(context, compileHere, guard);
+    const document = flow("suspect", [step("a")]);
+    const entry: Entry = [
+      `${++serial}-0`,
+      ["submission", JSON.stringify({ workflow: document, input: {} })],
+    ];
+    const starter = { deadlines: () => new Map(), start: () => 0 } as never as Starter;
+    const none = undefined;
+    await admitBatch(context, workflows, starter, [entry], none, true);
+    expect([guard.asked, here]).toEqual([[JSON.stringify(document), "check"], 0]);
+  });
+
+  it("is a batch of what does not: others have their turn between two of it", async () => {
+    const clock = new TestClock();
+    context = { ...context, clock };
+    const slow: Compile = (source) => ((clock.offsetMs += 30), compile(source));
+    const turnsBefore: number[] = [];
+    let turns = 0;
+    let isDone = false;
+    const count = (): void => void (turns++, isDone || setImmediate(count));
+    const all = Array.from({ length: 5 }, (_, i) => {
+      const document = flow(`turn-${i}`, [step("a")]);
+      const one = { document, text: JSON.stringify(document), key: `turn-${i}` };
+      return { workflow: one } as never as Submission;
+    });
+    const watched: Compile = (source) => (turnsBefore.push(turns), slow(source));
+    workflows = new Workflows(context, watched, guardOf(compiled));
+    count();
+    await workflows.resolve(all);
+    isDone = true;
+    expect(new Set(turnsBefore).size).toBe(5);
   });
 });

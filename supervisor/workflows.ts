@@ -4,14 +4,19 @@
  * Compiled documents are kept by the digest of their text: a producer that submits the same
  * workflow a thousand times has it compiled once. A hash may name what was compiled here but is not
  * stored, or not yet: its definition then comes with it, so that no run is accepted without one.
+ *
+ * What is not known to be quick is compiled by the guard's thread, and the event loop turns between
+ * two that are.
  */
 import { canonicalJson } from "../compiler/index.ts";
 import type { Ir, Json } from "../compiler/ir.ts";
 import { Recent } from "../sdk/internal.ts";
 import { definitionByRef, type Definition, type WorkflowRef } from "../sdk/postgres/index.ts";
+import { COSTLY, isQuick, NO_THREAD, type CompileGuard } from "./compile-guard.ts";
 import type { SupervisorContext } from "./context.ts";
 import { describeIr, type StoredIr } from "./ir-store.ts";
-import type { Submission, SubmissionProblem } from "./submission.ts";
+import type { Submission, SubmissionProblem, WorkflowChoice } from "./submission.ts";
+import { Turns } from "./turns.ts";
 
 export interface CompileDiagnostic {
   severity: string;
@@ -38,25 +43,39 @@ export interface Found {
 
 export type Resolved = Found | SubmissionProblem[];
 
+type Document = Extract<WorkflowChoice, { document: unknown }>;
+
 /** Of documents and IRs that were compiled here. */
 const COMPILED_CHARS_MAX = 16_000_000;
 /** What a document that does not compile counts, with what is wrong with it. */
 const REFUSED_CHARS = 5000;
 const PROBLEMS_MAX = 20;
+/** One that cost too much is refused for so long without being tried again. */
+const COSTLY_MS = 600_000;
 
 export class Workflows {
+  readonly guard: CompileGuard | undefined;
   readonly #context: SupervisorContext;
   readonly #compile: Compile;
   readonly #compiled = new Recent<Resolved>(COMPILED_CHARS_MAX);
   readonly #compiledByHash = new Recent<Found>(COMPILED_CHARS_MAX);
+  /** Until when, by the monotonic clock. */
+  readonly #costly = new Recent<number>(COMPILED_CHARS_MAX);
+  readonly #turns: Turns;
 
-  constructor(context: SupervisorContext, compile: Compile) {
+  /** Without a guard all is compiled here, and checked. */
+  constructor(context: SupervisorContext, compile: Compile, guard?: CompileGuard) {
     this.#context = context;
     this.#compile = compile;
+    this.guard = guard;
+    this.#turns = new Turns(context.clock);
   }
 
-  /** The definition of each submission, or what is wrong with it, in order. */
-  async resolve(submissions: readonly Submission[]): Promise<Resolved[]> {
+  /**
+   * The definition of each submission, or what is wrong with it, in order. `isSuspect`: none is
+   * compiled here.
+   */
+  async resolve(submissions: readonly Submission[], isSuspect = false): Promise<Resolved[]> {
     const hashes = submissions.flatMap(({ workflow }) =>
       "hash" in workflow ? [workflow.hash] : [],
     );
@@ -66,7 +85,9 @@ export class Workflows {
     const refs = new Map<string, Resolved>();
     for (const { workflow } of submissions) {
       if ("document" in workflow) {
-        resolved.push(this.#compileOnce(workflow.document, workflow.key));
+        resolved.push(
+          this.#compiled.get(workflow.key) ?? (await this.#compileFirst(workflow, isSuspect)),
+        );
       } else if ("ref" in workflow) {
         const key = JSON.stringify(workflow.ref);
         const found = refs.get(key) ?? (await this.#byRef(workflow.ref));
@@ -83,43 +104,74 @@ export class Workflows {
     return resolved;
   }
 
-  #compileOnce(document: { [key: string]: Json }, key: string): Resolved {
-    let resolved = this.#compiled.get(key);
-    if (resolved === undefined) {
-      resolved = this.#compileNow(document);
-      const chars = charsOf(resolved);
-      this.#compiled.set(key, resolved, chars);
-      if (!Array.isArray(resolved)) {
-        this.#compiledByHash.set(resolved.stored.hash, resolved, chars);
-      }
+  async #compileFirst(workflow: Document, isSuspect: boolean): Promise<Resolved> {
+    const { key, text } = workflow;
+    const { guard } = this;
+    const isHere = guard === undefined || (!isSuspect && isQuick(text));
+    const resolved = isHere
+      ? await this.#compileHere(workflow)
+      : await this.#apart(workflow, guard);
+    if (resolved === COSTLY) {
+      return tooCostly(guard as CompileGuard);
+    }
+    const chars = charsOf(resolved);
+    this.#compiled.set(key, resolved, chars);
+    if (!Array.isArray(resolved)) {
+      this.#compiledByHash.set(resolved.stored.hash, resolved, chars);
     }
     return resolved;
   }
 
-  #compileNow(document: { [key: string]: Json }): Resolved {
-    let result: ReturnType<Compile>;
+  async #compileHere({ document, text }: Document): Promise<Resolved> {
+    await this.#turns.next();
     try {
-      result = this.#compile({ document });
+      const { ir, ...rest } = this.#compile({ document });
+      return this.#resolved({ ...rest, ir, irText: canonicalJson(ir) }, text);
     } catch (error) {
-      // The compiler reports what it finds; that it throws is its own fault, and no reason to stop.
-      this.#context.logger.error({ err: error }, "the compiler failed on a submitted workflow");
-      const message = "the compiler failed on this workflow; please report it";
-      return [{ code: "GV_WORKFLOW_INVALID", message, path: "workflow" }];
+      return this.#failed(error);
     }
-    const { ir, hash } = result;
+  }
+
+  async #apart(workflow: Document, guard: CompileGuard): Promise<Resolved | typeof COSTLY> {
+    const { key, text } = workflow;
+    const { clock } = this.#context;
+    if (clock.monotonicMs() < (this.#costly.get(key) ?? 0)) {
+      return COSTLY;
+    }
+    const answer = await guard.compile(text);
+    if (answer === NO_THREAD) {
+      return this.#compileHere(workflow);
+    }
+    if (answer === COSTLY) {
+      this.#costly.set(key, clock.monotonicMs() + COSTLY_MS, REFUSED_CHARS);
+      return COSTLY;
+    }
+    if ("failed" in answer) {
+      return this.#failed(answer.failed);
+    }
+    const ir = answer.ir === null ? null : (JSON.parse(answer.ir) as Ir);
+    return this.#resolved({ ...answer, ir, irText: answer.ir ?? "" }, text);
+  }
+
+  /** The compiler reports what it finds; that it throws is its own fault, and no reason to stop. */
+  #failed(error: unknown): Resolved {
+    this.#context.logger.error({ err: error }, "the compiler failed on a submitted workflow");
+    const message = "the compiler failed on this workflow; please report it";
+    return [{ code: "GV_WORKFLOW_INVALID", message, path: "workflow" }];
+  }
+
+  #resolved(result: ReturnType<Compile> & { irText: string }, source: string): Resolved {
+    const { ir, irText, hash, tags = [] } = result;
     if (ir === null || hash === null) {
       return result.diagnostics
         .filter(({ severity }) => severity === "error")
         .slice(0, PROBLEMS_MAX)
         .map(({ code, message, pointer }) => ({ code, message, path: `workflow${pointer ?? ""}` }));
     }
-    const text = canonicalJson(ir);
-    const version = ir.workflow_version;
-    const source = JSON.stringify(document);
+    const { name, workflow_version: version } = ir;
     const createdAtMs = this.#context.clock.nowMs();
-    const { tags = [] } = result;
-    const definition = { hash, name: ir.name, version, ir: text, source, tags, createdAtMs };
-    return { stored: this.#context.irs.peek(hash) ?? describeIr(hash, ir, text), definition };
+    const definition = { hash, name, version, ir: irText, source, tags, createdAtMs };
+    return { stored: this.#context.irs.peek(hash) ?? describeIr(hash, ir, irText), definition };
   }
 
   async #byRef({ name, version }: WorkflowRef): Promise<Resolved> {
@@ -138,6 +190,13 @@ function charsOf(resolved: Resolved): number {
   return Array.isArray(resolved)
     ? REFUSED_CHARS
     : resolved.stored.text.length + (resolved.definition?.source?.length ?? 0);
+}
+
+function tooCostly(guard: CompileGuard): SubmissionProblem[] {
+  const message =
+    `compiling this workflow takes more than ${guard.bounds}: take its large schemas ` +
+    "out, or make parts of it workflows of their own, which it runs as steps";
+  return [{ code: "GV_WORKFLOW_COSTLY", message, path: "workflow" }];
 }
 
 function notFound(message: string, path: string): SubmissionProblem[] {

@@ -1,9 +1,6 @@
 /** Starts and ends the thread that renews a worker's leases for a blocked event loop. */
-import { createRequire } from "node:module";
-import { pathToFileURL } from "node:url";
-import { Worker as Thread } from "node:worker_threads";
 import type { Logger } from "pino";
-import type { RedisTarget } from "../sdk/internal.ts";
+import { startThread, type RedisTarget } from "../sdk/internal.ts";
 
 /** One partition's entries. */
 export interface GuardedLane {
@@ -44,12 +41,7 @@ export function guardLeases(
   const workerData: ThreadData = { ...options, clockOffsetMs };
   const resourceLimits = { maxYoungGenerationSizeMb: YOUNG_MB };
   const about = { workerData, resourceLimits, name: "leases" };
-  const thread = import.meta.url.endsWith(".ts")
-    ? new Thread(fromSource(new URL("./lease-thread.ts", import.meta.url)), {
-        ...about,
-        eval: true,
-      })
-    : new Thread(new URL("./lease-thread.js", import.meta.url), about);
+  const thread = startThread("lease-thread", import.meta.url, about);
   thread.unref();
   thread.on("error", (error) => {
     logger.error(
@@ -61,15 +53,4 @@ export function guardLeases(
     guard: (lane) => thread.postMessage(lane),
     stop: async () => void (await thread.terminate()),
   };
-}
-
-/** Sources need tsx, which a thread does not inherit; a compiled installation needs none. */
-function fromSource(module: URL): string {
-  // What `require` finds is the CommonJS build, which registers nothing in a thread.
-  const found = createRequire(import.meta.url)
-    .resolve("tsx/esm/api")
-    .replace(/cjs$/, "mjs");
-  const loader = pathToFileURL(found).href;
-  const [tsx, own] = [loader, module.href].map((url) => JSON.stringify(url));
-  return `import(${tsx}).then(({ register }) => { register(); return import(${own}); })`;
 }
