@@ -34,8 +34,8 @@ export interface BatcherOptions<Sent extends { item: CompletionItem }> {
 export class CompletionBatcher<Sent extends { item: CompletionItem }> {
   readonly #options: BatcherOptions<Sent>;
   #waiting: Sent[] = [];
-  /** Units of the items in calls under way. */
-  readonly #inCall = new Set<string>();
+  /** Units of the items in each call under way: a set of its own, which goes with its call. */
+  #inCalls: readonly ReadonlySet<string>[] = [];
   #calls = 0;
   /** Items in calls under way. */
   #sent = 0;
@@ -91,6 +91,10 @@ export class CompletionBatcher<Sent extends { item: CompletionItem }> {
     return this.#calls < CALLS_MAX && this.#waiting.length >= this.#options.itemsMax;
   }
 
+  #isInCall(unit: string): boolean {
+    return this.#inCalls.some((units) => units.has(unit));
+  }
+
   #flush(): void {
     while (this.#waiting.length > 0 && this.#mayFlush) {
       const batch = this.#next();
@@ -113,7 +117,7 @@ export class CompletionBatcher<Sent extends { item: CompletionItem }> {
     let chars = 0;
     let isFull = false;
     for (const sent of this.#waiting) {
-      if (isFull || this.#inCall.has(sent.item.runId)) {
+      if (isFull || this.#isInCall(sent.item.runId)) {
         rest.push(sent);
         continue;
       }
@@ -134,7 +138,8 @@ export class CompletionBatcher<Sent extends { item: CompletionItem }> {
     const items = sent.map(({ item }) => item);
     this.#calls += 1;
     this.#sent += items.length;
-    items.forEach(({ runId }) => this.#inCall.add(runId));
+    const units = new Set(items.map(({ runId }) => runId));
+    this.#inCalls = [...this.#inCalls, units];
     const { codes, takeovers, error } = await completeBatch(scripts, items, consumer);
     if (takeovers >= 0) {
       this.#takeovers = takeovers;
@@ -144,7 +149,7 @@ export class CompletionBatcher<Sent extends { item: CompletionItem }> {
     }
     this.#calls -= 1;
     this.#sent -= items.length;
-    items.forEach(({ runId }) => this.#inCall.delete(runId));
+    this.#inCalls = this.#inCalls.filter((others) => others !== units);
     onSettled(sent, codes, takeovers);
     this.#flush();
   }

@@ -18,6 +18,8 @@ export interface Held {
   nodes: number;
   /** Its place in the table that the lease thread reads; -1: none. */
   slot: number;
+  /** Its place among what is held; -1: it is held no more. */
+  at: number;
   /** Takeovers in the partition known when the entry came here, or was found to be ours still. */
   takeovers: number | undefined;
   /** Whoever waits until it is held no more. */
@@ -30,7 +32,11 @@ export class Leases {
   readonly #leaseMs: number;
   readonly #nowMs: () => number;
   readonly #table: LeaseTable | null;
-  readonly #held = new Set<Held>();
+  /**
+   * Each at its place. Not a set: one that changes at this rate leaves a table behind now and then,
+   * and the old tables, each naming the next, keep what they held until the whole heap is collected.
+   */
+  readonly #held: Held[] = [];
   /** Until nothing is held. */
   #emptying: Promise<void> | null = null;
   #emptied: () => void = () => undefined;
@@ -52,7 +58,7 @@ export class Leases {
   }
 
   get size(): number {
-    return this.#held.size;
+    return this.#held.length;
   }
 
   hold(token: ReadyToken, takeovers?: number): Held {
@@ -60,8 +66,16 @@ export class Leases {
     const abort = new LazyAbort();
     const slot = this.#table?.add(token.queueKey, token.entryId) ?? -1;
     const since = { renewedMs: now, sinceMs: now, nodes: 0 };
-    const held: Held = { token, abort, ...since, slot, takeovers, onGone: null };
-    this.#held.add(held);
+    const held: Held = {
+      token,
+      abort,
+      ...since,
+      slot,
+      at: this.#held.length,
+      takeovers,
+      onGone: null,
+    };
+    this.#held.push(held);
     return held;
   }
 
@@ -72,15 +86,21 @@ export class Leases {
   }
 
   has(held: Held): boolean {
-    return this.#held.has(held);
+    return held.at >= 0 && this.#held[held.at] === held;
   }
 
   drop(held: Held): void {
-    if (this.#held.delete(held)) {
+    if (this.has(held)) {
+      const last = this.#held.pop() as Held;
+      if (last !== held) {
+        this.#held[held.at] = last;
+        last.at = held.at;
+      }
+      held.at = -1;
       this.#table?.remove(held.slot);
       held.onGone?.();
     }
-    if (this.#held.size === 0) {
+    if (this.#held.length === 0) {
       this.#emptied();
       this.#emptying = null;
     }
@@ -102,7 +122,7 @@ export class Leases {
 
   /** Resolves when nothing is held. */
   whenEmpty(): Promise<void> {
-    if (this.#held.size === 0) {
+    if (this.#held.length === 0) {
       return Promise.resolve();
     }
     return (this.#emptying ??= new Promise((resolve) => (this.#emptied = resolve)));
