@@ -31,8 +31,8 @@ import {
   type RunProfile,
   type ScriptRunner,
 } from "../sdk/internal.ts";
-import { OUTPUT_BYTES_MAX, outputFailure, outputText } from "./output-text.ts";
-import { outputTemplate, readBlobs } from "./output-template.ts";
+import { outputFailure, outputText } from "./output-text.ts";
+import { outputTemplate, withBlobs, type Settling } from "./output-template.ts";
 
 /** How things stand around an element. */
 export interface Surroundings {
@@ -121,13 +121,13 @@ export class Elements {
  * harmless if somebody else did.
  */
 export async function finishElement(
-  scripts: ScriptRunner,
+  settling: Settling,
   elements: Elements,
   profile: RunProfile,
   token: Pick<ReadyToken, "unit" | "runId" | "epoch" | "queueKey">,
   entryId: string | null,
-  outputBytesMax = OUTPUT_BYTES_MAX,
 ): Promise<void> {
+  const { scripts, outputBytesMax } = settling;
   const { ir, root } = profile;
   const { template, refs } = outputTemplate(ir);
   const fields = [...outputFields(ir, refs), "it"];
@@ -138,29 +138,30 @@ export async function finishElement(
   const outside = around.get(token.unit)?.outside ?? null;
   const read = new Map(fields.map((field, i) => [field, values[i] ?? null]));
   const data = new RunData(ir, read, outside);
-  await readBlobs(scripts, token.runId, data);
-  let value: string;
-  let edges = "L";
-  try {
-    const output = template.evaluate({
-      ...outside?.vars,
-      input: data.input(),
-      ctx: data.context(-1, "", refs),
-      item: data.item(),
-      index: outside?.index ?? 0,
-      run: outside?.vars.run ?? aboutRun(token.runId, root, data),
-    });
-    value = outputText(output, outputBytesMax);
-  } catch (error) {
-    edges = "X";
-    value = outputFailure(error);
-  }
-  if (edges === "L" && isBlobSized(value)) {
-    const ref = blobRefOf(value);
-    await putBlobs(scripts, token, [{ sha256: ref.sha256, text: value }]);
-    value = blobText(ref);
-  }
-  await endElement(scripts, profile, { ...token, entryId }, { value, edges });
+  await withBlobs(settling, token.runId, data, async () => {
+    let value: string;
+    let edges = "L";
+    try {
+      const output = template.evaluate({
+        ...outside?.vars,
+        input: data.input(),
+        ctx: data.context(-1, "", refs),
+        item: data.item(),
+        index: outside?.index ?? 0,
+        run: outside?.vars.run ?? aboutRun(token.runId, root, data),
+      });
+      value = outputText(output, outputBytesMax);
+    } catch (error) {
+      edges = "X";
+      value = outputFailure(error);
+    }
+    if (edges === "L" && isBlobSized(value)) {
+      const ref = blobRefOf(value);
+      await putBlobs(scripts, token, [{ sha256: ref.sha256, text: value }]);
+      value = blobText(ref);
+    }
+    await endElement(scripts, profile, { ...token, entryId }, { value, edges });
+  });
 }
 
 /** Ends an element with its output, or with why it has none (edges X). */

@@ -33,6 +33,7 @@ import {
 import type { Held } from "./leases.ts";
 import { BATCH_CHARS_MAX, BATCH_EFFECTS_MAX, BATCH_MAX } from "./options.ts";
 import { LazyAbort } from "./lazy-abort.ts";
+import { settlingOf, type Settling } from "./output-template.ts";
 import { isElsewhere, type Preparation } from "./prepare.ts";
 import { quarantine } from "./quarantine.ts";
 import { Room } from "./room.ts";
@@ -57,9 +58,11 @@ export class Lane {
   /** The read under way, until what it brought is in this lane's hands. */
   #reading: Promise<void> = Promise.resolve();
   readonly #room = new Room(() => this.#roomNow());
+  readonly #settling: Settling;
 
   constructor(options: LaneOptions) {
     this.#o = options;
+    this.#settling = settlingOf(options.scripts, options.outputBytesMax);
     options.slots.join(() => this.#pump());
     this.#executions = new Executions(options, {
       settle: (p, held, item) => this.#settle(p, held, item),
@@ -468,8 +471,8 @@ export class Lane {
     entryId: string | null,
     failure: ExecutionError | null = null,
   ): void {
-    const { logger, leases } = this.#o;
-    settleOutput(this.#o, profile, token, entryId, failure)
+    const { logger, leases, elements } = this.#o;
+    settleOutput(this.#settling, elements, profile, token, entryId, failure)
       .catch((error: unknown) => {
         logger.error({ err: error, run: token.runId }, "output not settled: it is tried again");
         // Without an entry the run's timer sees to that.

@@ -19,6 +19,7 @@ import { Executor, type Begun } from "../../worker/execute.ts";
 import type { Prepared } from "../../worker/prepared.ts";
 import { itemOf } from "../../worker/results.ts";
 import { finish } from "../../worker/finish.ts";
+import { settlingOf } from "../../worker/output-template.ts";
 import { failureBefore, toExecutionError } from "../../worker/kinds/kind.ts";
 import { Maps, noResults, planMap } from "../../worker/maps.ts";
 import { Preparer } from "../../worker/prepare.ts";
@@ -128,11 +129,11 @@ export class DrivenWorker {
     token: Pick<ReadyToken, "runId" | "unit" | "epoch" | "queueKey">,
     entryId: string | null,
   ): Promise<void> {
-    const { scripts } = this.#p;
+    const settling = settlingOf(this.#p.scripts);
     if (token.unit === token.runId) {
-      await finish(scripts, profile, token, entryId);
+      await finish(settling, profile, token, entryId);
     } else {
-      await finishElement(scripts, this.#elements, profile, token, entryId);
+      await finishElement(settling, this.#elements, profile, token, entryId);
     }
   }
 

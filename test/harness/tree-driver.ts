@@ -26,6 +26,7 @@ import type { Executor } from "../../worker/execute.ts";
 import type { Prepared } from "../../worker/prepared.ts";
 import { itemOf } from "../../worker/results.ts";
 import { finish } from "../../worker/finish.ts";
+import { settlingOf } from "../../worker/output-template.ts";
 import { ExecutionError, toExecutionError } from "../../worker/kinds/kind.ts";
 import { Preparer } from "../../worker/prepare.ts";
 import { Workflows } from "../../worker/workflows.ts";
@@ -224,7 +225,7 @@ export class TreeDriver {
     }
     const { prepared } = preparation;
     if (token.kind === "finish") {
-      await finish(this.#p.scripts, prepared.profile, token, token.entryId);
+      await finish(settlingOf(this.#p.scripts), prepared.profile, token, token.entryId);
       return null;
     }
     return this.#execute(prepared);
@@ -277,7 +278,7 @@ export class TreeDriver {
       }
       if (code === COMPLETION.finish && !dies(this.#o.schedule)) {
         const queueKey = item.profile.queueKeys[item.queue] as string;
-        await finish(this.#p.scripts, item.profile, { ...item, queueKey }, null);
+        await finish(settlingOf(this.#p.scripts), item.profile, { ...item, queueKey }, null);
       }
     }
   }
