@@ -3,7 +3,9 @@
  * start script creates their hot state.
  *
  * A start is never late: it carries a deadline by Redis' clock, read before the row's status was,
- * and release leaves a tombstone that outlives the deadline twice (21 A9). So starting a row twice,
+ * and release leaves a tombstone that outlives the deadline twice (21 A9). A loss of Redis takes the
+ * tombstones with it: so a start is also refused under another epoch of its partition than the one
+ * that was known before the row was read, and its row is read again. So starting a row twice,
  * from any number of processes, is harmless; what was too late or whose process died stays QUEUED
  * and the sweep takes it up again.
  */
@@ -54,8 +56,11 @@ export interface Startable {
   start?: string | null;
 }
 
-/** Until when runs may be started, by partition. */
-export type Deadlines = ReadonlyMap<number, number>;
+/** Until when runs may be started, by partition, and under which epoch (null: none was heard of). */
+export type Deadlines = ReadonlyMap<number, { notAfterMs: number; since: string | null }>;
+
+/** Of all of their servers that have answered. */
+type Times = ReadonlyMap<number, number>;
 
 const SERVER_MS = 1000;
 /** For so long deadlines are used again: an earlier one only refuses earlier. */
@@ -73,8 +78,8 @@ export class Starter {
   /** They go with their workflows. */
   readonly #profiles = new WeakMap<Ir, Profiles>();
   readonly #memory: MemoryGauge;
-  #deadlines: Deadlines = new Map();
-  #deadlinesAtMs = -Infinity;
+  #times: Times = new Map();
+  #timesAtMs = -Infinity;
   /** Writes that wait for a server which is away. */
   readonly #late = new Set<string>();
 
@@ -89,19 +94,49 @@ export class Starter {
    * started there stays QUEUED for the sweep.
    */
   async deadlines(): Promise<Deadlines> {
-    const askedMs = this.#context.clock.monotonicMs();
-    if (askedMs - this.#deadlinesAtMs < DEADLINES_MS) {
-      return this.#deadlines;
+    const times = await this.#timesSoon();
+    const deadlines = new Map<number, { notAfterMs: number; since: string | null }>();
+    const unknown: number[] = [];
+    for (const [partition, notAfterMs] of times) {
+      // Never an old one: a start that was refused for it would be refused again.
+      const since = scriptsOf(this.#context, partition).knownEpoch;
+      deadlines.set(partition, { notAfterMs, since });
+      void (since === null && unknown.push(partition));
     }
-    const deadlines = await this.#askDeadlines();
-    // One that is missing is asked for again at once.
-    if (deadlines.size === this.#context.deployment.partitions) {
-      [this.#deadlines, this.#deadlinesAtMs] = [deadlines, askedMs];
+    if (unknown.length > 0) {
+      await this.#hear(unknown, deadlines);
     }
     return deadlines;
   }
 
-  async #askDeadlines(): Promise<Deadlines> {
+  /** Of partitions in which this process has called nothing yet. */
+  async #hear(
+    partitions: readonly number[],
+    deadlines: Map<number, { notAfterMs: number; since: string | null }>,
+  ): Promise<void> {
+    const looks = partitions.map(async (partition) => {
+      const scripts = scriptsOf(this.#context, partition);
+      await inTime(scripts.look(), SERVER_MS, undefined);
+      const { notAfterMs } = deadlines.get(partition) as { notAfterMs: number };
+      deadlines.set(partition, { notAfterMs, since: scripts.knownEpoch });
+    });
+    await Promise.all(looks);
+  }
+
+  async #timesSoon(): Promise<Times> {
+    const askedMs = this.#context.clock.monotonicMs();
+    if (askedMs - this.#timesAtMs < DEADLINES_MS) {
+      return this.#times;
+    }
+    const times = await this.#askTimes();
+    // One that is missing is asked for again at once.
+    if (times.size === this.#context.deployment.partitions) {
+      [this.#times, this.#timesAtMs] = [times, askedMs];
+    }
+    return times;
+  }
+
+  async #askTimes(): Promise<Times> {
     const byServer = new Map<Redis, Promise<number | null>>();
     const deadlines = new Map<number, number>();
     for (let partition = 0; partition < this.#context.deployment.partitions; partition++) {
@@ -167,7 +202,7 @@ export class Starter {
         priority: run.priority,
       });
       const { id: runId, epoch = 1, input, bindings = null, start = null } = run;
-      const notAfterMs = deadlines.get(run.partition);
+      const notAfterMs = deadlines.get(run.partition)?.notAfterMs;
       const needs = [run.irHash, ...boundHashes(bindings)].filter((hash) => irs.has(hash));
       const isReadable = needs.every((hash) => there.has(hash));
       if (notAfterMs === undefined || !isReadable) {
@@ -179,19 +214,21 @@ export class Starter {
       list.push({ profile, runId, epoch, input, notAfterMs, paused, bindings, start });
     }
     const counts = await Promise.all(
-      [...starts].map(([partition, list]) => this.#startSoon(partition, list)),
+      [...starts].map(([partition, list]) => {
+        return this.#startSoon(partition, list, deadlines.get(partition)?.since ?? null);
+      }),
     );
     return counts.reduce((sum, count) => sum + count, 0);
   }
 
   /** On a cluster what takes long goes on by itself: the sweep looks after it. */
-  async #startSoon(partition: number, list: RunStart[]): Promise<number> {
-    const starting = this.#startIn(partition, list);
+  async #startSoon(partition: number, list: RunStart[], since: string | null): Promise<number> {
+    const starting = this.#startIn(partition, list, since);
     const isShared = scriptsOf(this.#context, partition).redis === this.#context.redis;
     return isShared ? starting : inTime(starting, START_MS, 0);
   }
 
-  async #startIn(partition: number, list: RunStart[]): Promise<number> {
+  async #startIn(partition: number, list: RunStart[], since: string | null): Promise<number> {
     const scripts = scriptsOf(this.#context, partition);
     let started = 0;
     while (list.length > 0) {
@@ -207,7 +244,7 @@ export class Starter {
         }
         count++;
       }
-      const codes = await startRuns(scripts, await this.#withLarge(list.splice(0, count)));
+      const codes = await startRuns(scripts, await this.#withLarge(list.splice(0, count)), since);
       started += codes.filter((code) => code === START.started).length;
     }
     return started;

@@ -116,12 +116,14 @@ describe("startRuns", () => {
   });
 
   it("under another epoch a start is an error, not repeated by itself", async () => {
-    const run = await player();
-    await run.start();
-    await p.redis.hset(p.scripts.keys.meta, "epoch", "2");
-    await expect((await player()).start()).rejects.toMatchObject({
-      code: "GV_PARTITION_UNCERTIFIED",
-    });
+    const { profile, runId } = await player();
+    const notAfterMs = (await redisTimeMs(p.scripts)) + 1000;
+    // Of its own: to the others the epoch of the next test would be one that is over.
+    const scripts = new ScriptRunner({ redis: p.redis, deployment: "test", partition: 0 });
+    await scripts.look();
+    await p.redis.hset(scripts.keys.meta, "epoch", "2");
+    const start = startRuns(scripts, [{ profile, runId, epoch: 1, input: "{}", notAfterMs }]);
+    await expect(start).rejects.toMatchObject({ code: "GV_PARTITION_UNCERTIFIED" });
   });
 });
 

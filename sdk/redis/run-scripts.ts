@@ -35,10 +35,15 @@ export interface RunStart {
 
 export const START = { started: 0, exists: -10, ended: -11, tooLate: -12 } as const;
 
-/** Starts runs of this partition; one START code per run. Throws when the epoch changed. */
+/**
+ * Starts runs of this partition; one START code per run. Throws when its epoch is not `since`, of which
+ * the caller had heard before it read the rows: a run may have ended meanwhile, and Redis lost its
+ * tombstone. Default: the epoch heard of last.
+ */
 export async function startRuns(
   scripts: ScriptRunner,
   runs: readonly RunStart[],
+  since: string | null = null,
 ): Promise<number[]> {
   const k = scripts.keys;
   const keys = [k.ev, k.meta, k.timers, k.tombs, k.paused];
@@ -64,7 +69,7 @@ export async function startRuns(
     blobs?.forEach(({ sha256, text }) => list.push(i + 1, place, sha256, text));
   });
   const args = [scripts.nonce(), packBatch(list)];
-  const reply = await scripts.transition("startRuns", keys, args, { sameEpoch: true });
+  const reply = await scripts.transition("startRuns", keys, args, { sameEpoch: true, since });
   return (reply as number[]).slice(1);
 }
 

@@ -186,7 +186,8 @@ export class ScriptRunner {
    * Calls a script whose first argument is the partition's epoch. A refused epoch is read anew and
    * the call repeated, unless `sameEpoch` (or there is an `onNewEpoch`): then another epoch is an
    * error, for callers whose arguments were computed from what it may have changed: under the epoch
-   * `since` if they have waited for something in between, default the one known now.
+   * `since` if that was long ago, default the one heard of last. That a call before has waited for a
+   * certificate, and this one does, is no reason to forget it.
    */
   async transition(
     name: ScriptName,
@@ -194,13 +195,13 @@ export class ScriptRunner {
     args: ScriptArg[],
     options: { sameEpoch?: boolean; since?: string | null } = {},
   ): Promise<unknown> {
-    const known = this.#options.onNewEpoch !== undefined ? this.#known : this.#epoch;
-    const begun = options.since ?? known;
+    let begun = options.since ?? this.#known;
     const begunMs = performance.now();
     const isBound = options.sameEpoch === true || this.#options.onNewEpoch !== undefined;
     for (let attempt = 0; ; attempt++) {
       const epoch = this.#epoch ?? (await this.#readEpoch());
-      if (isBound && begun !== null && this.#known !== begun) {
+      begun ??= this.#known;
+      if (isBound && this.#known !== begun) {
         this.#epoch = null; // for the caller's next attempt, whose arguments are new
         throw new GavotteError(
           "GV_PARTITION_UNCERTIFIED",

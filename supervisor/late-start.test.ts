@@ -1,0 +1,109 @@
+/** A start whose row was read before Redis was lost: its run may have ended since, and nothing is left that says so. */
+import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
+import { hibernateRuns, partitionKeys } from "../sdk/internal.ts";
+import { admitRuns, readCursor, readRun } from "../sdk/postgres/index.ts";
+import { waitFor } from "../test/support/index.ts";
+import { scriptsOf, type SupervisorContext } from "./context.ts";
+import { createPartition } from "./partition.ts";
+import { rebuildRuns } from "./rebuild.ts";
+import { chainIr, contextOf, startRuns, startStack, work, type Stack } from "./stack.fixture.ts";
+import { Starter, type Deadlines, type Startable } from "./starter.ts";
+
+const keys = partitionKeys(0);
+const ir = chainIr(["a"]);
+const HASH = "h-late";
+const CHANGED = { code: "GV_PARTITION_UNCERTIFIED" };
+
+type Context = SupervisorContext & { close(): void };
+let stack: Stack;
+/** One that read a row and was held up, and the one who does everything meanwhile. */
+let held: Context;
+let living: Context;
+let partition: ReturnType<typeof createPartition>;
+
+beforeAll(async () => {
+  stack = await startStack();
+  held = await contextOf(stack, { id: "held" });
+  living = await contextOf(stack, { id: "living" });
+  living.onRollback = (rollback) => rebuildRuns(rollback, living);
+});
+afterEach(() => partition.stop(2000));
+afterAll(async () => {
+  [held, living].forEach((context) => context.close());
+  await stack.close();
+});
+
+/** Any call, of no run: resolves when the partition is certified, and its process has heard of that. */
+function hear(context: SupervisorContext): Promise<unknown> {
+  return hibernateRuns(scriptsOf(context, 0), ["nobody"], 1);
+}
+
+/** Returns when the partition is certified and the living one has heard of it. */
+async function goOn(): Promise<void> {
+  partition = createPartition(living, 0);
+  await partition.start();
+  await hear(living);
+}
+
+/** The row as it is before anybody has started it. */
+async function rowRead(id: string): Promise<{ starter: Starter; row: Startable; by: Deadlines }> {
+  const definition = { hash: HASH, name: ir.name, version: "1", source: null, createdAtMs: 1 };
+  const row = {
+    ...{ id, tenant: "", workflow: ir.name, version: "1", irHash: HASH, partition: 0 },
+    ...{ namespace: "", priority: "normal" as const, input: "null", idempotencyKey: null },
+    ...{ requestHash: "", createdAtMs: 1 },
+  };
+  await admitRuns(stack.db, [{ ...definition, ir: JSON.stringify(ir) }], [row]);
+  const starter = new Starter(held);
+  return { starter, row, by: await starter.deadlines() };
+}
+
+/** Somebody else starts it; it ends, is archived and released, and Redis loses everything. */
+async function runAndLose(id: string): Promise<void> {
+  await startRuns(living, ir, HASH, [id]);
+  await work(stack, ir, HASH);
+  await waitFor(async () => (await readRun(stack.db, id))?.status === "COMPLETED");
+  await partition.stop(2000);
+  await stack.redis.flushall();
+  await stack.redis.script("FLUSH");
+}
+
+it("that waits for a certificate is refused under the next one", async () => {
+  const id = "01890000-0000-7000-8000-000000000011";
+  await goOn();
+  const { starter, row, by } = await rowRead(id);
+  await runAndLose(id);
+  // The held one hears that nothing is certified, and no more than that.
+  await stack.redis.config("RESETSTAT");
+  const waiting = hear(held);
+  await waitFor(async () => (await stack.redis.info("commandstats")).includes("cmdstat_hget:"));
+  const late = starter.start([row], by);
+  late.catch(() => undefined);
+  await goOn();
+  await waiting;
+  await expect(late).rejects.toMatchObject(CHANGED);
+  expect(await stack.redis.exists(keys.run(id))).toBe(0);
+});
+
+it("that begins when its process has heard of the next certificate is refused", async () => {
+  const id = "01890000-0000-7000-8000-000000000012";
+  await goOn();
+  const { starter, row, by } = await rowRead(id);
+  await runAndLose(id);
+  const { epoch: before } = (await readCursor(stack.db, 0)) ?? { epoch: 0 };
+  await goOn();
+  await hear(held);
+  expect(Number(scriptsOf(held, 0).knownEpoch)).toBeGreaterThan(before);
+  await expect(starter.start([row], by)).rejects.toMatchObject(CHANGED);
+  expect(await stack.redis.exists(keys.run(id))).toBe(0);
+  // Read anew it is no longer to be started.
+  expect((await readRun(stack.db, id))?.status).toBe("COMPLETED");
+});
+
+it("that begins under the certificate under which its row was read is made", async () => {
+  const id = "01890000-0000-7000-8000-000000000013";
+  await goOn();
+  const { starter, row, by } = await rowRead(id);
+  expect(await starter.start([row], by)).toBe(1);
+  expect(await stack.redis.exists(keys.run(id))).toBe(1);
+});
