@@ -1,7 +1,7 @@
 /** Emptying a partition that is to be rebuilt, while others go on writing what needs no certificate. */
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from "vitest";
 import { createGroups, GROUP, partitionKeys, sharedBacklogBytes } from "../sdk/internal.ts";
-import { intercepted, waitFor } from "../test/support/index.ts";
+import { allKeys, intercepted, waitFor } from "../test/support/index.ts";
 import { Certifier } from "./certify.ts";
 import type { SupervisorContext } from "./context.ts";
 import { contextOf, startStack, type Stack } from "./stack.fixture.ts";
@@ -76,4 +76,31 @@ it("a partition is looked at once more after a look that met what only scripts w
   expect(looks).toBe(4);
   expect(await stack.redis.exists(keys.run("gone"), keys.run("late"))).toBe(0);
   expect(await stack.redis.xlen(queue)).toBe(0);
+});
+
+/** All keys as they are; what it returns puts them back: a promoted replica that lacks the rest. */
+async function replica(): Promise<() => Promise<void>> {
+  const { redis } = stack;
+  const names = await allKeys(redis, "*");
+  const dumps = await Promise.all(names.map((name) => redis.dumpBuffer(name)));
+  return async () => {
+    await redis.flushall();
+    await Promise.all(names.map((name, i) => redis.restore(name, 0, dumps[i] as Buffer)));
+  };
+}
+
+it("a partition is rebuilt anew if its server was replaced by one that lacks a part of the rebuild", async () => {
+  let rebuilds = 0;
+  context.onRollback = async ({ write }) => {
+    rebuilds += 1;
+    const promote = await replica();
+    await write([["HSET", keys.run("back"), "s", "running"]]);
+    await (rebuilds === 1 ? promote() : undefined);
+    await write([["HSET", keys.run("rest"), "s", "running"]]);
+  };
+  const rollBack = certifier.rollBack(certifier.epoch ?? 0, "the test says so");
+  await rollBack.catch(() => undefined);
+  await waitFor(() => certifier.epoch !== null, { describe: "it is not certified" });
+  expect(await stack.redis.exists(keys.run("back"), keys.run("rest"))).toBe(2);
+  expect(rebuilds).toBe(2);
 });

@@ -17,6 +17,10 @@
  * One that does not die, and has lost its role, goes on beside it: so who rebuilds a partition marks it
  * with the epoch of its rebuild (`rb`), and with another's mark there nothing is written any more
  * (guarded.ts).
+ *
+ * A rebuild may outlive the server on which it began: the replica that is promoted has what was written
+ * up to some moment, and would take the rest. So writes are counted there and here (`rbw`), and the
+ * partition is opened only where all of them are.
  */
 import { randomBytes } from "node:crypto";
 import {
@@ -28,6 +32,7 @@ import {
   partitionKeys,
   SCRIPTS,
   writeAnyway,
+  writeGuarded,
   type PartitionKeys,
   type Redis,
   type ScriptName,
@@ -42,6 +47,11 @@ import { readRecord } from "./records.ts";
 const POLL_MS = 500;
 const DEPLOYMENT_MS = 1000;
 const UNLINK_BATCH = 500;
+/** A rebuild has fewer: so its count is never that of another one. */
+const WRITES_MAX = 1_000_000_000;
+const NOT_ALL =
+  "Redis has not all that the rebuild has written: its server was replaced meanwhile, or somebody else " +
+  "rebuilds the partition; it is rebuilt anew";
 
 export class Certifier extends Loop {
   readonly #context: SupervisorContext;
@@ -186,19 +196,29 @@ export class Certifier extends Loop {
       return; // another supervisor did: the next poll meets its epoch
     }
     logger.error({ partition, reason, epoch: cursor.epoch }, "Redis was rolled back; rebuilding");
+    let written = cursor.epoch * WRITES_MAX;
     await this.#while(
       "rb",
       mark,
     )([
       ["HDEL", meta, "epoch"],
-      ["HSET", meta, "rb", cursor.epoch],
+      ["HSET", meta, "rb", cursor.epoch, "rbw", written],
     ]);
-    const write = this.#while("rb", cursor.epoch);
+    const writeOurs = this.#while("rb", cursor.epoch);
+    const write: Write = async (commands) => {
+      if (commands.length > 0) {
+        await writeOurs([...commands, ["HINCRBY", meta, "rbw", 1]]);
+        written += 1;
+      }
+    };
     await this.#empty(write);
     await this.#setMeta(write, { seq: cursor.seq, nonce: cursor.nonce });
     await this.#context.onRollback({ partition, cursor, reason, write });
     await this.#load(cursor.epoch);
-    await this.#setMeta(write, { epoch: cursor.epoch });
+    const isAll = { key: meta, field: "rbw", value: String(written) };
+    if (!(await writeGuarded(redis, [["HSET", meta, "epoch", cursor.epoch]], isAll))) {
+      throw new Error(NOT_ALL);
+    }
     this.#epoch = cursor.epoch;
     logger.warn({ partition, epoch: cursor.epoch }, "rebuilt and certified");
   }
