@@ -50,8 +50,8 @@ const UNLINK_BATCH = 500;
 /** A rebuild has fewer: so its count is never that of another one. */
 const WRITES_MAX = 1_000_000_000;
 const NOT_ALL =
-  "Redis has not all that the rebuild has written: its server was replaced meanwhile, or somebody else " +
-  "rebuilds the partition; it is rebuilt anew";
+  "Redis has not all that the rebuild has written: its server was replaced meanwhile, or somebody " +
+  "else rebuilds the partition; it is rebuilt anew";
 
 export class Certifier extends Loop {
   readonly #context: SupervisorContext;

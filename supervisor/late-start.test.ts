@@ -1,4 +1,7 @@
-/** A start whose row was read before Redis was lost: its run may have ended since, and nothing is left that says so. */
+/**
+ * A start whose row was read before Redis was lost: its run may have ended since, and nothing is left
+ * that says so.
+ */
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
 import { hibernateRuns, partitionKeys } from "../sdk/internal.ts";
 import { admitRuns, readCursor, readRun } from "../sdk/postgres/index.ts";
