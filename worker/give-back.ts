@@ -11,7 +11,8 @@ import type { LaneOptions } from "./lane-options.ts";
 type Options = Pick<LaneOptions, "scripts" | "consumer" | "leaseMs" | "logger">;
 
 /**
- * Whether the entries are charged a delivery; `error` is of the one there is, if it is why. A call for
+ * Whether the entries are charged a delivery; `error` is of the one there is, if it is why; `idleMs`:
+ * for how long they are to look as if nobody had touched them. A call for
  * each queue: a worker that stops may hold thousands. Never fails: what cannot be said to Redis stays
  * pending, and is taken over.
  */
@@ -19,14 +20,17 @@ export async function giveBack(
   options: Options,
   tokens: readonly ReadyToken[],
   error: unknown = null,
+  idleMs = options.leaseMs,
 ): Promise<boolean> {
-  const { scripts, consumer, leaseMs, logger } = options;
+  const { scripts, consumer, logger } = options;
   const charged = error !== null && !isServerTrouble(error);
   const calls = [...idsByQueue(tokens)].map(([queueKey, ids]) =>
-    handBack(scripts, queueKey, { consumer, leaseMs, charged }, ids).catch((failed: unknown) => {
-      const about = { err: failed, queue: queueKey, entries: ids.length };
-      logger.warn(about, "entries not handed back: another worker takes them over");
-    }),
+    handBack(scripts, queueKey, { consumer, leaseMs: idleMs, charged }, ids).catch(
+      (failed: unknown) => {
+        const about = { err: failed, queue: queueKey, entries: ids.length };
+        logger.warn(about, "entries not handed back: another worker takes them over");
+      },
+    ),
   );
   await Promise.all(calls);
   return charged;

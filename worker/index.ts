@@ -175,7 +175,10 @@ class WorkerService implements Worker {
       preparer,
       executor,
       leases,
-      unreadable: new Unreadable({ redis, scripts, consumer: o.id, logger, nowMs }),
+      unreadable: new Unreadable({
+        ...{ redis, scripts, consumer: o.id, leaseMs: o.leaseMs, logger, nowMs },
+        workflows: shared.workflows,
+      }),
       consumer: o.id,
       logger,
       registry: o.registry,

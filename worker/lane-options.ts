@@ -72,6 +72,8 @@ export interface Admission {
   poison?: boolean;
   /** See Held. */
   takeovers?: number | undefined;
+  /** Of each of them; see Held. */
+  idleMs?: readonly number[];
 }
 
 /** A token that can be executed, as of `lookedMs`. */

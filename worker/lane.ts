@@ -80,8 +80,8 @@ export class Lane {
         const youngest = Math.max(...options.leases.all().map(({ sinceMs }) => sinceMs));
         await within(youngest + ms - options.nowMs(), this.#idle());
       },
-      execute: async (tokens, poison, ms) => {
-        const held = await this.#admit(tokens, { redelivered: true, poison });
+      execute: async (tokens, idleMs, poison, ms) => {
+        const held = await this.#admit(tokens, { redelivered: true, poison, idleMs });
         this.#room.keep(0);
         await within(ms, options.leases.whenGone(held));
       },
@@ -142,16 +142,17 @@ export class Lane {
     }
     const epoch = scripts.knownEpoch;
     const batch = await reader.read(room, BLOCK_MS);
-    for (const { queueKey, entryId, fields } of batch.garbage) {
-      await quarantine(this.#o, queueKey, entryId, fields);
-    }
-    if (batch.tokens.length > 0) {
-      await scripts.look();
-      if (scripts.knownEpoch === epoch && !reader.isStopped) {
-        await this.#admit(batch.tokens, { takeovers });
-      } else {
-        void this.#giveUp(batch.tokens);
+    try {
+      if (batch.tokens.length > 0) {
+        await scripts.look();
+        if (scripts.knownEpoch === epoch && !reader.isStopped) {
+          await this.#admit(batch.tokens, { takeovers });
+        } else {
+          void this.#giveUp(batch.tokens);
+        }
       }
+    } finally {
+      await quarantine(this.#o, batch.garbage);
     }
   }
 
@@ -246,7 +247,8 @@ export class Lane {
   }
 
   async #admit(tokens: readonly ReadyToken[], how: Admission): Promise<Held[]> {
-    const held = tokens.map((token) => this.#o.leases.hold(token, how.takeovers));
+    const { takeovers, idleMs } = how;
+    const held = tokens.map((token, i) => this.#o.leases.hold(token, takeovers, idleMs?.[i]));
     await this.#admitHeld(held, how);
     return held;
   }
@@ -290,10 +292,10 @@ export class Lane {
       // Forsaken meanwhile.
     } else if (preparation.kind === "unknown") {
       this.#leave(token, held);
-      void this.#o.unreadable.met(token, new Error("its workflow is stored nowhere"));
+      void this.#o.unreadable.met(token, new Error("its workflow is stored nowhere"), held.idleMs);
     } else if (preparation.kind === "later") {
       // Looked for as soon as it can be executed, and not before.
-      const readable = this.#o.unreadable.isReadable(token, preparation.loading);
+      const readable = this.#o.unreadable.isReadable(token, preparation.loading, held.idleMs);
       void readable.then((isReadable) => (this.hasGivenUp ||= isReadable));
       this.#leave(token, held);
     } else if (preparation.kind === "drop") {
@@ -316,7 +318,7 @@ export class Lane {
   /** To the others. */
   #leave(token: ReadyToken, held: Held): void {
     this.#o.leases.drop(held);
-    void giveBack(this.#o, [token]);
+    void giveBack(this.#o, [token], null, this.#o.unreadable.idleOf(token, held.idleMs));
   }
 
   /** A token of a paused run waits with its run; if that goes on by now, it is looked at again. */

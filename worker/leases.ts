@@ -22,6 +22,8 @@ export interface Held {
   at: number;
   /** Takeovers in the partition known when the entry came here, or was found to be ours still. */
   takeovers: number | undefined;
+  /** For how long nobody had touched the entry when it was taken over; 0: it was read. */
+  idleMs: number;
   /** Whoever waits until it is held no more. */
   onGone: (() => void) | null;
 }
@@ -61,7 +63,7 @@ export class Leases {
     return this.#held.length;
   }
 
-  hold(token: ReadyToken, takeovers?: number): Held {
+  hold(token: ReadyToken, takeovers?: number, idleMs = 0): Held {
     const now = this.#nowMs();
     const abort = new LazyAbort();
     const slot = this.#table?.add(token.queueKey, token.entryId) ?? -1;
@@ -73,6 +75,7 @@ export class Leases {
       slot,
       at: this.#held.length,
       takeovers,
+      idleMs,
       onGone: null,
     };
     this.#held.push(held);

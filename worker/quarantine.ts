@@ -11,27 +11,37 @@ interface Options {
   logger: Logger;
 }
 
-/** Moves an entry out of its queue into the partition's quarantine. */
-export async function quarantine(
-  { redis, scripts, logger }: Options,
-  queueKey: string,
-  entryId: string,
-  fields: readonly string[],
-): Promise<void> {
-  logger.error({ queue: queueKey, entry: entryId }, "entry is not a token: quarantined");
-  const why = ["queue", queueKey, "entry", entryId, ...fields];
-  const { quarantine: key } = scripts.keys;
-  await writeAnyway(redis, [["XADD", key, "MAXLEN", "~", QUARANTINE_MAX, "*", ...why]]);
-  await redis.xack(queueKey, GROUP, entryId);
-  await redis.xdel(queueKey, entryId);
+/** An entry that is no token. */
+export interface Garbage {
+  queueKey: string;
+  entryId: string;
+  fields: readonly string[];
 }
 
-/** A token whose workflow nobody has: never fails, for what stays pending is delivered again. */
-export function quarantineToken(options: Options, token: ReadyToken): void {
-  const { logger } = options;
-  logger.error({ run: token.runId, ir: token.irHash }, "workflow of token not found");
-  const fields = ["t", JSON.stringify(token)];
-  quarantine(options, token.queueKey, token.entryId, fields).catch((error: unknown) => {
-    logger.warn({ err: error }, "entry not quarantined: it is delivered again");
-  });
+/**
+ * Moves entries out of their queues into the partition's quarantine, in one step. Never fails: what
+ * stays pending is delivered again.
+ */
+export async function quarantine(options: Options, all: readonly Garbage[]): Promise<void> {
+  const { redis, scripts, logger } = options;
+  const to = [scripts.keys.quarantine, "MAXLEN", "~", QUARANTINE_MAX, "*"] as const;
+  const commands = all.flatMap(({ queueKey, entryId, fields }) => [
+    ["XADD", ...to, "queue", queueKey, "entry", entryId, ...fields],
+    ["XACK", queueKey, GROUP, entryId],
+    ["XDEL", queueKey, entryId],
+  ]);
+  const about = { entries: all.map(({ queueKey, entryId }) => `${queueKey} ${entryId}`) };
+  try {
+    await writeAnyway(redis, commands);
+    void (all.length > 0 && logger.error(about, "entries are not tokens: quarantined"));
+  } catch (error) {
+    logger.warn({ ...about, err: error }, "entries not quarantined: they are delivered again");
+  }
+}
+
+/** A token whose workflow nobody has. */
+export async function quarantineToken(options: Options, token: ReadyToken): Promise<void> {
+  const { queueKey, entryId } = token;
+  options.logger.error({ run: token.runId, ir: token.irHash }, "workflow of token not found");
+  await quarantine(options, [{ queueKey, entryId, fields: ["t", JSON.stringify(token)] }]);
 }

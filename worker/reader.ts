@@ -23,11 +23,12 @@ import {
   type ReadyToken,
 } from "../sdk/internal.ts";
 import { LATE_MS, type News } from "./news.ts";
+import type { Garbage } from "./quarantine.ts";
 
 export interface ReadBatch {
   tokens: ReadyToken[];
   /** Entries that are not tokens. */
-  garbage: { queueKey: string; entryId: string; fields: string[] }[];
+  garbage: Garbage[];
 }
 
 type StreamReply = [string, [string, string[] | null][]][] | null;

@@ -168,11 +168,11 @@ describe("a stale entry", () => {
     // one alone, and does not live to take another.
     const keys = all.map(({ profile }) => profile.entryKeys[0] ?? "");
     const together = await findStale(server, [...new Set(keys)], 0, 10);
-    expect(await claim(server, meta, together, "dead", 0)).toHaveLength(3);
+    expect((await claim(server, meta, together, "dead", 0)).tokens).toHaveLength(3);
     for (let death = 3; death <= DELIVERIES_MAX; death++) {
       const [first] = await findStale(server, [key], 0, 10);
-      const claimed = await claim(server, meta, [first as StaleEntry], "dead", 0);
-      expect(claimed).toMatchObject([{ runId: all[0]?.runId }]);
+      const { tokens } = await claim(server, meta, [first as StaleEntry], "dead", 0);
+      expect(tokens).toMatchObject([{ runId: all[0]?.runId }]);
     }
     let killed = 0;
     await work({ killer: () => (killed += 1), quick: () => 1 });
@@ -258,6 +258,38 @@ describe("a stale entry", () => {
   });
 });
 
+describe("an entry that is no token", () => {
+  /** One such in a queue, beside the token of a run. */
+  async function beside(run: TokenPlayer): Promise<string> {
+    const [queueKey = ""] = run.profile.entryKeys;
+    await redis.xadd(queueKey, "*", "no", "token");
+    return queueKey;
+  }
+
+  it("is set aside by who takes it over, with its place", async () => {
+    const run = await runOf("quick");
+    const queueKey = await beside(run);
+    await redis.xreadgroup("GROUP", GROUP, "dead", "STREAMS", queueKey, ">");
+    await work({ quick: () => 1 });
+    await isDone(run);
+    const key = partitionKeys(0).quarantine;
+    await waitFor(async () => (await redis.xlen(queueKey)) === 0);
+    const [[, fields] = ["", []]] = await redis.xrange(key, "-", "+");
+    expect(fields).toEqual(["queue", queueKey, "entry", expect.any(String), "no", "token"]);
+    expect(await redis.call("XPENDING", queueKey, GROUP)).toEqual([0, null, null, null]);
+  });
+
+  it("holds up no token that was read with it, though it cannot be set aside", async () => {
+    const before = await runOf("quick");
+    await redis.set(partitionKeys(0).quarantine, "not a stream");
+    const queueKey = await beside(before);
+    const after = await runOf("quick");
+    await work({ quick: () => 1 }, 100, 1_000_000);
+    await Promise.all([before, after].map(isDone));
+    expect(await redis.xlen(queueKey)).toBe(1);
+  });
+});
+
 describe("a token that cannot be looked at", () => {
   it("is left to others if its workflow is of a version not known here, and holds up none", async () => {
     const before = await runOf("quick");
@@ -272,6 +304,31 @@ describe("a token that cannot be looked at", () => {
     expect(await redis.xrange(queueKey, id ?? "", id ?? "")).toHaveLength(1);
     // It is not claimed again, which would make it fresh: the others may.
     await waitFor(async () => (await idleMs(before)) > 3 * LEASE_MS);
+  });
+
+  it("is left to others if its workflow is such a one, however many entries name it", async () => {
+    const count = 1100;
+    const run = await runOf("quick");
+    const [queueKey = ""] = run.profile.entryKeys;
+    await redis.set(globalKeys.ir("later"), '{"version":99}');
+    const token = { runId: "x", epoch: 1, node: 0, scope: "", attempt: 1 };
+    const entry = { ...token, irHash: "later", kind: "run", arrivals: "", payload: "=1" } as const;
+    const server = connectionAt(redis, partitionKeys(0).meta);
+    const adding = server.pipeline();
+    for (let i = 0; i < count; i++) {
+      adding.xadd(queueKey, "*", "t", packEntry(entry));
+    }
+    await adding.exec();
+    await work({ quick: () => 1 });
+    // None is claimed again, look by look.
+    await waitFor(
+      async () => {
+        const page = [GROUP, "IDLE", 4 * LEASE_MS, "-", "+", 2 * count] as const;
+        return ((await server.call("XPENDING", queueKey, ...page)) as unknown[]).length === count;
+      },
+      { timeoutMs: 30_000 },
+    );
+    await isDone(run);
   });
 
   it("ends as POISON if it is itself the reason, each time, and holds up no other", async () => {

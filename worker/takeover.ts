@@ -20,6 +20,7 @@ import { GROUP, parseEntry, writeAnyway, type ReadyToken } from "../sdk/internal
 import { idsByQueue } from "./give-back.ts";
 import type { LaneOptions } from "./lane-options.ts";
 import { BATCH_MAX } from "./options.ts";
+import { quarantine, type Garbage } from "./quarantine.ts";
 
 /**
  * What kills its process does so soon. Work that takes longer is not waited for to execute what is
@@ -32,12 +33,13 @@ const TOGETHER_MAX = 16;
 export interface StaleEntry {
   queueKey: string;
   entryId: string;
+  /** For how long nobody has touched it. */
+  idleMs: number;
   /** Deliveries so far. */
   deliveries: number;
 }
 
 type PendingReply = [id: string, consumer: string, idleMs: number, deliveries: number][];
-type Found = StaleEntry & { idleMs: number };
 
 /** In each queue from that id on; what is not answered is left out. */
 async function lookInto(
@@ -45,7 +47,7 @@ async function lookInto(
   fromByQueue: ReadonlyMap<string, string>,
   leaseMs: number,
   count: number,
-): Promise<Found[][]> {
+): Promise<StaleEntry[][]> {
   const pipeline = redis.pipeline();
   for (const [key, from] of fromByQueue) {
     pipeline.call("XPENDING", key, GROUP, "IDLE", leaseMs, from, "+", count);
@@ -60,7 +62,7 @@ async function lookInto(
   });
 }
 
-const longestFirst = (found: readonly Found[][]): StaleEntry[] =>
+const longestFirst = (found: readonly StaleEntry[][]): StaleEntry[] =>
   found.flat().sort((a, b) => b.idleMs - a.idleMs);
 
 /**
@@ -95,9 +97,18 @@ export async function* pagesOfStale(
   }
 }
 
+/** What a claim has brought. */
+export interface Claimed {
+  tokens: ReadyToken[];
+  /** Of each token, for how long nobody had touched it. */
+  idleMs: number[];
+  /** What is no token. */
+  garbage: Garbage[];
+}
+
 /**
- * Claims stale entries in one step; those that somebody else has are not among the tokens, nor those
- * that are gone (then nothing stays pending of them).
+ * Claims stale entries in one step; those that somebody else has are not among them, nor those that
+ * are gone (then nothing stays pending of them).
  */
 export async function claim(
   redis: Redis,
@@ -105,19 +116,28 @@ export async function claim(
   entries: readonly StaleEntry[],
   consumer: string,
   leaseMs: number,
-): Promise<ReadyToken[]> {
+): Promise<Claimed> {
   const queues = [...idsByQueue(entries)];
   // Counted in the same step: whoever finds the count unchanged has lost no entry.
   const replies = await writeAnyway(redis, [
     ...queues.map(([key, ids]) => ["XCLAIM", key, GROUP, consumer, leaseMs, ...ids]),
     ["HINCRBY", metaKey, "taken", 1],
   ]);
-  return queues.flatMap(([queueKey], i) =>
-    (replies[i] as ([string, string[] | null] | null)[]).flatMap((one) => {
-      const [entryId = "", fields] = one ?? [];
-      return parseEntry(queueKey, entryId, fields ?? []) ?? [];
-    }),
-  );
+  const idleMs = new Map(entries.map((one) => [`${one.queueKey} ${one.entryId}`, one.idleMs]));
+  const claimed: Claimed = { tokens: [], idleMs: [], garbage: [] };
+  for (const [i, [queueKey]] of queues.entries()) {
+    for (const one of replies[i] as ([string, string[] | null] | null)[]) {
+      const [entryId, fields] = one ?? ["", null];
+      const token = fields === null ? null : parseEntry(queueKey, entryId, fields);
+      if (token !== null) {
+        claimed.tokens.push(token);
+        claimed.idleMs.push(idleMs.get(`${queueKey} ${entryId}`) ?? 0);
+      } else if (fields !== null) {
+        claimed.garbage.push({ queueKey, entryId, fields });
+      }
+    }
+  }
+  return claimed;
 }
 
 /** What a look for stale entries asks of its lane. */
@@ -130,7 +150,12 @@ export interface TakeoverLane {
   /** Reads and begins nothing more; resolves when nothing younger than `ms` is in its hands. */
   withdraw(ms: number): Promise<void>;
   /** Executes tokens; resolves when they are settled, or after `ms`. */
-  execute(tokens: readonly ReadyToken[], poison: boolean, ms: number): Promise<void>;
+  execute(
+    tokens: readonly ReadyToken[],
+    idleMs: readonly number[],
+    poison: boolean,
+    ms: number,
+  ): Promise<void>;
   /** Reads again. */
   readOn(): void;
 }
@@ -165,7 +190,7 @@ export class Takeover {
   async #takeStale(): Promise<boolean> {
     const { redis, reader, leaseMs, unreadable, deliveriesMax } = this.#o;
     for await (const page of pagesOfStale(redis, reader.openKeys, leaseMs)) {
-      const stale = page.filter((entry) => !unreadable.isLeft(entry));
+      const stale = await unreadable.notLeft(page);
       // One that was beside a killer twice must be executed once more, and alone, before it is poison.
       const suspectFrom = deliveriesMax > 2 ? 2 : 1;
       const free = stale.filter(({ deliveries }) => deliveries === 0);
@@ -232,23 +257,24 @@ export class Takeover {
   async #take(found: readonly StaleEntry[], waitMs: number): Promise<void> {
     const { redis, scripts, reader, consumer, leaseMs, deliveriesMax, logger, unreadable } =
       this.#o;
-    // A look may take long: what has been paused meanwhile stays where it is, or is left to others.
-    const open = new Set(reader.openKeys);
-    const isOurs = (one: StaleEntry): boolean => open.has(one.queueKey) && !unreadable.isLeft(one);
-    const entries = found.filter(isOurs);
-    if (entries.length === 0) {
-      return;
-    }
-    const poison = entries.some(({ deliveries }) => deliveries >= deliveriesMax);
     try {
+      // A look may take long: what has been paused meanwhile stays where it is, or is left to others.
+      const left = await unreadable.notLeft(found);
+      const open = new Set(reader.openKeys);
+      const entries = left.filter(({ queueKey }) => open.has(queueKey));
+      if (entries.length === 0) {
+        return;
+      }
+      const poison = entries.some(({ deliveries }) => deliveries >= deliveriesMax);
       // What is begun before a new epoch is heard of would be in vain.
       await scripts.look();
-      const tokens = await claim(redis, scripts.keys.meta, entries, consumer, leaseMs);
-      if (tokens.length > 0) {
-        await this.#lane.execute(tokens, poison, waitMs);
+      const claimed = await claim(redis, scripts.keys.meta, entries, consumer, leaseMs);
+      await quarantine(this.#o, claimed.garbage);
+      if (claimed.tokens.length > 0) {
+        await this.#lane.execute(claimed.tokens, claimed.idleMs, poison, waitMs);
       }
     } catch (error) {
-      const about = { err: error, entry: entries[0]?.entryId, entries: entries.length };
+      const about = { err: error, entry: found[0]?.entryId, entries: found.length };
       logger.warn(about, "stale entries not taken over");
     }
   }

@@ -1,11 +1,12 @@
 /** Tokens whose workflow cannot be read: left to others for a while, then parked with their run. */
 import { pino } from "pino";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { parseJournalRecord, releaseRuns, resumeRun } from "../sdk/internal.ts";
+import { parseJournalRecord, releaseRuns, resumeRun, type ReadyToken } from "../sdk/internal.ts";
 import { miniIr } from "../test/harness/mini-ir.ts";
 import { openTestPartition, type TestPartition } from "../test/harness/partition.ts";
-import { startedRun } from "../test/harness/tokens.ts";
-import { LEFT_MS, Unreadable } from "./unreadable.ts";
+import { startedRun, TokenPlayer } from "../test/harness/tokens.ts";
+import { LEFT_MS, Unreadable, WORKFLOWS_MAX } from "./unreadable.ts";
+import { Workflows } from "./workflows.ts";
 
 let p: TestPartition;
 beforeAll(async () => {
@@ -16,43 +17,98 @@ beforeEach(() => p.reset());
 
 const WHY = new Error("IR version 99, this program reads IR version 1");
 
+const LEASE_MS = 30_000;
+/** Idleness of what nobody has touched since it was handed back, when its time is over. */
+const OVER_MS = LEFT_MS + LEASE_MS;
+
+interface OneWorker {
+  by: Unreadable;
+  /** Whether it leaves the entry to others, which nobody has touched for so long. */
+  isLeft: (token: ReadyToken, idleMs?: number) => Promise<boolean>;
+  pass: (ms: number) => void;
+  workflows: Workflows;
+}
+
 /** One worker's, and its clock. */
-function unreadable(): { by: Unreadable; pass: (ms: number) => void } {
+function unreadable(): OneWorker {
   let now = 0;
   const { redis, scripts } = p;
-  const logger = pino({ level: "silent" });
-  const by = new Unreadable({ redis, scripts, consumer: "c", logger, nowMs: () => now });
-  return { by, pass: (ms) => (now += ms) };
+  const workflows = new Workflows(redis);
+  const to = { redis, scripts, consumer: "c", leaseMs: LEASE_MS, workflows, nowMs: () => now };
+  const by = new Unreadable({ ...to, logger: pino({ level: "silent" }) });
+  return {
+    by,
+    isLeft: async ({ queueKey, entryId }, idleMs = LEASE_MS) =>
+      (await by.notLeft([{ queueKey, entryId, idleMs, deliveries: 0 }])).length === 0,
+    pass: (ms) => (now += ms),
+    workflows,
+  };
 }
 
 describe("a token whose workflow cannot be read", () => {
   it("is left to other workers for ten minutes, and its run goes on", async () => {
     const run = await startedRun(p, miniIr(["a"], []));
     const token = await run.take("a");
-    const { by, pass } = unreadable();
-    expect(by.isLeft(token)).toBe(false);
+    const { by, isLeft, pass } = unreadable();
+    expect(await isLeft(token)).toBe(false);
     await by.met(token, WHY);
-    expect(by.isLeft(token)).toBe(true);
-    pass(LEFT_MS);
-    expect(by.isLeft(token)).toBe(false);
+    expect(await isLeft(token)).toBe(true);
+    pass(LEFT_MS - 1);
+    expect(await isLeft(token, OVER_MS)).toBe(true);
+    pass(1);
+    // Somebody else has had it meanwhile.
+    expect(await isLeft(token)).toBe(true);
+    expect(await isLeft(token, OVER_MS)).toBe(false);
     expect((await run.hash())["s"]).toBe("running");
+  });
+
+  it("is left no more once its workflow can be read", async () => {
+    const run = await startedRun(p, miniIr(["a"], []));
+    const token = await run.take("a");
+    const { by, isLeft, workflows } = unreadable();
+    await by.met(token, WHY);
+    expect(await isLeft(token)).toBe(true);
+    await workflows.load(token.irHash, token.queueKey);
+    expect(await isLeft(token)).toBe(false);
+    expect(by.size).toBe(0);
   });
 
   it("is for the others while it is being read, and met once", async () => {
     const run = await startedRun(p, miniIr(["a"], []));
     const token = await run.take("a");
-    const { by } = unreadable();
+    const { by, isLeft } = unreadable();
     let fail: (error: Error) => void = () => undefined;
     const loading = new Promise((_, reject) => (fail = reject));
-    const readable = by.isReadable(token, loading);
-    expect(by.isLeft(token)).toBe(true);
+    const readable = [by.isReadable(token, loading), by.isReadable(token, loading)];
+    expect(await isLeft(token, OVER_MS)).toBe(true);
     fail(WHY);
-    expect(await readable).toBe(false);
-    expect(by.isLeft(token)).toBe(true);
+    expect(await Promise.all(readable)).toEqual([false, false]);
+    expect(await isLeft(token)).toBe(true);
     expect((await run.hash())["s"]).toBe("running");
-    const { by: other } = unreadable();
-    expect(await other.isReadable(token, Promise.resolve())).toBe(true);
-    expect(other.isLeft(token)).toBe(false);
+    const other = unreadable();
+    expect(await other.by.isReadable(token, Promise.resolve())).toBe(true);
+    expect(await other.isLeft(token)).toBe(false);
+  });
+
+  it("is looked for soon if it was the server's trouble", async () => {
+    const run = await startedRun(p, miniIr(["a"], []));
+    const token = await run.take("a");
+    const { by } = unreadable();
+    const loading = Promise.reject(new Error("BUSY Redis is busy running a script."));
+    expect([await by.isReadable(token, loading), by.size]).toEqual([true, 0]);
+  });
+
+  it("lies for ten minutes whoever else takes it in vain, and is handed back as it was", async () => {
+    const run = await startedRun(p, miniIr(["a"], []));
+    const token = await run.take("a");
+    const { by, pass } = unreadable();
+    expect(by.idleOf(token, 0)).toBe(LEASE_MS);
+    expect(by.idleOf(token, OVER_MS)).toBe(OVER_MS);
+    await by.met(token, WHY, OVER_MS);
+    expect((await run.hash())["s"]).toBe("running");
+    pass(LEFT_MS);
+    // Should its run not be paused, that is tried again in ten minutes.
+    expect(by.idleOf(token, OVER_MS)).toBe(LEASE_MS);
   });
 
   it("is parked with its run by who meets it again, with the reason, until that is resumed", async () => {
@@ -61,7 +117,7 @@ describe("a token whose workflow cannot be read", () => {
     const { by, pass } = unreadable();
     await by.met(token, WHY);
     pass(LEFT_MS);
-    await by.met(token, WHY);
+    await by.met(token, WHY, OVER_MS);
     expect((await run.hash())["s"]).toBe("paused");
     const [[id, fields]] = (await p.redis.xrevrange(p.scripts.keys.ev, "+", "-")) as [
       [string, string[]],
@@ -83,7 +139,52 @@ describe("a token whose workflow cannot be read", () => {
     const { by, pass } = unreadable();
     await by.met(token, WHY);
     pass(LEFT_MS);
-    await by.met(token, WHY);
-    await expect.poll(() => p.redis.xlen(p.scripts.keys.quarantine)).toBe(1);
+    await by.met(token, WHY, OVER_MS);
+    expect(await p.redis.xlen(p.scripts.keys.quarantine)).toBe(1);
+  });
+});
+
+describe("many tokens whose workflow cannot be read", () => {
+  it("are parked in the tenth minute, each, however many there are", async () => {
+    const count = 1100;
+    const profile = await p.publish(miniIr(["a"], []), "many");
+    const runs = Array.from({ length: count }, (_, i) => new TokenPlayer(p, profile, `many-${i}`));
+    for (const run of runs) {
+      await run.start();
+    }
+    const [first] = runs as [TokenPlayer];
+    const tokens = [...(await first.read()), ...(await first.read())];
+    expect(tokens).toHaveLength(count);
+    const { by, isLeft, pass } = unreadable();
+    for (const token of tokens) {
+      await by.met(token, WHY);
+    }
+    expect([by.size, await isLeft(tokens[0] as ReadyToken)]).toEqual([1, true]);
+    pass(LEFT_MS);
+    for (const token of tokens) {
+      await by.met(token, WHY, OVER_MS);
+    }
+    const all = await Promise.all(runs.map((run) => run.hash()));
+    expect(all.filter(({ s }) => s === "paused")).toHaveLength(count);
+  });
+
+  it("of more workflows than are remembered: each gets its ten minutes", async () => {
+    const run = await startedRun(p, miniIr(["a"], []));
+    const token = await run.take("a");
+    const { by, pass } = unreadable();
+    const meet = (i: number, idleMs = 0): Promise<void> =>
+      by.met({ ...token, irHash: `w${i}` }, WHY, idleMs);
+    for (let i = 0; i <= WORKFLOWS_MAX; i++) {
+      await meet(i);
+    }
+    expect(by.size).toBe(WORKFLOWS_MAX);
+    pass(LEFT_MS);
+    // One that is remembered still is met before it has its time; and when nothing is left of the others
+    // there is a place.
+    await meet(1);
+    await meet(WORKFLOWS_MAX);
+    expect(by.size).toBe(2);
+    await meet(1, OVER_MS);
+    expect((await run.hash())["s"]).toBe("paused");
   });
 });
