@@ -76,6 +76,34 @@ describe("a workflow that Redis has lost", () => {
     expect(await p.redis.get(globalKeys.ir(irHash))).toBe(postgres.irs.get(irHash));
   });
 
+  it("or that its server does not give for now: what Postgres has is taken", async () => {
+    const postgres = new Postgres();
+    const run = await lostIr(postgres);
+    const { irHash } = run.profile;
+    const busy = Object.create(p.redis, {
+      get: { value: () => Promise.reject(new Error("BUSY Redis is busy running a script.")) },
+    }) as typeof p.redis;
+    const found = await new Workflows(busy, postgres).load(irHash, queueOf(run));
+    expect(found?.irHash).toBe(irHash);
+    postgres.irs.clear();
+    // Redis may have it.
+    expect(await new Workflows(busy, postgres).loadSoon(irHash, queueOf(run))).toBeUndefined();
+    expect(await new Workflows(busy).loadSoon(irHash, queueOf(run))).toBeUndefined();
+  });
+
+  it("or damaged, while Postgres is away: nothing is said before that has answered", async () => {
+    const postgres = new Postgres();
+    const run = await lostIr(postgres);
+    const { irHash } = run.profile;
+    await p.redis.set(globalKeys.ir(irHash), '{"version":1,"nodes":[');
+    postgres.isAway = true;
+    const workflows = new Workflows(p.redis, postgres);
+    const loading = workflows.load(irHash, queueOf(run));
+    expect(await workflows.loadSoon(irHash, queueOf(run))).toBeUndefined();
+    postgres.isAway = false;
+    expect((await loading)?.irHash).toBe(irHash);
+  });
+
   it("is unknown only when Postgres says so, too", async () => {
     const postgres = new Postgres();
     const run = await lostIr(postgres);

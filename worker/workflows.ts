@@ -13,6 +13,7 @@ import {
   globalKeys,
   inTime,
   isOfCluster,
+  isServerTrouble,
   parseQueueKey,
   Profiles,
   Recent,
@@ -103,50 +104,74 @@ export class Workflows {
     let asking: Promise<string | null> | null = null;
     const ask = (): Promise<string | null> =>
       (asking ??= this.#redis.get(globalKeys.ir(root)).finally(() => (asking = null)));
-    let text = await this.#ask(root, ask());
-    while (text === undefined) {
+    for (;;) {
+      const text = await this.#ask(root, ask());
+      if (text === null) {
+        return null;
+      }
+      const ir = text === undefined ? undefined : await this.#parse(root, text);
+      if (text !== undefined && ir !== undefined) {
+        const kept = { ir, known: new Map<string, Map<string, RunProfile>>() };
+        this.#kept.set(root, kept, text.length);
+        return kept;
+      }
+      if (this.#redis.status === "end") {
+        throw new Error("Connection is closed: the worker has stopped");
+      }
       await sleep(AGAIN_MS, undefined, { ref: false });
-      text = await this.#ask(root, ask());
     }
-    if (text === null) {
-      return null;
-    }
-    const ir = await this.#parse(root, text);
-    const kept = { ir, known: new Map<string, Map<string, RunProfile>>() };
-    this.#kept.set(root, kept, text.length);
-    return kept;
   }
 
-  /** Redis' text may be damaged: then Postgres' is taken, and put in its place. */
-  async #parse(root: string, text: string): Promise<Ir> {
+  /**
+   * Redis' text may be damaged: then Postgres' is taken, and put in its place. Undefined: Postgres does
+   * not answer.
+   */
+  async #parse(root: string, text: string): Promise<Ir | undefined> {
     try {
       return assertIr(JSON.parse(text));
     } catch (error) {
-      const stored = (await this.#stored?.ir(root)) ?? text;
-      if (stored === text) {
+      const stored = this.#stored === undefined ? text : await this.#askStored(root);
+      if (stored === undefined) {
+        return undefined;
+      }
+      if (stored === null || stored === text) {
         throw error;
       }
       const ir = assertIr(JSON.parse(stored));
-      await writeAnyway(this.#redis, [["SET", globalKeys.ir(root), stored]]);
+      writeAnyway(this.#redis, [["SET", globalKeys.ir(root), stored]]).catch(() => undefined);
       return ir;
     }
   }
 
-  /** Its text; null: there is none; undefined: who knows does not answer. */
+  /**
+   * Its text; null: there is none; undefined: who knows does not answer, or only with its own trouble.
+   * Throws what else Redis says of it if Postgres has none.
+   */
   async #ask(root: string, asked: Promise<string | null>): Promise<string | null | undefined> {
-    if (this.#stored === undefined) {
-      return asked;
-    }
-    const found = await (isOfCluster(this.#redis) ? inTime(asked, ANSWER_MS, null) : asked);
+    let refused: unknown;
+    const answer = asked.catch((error: unknown) => ((refused = error), null));
+    const isAwaited = this.#stored === undefined || !isOfCluster(this.#redis);
+    const found = await (isAwaited ? answer : inTime(answer, ANSWER_MS, null));
     if (found !== null) {
       return found;
     }
-    const asking = this.#stored.ir(root).catch(() => undefined);
-    const stored = await inTime<string | null | undefined>(asking, STORED_MS, undefined);
+    const stored = this.#stored === undefined ? null : await this.#askStored(root);
     if (typeof stored === "string") {
       this.#putBack(root, stored).catch(() => undefined);
     }
-    return stored;
+    if (stored !== null || refused === undefined) {
+      return stored;
+    }
+    if (isServerTrouble(refused)) {
+      return undefined;
+    }
+    throw refused;
+  }
+
+  /** Undefined: Postgres does not answer. */
+  async #askStored(root: string): Promise<string | null | undefined> {
+    const asking = this.#stored?.ir(root).catch(() => undefined);
+    return asking && inTime<string | null | undefined>(asking, STORED_MS, undefined);
   }
 
   /** Who needs it next finds it there as soon as its server is; the reaper looks whether it is used. */
