@@ -1,7 +1,13 @@
 /** Tokens whose workflow cannot be read: left to others for a while, then parked with their run. */
 import { pino } from "pino";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { parseJournalRecord, releaseRuns, resumeRun, type ReadyToken } from "../sdk/internal.ts";
+import {
+  connectionAt,
+  parseJournalRecord,
+  releaseRuns,
+  resumeRun,
+  type ReadyToken,
+} from "../sdk/internal.ts";
 import { miniIr } from "../test/harness/mini-ir.ts";
 import { openTestPartition, type TestPartition } from "../test/harness/partition.ts";
 import { startedRun, TokenPlayer } from "../test/harness/tokens.ts";
@@ -32,8 +38,9 @@ interface OneWorker {
 /** One worker's, and its clock. */
 function unreadable(): OneWorker {
   let now = 0;
-  const { redis, scripts } = p;
-  const workflows = new Workflows(redis);
+  const { scripts } = p;
+  const redis = connectionAt(p.redis, scripts.keys.meta);
+  const workflows = new Workflows(p.redis);
   const to = { redis, scripts, consumer: "c", leaseMs: LEASE_MS, workflows, nowMs: () => now };
   const by = new Unreadable({ ...to, logger: pino({ level: "silent" }) });
   return {

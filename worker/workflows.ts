@@ -138,7 +138,8 @@ export class Workflows {
         throw error;
       }
       const ir = assertIr(JSON.parse(stored));
-      writeAnyway(this.#redis, [["SET", globalKeys.ir(root), stored]]).catch(() => undefined);
+      const put = writeAnyway(this.#redis, [["SET", globalKeys.ir(root), stored]]);
+      await put.catch(() => undefined);
       return ir;
     }
   }
