@@ -165,30 +165,23 @@ class WorkerService implements Worker {
     const preparer = new Preparer(redis, shared.workflows, partition, news);
     const everyMs = o.leaseMs / 3;
     const recall = new Recall({ redis, leases, preparer, everyMs, nowMs });
+    const about = { redis, scripts, consumer: o.id, leaseMs: o.leaseMs, logger, nowMs };
     const lane = new Lane({
+      ...about,
       elements,
       maps: new Maps(scripts, shared.workflows),
-      redis,
-      scripts,
       reader,
       ...shared,
       preparer,
       executor,
       leases,
-      unreadable: new Unreadable({
-        ...{ redis, scripts, consumer: o.id, leaseMs: o.leaseMs, logger, nowMs },
-        workflows: shared.workflows,
-      }),
-      consumer: o.id,
-      logger,
+      unreadable: new Unreadable({ ...about, ...shared }),
       registry: o.registry,
       http: o.http ?? createHttpClient(),
       secrets,
       slots: shared.slots,
-      leaseMs: o.leaseMs,
       deliveriesMax: o.deliveriesMax,
       outputBytesMax: o.outputBytesMax,
-      nowMs,
     });
     made.lane = lane;
     this.#lanes.push({ lane, leases });

@@ -149,8 +149,11 @@ export class Workflows {
    * Throws what else Redis says of it if Postgres has none.
    */
   async #ask(root: string, asked: Promise<string | null>): Promise<string | null | undefined> {
-    let refused: unknown;
-    const answer = asked.catch((error: unknown) => ((refused = error), null));
+    const refused: Error[] = [];
+    const answer = asked.catch((error: unknown) => {
+      refused.push(error as Error);
+      return null;
+    });
     const isAwaited = this.#stored === undefined || !isOfCluster(this.#redis);
     const found = await (isAwaited ? answer : inTime(answer, ANSWER_MS, null));
     if (found !== null) {
@@ -160,13 +163,14 @@ export class Workflows {
     if (typeof stored === "string") {
       this.#putBack(root, stored).catch(() => undefined);
     }
-    if (stored !== null || refused === undefined) {
+    const [error] = refused;
+    if (stored !== null || error === undefined) {
       return stored;
     }
-    if (isServerTrouble(refused)) {
+    if (isServerTrouble(error)) {
       return undefined;
     }
-    throw refused;
+    throw error;
   }
 
   /** Undefined: Postgres does not answer. */
