@@ -9,9 +9,9 @@
  * Nothing that cannot be read goes round for ever.
  *
  * Remembered are workflows and not entries, of which there may be any number. Whose an entry is stands
- * in it, so before stale ones are claimed they are read, as long as any workflow is unreadable here. For
- * how long nobody has taken one is told by Redis: what was claimed in vain is handed back with the
- * idleness that it had, so workers that begin meanwhile do not begin the ten minutes anew.
+ * in it, so before stale ones are claimed they are read, while some workflow is unreadable here. For how
+ * long nobody has taken one is told by Redis: what was claimed in vain is handed back with the idleness
+ * that it had, so workers that begin meanwhile do not begin the ten minutes anew.
  */
 import {
   holdTokens,
@@ -104,7 +104,10 @@ export class Unreadable {
     }
   }
 
-  /** A token that was handed back because of this error, which nobody had taken for `idleMs`. Never fails. */
+  /**
+   * A token that was handed back because of this error, and that nobody had taken for `idleMs`. Never
+   * fails.
+   */
   async met(token: ReadyToken, error: unknown, idleMs = 0): Promise<void> {
     const { logger } = this.#o;
     const about = { err: error, run: token.runId, ir: token.irHash };
@@ -128,7 +131,7 @@ export class Unreadable {
     return this.#see(irHash) && !this.#isOver(irHash, idleMs);
   }
 
-  /** Whether nobody there can read it: it is known for so long, and an entry of it has lain for so long. */
+  /** Whether nobody there can read it: it is known, and an entry of it has lain, for so long. */
   #isOver(irHash: string, idleMs: number): boolean {
     const { nowMs, leaseMs } = this.#o;
     const { sinceMs } = this.#left.get(irHash) ?? { sinceMs: Infinity };
@@ -146,7 +149,7 @@ export class Unreadable {
     return true;
   }
 
-  /** In the place of those of which nothing is left, and of no other: else none would ever get its time. */
+  /** In the place of those of which nothing is left, and of no other: else none would get its time. */
   #remember(irHash: string): void {
     const now = this.#o.nowMs();
     for (const [oldest, { seenMs }] of this.#left) {
