@@ -8,7 +8,7 @@
  */
 import { decidedEdges, isFedByRun } from "../compiler/ir.ts";
 import type { Ir, IrNode } from "../compiler/ir.ts";
-import { chainReach } from "./chain.ts";
+import { chainAhead } from "./chain.ts";
 import { loopChain } from "./scope.ts";
 
 export interface Needs {
@@ -43,12 +43,15 @@ export function needsOf(ir: Ir, index: number): Needs {
 
 const laterReads = new WeakMap<IrNode, boolean>();
 
-/** Whether this node, or one that a chain may come to behind it, reads anything of its run. */
+/**
+ * Whether this node, or one of the next that a chain may come to, reads anything of its run. What is not
+ * kept for one further on, that one reads again.
+ */
 export function readsLater(ir: Ir, index: number): boolean {
   const node = ir.nodes[index] as IrNode;
   let reads = laterReads.get(node);
   if (reads === undefined) {
-    const chain = [index, ...chainReach(ir, index)];
+    const chain = [index, ...chainAhead(ir, index)];
     reads = chain.some((at) => needsOf(ir, at).context.length > 0);
     laterReads.set(node, reads);
   }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { compile, type Ir } from "../compiler/index.ts";
-import { chainReach, Profiles, type CompletionItem, type ReadyToken } from "../sdk/internal.ts";
-import { chainNext, chainToken, nextToken } from "./chain.ts";
+import { Profiles, type CompletionItem, type ReadyToken } from "../sdk/internal.ts";
+import { chainNext, laterToken, nextToken } from "./chain.ts";
 
 function irOf(nodes: object[], edges: object[], settings = {}): Ir {
   const { ir, diagnostics } = compile({ document: { name: "t", nodes, edges, settings } as never });
@@ -88,22 +88,11 @@ describe("a chain goes on", () => {
 });
 
 describe("a chain that was taken over", () => {
-  const ir = irOf([step("a"), step("b"), step("c")], line("a", "b", "c"));
-  const token = { node: 0, scope: "", attempt: 1, entryId: "1-0" } as ReadyToken;
-  const reach = chainReach(ir, 0);
-
-  it("begins at its active token", () => {
-    expect(reach).toEqual([1, 2]);
-    const found = chainToken(ir, token, reach, ["c1||1", "a1||"]);
-    expect(found).toMatchObject({ node: 2, attempt: 1, payload: null });
-  });
-
-  it("has nothing left to do if none is active in its scope", () => {
-    expect(chainToken(ir, token, reach, ["c1||1", "c1||1"])).toBeNull();
-    expect(chainToken(ir, token, reach, ["a1|7:2|", null])).toBeNull();
-  });
-
-  it("leaves a token of a later attempt to its own entry: it was retried, or settled by hand", () => {
-    expect(chainToken(ir, token, reach, ["c1||1", "a2||"])).toBeNull();
+  it("goes on with the first attempt of its active token, whose input is read", () => {
+    const token = { node: 0, scope: "7:1", attempt: 3, entryId: "1-0", payload: "1" } as ReadyToken;
+    expect(laterToken({ ...token, kind: "resumed" }, 2)).toMatchObject({
+      ...{ node: 2, attempt: 1, entryId: "1-0", scope: "7:1" },
+      ...{ kind: "run", payload: null, answer: null },
+    });
   });
 });

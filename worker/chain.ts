@@ -7,11 +7,10 @@
  * only then does the worker go on. A worker that dies leaves the entry behind; whoever takes it over
  * reads in the run which token of the chain is active and begins there.
  */
-import type { Ir, IrNode } from "../compiler/ir.ts";
+import type { IrNode } from "../compiler/ir.ts";
 import {
   isBlobText,
   needsOf,
-  parseRecord,
   readsLater,
   type CompletionItem,
   type ReadyToken,
@@ -96,25 +95,8 @@ export function nextPrepared(
   return { prepared: { token, profile, node: ir.nodes[index] as IrNode, data }, isWhole };
 }
 
-/**
- * Where the chain of a redelivered entry stands, from the records of `chainReach`: the token to go
- * on with, null if none of them is active.
- */
-export function chainToken(
-  ir: Ir,
-  token: ReadyToken,
-  reach: readonly number[],
-  records: readonly (string | null)[],
-): ReadyToken | null {
-  const queue = ir.nodes[token.node]?.queue;
-  for (const [i, node] of reach.entries()) {
-    const record = parseRecord(records[i]);
-    // A later attempt has an entry of its own: the timer's, or of who settled it by hand.
-    const isFirst = record?.state === "a" && record.attempt === 1;
-    if (isFirst && record.scope === token.scope && ir.nodes[node]?.queue === queue) {
-      const none = { arrivals: "", payload: null, skipValue: null, answer: null };
-      return { ...token, kind: "run", ...none, node, attempt: 1 };
-    }
-  }
-  return null;
+/** The token that the chain of a redelivered entry has come to: what its node needs is read. */
+export function laterToken(token: ReadyToken, node: number): ReadyToken {
+  const none = { arrivals: "", payload: null, skipValue: null, answer: null };
+  return { ...token, kind: "run", ...none, node, attempt: 1 };
 }

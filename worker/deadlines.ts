@@ -15,7 +15,7 @@ import type { Redis } from "ioredis";
 import type { Logger } from "pino";
 import type { IrNode } from "../compiler/ir.ts";
 import {
-  chainReach,
+  chainAhead,
   commonQueueKey,
   timerMember,
   isFull,
@@ -78,14 +78,17 @@ export class Deadlines {
     }
   }
 
-  /** Takes off what a worker before has armed for an entry of which no token is active any more. */
-  leave(token: ReadyToken, profile: RunProfile): void {
+  /**
+   * Takes off what a worker before has armed for an entry of which no token is active any more.
+   * `passed`: how far its chain came; absent: its run is over, and of a long chain one may be left.
+   */
+  leave(token: ReadyToken, profile: RunProfile, passed?: readonly number[]): void {
     const { nodes } = profile.ir;
     const { queue } = nodes[token.node] ?? {};
-    const chain = isElsewhere(token, profile) ? [] : chainReach(profile.ir, token.node);
+    const chain = passed ?? chainAhead(profile.ir, token.node);
     const members = [
       ...(isTimed(nodes[token.node]) ? [memberOf(token)] : []),
-      ...chain
+      ...(isElsewhere(token, profile) ? [] : chain)
         .filter((node) => isTimed(nodes[node]) && nodes[node]?.queue === queue)
         .map((node) => memberOf({ ...token, node, attempt: 1 })),
     ];

@@ -12,6 +12,7 @@ import type { Begun } from "./execute.ts";
 import { ExecutionError, toExecutionError } from "./kinds/kind.ts";
 import type { LaneOptions, Settle, Task } from "./lane-options.ts";
 import type { Held } from "./leases.ts";
+import type { Preparation } from "./prepare.ts";
 import type { Prepared } from "./prepared.ts";
 import { coolAfter } from "./rate-limit.ts";
 import { runKind, type Outcome } from "./run-kind.ts";
@@ -86,8 +87,8 @@ export class Executions {
   }
 
   /** A token that is void by now: whoever had it before may have died in its execution. */
-  leave({ token, profile }: Pick<Prepared, "token" | "profile">): void {
-    this.#deadlines.leave(token, profile);
+  leave({ token, profile, passed }: Extract<Preparation, { kind: "drop" }>): void {
+    this.#deadlines.leave(token, profile, passed);
   }
 
   /** The item of a token that fails without being executed. */

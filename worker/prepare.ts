@@ -8,7 +8,8 @@
 import type { Redis } from "ioredis";
 import type { IrNode } from "../compiler/ir.ts";
 import {
-  chainReach,
+  followChain,
+  type ChainPlace,
   type EntryKind,
   type Fields,
   needsOf,
@@ -21,7 +22,7 @@ import {
   RunData,
   type RunProfile,
 } from "../sdk/internal.ts";
-import { chainToken } from "./chain.ts";
+import { laterToken } from "./chain.ts";
 import { Elements, type Surroundings } from "./elements.ts";
 import { takesInput, type Prepared } from "./prepared.ts";
 import { News, repliesOf } from "./news.ts";
@@ -29,14 +30,15 @@ import { resolveBlobs } from "./resolve-blobs.ts";
 import type { Workflows } from "./workflows.ts";
 
 /**
- * `late`: it stood in its queue for too long. `drop`: the token is void, acknowledge its entry.
+ * `late`: it stood in its queue for too long. `drop`: the token is void, acknowledge its entry
+ * (`passed`: what else of its chain is settled).
  * `hold`: its run is paused, put it aside. `unknown`: its workflow is stored nowhere. `later`: nobody
  * who knows its workflow answers, and it is not waited for, or it cannot be read.
  */
 export type Preparation =
   | { kind: "ready"; prepared: Prepared }
   | { kind: "late"; prepared: Prepared }
-  | { kind: "drop"; token: ReadyToken; profile: RunProfile }
+  | { kind: "drop"; token: ReadyToken; profile: RunProfile; passed?: readonly number[] }
   | { kind: "hold"; token: ReadyToken }
   | { kind: "unknown"; token: ReadyToken }
   | { kind: "later"; token: ReadyToken; loading: Promise<unknown> };
@@ -104,11 +106,13 @@ export class Preparer {
       // another worker may have completed meanwhile as a part of its chain.
       const mayHaveMoved = kind === "drop" && isOpen(token, data) && !isElsewhere(token, profile);
       if (mayHaveMoved && token.kind !== "finish") {
-        const moved = await this.#moved(token, profile);
-        if (moved !== null) {
-          result.push(...(await this.prepare([moved], true)));
-          continue;
-        }
+        const { active, passed } = await this.#follow(token, profile);
+        result.push(
+          ...(active === null
+            ? [{ kind, token, profile, passed }]
+            : await this.prepare([laterToken(token, active)], true)),
+        );
+        continue;
       }
       if (kind === "ready") {
         const isLate = queued && isOverdue(token, node, redisMs);
@@ -144,7 +148,10 @@ export class Preparer {
       }
       // Its entry may stand for a later token of its chain.
       const mayHaveMoved = token.kind !== "finish" && isOpen(token, data);
-      return !mayHaveMoved || isElsewhere(token, profile) || !(await this.#moved(token, profile));
+      if (!mayHaveMoved || isElsewhere(token, profile)) {
+        return true;
+      }
+      return (await this.#follow(token, profile)).active === null;
     });
     return Promise.all(looks);
   }
@@ -180,18 +187,20 @@ export class Preparer {
     return read;
   }
 
-  /** Where the chain of a redelivered entry stands by now; null if none of its tokens is active. */
-  async #moved(token: ReadyToken, profile: RunProfile): Promise<ReadyToken | null> {
-    const reach = chainReach(profile.ir, token.node);
-    if (reach.length === 0) {
-      return null;
+  /** Where the chain of a redelivered entry stands by now; nowhere if its run has ended meanwhile. */
+  async #follow(token: ReadyToken, profile: RunProfile): Promise<ChainPlace> {
+    const key = this.#keys.run(token.unit);
+    const walk = followChain(profile.ir, token);
+    let step = walk.next();
+    while (step.done !== true) {
+      const fields = step.value.map((node) => `n${node}`);
+      const [status, epoch, ...records] = await this.#redis.hmget(key, ...CHECKED, ...fields);
+      if ((status !== "running" && status !== "paused") || epoch !== token.epoch) {
+        return { active: null, passed: [] };
+      }
+      step = walk.next(records);
     }
-    const fields = reach.map((node) => `n${node}`);
-    const records = await this.#redis.hmget(this.#keys.run(token.unit), ...CHECKED, ...fields);
-    const [status, epoch] = records;
-    return (status === "running" || status === "paused") && epoch === token.epoch
-      ? chainToken(profile.ir, token, reach, records.slice(CHECKED.length))
-      : null;
+    return step.value;
   }
 
   /** Null: there is no such workflow, or no such node in it. */

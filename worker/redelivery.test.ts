@@ -4,6 +4,7 @@ import { afterAll, afterEach, describe, expect, it } from "vitest";
 import {
   cancelRun,
   commonQueueKey,
+  COMPLETION,
   completeTokens,
   connectionAt,
   defineFunction,
@@ -72,6 +73,34 @@ async function abandoned(name: string, deliveries = 1): Promise<TokenPlayer> {
   const { queueKey, entryId } = token as ReadyToken;
   await redis.xclaim(queueKey, GROUP, "dead", 0, entryId, "RETRYCOUNT", deliveries, "JUSTID");
   return run;
+}
+
+/**
+ * A chain under one entry, of a worker that is dead: it went from the first node to one of many, and
+ * stands behind that.
+ */
+async function wideChain(
+  ways: number,
+  way: number,
+): Promise<{ run: TokenPlayer; token: ReadyToken; live: number; behind: number }> {
+  const numbers = Array.from({ length: ways }, (_, i) => i);
+  const ids = ["a", ...numbers.map((i) => `b${i}`), ...numbers.map((i) => `d${i}`)];
+  const edges = numbers.flatMap((i): [string, string][] => [
+    ["a", `b${i}`],
+    [`b${i}`, `d${i}`],
+  ]);
+  const step = { config: { function_name: "x" }, timeout_ms: 9e9 };
+  const nodes = Object.fromEntries(ids.map((id) => [id, step]));
+  const run = await startedRun(p, { ...miniIr(ids, edges, { nodes }), queues: ["fn:x"] });
+  const [token] = (await run.read("dead")) as [ReadyToken];
+  const [live, behind] = [1 + way, 1 + ways + way];
+  const values = numbers.map((i) => (i === way ? "L" : "D")).join("");
+  const first = { ...run.item(token, values), keeps: true };
+  const second = { ...run.item({ ...token, node: live }, "L"), keeps: true };
+  for (const item of [first, second]) {
+    expect(await completeTokens(p.scripts, [item], "dead")).toEqual([COMPLETION.goOn]);
+  }
+  return { run, token, live, behind };
 }
 
 /** For how long the entry of a run has been with the one that read it. */
@@ -198,6 +227,48 @@ describe("a stale entry", () => {
     await cancelRun(p.scripts, runId, "not wanted");
     await work({ chained: () => 1 });
     await waitFor(async () => (await redis.zcard(timers)) === 0, { describe: "timers are left" });
+  });
+
+  it.each([
+    ...[20, 140, 300].map((ways) => [ways, 0] as const),
+    ...[140, 600].map((ways) => [ways, ways - 1] as const),
+  ])(
+    "A11: of a chain that went one of %i ways, number %i, is at what it has come to, and executed",
+    async (ways, way) => {
+      const { run, token, live, behind } = await wideChain(ways, way);
+      await redis.xclaim(token.queueKey, GROUP, "dead", 0, token.entryId, "IDLE", 60_000, "JUSTID");
+      const { timers } = partitionKeys(0);
+      const { runId, epoch, queueKey } = token;
+      const at = { runId, epoch, node: live, scope: "", attempt: 1 };
+      const left = timerMember({ kind: "dead", ...at, queue: commonQueueKey(queueKey) });
+      await redis.zadd(timers, 9e15, left);
+      let calls = 0;
+      await work({ x: () => (calls += 1) });
+      await isDone(run);
+      expect(calls).toBe(1);
+      expect((await run.hash())[`n${behind}`]).toMatch(/^c1\|/);
+      await waitFor(async () => (await redis.xlen(queueKey)) === 0);
+    },
+  );
+
+  it("A11: of a chain that has ended behind many ways leaves no deadline of a step of it", async () => {
+    const { run, token, live, behind } = await wideChain(300, 5);
+    const { runId, epoch, queueKey, entryId } = token;
+    // Somebody else has settled the last step meanwhile; the run goes on elsewhere.
+    const last = { ...run.item({ ...token, node: behind }, ""), entryId: "" };
+    await redis.hincrby(partitionKeys(0).run(runId), "c", 1);
+    expect(await completeTokens(p.scripts, [last], "slow")).toEqual([0]);
+    const { timers } = partitionKeys(0);
+    for (const node of [live, behind]) {
+      const at = { runId, epoch, node, scope: "", attempt: 1, queue: commonQueueKey(queueKey) };
+      await redis.zadd(timers, 9e15, timerMember({ kind: "dead", ...at }));
+    }
+    await redis.xclaim(queueKey, GROUP, "dead", 0, entryId, "IDLE", 60_000, "JUSTID");
+    let calls = 0;
+    await work({ x: () => (calls += 1) });
+    await waitFor(async () => (await redis.zcard(timers)) === 0, { describe: "timers are left" });
+    await waitFor(async () => (await redis.xlen(queueKey)) === 0);
+    expect(calls).toBe(0);
   });
 
   it("is not waited for, nor a handler that never answers, by what stands in the queues", async () => {

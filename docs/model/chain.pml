@@ -20,7 +20,7 @@ byte crashes, steals, rerun, hops;
 #define MINE(e) (entry[e]==2 && owner[e]==me)
 inline ack(e) { entry[e]=0; owner[e]=0; count[e]=0 }
 
-/* The first active token of the chain that begins at e, as chainReach and the records say. */
+/* The first active token of the chain that begins at e, as followChain (sdk/chain.ts) finds it. */
 inline look() {
   if :: e==0 && rec[0]==ACTIVE -> t=0
      :: e<=1 && !(e==0 && rec[0]==ACTIVE) && rec[1]==ACTIVE -> t=1

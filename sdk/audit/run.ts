@@ -9,7 +9,7 @@
  */
 import type { Ir } from "../../compiler/ir.ts";
 import { parseBlobText } from "../blobs.ts";
-import { chainReach } from "../chain.ts";
+import { chainPlace } from "../chain.ts";
 import { parseRecord } from "../entry.ts";
 import type { HotState, HotToken } from "../hot-state.ts";
 import { outputIn } from "../run-data.ts";
@@ -79,7 +79,7 @@ export function standingFor(
     const isNear = first.unit === token.unit && first.scope === token.record.scope;
     const record = parseRecord(token.hash[`n${first.node}`]);
     const isOver = record !== null && !"akg".includes(record.state);
-    return isNear && isOver && chainReach(token.ir, first.node).includes(token.index);
+    return isNear && isOver && chainPlace(token.ir, first, token.hash).active === token.index;
   });
 }
 
