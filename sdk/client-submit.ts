@@ -8,13 +8,14 @@
 import type { Redis } from "ioredis";
 import { uuidv7 } from "uuidv7";
 import type { Json, Priority } from "../compiler/ir.ts";
+import type { WorkflowFile } from "./define-workflow.ts";
 import { GavotteError, ERRORS, type ErrorCode } from "./errors.ts";
 import { globalKeys } from "./keys.ts";
 
 /** What is asked of the intake: exactly one of `workflow`, `workflow_ref` and `hash`. */
 export interface SubmissionRequest {
   /** The workflow document itself. */
-  workflow?: { [key: string]: Json };
+  workflow?: WorkflowFile | { [key: string]: Json };
   /** `name` or `name@version` of a workflow that was submitted before. */
   workflow_ref?: string;
   /** Hash of a workflow that was submitted before. */

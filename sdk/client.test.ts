@@ -3,6 +3,7 @@ import { startEngine, type Engine } from "../test/harness/engine.ts";
 import { testDatabase, testRedis } from "../test/support/index.ts";
 import { createClient, type Client } from "./client.ts";
 import type { JsonObject } from "./define-function.ts";
+import { defineWorkflow } from "./define-workflow.ts";
 import { globalKeys } from "./keys.ts";
 
 let engine: Engine;
@@ -33,8 +34,25 @@ describe("submit", () => {
       ),
     );
     expect(new Set(ids).size).toBe(50);
-    const rows = await Promise.all(ids.map((id) => client.wait(id, { timeoutMs: 20_000 })));
+    const rows = await Promise.all(ids.map((id) => client.ended(id, { timeoutMs: 20_000 })));
     expect(rows.map(({ output }) => output)).toEqual(ids.map((_, n) => `{"sum":${n + 1}}`));
+  });
+
+  it("takes a workflow written in TypeScript, and its end is told as data", async () => {
+    const workflow = defineWorkflow({
+      name: "typed",
+      nodes: [
+        {
+          id: "a",
+          type: "function",
+          config: { function_name: "builtin.add", params: { a: 1, b: 2 } },
+        },
+      ],
+    });
+    const runId = await client.submit({ workflow });
+    expect(await client.wait(runId, { timeoutMs: 20_000 })).toMatchObject({
+      ...{ run_id: runId, workflow: "typed", status: "COMPLETED", output: { sum: 3 } },
+    });
   });
 
   it("throws what the answer says", async () => {
@@ -64,18 +82,18 @@ describe("a run", () => {
 
   it("is waited for no longer than asked", async () => {
     const runId = await client.submit({ workflow: parked });
-    await expect(client.wait(runId, { timeoutMs: 50 })).rejects.toMatchObject({
+    await expect(client.ended(runId, { timeoutMs: 50 })).rejects.toMatchObject({
       name: "TimeoutError",
     });
     const signal = AbortSignal.abort(new Error("enough"));
-    await expect(client.wait(runId, { signal })).rejects.toThrow("enough");
+    await expect(client.ended(runId, { signal })).rejects.toThrow("enough");
     await client.cancel(runId);
   });
 
   it("is cancelled once, with the reason, and not after it has ended", async () => {
     const runId = await client.submit({ workflow: parked });
     await client.cancel(runId, "no longer wanted");
-    expect((await client.wait(runId, { timeoutMs: 20_000 })).status).toBe("CANCELLED");
+    expect((await client.ended(runId, { timeoutMs: 20_000 })).status).toBe("CANCELLED");
     await client.cancel(runId);
     expect(await client.status(runId)).toMatchObject({
       status: "CANCELLED",
@@ -83,7 +101,7 @@ describe("a run", () => {
       nodes: { a: { status: "cancelled" } },
     });
     const done = await client.submit({ workflow: call("builtin.echo") });
-    await client.wait(done, { timeoutMs: 20_000 });
+    await client.ended(done, { timeoutMs: 20_000 });
     await expect(client.cancel(done)).rejects.toMatchObject({ code: "GV_RUN_ENDED" });
   });
 
@@ -126,7 +144,7 @@ describe("a dead letter", () => {
     await client.submit({ workflow: { ...call("builtin.echo"), name: "later" } });
     const { runId, kind } = await client.letters.retry(id, BY);
     expect(kind).toBe("submission");
-    const { output } = await client.wait(runId ?? "", { timeoutMs: 20_000 });
+    const { output } = await client.ended(runId ?? "", { timeoutMs: 20_000 });
     expect(JSON.parse(output ?? "")).toEqual({ text });
     expect(await client.deadLetter(id)).toMatchObject({
       ...{ state: "retried", outcome: `submitted again as run ${runId}` },
@@ -168,7 +186,7 @@ describe("a dead letter", () => {
     await client.submit({ workflow: { ...call("builtin.echo"), name: "missing" } });
     const again = await client.letters.retryAll(fits, BY);
     const outputs = again.map(async ({ runId }) => {
-      return (await client.wait(runId ?? "", { timeoutMs: 20_000 })).output;
+      return (await client.ended(runId ?? "", { timeoutMs: 20_000 })).output;
     });
     expect((await Promise.all(outputs)).sort()).toEqual(["5", "null"]); // with the edited input
     expect(await open()).toEqual([]);
@@ -177,13 +195,13 @@ describe("a dead letter", () => {
   it("of a step is retried in its run, with another input if one is given", async () => {
     const workflow = call("builtin.fail", { code: "BAD_LUCK" });
     const first = await client.submit({ workflow, input: { n: 2 } });
-    expect((await client.wait(first, { timeoutMs: 20_000 })).status).toBe("FAILED");
+    expect((await client.ended(first, { timeoutMs: 20_000 })).status).toBe("FAILED");
     const [letter] = await client.deadLetters({ runId: first, limit: 10 });
     expect(letter).toMatchObject({ kind: "token", node: "a", attempts: 1, state: "open" });
     const edit = { input: { n: 3 } };
     const settled = await client.letters.retry(letter?.id ?? "", BY, edit);
     expect(settled).toMatchObject({ runId: first, outcome: "run again in attempt 2 of its run" });
-    expect(await client.wait(first, { timeoutMs: 20_000 })).toMatchObject({
+    expect(await client.ended(first, { timeoutMs: 20_000 })).toMatchObject({
       ...{ status: "FAILED", attempt: 2 },
     });
     const [again, before] = await client.deadLetters({ runId: first, limit: 10 });
@@ -195,7 +213,7 @@ describe("a dead letter", () => {
     const workflow = { ...call("builtin.fail", { code: "BULK" }), name: "bulk" };
     const runs = await Promise.all([1, 2, 3].map(() => client.submit({ workflow })));
     for (const run of runs) {
-      await client.wait(run, { timeoutMs: 20_000 });
+      await client.ended(run, { timeoutMs: 20_000 });
     }
     const fits = { workflow: "bulk", node: "a", code: "BULK", limit: 10 };
     const open = { ...fits, state: "open" } as const;
@@ -205,7 +223,7 @@ describe("a dead letter", () => {
     const retried = await client.letters.retryAll({ ...fits, limit: 2 }, BY);
     expect(retried.map(({ error }) => error)).toEqual([undefined, undefined]);
     for (const run of runs) {
-      await client.wait(run, { timeoutMs: 20_000 });
+      await client.ended(run, { timeoutMs: 20_000 });
     }
     expect(await client.deadLetters({ ...fits, state: "retried" })).toHaveLength(2);
     expect(await client.letters.dropAll(fits, { by: "ann", why: "old" })).toHaveLength(3);

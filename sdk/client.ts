@@ -182,8 +182,17 @@ export class Client {
     return this.#submitter.submit(request, options.signal);
   }
 
-  /** The run's row once it has ended. Throws GV_RUN_NOT_FOUND. */
-  async wait(runId: string, options: WaitOptions = {}): Promise<RunRow> {
+  /** Waits until a run has ended, and tells what became of it. Throws GV_RUN_NOT_FOUND. */
+  async wait(runId: string, options: WaitOptions = {}): Promise<RunReport> {
+    await this.ended(runId, options);
+    return this.status(runId);
+  }
+
+  /**
+   * The run's row once it has ended, its output and error as JSON text: for who waits for many and needs
+   * no node. Throws GV_RUN_NOT_FOUND.
+   */
+  async ended(runId: string, options: WaitOptions = {}): Promise<RunRow> {
     for await (const { row } of this.follow(runId, options)) {
       if (isTerminal(row.status)) {
         return row;

@@ -41,6 +41,7 @@ export type {
   WaitReport,
 } from "./client-report.ts";
 export type { Approval, CallbackReceipt, DecisionReceipt, SignalReceipt } from "./client-waits.ts";
+export type { RunRow } from "./postgres/index.ts";
 export type { SubmissionProblem, SubmissionRequest } from "./client-submit.ts";
 export { errorCode, ERRORS, GavotteError, type ErrorCode } from "./errors.ts";
 export type { NodeStatus, RunError, RunStatus } from "./status.ts";

@@ -307,7 +307,7 @@ describe("Redis lost", () => {
     expect((await client.signal(runId, "more", 3, { id: "kept" })).outcome).toBe("repeated");
     expect((await client.signal(runId, "go", 3)).outcome).toBe("delivered");
     expect((await client.signal(runId, "stop", 3)).outcome).toBe("delivered");
-    const ended = await client.wait(runId, { timeoutMs: 20_000 });
+    const ended = await client.ended(runId, { timeoutMs: 20_000 });
     expect(ended.status).toBe("COMPLETED");
     const ends = (await readJournal(engine.db, runId)).filter(
       ({ transition }) => transition.e === "run.completed",

@@ -60,7 +60,7 @@ function submit(key: string, circuit: object = {}, more: object = {}): Promise<s
 }
 
 async function ends(ids: readonly string[]): Promise<string[]> {
-  const rows = await Promise.all(ids.map((id) => client.wait(id, { timeoutMs: 30_000 })));
+  const rows = await Promise.all(ids.map((id) => client.ended(id, { timeoutMs: 30_000 })));
   return rows.map(({ status }) => status);
 }
 
@@ -148,7 +148,7 @@ describe("a circuit breaker", () => {
       } as never,
       input: {},
     });
-    const row = await client.wait(id, { timeoutMs: 30_000 });
+    const row = await client.ended(id, { timeoutMs: 30_000 });
     expect(row.status).toBe("COMPLETED");
     expect(JSON.parse(row.output ?? "null")).toMatchObject({
       ...{ code: "CIRCUIT_OPEN", node: "a", attempts: 2 },

@@ -56,7 +56,7 @@ describe("a flood of one tenant", () => {
     const flood = await many("flood", FLOOD_RUNS);
     const few = await many("few", FEW_RUNS);
     const before = stepsOf("flood");
-    const rows = await Promise.all(few.map((id) => client.wait(id, { timeoutMs: 120_000 })));
+    const rows = await Promise.all(few.map((id) => client.ended(id, { timeoutMs: 120_000 })));
     const between = executed.slice(0, executed.lastIndexOf("few") + 1);
     const count = between.filter((one) => one === "flood").length - before;
     expect(rows.map((row) => row.status)).toEqual(rows.map(() => "COMPLETED"));

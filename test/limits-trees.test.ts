@@ -54,7 +54,7 @@ describe.each(LIMITS)("a child whose workflow has settings.$what", ({ what, sett
     };
     await publish(engine.db, document);
     const root = await client.submit({ workflow: document as never, input: { n: 2 } });
-    expect((await client.wait(root, { timeoutMs: 20_000 })).status).toBe("COMPLETED");
+    expect((await client.ended(root, { timeoutMs: 20_000 })).status).toBe("COMPLETED");
     const [child] = await listRuns(engine.db, { parent: root, limit: 2 });
     expect(await listRuns(engine.db, { parent: child?.id ?? "", limit: 2 })).toHaveLength(1);
   });
@@ -86,7 +86,7 @@ describe.each(LIMITS)("a child whose workflow has settings.$what", ({ what, sett
       await client.signal(id, "go", 1);
     }
     for (const id of [early, late]) {
-      expect((await client.wait(id, { timeoutMs: 20_000 })).status).toBe("COMPLETED");
+      expect((await client.ended(id, { timeoutMs: 20_000 })).status).toBe("COMPLETED");
     }
     await client.cancel(second);
   });
@@ -115,7 +115,7 @@ describe("compensation of a run with a place", () => {
     const first = await client.submit({ workflow: document as never });
     const second = await client.submit({ workflow: document as never });
     await client.signal(first, "go", 1);
-    expect((await client.wait(first, { timeoutMs: 20_000 })).status).toBe("FAILED");
+    expect((await client.ended(first, { timeoutMs: 20_000 })).status).toBe("FAILED");
     const undoing = await waitFor(
       async () => (await compensationOf(engine.db, first)) ?? undefined,
       { describe: "nothing undoes it" },

@@ -100,7 +100,7 @@ describe("rate_limit of a node", () => {
       await waitFor(() => hasPlace(id, i), { describe: "it has no place" });
       ids.push(id);
     }
-    const rows = await Promise.all(ids.map((id) => client.wait(id, { timeoutMs: 20_000 })));
+    const rows = await Promise.all(ids.map((id) => client.ended(id, { timeoutMs: 20_000 })));
     expect(rows.map((row) => row.status)).toEqual(rows.map(() => "COMPLETED"));
     const starts = begun.get("kept") ?? [];
     expect(starts.map(({ name }) => name)).toEqual([0, 1, 2, 3, 4, 5]);
@@ -113,7 +113,7 @@ describe("rate_limit of a node", () => {
     const rate_limit = { key: "shown-${input.tenant}", limit: 1, per_ms: 60_000 };
     const workflow = { name: "shown", nodes: [note("a", "shown", { rate_limit })], edges: [] };
     const input = { tenant: "t", name: 1 };
-    await client.wait(await submit(workflow, input), { timeoutMs: 10_000 });
+    await client.ended(await submit(workflow, input), { timeoutMs: 10_000 });
     const second = await submit(workflow, input);
     const wait = await waitFor(async () => (await client.status(second)).nodes["a"]?.wait, {
       describe: "the token is not parked",
@@ -146,7 +146,7 @@ describe("rate_limit of a node", () => {
       { from: "second", to: "each" },
     ];
     const id = await submit({ name: "inner", nodes, edges }, { name: 1 });
-    expect((await client.wait(id, { timeoutMs: 20_000 })).status).toBe("COMPLETED");
+    expect((await client.ended(id, { timeoutMs: 20_000 })).status).toBe("COMPLETED");
     expect(begun.get("inner")).toHaveLength(5);
     const dues = await dueTimes(id);
     expect(dues.length).toBeGreaterThanOrEqual(3);
@@ -156,7 +156,7 @@ describe("rate_limit of a node", () => {
   it("a key that cannot be evaluated fails the node with BAD_INPUT", async () => {
     const rate_limit = { key: "${input.not.there}", limit: 1, per_ms: 10 };
     const id = await submit({ name: "bad", nodes: [note("a", "bad", { rate_limit })], edges: [] });
-    const row = await client.wait(id, { timeoutMs: 10_000 });
+    const row = await client.ended(id, { timeoutMs: 10_000 });
     expect(JSON.parse(row.error ?? "{}")).toMatchObject({ code: "BAD_INPUT", node: "a" });
   });
 
@@ -173,7 +173,7 @@ describe("rate_limit of a node", () => {
     });
     const two = await submit({ name: "cooler", nodes: [call("b", {})], edges: [] });
     for (const id of [one, two]) {
-      expect((await client.wait(id, { timeoutMs: 10_000 })).status).toBe("COMPLETED");
+      expect((await client.ended(id, { timeoutMs: 10_000 })).status).toBe("COMPLETED");
     }
     expect(asked).toHaveLength(3);
     expect((asked[1] ?? 0) - (asked[0] ?? 0)).toBeGreaterThan(900);
@@ -196,7 +196,7 @@ describe("rate_limit of a node", () => {
     });
     answer();
     for (const id of [one, two]) {
-      expect((await client.wait(id, { timeoutMs: 15_000 })).status).toBe("COMPLETED");
+      expect((await client.ended(id, { timeoutMs: 15_000 })).status).toBe("COMPLETED");
     }
     expect(parkedAsked).toHaveLength(3);
     expect((parkedAsked[1] ?? 0) - (parkedAsked[0] ?? 0)).toBeGreaterThan(1900);

@@ -72,7 +72,7 @@ describe("losers of a join", () => {
 
     await emptyRedis(engine.redis);
     await client.signal(runId, "end", {});
-    expect(await client.wait(runId, { timeoutMs: 20_000 })).toMatchObject({ status: "COMPLETED" });
+    expect(await client.ended(runId, { timeoutMs: 20_000 })).toMatchObject({ status: "COMPLETED" });
     expect(await statusesOf(runId)).toMatchObject({ ...now, end: "completed" });
   });
 });

@@ -157,7 +157,7 @@ describe("W04: settings.order: critical_path", () => {
     const workflow = { ...graph, settings: { fusion: false, ...settings } };
     const id = await client.submit({ workflow: workflow as never, input: {} });
     open();
-    expect(await client.wait(id, { timeoutMs: 60_000 })).toMatchObject({ status: "COMPLETED" });
+    expect(await client.ended(id, { timeoutMs: 60_000 })).toMatchObject({ status: "COMPLETED" });
     expect(executed.toSorted()).toEqual(["begin", ...SIDES, ...WAY].toSorted());
   };
   const sidesBefore = (last: string): number =>
@@ -203,7 +203,7 @@ describe("X36: a workflow that crashes again and again", () => {
     await waitFor(() => (count("crash") > 2 * PLACES ? true : undefined));
     const few = await runs(calm, "calm", FEW);
     const before = count("crash");
-    await Promise.all(few.map((id) => client.wait(id, { timeoutMs: 60_000 })));
+    await Promise.all(few.map((id) => client.ended(id, { timeoutMs: 60_000 })));
     const between = count("crash", executed.lastIndexOf("z")) - before;
     // Retries go before first steps but for every FAIR-th look, and later steps stand among them.
     const bound = FEW * FAIR * CONCURRENCY + (steps.length - 1) * (PLACES + CONCURRENCY);

@@ -59,7 +59,7 @@ async function work(id: string, more: object = {}): Promise<Worker> {
 }
 
 async function failure(runId: string): Promise<{ code?: string; attempts?: number }> {
-  const row = await client.wait(runId, { timeoutMs: 20_000 });
+  const row = await client.ended(runId, { timeoutMs: 20_000 });
   expect(row.status).toBe("FAILED");
   return JSON.parse(row.error ?? "{}") as object;
 }
@@ -69,7 +69,7 @@ async function saidLate(): Promise<void> {
   goOn.splice(0).forEach((go) => go());
   await waitFor(() => workers[0]?.inFlight() === 0);
   const later = await submit("later", { id: "e", type: "noop" });
-  await client.wait(later, { timeoutMs: 20_000 });
+  await client.ended(later, { timeoutMs: 20_000 });
 }
 
 /** Times and events of the journal. */
@@ -133,7 +133,7 @@ describe("X26: a handler that hangs", () => {
   it("does not keep its run beyond the run's limit, and what it says later changes nothing", async () => {
     await work("run-limit");
     const id = await submit("deadline", step("hangs", {}), { settings: { timeout_ms: 400 } });
-    expect((await client.wait(id, { timeoutMs: 20_000 })).status).toBe("FAILED");
+    expect((await client.ended(id, { timeoutMs: 20_000 })).status).toBe("FAILED");
     const before = await journal(id);
     const at = (event: string): number => before.find(({ e }) => e === event)?.t ?? 0;
     expect(at("run.failed") - at("run.started")).toBeGreaterThanOrEqual(400);

@@ -56,7 +56,7 @@ const submit = (name: string, nodes: object[], links: object[], input: Json = {}
   client.submit({ workflow: { name, nodes, edges: links, ...more } as never, input });
 
 async function ended(id: string): Promise<{ status: string; output: unknown; nodes: string[] }> {
-  const { status, output, error } = await client.wait(id, { timeoutMs: 30_000 });
+  const { status, output, error } = await client.ended(id, { timeoutMs: 30_000 });
   const text = status === "COMPLETED" ? output : error;
   return { status, output: JSON.parse(text ?? "null"), nodes: (seen[id] ?? []).map((s) => s.node) };
 }

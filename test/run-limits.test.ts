@@ -102,7 +102,7 @@ function hold(key: string): () => void {
   return () => open();
 }
 
-const ended = (id: string): Promise<RunRow> => client.wait(id, { timeoutMs: 30_000 });
+const ended = (id: string): Promise<RunRow> => client.ended(id, { timeoutMs: 30_000 });
 const begins = (key: string, count: number): Promise<boolean> =>
   waitFor(() => Promise.resolve((begun.get(key) ?? []).length >= count), {
     describe: `${count} of ${key} begin`,

@@ -15,7 +15,7 @@ beforeAll(async () => {
   await engine.worker();
   client = await createClient({ redisUrl: engine.redisUrl, database: engine.db });
   // A workflow is known from its first run on.
-  await client.wait(await client.submit({ workflow: child }), { timeoutMs: 20_000 });
+  await client.ended(await client.submit({ workflow: child }), { timeoutMs: 20_000 });
 });
 afterAll(async () => {
   await client.close();
@@ -47,7 +47,7 @@ const KINDS: readonly { node: Entry; schema: Json; fits: Json }[] = [
 async function ends(document: Entry, input: Json, meanwhile?: (run: string) => Promise<void>) {
   const runId = await client.submit({ workflow: document, input });
   await meanwhile?.(runId);
-  const row = await client.wait(runId, { timeoutMs: 20_000 });
+  const row = await client.ended(runId, { timeoutMs: 20_000 });
   const error = JSON.parse(row.error ?? "null") as { code: string; message: string } | null;
   return error ?? { output: JSON.parse(row.output ?? "null") as Json };
 }

@@ -41,7 +41,7 @@ const gaveUp = call("gave_up", "builtin.echo");
 
 async function outputOf(workflow: object, input: Json = {}): Promise<unknown> {
   const runId = await client.submit({ workflow: workflow as never, input });
-  const row = await client.wait(runId, { timeoutMs: 20_000 });
+  const row = await client.ended(runId, { timeoutMs: 20_000 });
   return row.status === "COMPLETED"
     ? JSON.parse(row.output ?? "null")
     : JSON.parse(row.error ?? "{}");
@@ -121,7 +121,7 @@ describe("queue_timeout_ms", () => {
     await waitFor(() => performance.now() - pausedMs > 300, { describe: "time stands still" });
     for (const runId of [standing, held]) {
       await client.operations.resume(runId);
-      expect(JSON.parse((await client.wait(runId, until)).error ?? "{}")).toMatchObject({
+      expect(JSON.parse((await client.ended(runId, until)).error ?? "{}")).toMatchObject({
         code: "TIMEOUT",
       });
     }
@@ -136,7 +136,7 @@ describe("queue_timeout_ms", () => {
     await queued(runId, 2);
     await waitFor(async () => (await client.status(runId)).status === "RUNNING");
     await emptyRedis(engine.redis);
-    expect(JSON.parse((await client.wait(runId, until)).error ?? "{}")).toMatchObject({
+    expect(JSON.parse((await client.ended(runId, until)).error ?? "{}")).toMatchObject({
       code: "TIMEOUT",
     });
   });
@@ -144,7 +144,7 @@ describe("queue_timeout_ms", () => {
   it("B12: goes on after a redrive into a pause: it counts from when the run goes on", async () => {
     const workflow = { name: "again", nodes: [late], edges: [] };
     const runId = await client.submit({ workflow: workflow as never });
-    await client.wait(runId, until);
+    await client.ended(runId, until);
     await client.operations.pauseWorkflow({ name: "again" });
     await client.operations.redrive(runId, { by: "ann" });
     await waitFor(async () => (await engine.redis.llen(keys.held(runId))) === 1, {
@@ -155,7 +155,7 @@ describe("queue_timeout_ms", () => {
     await waitFor(async () => (await client.status(runId)).status === "RUNNING", {
       describe: "it does not go on",
     });
-    const row = await client.wait(runId, until);
+    const row = await client.ended(runId, until);
     expect(row).toMatchObject({ status: "FAILED", attempt: 2 });
     expect(JSON.parse(row.error ?? "{}")).toMatchObject(timeout);
   });
@@ -168,7 +168,7 @@ describe("queue_timeout_ms", () => {
     await waitFor(async () => (await timers(runId)).length === 0, { describe: "the timer stays" });
     const [go] = going.splice(0);
     go?.();
-    expect((await client.wait(runId, { timeoutMs: 20_000 })).output).toBe('"late"');
+    expect((await client.ended(runId, { timeoutMs: 20_000 })).output).toBe('"late"');
   });
 });
 
@@ -185,7 +185,7 @@ describe("queue_timeout_ms of a token that stands in its queue once more", () =>
   afterEach(() => only.stop(1000));
   const timeout = { code: "TIMEOUT", node: "late" };
   const failed = async (runId: string): Promise<unknown> =>
-    JSON.parse((await client.wait(runId, { timeoutMs: 20_000 })).error ?? "{}");
+    JSON.parse((await client.ended(runId, { timeoutMs: 20_000 })).error ?? "{}");
   const statusOf = async (runId: string): Promise<string | undefined> =>
     (await client.status(runId)).nodes["late"]?.status;
   /** A run that waits for its start: one before it has taken the only one. */
@@ -193,7 +193,7 @@ describe("queue_timeout_ms of a token that stands in its queue once more", () =>
     const first = await client.submit({ workflow });
     await waitFor(() => going.length === 1, { describe: "the handler is not called" });
     going.splice(0).forEach((go) => go());
-    await client.wait(first, { timeoutMs: 20_000 });
+    await client.ended(first, { timeoutMs: 20_000 });
     const runId = await client.submit({ workflow });
     await waitFor(async () => (await statusOf(runId)) === "waiting");
     return runId;
@@ -260,7 +260,7 @@ describe("timeout_ms beside the worker", () => {
     expect(armed.split("|").slice(0, 2)).toEqual(["dead", runId]);
     const [go] = going.splice(0);
     go?.();
-    await client.wait(runId, { timeoutMs: 20_000 });
+    await client.ended(runId, { timeoutMs: 20_000 });
     await waitFor(async () => (await timers(runId)).length === 0, { describe: "the timer stays" });
   });
 
@@ -271,7 +271,7 @@ describe("timeout_ms beside the worker", () => {
     const queue = commonQueueKey(keys.queue("fn:hang", "normal"));
     // As if its time were over: the timer of the worker itself is far away.
     await engine.redis.zadd(keys.timers, 1, timerMember({ kind: "dead", ...at, queue }));
-    const row = await client.wait(runId, { timeoutMs: 20_000 });
+    const row = await client.ended(runId, { timeoutMs: 20_000 });
     expect(JSON.parse(row.output ?? "null")).toMatchObject({
       error: { code: "TIMEOUT", node: "slow" },
     });
@@ -308,7 +308,7 @@ describe("a failure by timeout", () => {
         await waitFor(async () => (await client.status(runId)).nodes["n"]?.status === "waiting");
         await client.operations.intervene(runId, "n", { action: "fail", error, by: "ann" });
       }
-      await client.wait(runId, { timeoutMs: 20_000 });
+      await client.ended(runId, { timeoutMs: 20_000 });
       const { ir } = compile({ document: workflow });
       const oracle = interpret(ir as never, {}, { handlers: oracleHandlers(), runId });
       const { status, nodes } = await client.status(runId);

@@ -56,7 +56,7 @@ async function asked(runId: string, state: Approval["state"] = "open"): Promise<
 }
 
 async function outputOf(runId: string): Promise<unknown> {
-  const row = await client.wait(runId, { timeoutMs: 20_000 });
+  const row = await client.ended(runId, { timeoutMs: 20_000 });
   return row.status === "COMPLETED" ? JSON.parse(row.output ?? "null") : row.status;
 }
 
@@ -119,7 +119,7 @@ describe("B7: signals", () => {
     const scripts = new ScriptRunner({ redis: engine.redis, deployment: id, partition: 0 });
     const at = parseWaitToken(token) as NonNullable<ReturnType<typeof parseWaitToken>>;
     await callbackWait(scripts, at, { id: "c", data: { at: 7 } });
-    const row = await client.wait(runId, { timeoutMs: 20_000 });
+    const row = await client.ended(runId, { timeoutMs: 20_000 });
     expect(JSON.parse(row.error ?? "{}")).toMatchObject({ code: "BAD_INPUT", node: "delivered" });
   });
 });
@@ -285,7 +285,7 @@ describe("B12: time-outs", () => {
   it("B12: a wait without an edge for it fails its run with TIMEOUT", async () => {
     const wait = { id: "w", type: "wait", timeout_ms: 30, config: { signal: "never" } };
     const runId = await client.submit({ workflow: { name: "late", nodes: [wait], edges: [] } });
-    const row = await client.wait(runId, { timeoutMs: 20_000 });
+    const row = await client.ended(runId, { timeoutMs: 20_000 });
     expect(JSON.parse(row.error ?? "{}")).toMatchObject({ code: "TIMEOUT", node: "w" });
   });
 
@@ -431,6 +431,6 @@ it("C8: a loop leaves no more timers than one round has, and a run that ends non
   await waiting(runId, "held");
   expect(await timers(runId)).toBe(1);
   await client.signal(runId, "go", 1);
-  expect((await client.wait(runId, { timeoutMs: 20_000 })).status).toBe("COMPLETED");
+  expect((await client.ended(runId, { timeoutMs: 20_000 })).status).toBe("COMPLETED");
   await waitFor(async () => (await timers(runId)) === 0, { describe: "a timer is left" });
 }, 60_000);

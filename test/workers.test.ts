@@ -69,7 +69,7 @@ const submit = (shape: "fan" | "chain"): Promise<string[]> =>
   );
 
 async function completed(ids: readonly string[]): Promise<void> {
-  const rows = await Promise.all(ids.map((id) => client.wait(id, { timeoutMs: 60_000 })));
+  const rows = await Promise.all(ids.map((id) => client.ended(id, { timeoutMs: 60_000 })));
   expect(rows.map((row) => row.status)).toEqual(ids.map(() => "COMPLETED"));
 }
 
@@ -123,7 +123,7 @@ describe("W12: a worker that stops", () => {
       return "done";
     });
     await work({ registry: new FunctionRegistry([answer]), id: "stays", leaseMs: LEASE_MS });
-    expect(await client.wait(id, { timeoutMs: 20_000 })).toMatchObject({ status: "COMPLETED" });
+    expect(await client.ended(id, { timeoutMs: 20_000 })).toMatchObject({ status: "COMPLETED" });
     expect(attempts).toEqual([1]);
     const journal = await readJournal(engine.db, id);
     const told = journal.map(({ transition }) => transition.e);
@@ -147,7 +147,7 @@ describe("W12: a worker that stops", () => {
     const second = await client.submit({ workflow: workflow as never, input: {} });
     open();
     await stopping;
-    expect(await client.wait(first, { timeoutMs: 20_000 })).toMatchObject({ status: "COMPLETED" });
+    expect(await client.ended(first, { timeoutMs: 20_000 })).toMatchObject({ status: "COMPLETED" });
     expect(await client.status(second)).toMatchObject({ status: "RUNNING" });
     expect(begun).toBe(1);
     await client.cancel(second);

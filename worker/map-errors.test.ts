@@ -99,7 +99,7 @@ describe("the errors of a map", () => {
       describe: "it is not rebuilt",
     });
     await client.signal(id, "go");
-    const row = await client.wait(id, { timeoutMs: 20_000 });
+    const row = await client.ended(id, { timeoutMs: 20_000 });
     expect(row).toMatchObject({ status: "COMPLETED", businessStatus: "mapped" });
     expect(JSON.parse(row.output ?? "null")).toEqual(SEEN);
   });
@@ -110,7 +110,7 @@ describe("the errors of a map", () => {
     for (const id of [undoes, ...others]) {
       await waiting(id);
       await client.signal(id, "go");
-      expect((await client.wait(id, { timeoutMs: 20_000 })).status).toBe("FAILED");
+      expect((await client.ended(id, { timeoutMs: 20_000 })).status).toBe("FAILED");
     }
     await waitFor(() => Promise.resolve(undone.length > 0), { describe: "nothing is undone" });
     expect(undone).toEqual([SEEN]);
@@ -126,7 +126,7 @@ describe("the errors of a map", () => {
 
   it("fail the map with TOO_LARGE when they are more than an output may be", async () => {
     const id = await submitted({}, 100);
-    const row = await client.wait(id, { timeoutMs: 20_000 });
+    const row = await client.ended(id, { timeoutMs: 20_000 });
     expect(row.status).toBe("FAILED");
     expect(JSON.parse(row.error ?? "{}")).toMatchObject({
       ...{ code: "TOO_LARGE", node: "m" },

@@ -13,7 +13,7 @@ export async function cancel(
 ): Promise<number> {
   return withClient(context, async (client, { signal }) => {
     await client.cancel(runId, flags.reason);
-    const { status } = await client.wait(runId, { signal, timeoutMs: TOLD_WITHIN_MS });
+    const { status } = await client.ended(runId, { signal, timeoutMs: TOLD_WITHIN_MS });
     context.output.line(`${runId} ${status}`);
     context.output.document({ run_id: runId, status });
     return EXIT.done;

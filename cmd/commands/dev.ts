@@ -38,8 +38,8 @@ export async function dev(context: Context): Promise<number> {
 function tellReady(context: Context, stack: Stack, gateway: Feed | null, functions: number): void {
   const { output } = context;
   const redis_url = String(shownValue("redis_url", stack.redisUrl));
-  const url = stack.embedded?.databaseUrl ?? "as configured";
-  const database_url = String(shownValue("database_url", url));
+  // What it says of a user is the same everywhere and opens nothing: the socket's folder does.
+  const database_url = stack.embedded?.databaseUrl ?? "as configured";
   const gateway_url = gateway?.url() ?? null;
   output.line(`redis     ${redis_url}`);
   output.line(`database  ${database_url}`);

@@ -217,7 +217,7 @@ async function cancel(client: Client, runId: string): Promise<void> {
   for (;;) {
     try {
       await client.cancel(runId, "interrupted");
-      await client.wait(runId, { timeoutMs: CANCEL_WAIT_MS });
+      await client.ended(runId, { timeoutMs: CANCEL_WAIT_MS });
       return;
     } catch (error) {
       if (errorCode(error) !== "GV_RUN_NOT_FOUND" || performance.now() > until) {

@@ -35,7 +35,7 @@ export async function submit(context: Context, file: string, flags: Flags): Prom
       return EXIT.done;
     }
     context.output.note(`run ${runId}`);
-    await client.wait(runId, { signal });
+    await client.ended(runId, { signal });
     return tellEnd(context, await client.status(runId));
   });
 }

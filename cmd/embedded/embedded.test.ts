@@ -1,5 +1,7 @@
 import { execFileSync, fork, type ChildProcess } from "node:child_process";
 import { createRequire } from "node:module";
+import { once } from "node:events";
+import { connect } from "node:net";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -92,6 +94,29 @@ describe("the embedded stack", () => {
     const [before] = await count(stacks[0]!);
     expect((await count(stacks[1]!))[0]).toBe(before + 1);
     expect((await count(stacks[2]!))[0]).toBe(before + 2);
+  });
+
+  it("answers programs that were only told its address, many questions at once", async () => {
+    const stack = await start();
+    const dbs = [1, 2].map(() => connectPostgres({ url: stack.databaseUrl }));
+    undo.push(() => Promise.all(dbs.map((db) => db.close())));
+    const ask = (n: number): Promise<{ n: number }[]> =>
+      (dbs[n % 2] as Database).query({ name: "same", text: "SELECT $1::int AS n" }, [n]);
+    const answers = await Promise.all(Array.from({ length: 40 }, (_, n) => ask(n)));
+    expect(answers.map(([row]) => row?.n)).toEqual(Array.from({ length: 40 }, (_, n) => n));
+  });
+
+  it("does not fall over a connection that names no user", async () => {
+    const stack = await start();
+    const folder = new URLSearchParams(stack.databaseUrl.split("?")[1]).get("host") ?? "";
+    const socket = connect(pgliteSocket(folder));
+    undo.push(() => socket.destroy());
+    // Length, protocol 3.0, and the end of a list of parameters that is empty.
+    socket.write(Buffer.from([0, 0, 0, 9, 0, 3, 0, 0, 0]));
+    const [first] = (await once(socket, "data")) as [Buffer];
+    expect(String.fromCharCode(first[0] ?? 0)).toBe("R");
+    expect((await count(stack))[1]).toBeGreaterThan(0);
+    expect(messages.join()).not.toContain("unexpectedly");
   });
 
   it("lets nobody in before it is prepared, and gives up when that fails", async () => {

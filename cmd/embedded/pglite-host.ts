@@ -18,7 +18,9 @@ import { join } from "node:path";
 import { PGlite } from "@electric-sql/pglite";
 import { vector } from "@electric-sql/pglite-pgvector";
 import { PGLiteSocketServer } from "@electric-sql/pglite-socket";
+import { PGLITE_MARK } from "../../sdk/postgres/pglite.ts";
 import { pgliteSocket } from "./pglite-address.ts";
+import { startupWithUser } from "./startup-packet.ts";
 import { waitUntilSilent } from "./sockets.ts";
 
 const CONNECTIONS_MAX = 200;
@@ -55,7 +57,7 @@ async function openDatabase(dataDir: string): Promise<PGlite> {
   // process lets the parent start it again on the same data.
   const execute = db.execProtocolRawStream.bind(db);
   db.execProtocolRawStream = (message, options) =>
-    execute(message, options).catch((error: unknown) => {
+    execute(startupWithUser(message), options).catch((error: unknown) => {
       setImmediate(() => {
         throw error;
       });
@@ -65,7 +67,7 @@ async function openDatabase(dataDir: string): Promise<PGlite> {
 }
 
 async function serve(dataDir: string, sockets: string): Promise<void> {
-  await guard(join(sockets, "pglite.lock"));
+  await guard(join(sockets, PGLITE_MARK));
   const db = await openDatabase(dataDir);
   const path = pgliteSocket(sockets);
   if (existsSync(path)) {

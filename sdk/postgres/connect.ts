@@ -12,6 +12,7 @@
 import pg from "pg";
 import type { ClientBase, Pool, PoolClient, PoolConfig, QueryResultRow } from "pg";
 import { GavotteError } from "../errors.ts";
+import { isPgliteUrl } from "./pglite.ts";
 
 export interface Statement {
   /** Unique per text: the driver prepares it under this name. */
@@ -40,7 +41,10 @@ export interface PostgresTarget {
   config?: PoolConfig;
   /** Connections at most; 1 is forced by `singleSession`. */
   connectionsMax?: number;
-  /** The server is PGlite: no named statements, no locks between connections. */
+  /**
+   * The server is PGlite: no named statements, no locks between connections. Without it, the URL of an
+   * embedded stack tells.
+   */
   singleSession?: boolean;
   /** Seen in pg_stat_activity. */
   name?: string;
@@ -77,7 +81,7 @@ export function clientConfig(target: PostgresTarget): PoolConfig {
 
 /** Makes a Database; it connects at first use. */
 export function connectPostgres(target: PostgresTarget): Database {
-  const singleSession = target.singleSession ?? false;
+  const singleSession = target.singleSession ?? isPgliteUrl(target.url);
   const max = singleSession ? 1 : (target.connectionsMax ?? 10);
   const onConnect = (client: ClientBase): void => {
     // A connection that is lost is reported by its query, or by the next one. The event must be heard

@@ -55,7 +55,7 @@ async function childOf(runId: string): Promise<string> {
 }
 
 const outputOf = async (runId: string): Promise<unknown> => {
-  const row = await client.wait(runId, { timeoutMs: 20_000 });
+  const row = await client.ended(runId, { timeoutMs: 20_000 });
   return row.status === "COMPLETED" ? JSON.parse(row.output ?? "null") : row.status;
 };
 
@@ -128,7 +128,7 @@ describe("what comes for a sleeping run", () => {
     const runId = await client.submit(run("h-cancel", [gate("a")]));
     await asleep(runId);
     await client.cancel(runId, "enough");
-    expect((await client.wait(runId, { timeoutMs: 10_000 })).status).toBe("CANCELLED");
+    expect((await client.ended(runId, { timeoutMs: 10_000 })).status).toBe("CANCELLED");
     expect((await client.view(runId)).status).toBe("CANCELLED");
   });
 

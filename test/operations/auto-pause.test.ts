@@ -63,7 +63,7 @@ describe("settings.pause_after_errors", () => {
     await becomes(id, "PAUSED");
     isBroken = false;
     await client.operations.resume(id);
-    expect((await client.wait(id, { timeoutMs: 10_000 })).status).toBe("COMPLETED");
+    expect((await client.ended(id, { timeoutMs: 10_000 })).status).toBe("COMPLETED");
   });
 });
 
@@ -89,7 +89,7 @@ describe("a tree of runs", () => {
     await client.operations.resume(root);
     await Promise.all([root, child, grandchild].map((id) => becomes(id, "RUNNING")));
     await client.signal(grandchild, "go");
-    expect((await client.wait(root, { timeoutMs: 10_000 })).status).toBe("COMPLETED");
+    expect((await client.ended(root, { timeoutMs: 10_000 })).status).toBe("COMPLETED");
   });
 
   it("a child that was paused by itself stays so when its parent goes on", async () => {

@@ -85,7 +85,7 @@ describe("X21: awaiting a status", () => {
   it("gives up after its time only, however long that is", async () => {
     const id = await waiting();
     const answer = awaiting(id, { status: "COMPLETED", timeoutMs: 30 * 86_400_000 });
-    const row = client.wait(id, { timeoutMs: 30 * 86_400_000 });
+    const row = client.ended(id, { timeoutMs: 30 * 86_400_000 });
     await client.signal(id, "go", true);
     expect(await answer).toBe("COMPLETED");
     expect((await row).status).toBe("COMPLETED");

@@ -90,7 +90,7 @@ try {
   const random = seeded(seed);
   const moved = Array.from({ length: MOVED }, () => ids[Math.floor(random() * runs)] as string);
   await Promise.all(moved.map((id) => client.signal(id, "go", {})));
-  const rows = await Promise.all(moved.map((id) => client.wait(id, { timeoutMs: 60_000 })));
+  const rows = await Promise.all(moved.map((id) => client.ended(id, { timeoutMs: 60_000 })));
   await client.close();
   const ended = rows.filter(({ status }) => status === "COMPLETED").length;
   const secondsToMove = secondsSince(started) - seconds;

@@ -174,7 +174,7 @@ async function wakeSome(
     const began = performance.now();
     await client.signal(runId, "go", runId);
     took.push(performance.now() - began);
-    const row = await client.wait(runId, { timeoutMs: 60_000 });
+    const row = await client.ended(runId, { timeoutMs: 60_000 });
     const { answer } = JSON.parse(row.output ?? "{}") as { answer?: unknown };
     if (row.status !== "COMPLETED" || answer !== runId) {
       wrong.push(`${runId} ${row.status} ${row.output ?? ""}`);
