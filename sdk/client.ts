@@ -27,6 +27,7 @@ import {
   type RunReport,
   type RunSummary,
 } from "./client-report.ts";
+import type { ClientOptions, FollowOptions, WaitOptions } from "./client-options.ts";
 import { Submitter, type SubmissionRequest } from "./client-submit.ts";
 import { CircuitControl } from "./circuits.ts";
 import { systemClock, type Clock } from "./clock.ts";
@@ -57,7 +58,6 @@ import {
   type DeadLetter,
   type DeadLetterFilter,
   type ListedLetter,
-  type PostgresTarget,
   type RunFilter,
   type RunRow,
 } from "./postgres/index.ts";
@@ -71,36 +71,13 @@ import { timeLimit } from "./time-limit.ts";
 import { whileAwake } from "./wake.ts";
 
 export type { AwaitStatusOptions } from "./await-status.ts";
+export type { ClientOptions, FollowOptions, WaitOptions } from "./client-options.ts";
 export type { Approval, CallbackReceipt, DecisionReceipt, SignalReceipt } from "./client-waits.ts";
 export type { SubmissionRequest } from "./client-submit.ts";
 export type { BulkFilter, SettledLetter } from "./dead-letters.ts";
 export type { NodeOrder } from "./operations.ts";
 export type { RedriveResult } from "./redrive-run.ts";
 export type { RedriveWish } from "./redrive.ts";
-
-export interface ClientOptions {
-  /** `redis://…`, `rediss://…` or `unix:///path`. */
-  redisUrl: string;
-  /** One that is shared with other parts and stays open, or where it is. */
-  database: Database | PostgresTarget;
-  /** How long a submission waits for its answer, and every other call for Redis. Default 10 s. */
-  submitTimeoutMs?: number;
-  /** How long the first connection to Redis may take. Default 5 s. */
-  connectTimeoutMs?: number;
-  clock?: Clock;
-}
-
-export interface WaitOptions {
-  /** Gives up with the signal's reason. */
-  signal?: AbortSignal;
-  /** Gives up with a TimeoutError; without it, never. */
-  timeoutMs?: number;
-}
-
-export interface FollowOptions extends WaitOptions {
-  /** Position of the last transition that is known already. */
-  after?: string;
-}
 
 const SUBMIT_TIMEOUT_MS = 10_000;
 const CONNECT_TIMEOUT_MS = 5000;
