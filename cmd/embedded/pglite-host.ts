@@ -18,12 +18,13 @@ import { join } from "node:path";
 import { PGlite } from "@electric-sql/pglite";
 import { vector } from "@electric-sql/pglite-pgvector";
 import { PGLiteSocketServer } from "@electric-sql/pglite-socket";
-import { PGLITE_MARK } from "../../sdk/postgres/pglite.ts";
 import { pgliteSocket } from "./pglite-address.ts";
 import { startupWithUser } from "./startup-packet.ts";
 import { waitUntilSilent } from "./sockets.ts";
 
 const CONNECTIONS_MAX = 200;
+/** By this name sdk/postgres/pglite.ts tells whose socket stands beside it. */
+const GUARD = "pglite.lock";
 const PREDECESSOR_LIMIT_MS = 15_000;
 
 /** Ends what has been started, newest first. */
@@ -67,7 +68,7 @@ async function openDatabase(dataDir: string): Promise<PGlite> {
 }
 
 async function serve(dataDir: string, sockets: string): Promise<void> {
-  await guard(join(sockets, PGLITE_MARK));
+  await guard(join(sockets, GUARD));
   const db = await openDatabase(dataDir);
   const path = pgliteSocket(sockets);
   if (existsSync(path)) {

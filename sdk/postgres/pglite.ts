@@ -7,15 +7,15 @@
 import { existsSync } from "node:fs";
 import { isAbsolute, join } from "node:path";
 
-/** Beside the socket of a PGlite host, as long as its data is open. */
-export const PGLITE_MARK = "pglite.lock";
+/** Beside the socket of a PGlite host (cmd/embedded/pglite-host.ts), as long as its data is open. */
+const MARK = "pglite.lock";
 
 /** Whether a Postgres URL leads to the socket of a PGlite host on this machine. */
 export function isPgliteUrl(url: string | undefined): boolean {
   const [, encoded = ""] = /[?&]host=([^&]*)/.exec(url ?? "") ?? [];
   try {
     const folder = decodeURIComponent(encoded);
-    return isAbsolute(folder) && existsSync(join(folder, PGLITE_MARK));
+    return isAbsolute(folder) && existsSync(join(folder, MARK));
   } catch {
     return false; // no encoding of anything: the driver says so
   }
