@@ -19,6 +19,7 @@ import {
   type ListedLetter,
 } from "./postgres/index.ts";
 import type { Note } from "./redis/pause-scripts.ts";
+import { namespaceAgain } from "./run-namespaces.ts";
 
 export interface DeadLettersOptions {
   db: Database;
@@ -189,8 +190,9 @@ export class DeadLetters {
 function againOf(letter: DeadLetter): SubmissionRequest {
   try {
     const payload = JSON.parse(letter.payload ?? "") as SubmissionRequest & { reply_to?: string };
-    const { reply_to: _, run_id: __, ...request } = payload;
-    return request;
+    const { reply_to: _, run_id: __, namespace, ...request } = payload;
+    const again = namespaceAgain(namespace ?? "");
+    return again === "" ? request : { ...request, namespace: again };
   } catch (cause) {
     const message =
       `dead letter ${letter.id} is no JSON, or larger than a submission may be, ` +

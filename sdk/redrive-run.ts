@@ -27,6 +27,7 @@ import {
   type RunRow,
 } from "./postgres/index.ts";
 import { Profiles } from "./profile.ts";
+import { namespaceAgain } from "./run-namespaces.ts";
 import { stageBlobs } from "./staged-blobs.ts";
 import { planRedrive, type RedrivePlan, type RedrivePreview, type RedriveWish } from "./redrive.ts";
 import { redriveRun } from "./redis/redrive-script.ts";
@@ -83,13 +84,17 @@ export async function redrive(
     // The clock first: an epoch that is asked for later than the deadline assumes is refused.
     const notAfterMs = (await redisTimeMs(scripts)) + START_WINDOW_MS;
     const row = await failedRun(context, runId);
+    const namespace = namespaceAgain(row.namespace);
     const large = new BlobTaker();
     const plan = await planOf(context, row, wish, large);
     await whenReleased(scripts, row, until);
     await takePlace(context, runId);
-    const epoch = await claimRedrive(context.db, runId, row.attempt);
+    const epoch = await claimRedrive(context.db, runId, row.attempt, namespace);
     if (epoch !== null) {
-      const answer = await put(context, scripts, { row, plan, large, wish, epoch, notAfterMs });
+      const answer = await put(context, scripts, {
+        row: { ...row, namespace },
+        ...{ plan, large, wish, epoch, notAfterMs },
+      });
       if (answer.kind === "redriven") {
         const attempt = row.attempt + 1;
         await keepPlace(context.db, runId, PLACE_KEPT_MS);

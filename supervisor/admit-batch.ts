@@ -31,6 +31,7 @@ import {
   type SubmissionProblem,
 } from "./submission.ts";
 import { Turns } from "./turns.ts";
+import { endUnserved } from "./unserved.ts";
 import type { Workflows } from "./workflows.ts";
 
 export type Entry = readonly [id: string, fields: readonly string[]];
@@ -84,13 +85,20 @@ export async function admitBatch(
   const effects: LimitEffects[] = [];
   const gate = limits.gate((told) => effects.push(told));
   const admissions = await admit(context, gate, prepared, rejected);
-  const startable = prepared.flatMap((one, i) => {
+  const accepted = prepared.flatMap(({ run }, i) => {
     const admission = admissions[i];
     // A repeated idempotency key is answered with the first run: that has a row of its own, which
     // its own entry or the sweep starts.
-    const own = admission?.accepted === true && admission.runId === one.run.id;
-    return own && admission.status === "QUEUED" && !admission.held ? [one.run] : [];
+    const own = admission?.accepted === true && admission.runId === run.id;
+    return own ? [{ run, isDue: admission.status === "QUEUED" && !admission.held }] : [];
   });
+  const unserved = await endUnserved(
+    context,
+    accepted.map(({ run }) => run),
+  );
+  const startable = accepted.flatMap(({ run, isDue }) =>
+    isDue && !unserved.has(run.id) ? [run] : [],
+  );
   await keepRefused(context, rejected);
   await starter.start(startable, deadlines);
   for (const told of effects) {

@@ -11,6 +11,7 @@ import {
 import {
   connectPostgres,
   insertRuns,
+  keepNamespace,
   listDeadLetters,
   readJournal,
   readRun,
@@ -172,6 +173,25 @@ describe("intake", () => {
       expect(codesOf(await answer(await submit(other)))).toEqual(["GV_IDEMPOTENCY_CONFLICT"]);
     }
     expect(JSON.parse((await readRun(stack.db, run_id))?.input ?? "")).toEqual({ a: 1, b: 2 });
+  });
+
+  it("begins nothing for a command that has gone and is forgotten, also when it is told twice", async () => {
+    await intake.start();
+    const [gone, lives] = ["ns:run-00000000dead:", "ns:run-00000000beef:"];
+    const of = { queues: [], host: "h", machine: "elsewhere", pid: 1 };
+    const sent = { ...GOOD, namespace: gone, run_id: uuidv7() };
+    const other = { ...GOOD, namespace: lives, run_id: uuidv7() };
+    await keepNamespace(stack.db, { namespace: lives, runId: other.run_id, ...of });
+    for (const _ of [1, 2]) {
+      expect((await answer(await submit(sent))).status).toBe("accepted");
+      expect(await readRun(stack.db, sent.run_id)).toMatchObject({
+        status: "CANCELLED",
+        startedAtMs: null,
+        error: expect.stringContaining("was gone before it began"),
+      });
+    }
+    await answer(await submit(other));
+    await waitFor(async () => (await readRun(stack.db, other.run_id))?.status === "RUNNING");
   });
 
   it("takes over what a dead intake had read, as the same run, started once", async () => {

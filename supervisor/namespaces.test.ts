@@ -1,15 +1,17 @@
 import { hostname } from "node:os";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { GROUP, machineName, partitionKeys } from "../sdk/internal.ts";
+import { GROUP, machineName, partitionKeys, removeNamespace } from "../sdk/internal.ts";
 import {
   keepNamespace,
   listNamespaces,
   beatNamespace,
   readRun,
   type RunNamespace,
+  type RunRow,
 } from "../sdk/postgres/index.ts";
 import { waitFor } from "../test/support/index.ts";
 import type { SupervisorContext } from "./context.ts";
+import { endRun } from "./end-run.ts";
 import { NamespaceWatch } from "./namespaces.ts";
 import { chainIr, startPartition, startRuns } from "./stack.fixture.ts";
 import { TestClock, type Stack, type Supervised } from "./stack.fixture.ts";
@@ -34,9 +36,9 @@ afterAll(() => supervised.close());
 
 /** A run under way, and its command as it has written itself down. */
 async function commandOf(id: string, more: Partial<RunNamespace> = {}): Promise<RunNamespace> {
-  await startRuns(context, chainIr(["a"]), "h-a", [id]);
+  const namespace = `ns:run-${id.slice(-12)}:`;
+  await startRuns(context, chainIr(["a"]), "h-a", [id], namespace);
   await becomes(id, "RUNNING");
-  const namespace = `ns:run-${id}:`;
   const place = { host: hostname(), machine: await machineName(), pid: process.pid };
   const one = { namespace, runId: id, queues: [`${namespace}fn:work`], ...place, ...more };
   await keepNamespace(stack.db, one);
@@ -48,6 +50,10 @@ async function silent({ namespace }: RunNamespace, ms: number): Promise<void> {
   const text = "UPDATE run_namespaces SET beat_at_ms = beat_at_ms - $2 WHERE namespace = $1";
   await stack.db.query({ name: "test_silent", text }, [namespace, ms]);
 }
+
+/** Whether the namespace is written down. */
+const isKept = async (of: RunNamespace): Promise<boolean> =>
+  (await listNamespaces(stack.db)).some(({ namespace }) => namespace === of.namespace);
 
 const statusOf = async (id: string): Promise<string | undefined> =>
   (await readRun(stack.db, id))?.status;
@@ -116,14 +122,12 @@ describe("a run whose command was killed", () => {
     };
     await keepNamespace(stack.db, one);
     await silent(one, 700_000);
-    const isKept = async (): Promise<boolean> =>
-      (await listNamespaces(stack.db)).some(({ namespace }) => namespace === one.namespace);
     await watch.look();
     await watch.look();
-    expect(await isKept()).toBe(true);
+    expect(await isKept(one)).toBe(true);
     nowMs += 30_000;
     await watch.look();
-    expect(await isKept()).toBe(false);
+    expect(await isKept(one)).toBe(false);
   });
 
   it("is left alone while its process lives", async () => {
@@ -146,7 +150,96 @@ describe("a run whose command was killed", () => {
     clock.offsetMs += 61_000;
     await watch.look();
     expect(await stack.redis.exists(stream)).toBe(0);
-    const left = (await listNamespaces(stack.db)).map(({ namespace }) => namespace);
-    expect(left).not.toContain(one.namespace);
+    expect(await isKept(one)).toBe(false);
+  });
+});
+
+describe("what came of a run whose command was killed", () => {
+  const rowOf = async (id: string): Promise<RunRow> => (await readRun(stack.db, id)) as RunRow;
+  const hashOf = (id: string): Promise<(string | null)[]> =>
+    stack.redis.hmget(keys.run(id), "m", "s", "e");
+
+  it("goes on with all workers, and the namespace stays written down until it has ended", async () => {
+    const id = "01890000-0000-7000-8000-000000000010";
+    const one = await commandOf(id, { pid: NOBODY });
+    const [child, parent] = [`${id}~child`, `${id}~parent`];
+    await startRuns(context, chainIr(["a"]), "h-a", [child, parent], one.namespace);
+    await becomes(child, "RUNNING");
+    await becomes(parent, "RUNNING");
+    // The token that waits for the child goes on in a queue of the namespace.
+    const up = (queue: string): string => `${parent}|0||1|${keys.queue(queue, "normal")}`;
+    const set = "UPDATE runs SET parent_run_id = $2, parent_node = 'a', parent = $3 WHERE id = $1";
+    await stack.db.query({ name: "test_parent", text: set }, [
+      ...[child, parent],
+      up(`${one.namespace}fn:work`),
+    ]);
+    await watch.look();
+    await becomes(id, "CANCELLED");
+    expect([await hashOf(child), (await rowOf(child)).namespace]).toEqual([
+      [`${one.namespace}|normal`, "running", "1"],
+      one.namespace,
+    ]);
+    await watch.look();
+    for (const run of [child, parent]) {
+      expect((await rowOf(run)).namespace).toBe("");
+      await waitFor(async () => (await hashOf(run)).join() === "|normal,running,2", {
+        describe: `run ${run} is not put back`,
+      });
+    }
+    expect((await rowOf(child)).parent).toBe(up("fn:work"));
+    expect(await stack.redis.hget(keys.run(child), "up")).toBe(up("fn:work"));
+    // Their first tokens wait where all workers read.
+    const [{ queues }] = [chainIr(["a"])];
+    const lengths = queues.map((queue) => stack.redis.xlen(keys.queue(queue, "normal")));
+    expect((await Promise.all(lengths)).reduce((sum, n) => sum + n, 0)).toBe(2);
+    // Nothing is left to do, however often it looks; and it is kept for what a slow start might bring.
+    clock.offsetMs += 61_000;
+    await watch.look();
+    expect((await hashOf(child)).join()).toBe("|normal,running,2");
+    expect(await isKept(one)).toBe(true);
+    for (const run of [child, parent]) {
+      await endRun(context, await rowOf(run), "enough");
+      await becomes(run, "CANCELLED");
+    }
+    await watch.look();
+    expect(await isKept(one)).toBe(false);
+  });
+
+  it("is left alone while its command serves it, and the namespace is not forgotten", async () => {
+    const id = "01890000-0000-7000-8000-000000000011";
+    const one = await commandOf(id);
+    const child = `${id}~child`;
+    await startRuns(context, chainIr(["a"]), "h-a", [child], one.namespace);
+    await becomes(child, "RUNNING");
+    await endRun(context, await rowOf(id), "enough");
+    await becomes(id, "CANCELLED");
+    clock.offsetMs += 61_000;
+    await watch.look();
+    expect([await hashOf(child), (await rowOf(child)).namespace]).toEqual([
+      [`${one.namespace}|normal`, "running", "1"],
+      one.namespace,
+    ]);
+    expect(await isKept(one)).toBe(true);
+    expect(await removeNamespace(context, 1, one)).toBe(false);
+    expect(await isKept(one)).toBe(true);
+    await endRun(context, await rowOf(child), "enough");
+    await becomes(child, "CANCELLED");
+    expect(await removeNamespace(context, 1, one)).toBe(true);
+    expect(await isKept(one)).toBe(false);
+  });
+
+  it("is not the command's run any more that somebody has redriven", async () => {
+    const id = "01890000-0000-7000-8000-000000000012";
+    const one = await commandOf(id, { pid: NOBODY });
+    await stack.db.query(
+      { name: "test_redriven", text: "UPDATE runs SET namespace = '' WHERE id = $1" },
+      [id],
+    );
+    await stack.redis.hset(keys.run(id), "m", "|normal");
+    await watch.look();
+    await watch.look();
+    expect(await statusOf(id)).toBe("RUNNING");
+    expect((await hashOf(id)).join()).toBe("|normal,running,1");
+    expect(await isKept(one)).toBe(true);
   });
 });

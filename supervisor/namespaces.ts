@@ -1,21 +1,30 @@
 /**
- * What a `gavotte run` that was killed has left behind: a run that nobody serves, and its queues.
+ * What a `gavotte run` that was killed has left behind: runs that nobody serves, and their queues.
  *
  * Its process beats in Postgres while it lives. Its run is cancelled when the process is known to be
  * gone from this machine, or has not been heard of for long. Silence alone is believed only when it
  * lasts while this process looks: after an absence of Postgres all have been silent, and those that
  * live beat soon. A look that failed may be repeated at once, so that time counts, not looks.
- * When the run has ended, its queues are removed. The loss of Redis changes nothing in this.
+ *
+ * What is open then besides it - what undoes it, children that nobody waits for - leaves the namespace:
+ * the row first, then the run is put back from its journal by its row, under an epoch of its own, so
+ * that nothing of the old queues counts. Whoever starts or wakes one may have read its row before; so
+ * the namespace stays written down, and each look compares, until no run of the tree is open. Then its
+ * queues are removed. The loss of Redis changes nothing in this.
  */
-import { isTerminal, machineName, removeNamespace } from "../sdk/internal.ts";
+import { isTerminal, machineName, removeNamespace, suspectRun } from "../sdk/internal.ts";
 import {
+  lastEndOfTree,
+  leaveNamespace,
   listNamespaces,
+  openOfTree,
   runsById,
   type KeptNamespace,
+  type OpenRun,
   type RunRow,
 } from "../sdk/postgres/index.ts";
 import { endRun } from "./end-run.ts";
-import type { SupervisorContext } from "./context.ts";
+import { scriptsOf, type SupervisorContext } from "./context.ts";
 
 /** So long a process that cannot be looked at may be silent. */
 const SILENT_MS = 600_000;
@@ -23,6 +32,8 @@ const SILENT_MS = 600_000;
 const WATCHED_MS = 30_000;
 /** A worker that is stopping may still read, and make its groups anew. */
 const STOPPING_MS = 60_000;
+/** Open runs of one namespace that a look takes out of it; the next one goes on. */
+const OPEN_MAX = 1000;
 
 /** A last beat, and since when it has been seen to be old, by this process's monotonic clock. */
 interface Silence {
@@ -64,9 +75,10 @@ export class NamespaceWatch {
   }
 
   async #tidy(one: KeptNamespace, row: RunRow | null, isDead: boolean): Promise<void> {
-    const { deployment, clock, logger } = this.#context;
+    const { db, deployment, clock, logger } = this.#context;
     const { namespace, runId: run, host, pid } = one;
-    if (row !== null && !isTerminal(row.status)) {
+    // One that was redriven has left the namespace: it is not the command's any more.
+    if (row !== null && !isTerminal(row.status) && row.namespace === namespace) {
       if (isDead) {
         logger.warn({ run, namespace, host, pid }, "a run is cancelled: its command is gone");
         const why = `the command that ran it (${host}, process ${pid}) is gone`;
@@ -74,10 +86,35 @@ export class NamespaceWatch {
       }
       return;
     }
+    const open = await openOfTree(db, run, OPEN_MAX);
+    if (open.length > 0) {
+      await (isDead ? this.#takeOut(one, open) : undefined);
+      return;
+    }
     // Without a row: killed before it submitted, or about to.
-    const hasStopped = row !== null && clock.nowMs() - (row.endedAtMs ?? 0) > STOPPING_MS;
+    const hasStopped = clock.nowMs() - ((await lastEndOfTree(db, run)) ?? 0) > STOPPING_MS;
     if (row === null ? isDead && one.silentMs > STOPPING_MS : hasStopped) {
       await removeNamespace(this.#context, deployment.partitions, one);
+    }
+  }
+
+  /** Gives the open runs of a namespace that nobody serves to all workers. */
+  async #takeOut(one: KeptNamespace, open: readonly OpenRun[]): Promise<void> {
+    const { db, logger } = this.#context;
+    const { namespace, host, pid } = one;
+    if (open.some((run) => run.namespace === namespace)) {
+      await leaveNamespace(db, one);
+    }
+    for (const { id: runId, partition } of open) {
+      const { redis, keys } = scriptsOf(this.#context, partition);
+      const [place, status, epoch] = await redis.hmget(keys.run(runId), "m", "s", "e");
+      const isHere = place?.startsWith(`${namespace}|`) === true && status !== "suspect";
+      const seen = { runId, status: status ?? "", epoch: epoch ?? "" };
+      if (isHere && !isTerminal((status ?? "").toUpperCase() as RunRow["status"])) {
+        await suspectRun(scriptsOf(this.#context, partition), seen);
+        const message = "a run goes on with all workers: the command that served it is gone";
+        logger.warn({ run: runId, namespace, host, pid }, message);
+      }
     }
   }
 }

@@ -314,11 +314,12 @@ export async function startRuns(
   ir: Ir,
   hash: string,
   runIds: readonly string[],
+  namespace = "",
 ): Promise<void> {
   const definition = { hash, name: ir.name, version: "1", source: null, createdAtMs: 1 };
   const rows = runIds.map((id) => ({
     ...{ id, tenant: "", workflow: ir.name, version: "1", irHash: hash, partition: 0 },
-    ...{ namespace: "", priority: "normal" as const, input: "null", idempotencyKey: null },
+    ...{ namespace, priority: "normal" as const, input: "null", idempotencyKey: null },
     ...{ requestHash: "", createdAtMs: context.clock.nowMs() },
   }));
   await admitRuns(context.db, [{ ...definition, ir: JSON.stringify(ir) }], rows);

@@ -3,9 +3,9 @@
  *
  * The run gets a namespace of its own that only the worker of this process serves: two of these
  * commands never execute each other's functions, whatever stack they share. It is written down in
- * Postgres, so that a supervisor ends the run and removes its queues if this process is killed.
+ * Postgres, so that a supervisor ends the run and removes its queues if this process is killed. While
+ * anything that came of the run is open, the process goes on serving it.
  */
-import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import { uuidv7 } from "uuidv7";
 import { canonicalJson, type Ir, type Json } from "../../compiler/index.ts";
@@ -17,11 +17,12 @@ import {
   GavotteError,
   isTerminal,
   machineName,
+  newNamespace,
   removeNamespace,
   RunView,
   type Service,
 } from "../../sdk/internal.ts";
-import { insertDefinitions, readRun, type RunNamespace } from "../../sdk/postgres/index.ts";
+import { insertDefinitions, type RunNamespace } from "../../sdk/postgres/index.ts";
 import type { FunctionRegistry, Worker } from "../../worker/index.ts";
 import type { Config } from "../config.ts";
 import type { Context } from "../context.ts";
@@ -34,6 +35,7 @@ import { readInput } from "../read-input.ts";
 import { readStart, startMembers } from "../read-start.ts";
 import { readWorkflow, tellDiagnostics, type WorkflowFile } from "../read-workflow.ts";
 import { functionsIn, registryOf, workerId, workerOf } from "../roles.ts";
+import { serveRest } from "../serve-rest.ts";
 import { causeOf, openStack, stopServices, type Stack } from "../stack.ts";
 import { tellEnd } from "../tell-run.ts";
 
@@ -63,8 +65,7 @@ export async function run(context: Context, file: string, flags: Flags): Promise
   let kept: RunNamespace | null = null;
   let beat: Service | null = null;
   try {
-    const suffix = randomBytes(6).toString("hex");
-    const namespace = `ns:run-${suffix}:`;
+    const { namespace, suffix } = newNamespace();
     const { registry, ir } = prepared;
     const id = workerId(suffix);
     const role = { config, logger, stack, registry, id, namespace, queues: ir.queues };
@@ -76,7 +77,9 @@ export async function run(context: Context, file: string, flags: Flags): Promise
     beat = createNamespaceBeat(stack.db, kept, logger);
     await beat.start();
     const report = await execute(context, stack, prepared, kept);
-    return tellEnd(context, report);
+    const code = tellEnd(context, report);
+    await serveRest(context, stack.db, kept);
+    return code;
   } catch (error) {
     throw await causeOf(stack, error);
   } finally {
@@ -127,8 +130,9 @@ async function execute(
   context: Context,
   stack: Stack,
   prepared: Prepared,
-  { namespace, runId }: RunNamespace,
+  kept: RunNamespace,
 ): Promise<RunReport> {
+  const { namespace, runId } = kept;
   const { ir, hash, input, start, file } = prepared;
   const client = await stack.client();
   const text = canonicalJson(ir as unknown as Json);
@@ -144,20 +148,18 @@ async function execute(
   } catch (error) {
     if (context.signal.aborted) {
       await cancel(client, runId);
+      await serveRest(context, stack.db, kept);
     }
     throw error;
   }
 }
 
-/** Removes the run's queues when it has ended; what fails here, a supervisor does later. */
+/** Removes the run's queues if nothing of it is open; what fails here, a supervisor does later. */
 async function tidyUp(stack: Stack, kept: RunNamespace): Promise<void> {
   try {
     const client = await stack.client();
-    const row = await readRun(stack.db, kept.runId);
-    if (row === null || isTerminal(row.status)) {
-      const { partitions } = await client.deployment();
-      await removeNamespace({ redis: client.redis, db: stack.db }, partitions, kept);
-    }
+    const { partitions } = await client.deployment();
+    await removeNamespace({ redis: client.redis, db: stack.db }, partitions, kept);
   } catch {
     // Postgres or Redis are away: the namespace stays written down, and is silent.
   }

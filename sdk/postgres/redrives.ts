@@ -21,7 +21,7 @@ export interface RunRedriven {
 const CLAIM = {
   name: "runs_claim_redrive",
   text: `UPDATE runs SET epoch = epoch + 1, updated_at_ms = GREATEST(updated_at_ms,
-      ${DATABASE_TIME_MS})
+      ${DATABASE_TIME_MS}), namespace = $3
     WHERE id = $1 AND status = 'FAILED' AND attempt = $2 RETURNING epoch`,
 };
 // By parents and not by ids: a child that nobody waited for has none, and goes its own way.
@@ -65,13 +65,17 @@ const SETTLE_LETTERS = {
     WHERE d.id = line.letter`,
 };
 
-/** Takes the next epoch of a failed run for a redrive; null: it is not failed (any more). */
+/**
+ * Takes the next epoch of a failed run for a redrive, in the namespace in which it goes on; null: it is
+ * not failed (any more).
+ */
 export async function claimRedrive(
   db: Queryable,
   id: string,
   attempt: number,
+  namespace: string,
 ): Promise<number | null> {
-  const rows = await db.query<{ epoch: string | number }>(CLAIM, [id, attempt]);
+  const rows = await db.query<{ epoch: string | number }>(CLAIM, [id, attempt, namespace]);
   return rows[0] === undefined ? null : Number(rows[0].epoch);
 }
 

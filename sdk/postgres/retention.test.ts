@@ -137,7 +137,7 @@ describe("a tree of runs", () => {
     await make("r", { status: "FAILED" });
     let pruned: Promise<string[]> | undefined;
     await db.transaction(async (tx) => {
-      expect(await claimRedrive(tx, "r", 1)).toBe(2);
+      expect(await claimRedrive(tx, "r", 1, "")).toBe(2);
       pruned = deleteTrees(db, RULE, ["r"]);
       await waitFor(async () => {
         const waits = "SELECT pid::text AS id FROM pg_locks WHERE NOT granted";
@@ -151,7 +151,7 @@ describe("a tree of runs", () => {
   it("that is deleted is redriven no more", async () => {
     await make("r", { status: "FAILED" });
     await deleteTrees(db, RULE, ["r"]);
-    expect(await claimRedrive(db, "r", 1)).toBeNull();
+    expect(await claimRedrive(db, "r", 1, "")).toBeNull();
   });
 });
 
