@@ -1,33 +1,47 @@
 /**
- * The roles of a measurement as one compiled file, as production runs them: a loader that compiles
- * sources would be in their memory, in their profiles and in the time of their start.
+ * The roles of a measurement compiled, as production runs them: a loader that compiles sources would
+ * be in their memory, in their profiles and in the time of their start. In a few files, so that each
+ * role loads what it needs: in one, a worker's memory would have the supervisor's and gateway's code.
  */
-import { readFileSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
+const BUILT = fileURLToPath(new URL(".build/", import.meta.url));
+
 /** What the roles' processes run. */
-export const ROLE = fileURLToPath(new URL(".build/role.js", import.meta.url));
+export const ROLE = `${BUILT}role.js`;
 
 /** Compiles role.ts and all that it imports, packages left outside. */
 export async function buildRole(): Promise<void> {
+  rmSync(BUILT, { recursive: true, force: true });
   await build({
     entryPoints: [fileURLToPath(new URL("role.ts", import.meta.url))],
-    outfile: ROLE,
-    ...{ bundle: true, platform: "node", format: "esm", target: "node20" },
+    outdir: BUILT,
+    ...{ bundle: true, splitting: true, platform: "node", format: "esm", target: "node20" },
     ...{ packages: "external", keepNames: true, logLevel: "warning" },
   });
 }
 
-let modules: { line: number; file: string }[] | null = null;
+type Modules = { line: number; file: string }[];
 
-/** The source file that a line of the compiled one comes from: a comment stands before each. */
-export function sourceOf(line: number): string {
-  modules ??= readFileSync(ROLE, "utf8")
+const modulesOf = new Map<string, Modules>();
+
+/** The source file of a line in a compiled one, given by its URL: a comment stands before each. */
+export function sourceOf(url: string, line: number): string | null {
+  if (!url.includes("/bench/.build/")) {
+    return null;
+  }
+  const modules = modulesOf.get(url) ?? readModules(url);
+  modulesOf.set(url, modules);
+  return modules.findLast((module) => module.line <= line)?.file ?? "?";
+}
+
+function readModules(url: string): Modules {
+  return readFileSync(fileURLToPath(url), "utf8")
     .split("\n")
     .flatMap((text, i) => {
       const file = /^\/\/ (\S+\.ts)$/.exec(text)?.[1];
       return file === undefined ? [] : [{ line: i, file }];
     });
-  return modules.findLast((module) => module.line <= line)?.file ?? "?";
 }

@@ -79,8 +79,9 @@ function placeOf({ functionName, url, lineNumber }: CpuProfile["nodes"][number][
     return functionName;
   }
   const name = functionName || "(anonymous)";
-  if (url.endsWith("/role.js")) {
-    return `${name} ${sourceOf(lineNumber)}`;
+  const source = sourceOf(url, lineNumber);
+  if (source !== null) {
+    return `${name} ${source}`;
   }
   // The tail of the path says enough, and is the same on every machine.
   return `${name} ${url.split("/").slice(-3).join("/")}:${lineNumber + 1}`;

@@ -2,16 +2,9 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { pino } from "pino";
 import { connectRedis, globalKeys } from "../sdk/internal.ts";
-import { createGateway } from "../gateway/index.ts";
-import { connectPostgres } from "../sdk/postgres/index.ts";
-import { createSupervisor } from "../supervisor/index.ts";
-import { createWorker, FunctionRegistry } from "../worker/index.ts";
-import { floorArchiver } from "./floor/archiver.ts";
 import type { FloorOptions } from "./floor/names.ts";
-import { floorWorker } from "./floor/worker.ts";
 import { startProfile } from "./profiles.ts";
 import type { EngineRoleOptions, RoleOptions, RolePart, WatchersOptions } from "./roles.ts";
-import { watchers } from "./watchers.ts";
 import { HOLD_FUNCTION, STEP_FUNCTION, STEP_OUTPUT } from "./workloads.ts";
 
 const STOP_MS = 5000;
@@ -38,6 +31,7 @@ async function supervisor(options: EngineRoleOptions): Promise<RolePart> {
   const { redisUrl, databaseUrl: url, singleSession, partitions, backlogRecordsMax } = options;
   const limit = backlogRecordsMax === undefined ? {} : { backlogRecordsMax };
   const database = { url, singleSession };
+  const { createSupervisor } = await import("../supervisor/index.ts");
   const service = createSupervisor({ redisUrl, database, logger, partitions, ...limit });
   await service.start();
   return { stop: () => service.stop(STOP_MS) };
@@ -45,6 +39,8 @@ async function supervisor(options: EngineRoleOptions): Promise<RolePart> {
 
 async function gateway(options: EngineRoleOptions): Promise<RolePart> {
   const { redisUrl, databaseUrl: url, singleSession, partitions } = options;
+  const { createGateway } = await import("../gateway/index.ts");
+  const { connectPostgres } = await import("../sdk/postgres/index.ts");
   const db = connectPostgres({ url, singleSession, name: "gateway" });
   const where = { host: "127.0.0.1", port: 0 };
   const service = createGateway({ ...where, redisUrl, db, partitions, logger });
@@ -65,6 +61,7 @@ async function worker(options: EngineRoleOptions): Promise<RolePart> {
     deployment = await redis.hgetall(globalKeys.deployment);
   }
   redis.disconnect();
+  const { createWorker, FunctionRegistry } = await import("../worker/index.ts");
   const registry = new FunctionRegistry();
   registry.register(STEP_FUNCTION, () => STEP_OUTPUT);
   registry.register(HOLD_FUNCTION, ({ params }) =>
@@ -80,13 +77,17 @@ async function worker(options: EngineRoleOptions): Promise<RolePart> {
   return { stop: () => service.stop(STOP_MS) };
 }
 
-function start(name: keyof RoleOptions, text: string): Promise<RolePart> {
+/** Each role loads what it is made of, and nothing of the others: so do the processes of production. */
+async function start(name: keyof RoleOptions, text: string): Promise<RolePart> {
   const options: unknown = JSON.parse(text);
   switch (name) {
     case "floor-worker":
-      return floorWorker(options as FloorOptions, reporter());
+      return (await import("./floor/worker.ts")).floorWorker(options as FloorOptions, reporter());
     case "floor-archiver":
-      return floorArchiver(options as FloorOptions, reporter());
+      return (await import("./floor/archiver.ts")).floorArchiver(
+        options as FloorOptions,
+        reporter(),
+      );
     case "supervisor":
       return supervisor(options as EngineRoleOptions);
     case "worker":
@@ -94,7 +95,7 @@ function start(name: keyof RoleOptions, text: string): Promise<RolePart> {
     case "gateway":
       return gateway(options as EngineRoleOptions);
     case "watchers":
-      return watchers(options as WatchersOptions);
+      return (await import("./watchers.ts")).watchers(options as WatchersOptions);
   }
 }
 
