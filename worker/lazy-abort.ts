@@ -6,6 +6,7 @@ export class LazyAbort {
   #controller: AbortController | null = null;
   #reason: unknown = null;
   #isAborted = false;
+  #onAbort: (() => void) | null = null;
 
   get signal(): AbortSignal {
     if (this.#controller === null) {
@@ -17,9 +18,18 @@ export class LazyAbort {
     return this.#controller.signal;
   }
 
+  /** Has `listener` called when this is aborted, after those of the signal; needs none itself. */
+  onAbort(listener: () => void): void {
+    this.#onAbort = listener;
+  }
+
+  /** Only the first time: as of a signal, its reason stays. */
   abort(reason: unknown): void {
-    this.#isAborted = true;
-    this.#reason = reason;
-    this.#controller?.abort(reason);
+    if (!this.#isAborted) {
+      this.#isAborted = true;
+      this.#reason = reason;
+      this.#controller?.abort(reason);
+      this.#onAbort?.();
+    }
   }
 }

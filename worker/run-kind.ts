@@ -111,7 +111,7 @@ function settleLater(
     }
   };
   // The handler is told by its signal, and not waited for: its late answer changes nothing.
-  abort.signal.addEventListener("abort", () => {
+  abort.onAbort(() => {
     once({ error: toExecutionError(abort.signal.reason, abort.signal) });
   });
   const timer =
