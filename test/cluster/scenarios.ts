@@ -145,7 +145,8 @@ async function isArchivedBeyond({ db }: ClusterStack, replica: TestNode): Promis
     }
     return false;
   };
-  await waitFor(lacks, { describe: "nothing is archived that the replica lacks" });
+  const describe = "nothing is archived that the replica lacks";
+  await waitFor(lacks, { timeoutMs: 60_000, describe });
 }
 
 const CURSORS = { name: "cluster_cursors", text: "SELECT partition, seq FROM cursors" };
