@@ -286,7 +286,7 @@ const node = {
     // Its inside is checked with the kinds, where a missing limit has a code of its own.
     loop: { type: "object", description: "After its own work, another round or on." },
     branch: { ...branch, description: "Where to go from here, without edges." },
-    cache: { ...cache, description: "Reuse an earlier output for an equal input." },
+    cache: { ...cache, description: "Without effect in this version: every step is executed." },
     description: remark,
   },
   required: ["id", "type"],

@@ -14,8 +14,11 @@ export function checkSteering(graph: Graph, fanMax: number, reporter: Reporter):
   graph.nodes.forEach((node, index) => {
     checkJoin(graph, index, fanMax, reporter);
     const routing = node.source?.routing ?? "each";
-    if (routing === "each") return;
     const edges = (graph.out[index] ?? []).flatMap((edge) => graph.edges[edge] ?? []);
+    if (routing === "each") {
+      warnOfNoDefault(graph, node, edges, reporter);
+      return;
+    }
     // Only `success` edges compete; `always` edges decide for themselves, beside the choice.
     if (routing === "all" && edges.length > fanMax) {
       reportTooMany(node, edges.length, fanMax, reporter);
@@ -97,6 +100,54 @@ function checkFirstMatch(id: string, candidates: readonly FlatEdge[], reporter: 
     });
   }
   return true;
+}
+
+/** Nodes behind an edge that are looked at; where there are more, nothing is said. */
+const BEHIND_MAX = 1000;
+
+/**
+ * An edge without a condition beside one with: read as "else", it is "always". Of a `parallel` node
+ * nobody thinks so, `condition: true` says that it is meant, and one that leads to where the others
+ * come out is a way around steps that may be left out.
+ */
+function warnOfNoDefault(
+  graph: Graph,
+  node: FlatNode,
+  edges: readonly FlatEdge[],
+  reporter: Reporter,
+): void {
+  if (node.source === null || node.source.type === "parallel") return;
+  const success = edges.filter((edge) => edge.on === "success");
+  const conditional = success.filter((edge) => edge.condition && !isAlways(edge));
+  const [asking] = conditional;
+  if (!asking || success.every((edge) => edge.condition)) return;
+  const behind = nodesBehind(
+    graph,
+    conditional.map(({ to }) => to),
+  );
+  const plain = success.find((edge) => !edge.condition && behind?.has(edge.to) === false);
+  if (!plain) return;
+  reporter.report({
+    code: "GV2027",
+    pointer: plain.pointer,
+    message:
+      `this edge of \`${node.id}\` is always taken, also where the condition of another holds: ` +
+      "only at a `conditional` node it would be the default",
+    related: [{ message: "the condition", pointer: asking.condition?.pointer ?? asking.pointer }],
+  });
+}
+
+/** The nodes that edges lead to from `starts`, and these; null if they are too many. */
+function nodesBehind(graph: Graph, starts: readonly number[]): ReadonlySet<number> | null {
+  const seen = new Set(starts);
+  for (const at of seen) {
+    if (seen.size > BEHIND_MAX) return null;
+    for (const edge of graph.out[at] ?? []) {
+      const to = graph.edges[edge]?.to;
+      if (to !== undefined) seen.add(to);
+    }
+  }
+  return seen;
 }
 
 /** Whether the condition is `true`, in parentheses or not. */

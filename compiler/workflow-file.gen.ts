@@ -185,7 +185,7 @@ interface NodeCommon {
     /** Where to go if no rule holds. */
     default?: string | string[];
   };
-  /** Reuse an earlier output for an equal input. */
+  /** Without effect in this version: every step is executed. */
   cache?: boolean | {
     /** How long an output is reused. */
     ttl_ms?: number;

@@ -47,6 +47,18 @@ edges:
   - { from: first, to: other }
 `;
 
+/** An approval whose answer is told apart at `from`. */
+const asked = (from: string, edges: string): string => `
+name: payment
+nodes:
+  - { id: ask, type: human, config: { title: "Pay?" } }
+${edges === "" ? "" : "  - { id: answer, type: conditional }\n"}  - { id: pay, type: noop }
+  - { id: refuse, type: noop }
+edges:
+${edges}  - { from: ${from}, to: pay, condition: output.approved }
+  - { from: ${from}, to: refuse }
+`;
+
 /** Maps inside one another, each the only node of the body around it. */
 function nestedMaps(depth: number): string {
   const open = "{ type: map, config: { do: ".repeat(depth - 1);
@@ -233,5 +245,17 @@ edges:
     why: "What is cancelled with a branch must be of no use to anything but the join.",
     wrong: `${RACE}  - { from: slow, to: other }\n`,
     right: RACE,
+  }),
+  GV2027: warning({
+    title: "edge always taken beside one with a condition",
+    remedy: "put a `conditional` node between, or write `condition: true` at the edge",
+    meaning:
+      "A node that is no `conditional` has an edge with a condition and another one without. Each " +
+      "edge of such a node decides for itself, so the one without is no default: it is taken always. " +
+      "Nothing is said of a `parallel` node, nor where that edge leads to what the others lead to " +
+      "in the end.",
+    why: "If it was meant for the other case, both ways are gone.",
+    wrong: asked("ask", ""),
+    right: asked("answer", "  - { from: ask, to: answer }\n"),
   }),
 } as const satisfies Record<string, CodeSpec>;
