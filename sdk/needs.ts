@@ -16,6 +16,8 @@ export interface Needs {
   context: readonly string[];
   /** Fields for the node's own input, when it does not travel with the token. */
   own: readonly string[];
+  /** Pure nodes that may be evaluated in the same step: `context` covers these, and no others. */
+  fused: ReadonlySet<number>;
   /** A round around the node may end while it is in progress: a join in it need not wait for all. */
   isRaced: boolean;
 }
@@ -23,7 +25,13 @@ export interface Needs {
 /** Which attempt of the run it is; absent in the first. */
 export const ATTEMPT_FIELD = "at";
 
-const FUSED_MAX = 64;
+/** Pure nodes of one step, 21 A10; a getter, so that tests come to its end with small workflows. */
+export const FUSION = {
+  get nodesMax(): number {
+    return 64;
+  },
+};
+
 const cache = new WeakMap<IrNode, Needs>();
 
 /** Fields that the execution of this node may need. */
@@ -31,9 +39,11 @@ export function needsOf(ir: Ir, index: number): Needs {
   const node = ir.nodes[index] as IrNode;
   let needs = cache.get(node);
   if (needs === undefined) {
+    const fused = fusedAfter(ir, index);
     needs = {
-      context: contextFields(ir, index),
+      context: contextFields(ir, [index, ...fused]),
       own: ownFields(ir, index),
+      fused: new Set(fused),
       isRaced: isRaced(ir, index),
     };
     cache.set(node, needs);
@@ -73,8 +83,8 @@ export function outputFields(ir: Ir, nodes: Iterable<number>): Set<string> {
   return fields;
 }
 
-function contextFields(ir: Ir, index: number): string[] {
-  const chain = fusedAfter(ir, index);
+/** What these nodes and their edges may ask for. */
+function contextFields(ir: Ir, chain: readonly number[]): string[] {
   const refs = chain.flatMap((n) => {
     const node = ir.nodes[n] as IrNode;
     return [...node.refs, ...node.edge_refs, ...(node.outer_refs ?? [])];
@@ -119,11 +129,12 @@ function isRaced(ir: Ir, index: number): boolean {
   return bodies.some((node) => (ir.nodes[node]?.join.kind ?? "all") !== "all");
 }
 
-/** The node and the pure nodes that can follow it in the same step. */
+/** The pure nodes that may follow a node in the same step, nearest first; of the last one's ways all. */
 function fusedAfter(ir: Ir, index: number): number[] {
-  const found = [index];
-  for (let i = 0; i < found.length && found.length <= FUSED_MAX; i++) {
-    for (const edge of ir.nodes[found[i] as number]?.out ?? []) {
+  const found: number[] = [];
+  const max = FUSION.nodesMax;
+  for (let i = -1; i < found.length && found.length < max; i++) {
+    for (const edge of ir.nodes[found[i] ?? index]?.out ?? []) {
       const to = ir.edges[edge]?.to ?? -1;
       if (ir.nodes[to]?.fusible === true) {
         found.push(to);

@@ -162,7 +162,7 @@ export class Preparer {
     const node = profile?.ir.nodes[token.node];
     return profile === undefined || node === undefined
       ? null
-      : { token, profile, node, data: new RunData(profile.ir) };
+      : { token, profile, node, data: new RunData(profile.ir), isUnread: true };
   }
 
   /** Reads the fields of each token, by name; nothing is sent if there is nothing to read. */

@@ -9,6 +9,8 @@ export interface Prepared {
   profile: RunProfile;
   node: IrNode;
   data: RunData;
+  /** Nothing was read for it: it is to fail. */
+  isUnread?: true;
 }
 
 /** Whether a token is executed with what its predecessors left; what is decided by hand keeps it. */

@@ -9,7 +9,9 @@ import {
   blobText,
   type CompletionItem,
   type CompletionResult,
+  FUSION,
   isBlobSized,
+  needsOf,
   NO_EFFECTS,
   varsOf,
 } from "../sdk/internal.ts";
@@ -20,8 +22,7 @@ import { fittingInput, fittingOutput } from "./kinds/schemas.ts";
 import type { Prepared } from "./prepared.ts";
 import { outputText } from "./output-text.ts";
 
-/** Results of one item, and bytes of them, beyond which the next node is a step of its own. */
-const FUSED_MAX = 64;
+/** Bytes of an item's results beyond which the next node is a step of its own. */
 const FUSED_BYTES_MAX = 256 * 1024;
 
 /** An item without results: only the entry is acknowledged. */
@@ -169,7 +170,8 @@ export class Results {
     let values = edges;
     node.out.forEach((edge, place) => {
       const to = ir.edges[edge]?.to ?? -1;
-      if (edges[place] === "L" && ir.nodes[to]?.fusible === true && this.#room(item, fused)) {
+      const isFusible = edges[place] === "L" && ir.nodes[to]?.fusible === true;
+      if (isFusible && isCovered(p, to) && this.#room(item, fused)) {
         fused.push(to);
         values = `${values.slice(0, place)}F${values.slice(place + 1)}`;
       }
@@ -190,7 +192,7 @@ export class Results {
 
   #room(item: CompletionItem, more: readonly number[]): boolean {
     const bytes = item.results.reduce((sum, result) => sum + result.value.length, 0);
-    return item.results.length + more.length < FUSED_MAX && bytes < FUSED_BYTES_MAX;
+    return item.results.length + more.length <= FUSION.nodesMax && bytes < FUSED_BYTES_MAX;
   }
 
   #fuse(p: Prepared, item: CompletionItem, index: number, input: Json): void {
@@ -231,6 +233,11 @@ export class Results {
   text(value: Json, what = "the output"): string {
     return outputText(value, this.#outputBytesMax, what);
   }
+}
+
+/** Whether what was read for the token is all that a node behind it may ask for, too. */
+function isCovered({ token, profile, isUnread }: Prepared, node: number): boolean {
+  return isUnread !== true && needsOf(profile.ir, token.node).fused.has(node);
 }
 
 /** What the journal says of a success that sets the run's business status. */

@@ -12,7 +12,13 @@ import {
   runVars,
   type Start,
 } from "../../compiler/reference/index.ts";
-import { Planner, startFields, type EffectPlan, type JournalRecord } from "../../sdk/internal.ts";
+import {
+  FUSION,
+  Planner,
+  startFields,
+  type EffectPlan,
+  type JournalRecord,
+} from "../../sdk/internal.ts";
 import { hotFields } from "../../sdk/hot-fields.ts";
 import { HotState } from "../../sdk/hot-state.ts";
 import { oracleHandlers } from "../generate/builtins.ts";
@@ -315,6 +321,53 @@ describe.each([
       });
       expect(skip.mock.calls.length).toBeGreaterThan(3);
       skip.mockRestore();
+    },
+    10 * 60_000,
+  );
+});
+
+/** Behind two steps a pure region that is wide and deep; its ends read all that there is to read. */
+function pureRegion(wide: number, deep: number): { [key: string]: Json } {
+  const step = (id: string, params: Json): Json => ({
+    ...{ id, type: "function", config: { function_name: "builtin.echo", params } },
+  });
+  const seen = "has(ctx.z.output) ? ctx.z.output.v : -1, has(input.n) ? input.n : -1, run.attempt";
+  const nodes: Json[] = [step("z", { v: 1 }), step("a", {})];
+  const edges: Json[] = [{ from: "z", to: "a" }];
+  for (let i = 0; i < wide; i++) {
+    for (let d = 0; d < deep; d++) {
+      const expression = d === deep - 1 ? `[${seen}]` : "data";
+      nodes.push({ id: `n${i}-${d}`, type: "transform", config: { expression } });
+      edges.push({ from: d === 0 ? "a" : `n${i}-${d - 1}`, to: `n${i}-${d}` });
+    }
+  }
+  return { metadata: { name: "pure", version: "1" }, nodes, edges };
+}
+
+describe("A10: a pure region that one step does not hold", () => {
+  it.each([
+    [40, 3],
+    [3, 40],
+    [1, 70],
+  ])("comes to the oracle's outputs, %i ways of %i nodes", async (wide, deep) => {
+    await playAll(seedsOf(2), async (one) => {
+      expect(await play(CALM, one, { document: pureRegion(wide, deep) })).toBe(true);
+    });
+  });
+
+  it.each(Object.entries(KINDS))(
+    "comes to what it comes to in one step, after one or two nodes: %s",
+    async (_, options) => {
+      let hops = 0;
+      const max = vi.spyOn(FUSION, "nodesMax", "get");
+      const seeds = seedsOf(40, REGRESSIONS);
+      await playAll(seeds, async (one) => {
+        max.mockReturnValue(1 + (one.seed % 2));
+        await play(options, one);
+        hops += max.mock.calls.length;
+      });
+      max.mockRestore();
+      expect(hops).toBeGreaterThan(0);
     },
     10 * 60_000,
   );
