@@ -339,9 +339,11 @@ export const BODY_GRAPH_SCHEMA = {
   additionalProperties: false,
 } as const;
 
+const VERSION =
+  "Yours to choose; `name@version` finds it again. A number counts as it is written: 1.10 is not 1.1.";
 const METADATA = {
   name: { ...name, description: "What the workflow is called; runs are listed by it." },
-  version: { ...version, description: "Yours to choose; `name@version` finds it again." },
+  version: { ...version, description: VERSION },
   description: remark,
   tags: { ...tags, description: "Words to find it by." },
 } as const;

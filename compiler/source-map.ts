@@ -47,6 +47,8 @@ export interface PlacedNode {
   textAt?: ((offset: number) => number | undefined) | undefined;
   /** Length of the string value. */
   textLength?: number;
+  /** How a number or word is written, where `start` and `end` are not its own (an alias). */
+  spelling?: string | undefined;
   child(key: string): { key: PlacedNode; node: PlacedNode } | undefined;
 }
 

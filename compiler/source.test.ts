@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { compile, formatDiagnostic } from "./index.ts";
+import { compile, formatDiagnostic, readNative } from "./index.ts";
 
 function first(text: string, file = "w.json"): string {
   const [diagnostic] = compile({ text, file }).diagnostics;
@@ -90,6 +90,37 @@ describe("places inside of YAML strings", () => {
         fix: { text: "output", line: 8, column: 16, end_line: 8, end_column: 22 },
       },
     ]);
+  });
+});
+
+describe("a version that is written as a number", () => {
+  it.each(["1.10", "1.0", "1e3", "9007199254740993"])(
+    "is %s, as it stands in the file",
+    (version) => {
+      const nodes = '"nodes":[{"id":"a","type":"noop"}]';
+      const texts = [
+        `{"name":"w","version": ${version} ,${nodes}}`,
+        `{"metadata":{"name":"w","version":${version}},${nodes}}`,
+        `name: w\nversion: ${version}  # the newest\nnodes: [{ id: a, type: noop }]\n`,
+        `metadata: { name: w, version: ${version} }\nnodes: [{ id: a, type: noop }]\n`,
+        `name: w\ndescription: ""\nmetadata: { version: &v ${version} }\nversion: *v\n` +
+          "nodes: [{ id: a, type: noop }]\n",
+      ];
+      const results = texts.map((text) => compile({ text }));
+      expect(results.map(({ ir }) => ir?.workflow_version)).toEqual(texts.map(() => version));
+      expect(results.flatMap(({ diagnostics }) => diagnostics)).toEqual([]);
+    },
+  );
+
+  it("is kept in what another dialect, and a converted file, says", () => {
+    const text = "name: w\nversion: 1.10\nsteps: [{ id: a, type: task, config: {} }]\n";
+    const { value } = readNative({ text, dialect: "steps" });
+    expect(value).toMatchObject({ version: "1.10" });
+  });
+
+  it("is the number where there is no text, as JSON writes it", () => {
+    const document = { name: "w", version: 1.1, nodes: [{ id: "a", type: "noop" }] };
+    expect(compile({ document }).ir?.workflow_version).toBe("1.1");
   });
 });
 

@@ -11,6 +11,7 @@ import { scanJson, SyntaxProblem } from "./json-source.ts";
 import type { DuplicateKey } from "./json-source.ts";
 import type { Json } from "./ir.ts";
 import type { Limits } from "./limits.ts";
+import { asObject, own } from "./document.ts";
 import { createSourceMap, joinPointer, NO_SOURCE } from "./source-map.ts";
 import type { PlacedNode, SourceMap } from "./source-map.ts";
 import { readYaml } from "./yaml-source.ts";
@@ -90,7 +91,9 @@ function readJson(text: string, file: string | undefined, limits: Limits): ReadS
   reportDuplicates(duplicates, reporter);
   if (reporter.hasErrors) return { value: undefined, diagnostics: reporter.sorted() };
   try {
-    return { value: JSON.parse(text) as Json, map, diagnostics: [] };
+    const value = JSON.parse(text) as Json;
+    keepVersions(value, root, text);
+    return { value, map, diagnostics: [] };
   } catch (error) {
     throw new SyntaxProblem(error instanceof Error ? error.message : String(error), 0);
   }
@@ -115,7 +118,25 @@ function readYamlText(text: string, file: string | undefined, limits: Limits): R
   if (root === undefined) {
     return failed({ code: "GV1002", message: "the file is empty", text, offset: 0, file });
   }
+  keepVersions(value, root, text);
   return { value, map: createSourceMap(text, () => root), diagnostics: [] };
+}
+
+/**
+ * A version that is written as a number is what the file says: `1.10` is another version than `1.1`,
+ * though not another number.
+ */
+function keepVersions(value: Json, root: PlacedNode, text: string): void {
+  const inner = asObject(own(asObject(value) ?? {}, "metadata") ?? null);
+  const places = [
+    { holder: asObject(value), placed: root },
+    { holder: inner, placed: root.child("metadata")?.node },
+  ];
+  for (const { holder, placed } of places) {
+    const version = placed?.child("version")?.node;
+    if (!holder || !version || typeof own(holder, "version") !== "number") continue;
+    holder["version"] = version.spelling ?? text.slice(version.start, version.end);
+  }
 }
 
 function readDocument(document: unknown, file: string | undefined, limits: Limits): ReadSource {

@@ -10,7 +10,7 @@ export interface WorkflowFile {
   metadata?: {
     /** What the workflow is called; runs are listed by it. */
     name?: string;
-    /** Yours to choose; `name@version` finds it again. */
+    /** Yours to choose; `name@version` finds it again. A number counts as it is written: 1.10 is not 1.1. */
     version?: string | number;
     /** For readers; it has no effect. */
     description?: string;
@@ -19,7 +19,7 @@ export interface WorkflowFile {
   };
   /** What the workflow is called; runs are listed by it. */
   name?: string;
-  /** Yours to choose; `name@version` finds it again. */
+  /** Yours to choose; `name@version` finds it again. A number counts as it is written: 1.10 is not 1.1. */
   version?: string | number;
   /** For readers; it has no effect. */
   description?: string;

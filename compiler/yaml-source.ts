@@ -251,6 +251,10 @@ class YamlNode implements PlacedNode {
       : 0;
   }
 
+  get spelling(): string | undefined {
+    return yamlLibrary().isScalar(this.#node) ? this.#node.source : undefined;
+  }
+
   textAt(offset: number): number | undefined {
     return yamlLibrary().isScalar(this.#node)
       ? scalarTextAt(this.#node, offset, this.#text)
