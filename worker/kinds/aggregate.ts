@@ -26,7 +26,7 @@ const STRATEGIES: ReadonlyMap<string, Aggregation["apply"]> = new Map([
 
 const OPERATIONS: ReadonlyMap<string, Aggregation["apply"]> = new Map<string, Aggregation["apply"]>(
   [
-    ["sum", (values, field, node) => sum(numbers(values, field, node))],
+    ["sum", (values, field, node) => sum(numbers(values, field, node), node)],
     ["avg", average],
     ["min", (values, field, node) => extreme(values, field, node, -1)],
     ["max", (values, field, node) => extreme(values, field, node, 1)],
@@ -73,10 +73,10 @@ function merge(values: Json[], _field: string[], node: IrNode): Json {
   return Object.fromEntries(entries);
 }
 
-/** The fields that are there: as in SQL, null and missing do not count. */
+/** The fields, or values, that are there: as in SQL, null and missing do not count. */
 function present(values: Json[], field: string[]): Json[] {
-  if (field.length === 0) return values;
-  return values.map((value) => fieldAt(value, field) ?? null).filter((value) => value !== null);
+  const found = field.length === 0 ? values : values.map((value) => fieldAt(value, field) ?? null);
+  return found.filter((value) => value !== null);
 }
 
 function numbers(values: Json[], field: string[], node: IrNode): number[] {
@@ -87,16 +87,19 @@ function numbers(values: Json[], field: string[], node: IrNode): number[] {
   });
 }
 
-function sum(list: readonly number[]): number {
+/** Always finite: kept as JSON, an infinite one would be null to all but this node's own edges. */
+function sum(list: readonly number[], node: IrNode): number {
   let total = 0;
   for (const item of list) total += item;
-  return total;
+  if (Number.isFinite(total)) return total;
+  const what = `${String(node.config["operation"])}: the sum is more than a number can hold`;
+  throw badInput(node, `${what} (1.8e308)`);
 }
 
 /** null when there is nothing to take the average of. */
 function average(values: Json[], field: string[], node: IrNode): Json {
   const list = numbers(values, field, node);
-  return list.length === 0 ? null : sum(list) / list.length;
+  return list.length === 0 ? null : sum(list, node) / list.length;
 }
 
 /** Smallest or largest of numbers, or of strings; null of nothing. */

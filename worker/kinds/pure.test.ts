@@ -131,6 +131,24 @@ describe("aggregate", () => {
     expect(grouped).toEqual({ a: [rows[0], rows[2]], "1": [rows[1]] });
   });
 
+  it("passes over null where the values themselves are taken", () => {
+    const of = (operation: string): Json => evaluate("aggregate", { operation }, [1, null, 2]);
+    expect(["sum", "avg", "min", "max", "count"].map(of)).toEqual([3, 1.5, 1, 2, 2]);
+  });
+
+  it("groups by the text of a value: null, missing and the text null are one", () => {
+    const rows = [{ g: null }, {}, { g: "null" }, { g: 1 }, { g: "1" }];
+    const grouped = evaluate("aggregate", { operation: "group_by", field: "g" }, rows);
+    expect(grouped).toEqual({ null: rows.slice(0, 3), "1": rows.slice(3) });
+  });
+
+  it.each(["sum", "avg"])("refuses a %s that no number holds", (operation) => {
+    const of = (data: Json): Json => evaluate("aggregate", { operation }, data);
+    expect(() => of([1e308, 1e308])).toThrow(refused);
+    expect(() => of([-1e308, -1e308])).toThrow(/more than a number can hold/);
+    expect(of([1e308, -1e308])).toBe(0);
+  });
+
   it("takes its values from config.items", () => {
     const config = { items: "${data.rows}", operation: "sum" };
     expect(evaluate("aggregate", config, { rows: [1, 2] })).toBe(3);
