@@ -1,7 +1,6 @@
 /** The long-running parts, made of a configuration. Each is loaded when it is wanted. */
 import { hostname } from "node:os";
 import type { Logger } from "pino";
-import type { Ir } from "../compiler/index.ts";
 import { GavotteError, type Service } from "../sdk/internal.ts";
 import type { FunctionRegistry, Worker } from "../worker/index.ts";
 import type { Config } from "./config.ts";
@@ -10,7 +9,8 @@ import type { Stack } from "./stack.ts";
 
 /** Addresses of this machine: what http nodes of a local run may reach besides the public ones. */
 const LOOPBACK = ["localhost", "127.0.0.0/8", "::1"];
-const DEPLOYMENT_WAIT_MS = 30_000;
+/** For a first supervisor to make the deployment. */
+export const DEPLOYMENT_WAIT_MS = 30_000;
 const HOUR_MS = 3_600_000;
 
 export interface RoleContext {
@@ -131,14 +131,6 @@ export async function workerOf(role: WorkerRole): Promise<Worker> {
 /** A name for a worker of this process. */
 export function workerId(suffix: string): string {
   return `${hostname()}-${process.pid}-${suffix}`;
-}
-
-/** Functions that a workflow calls. */
-export function functionsIn(ir: Ir): string[] {
-  const names = ir.nodes.map(({ type, config }) =>
-    type === "function" && typeof config.function_name === "string" ? config.function_name : "",
-  );
-  return [...new Set(names)].filter((name) => name !== "").sort();
 }
 
 /** The functions of the configured modules. Throws GV_FUNCTIONS_INVALID. */

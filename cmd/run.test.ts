@@ -82,6 +82,29 @@ describe("run", () => {
   );
 
   it(
+    "asks for functions in bodies of maps, of loops and of child workflows, or stubs them",
+    async () => {
+      const body = { type: "function", config: { function_name: "absent" } };
+      const config = { items: "${[1, 2]}", do: body };
+      const child = writeWorkflow("rows", { type: "map", config });
+      expect((await gavotte("publish", child)).code).toBe(0);
+      const parent = writeWorkflow("of-rows", {
+        type: "subworkflow",
+        config: { workflow: "rows" },
+      });
+      for (const file of [child, parent]) {
+        const refused = await gavotte("run", file);
+        expect(refused.stderr).toMatch(
+          /GV_FUNCTIONS_INVALID.*nothing here defines absent, called by rows;/,
+        );
+        const stubbed = await gavotte("run", file, "--stub");
+        expect(stubbed).toMatchObject({ code: 0, stdout: "[1,2]\n" });
+      }
+    },
+    SLOW,
+  );
+
+  it(
     "prints a large output of a node whole, as status does",
     async () => {
       const file = writeWorkflow("large", { type: "function", config: { function_name: "large" } });

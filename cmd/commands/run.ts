@@ -24,6 +24,7 @@ import {
 } from "../../sdk/internal.ts";
 import { insertDefinitions, type RunNamespace } from "../../sdk/postgres/index.ts";
 import type { FunctionRegistry, Worker } from "../../worker/index.ts";
+import { functionsIn, queuesIn, workflowsBelow } from "../called-workflows.ts";
 import type { Config } from "../config.ts";
 import type { Context } from "../context.ts";
 import type { Flags } from "../define.ts";
@@ -34,7 +35,7 @@ import { createNamespaceBeat } from "../namespace-beat.ts";
 import { readInput } from "../read-input.ts";
 import { readStart, startMembers } from "../read-start.ts";
 import { readWorkflow, tellDiagnostics, type WorkflowFile } from "../read-workflow.ts";
-import { functionsIn, registryOf, workerId, workerOf } from "../roles.ts";
+import { DEPLOYMENT_WAIT_MS, registryOf, workerId, workerOf } from "../roles.ts";
 import { serveRest } from "../serve-rest.ts";
 import { causeOf, openStack, stopServices, type Stack } from "../stack.ts";
 import { tellEnd } from "../tell-run.ts";
@@ -66,10 +67,13 @@ export async function run(context: Context, file: string, flags: Flags): Promise
   let beat: Service | null = null;
   try {
     const { namespace, suffix } = newNamespace();
-    const { registry, ir } = prepared;
+    // Once there is a deployment there are tables.
+    await (await stack.client()).deployment(DEPLOYMENT_WAIT_MS);
+    const irs = [prepared.ir, ...(await workflowsBelow(stack.db, prepared.ir))];
+    const registry = complete(context, flags, prepared.registry, irs);
     const id = workerId(suffix);
-    const role = { config, logger, stack, registry, id, namespace, queues: ir.queues };
-    worker = await workerOf(role);
+    const role = { config, logger, stack, registry, id, namespace };
+    worker = await workerOf({ ...role, queues: irs.flatMap(queuesIn) });
     await worker.start();
     const { queues } = worker;
     const place = { host: hostname(), machine: await machineName(), pid: process.pid };
@@ -113,17 +117,30 @@ async function prepare(
   const input = await readInput(context, flags.input);
   const start = await readStart({ file, ir }, input, flags);
   const registry = await registryOf(config.values.functions);
-  const missing = functionsIn(ir).filter((name) => !registry.has(name));
+  return { file, ir, hash, input, start, registry: complete(context, flags, registry, [ir]) };
+}
+
+/** The registry with all that these workflows call. Throws GV_FUNCTIONS_INVALID. */
+function complete(
+  { output }: Context,
+  flags: Flags,
+  registry: FunctionRegistry,
+  irs: readonly Ir[],
+): FunctionRegistry {
+  const lacks = (name: string): boolean => !registry.has(name);
+  const missing = [...new Set(irs.flatMap(functionsIn))].filter(lacks);
   if (missing.length === 0) {
-    return { file, ir, hash, input, start, registry };
+    return registry;
   }
   const names = missing.join(", ");
   if (flags.stub !== true) {
+    const callers = irs.filter((ir) => functionsIn(ir).some(lacks)).map(({ name }) => name);
     const remedy = "give the module that defines them (--functions file.ts), or --stub";
-    throw new GavotteError("GV_FUNCTIONS_INVALID", `nothing here defines ${names}; ${remedy}`);
+    const message = `nothing here defines ${names}, called by ${callers.join(", ")}; ${remedy}`;
+    throw new GavotteError("GV_FUNCTIONS_INVALID", message);
   }
-  context.output.note(`stubbed, they return their input: ${names}`);
-  return { file, ir, hash, input, start, registry: registry.withStubs(missing) };
+  output.note(`stubbed, they return their input: ${names}`);
+  return registry.withStubs(missing);
 }
 
 async function execute(
