@@ -1,5 +1,5 @@
 /** What commands do while no supervisor has certified the partition of their run: they end. */
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -127,6 +127,23 @@ describe("while a partition is not certified", () => {
       });
       child.kill(signal);
       expect(await ended).toMatchObject({ code: 130, stdout: "" });
+    },
+    SLOW,
+  );
+});
+
+describe("on an embedded stack that it has started itself", () => {
+  it(
+    "a command that asks how things stand waits for its own supervisor",
+    async () => {
+      mkdirSync(join(cwd, ".gavotte"));
+      writeFileSync(join(cwd, "waits.json"), JSON.stringify(workflow));
+      const { stdout } = await runCli(cwd, ["submit", "waits.json"]);
+      for (const asked of [["why"], ["status", "--why"]]) {
+        const answer = await runCli(cwd, [...asked, stdout.trim()]);
+        expect([answer.code, answer.stdout]).toEqual([0, expect.stringContaining("paid")]);
+        expect(answer.stdout).not.toContain("is not certified");
+      }
     },
     SLOW,
   );

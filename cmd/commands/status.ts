@@ -8,6 +8,7 @@ import type { Context } from "../context.ts";
 import { EXIT } from "../exit.ts";
 import { explain, reasonDocument, whyLines } from "./why.ts";
 import type { Output } from "../output.ts";
+import { whenCertified } from "../own-stack.ts";
 import { withClient } from "../with-client.ts";
 
 /** 0 whatever the run's status: the question was answered. */
@@ -16,12 +17,16 @@ export async function status(
   runId: string,
   flags: { why?: boolean; path?: boolean },
 ): Promise<number> {
-  return withClient(context, async (client) => {
+  return withClient(context, async (client, stack) => {
     const report = await client.status(runId);
     tellReport(context.output, report);
     const { json } = context.output;
     const isAsked = (flags.why === true || json) && !isTerminal(report.status);
-    const told = isAsked ? await explain(await context.config(), client, runId) : null;
+    const config = await context.config();
+    await (isAsked
+      ? whenCertified(stack, client, runId, config.values.submit_timeout_ms)
+      : undefined);
+    const told = isAsked ? await explain(config, client, runId) : null;
     if (flags.why === true && told !== null) {
       whyLines(told).forEach((line) => context.output.line(`  why: ${line}`));
     }

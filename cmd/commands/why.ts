@@ -6,12 +6,15 @@ import type { Explanation, Reason } from "../../supervisor/index.ts";
 import type { Config } from "../config.ts";
 import type { Context } from "../context.ts";
 import { EXIT } from "../exit.ts";
+import { whenCertified } from "../own-stack.ts";
+import type { Stack } from "../stack.ts";
 import { withClient } from "../with-client.ts";
 
 /** 0: answered, also when nothing stands still. */
 export async function whyCommand(context: Context, runId: string, node?: string): Promise<number> {
   const config = await context.config();
-  const answer = async (client: Client): Promise<number> => {
+  const answer = async (client: Client, stack: Stack): Promise<number> => {
+    await whenCertified(stack, client, runId, config.values.submit_timeout_ms);
     const explanation = await explain(config, client, runId, node);
     whyLines(explanation, node).forEach((line) => context.output.line(line));
     const { status, reasons, more } = explanation;

@@ -1,9 +1,11 @@
 /** Where the entry of an active token stands, who has it, and whether that one still lives. */
 import type { Redis } from "ioredis";
+import { nearestName } from "../../condition/suggest.ts";
 import {
   connectionAt,
   globalKeys,
   GROUP,
+  isRunNamespace,
   parseQueueKey,
   standingFor,
   type OpenToken,
@@ -174,7 +176,11 @@ async function queued(
   // One that is busy reads nothing: of what it reads only the list of workers tells.
   const idle = [...(await consumersOf(redis, queueKey)).values()];
   if (readers.length === 0 && !idle.some((ms) => ms < CONSUMER_SILENT_MS)) {
-    return { kind: "no_worker", queue, text: `queued in ${queue}: no worker reads it` };
+    return {
+      kind: "no_worker",
+      queue,
+      text: noWorkerText(queue, parsed?.namespace ?? "", workers),
+    };
   }
   const { ahead, isAll } = await countAhead(redis, queueKey, entryId);
   const text = `queued in ${queue} behind ${isAll ? "" : "more than "}${ahead} entries`;
@@ -185,6 +191,25 @@ async function queued(
   const ids = readers.map(({ id }) => id);
   const full = `every worker that reads it has as much as it takes: ${busy}`;
   return { kind: "saturated", queue, ahead, workers: ids, text: `${text}; ${full}` };
+}
+
+/** Who should read a queue, and does not. */
+function noWorkerText(queue: string, namespace: string, workers: PlaceContext["workers"]): string {
+  const nobody = `queued in ${namespace}${queue}: no worker reads it`;
+  if (isRunNamespace(namespace)) {
+    const whose = 'only the "gavotte run" that made it does';
+    return `${nobody}; ${whose}, and a supervisor gives it to all workers when that is gone`;
+  }
+  const [, name] = /^ns:(.+):$/.exec(namespace) ?? [];
+  const where = name === undefined ? "" : ` --namespace ${name}`;
+  if (!queue.startsWith("fn:")) {
+    const which = queue.startsWith("kind:") ? "" : ` --queue ${queue}`;
+    return `${nobody}; start one ("gavotte worker${where}${which}")`;
+  }
+  const served = workers.flatMap(({ queues }) => queues.filter((one) => one.startsWith(namespace)));
+  const near = nearestName(queue, new Set(served.map((one) => one.slice(namespace.length))));
+  const meant = near === undefined ? "define" : `${near} is read: did you mean that? Else define`;
+  return `${nobody}; ${meant} it for one ("gavotte worker${where} --functions FILE")`;
 }
 
 /** How many entries stand before one; not all of them, if they are very many. */

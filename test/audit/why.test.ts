@@ -1,9 +1,10 @@
 /** Every way in which a token can stand still, and what `gavotte why` says of it: docs/why.md. */
+import { uuidv7 } from "uuidv7";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { whyLines } from "../../cmd/commands/why.ts";
 import type { Client } from "../../sdk/client.ts";
 import { globalKeys, GROUP } from "../../sdk/internal.ts";
-import { removeWorker, reportWorker } from "../../sdk/postgres/index.ts";
+import { keepNamespace, removeWorker, reportWorker } from "../../sdk/postgres/index.ts";
 import type { Explanation } from "../../supervisor/index.ts";
 import { FunctionRegistry } from "../../worker/index.ts";
 import type { Engine } from "../harness/engine.ts";
@@ -190,7 +191,9 @@ describe("a token stands still, because", () => {
 
   it("no_worker, queue_paused, queued: nobody reads its queue, or not now, or others are first", async () => {
     const nobody = await on.submit(flow([fn("n", "nobody")]));
-    expect(await on.reasonOf(nobody, "no_worker")).toMatchObject({ queue: "fn:nobody" });
+    const unread = await on.reasonOf(nobody, "no_worker");
+    expect(unread).toMatchObject({ queue: "fn:nobody" });
+    expect(unread.text).toContain('in fn:nobody: no worker reads it; define it for one ("gavotte');
     await client.operations.pauseQueue("fn:nobody");
     await waitFor(() => engine.redis.sismember(globalKeys.pausedQueues, "fn:nobody"));
     expect(await on.reasonOf(nobody, "queue_paused")).toMatchObject({ queue: "fn:nobody" });
@@ -204,6 +207,33 @@ describe("a token stands still, because", () => {
     const behind = await on.reasonOf(second, "archive_behind", { backlogBytesMax: 1 });
     expect(behind.bytes).toBeGreaterThan(1);
     await Promise.all([nobody, second].map((id) => client.cancel(id, "enough")));
+  });
+
+  it("no_worker: which queue is meant, and who has to read it", async () => {
+    const about = { id: "w8", host: "h", pid: 1, startedAtMs: 1, concurrency: 2, inFlight: 0 };
+    const queues = ["fn:charge", "ns:run-0123456789ab:fn:other"];
+    await reportWorker(engine.db, { ...about, queues, lastSeenAtMs: Date.now() });
+    const namespace = "ns:run-0123456789ab:";
+    const runId = uuidv7();
+    await keepNamespace(engine.db, { ...about, namespace, runId, queues: [], machine: "m" });
+    const asked: [object, string][] = [
+      [{}, "in fn:chrage: no worker reads it; fn:charge is read: did you mean that? Else define"],
+      [
+        { namespace: "ns:eu:" },
+        'in ns:eu:fn:chrage: no worker reads it; define it for one ("gavotte worker --namespace eu',
+      ],
+      [
+        { namespace, run_id: runId },
+        `in ${namespace}fn:chrage: no worker reads it; only the "gavotte run"`,
+      ],
+    ];
+    for (const [more, text] of asked) {
+      const workflow = flow([fn("n", "chrage")]);
+      const id = await client.submit({ workflow: workflow as never, ...more });
+      expect((await on.reasonOf(id, "no_worker")).text).toContain(text);
+      await client.cancel(id, "enough");
+    }
+    await removeWorker(engine.db, "w8");
   });
 
   it("saturated: whoever reads its queue is busy, and that is not nobody", async () => {
