@@ -8,12 +8,12 @@ KEYS
   1  queue     stream  gv:{p}:q:*   pending list; reads and writes
 ARGV
   1  consumer  this worker
-  2  lease_ms  idle time to set
-  3  charged   0: as if it had not been delivered; 1: the delivery counts
+  2  lease_ms  idle time to set; 0: they are held on
+  3  charged   0: as if it had not been delivered; 1: the delivery counts; 2: once more
   4+ ids       entry ids, at most 1,000
 RETURNS integer
   number of entries handed back
-REPEAT    charged: harmless; else takes off one more delivery
+REPEAT    charged 1: harmless; else takes off, or adds, one delivery more
 COST      O(ids)
 ]]
 local queue = KEYS[1]

@@ -30,6 +30,7 @@ import { Preparer } from "./prepare.ts";
 import { Recall } from "./recall.ts";
 import { QueueReader } from "./reader.ts";
 import { Slots } from "./slots.ts";
+import { Trial } from "./trial.ts";
 import { Unreadable } from "./unreadable.ts";
 import { Workflows } from "./workflows.ts";
 
@@ -109,6 +110,7 @@ class WorkerService implements Worker {
       workflows: new Workflows(redis, this.#o.stored),
       circuits,
       slots: new Slots(this.#o.concurrency),
+      trial: new Trial(),
     };
     if (this.#o.blockedMsMax > 0) {
       const { id: consumer, deployment, blockedMsMax } = this.#o;
@@ -125,7 +127,7 @@ class WorkerService implements Worker {
 
   async #startLane(
     commands: Redis,
-    shared: { workflows: Workflows; circuits: Circuits; slots: Slots },
+    shared: { workflows: Workflows; circuits: Circuits; slots: Slots; trial: Trial },
     partition: number,
   ): Promise<void> {
     const o = this.#o;
@@ -179,7 +181,6 @@ class WorkerService implements Worker {
       registry: o.registry,
       http: o.http ?? createHttpClient(),
       secrets,
-      slots: shared.slots,
       deliveriesMax: o.deliveriesMax,
       outputBytesMax: o.outputBytesMax,
     });

@@ -13,6 +13,7 @@ import type { Preparer } from "./prepare.ts";
 import type { QueueReader } from "./reader.ts";
 import type { RunKindOptions } from "./run-kind.ts";
 import type { Slots } from "./slots.ts";
+import type { Trial } from "./trial.ts";
 import type { Unreadable } from "./unreadable.ts";
 
 export interface LaneOptions extends RunKindOptions, ChildOptions {
@@ -29,6 +30,7 @@ export interface LaneOptions extends RunKindOptions, ChildOptions {
   consumer: string;
   logger: Logger;
   slots: Slots;
+  trial: Trial;
   leaseMs: number;
   deliveriesMax: number;
   /** Of a node, an element or a run. */

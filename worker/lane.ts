@@ -84,11 +84,13 @@ export class Lane {
         const held = await this.#admit(tokens, { redelivered: true, poison, idleMs });
         this.#room.keep(0);
         await within(ms, options.leases.whenGone(held));
+        return held.filter((one) => options.leases.has(one));
       },
       readOn: () => {
         this.#alone = false;
         this.#room.keep(0);
       },
+      lookSoon: () => (this.hasGivenUp = true),
     });
     this.#batcher = new CompletionBatcher({
       scripts: options.scripts,

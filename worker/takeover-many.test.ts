@@ -34,10 +34,14 @@ afterAll(() => own.close());
 type Handler = (context: FunctionContext) => unknown;
 
 /** Starts a worker that has these functions. */
-async function work(handlers: { [name: string]: Handler }, concurrency: number): Promise<Worker> {
+async function work(
+  handlers: { [name: string]: Handler },
+  concurrency: number,
+  leaseMs = LEASE_MS,
+): Promise<Worker> {
   const functions = Object.entries(handlers).map(([name, run]) => defineFunction(name, run));
   const worker = createWorker({
-    ...{ redis: { url: own.url }, deployment: "test", partitions: 1, id: "w", leaseMs: LEASE_MS },
+    ...{ redis: { url: own.url }, deployment: "test", partitions: 1, id: "w", leaseMs },
     ...{ concurrency, registry: new FunctionRegistry(functions) },
     logger: pino({ level: "silent" }),
   });
@@ -68,10 +72,9 @@ async function abandoned(name: string, count: number, deliveries = 1): Promise<T
   return runs;
 }
 
-/** Commands of this name that the server has carried out, scripts' own included. */
-async function callsOf(name: string): Promise<number> {
-  const info = await server.info("commandstats");
-  return Number(new RegExp(`cmdstat_${name}:calls=(\\d+)`).exec(info)?.[1] ?? 0);
+/** Claims in this partition so far. */
+async function claims(): Promise<number> {
+  return Number(await redis.hget(p.scripts.keys.meta, "taken"));
 }
 
 it("one look takes all that was handed back, a page at a time, while there is room", async () => {
@@ -79,22 +82,22 @@ it("one look takes all that was handed back, a page at a time, while there is ro
   const { runs, key } = await runsOf("quick", count);
   const ids = (await (runs[0] as TokenPlayer).read("gone")).map(({ entryId }) => entryId);
   await handBack(p.scripts, key, { consumer: "gone", leaseMs: LEASE_MS, charged: false }, ids);
-  const before = await callsOf("xclaim");
+  const before = await claims();
   let done = 0;
   await work({ quick: () => (done += 1) }, 2 * count);
   await waitFor(() => done === count);
-  expect((await callsOf("xclaim")) - before).toBe(3);
+  expect((await claims()) - before).toBe(3);
 });
 
 it("one look takes all that a dead worker held, by the batch", async () => {
   const count = PAGE + 72;
   await abandoned("quick", count);
-  const before = await callsOf("xclaim");
+  const before = await claims();
   let done = 0;
   await work({ quick: () => (done += 1) }, 2 * count);
   await waitFor(() => done === count);
   // 16 of a full page each time, and of the rest.
-  expect((await callsOf("xclaim")) - before).toBe(8 + 5);
+  expect((await claims()) - before).toBe(8 + 5);
 });
 
 it("what was delivered once is executed beside what is read, and nothing waits for its end", async () => {
@@ -126,7 +129,7 @@ it("what was delivered once gets room also where more stands in the queues than 
 
 it("A13: what was delivered twice goes alone, one by one", async () => {
   await abandoned("stale", 5, 2);
-  const before = await callsOf("xclaim");
+  const before = await claims();
   let under = 0;
   let underMax = 0;
   let done = 0;
@@ -139,7 +142,83 @@ it("A13: what was delivered twice goes alone, one by one", async () => {
   };
   await work({ stale }, 50);
   await waitFor(() => done === 5);
-  expect([underMax, (await callsOf("xclaim")) - before]).toEqual([1, 5]);
+  expect([underMax, (await claims()) - before]).toEqual([1, 5]);
+});
+
+/** Handlers that end when they are told to: those that have begun, and how each is ended. */
+function gates(): { handler: (name: string) => Handler; begun: string[]; end: () => void } {
+  const begun: string[] = [];
+  const open: (() => void)[] = [];
+  return {
+    handler: (name) => () => {
+      begun.push(name);
+      return new Promise((resolve) => open.push(() => resolve(1)));
+    },
+    begun,
+    end: () => open.splice(0).forEach((go) => go()),
+  };
+}
+
+/** Deliveries of what is in a queue. */
+async function deliveriesIn(key: string): Promise<number[]> {
+  const page = (await server.call("XPENDING", key, GROUP, "-", "+", 100)) as unknown[][];
+  return page.map(([, , , deliveries]) => Number(deliveries)).sort();
+}
+
+it("A13: what was delivered twice is on trial until it has ended, while the lane reads on", async () => {
+  const [run] = await abandoned("stale", 3, 2);
+  await abandoned("once", 1);
+  const { handler, begun, end } = gates();
+  let done = 0;
+  // What was delivered once goes first.
+  await work({ stale: handler("stale"), once: handler("once"), quick: () => (done += 1) }, 50);
+  await waitFor(() => begun.includes("stale"));
+  for (let i = 1; i <= 4; i++) {
+    await runsOf("quick", i); // one more
+    await waitFor(() => done === i);
+  }
+  const key = run?.profile.entryKeys[0] ?? "";
+  expect([begun, await deliveriesIn(key)]).toEqual([
+    ["once", "stale"],
+    [2, 2, 3],
+  ]);
+  for (let count = 2; count <= 3; count++) {
+    end();
+    await waitFor(() => begun.length === count + 1);
+  }
+  end();
+  await waitFor(async () => (await deliveriesIn(key)).length === 0);
+});
+
+it("A13: who outlives its trial is not charged for a death during another's", async () => {
+  const [run] = await abandoned("stale", 3, 2);
+  const { handler, begun, end } = gates();
+  await work({ stale: handler("stale") }, 50, 3000);
+  const key = run?.profile.entryKeys[0] ?? "";
+  const seen: number[][] = [];
+  for (let count = 1; count <= 3; count++) {
+    await waitFor(() => begun.length === count);
+    seen.push(await deliveriesIn(key));
+  }
+  expect(seen).toEqual([
+    [2, 2, 3],
+    [2, 2, 3],
+    [2, 2, 3],
+  ]);
+  await waitFor(async () => (await deliveriesIn(key)).join() === "3,3,3");
+  end();
+});
+
+it("A13: who was delivered oftenest is tried first", async () => {
+  await abandoned("less", 1, 2);
+  await abandoned("more", 1, 4);
+  const { handler, begun, end } = gates();
+  await work({ less: handler("less"), more: handler("more") }, 50);
+  for (let count = 1; count <= 2; count++) {
+    await waitFor(() => begun.length === count);
+    end();
+  }
+  expect(begun).toEqual(["more", "less"]);
 });
 
 it("one of a batch that cannot be looked at is charged alone, and holds up no other", async () => {

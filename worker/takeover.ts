@@ -9,16 +9,21 @@
  * - Once: nearly all of these were only beside what has killed. They go beside the rest too, a few at a
  *   time: at most so many are suspects once more if one of them kills. Else a dead worker would cost
  *   each survivor its reading for as long as all that the dead one held takes, one after the other.
- * - More often: alone, nothing that was begun lately in the process's hands.
+ * - More often: alone, nothing that was begun lately in the lane's hands, and none of the latter two
+ *   begun beside it in the process before it has ended or outlived its trial (trial.ts). The lane reads
+ *   on sooner: what is read has not been delivered before, and if it is beside a killer, and then once
+ *   more, it is tried itself, and not beside that one. Those that were delivered oftenest go first: who
+ *   was accused alone is tried before who was not.
  *
  * A look goes on page by page until there is no more, or no room. Idleness is Redis' own, so a machine
  * with a wrong clock steals nothing.
  */
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Redis } from "ioredis";
-import { GROUP, parseEntry, writeAnyway, type ReadyToken } from "../sdk/internal.ts";
+import { GROUP, parseEntry, recount, writeAnyway, type ReadyToken } from "../sdk/internal.ts";
 import { idsByQueue } from "./give-back.ts";
 import type { LaneOptions } from "./lane-options.ts";
+import type { Held } from "./leases.ts";
 import { BATCH_MAX } from "./options.ts";
 import { quarantine, type Garbage } from "./quarantine.ts";
 
@@ -149,15 +154,17 @@ export interface TakeoverLane {
   makeRoom(count: number, ms: number): Promise<number>;
   /** Reads and begins nothing more; resolves when nothing younger than `ms` is in its hands. */
   withdraw(ms: number): Promise<void>;
-  /** Executes tokens; resolves when they are settled, or after `ms`. */
+  /** Executes tokens; resolves when they are settled, or after `ms`: to those that are not. */
   execute(
     tokens: readonly ReadyToken[],
     idleMs: readonly number[],
     poison: boolean,
     ms: number,
-  ): Promise<void>;
+  ): Promise<readonly Held[]>;
   /** Reads again. */
   readOn(): void;
+  /** Another look is needed, and not only after half a lease. */
+  lookSoon(): void;
 }
 
 /** Looks of one lane. */
@@ -196,10 +203,7 @@ export class Takeover {
       const free = stale.filter(({ deliveries }) => deliveries === 0);
       const once = stale.filter(({ deliveries: n }) => n > 0 && n < suspectFrom);
       const others = stale.filter(({ deliveries }) => deliveries >= suspectFrom);
-      const isAllTaken =
-        (await this.#takeTogether(free, BATCH_MAX, 0)) &&
-        (await this.#takeTogether(once, TOGETHER_MAX, SOON_MS));
-      if (!isAllTaken) {
+      if (!(await this.#takeTogether(free, BATCH_MAX, 0)) || !(await this.#takeOnce(once))) {
         return true;
       }
       if (!(await this.#takeAlone(others))) {
@@ -232,29 +236,76 @@ export class Takeover {
     return true;
   }
 
-  /** One by one; whether there was room for all. */
+  /** Those that were delivered once, unless one is on trial; whether there was room for all. */
+  async #takeOnce(entries: readonly StaleEntry[]): Promise<boolean> {
+    const { trial } = this.#o;
+    if (entries.length === 0) {
+      return true;
+    }
+    if (!trial.holdForOthers()) {
+      this.#lookAfterTrial();
+      return true;
+    }
+    try {
+      return await this.#takeTogether(entries, TOGETHER_MAX, SOON_MS);
+    } finally {
+      trial.letOthersGo();
+    }
+  }
+
+  /** One by one, until one is on trial for longer than soon; whether there was room for all. */
   async #takeAlone(entries: readonly StaleEntry[]): Promise<boolean> {
-    const { nowMs } = this.#o;
+    const { nowMs, trial } = this.#o;
     let untilMs = -Infinity;
-    for (const entry of entries) {
-      if (nowMs() > untilMs) {
-        // Between two stretches of this the lane reads on.
-        this.#lane.readOn();
-        await nextTurn();
-        await this.#lane.withdraw(SOON_MS);
-        untilMs = nowMs() + SOON_MS;
+    for (const entry of [...entries].sort((a, b) => b.deliveries - a.deliveries)) {
+      if (!(await trial.begin())) {
+        this.#lookAfterTrial();
+        break;
       }
-      if (this.#lane.isQuiet() || this.#lane.room() <= 0) {
-        return false;
+      let left: readonly Held[] = [];
+      try {
+        if (nowMs() > untilMs) {
+          // Between two stretches of this the lane reads on.
+          this.#lane.readOn();
+          await nextTurn();
+          await this.#lane.withdraw(SOON_MS);
+          untilMs = nowMs() + SOON_MS;
+        }
+        if (this.#lane.isQuiet() || this.#lane.room() <= 0) {
+          return false;
+        }
+        left = await this.#take([entry], SOON_MS);
+      } finally {
+        await this.#judge(left);
       }
-      await this.#take([entry], SOON_MS);
     }
     this.#lane.readOn();
     return true;
   }
 
-  /** Executes those that are still stale; waits so long for them. Never fails. */
-  async #take(found: readonly StaleEntry[], waitMs: number): Promise<void> {
+  /** Ends a trial, of one that is not settled yet when it has lived for a lease. */
+  async #judge([held]: readonly Held[]): Promise<void> {
+    const { trial, leases, scripts, consumer, leaseMs } = this.#o;
+    if (held === undefined) {
+      await trial.end(null, 0);
+      return;
+    }
+    const { queueKey, entryId } = held.token;
+    const suspect = {
+      isHeld: () => leases.has(held),
+      whenGone: () => leases.whenGone([held]),
+      recount: (by: -1 | 1) => recount(scripts, queueKey, consumer, [entryId], by),
+    };
+    void trial.end(suspect, leaseMs - SOON_MS);
+  }
+
+  /** What is left now is looked for as soon as no trial is under way. */
+  #lookAfterTrial(): void {
+    void this.#o.trial.whenOver().then(() => this.#lane.lookSoon());
+  }
+
+  /** Executes those that are still stale; which are not settled after `waitMs`. Never fails. */
+  async #take(found: readonly StaleEntry[], waitMs: number): Promise<readonly Held[]> {
     const { redis, scripts, reader, consumer, leaseMs, deliveriesMax, logger, unreadable } =
       this.#o;
     try {
@@ -263,7 +314,7 @@ export class Takeover {
       const open = new Set(reader.openKeys);
       const entries = left.filter(({ queueKey }) => open.has(queueKey));
       if (entries.length === 0) {
-        return;
+        return [];
       }
       const poison = entries.some(({ deliveries }) => deliveries >= deliveriesMax);
       // What is begun before a new epoch is heard of would be in vain.
@@ -271,11 +322,12 @@ export class Takeover {
       const claimed = await claim(redis, scripts.keys.meta, entries, consumer, leaseMs);
       await quarantine(this.#o, claimed.garbage);
       if (claimed.tokens.length > 0) {
-        await this.#lane.execute(claimed.tokens, claimed.idleMs, poison, waitMs);
+        return await this.#lane.execute(claimed.tokens, claimed.idleMs, poison, waitMs);
       }
     } catch (error) {
       const about = { err: error, entry: found[0]?.entryId, entries: found.length };
       logger.warn(about, "stale entries not taken over");
     }
+    return [];
   }
 }

@@ -38,6 +38,20 @@ export async function handBack(
   return count;
 }
 
+/**
+ * Counts one delivery of entries more (1) or less (-1), if they are this consumer's still; their leases
+ * begin anew.
+ */
+export async function recount(
+  scripts: ScriptRunner,
+  queueKey: string,
+  consumer: string,
+  ids: readonly string[],
+  by: -1 | 1,
+): Promise<void> {
+  await scripts.call("handBack", [queueKey], [consumer, 0, by + 1, ...ids]);
+}
+
 /** Removes a consumer from a stream's group; false while something is pending for it. */
 export async function removeConsumer(
   redis: Redis,
