@@ -241,6 +241,7 @@ function moveReads(
       edgeRefs: move(old?.edgeRefs),
       outerRefs: owner === undefined ? move(old?.outerRefs) : new Set(),
       usesInput: old?.usesInput ?? false,
+      usesAttempt: old?.usesAttempt ?? false,
     };
   });
 }

@@ -168,6 +168,8 @@ export class TextChecker {
     const [root = "", id] = ref.path;
     if (!place.variables.has(root)) return this.#reportUnknownHere(ref, root, place, text);
     if (root === "input") this.#nodes.noteInput(place.reads);
+    // `run` as a whole, and by a computed key, is also its attempt.
+    if (root === "run" && (id ?? "attempt") === "attempt") this.#nodes.noteAttempt(place.reads);
     if (root !== "ctx" || id === undefined) return;
     const found = this.#nodes.find(id, place.node);
     if (!found) return this.#reportNoSuchNode(ref, id, place, text);

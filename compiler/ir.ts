@@ -234,6 +234,8 @@ export interface IrNode {
   edge_refs: number[];
   /** Whether config, edge conditions or loop condition read `input`, the run's input. */
   uses_input: boolean;
+  /** Whether these, or the body of a map, may read `run.attempt`: also as a part of `run`. */
+  uses_attempt?: true;
 }
 
 export interface IrEdge {

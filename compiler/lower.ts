@@ -134,6 +134,7 @@ function lowerNode(
     refs: ascending(reads?.refs),
     edge_refs: ascending(reads?.edgeRefs),
     uses_input: reads?.usesInput ?? false,
+    ...(reads?.usesAttempt === true ? { uses_attempt: true as const } : {}),
   };
 }
 

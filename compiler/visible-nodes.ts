@@ -20,11 +20,13 @@ export interface NodeReads {
   /** What the body of a map reads, at any depth, of the graph in which the map stands. */
   outerRefs: Set<number>;
   usesInput: boolean;
+  usesAttempt: boolean;
 }
 
 /** Nothing read so far. */
 export function newReads(): NodeReads {
-  return { refs: new Set(), edgeRefs: new Set(), outerRefs: new Set(), usesInput: false };
+  const uses = { usesInput: false, usesAttempt: false };
+  return { refs: new Set(), edgeRefs: new Set(), outerRefs: new Set(), ...uses };
 }
 
 /** The place of a map, as its body sees it. */
@@ -92,6 +94,14 @@ export class VisibleNodes {
     const { nodes, index } = this.around;
     const outer = nodes.reads[index];
     if (outer) nodes.noteInput(outer);
+  }
+
+  /** So is which attempt of the run it is. */
+  noteAttempt(reads: NodeReads): void {
+    reads.usesAttempt = true;
+    const { nodes, index } = this.around ?? {};
+    const outer = nodes?.reads[index ?? -1];
+    if (outer) nodes?.noteAttempt(outer);
   }
 
   /** A body reads one of this graph's nodes: so does its map. */

@@ -99,12 +99,22 @@ function contextFields(ir: Ir, chain: readonly number[]): string[] {
   return [...fields];
 }
 
-/** Whether a text of the node, of what it holds or of its edges may read `run.attempt`. */
+// In JSON a line break ends with a letter, which would count to the word.
+const ATTEMPT_NAMED = /(?:\b|\\[nrt])attempt\b|\$\{\s*run\s*[}[]/;
+const RUN_WHOLE = /(?:\b|\\[nrt])run\b(?!\s*\.)/;
+
+/**
+ * Whether the node, what it holds or its edges may read `run.attempt`. Workflows that were compiled
+ * before `uses_attempt` are judged by their texts.
+ */
 function mayReadAttempt(ir: Ir, index: number): boolean {
   const node = ir.nodes[index] as IrNode;
   const conditions = decidedEdges(ir, node).map(({ edge }) => ir.edges[edge]?.condition);
-  // In JSON a line break ends with a letter, which would count to the word.
-  return /(?:\b|\\[nrt])attempt\b/.test(JSON.stringify([node, conditions]));
+  return (
+    node.uses_attempt === true ||
+    ATTEMPT_NAMED.test(JSON.stringify([node, conditions])) ||
+    RUN_WHOLE.test(JSON.stringify([node.pure ? node.config : null, conditions]))
+  );
 }
 
 const inputReaders = new WeakMap<Ir, boolean>();

@@ -46,7 +46,17 @@ export interface WorkflowDiff {
 /** Fields of a node that follow from its edges, its neighbours or its place. */
 const DERIVED = new Set([
   ...["id", "queue", "fusible", "is_entry", "is_terminal", "in", "out", "loop", "latch_of"],
-  ...["head_of", "refs", "edge_refs", "uses_input", "pure", "outer_refs", "body", "synthetic"],
+  ...[
+    "head_of",
+    "refs",
+    "edge_refs",
+    "uses_input",
+    "uses_attempt",
+    "pure",
+    "outer_refs",
+    "body",
+    "synthetic",
+  ],
   "part_of",
 ]);
 

@@ -322,9 +322,26 @@ describe("B8: a redrive", () => {
           step("x", "flaky"),
           { id: "m", type: "map", config: { items: [1], do: echo({ n: "${run.attempt}" }) } },
           { id: "last", ...echo({ n: "${run.attempt}", each: "${data}" }) },
+          { id: "whole", ...echo({ run: "${run}" }) },
+          { id: "key", ...echo({ n: "${run['att' + 'empt']}" }) },
+          {
+            id: "outs",
+            type: "map",
+            config: {
+              items: [1],
+              do: { nodes: [{ id: "e", ...echo({}) }], output: { run: "${run}" } },
+            },
+          },
+          {
+            id: "all",
+            type: "transform",
+            config: {
+              expression: "[ctx.whole.output.run.attempt, ctx.key.output.n, data[0].run.attempt]",
+            },
+          },
         ],
-        edges: edges("wait>x", "x>m", "m>last"),
-        output: { run: "${run.attempt}", last: "${ctx.last.output}" },
+        edges: edges("wait>x", "x>m", "m>last", "last>whole", "whole>key", "key>outs", "outs>all"),
+        output: { run: "${run.attempt}", last: "${ctx.last.output}", all: "${ctx.all.output}" },
       } as never,
     });
     const waits = async (): Promise<boolean> =>
@@ -339,7 +356,8 @@ describe("B8: a redrive", () => {
     const { status, output, epoch } = await engine.ended(id);
     expect(status).toBe("COMPLETED");
     expect(Number(epoch)).toBeGreaterThan(2);
-    expect(JSON.parse(output ?? "")).toEqual({ run: 2, last: { n: 2, each: [{ n: 2 }] } });
+    const last = { n: 2, each: [{ n: 2 }] };
+    expect(JSON.parse(output ?? "")).toEqual({ run: 2, last, all: [2, 2, 2] });
   });
 
   it("works when Redis has lost everything, and survives it", async () => {
