@@ -18,6 +18,7 @@ import {
   START,
   startRuns,
   suspectRun,
+  START_WINDOW_MS,
   TOMBSTONE_MS,
 } from "./run-scripts.ts";
 import { certifiedSource, isServerTrouble, ScriptRunner } from "./script-runner.ts";
@@ -57,6 +58,11 @@ describe("startRuns", () => {
     await p.advance(TOMBSTONE_MS + 1);
     await releaseRuns(p.scripts, ["some-other-run"], []);
     expect(await p.redis.zscore(p.scripts.keys.tombs, run.runId)).toBeNull();
+  });
+
+  it("A9: a start is late before half of the time that a tombstone refuses it is over", () => {
+    // Else one that was held up begins a run anew that has ended: its tombstone is gone by then.
+    expect(START_WINDOW_MS).toBeLessThan(TOMBSTONE_MS / 2);
   });
 
   it("A9: a release takes off the timers of runs that it removes, and of no other", async () => {
