@@ -272,6 +272,18 @@ export function decidedEdges(ir: Ir, node: IrNode): DecidedEdge[] {
   return found;
 }
 
+/** What an edge is called in messages: by the node it leads to, unless the compiler has made that. */
+export function edgeName(ir: Ir, edge: number): string {
+  let to = ir.nodes[ir.edges[edge]?.to ?? -1];
+  while (to?.synthetic === true && to.out.length === 1) {
+    to = ir.nodes[ir.edges[to.out[0] ?? -1]?.to ?? -1];
+  }
+  return to === undefined || to.synthetic === true ? "an edge" : `edge to "${to.id}"`;
+}
+
+/** What a loop's condition is called in messages. */
+export const LOOP_NAME = "loop";
+
 /** Whether a node's own input is the run's (in a body the element): an entry, in a wide graph too. */
 export function isFedByRun(ir: Ir, node: IrNode): boolean {
   if (node.is_entry) return true;

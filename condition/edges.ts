@@ -4,10 +4,11 @@
  * An evaluation error is never taken for "false": it propagates, and the node fails. Otherwise a
  * typing mistake would send a run down the default path without a trace.
  */
-import type { Condition, Vars } from "./types.ts";
+import type { Test } from "./named.ts";
+import type { Vars } from "./types.ts";
 
 export interface EdgeCandidate {
-  condition: Condition | null;
+  condition: Test | null;
 }
 
 /** `first`: one edge; `all`: every edge that holds; `each`: every edge decides for itself. */

@@ -3,8 +3,8 @@
  * what expressions may see. An expression that cannot be evaluated never picks a path: it makes
  * the node fail.
  */
-import { compileCondition, decideEdges, type Condition, type Vars } from "../condition/index.ts";
-import { decidedEdges } from "../compiler/ir.ts";
+import { decideEdges, namedCondition, type Test, type Vars } from "../condition/index.ts";
+import { decidedEdges, edgeName, LOOP_NAME } from "../compiler/ir.ts";
 import type { DecidedEdge, EdgeOn, Ir, IrLoop, IrNode } from "../compiler/ir.ts";
 import { roundOf } from "../sdk/internal.ts";
 import { ExecutionError } from "./kinds/kind.ts";
@@ -15,11 +15,11 @@ export type Decision = { again: true } | { again: false; edges: string };
 interface CompiledNode {
   /** What the node decides: its out-edges, or more than they are where it has parts. */
   decided: readonly DecidedEdge[];
-  conditions: (Condition | null)[];
+  conditions: (Test | null)[];
   hasParts: boolean;
   /** Values of the out-edges after every success; null: they have to be decided. */
   plain: string | null;
-  loop: { ir: IrLoop; condition: Condition } | null;
+  loop: { ir: IrLoop; condition: Test } | null;
 }
 
 const compiled = new WeakMap<IrNode, CompiledNode>();
@@ -30,7 +30,7 @@ function compile(ir: Ir, node: IrNode): CompiledNode {
     const decided = decidedEdges(ir, node);
     const conditions = decided.map(({ edge }) => {
       const source = ir.edges[edge]?.condition ?? null;
-      return source === null ? null : compileCondition(source);
+      return source === null ? null : namedCondition(source, edgeName(ir, edge));
     });
     const loop = node.latch_of === null ? undefined : ir.loops[node.latch_of];
     const isPlain = loop === undefined && node.routing === "each" && !conditions.some(Boolean);
@@ -39,7 +39,10 @@ function compile(ir: Ir, node: IrNode): CompiledNode {
       conditions,
       hasParts: decided.some(({ edge, place }) => edge !== node.out[place]),
       plain: null,
-      loop: loop === undefined ? null : { ir: loop, condition: compileCondition(loop.condition) },
+      loop:
+        loop === undefined
+          ? null
+          : { ir: loop, condition: namedCondition(loop.condition, LOOP_NAME) },
     };
     entry.plain = isPlain ? each(node, ["success", "always"], entry, {}) : null;
     compiled.set(node, entry);

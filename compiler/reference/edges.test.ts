@@ -74,6 +74,9 @@ describe("edges of any other node", () => {
     const result = play(ir, { work: { a: gives({ kept: 1 }) } });
     expect(result.error).toMatchObject({
       ...{ code: "CONDITION_FAILED", attempts: 1, details: { output: { kept: 1 } } },
+      message: expect.stringMatching(
+        /^edge to "b" \(condition output\.there\.deep > 1\): /,
+      ) as string,
     });
   });
 });

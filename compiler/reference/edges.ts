@@ -5,9 +5,9 @@
  * live. `first` and `all` nodes choose among their `success` edges and must find one; their
  * `always` edges are no branches and decide for themselves, as those of every other node do.
  */
-import { compileCondition, decideEdges } from "../../condition/index.ts";
+import { decideEdges, namedCondition } from "../../condition/index.ts";
 import type { EdgeMode, Vars } from "../../condition/index.ts";
-import { decidedEdges } from "../ir.ts";
+import { decidedEdges, edgeName, LOOP_NAME } from "../ir.ts";
 import type { EdgeOn, Ir, IrNode } from "../ir.ts";
 import type { EdgeValue, HandlerError } from "./types.ts";
 
@@ -26,7 +26,9 @@ export interface AfterFailure {
 export function decideSuccess(ir: Ir, node: IrNode, round: number, vars: Vars): AfterSuccess {
   try {
     const loop = node.latch_of === null ? undefined : ir.loops[node.latch_of];
-    if (!loop || !compileCondition(loop.condition).test(vars)) return branch(ir, node, vars);
+    if (!loop || !namedCondition(loop.condition, LOOP_NAME).test(vars)) {
+      return branch(ir, node, vars);
+    }
     if (round < loop.max_iterations) return { kind: "again" };
     if (node.out.some((edge) => ir.edges[edge]?.on === "exhausted")) {
       return { kind: "leave", edges: each(ir, node, ["exhausted", "always"], vars) };
@@ -86,7 +88,7 @@ function choose(
   const decided = decidedEdges(ir, node).filter((one) => on.includes(one.on));
   const candidates = decided.map(({ edge }) => {
     const source = ir.edges[edge]?.condition ?? null;
-    return { condition: source === null ? null : compileCondition(source) };
+    return { condition: source === null ? null : namedCondition(source, edgeName(ir, edge)) };
   });
   const live = decideEdges(candidates, mode, vars);
   const values = node.out.map((): EdgeValue => "dead");
