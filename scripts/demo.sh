@@ -7,10 +7,10 @@ sh test_data/pipeline/run.sh "$@"
 cat <<'END'
 
 That was test_data/pipeline/workflow.yaml with the functions beside it. How to go on:
-  npm run gavotte -- runs                              the run just made, and its id
-  npm run gavotte -- status <run>                      what each of its steps did
-  npm run gavotte -- run test_data/sequence.yaml       a small workflow without functions
-  npm run gavotte -- validate test_data/pipeline/workflow.yaml
+  ./gavotte runs                              the run just made, and its id
+  ./gavotte status <run>                      what each of its steps did
+  ./gavotte run test_data/sequence.yaml       a small workflow without functions
+  ./gavotte validate test_data/pipeline/workflow.yaml
   npm run dev                                          the whole engine, until Ctrl-C
 The data of these commands is in .gavotte/; README.md says the rest.
 END

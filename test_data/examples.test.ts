@@ -22,7 +22,7 @@ function nodesOf(ir: Ir | null | undefined): IrNode[] {
 /** Each command line of the README that its output follows. */
 function shown(): { file: string; input: Json; output: Json }[] {
   const readme = readFileSync(join(folder, "README.md"), "utf8");
-  const line = /^ {4}npx gavotte run test_data\/(\S+)(?: --input '(.*)')?\n {4}(\{.*\})$/gm;
+  const line = /^ {4}\.\/gavotte run test_data\/(\S+)(?: --input '(.*)')?\n {4}(\{.*\})$/gm;
   return [...readme.matchAll(line)].map(([, file = "", input = "{}", output = ""]) => ({
     ...{ file, input: JSON.parse(input) as Json, output: JSON.parse(output) as Json },
   }));
@@ -55,6 +55,6 @@ describe("the examples", () => {
 
   it("are all in the README", () => {
     const readme = readFileSync(join(folder, "README.md"), "utf8");
-    for (const file of files) expect(readme).toContain(`npx gavotte run test_data/${file}`);
+    for (const file of files) expect(readme).toContain(`./gavotte run test_data/${file}`);
   });
 });
