@@ -42,7 +42,7 @@ function seen(ir: Ir, { status, nodes, output, error }: InterpretResult): Values
  * messages: of two conditions that cannot be evaluated either may be told.
  */
 function placeless(text: string): string {
-  return text.replaceAll(/"(scope|message)":"[^"]*"/g, '"$1":""');
+  return text.replaceAll(/"(scope|message)":"(?:[^"\\]|\\.)*"/g, '"$1":""');
 }
 
 /** With the keys of an object in the order of the alphabet. */
