@@ -39,5 +39,6 @@ export const LEFT_OUT: { readonly [file: string]: string } = {
   "test/recovery/blocked-loop.test.ts":
     "waits for the lease thread in CLIENT LIST; on a cluster that connects at first need, and " +
     "test/cluster/lease-thread.test.ts says that it does",
+  "test/sdk-page.test.ts": "plays what a page shows; the calls are those of sdk/client.test.ts",
   "test/support/services.test.ts": "is about the logical databases of a single server",
 };
