@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { pino } from "pino";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { compile } from "../compiler/index.ts";
-import { connectRedis, type Redis } from "../sdk/internal.ts";
-import { listRuns, type Database, type RunRow } from "../sdk/postgres/index.ts";
+import { connectRedis, defineFunction, globalKeys, type Redis } from "../sdk/internal.ts";
+import { compensationOf, listRuns, type Database, type RunRow } from "../sdk/postgres/index.ts";
 import { createSupervisor, type Supervisor } from "../supervisor/index.ts";
 import {
   testDatabase,
@@ -15,6 +15,7 @@ import {
   type TestDatabase,
   type TestRedis,
 } from "../test/support/index.ts";
+import { createWorker, FunctionRegistry } from "../worker/index.ts";
 import { startCli } from "./cli.fixture.ts";
 
 const SLOW = 90_000;
@@ -92,5 +93,49 @@ it.for(CASES)(
     await waitFor(async () => (await redis.keys(`*${row.id}*`)).length === 0, {
       describe: `keys are left: ${left.join(", ")}`,
     });
+  },
+);
+
+it(
+  "what undoes it is executed by whoever serves its functions",
+  { timeout: SLOW },
+  async ({ skip }) => {
+    skip(database.singleSession);
+    const charge = { id: "charge", type: "function", config: { function_name: "builtin.echo" } };
+    const nodes = [
+      { ...charge, compensate: "refund" },
+      { id: "only", type: "delay", config: { delay_ms: 600_000 } },
+    ];
+    const document = { name: "charged", nodes, edges: [{ from: "charge", to: "only" }] };
+    writeFileSync(join(cwd, "charged.json"), JSON.stringify(document));
+    const env = { GAVOTTE_REDIS_URL: server.url, GAVOTTE_DATABASE_URL: database.url };
+    const command = startCli(cwd, ["run", "charged.json", "--stub"], { env });
+    await command.said("only waiting");
+    command.child.kill("SIGKILL");
+    await command.ended;
+    const { id } = await runOf("charged");
+    const refunds: unknown[] = [];
+    const refund = defineFunction("refund", ({ input }) => void refunds.push(input) as never);
+    const deployment = (await redis.hget(globalKeys.deployment, "id")) as string;
+    const worker = createWorker({
+      ...{ redis: { url: server.url }, deployment, partitions: 1, logger, id: "common" },
+      registry: new FunctionRegistry([refund]),
+    });
+    await worker.start();
+    // The first look ends the run, a later one finds what undoes it.
+    for (const what of ["cancelled", "taken over"]) {
+      await supervisor.stop(0);
+      supervisor = await started();
+      const describe = `it is not ${what}`;
+      await waitFor(
+        async () => {
+          const undoing = await compensationOf(db, id);
+          return what === "cancelled" ? undoing !== null : undoing?.status === "COMPLETED";
+        },
+        { timeoutMs: 30_000, describe },
+      );
+    }
+    expect(refunds).toEqual([{}]);
+    await worker.stop(0);
   },
 );
