@@ -3,29 +3,61 @@
  *
  * A pure node is evaluated on the way, by the worker that has its input: it does not stand in a
  * queue, changes nothing that could be undone, and fails in the same way each time. A map is tried
- * again, held back and undone element by element, in the nodes of its body. To accept such a
- * property would be to promise something that does not happen.
+ * again, held back and undone element by element, in the nodes of its body. A delay takes as long as
+ * it says. To accept such a property, or an edge for a timeout that cannot be, would be to promise
+ * something that does not happen.
  */
 import type { Reporter } from "./diagnostics.ts";
 import type { DocumentGraph, DocumentNode } from "./document.ts";
 import type { NodeType } from "./ir.ts";
 import { kindOf } from "./kinds/index.ts";
 
-/** Report the properties of a graph's nodes that could have no effect. */
+/** Report the properties and timeout edges of a graph's nodes that could have no effect. */
 export function checkPolicies(part: DocumentGraph, reporter: Reporter): void {
+  checkTimeoutEdges(part, reporter);
   for (const node of part.nodes) {
     if (node.type === null || !kindOf(node.type).isSupported) continue;
+    if (node.cache) {
+      const pointer = `${node.pointer}/cache`;
+      const message = `\`cache\` has no effect on \`${node.id}\`: it is executed each time`;
+      reporter.report({ code: "GV4007", pointer, atKey: true, message });
+    }
     const idle = idleProperties(node);
     if (idle.length === 0) continue;
     const why =
       node.type === "map"
         ? "it has to be on the nodes of the body"
-        : "such a node does no work of its own";
+        : node.type === "delay"
+          ? "a delay takes as long as it says"
+          : "such a node does no work of its own";
     for (const { pointer, name } of idle) {
       const message = `\`${name}\` has no effect on ${node.type} \`${node.id}\`: ${why}`;
       reporter.report({ code: "GV4005", pointer, atKey: true, message });
     }
   }
+}
+
+/** Edges that are taken after a timeout, of nodes that are never over their time. */
+function checkTimeoutEdges(part: DocumentGraph, reporter: Reporter): void {
+  const nodes = new Map(part.nodes.map((node) => [node.id, node]));
+  for (const edge of part.edges) {
+    const node = edge.on === "timeout" ? nodes.get(edge.from.id) : undefined;
+    const why = node && whyNoTimeout(node);
+    if (!why) continue;
+    const message = `this edge is never taken: ${node.type} \`${node.id}\` has no timeout, ${why}`;
+    reporter.report({ code: "GV4008", pointer: `${edge.pointer}/on`, message });
+  }
+}
+
+/** Why a node is never over its time; undefined if it may be. Handlers may say so themselves. */
+function whyNoTimeout(node: DocumentNode): string | undefined {
+  if (node.type === null || node.queueTimeoutMs !== null) return undefined;
+  if (isPureNode(node)) return "since it does no work of its own";
+  if (node.type === "delay") return "since it takes as long as it says";
+  const isAnswered = node.type === "wait" || node.type === "human";
+  return isAnswered && node.timeoutMs === null
+    ? "and without `timeout_ms` it waits for ever"
+    : undefined;
 }
 
 /** Kinds whose token waits for others: nothing begins that could be too often, or in vain. */
@@ -54,10 +86,12 @@ function idleProperties(node: DocumentNode): Property[] {
     node.queueTimeoutMs === null
       ? []
       : [{ name: "queue_timeout_ms", pointer: `${node.pointer}/queue_timeout_ms` }];
-  if (isPureNode(node)) return [...inRetry, ...compensate, ...held, ...queued];
+  const timed =
+    node.timeoutMs === null ? [] : [{ name: "timeout_ms", pointer: `${node.pointer}/timeout_ms` }];
+  if (isPureNode(node)) return [...inRetry, ...compensate, ...held, ...queued, ...timed];
   if (node.type === "map") return [...compensate, ...held];
   if (PARKED.has(node.type ?? "function")) return held;
-  return node.type === "delay" ? [...inRetry, ...compensate, ...held] : [];
+  return node.type === "delay" ? [...inRetry, ...compensate, ...held, ...timed] : [];
 }
 
 /** Whether a node does no work of its own: a kind that is pure, or a loop without a function. */

@@ -145,7 +145,7 @@ nodes:
     right: `
 name: greet
 nodes:
-  - { id: hello, type: noop, timeout_ms: 5000 }
+  - { id: hello, type: wait, config: { signal: go }, timeout_ms: 5000 }
 `,
   }),
   GV1012: error({
@@ -169,12 +169,12 @@ nodes:
     wrong: `
 name: greet
 nodes:
-  - { id: hello, type: noop, timeout_ms: 5s }
+  - { id: hello, type: wait, config: { signal: go }, timeout_ms: 5s }
 `,
     right: `
 name: greet
 nodes:
-  - { id: hello, type: noop, timeout_ms: 5000 }
+  - { id: hello, type: wait, config: { signal: go }, timeout_ms: 5000 }
 `,
   }),
   GV1014: error({

@@ -8,6 +8,15 @@ nodes:
   - { id: step, type: ${type}, config: { ${config} }${more === "" ? "" : `, ${more}`} }
 `;
 
+const asked = (limit: string): string => `
+name: two
+nodes:
+  - { id: ask, type: wait, config: { signal: go }${limit} }
+  - { id: late, type: noop }
+edges:
+  - { from: ask, to: late, on: timeout }
+`;
+
 export const KIND_CODES = {
   GV4001: error({
     title: "unknown node type",
@@ -47,9 +56,10 @@ export const KIND_CODES = {
     title: "property without effect on this node",
     remedy: "remove it, or put it where work is done",
     meaning:
-      "`compensate`, `rate_limit`, `circuit_breaker`, `queue_timeout_ms` and the error rules of " +
-      "`retry` are for nodes that do work. Nodes of pure kinds are evaluated on the way; a map's " +
-      "work is done by the nodes of its body, a subworkflow's by the nodes of the other workflow.",
+      "`compensate`, `rate_limit`, `circuit_breaker`, `timeout_ms`, `queue_timeout_ms` and the " +
+      "error rules of `retry` are for nodes that do work. Nodes of pure kinds are evaluated on the " +
+      "way, and a delay takes as long as it says; a map's work is done by the nodes of its body, a " +
+      "subworkflow's by the nodes of the other workflow.",
     why: "The file would promise something that never happens.",
     wrong: node("transform", "transformation: trim", "compensate: undo"),
     right: node("function", "function_name: f", "compensate: undo"),
@@ -63,5 +73,25 @@ export const KIND_CODES = {
     why: "A second attempt of the whole map would repeat the elements that have succeeded.",
     wrong: node("map", "do: { nodes: [{ id: a, type: noop }] }", "retry: { max_attempts: 3 }"),
     right: node("map", "do: { type: noop }", "retry: { max_attempts: 3 }"),
+  }),
+  GV4007: warning({
+    title: "property not supported yet",
+    remedy: "remove it for now; let the function itself keep what it need not do again",
+    meaning: "`cache` belongs to the format, but this version keeps no outputs for later runs.",
+    why: "The node is executed each time, also with an input that it has had before.",
+    wrong: node("function", "function_name: f", "cache: true"),
+    right: node("function", "function_name: f"),
+  }),
+  GV4008: warning({
+    title: "edge for a timeout that never is",
+    remedy: "give the node a time limit, or remove the edge",
+    meaning:
+      "An edge `on: timeout` starts at a node that no time can run out for: one of a pure kind, a " +
+      "delay without `queue_timeout_ms`, or a `wait` or `human` without `timeout_ms`.",
+    why:
+      "What is behind it never happens, unless somebody fails the node by hand with the code " +
+      "`TIMEOUT`.",
+    wrong: asked(""),
+    right: asked(", timeout_ms: 60000"),
   }),
 } as const satisfies Record<string, CodeSpec>;
