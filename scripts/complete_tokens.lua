@@ -15,7 +15,8 @@ KEYS
                                           also what is around them, up to the run. The next
                                           element's key, and the queue of the map's node, follow
                                           from these (include/unit.lua)
-  .. queues    stream  gv:{p}:q:*         of the batch's workflows; appends, acknowledges
+  .. queues    stream  gv:{p}:q:*         of the batch's workflows; appends, acknowledges. The one that
+                                          every worker reads follows from these (include/common.lua)
   .. signals   hash    gv:{p}:run:<id>:signals  of runs with a token that is parked (W)
   .. entries   stream  gv:{p}:q:*:new     where entry nodes' tokens stand; acknowledges
 ARGV
@@ -61,7 +62,8 @@ EMITS     node.* join.decided loop.round run.completed run.failed run.finishing 
 REPEAT    a repeated item is refused by the token's record (-3). A refused or empty item
           acknowledges only what the caller owns, or what is of a run that is over: the entry may
           stand for a token that its new owner is at (21 A11)
-COST      O(effects); a cascade over WORK_MAX arrivals goes on in a token of its own. An element's
+COST      O(effects); a cascade over WORK_MAX arrivals, or what the closure has, goes on in a token of its
+          own, which any worker reads. An element's
           end: O(entries of the body), and O(its fields) if it armed timers. A join that cancels its
           losers: O(nodes of its branches)
 ]]

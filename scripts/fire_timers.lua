@@ -13,7 +13,8 @@ KEYS
   6+ runs      hash    gv:{p}:run:<id>    of the members, and around elements of maps up to their
                                           run; reads and writes; of a paused one the list `held`,
                                           appends
-  .. queues    stream  gv:{p}:q:*         of the members; appends
+  .. queues    stream  gv:{p}:q:*         of the members; appends. What executes nothing goes to the one
+                                          that every worker reads (include/common.lua)
   .. signals   hash    gv:{p}:run:<id>:signals  of waits that expire; reads and writes
 ARGV
   1  epoch     partition epoch
@@ -167,6 +168,7 @@ local function act(member, run, queue, signals)
     if have[1] ~= "finishing" then
       return 2
     end
+    queue = common_queue(queue) -- a member that was armed before may name the node's
     if not is_there(queue, redis.call("HGET", run, "fe")) then
       redis.call("HSET", run, "fe", redis.call("XADD", queue, "*", "t",
         pack_entry(t.run_id, t.epoch, 0, "", 1, have[3], "z", "", "")))

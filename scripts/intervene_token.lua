@@ -15,7 +15,8 @@ KEYS
   5  run       hash    gv:{p}:run:<id>               status; reads. Its list `held`, appends
   6  unit      hash    gv:{p}:run:<unit>             the token's hash; reads and writes
   7  signals   hash    gv:{p}:run:<id>:signals       takes the token off who waits
-  8  queue     stream  gv:{p}:q:*                    the node's queue; appends
+  8  queue     stream  gv:{p}:q:*                    the node's queue; appends what is tried again,
+                                                     all else beside it (include/common.lua)
   9  blobs     hash    gv:{p}:run:<id>:blobs         only with a large value; writes
 ARGV
   1  epoch     partition epoch
@@ -98,7 +99,8 @@ if state == "w" then
 elseif state ~= "r" then
   redis.call("ZADD", halted, now_ms, string.match(unit_id, "^[^!]*"))
 end
-dispatch(status == "paused", unit, queue,
+-- Of what is not tried again nothing is executed.
+dispatch(status == "paused", unit, action == "retry" and queue or common_queue(queue),
   pack_entry(unit_id, have[4], node, scope, attempt, have[5], kind, kind == "k" and "" or arrivals, payload))
 -- What a paused run holds has its time in the queue from when it is resumed.
 local late = action == "retry" and status == "running" and late_ms(have[6], node)

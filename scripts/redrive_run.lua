@@ -17,7 +17,8 @@ KEYS
   8  paused    zset    gv:{p}:paused                   writes, when its workflow is paused
   9  blobs     hash    gv:{p}:run:<id>:blobs           creates
  10  staged    hash    gv:{p}:run:<id>:staged:<random> its blobs, to expire; becomes KEYS[9]
- 11+ queues    stream  gv:{p}:q:*                      of the tokens that start; appends
+ 11+ queues    stream  gv:{p}:q:*                      of its nodes, then the one that every
+                                                       worker reads; appends
 ARGV
   1  epoch     partition epoch
   2  nonce     random, names this call's journal record

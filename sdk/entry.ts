@@ -102,6 +102,14 @@ function splitFirst(text: string, count: number): string[] {
   return parts;
 }
 
+/**
+ * Whether nothing of its node is executed for an entry: it stands in the queue that every worker reads
+ * (`commonQueueKey`), because nobody need serve the node's own. `answer`: what it is answered with.
+ */
+export function executesNothing(kind: EntryKind, answer?: { kind: string }): boolean {
+  return ["skip", "gather", "finish"].includes(kind) || answer?.kind === "manual";
+}
+
 /** A token's record in the run hash, field `n<node>` (scripts/include/token.lua). */
 export interface TokenRecord {
   state: "a" | "r" | "w" | "k" | "m" | "g" | "c" | "f" | "s" | "x";

@@ -4,6 +4,7 @@
  */
 import {
   commonQueueKey,
+  executesNothing,
   heldItem,
   packEntry,
   packWait,
@@ -106,7 +107,8 @@ export class Emitter {
 
   /** An entry for a token. */
   entry(node: number, token: HotToken, kind: EntryKind, payload: string): void {
-    const queue = this.profile.queueKeys[this.profile.ir.nodes[node]?.queue ?? 0] as string;
+    const own = this.profile.queueKeys[this.profile.ir.nodes[node]?.queue ?? 0] as string;
+    const queue = executesNothing(kind, token.answer) ? commonQueueKey(own) : own;
     const { scope, attempt, state } = token;
     const entry = packEntry({
       ...{ runId: this.name, epoch: this.epoch, node, scope, attempt },

@@ -4,6 +4,7 @@
  */
 import {
   bodyHash,
+  commonQueueKey,
   elementEpoch,
   entriesOf,
   mapUnit,
@@ -92,7 +93,7 @@ function rebuildElement(pipeline: Writer, emit: Emitter, element: HotState): voi
   const mayLeave = Object.keys(fields).some((field) => /^[dmw]\d+$/.test(field));
   pipeline.hset(keys.run(name), mayLeave ? { ...fields, x: "1" } : fields);
   if (element.status === "finishing") {
-    const queue = profile.queueKeys[0] as string;
+    const queue = commonQueueKey(profile.queueKeys[0] as string);
     const member = timerMember({ kind: "finish", runId: name, epoch, queue });
     pipeline.zadd(keys.timers, emit.nowMs - FINISH_GRACE_MS, member);
   }

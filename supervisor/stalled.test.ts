@@ -1,6 +1,7 @@
 import { pino } from "pino";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import {
+  commonQueueKey,
   fireTimers,
   GROUP,
   interveneToken,
@@ -176,7 +177,7 @@ describe("stalled watch", () => {
     const order = { runId: "run-hand", home: "", node: 0, scope: null, queueKey, answer };
     expect(await interveneToken(scriptsOf(context, 0), order)).toMatchObject({ kind: "done" });
     const mine = async (): Promise<ReadyToken[]> => {
-      const pages = [keys.queue("fn:work", "normal"), queueKey].map(async (key) =>
+      const pages = [commonQueueKey(queueKey), queueKey].map(async (key) =>
         (await stack.redis.xrange(key, "-", "+")).map(([id, fields]) =>
           parseEntry(key, id, fields),
         ),
@@ -196,7 +197,7 @@ describe("stalled watch", () => {
     clock.offsetMs = 0;
     const [token, ...more] = await mine();
     expect(more).toEqual([]);
-    expect(token).toMatchObject({ kind: "answered" });
+    expect(token).toMatchObject({ kind: "answered", queueKey: commonQueueKey(queueKey) });
     expect(JSON.parse(token?.answer ?? "null")).toMatchObject(answer);
   });
 

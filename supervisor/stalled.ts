@@ -12,12 +12,15 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import {
+  commonQueueKey,
   connectionAt,
+  executesNothing,
   HotState,
   packEntry,
   runEpoch,
   suspectRun,
   type EntryKind,
+  type WaitAnswer,
   writeAnyway,
 } from "../sdk/internal.ts";
 import {
@@ -176,7 +179,8 @@ export class StalledWatch extends Loop {
     const { scope, attempt } = record;
     const packed = packEntry({ runId, epoch, node, scope, attempt, irHash, arrivals, ...last });
     const gone = entryId === null ? [] : [["XDEL", queueKey, entryId]];
-    const commands = [["XADD", queueKey, "*", "t", packed], ...gone];
+    const goesTo = executesNothing(last.kind, last.answer) ? commonQueueKey(queueKey) : queueKey;
+    const commands = [["XADD", goesTo, "*", "t", packed], ...gone];
     await writeAnyway(connectionAt(redis, queueKey), commands);
     logger.warn({ run: runId, node, queueKey, entryId }, "a lost entry was put back");
   }
@@ -225,6 +229,7 @@ function stalledRun(row: RunRow, reasons: Reason[]): StalledRun {
 interface Activation {
   kind: EntryKind;
   payload: string;
+  answer?: WaitAnswer | undefined;
 }
 
 /**
@@ -241,5 +246,5 @@ function lastActivation({ node, record }: LostToken, state: HotState): Activatio
   }
   const hot = state.tokens.get(node);
   const isThis = hot?.state === "a" && hot.attempt === record.attempt && hot.scope === record.scope;
-  return isThis ? { kind: kindAgain(hot), payload: answerOf(hot) } : null;
+  return isThis ? { kind: kindAgain(hot), payload: answerOf(hot), answer: hot.answer } : null;
 }

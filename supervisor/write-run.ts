@@ -3,6 +3,7 @@
  * and when it is woken (waker.ts).
  */
 import {
+  commonQueueKey,
   GROUP,
   hasGap,
   HotState,
@@ -63,7 +64,8 @@ export function writeRun(
   Object.assign(fields, treeFields(row), row.attempt > 1 ? { at: String(row.attempt) } : {});
   const emit = new Emitter(pipeline, keys, profile, row.id, String(epoch));
   emit.nowMs = nowMs;
-  for (const queue of [...profile.queueKeys, ...profile.entryKeys]) {
+  const common = commonQueueKey(profile.queueKeys[0] as string);
+  for (const queue of [...profile.queueKeys, ...profile.entryKeys, common]) {
     pipeline.xgroup("CREATE", queue, GROUP, "0", "MKSTREAM"); // BUSYGROUP where it is there
   }
   const limits = queueLimits(profile.ir);
@@ -95,8 +97,7 @@ export function writeRun(
     pipeline.zadd(keys.timers, state.startedMs + timeoutMs, member);
   }
   if (state.status === "finishing") {
-    const queue = profile.queueKeys[0] as string;
-    const member = timerMember({ kind: "finish", runId: row.id, epoch, queue });
+    const member = timerMember({ kind: "finish", runId: row.id, epoch, queue: common });
     pipeline.zadd(keys.timers, nowMs - FINISH_GRACE_MS, member);
   }
 }

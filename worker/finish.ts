@@ -34,20 +34,16 @@ export async function settleOutput(
   failure: ExecutionError | null,
 ): Promise<void> {
   const { scripts } = settling;
-  // The finish timer names the queue of the node, whose tokens may begin in another stream.
-  const queue = profile.ir.nodes[token.node]?.queue ?? 0;
-  const queueKey = entryId === null ? (profile.queueKeys[queue] as string) : token.queueKey;
-  const at = { ...token, queueKey };
   const isRun = token.unit === token.runId;
   if (failure !== null) {
     const value = outputFailure(failure);
     await (isRun
-      ? finishRun(scripts, { ...at, status: "failed", value, entryId })
-      : endElement(scripts, profile, { ...at, entryId }, { value, edges: "X" }));
+      ? finishRun(scripts, { ...token, status: "failed", value, entryId })
+      : endElement(scripts, profile, { ...token, entryId }, { value, edges: "X" }));
   } else {
     await (isRun
-      ? finish(settling, profile, at, entryId)
-      : finishElement(settling, elements, profile, at, entryId));
+      ? finish(settling, profile, token, entryId)
+      : finishElement(settling, elements, profile, token, entryId));
   }
 }
 

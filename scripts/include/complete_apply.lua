@@ -48,7 +48,7 @@ local function apply_plan(keeps)
       redis.call("HSET", run, "s", ends)
     end
     redis.call("ZADD", k.timers, now_ms + FINISH_GRACE_MS,
-      timer_member("finish", it.run_id, it.epoch, "", "", "", it.own_queue))
+      timer_member("finish", it.run_id, it.epoch, "", "", "", common_queue(it.own_queue)))
     return 1
   elseif ends then
     leave_run(k, run, it.run_id, it.epoch, ends, string.find(it.flags, "t", 1, true) ~= nil,

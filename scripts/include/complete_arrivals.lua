@@ -119,10 +119,11 @@ function arrive(token_scope, closure, value, node, depth, suffix, queue, positio
     told("join.decided", node, scope, ',"v":"' .. (sent == "X" and "failed" or "skipped")
       .. '","in":"' .. join.arrivals .. '"' .. (todo and "" or ',"k":1'))
     if not todo then
-      -- Too much for this call: a token of its own goes on, and the run cannot end before it.
+      -- Too much for this call: a token of its own goes on, and the run cannot end before it. Nothing
+      -- of the node is executed, so it waits for nobody who could.
       delta = counted and delta + 1 or delta
       set("n" .. node, "k1|" .. scope .. "|" .. sent)
-      emit(KEYS[it.queue_base + queue], node, scope, "k", "", sent)
+      emit(common_queue(KEYS[it.queue_base + queue]), node, scope, "k", "", sent)
       return
     end
     for i = 1, #todo do

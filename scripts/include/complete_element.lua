@@ -103,7 +103,7 @@ local function plan_element_output(own, status, epoch, at)
   it.is_paused = status == "paused"
   local is_done = string.sub(ARGV[at + 3], 2) == "L"
   it.ends, it.error = is_done and "completed" or "failed", not is_done and ARGV[at + 4] or nil
-  it.cancels = timer_member("finish", it.run_id, it.epoch, "", "", "", it.own_queue)
+  it.cancels = timer_member("finish", it.run_id, it.epoch, "", "", "", common_queue(it.own_queue))
   plan_element_end(is_done and ARGV[at + 4] or nil)
   return 0
 end

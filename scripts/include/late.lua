@@ -5,14 +5,14 @@ limits  ";<node>=<ms>" for each node that has one; "" or nil where none has
 member  a timer of kind `late`; its queue is one that every worker reads, so that whoever lives can
         fail the node. The worker that begins the token takes the timer off.
 ]]
+--- @include "common"
+
 local function late_ms(limits, node)
   return limits and tonumber(string.match(limits .. ";", ";" .. node .. "=(%d+);"))
 end
 
 local function late_member(unit, epoch, node, scope, attempt, queue)
-  local head, name, level = string.match(string.gsub(queue, ":new$", ""), "^(gv:{%d+}:q:)(.*):(%a+)$")
-  local common = head .. (string.match(name, "^ns:[^:]+:") or "") .. "kind:parallel:" .. level
-  return timer_member("late", unit, epoch, node, scope, attempt, common)
+  return timer_member("late", unit, epoch, node, scope, attempt, common_queue(queue))
 end
 
 local function arm_late(timers, run, ms, member, node)

@@ -5,6 +5,7 @@ collects the results, or fails the node if more elements failed than are tolerat
 What is still in flight of the map is void from then on: the token's record no longer says `m`. If
 there may be any, the map goes on the list of what a supervisor removes.
 ]]
+--- @include "common"
 
 -- m: parent (key), parent_unit, node, scope, attempt, arrivals; failure is JSON text, or nil.
 local function tell_gather(m, failure)
@@ -25,6 +26,6 @@ local function gather_map(k, m, failure)
     redis.call("HSET", m.map, "s", "failed")
     redis.call("ZADD", k.release, now_ms, m.map_unit)
   end
-  dispatch(m.is_paused, m.parent, m.queue, pack_entry(m.parent_unit, m.epoch, m.node, m.scope, m.attempt,
+  dispatch(m.is_paused, m.parent, common_queue(m.queue), pack_entry(m.parent_unit, m.epoch, m.node, m.scope, m.attempt,
     m.ir, "g", m.arrivals, failure and "=" .. failure or ""))
 end

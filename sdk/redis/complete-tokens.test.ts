@@ -4,8 +4,9 @@ import { openTestPartition, type TestPartition } from "../../test/harness/partit
 import { seeded } from "../../test/harness/random.ts";
 import { startedRun, type TokenPlayer } from "../../test/harness/tokens.ts";
 import type { Ir } from "../../compiler/ir.ts";
-import type { ReadyToken } from "../entry.ts";
+import { timerMember, type ReadyToken } from "../entry.ts";
 import { parseJournalRecord } from "../journal.ts";
+import { commonQueueKey } from "../keys.ts";
 import { COMPLETION, completeTokens } from "./complete-tokens.ts";
 import { packBatch } from "./pack-batch.ts";
 import { fireTimers } from "./run-scripts.ts";
@@ -19,6 +20,8 @@ afterAll(() => p.close());
 beforeEach(() => p.reset());
 
 const player = (ir: Ir): Promise<TokenPlayer> => startedRun(p, ir);
+/** Where everybody reads, so that what executes nothing waits for nobody in particular. */
+const commonOf = (run: TokenPlayer): string => commonQueueKey(run.profile.queueKeys[0] as string);
 
 async function events(): Promise<string[]> {
   const entries = await p.redis.xrange(p.scripts.keys.ev, "-", "+");
@@ -318,7 +321,7 @@ describe("joins and dead paths", () => {
     expect(await completeTokens(p.scripts, [bare])).toEqual([0]);
     const tokens = await run.read();
     const skip = tokens.find((token) => token.kind === "skip");
-    expect(skip).toMatchObject({ node: 3, skipValue: "D" });
+    expect(skip).toMatchObject({ node: 3, skipValue: "D", queueKey: commonOf(run) });
     expect((await run.hash())["c"]).toBe("2");
     const spread = { op: "S" as const, value: "D", plan: run.profile.planner.skip(3, "D") };
     expect(await run.settle(skip as NonNullable<typeof skip>, "", spread)).toBe(0);
@@ -455,7 +458,22 @@ describe("the end of a run", () => {
     expect((await run.hash())["s"]).toBe("finishing");
     await p.advance(10_001);
     await fireTimers(p.scripts);
-    expect((await run.read())[0]?.kind).toBe("finish");
+    expect(await run.read()).toMatchObject([{ kind: "finish", queueKey: commonOf(run) }]);
+  });
+
+  it("its output is asked for where every worker reads, whichever queue its timer names", async () => {
+    const run = await player(miniIr(["a"], [], { output: "${ctx.a.output}" }));
+    await run.settle(await run.take("a"), "");
+    const { timers } = p.scripts.keys;
+    const [queue] = run.profile.queueKeys as [string];
+    const before = timerMember({ kind: "finish", runId: run.runId, epoch: 1, queue });
+    await p.redis.del(timers);
+    await p.redis.zadd(timers, 1, before);
+    await fireTimers(p.scripts);
+    expect(await run.read()).toMatchObject([{ kind: "finish", queueKey: commonOf(run) }]);
+    await p.advance(10_001);
+    await fireTimers(p.scripts);
+    expect(await run.read()).toEqual([]);
   });
 
   it("every record of the journal continues the one before", async () => {

@@ -5,6 +5,7 @@ import { openTestPartition, type TestPartition } from "../../test/harness/partit
 import { allKeys } from "../../test/support/index.ts";
 import { releaseMaps, releaseMapsOfEnded } from "../../supervisor/release-maps.ts";
 import type { ReadyToken } from "../entry.ts";
+import { commonQueueKey } from "../keys.ts";
 import { COMPLETION } from "./complete-tokens.ts";
 import { EXPANSION, expandMap } from "./map-scripts.ts";
 import { fireTimers } from "./run-scripts.ts";
@@ -116,7 +117,8 @@ describe("what an expansion before left under a map's name", () => {
     const [again] = (await run.read()) as [ReadyToken];
     expect(await run.end(again)).toBe(COMPLETION.done);
     expect(await run.end(other)).toBe(COMPLETION.done);
-    expect(await run.read()).toMatchObject([{ kind: "gather", epoch: "2" }]);
+    const queueKey = commonQueueKey(run.map.queueKey);
+    expect(await run.read()).toMatchObject([{ kind: "gather", epoch: "2", queueKey }]);
   });
 
   it("is gone, however much it is and however few elements follow", async () => {

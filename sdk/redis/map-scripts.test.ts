@@ -5,6 +5,7 @@ import { miniIr } from "../../test/harness/mini-ir.ts";
 import { openTestPartition, type TestPartition } from "../../test/harness/partition.ts";
 import { TokenPlayer } from "../../test/harness/tokens.ts";
 import type { ReadyToken } from "../entry.ts";
+import { commonQueueKey } from "../keys.ts";
 import { linesOf, waitToken } from "../waits.ts";
 import { COMPLETION, completeTokens } from "./complete-tokens.ts";
 import { EXPANSION, expandMap, releaseMap } from "./map-scripts.ts";
@@ -64,6 +65,7 @@ describe("A16: expanding a map", () => {
     }
     const [gather] = ready;
     expect(gather).toMatchObject({ kind: "gather", unit: run.runId, payload: null });
+    expect(gather?.queueKey).toBe(commonQueueKey(run.map.queueKey));
     expect(await p.redis.hmget(run.key, "r0", "r700", "r1199")).toEqual(
       ["r0", "r700", "r1199"].map((text) => JSON.stringify(text)),
     );

@@ -1,5 +1,5 @@
 /** Typed call of scripts/redrive_run.lua. */
-import { packEntry, timerMember } from "../entry.ts";
+import { executesNothing, packEntry, timerMember } from "../entry.ts";
 import { commonQueueKey } from "../keys.ts";
 import { hotFields } from "../hot-fields.ts";
 import type { HotState, HotToken } from "../hot-state.ts";
@@ -47,7 +47,7 @@ export async function redriveRun(
   const keys = [k.ev, k.meta, k.timers, k.release, k.redriven(runId), k.run(runId)];
   keys.push(k.signals(runId), k.paused, k.blobs(runId), redrive.staged ?? k.blobs(runId));
   const base = keys.length + 1;
-  keys.push(...profile.queueKeys);
+  keys.push(...profile.queueKeys, commonQueueKey(profile.queueKeys[0] as string));
   const place = { namespace: profile.namespace, priority: profile.priority };
   const fields = hotFields(state, { epoch, irHash: profile.irHash, input: null, ...place });
   Object.assign(fields, redrive.fields, { in: redrive.input, at: String(told.at ?? 1) });
@@ -96,8 +96,10 @@ function emissions(
     if (token.state === "w" && token.wait !== undefined) {
       fields[`w${node}`] = packWait(token.wait, queueKey);
     } else if (token.state === "a" || token.state === "k") {
-      const packed = packEntry({ ...at, irHash: profile.irHash, ...contentOf(token) });
-      entries.push(base + queue, packed);
+      const content = contentOf(token);
+      const isForAll = executesNothing(content.kind, token.answer);
+      const packed = packEntry({ ...at, irHash: profile.irHash, ...content });
+      entries.push(base + (isForAll ? profile.queueKeys.length : queue), packed);
       const maxMs = profile.ir.nodes[node]?.queue_timeout_ms;
       // Of what is held the time in the queue begins when the run is resumed.
       const counts = paused !== true && token.state === "a" && token.answer === undefined;

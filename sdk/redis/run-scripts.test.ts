@@ -3,7 +3,7 @@ import { miniIr } from "../../test/harness/mini-ir.ts";
 import { openTestPartition, type TestPartition } from "../../test/harness/partition.ts";
 import { TokenPlayer } from "../../test/harness/tokens.ts";
 import { GavotteError } from "../errors.ts";
-import { globalKeys, GROUP, INTAKE_GROUP } from "../keys.ts";
+import { commonQueueKey, globalKeys, GROUP, INTAKE_GROUP } from "../keys.ts";
 import { completeTokens } from "./complete-tokens.ts";
 import { pauseRun, resumeRun } from "./pause-scripts.ts";
 import { handBack, removeConsumer, renewLeases } from "./lease-scripts.ts";
@@ -218,7 +218,7 @@ describe("a run whose output is awaited", () => {
     const run = await player(withOutput);
     await run.start();
     await run.settle(await run.take("a"), "");
-    const queue = run.profile.queueKeys[0] as string;
+    const queue = commonQueueKey(run.profile.queueKeys[0] as string);
     const later = async (): Promise<number> => {
       await p.advance(11_000);
       expect((await fireTimers(p.scripts)).fired).toBe(1);

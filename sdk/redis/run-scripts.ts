@@ -1,5 +1,6 @@
 /** Typed calls of the scripts that start, finish, cancel, time out and release runs. */
 import type { NewBlob } from "../blobs.ts";
+import { commonQueueKey } from "../keys.ts";
 import type { RunProfile } from "../profile.ts";
 import type { RunError } from "../status.ts";
 import { unitsAround } from "../unit.ts";
@@ -144,7 +145,7 @@ export interface RunFinish {
   status: "completed" | "failed";
   /** Output JSON, or `{"error":…}`. */
   value: string;
-  /** Queue that the finish timer names: the one of the item that was answered `finish`. */
+  /** A queue of the run: where the entry stands, if there is one. */
   queueKey: string;
   /** Entry of kind `finish` to acknowledge, if this comes from one. */
   entryId: string | null;
@@ -154,7 +155,7 @@ export interface RunFinish {
 export async function finishRun(scripts: ScriptRunner, finish: RunFinish): Promise<boolean> {
   const k = scripts.keys;
   const keys = [k.ev, k.meta, k.timers, k.halted, k.release, k.run(finish.runId), finish.queueKey];
-  const member = `finish|${finish.runId}|${finish.epoch}||||${finish.queueKey}`;
+  const member = `finish|${finish.runId}|${finish.epoch}||||${commonQueueKey(finish.queueKey)}`;
   const args = [scripts.nonce(), finish.runId, finish.epoch, finish.status, finish.value];
   args.push(member, finish.entryId ?? "");
   return (await scripts.transition("finishRun", keys, args)) === 0;

@@ -92,14 +92,16 @@ export async function explainEntry(
     return lost(token, queue, entry?.token.queueKey, entry?.token.entryId ?? null);
   }
   const { queueKey, entryId } = entry.token;
+  // Not always the node's own: what executes nothing stands where every worker reads.
+  const standsIn = parseQueueKey(queueKey)?.queue ?? queue;
   if (entry.state === "held") {
     return { kind: "held", text: "ready, and held until the run is resumed" };
   }
   if (entry.state === "pending") {
     const first = entry.token.node === token.index ? null : token.ir.nodes[entry.token.node]?.id;
-    return executing(context, queue, queueKey, entryId, first ?? null);
+    return executing(context, standsIn, queueKey, entryId, first ?? null);
   }
-  return queued(context, queue, queueKey, entryId);
+  return queued(context, standsIn, queueKey, entryId);
 }
 
 function lost(

@@ -1,6 +1,7 @@
 /** A certified partition of its own on a test's Redis, without a supervisor. */
 import {
   certifiedSource,
+  commonQueueKey,
   globalKeys,
   GROUP,
   partitionKeys,
@@ -33,7 +34,7 @@ export interface TestPartition {
   close(): Promise<void>;
 }
 
-/** The queues of a workflow and of the bodies of its maps. */
+/** The queues of a workflow and of the bodies of its maps, and the one that every worker reads. */
 export function queueKeysOf(profile: RunProfile): string[] {
   const names = new Set<string>();
   const add = (ir: Ir): void => {
@@ -43,7 +44,8 @@ export function queueKeysOf(profile: RunProfile): string[] {
   add(profile.ir);
   const keys = partitionKeys(profile.partition);
   const queues = [...names].map((name) => keys.queue(profile.namespace + name, profile.priority));
-  return [...queues, ...profile.entryKeys];
+  const common = commonQueueKey(profile.queueKeys[0] as string);
+  return [...new Set([...queues, ...profile.entryKeys, common])];
 }
 
 /** A partition on the test's own Redis database. */

@@ -1,7 +1,6 @@
 /** Playing single tokens by hand: read what is ready, settle it as told. */
 import {
   completeTokens,
-  isEntryQueue,
   NO_EFFECTS,
   redisTimeMs,
   startRuns,
@@ -13,7 +12,7 @@ import {
 } from "../../sdk/internal.ts";
 import type { Ir } from "../../compiler/ir.ts";
 import { readAll } from "./deliveries.ts";
-import type { TestPartition } from "./partition.ts";
+import { queueKeysOf, type TestPartition } from "./partition.ts";
 
 export class TokenPlayer {
   readonly p: TestPartition;
@@ -34,8 +33,7 @@ export class TokenPlayer {
 
   /** Everything that is ready, delivered to `consumer`. */
   async read(consumer = "c"): Promise<ReadyToken[]> {
-    const keys = [...this.profile.queueKeys, ...this.profile.entryKeys];
-    return readAll(this.p.redis, keys, consumer, 1000);
+    return readAll(this.p.redis, queueKeysOf(this.profile), consumer, 1000);
   }
 
   /** The ready token of this node; throws if there is none. */
@@ -71,7 +69,8 @@ export class TokenPlayer {
     };
     const { runId, epoch, entryId } = token;
     const { queueKey } = token;
-    const entry = isEntryQueue(queueKey) ? { entryId, entryKey: queueKey } : { entryId };
+    const isOwn = queueKey === this.profile.queueKeys[0];
+    const entry = isOwn ? { entryId } : { entryId, entryKey: queueKey };
     return { profile: this.profile, runId, epoch, queue: 0, ...entry, results: [result] };
   }
 

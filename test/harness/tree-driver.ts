@@ -34,7 +34,7 @@ import { countTransitions } from "./cases.ts";
 import { claimAll, readAll } from "./deliveries.ts";
 import { testExecutor } from "./driven-worker.ts";
 import { assertCounter } from "./invariants.ts";
-import type { TestPartition } from "./partition.ts";
+import { queueKeysOf, type TestPartition } from "./partition.ts";
 import { runSync } from "./run-sync.ts";
 import { CONSUMERS, dies, pick, type Schedule } from "./schedule.ts";
 
@@ -64,7 +64,7 @@ export class TreeDriver {
   constructor(partition: TestPartition, options: TreeOptions) {
     this.#p = partition;
     this.#o = options;
-    const keys = options.profiles.flatMap((one) => [...one.queueKeys, ...one.entryKeys]);
+    const keys = options.profiles.flatMap((one) => queueKeysOf(one));
     this.#keys = [...new Set(keys)];
     this.#workflows = new Workflows(partition.redis);
     this.#preparer = new Preparer(partition.scripts.redis, this.#workflows, 0);
