@@ -18,7 +18,7 @@ KEYS
                                                 "<map>#<index>"; removes those of before, creates
   7  run       hash    gv:{p}:run:<unit>        of the map's token; reads and writes
   8  entry_stream stream gv:{p}:q:*              where the token's entry stands; acknowledges
-  9  queue     stream  gv:{p}:q:*               of the map's node: its results are collected there
+  9  queue     stream  gv:{p}:q:*               of the map's node
  10+ queues    stream  gv:{p}:q:*               of the body; appends. Then the hashes around the unit
 ARGV
   1  epoch     partition epoch
