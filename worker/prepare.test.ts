@@ -1,9 +1,10 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { compile, type Json } from "../compiler/index.ts";
 import {
   cancelRun,
   completeTokens,
   COMPLETION,
+  fireTimers,
   holdTokens,
   pauseRun,
   resumeRun,
@@ -186,5 +187,39 @@ describe("a join that makes its input itself", () => {
   it("gets it where its template names it", async () => {
     const input = { of: "${\ndata.b}" };
     expect(await inputOfJoin("run-own-2", input, false)).toEqual({ of: "of b" });
+  });
+});
+
+describe("a token that asks for the output of its run", () => {
+  it("is ready without anything that the run has put out", async () => {
+    const nodes = [echo("a"), echo("b")];
+    const document = { name: "out", nodes, edges: [], output: "${input.n}" };
+    const { ir, hash } = compile({ document });
+    const run = new TokenPlayer(p, await p.publish(ir as never, hash as string), "run-out");
+    await run.start('{"n":1}');
+    const [a, b] = (await run.read()) as [ReadyToken, ReadyToken];
+    await run.settle(a, "", { value: JSON.stringify("x".repeat(10_000)) });
+    await run.settle(b, "");
+    await p.advance(11_000);
+    await fireTimers(p.scripts);
+    const tokens = await run.read();
+    expect(tokens.map(({ kind }) => kind)).toEqual(["finish"]);
+    const { redis } = p.scripts;
+    const asked: string[][] = [];
+    const pipeline = redis.pipeline.bind(redis);
+    const noting = vi.spyOn(redis, "pipeline").mockImplementation((...args) => {
+      const made = pipeline(...args);
+      const hmget = made.hmget.bind(made) as (...fields: string[]) => typeof made;
+      made.hmget = ((key: string, ...fields: string[]) => {
+        asked.push(fields);
+        return hmget(key, ...fields);
+      }) as never;
+      return made;
+    });
+    const preparer = new Preparer(redis, new Workflows(p.redis), 0);
+    const found = await preparer.prepare(tokens, true);
+    noting.mockRestore();
+    expect(found.map(({ kind }) => kind)).toEqual(["ready"]);
+    expect(asked).toEqual([["s", "e"]]);
   });
 });

@@ -13,7 +13,6 @@ import {
   type EntryKind,
   type Fields,
   needsOf,
-  outputFields,
   parseRecord,
   type PartitionKeys,
   partitionKeys,
@@ -225,8 +224,7 @@ export class Preparer {
       return NO_FIELDS;
     }
     if (token.kind === "finish") {
-      const terminal = outputFields(profile.ir, profile.ir.nodes.keys());
-      return [...CHECKED, "in", ...terminal];
+      return CHECKED; // whoever evaluates the output reads what that names, and nothing else
     }
     const needs = needsOf(profile.ir, token.node);
     const reads = token.payload === null ? token.kind !== "skip" : token.kind === "gather";
