@@ -173,7 +173,10 @@ export async function endElement(
 ): Promise<void> {
   const { unit: runId, epoch, entryId, queueKey } = token;
   const queue = Math.max(0, profile.queueKeys.indexOf(queueKey));
-  const entry = { entryId, ...(profile.queueKeys[queue] === queueKey ? {} : { entryKey: queueKey }) };
+  const entry = {
+    entryId,
+    ...(profile.queueKeys[queue] === queueKey ? {} : { entryKey: queueKey }),
+  };
   const base = { node: 0, scope: "", attempt: 1, extra: "", delayMs: 0, plan: NO_EFFECTS };
   const results: CompletionResult[] = [{ ...base, op: "Z", ...result }];
   await completeTokens(scripts, [{ profile, runId, epoch, queue, ...entry, results }]);
