@@ -6,9 +6,9 @@
  * a dead region (the nodes in between are skipped without being written), which loops end with it,
  * and - the closure - what would follow if one of those joins is skipped in turn. The script reads
  * a closure only in that case; a join missing from it gets a token of its own, and whichever worker
- * reads that has the rest. So what would follow is sent only as far as there is room: where every node of
- * a layer is joined to all of the next it grows with the square of their number, and hardly any of it
- * ever happens. A join that is to cancel its losers is followed there by what these are, always.
+ * reads that has the rest. So what would follow is sent only as far as there is room: where every node
+ * of a layer is joined to all of the next it grows with the square of their number, and hardly any of
+ * it ever happens. A join that is to cancel its losers is followed there by what these are, always.
  */
 import type { Ir, IrNode } from "../compiler/ir.ts";
 import { entrySuffix, loopChain } from "./scope.ts";
