@@ -2,8 +2,9 @@
  * What a token in a map needs to be executed besides its own unit's hash: whether the maps around it
  * still wait for their elements, and the names of the place where the map stands.
  *
- * Names do not change while a map lives, so they are read once per map and worker. Whether the map
- * lives is read with every batch: one look per map in it, not per element.
+ * Names do not change while a map lives, so they are read once per map and worker, and kept as long as
+ * there is room. Whether the map lives is read with every batch: one look per map in it, not per element,
+ * and all of them at one time.
  */
 import type { Vars } from "../condition/index.ts";
 import type { Redis } from "ioredis";
@@ -27,6 +28,7 @@ import {
   putBlobs,
   readBlob,
   type ReadyToken,
+  Recent,
   RunData,
   type RunProfile,
   type ScriptRunner,
@@ -41,38 +43,50 @@ export interface Surroundings {
   outside: Outside;
 }
 
-const NAMES_MAX = 1000;
+/**
+ * Characters, as JSON, of what is kept of names around maps, of all lanes together. In memory they take
+ * two to three times as much.
+ */
+export const NAMES_CHARS_MAX = 64 * 1024 * 1024;
+
+/** `vars` by map and epoch of its elements: an expansion has its own. */
+export type MapNames = Recent<Vars>;
+
+/** What the lanes of one worker keep of names around maps. */
+export function mapNames(charsMax = NAMES_CHARS_MAX): MapNames {
+  return new Recent(charsMax);
+}
 
 export class Elements {
   readonly #redis: Redis;
   readonly #keys: PartitionKeys;
-  /** `vars` by map and epoch of its elements: an expansion has its own. */
-  readonly #names = new Map<string, Vars>();
+  readonly #names: MapNames;
 
-  constructor(redis: Redis, keys: PartitionKeys) {
+  constructor(redis: Redis, keys: PartitionKeys, names = mapNames()) {
     this.#redis = redis;
     this.#keys = keys;
+    this.#names = names;
   }
 
   /** By unit, for the tokens of this batch that are in maps. */
   async look(
     tokens: readonly Pick<ReadyToken, "unit" | "epoch">[],
   ): Promise<Map<string, Surroundings>> {
-    const found = new Map<string, Surroundings>();
     const maps = new Map<string, Promise<[Surroundings["run"], Vars]>>();
+    const units = new Map<string, Promise<[string, Surroundings]>>();
     for (const { unit, epoch } of tokens) {
       const place = elementPlace(unit);
-      if (place !== null && !found.has(unit)) {
-        let map = maps.get(place.map);
-        if (map === undefined) {
-          map = Promise.all([this.#run(place), this.#vars(place.map, epoch)]);
-          maps.set(place.map, map);
-        }
-        const [run, vars] = await map;
-        found.set(unit, { run, outside: { vars, index: place.index } });
+      if (place !== null && !units.has(unit)) {
+        const { map, index } = place;
+        const asked = maps.get(map) ?? Promise.all([this.#run(place), this.#vars(map, epoch)]);
+        maps.set(map, asked);
+        units.set(
+          unit,
+          asked.then(([run, vars]) => [unit, { run, outside: { vars, index } }]),
+        );
       }
     }
-    return found;
+    return new Map(await Promise.all(units.values()));
   }
 
   /** As scripts/include/unit.lua has it: the map's token says `m`, in a round that is alive. */
@@ -104,12 +118,10 @@ export class Elements {
     if (vars === undefined) {
       const text = await this.#redis.hget(this.#keys.run(map), "vars");
       const blobs = this.#keys.blobs(parseUnit(map).runId);
-      vars = JSON.parse(await readBlob(this.#redis, blobs, text ?? "{}")) as Vars;
+      const json = await readBlob(this.#redis, blobs, text ?? "{}");
+      vars = JSON.parse(json) as Vars;
       if (text !== null) {
-        if (this.#names.size >= NAMES_MAX) {
-          this.#names.clear();
-        }
-        this.#names.set(name, vars);
+        this.#names.set(name, vars, name.length + json.length);
       }
     }
     return vars;

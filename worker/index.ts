@@ -15,7 +15,7 @@ import {
 } from "../sdk/internal.ts";
 import { waitForArchive } from "./archive-wait.ts";
 import { Circuits } from "./circuits.ts";
-import { Elements } from "./elements.ts";
+import { Elements, mapNames, type MapNames } from "./elements.ts";
 import { Executor } from "./execute.ts";
 import { createHttpClient } from "./kinds/http-client.ts";
 import { Lane } from "./lane.ts";
@@ -107,6 +107,7 @@ class WorkerService implements Worker {
     const { leaseMs, logger, clock = systemClock } = this.#o;
     const circuits = new Circuits({ redis, leaseMs, clock, logger });
     const shared = {
+      names: mapNames(),
       workflows: new Workflows(redis, this.#o.stored),
       circuits,
       slots: new Slots(this.#o.concurrency),
@@ -127,7 +128,13 @@ class WorkerService implements Worker {
 
   async #startLane(
     commands: Redis,
-    shared: { workflows: Workflows; circuits: Circuits; slots: Slots; trial: Trial },
+    shared: {
+      workflows: Workflows;
+      circuits: Circuits;
+      slots: Slots;
+      trial: Trial;
+      names: MapNames;
+    },
     partition: number,
   ): Promise<void> {
     const o = this.#o;
@@ -163,8 +170,8 @@ class WorkerService implements Worker {
       random: Math.random,
       outputBytesMax: o.outputBytesMax,
     });
-    const elements = new Elements(redis, scripts.keys);
-    const preparer = new Preparer(redis, shared.workflows, partition, news);
+    const elements = new Elements(redis, scripts.keys, shared.names);
+    const preparer = new Preparer(redis, shared.workflows, partition, news, elements);
     const everyMs = o.leaseMs / 3;
     const recall = new Recall({ redis, leases, preparer, everyMs, nowMs });
     const about = { redis, scripts, consumer: o.id, leaseMs: o.leaseMs, logger, nowMs };

@@ -53,11 +53,17 @@ export class Preparer {
   readonly #keys: PartitionKeys;
   readonly #elements: Elements;
 
-  constructor(redis: Redis, workflows: Workflows, partition: number, news?: News) {
+  constructor(
+    redis: Redis,
+    workflows: Workflows,
+    partition: number,
+    news?: News,
+    elements?: Elements,
+  ) {
     this.#redis = redis;
     this.#workflows = workflows;
     this.#keys = partitionKeys(partition);
-    this.#elements = new Elements(redis, this.#keys);
+    this.#elements = elements ?? new Elements(redis, this.#keys);
     this.news = news ?? new News(this.#keys.halted);
   }
 
