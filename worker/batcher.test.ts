@@ -184,6 +184,21 @@ describe("completion batcher", () => {
     await batcher.drain();
   });
 
+  it("takeovers are known of no epoch but the one that they were counted in", async () => {
+    await add("r1");
+    expect(batcher.takeovers).toBeUndefined();
+    await answer();
+    expect(batcher.takeovers).toBe(0);
+    await add("r2");
+    batcher.forsake(); // while its call is under way
+    expect(batcher.takeovers).toBeUndefined();
+    await answer();
+    expect(batcher.takeovers).toBeUndefined();
+    await add("r3");
+    await answer();
+    expect(batcher.takeovers).toBe(0);
+  });
+
   it("what was not sent is taken back without a word", async () => {
     await add("r1");
     await add("r2");

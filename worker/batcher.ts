@@ -42,6 +42,8 @@ export class CompletionBatcher<Sent extends { item: CompletionItem }> {
   #scheduled = false;
   #idle: (() => void)[] = [];
   #takeovers: number | undefined;
+  /** So often forsaken: what a call of before says of takeovers is of a server that may be another. */
+  #forsaken = 0;
 
   constructor(options: BatcherOptions<Sent>) {
     this.#options = options;
@@ -52,7 +54,10 @@ export class CompletionBatcher<Sent extends { item: CompletionItem }> {
     return this.#waiting.length + this.#sent;
   }
 
-  /** Takeovers of entries in the partition as of the last call; undefined before the first. */
+  /**
+   * Takeovers of entries in the partition as of the last call; undefined before the first, and anew when
+   * the partition's epoch is another: they may be counted from 0 again.
+   */
   get takeovers(): number | undefined {
     return this.#takeovers;
   }
@@ -72,6 +77,8 @@ export class CompletionBatcher<Sent extends { item: CompletionItem }> {
   /** Takes back what is not sent yet; nobody is told about it. */
   forsake(): void {
     this.#waiting = [];
+    this.#takeovers = undefined;
+    this.#forsaken += 1;
   }
 
   /** Resolves when everything handed over so far is settled. */
@@ -140,8 +147,9 @@ export class CompletionBatcher<Sent extends { item: CompletionItem }> {
     this.#sent += items.length;
     const units = new Set(items.map(({ runId }) => runId));
     this.#inCalls = [...this.#inCalls, units];
+    const forsaken = this.#forsaken;
     const { codes, takeovers, error } = await completeBatch(scripts, items, consumer);
-    if (takeovers >= 0) {
+    if (takeovers >= 0 && forsaken === this.#forsaken) {
       this.#takeovers = takeovers;
     }
     if (error !== null) {

@@ -138,11 +138,11 @@ export class Lane {
 
   async #read(room: number): Promise<void> {
     const { scripts, reader } = this.#o;
-    const { takeovers } = this.#batcher;
     if (scripts.knownEpoch === null) {
       await scripts.look();
     }
     const epoch = scripts.knownEpoch;
+    const { takeovers } = this.#batcher;
     const batch = await reader.read(room, BLOCK_MS);
     try {
       if (batch.tokens.length > 0) {
