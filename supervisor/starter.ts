@@ -9,7 +9,7 @@
  * from any number of processes, is harmless; what was too late or whose process died stays QUEUED
  * and the sweep takes it up again.
  */
-import type { Ir, Priority } from "../compiler/ir.ts";
+import type { Priority } from "../compiler/ir.ts";
 import {
   blobRefsIn,
   globalKeys,
@@ -17,7 +17,6 @@ import {
   isFull,
   isOfCluster,
   parseBlobText,
-  Profiles,
   redisTimeMs,
   SCRIPT_BATCH_MAX,
   START,
@@ -40,6 +39,7 @@ import { scriptsOf, type SupervisorContext } from "./context.ts";
 import type { StoredIr } from "./ir-store.ts";
 import { Loop } from "./loop.ts";
 import { MemoryGauge } from "./memory-gauge.ts";
+import { StartProfiles } from "./start-profiles.ts";
 
 export interface Startable {
   id: string;
@@ -75,8 +75,7 @@ const START_CHARS_MAX = 4_000_000;
 
 export class Starter {
   readonly #context: SupervisorContext;
-  /** They go with their workflows. */
-  readonly #profiles = new WeakMap<Ir, Profiles>();
+  readonly #profiles = new StartProfiles();
   readonly #memory: MemoryGauge;
   #times: Times = new Map();
   #timesAtMs = -Infinity;
@@ -194,13 +193,7 @@ export class Starter {
         this.#context.logger.error({ run: run.id, ir: run.irHash }, "its definition is not stored");
         continue;
       }
-      const profiles = this.#profiles.get(stored.ir) ?? new Profiles();
-      this.#profiles.set(stored.ir, profiles);
-      const profile = profiles.add(stored.ir, run.irHash, {
-        partition: run.partition,
-        namespace: run.namespace,
-        priority: run.priority,
-      });
+      const profile = this.#profiles.of(stored.ir, run);
       const { id: runId, epoch = 1, input, bindings = null, start = null } = run;
       const notAfterMs = deadlines.get(run.partition)?.notAfterMs;
       const needs = [run.irHash, ...boundHashes(bindings)].filter((hash) => irs.has(hash));
