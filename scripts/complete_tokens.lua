@@ -16,7 +16,7 @@ KEYS
                                           element's key, and the queue of the map's node, follow
                                           from these (include/unit.lua)
   .. queues    stream  gv:{p}:q:*         of the batch's workflows; appends, acknowledges. The one that
-                                          every worker reads follows from these (include/common_queue.lua)
+                                          every worker reads follows from these (include/queue_of_all.lua)
   .. signals   hash    gv:{p}:run:<id>:signals  of runs with a token that is parked (W)
   .. entries   stream  gv:{p}:q:*:new     where entry nodes' tokens stand; acknowledges
 ARGV

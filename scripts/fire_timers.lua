@@ -14,7 +14,7 @@ KEYS
                                           run; reads and writes; of a paused one the list `held`,
                                           appends
   .. queues    stream  gv:{p}:q:*         of the members; appends. What executes nothing goes to the one
-                                          that every worker reads (include/common_queue.lua)
+                                          that every worker reads (include/queue_of_all.lua)
   .. signals   hash    gv:{p}:run:<id>:signals  of waits that expire; reads and writes
 ARGV
   1  epoch     partition epoch

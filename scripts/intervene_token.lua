@@ -16,7 +16,7 @@ KEYS
   6  unit      hash    gv:{p}:run:<unit>             the token's hash; reads and writes
   7  signals   hash    gv:{p}:run:<id>:signals       takes the token off who waits
   8  queue     stream  gv:{p}:q:*                    the node's queue; appends what is tried again,
-                                                     all else beside it (include/common_queue.lua)
+                                                     all else beside it (include/queue_of_all.lua)
   9  blobs     hash    gv:{p}:run:<id>:blobs         only with a large value; writes
 ARGV
   1  epoch     partition epoch

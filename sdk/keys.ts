@@ -135,7 +135,7 @@ export function isEntryQueue(key: string): boolean {
 
 /**
  * A queue that every worker reads, of the same partition, namespace and priority: for what needs any
- * living worker (`executesNothing`). scripts/include/common_queue.lua makes the same of a key.
+ * living worker (`executesNothing`). scripts/include/queue_of_all.lua makes the same of a key.
  */
 export function commonQueueKey(queueKey: string): string {
   const place = parseQueueKey(queueKey);

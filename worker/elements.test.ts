@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { partitionKeys } from "../sdk/internal.ts";
 import { Elements, mapNames } from "./elements.ts";
 
-/** Maps of these runs, each with so many characters of names; what was asked, and how much at one time. */
+/** Maps, each with so many characters of names; what was asked, and how much at one time. */
 function maps(chars: number) {
   const asked = { names: [] as string[], together: 0, open: 0 };
   const answer = async <T>(value: T): Promise<T> => {

@@ -2,9 +2,9 @@
  * What a token in a map needs to be executed besides its own unit's hash: whether the maps around it
  * still wait for their elements, and the names of the place where the map stands.
  *
- * Names do not change while a map lives, so they are read once per map and worker, and kept as long as
- * there is room. Whether the map lives is read with every batch: one look per map in it, not per element,
- * and all of them at one time.
+ * Names do not change while a map lives, so they are read once per map and worker, and kept as long
+ * as there is room. Whether the map lives is read with every batch: one look per map in it, not per
+ * element, and all of them at one time.
  */
 import type { Vars } from "../condition/index.ts";
 import type { Redis } from "ioredis";

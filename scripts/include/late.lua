@@ -5,7 +5,7 @@ limits  ";<node>=<ms>" for each node that has one; "" or nil where none has
 member  a timer of kind `late`; its queue is one that every worker reads, so that whoever lives can
         fail the node. The worker that begins the token takes the timer off.
 ]]
---- @include "common_queue"
+--- @include "queue_of_all"
 
 local function late_ms(limits, node)
   return limits and tonumber(string.match(limits .. ";", ";" .. node .. "=(%d+);"))

@@ -5,7 +5,7 @@ collects the results, or fails the node if more elements failed than are tolerat
 What is still in flight of the map is void from then on: the token's record no longer says `m`. If
 there may be any, the map goes on the list of what a supervisor removes.
 ]]
---- @include "common_queue"
+--- @include "queue_of_all"
 
 -- m: parent (key), parent_unit, node, scope, attempt, arrivals; failure is JSON text, or nil.
 local function tell_gather(m, failure)

@@ -1,5 +1,5 @@
 --[[
-common_queue -- the queue that every worker reads, of the same partition, namespace and priority as another one.
+queue_of_all -- the queue that every worker reads, of the partition, namespace and priority of another one.
 
 What executes nothing stands there: a skip to be spread, what somebody has settled by hand, a token over
 its time, the results of a map, the output of a run. Nobody need serve the node's own queue for that: no
