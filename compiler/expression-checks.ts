@@ -6,7 +6,7 @@ import { atomsIn, partition } from "../condition/index.ts";
 import type { Reference } from "../condition/index.ts";
 import type { DiagnosticCode, Report, Reporter } from "./diagnostics.ts";
 import type { DocumentNode, NodeHome, WorkflowDocument } from "./document.ts";
-import { ALL_VARIABLES, ExpressionReader } from "./expressions.ts";
+import { ALL_VARIABLES, ExpressionReader, problemHere } from "./expressions.ts";
 import type { ExpressionForm } from "./expressions.ts";
 import type { Json } from "./ir.ts";
 import { looksLikeJavaScript, suggestCel } from "./javascript.ts";
@@ -68,7 +68,7 @@ export class TextChecker {
     }
     for (const problem of problems) {
       const code = problem.kind === "parse" ? "GV3001" : "GV3002";
-      const { message, hint, fix } = problem;
+      const { message, hint, fix } = problemHere(text, place.form, place.variables, problem);
       const part = fix === undefined ? undefined : partOf(problem, fix);
       this.#report(code, place, text, problem, { message, hint, fix: part });
     }

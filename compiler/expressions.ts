@@ -46,14 +46,35 @@ export class ExpressionReader {
   }
 }
 
+/** A problem as it is told where only `variables` are known: others are no help there. */
+export function problemHere(
+  text: string,
+  form: ExpressionForm,
+  variables: ReadonlySet<string>,
+  problem: ExpressionProblem,
+): ExpressionProblem {
+  if (!problem.message.startsWith("unknown variable ")) return problem;
+  const problems = problemsOf(text, form, { variables });
+  return (
+    problems.find(({ start, message }) => start === problem.start && message === problem.message) ??
+    problem
+  );
+}
+
+function problemsOf(
+  text: string,
+  form: ExpressionForm,
+  known: { variables: ReadonlySet<string> },
+): ExpressionProblem[] {
+  if (form === "template") return checkTemplate(text, known);
+  return form === "condition" ? checkCondition(text, known) : checkExpression(text, known);
+}
+
 function readText(text: string, form: ExpressionForm): ReadExpression {
-  if (form === "template") {
-    const problems = checkTemplate(text, scope);
-    return { problems, references: problems.length > 0 ? [] : compileTemplate(text).references };
-  }
-  const check = form === "condition" ? checkCondition : checkExpression;
-  const problems = check(text, scope);
-  return { problems, references: problems.length > 0 ? [] : compileExpression(text).references };
+  const problems = problemsOf(text, form, scope);
+  if (problems.length > 0) return { problems, references: [] };
+  const { references } = form === "template" ? compileTemplate(text) : compileExpression(text);
+  return { problems, references };
 }
 
 /**

@@ -185,6 +185,10 @@ class Converter {
         this.#problem("GV1010", "a key must be a string", pair.key ?? node, pointer);
         continue;
       }
+      if (isMerge(pair)) {
+        this.#problem("GV1009", "`<<` merges nothing here", pair.key, pointer, MERGE_HINT);
+        continue;
+      }
       if (Object.hasOwn(object, key)) {
         const message = `the key \`${key}\` occurs twice`;
         this.#problem("GV1004", message, pair.key, joinPointer(pointer, key));
@@ -209,11 +213,28 @@ class Converter {
     return this.#problem("GV1010", `${shown} has no form in JSON`, node, pointer);
   }
 
-  #problem(code: YamlProblem["code"], message: string, node: unknown, pointer: string): null {
+  #problem(
+    code: YamlProblem["code"],
+    message: string,
+    node: unknown,
+    pointer: string,
+    hint?: string,
+  ): null {
     const { start, end } = rangeOf(node);
-    this.problems.push({ code, message, offset: start, end, pointer });
+    const more = hint === undefined ? {} : { hint };
+    this.problems.push({ code, message, offset: start, end, pointer, ...more });
     return null;
   }
+}
+
+const MERGE_HINT =
+  "merge keys are no part of YAML 1.2; an alias copies a whole value: `retry: *often`";
+
+/** A merge key as YAML 1.1 has it: unquoted, with something that could be merged. */
+function isMerge({ key, value }: Pair): boolean {
+  const { isAlias, isCollection, isScalar } = yamlLibrary();
+  const isMark = isScalar(key) && key.value === "<<" && key.type === "PLAIN";
+  return isMark && (isAlias(value) || isCollection(value));
 }
 
 function keyText(key: unknown): string | undefined {

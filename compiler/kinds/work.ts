@@ -1,7 +1,7 @@
 /** Kinds whose work leaves the process: `function`, `http`, and those not compiled yet. */
 import type { NodeType } from "../ir.ts";
 import { inputOverride, nonEmptyText, orTemplate } from "./kind.ts";
-import type { Kind } from "./kind.ts";
+import type { ConfigProblem, JsonObject, Kind } from "./kind.ts";
 
 export const functionName = {
   type: "string",
@@ -106,7 +106,15 @@ const httpKind: Kind = {
   },
   expressions: [],
   variables: ["secrets"],
+  check: checkAddress,
 };
+
+/** An address without a template in it is known now: no run could ever use another one. */
+function checkAddress({ url }: JsonObject): ConfigProblem[] {
+  if (typeof url !== "string" || /\$\{|\{\{/.test(url)) return [];
+  if (URL.canParse(url) && /^https?:$/.test(new URL(url).protocol)) return [];
+  return [{ key: "url", message: "`url` must be an http:// or https:// address, or a template" }];
+}
 
 const ahead = (type: NodeType, variables: readonly string[] = []): Kind => ({
   type,
