@@ -226,7 +226,11 @@ describe("a file that is made to hurt", () => {
   });
 
   it("warnings never crowd out errors", () => {
-    const nodes = ids(5000).map((node) => ({ ...node, type: "http", config: { url: "u", x: 1 } }));
+    const nodes = ids(5000).map((node) => ({
+      ...node,
+      type: "http",
+      config: { url: "http://u", x: 1 },
+    }));
     const bad = { id: "bad", type: "functoin" };
     const { diagnostics } = compile({ document: { name: "w", nodes: [...nodes, bad] } });
     expect(diagnostics.some((d) => d.code === "GV4001")).toBe(true);
