@@ -96,8 +96,8 @@ nodes:
     remedy: "write the value out where the alias stands",
     meaning:
       "A YAML alias (`*name`) names no anchor before it, stands inside its own value, or " +
-      "the aliases of the file together stand for more than 10,000 values. Or a merge key (`<<`) stands " +
-      "before it, which YAML 1.2 does not have.",
+      "the aliases of the file together stand for more than 10,000 values. Or a merge key (`<<`) " +
+      "stands before it, which YAML 1.2 does not have.",
     why:
       "An alias copies what it stands for. Aliases of aliases can stand for gigabytes in " +
       "a few lines. What a merge key brings would be missing.",
