@@ -27,6 +27,7 @@ import {
   signalRun,
   type AnswerOutcome,
 } from "./redis/wait-scripts.ts";
+import { tookCallback, tookSignal } from "./repeated-answers.ts";
 import { misfit } from "./schema-check.ts";
 import { isTerminal } from "./status.ts";
 import { whileAwake, type WakeClient } from "./wake.ts";
@@ -106,7 +107,9 @@ export async function sendSignal(
   if (row === null) {
     throw noRun(runId);
   }
-  assertOpen(row);
+  if (isTerminal(row.status)) {
+    return repeatedSignal(client, row, name, id);
+  }
   assertAwaited(await client.irOf(row.irHash), name, data);
   const value = { kind: "signal", name, id, data };
   assertSize(value);
@@ -127,8 +130,21 @@ export async function sendSignal(
     case "too_large":
       throw tooLarge();
     default:
-      throw ended(runId);
+      return repeatedSignal(client, row, name, id);
   }
+}
+
+/** The receipt of a signal that the run took before it ended; of another one the error. */
+async function repeatedSignal(
+  client: WaitClient,
+  { id: runId, status }: RunRow,
+  name: string,
+  id: string,
+): Promise<SignalReceipt> {
+  if (await tookSignal(client, runId, id)) {
+    return { run_id: runId, signal: name, id, outcome: "repeated" };
+  }
+  throw ended(runId, isTerminal(status) ? status : undefined);
 }
 
 /** See Client.callback. */
@@ -160,6 +176,9 @@ export async function sendCallback(
     case "too_large":
       throw tooLarge();
     case "ended":
+      if (await tookCallback(client, at, id)) {
+        return { run_id: at.runId, outcome: "repeated" };
+      }
       throw ended(at.runId);
     default:
       throw new GavotteError(
@@ -329,12 +348,6 @@ function assertSize(value: Json): void {
   }
 }
 
-function assertOpen(row: RunRow): void {
-  if (isTerminal(row.status)) {
-    throw ended(row.id, row.status);
-  }
-}
-
 function approvalOf(row: ApprovalRow): Approval {
   const { id, runId: run_id, node, scope, title, description, required, state } = row;
   return {
@@ -357,7 +370,7 @@ function badInput(message: string): GavotteError {
 }
 
 function tooLarge(): GavotteError {
-  const message = `the payload has more than ${SIGNAL_BYTES_MAX} bytes as JSON; send a reference`;
+  const message = `the payload, with its id and name, has more than ${SIGNAL_BYTES_MAX} bytes as JSON; send a reference`;
   return new GavotteError("GV_SIGNAL_TOO_LARGE", message);
 }
 

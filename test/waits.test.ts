@@ -111,6 +111,29 @@ describe("B7: signals", () => {
     expect(await outputOf(runId)).toEqual({ a: "first", b: "second" });
   });
 
+  it("what ended the run may be sent once more, under its id", async () => {
+    const last = { name: "last", nodes: [{ id: "w", type: "wait", config: { signal: "go" } }] };
+    const [called, told] = [
+      await client.submit({ workflow: last }),
+      await client.submit({ workflow: last }),
+    ];
+    const token = await waiting(called, "w");
+    await waiting(told, "w");
+    await client.callback(token, 1, { id: "k" });
+    await client.signal(told, "go", 2, { id: "k" });
+    expect([await outputOf(called), await outputOf(told)]).toEqual([1, 2]);
+    for (const forget of [false, true]) {
+      // Of a run that Redis has forgotten only the journal knows.
+      if (forget) await engine.redis.del(`gv:{0}:run:${called}`, `gv:{0}:run:${told}`);
+      expect((await client.callback(token, 1, { id: "k" })).outcome).toBe("repeated");
+      expect((await client.signal(told, "go", 2, { id: "k" })).outcome).toBe("repeated");
+      const refused = { code: "GV_RUN_ENDED" };
+      await expect(client.callback(token, 1, { id: "other" })).rejects.toMatchObject(refused);
+      await expect(client.callback(`${token}x`, 1, { id: "k" })).rejects.toMatchObject(refused);
+      await expect(client.signal(told, "go", 2, { id: "other" })).rejects.toMatchObject(refused);
+    }
+  });
+
   it("a payload that does not fit fails the node, though a sender let it in", async () => {
     const runId = await client.submit({ workflow: signalled });
     const token = await waiting(runId, "delivered");
