@@ -53,6 +53,9 @@ describe("losers of a join", () => {
     expect(() => compiled("a>j b>j b>z", { j: RACE })).toThrow(/through `b`, .* leads to `z`/);
     expect(() => compiled("p>a p>z a>j b>j", { j: RACE })).toThrow(/through `p`, .* leads to `z`/);
     expect(() => compiled("a>j j>z", { j: RACE })).toThrow("no branches");
+    expect(() => compiled("a>j b>j", { j: { count: 2, cancel_losers: true } })).toThrow(
+      /nobody loses/,
+    );
     expect(() => compiled("a>j b>j", { j: { mode: "all", cancel_losers: true } })).toThrow(
       "nobody loses",
     );

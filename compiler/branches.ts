@@ -75,12 +75,14 @@ class LoserChecker {
   check(join: number, pointer: string): void {
     const { nodes } = this.#graph;
     const losers = losersOf(this.#graph, this.#forest, join);
-    const kind = nodes[join]?.source?.join.kind ?? "all";
+    const { kind, ...rest } = nodes[join]?.source?.join ?? { kind: "all" };
+    const degree = this.#graph.in[join]?.length ?? 0;
+    const isAll = "count" in rest && degree > 1 && rest.count >= degree;
     const report = (message: string, hint: string): void =>
       this.#reporter.report({ code: "GV2026", pointer, message, hint });
-    if (kind === "all" || kind === "settled") {
+    if (kind === "all" || kind === "settled" || isAll) {
       report(`${this.#name(join)} waits for all: nobody loses`, "say how many it waits for");
-    } else if ((this.#graph.in[join]?.length ?? 0) < 2 || losers.length === 0) {
+    } else if (degree < 2 || losers.length === 0) {
       report(`${this.#name(join)} has no branches to cancel`, "leave `cancel_losers` out");
     } else if (losers.length > LOSERS_MAX) {
       const count = `${losers.length} nodes lie on the ways to ${this.#name(join)} alone`;

@@ -69,7 +69,7 @@ const retry = {
       minimum: 1,
       "x-expect": "a number from 1",
     },
-    max_backoff_ms: { ...msFrom0, description: "No wait is longer; 60000." },
+    max_backoff_ms: { ...msFrom0, description: "No wait is longer, before jitter; 60000." },
     jitter: {
       description: "Share of each wait that is random, so that not all try at once; 0.2.",
       type: ["number", "boolean"],

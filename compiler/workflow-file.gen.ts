@@ -98,7 +98,7 @@ interface NodeCommon {
     backoff_ms?: number;
     /** Each further wait is this many times the one before; 2. */
     backoff_multiplier?: number;
-    /** No wait is longer; 60000. */
+    /** No wait is longer, before jitter; 60000. */
     max_backoff_ms?: number;
     /** Share of each wait that is random, so that not all try at once; 0.2. */
     jitter?: number | boolean;
