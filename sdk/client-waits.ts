@@ -370,7 +370,8 @@ function badInput(message: string): GavotteError {
 }
 
 function tooLarge(): GavotteError {
-  const message = `the payload, with its id and name, has more than ${SIGNAL_BYTES_MAX} bytes as JSON; send a reference`;
+  const what = "the payload, with its id and name, has";
+  const message = `${what} more than ${SIGNAL_BYTES_MAX} bytes as JSON; send a reference`;
   return new GavotteError("GV_SIGNAL_TOO_LARGE", message);
 }
 
