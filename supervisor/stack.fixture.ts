@@ -13,6 +13,7 @@ import type { Ir, IrNode, Json } from "../compiler/ir.ts";
 import {
   completeTokens,
   connectRedis,
+  errorCode,
   GROUP,
   isEntryQueue,
   parseEntry,
@@ -308,7 +309,10 @@ function itemOf(
   return { profile, runId, epoch, queue: node.queue, ...entry, results: [result] };
 }
 
-/** Admits and starts runs of a workflow, the way the intake does. */
+/**
+ * Admits and starts runs of a workflow, the way the intake does; as its sweep, once more where the epoch
+ * has changed since the rows were read: that is refused, and nothing was started.
+ */
 export async function startRuns(
   context: SupervisorContext,
   ir: Ir,
@@ -324,11 +328,19 @@ export async function startRuns(
   }));
   await admitRuns(context.db, [{ ...definition, ir: JSON.stringify(ir) }], rows);
   const starter = new Starter(context);
-  const deadlines = await starter.deadlines();
-  await starter.start(
-    rows.map((row) => ({ ...row, epoch: 1 })),
-    deadlines,
-  );
+  const start = async (): Promise<void> => {
+    const deadlines = await starter.deadlines();
+    await starter.start(
+      rows.map((row) => ({ ...row, epoch: 1 })),
+      deadlines,
+    );
+  };
+  await start().catch(async (error: unknown) => {
+    if (errorCode(error) !== "GV_PARTITION_UNCERTIFIED") {
+      throw error;
+    }
+    await start();
+  });
 }
 
 /** Makes a row as if its run had never begun: what a process that dies leaves between two commits. */
