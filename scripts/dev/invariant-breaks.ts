@@ -75,7 +75,7 @@ export const INVARIANT_BREAKS: readonly Break[] = [
   {
     ...{ holds: I2, broken: "items of one run are in two calls at a time (21 B2)" },
     file: "worker/batcher.ts",
-    find: "if (isFull || this.#inCall.has(sent.item.runId)) {",
+    find: "if (isFull || this.#isInCall(sent.item.runId)) {",
     replace: "if (isFull) {",
     test: "worker/batcher.test.ts",
     name: "B2: no item is sent while an earlier one of its run is unanswered",
