@@ -1,6 +1,6 @@
 /** The command line as a process, in a folder of its own and without the caller's configuration. */
 import { spawn, type ChildProcess } from "node:child_process";
-import { closeSync, openSync } from "node:fs";
+import { closeSync, openSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -81,4 +81,24 @@ export function runCli(
   options: CliOptions = {},
 ): Promise<CliResult> {
   return startCli(cwd, args, options).ended;
+}
+
+/** `gavotte dev` in a folder, for the commands of a test file. */
+export interface Dev {
+  /** Interrupts it, removes the folder, and gives its exit code. */
+  stop(): Promise<number | null>;
+}
+
+/** Starts one; resolves when it is running. */
+export async function startDev(cwd: string, ...options: string[]): Promise<Dev> {
+  const dev = startCli(cwd, ["dev", "--gateway-listen", "127.0.0.1:0", ...options]);
+  await dev.said("running; Ctrl-C stops");
+  return {
+    async stop() {
+      dev.child.kill("SIGINT");
+      const { code } = await dev.ended;
+      rmSync(cwd, { recursive: true, force: true });
+      return code;
+    },
+  };
 }

@@ -1,14 +1,14 @@
 /** Publishing workflows and looking at trees of runs, as processes. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { RunReport } from "../sdk/client-report.ts";
-import { runCli, startCli, type CliProcess, type CliResult } from "./cli.fixture.ts";
+import { type CliResult, type Dev, runCli, startDev } from "./cli.fixture.ts";
 
 const SLOW = 90_000;
 let cwd = "";
-let dev: CliProcess;
+let dev: Dev;
 const gavotte = (...args: string[]): Promise<CliResult> => runCli(cwd, args);
 
 function write(name: string, node: object, more: object = {}): string {
@@ -21,14 +21,11 @@ function write(name: string, node: object, more: object = {}): string {
 
 beforeAll(async () => {
   cwd = mkdtempSync(join(tmpdir(), "gv-publish-"));
-  dev = startCli(cwd, ["dev", "--gateway-listen", "127.0.0.1:0"]);
-  await dev.said("running; Ctrl-C stops");
+  dev = await startDev(cwd);
 }, SLOW);
 
 afterAll(async () => {
-  dev.child.kill("SIGINT");
-  await dev.ended;
-  rmSync(cwd, { recursive: true, force: true });
+  expect(await dev.stop()).toBe(0);
 }, SLOW);
 
 describe("publish", () => {

@@ -1,15 +1,15 @@
 /** What came of a run goes on in the command that ran it, or with all workers. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { RunReport } from "../sdk/client-report.ts";
 import { waitFor } from "../test/support/index.ts";
-import { runCli, startCli, type CliProcess, type CliResult } from "./cli.fixture.ts";
+import { type CliResult, type Dev, runCli, startCli, startDev } from "./cli.fixture.ts";
 
 const SLOW = 90_000;
 let cwd = "";
-let dev: CliProcess;
+let dev: Dev;
 const gavotte = (...args: string[]): Promise<CliResult> => runCli(cwd, args);
 
 /** What undoes takes longer than a command needs to end. */
@@ -65,16 +65,11 @@ beforeAll(async () => {
   cwd = mkdtempSync(join(tmpdir(), "gv-rest-"));
   writeFileSync(join(cwd, "functions.ts"), FUNCTIONS);
   writeFileSync(join(cwd, "refunds"), "");
-  const options = ["--functions", "functions.ts", "--gateway-listen", "127.0.0.1:0"];
-  dev = startCli(cwd, ["dev", ...options]);
-  await dev.said("running; Ctrl-C stops");
+  dev = await startDev(cwd, "--functions", "functions.ts");
 }, SLOW);
 
 afterAll(async () => {
-  dev.child.kill("SIGINT");
-  const { code } = await dev.ended;
-  rmSync(cwd, { recursive: true, force: true });
-  expect(code).toBe(0);
+  expect(await dev.stop()).toBe(0);
 }, SLOW);
 
 describe("when its run has ended, the command", () => {

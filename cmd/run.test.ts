@@ -1,15 +1,15 @@
 /** Commands on the embedded stack, as processes: runs, interrupts, and questions about them. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { RunReport } from "../sdk/client-report.ts";
-import { EXAMPLES, runCli, startCli, type CliProcess, type CliResult } from "./cli.fixture.ts";
+import { type CliResult, type Dev, EXAMPLES, runCli, startCli, startDev } from "./cli.fixture.ts";
 
 /** Starting a stack, running, and stopping it takes seconds on a busy machine. */
 const SLOW = 90_000;
 let cwd = "";
-let dev: CliProcess;
+let dev: Dev;
 const gavotte = (...args: string[]): Promise<CliResult> => runCli(cwd, args);
 const example = (file: string): string => join(EXAMPLES, file);
 
@@ -29,15 +29,11 @@ function writeWorkflow(name: string, node: object): string {
 beforeAll(async () => {
   cwd = mkdtempSync(join(tmpdir(), "gv-run-"));
   writeFileSync(join(cwd, "functions.ts"), FUNCTIONS);
-  dev = startCli(cwd, ["dev", "--gateway-listen", "127.0.0.1:0"]);
-  await dev.said("running; Ctrl-C stops");
+  dev = await startDev(cwd);
 }, SLOW);
 
 afterAll(async () => {
-  dev.child.kill("SIGINT");
-  const { code } = await dev.ended;
-  rmSync(cwd, { recursive: true, force: true });
-  expect(code).toBe(0);
+  expect(await dev.stop()).toBe(0);
 }, SLOW);
 
 describe("run", () => {

@@ -1,9 +1,9 @@
 /** The commands that end waits, as processes, against an engine of their own. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { runCli, startCli, type CliProcess, type CliResult } from "./cli.fixture.ts";
+import { type CliResult, type Dev, runCli, startDev } from "./cli.fixture.ts";
 
 const SLOW = 120_000;
 const workflow = {
@@ -21,7 +21,7 @@ const workflow = {
 };
 
 let cwd = "";
-let dev: CliProcess;
+let dev: Dev;
 const gavotte = (...args: string[]): Promise<CliResult> => runCli(cwd, args);
 
 async function json(...args: string[]): Promise<{ [key: string]: unknown }> {
@@ -52,14 +52,11 @@ function waiting(runId: string, node: string): Promise<string> {
 beforeAll(async () => {
   cwd = mkdtempSync(join(tmpdir(), "gv-waits-"));
   writeFileSync(join(cwd, "order.json"), JSON.stringify(workflow));
-  dev = startCli(cwd, ["dev", "--gateway-listen", "127.0.0.1:0"]);
-  await dev.said("running; Ctrl-C stops");
+  dev = await startDev(cwd);
 }, SLOW);
 
 afterAll(async () => {
-  dev.child.kill("SIGTERM");
-  await dev.ended;
-  rmSync(cwd, { recursive: true, force: true });
+  expect(await dev.stop()).toBe(0);
 }, SLOW);
 
 describe("signal, approvals, approve, callback", () => {
