@@ -178,13 +178,13 @@ describe("nodes", () => {
     expect(node(ir, "c").join).toEqual({ kind: "any", need: 1, arity: 2 });
   });
 
-  it("A10: a pure node is not fused as a join, an entry, with a retry or over a loop's border", () => {
+  it("A10: a pure node is not fused as a join, an entry or over a loop's border", () => {
     const document = {
       name: "w",
       nodes: [
         { id: "s", type: "noop" },
         { id: "a", type: "noop" },
-        { id: "b", type: "noop", retry: { max_attempts: 2 } },
+        { id: "b", type: "function", config: { function_name: "f" } },
         { id: "j", type: "noop" },
         { id: "l", type: "loop", config: { condition: "false", max_iterations: 2 } },
         { id: "z", type: "noop" },

@@ -7,10 +7,12 @@
  * it says. To accept such a property, or an edge for a timeout that cannot be, would be to promise
  * something that does not happen.
  */
+import { isDeepStrictEqual } from "node:util";
 import type { Reporter } from "./diagnostics.ts";
 import type { DocumentGraph, DocumentNode } from "./document.ts";
 import type { NodeType } from "./ir.ts";
 import { kindOf } from "./kinds/index.ts";
+import { RETRY_DEFAULTS } from "./read-policy.ts";
 
 /** Report the properties and timeout edges of a graph's nodes that could have no effect. */
 export function checkPolicies(part: DocumentGraph, reporter: Reporter): void {
@@ -22,6 +24,7 @@ export function checkPolicies(part: DocumentGraph, reporter: Reporter): void {
       const message = `\`cache\` has no effect on \`${node.id}\`: it is executed each time`;
       reporter.report({ code: "GV4007", pointer, atKey: true, message });
     }
+    checkRetry(node, reporter);
     const idle = idleProperties(node);
     if (idle.length === 0) continue;
     const why =
@@ -60,6 +63,30 @@ function whyNoTimeout(node: DocumentNode): string | undefined {
     : undefined;
 }
 
+/** A `retry` that asks for no second attempt, or at a node that fails in no way that is retried. */
+function checkRetry(node: DocumentNode, reporter: Reporter): void {
+  if (!hasRetry(node) || isSteady(node)) return;
+  const isAnswered = node.type === "wait" || node.type === "human";
+  const isEndless = isAnswered && node.timeoutMs === null && node.outputSchema === null;
+  if (node.retry.max_attempts !== 1 && !isEndless) return;
+  const why = isEndless
+    ? "without `timeout_ms` it waits for ever"
+    : "unless `max_attempts` is 2 or more, it is executed once";
+  const hint = isEndless ? "say how long one attempt waits, e.g. `timeout_ms: 60000`" : undefined;
+  const message = `\`retry\` of ${node.type} \`${node.id}\` never happens: ${why}`;
+  reporter.report({ code: "GV4009", pointer: node.retryPointer, atKey: true, message, hint });
+}
+
+/** Whether `retry` says more than that there is none. */
+function hasRetry({ retry }: DocumentNode): boolean {
+  return retry !== RETRY_DEFAULTS && !isDeepStrictEqual(retry, RETRY_DEFAULTS);
+}
+
+/** Whether a second attempt would end as the first: a node that does no work but evaluate. */
+function isSteady(node: DocumentNode): boolean {
+  return isPureNode(node) || node.type === "delay";
+}
+
 /** Kinds whose token waits for others: nothing begins that could be too often, or in vain. */
 const PARKED: ReadonlySet<NodeType> = new Set(["wait", "human", "subworkflow"]);
 
@@ -69,10 +96,7 @@ interface Property {
 }
 
 function idleProperties(node: DocumentNode): Property[] {
-  const { retry, retryPointer } = node;
-  const inRetry = (["on", "not_on", "condition"] as const)
-    .filter((key) => retry[key] !== undefined)
-    .map((key) => ({ name: `retry.${key}`, pointer: `${retryPointer}/${key}` }));
+  const retry = hasRetry(node) ? [{ name: "retry", pointer: node.retryPointer }] : [];
   const compensate = node.compensate
     ? [{ name: "compensate", pointer: node.compensate.pointer }]
     : [];
@@ -88,10 +112,10 @@ function idleProperties(node: DocumentNode): Property[] {
       : [{ name: "queue_timeout_ms", pointer: `${node.pointer}/queue_timeout_ms` }];
   const timed =
     node.timeoutMs === null ? [] : [{ name: "timeout_ms", pointer: `${node.pointer}/timeout_ms` }];
-  if (isPureNode(node)) return [...inRetry, ...compensate, ...held, ...queued, ...timed];
+  if (isPureNode(node)) return [...retry, ...compensate, ...held, ...queued, ...timed];
   if (node.type === "map") return [...compensate, ...held];
   if (PARKED.has(node.type ?? "function")) return held;
-  return node.type === "delay" ? [...inRetry, ...compensate, ...held, ...timed] : [];
+  return node.type === "delay" ? [...retry, ...compensate, ...held, ...timed] : [];
 }
 
 /** Whether a node does no work of its own: a kind that is pure, or a loop without a function. */

@@ -54,8 +54,8 @@ describe("reading YAML", () => {
 
   it("aliases stand for what they name", () => {
     const text =
-      "name: w\nnodes:\n  - { id: a, type: noop, retry: &r { max_attempts: 4 } }\n" +
-      "  - { id: b, type: noop, retry: *r }\n";
+      "name: w\nnodes:\n  - { id: a, type: human, timeout_ms: 5, retry: &r { max_attempts: 4 } }\n" +
+      "  - { id: b, type: human, timeout_ms: 5, retry: *r }\n";
     expect(compile({ text }).ir?.nodes.map((n) => n.retry.max_attempts)).toEqual([4, 4]);
   });
 

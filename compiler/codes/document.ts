@@ -104,13 +104,13 @@ nodes:
     wrong: `
 name: greet
 nodes:
-  - { id: hello, type: noop, retry: *standard }
+  - { id: hello, type: function, config: { function_name: f }, retry: *standard }
 `,
     right: `
 name: greet
 nodes:
-  - { id: hello, type: noop, retry: &standard { max_attempts: 3 } }
-  - { id: bye, type: noop, retry: *standard }
+  - { id: hello, type: function, config: { function_name: f }, retry: &standard { max_attempts: 3 } }
+  - { id: bye, type: function, config: { function_name: f }, retry: *standard }
 edges:
   - { from: hello, to: bye }
 `,

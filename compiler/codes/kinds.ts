@@ -56,10 +56,10 @@ export const KIND_CODES = {
     title: "property without effect on this node",
     remedy: "remove it, or put it where work is done",
     meaning:
-      "`compensate`, `rate_limit`, `circuit_breaker`, `timeout_ms`, `queue_timeout_ms` and the " +
-      "error rules of `retry` are for nodes that do work. Nodes of pure kinds are evaluated on the " +
-      "way, and a delay takes as long as it says; a map's work is done by the nodes of its body, a " +
-      "subworkflow's by the nodes of the other workflow.",
+      "`retry`, `compensate`, `rate_limit`, `circuit_breaker`, `timeout_ms` and `queue_timeout_ms` " +
+      "are for nodes that do work. Nodes of pure kinds are evaluated on the way, with the same end " +
+      "each time, and a delay takes as long as it says; a map's work is done by the nodes of its " +
+      "body, a subworkflow's by the nodes of the other workflow.",
     why: "The file would promise something that never happens.",
     wrong: node("transform", "transformation: trim", "compensate: undo"),
     right: node("function", "function_name: f", "compensate: undo"),
@@ -72,7 +72,11 @@ export const KIND_CODES = {
       "tried again, not the list.",
     why: "A second attempt of the whole map would repeat the elements that have succeeded.",
     wrong: node("map", "do: { nodes: [{ id: a, type: noop }] }", "retry: { max_attempts: 3 }"),
-    right: node("map", "do: { type: noop }", "retry: { max_attempts: 3 }"),
+    right: node(
+      "map",
+      "do: { type: function, config: { function_name: f } }",
+      "retry: { max_attempts: 3 }",
+    ),
   }),
   GV4007: warning({
     title: "property not supported yet",
@@ -93,5 +97,16 @@ export const KIND_CODES = {
       "`TIMEOUT`.",
     wrong: asked(""),
     right: asked(", timeout_ms: 60000"),
+  }),
+  GV4009: warning({
+    title: "retry that never is",
+    remedy: "say how many executions there may be in all, e.g. `max_attempts: 3`",
+    meaning:
+      "`retry` says when or how fast, but not `max_attempts`, or that there is one; or the node is " +
+      "a `wait` or `human` that has neither `timeout_ms` nor `output_schema`, so no end of it is " +
+      "one that is tried again.",
+    why: "The first failure is final, which is hardly what the file means.",
+    wrong: node("function", "function_name: f", "retry: { backoff_ms: 500 }"),
+    right: node("function", "function_name: f", "retry: { max_attempts: 3, backoff_ms: 500 }"),
   }),
 } as const satisfies Record<string, CodeSpec>;
