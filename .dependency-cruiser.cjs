@@ -121,7 +121,7 @@ module.exports = {
       "^gateway/",
       "^(worker|supervisor|cmd)/",
     ),
-    face("condition", ["index.ts", "types.ts", "suggest.ts"]),
+    face("condition", ["index.ts", "json-text.ts", "types.ts", "suggest.ts"]),
     face("compiler", [
       "index.ts",
       "ir.ts",

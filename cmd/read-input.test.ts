@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { EXAMPLES, runCli } from "./cli.fixture.ts";
 import type { Context } from "./context.ts";
 import { readInput } from "./read-input.ts";
+import { readPairs } from "./read-pairs.ts";
 
 const latin1 = Buffer.from('{"name":"J\xe4ger"}', "latin1");
 let cwd = "";
@@ -39,6 +40,14 @@ describe("a value", () => {
   it("that is not JSON is told with the quotes that text needs, where it is on the command line", async () => {
     await expect(read("text")).rejects.toThrow(`text needs quotes: --input '"text"'`);
     await expect(read("@text.json")).rejects.toThrow(/^text.json: it is not JSON: [^;]*$/);
+  });
+
+  it("with a number that is out of range is refused, with its place", async () => {
+    const refused = { code: "GV_BAD_INPUT", message: expect.stringContaining("1.8e308 at /a:") };
+    await expect(read('{"a":1e999}')).rejects.toMatchObject(refused);
+    stdin = Buffer.from('{"a":-1e400}');
+    await expect(read("-")).rejects.toMatchObject(refused);
+    expect(() => readPairs("--set", ['n={"a":1e400}'])).toThrow("1.8e308 at /a:");
   });
 
   it("of an argument that is not UTF-8 is refused, by any command", async () => {

@@ -1,5 +1,6 @@
 /** Values from outside: bytes that must be UTF-8, and JSON. */
 import type { Json } from "../compiler/index.ts";
+import { parseJson as parse } from "../condition/json-text.ts";
 
 /**
  * The text of bytes, without a byte order mark, as Windows' editors write it. Throws where they are
@@ -17,10 +18,9 @@ export function decodeText(bytes: Uint8Array): string {
 export function parseJson(bytes: Uint8Array): Json {
   const text = decodeText(bytes);
   try {
-    return JSON.parse(text) as Json;
+    return parse(text);
   } catch (error) {
-    throw new Error(`it is not JSON: ${error instanceof Error ? error.message : String(error)}`, {
-      cause: error,
-    });
+    if (!(error instanceof SyntaxError)) throw error;
+    throw new Error(`it is not JSON: ${error.message}`, { cause: error });
   }
 }

@@ -1,5 +1,6 @@
 /** Options of the form NODE=JSON. */
 import type { Json } from "../compiler/ir.ts";
+import { parseJson } from "../condition/json-text.ts";
 import { GavotteError } from "../sdk/errors.ts";
 
 /** The values by node. Throws GV_BAD_INPUT. */
@@ -15,7 +16,7 @@ export function readPairs(flag: string, texts: readonly string[]): { [node: stri
       if (Object.hasOwn(found, node)) {
         throw new Error(`${node} has been given a value before; give it one`);
       }
-      const value = JSON.parse(text.slice(border + 1)) as Json;
+      const value = parseJson(text.slice(border + 1));
       Object.defineProperty(found, node, { value, enumerable: true });
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause);

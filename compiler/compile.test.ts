@@ -381,6 +381,7 @@ describe("the document as an object", () => {
     cyclic["self"] = cyclic;
     expect(codes(cyclic)).toEqual(["GV1010"]);
     expect(codes(undefined)).toEqual(["GV1010"]);
+    expect(codes({ name: "w", nodes: [], output: { x: Number.NaN } })).toEqual(["GV1010"]);
     expect(codes(null)).toEqual(["GV1005"]);
   });
 });

@@ -34,16 +34,23 @@ export interface DuplicateKey {
   offset: number;
 }
 
+/** A number that JSON.parse would make Infinity of. */
+export interface HugeNumber {
+  pointer: string[];
+  text: string;
+}
+
 export interface ScannedJson {
   root: PlacedNode;
   duplicates: DuplicateKey[];
+  huge: HugeNumber[];
 }
 
 /** Scan a whole JSON text. Throws SyntaxProblem at the first place where it is not JSON. */
 export function scanJson(text: string, depthMax: number): ScannedJson {
   const scanner = new Scanner(text, depthMax);
   const root = scanner.document();
-  return { root, duplicates: scanner.duplicates };
+  return { root, duplicates: scanner.duplicates, huge: scanner.huge };
 }
 
 interface Member {
@@ -57,6 +64,7 @@ const SPACE = /[ \t\r\n]*/y;
 
 class Scanner {
   readonly duplicates: DuplicateKey[] = [];
+  readonly huge: HugeNumber[] = [];
   readonly #text: string;
   readonly #depthMax: number;
   readonly #path: string[] = [];
@@ -91,7 +99,12 @@ class Scanner {
       this.#string();
       return new JsonString(this.#text, start, this.#at);
     }
-    if (this.#skip(NUMBER) || this.#skip(WORD)) return new JsonScalar(start, this.#at);
+    if (this.#skip(NUMBER)) {
+      const text = this.#text.slice(start, this.#at);
+      if (!Number.isFinite(Number(text))) this.huge.push({ pointer: [...this.#path], text });
+      return new JsonScalar(start, this.#at);
+    }
+    if (this.#skip(WORD)) return new JsonScalar(start, this.#at);
     return this.#fail(char === undefined ? "the text ends too early" : this.#unexpected());
   }
 

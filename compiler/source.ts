@@ -4,17 +4,20 @@
  * JSON is read strictly; YAML 1.2 as far as it can be JSON. Limits come first: a file over its size
  * is not looked into at all.
  */
+import { assertWritten } from "../condition/json-text.ts";
 import { Reporter } from "./diagnostics.ts";
 import type { Diagnostic, DiagnosticCode } from "./diagnostics.ts";
 import type { Dialect } from "./dialects/detect.ts";
 import { scanJson, SyntaxProblem } from "./json-source.ts";
-import type { DuplicateKey } from "./json-source.ts";
+import type { DuplicateKey, HugeNumber } from "./json-source.ts";
 import type { Json } from "./ir.ts";
 import type { Limits } from "./limits.ts";
 import { asObject, own } from "./document.ts";
 import { createSourceMap, joinPointer, NO_SOURCE } from "./source-map.ts";
 import type { PlacedNode, SourceMap } from "./source-map.ts";
 import { readYaml } from "./yaml-source.ts";
+
+const SHOWN_CHARS_MAX = 30;
 
 export type SourceFormat = "json" | "yaml";
 
@@ -85,10 +88,11 @@ function findBinary(text: string): number {
 }
 
 function readJson(text: string, file: string | undefined, limits: Limits): ReadSource {
-  const { root, duplicates } = scanJson(text, limits.depth);
+  const { root, duplicates, huge } = scanJson(text, limits.depth);
   const map = createSourceMap(text, () => root);
   const reporter = new Reporter(map, file);
   reportDuplicates(duplicates, reporter);
+  reportHuge(huge, reporter);
   if (reporter.hasErrors) return { value: undefined, diagnostics: reporter.sorted() };
   try {
     const value = JSON.parse(text) as Json;
@@ -107,6 +111,15 @@ function reportDuplicates(duplicates: readonly DuplicateKey[], reporter: Reporte
       atKey: true,
       message: `the key \`${key}\` occurs twice`,
     });
+  }
+}
+
+function reportHuge(huge: readonly HugeNumber[], reporter: Reporter): void {
+  for (const { pointer, text } of huge) {
+    const shown = text.length > SHOWN_CHARS_MAX ? `${text.slice(0, SHOWN_CHARS_MAX)}…` : text;
+    const message = `the number ${shown} is beyond 1.8e308, the largest that there is`;
+    const hint = "give it as text, in quotes";
+    reporter.report({ code: "GV1010", pointer: joinPointer("", ...pointer), message, hint });
   }
 }
 
@@ -143,7 +156,17 @@ function readDocument(document: unknown, file: string | undefined, limits: Limit
   let text: string | undefined;
   try {
     text = JSON.stringify(document);
-  } catch {
+    assertWritten(document, text);
+  } catch (error) {
+    if (text !== undefined && error instanceof RangeError) {
+      return failed({
+        code: "GV1010",
+        message: `there is ${error.message}`,
+        text,
+        offset: 0,
+        file,
+      });
+    }
     // A cycle, a bigint, or nesting that exhausts the stack.
   }
   if (text === undefined) {

@@ -71,6 +71,7 @@ describe("a callback", () => {
     for (const [status, code, init] of [
       [400, "GV_BAD_INPUT", { body: "{" }],
       [400, "GV_BAD_INPUT", { body: '{"paid":1}' }],
+      [400, "GV_BAD_INPUT", { body: '{"paid":true,"sum":1e999}' }],
       [400, "GV_BAD_INPUT", { body: Buffer.from('{"paid":true,"by":"\xe4"}', "latin1") }],
       [413, "GV_SIGNAL_TOO_LARGE", { body: JSON.stringify({ paid: true, x: "x".repeat(90_000) }) }],
       [413, "GV_SIGNAL_TOO_LARGE", { body: " ".repeat(300_000) }],

@@ -5,6 +5,7 @@
  */
 import type { IncomingMessage } from "node:http";
 import type { Json } from "../compiler/ir.ts";
+import { parseJson } from "../condition/json-text.ts";
 import { createClient, type Client } from "../sdk/index.ts";
 import { errorCode, GavotteError } from "../sdk/internal.ts";
 import type { Database } from "../sdk/postgres/index.ts";
@@ -90,9 +91,10 @@ async function jsonBody(request: IncomingMessage): Promise<Json> {
   try {
     // Decoded leniently another value than was sent would answer the wait.
     const text = new TextDecoder("utf-8", { fatal: true }).decode(Buffer.concat(pieces));
-    return text === "" ? null : (JSON.parse(text) as Json);
+    return text === "" ? null : parseJson(text);
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
+    if (error instanceof RangeError) throw new GavotteError("GV_BAD_INPUT", `the body has ${why}`);
     throw new GavotteError("GV_BAD_INPUT", `the body is not JSON in UTF-8: ${why}`);
   }
 }

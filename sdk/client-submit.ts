@@ -10,6 +10,7 @@ import { uuidv7 } from "uuidv7";
 import type { Json, Priority } from "../compiler/ir.ts";
 import type { WorkflowFile } from "./define-workflow.ts";
 import { GavotteError, ERRORS, type ErrorCode } from "./errors.ts";
+import { assertKept } from "./given.ts";
 import { globalKeys } from "./keys.ts";
 
 /** What is asked of the intake: exactly one of `workflow`, `workflow_ref` and `hash`. */
@@ -82,7 +83,9 @@ export class Submitter {
     signal?.throwIfAborted();
     const runId = request.run_id ?? uuidv7();
     const submission = { ...request, run_id: runId, reply_to: this.#stream };
-    const entryId = await this.#add(JSON.stringify(submission));
+    const text = JSON.stringify(submission);
+    assertKept(submission, text);
+    const entryId = await this.#add(text);
     const reply = await this.#await(entryId, runId, signal);
     if (reply.status === "accepted" && reply.run_id !== null) {
       return reply.run_id;

@@ -9,6 +9,7 @@ import { uuidv7 } from "uuidv7";
 import type { Ir, Json } from "../compiler/ir.ts";
 import { timestamp } from "./clock.ts";
 import { GavotteError } from "./errors.ts";
+import { assertKept } from "./given.ts";
 import {
   listApprovals,
   readApproval,
@@ -343,9 +344,11 @@ function assertText(what: string, text: string): void {
 }
 
 function assertSize(value: Json): void {
-  if (Buffer.byteLength(JSON.stringify(value)) > SIGNAL_BYTES_MAX) {
+  const text = JSON.stringify(value);
+  if (Buffer.byteLength(text) > SIGNAL_BYTES_MAX) {
     throw tooLarge();
   }
+  assertKept(value, text);
 }
 
 function approvalOf(row: ApprovalRow): Approval {

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startEngine, type Engine } from "../test/harness/engine.ts";
-import { testDatabase, testRedis } from "../test/support/index.ts";
+import { testDatabase, testRedis, waitFor } from "../test/support/index.ts";
 import { createClient, type Client } from "./client.ts";
 import type { JsonObject } from "./define-function.ts";
 import { defineWorkflow } from "./define-workflow.ts";
@@ -25,6 +25,7 @@ const call = (function_name: string, params?: JsonObject): JsonObject => {
 };
 const BY = { by: "ann" };
 const parked = call("nobody.has.this");
+const waiting = { name: "w", nodes: [{ id: "w", type: "wait", config: { signal: "go" } }] };
 
 describe("submit", () => {
   it("resolves with the run's id once it is stored, also for many at once", async () => {
@@ -53,6 +54,29 @@ describe("submit", () => {
     expect(await client.wait(runId, { timeoutMs: 20_000 })).toMatchObject({
       ...{ run_id: runId, workflow: "typed", status: "COMPLETED", output: { sum: 3 } },
     });
+  });
+
+  it("takes nothing that JSON would lose, nor do signals, decisions and what is done by hand", async () => {
+    const lost = { sum: [1, Number.NaN] };
+    const given = client.submit({ workflow: parked, input: lost });
+    await expect(given).rejects.toMatchObject({
+      code: "GV_BAD_INPUT",
+      message: expect.stringContaining("at /input/sum/1: JSON has none") as string,
+    });
+    const runId = await client.submit({ workflow: waiting });
+    const refused = {
+      code: "GV_BAD_INPUT",
+      message: expect.stringContaining("invalid date at") as string,
+    };
+    await expect(client.signal(runId, "go", lost)).rejects.toMatchObject(refused);
+    const { token } = await waitFor(
+      async () => (await client.status(runId)).nodes["w"]?.wait ?? null,
+    );
+    await expect(client.callback(token ?? "", lost)).rejects.toMatchObject(refused);
+    const order = { ...BY, action: "complete" as const, output: lost };
+    await expect(client.operations.intervene(runId, "w", order)).rejects.toMatchObject(refused);
+    await client.signal(runId, "go", { sum: null });
+    expect(await engine.ended(runId)).toMatchObject({ output: '{"sum":null}' });
   });
 
   it("throws what the answer says", async () => {

@@ -4,6 +4,7 @@
  * is given, so that who gives it is told, and not a node further on.
  */
 import type { Ir, IrNode, Json } from "../compiler/ir.ts";
+import { assertWritten } from "../condition/json-text.ts";
 import { GavotteError } from "./errors.ts";
 import { misfit } from "./schema-check.ts";
 
@@ -12,12 +13,24 @@ export const GIVEN_BYTES_MAX = 1024 * 1024;
 
 /** Throws GV_BAD_INPUT if this is larger than one order may give; `given` may be undefined. */
 export function assertGiven(given: unknown): void {
-  const bytes = Buffer.byteLength(JSON.stringify(given) ?? "");
+  const text = JSON.stringify(given) as string | undefined;
+  const bytes = Buffer.byteLength(text ?? "");
   if (bytes > GIVEN_BYTES_MAX) {
     const message =
       `what is given has ${bytes} bytes as JSON; at most ${GIVEN_BYTES_MAX} bytes are taken: ` +
       "put it where the workflow can fetch it, and give the reference";
     throw new GavotteError("GV_BAD_INPUT", message);
+  }
+  assertKept(given, text);
+}
+
+/** Throws GV_BAD_INPUT if `text`, a value's JSON, says null for a number that JSON does not have. */
+export function assertKept(given: unknown, text: string | undefined): void {
+  try {
+    assertWritten(given, text);
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new GavotteError("GV_BAD_INPUT", `what is given has ${why}`, { cause });
   }
 }
 

@@ -61,6 +61,7 @@ describe("readSubmission", () => {
     expect(problemsOf("[1]")).toContain("must be a JSON object");
     expect(problemsOf({})).toContain("exactly one of");
     expect(problemsOf({ workflow: {}, hash: "x" })).toContain("exactly one of");
+    expect(problemsOf('{"workflow":{},"input":{"x":[1e999]}}')).toContain("1.8e308 at /input/x/0");
     expect(problemsOf({ workflow: {}, run_id: "7" })).toContain("UUID");
     expect(problemsOf({ workflow: {}, priorty: "high" })).toContain('unknown member "priorty"');
     expect(problemsOf({ workflow: {}, tenant: "a\0b" })).toContain("without U+0000");

@@ -6,6 +6,7 @@ import { hash as digest } from "node:crypto";
 import { canonicalJson } from "../compiler/index.ts";
 import type { Json, Priority } from "../compiler/ir.ts";
 import type { Start } from "../compiler/reference/index.ts";
+import { parseJson } from "../condition/json-text.ts";
 import { globalKeys, PRIORITIES, RUN_ID } from "../sdk/internal.ts";
 
 export interface SubmissionProblem {
@@ -175,13 +176,18 @@ function parseMembers(raw: string, say: Say): Members | null {
     return null;
   }
   try {
-    const value = JSON.parse(raw) as Json;
+    const value = parseJson(raw);
     if (isObject(value)) {
       return value;
     }
     say("the submission must be a JSON object");
   } catch (error) {
-    say(`the submission is not JSON: ${error instanceof Error ? error.message : String(error)}`);
+    const why = error instanceof Error ? error.message : String(error);
+    say(
+      error instanceof RangeError
+        ? `the submission has ${why}`
+        : `the submission is not JSON: ${why}`,
+    );
   }
   return null;
 }

@@ -120,7 +120,8 @@ edges:
     remedy: "use strings, finite numbers, booleans, null, lists, objects",
     meaning:
       "YAML can say things that JSON cannot: `.nan`, `.inf`, binary data, keys that are lists. Both " +
-      "can spell texts that no store keeps: with U+0000, or with half of a surrogate pair.",
+      "can spell numbers that are too large to be one (`1e999`), and texts that no store keeps: with " +
+      "U+0000, or with half of a surrogate pair.",
     why: "Everything in a workflow is passed on as JSON, and kept as text.",
     wrong: `
 name: greet

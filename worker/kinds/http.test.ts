@@ -261,6 +261,9 @@ describe("a failed request", () => {
   it("says so when the answer is not the JSON that it claims to be", async () => {
     answer = (_request, response) => response.end("<html>");
     expect(await failure({ response: "json" })).toMatchObject({ code: "HTTP_BODY" });
+    answer = (_request, response) => response.end('{"ids":[7,1e400]}');
+    const message = expect.stringContaining("a number beyond 1.8e308 at /ids/1") as string;
+    expect(await failure({ response: "json" })).toMatchObject({ code: "HTTP_BODY", message });
   });
 
   it("stops when the node is aborted, and after the client's own limit", async () => {

@@ -7,6 +7,7 @@
 import type { IrNode, Json } from "../../compiler/ir.ts";
 import { compileTemplate } from "../../condition/index.ts";
 import type { Template, Vars } from "../../condition/index.ts";
+import { parseJson } from "../../condition/json-text.ts";
 import { credentialsFor } from "./http-auth.ts";
 import type { Credentials } from "./http-auth.ts";
 import type { HttpRequest, HttpResponse } from "./http-client.ts";
@@ -218,12 +219,14 @@ function readBody(node: IrNode, how: Json, request: HttpRequest, response: HttpR
   }
   if (text === "") return null;
   try {
-    return JSON.parse(text) as Json;
-  } catch {
+    return parseJson(text);
+  } catch (error) {
+    const isRange = error instanceof RangeError;
+    const what = isRange ? error.message : `something that is not JSON (content type "${type}")`;
     throw new ExecutionError(
       "HTTP_BODY",
-      `${request.method} ${request.url.host} answered with something that is not JSON ` +
-        `(content type "${type}"); config.response: "text" takes it as it is`,
+      `${request.method} ${request.url.host} answered with ${what}; ` +
+        `config.response: "text" takes it as it is`,
       { details: { status: response.status, body: text.slice(0, EXCERPT_LENGTH) } },
     );
   }

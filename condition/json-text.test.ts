@@ -1,0 +1,43 @@
+import { describe, expect, it } from "vitest";
+import { assertWritten, parseJson } from "./json-text.ts";
+
+describe("a JSON text", () => {
+  it.each([
+    ["1e999", ""],
+    ['{"a":[1,{"b/c":-1E+400}]}', " at /a/1/b~1c"],
+    [`[0,${"9".repeat(310)}]`, " at /1"],
+    [`${"9".repeat(250)}e99`, ""],
+    ["0.001e0000312", ""],
+  ])("with a number that is out of range is refused, with its place: %s", (text, place) => {
+    expect(() => parseJson(text)).toThrow(`a number beyond 1.8e308${place}: `);
+  });
+
+  it.each(["1.7e308", "1e-999", '"1e999"', `"${"9".repeat(400)}"`, '{"1e400":null}', "null"])(
+    "that only looks like it is read: %s",
+    (text) => {
+      expect(parseJson(text)).toEqual(JSON.parse(text));
+    },
+  );
+
+  it("is looked through however deep it is", () => {
+    const deep = `${"[".repeat(5_000)}1e999${"]".repeat(5_000)}`;
+    expect(() => parseJson(deep)).toThrow(/ at \/0\/0.{196}…: /);
+  });
+});
+
+describe("a value that is to be written", () => {
+  it.each([
+    [{ a: { b: Number.NaN } }, "at /a/b"],
+    [[1, Number.NEGATIVE_INFINITY], "at /1"],
+    [{ due: new Date("never") }, "at /due"],
+    [Number.NaN, "invalid date: JSON"],
+  ])("is refused if null would be written for a number: %o", (value, place) => {
+    expect(() => assertWritten(value, JSON.stringify(value))).toThrow(place);
+  });
+
+  it("may have null, dates and large numbers", () => {
+    const value = { a: null, b: new Date(0), c: 1.7e308, d: undefined, e: "null" };
+    expect(() => assertWritten(value, JSON.stringify(value))).not.toThrow();
+    expect(() => assertWritten(undefined, undefined)).not.toThrow();
+  });
+});
