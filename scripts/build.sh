@@ -28,7 +28,7 @@ bundle() {
   banner='import { createRequire as requireFrom__ } from "node:module";'
   banner="$banner const require = requireFrom__(import.meta.url);"
   others=$(find dist/cmd/commands -name "*.js" ! -name validate.js ! -name compile.js \
-    ! -name explain.js ! -name schema.js -exec basename {} \; |
+    ! -name convert.js ! -name explain.js ! -name schema.js -exec basename {} \; |
     sed 's#^#--external:./commands/#')
   # shellcheck disable=SC2086 # a list of options
   npx --no-install esbuild dist/cmd/main.js --bundle --platform=node --format=esm --splitting \
