@@ -4,10 +4,15 @@
  *
  * Some files run a second time, on a Redis Cluster (test/cluster/contract.ts). With
  * GAVOTTE_TEST_REDIS=cluster all of that contract does, and nothing else.
+ *
+ * Files that need nothing but modules share processes (test/support/pure.ts) as the project `pure`.
+ * Whoever names a project finds them in `single` as well, each in a process of its own.
  */
 import { availableParallelism } from "node:os";
 import { defineConfig } from "vitest/config";
 import { CONTRACT, isOnCluster, QUICK } from "./test/cluster/contract.ts";
+import { pureFiles } from "./test/support/pure.ts";
+import { LongestFirst } from "./test/support/sequencer.ts";
 
 const common = {
   exclude: ["**/node_modules/**", "dist/**", "web/**", "bench/peers/**"],
@@ -16,7 +21,15 @@ const common = {
   hookTimeout: 120_000,
   teardownTimeout: 20_000,
 };
-const single = { test: { ...common, name: "single", include: ["**/*.test.ts"] } };
+const isNamed = process.argv.some((arg) => /^--project(=|$)/.test(arg));
+const shared = isNamed ? [] : pureFiles(import.meta.dirname);
+const pure = { test: { ...common, name: "pure", include: shared, isolate: false } };
+const single = {
+  test: {
+    ...{ ...common, name: "single", include: ["**/*.test.ts"] },
+    exclude: [...common.exclude, ...shared],
+  },
+};
 const onCluster = (include: readonly string[]) => ({
   test: {
     ...common,
@@ -30,6 +43,9 @@ export default defineConfig({
     // One more than cores: a third of a file's time it waits, for a lease, a timer, a server's start.
     maxWorkers: availableParallelism() + 1,
     teardownTimeout: common.teardownTimeout,
-    projects: isOnCluster ? [onCluster(CONTRACT)] : [single, onCluster(QUICK)],
+    sequence: { sequencer: LongestFirst },
+    projects: isOnCluster
+      ? [onCluster(CONTRACT)]
+      : [single, onCluster(QUICK), ...(isNamed ? [] : [pure])],
   },
 });

@@ -1,0 +1,38 @@
+import { globSync } from "tinyglobby";
+
+/**
+ * Test files that need nothing but the modules they test: no service, no process, no spy, no clock
+ * of their own. They share processes (`isolate: false` in vitest.config.ts), which saves each of them
+ * a process's start and the loading of all modules, half a second: more than most of them take.
+ *
+ * What must not be in such a file is in pure.test.ts.
+ */
+const PATTERNS: readonly string[] = [
+  "compiler/**/*.test.ts",
+  "condition/**/*.test.ts",
+  "cmd/{config,live-view,output,user-name}.test.ts",
+  "cmd/simulation/*.test.ts",
+  "gateway/run-feed.test.ts",
+  "scripts/**/*.test.ts",
+  "sdk/audit/signals.test.ts",
+  "sdk/{blobs,chain,clock,define-workflow,element-report,entry,errors,hot-signals}.test.ts",
+  "sdk/{keys,needs,plan,recent,redrive,service}.test.ts",
+  "sdk/postgres/admission-rules.test.ts",
+  "supervisor/audit/backlog.test.ts",
+  "supervisor/{compensation,rate-dues,records,start-profiles,submission}.test.ts",
+  "test/{capabilities,way-in,workflow-format}.test.ts",
+  "test/fuzz/*.test.ts",
+  "test/generate/*.test.ts",
+  "test_data/*.test.ts",
+  "worker/{backoff,byte-room,chain,codes,elements,finish,give-back,lease-table}.test.ts",
+  "worker/{map-results,maps,may-retry,registry,results,trial}.test.ts",
+  "worker/kinds/{builtins,function,http-guard,pure,schemas}.test.ts",
+];
+
+/** Of the folders above, those that need more. */
+const MORE: readonly string[] = ["compiler/user-validator.test.ts"];
+
+/** Those files, below a folder. */
+export function pureFiles(cwd = process.cwd()): string[] {
+  return globSync([...PATTERNS], { cwd, ignore: [...MORE] });
+}
