@@ -4,6 +4,7 @@
  */
 import { atomsIn, partition } from "../condition/index.ts";
 import type { Reference } from "../condition/index.ts";
+import { bracesIn, unwrapped } from "./braces.ts";
 import type { DiagnosticCode, Report, Reporter } from "./diagnostics.ts";
 import type { DocumentNode, NodeHome, WorkflowDocument } from "./document.ts";
 import { ALL_VARIABLES, ExpressionReader, problemHere } from "./expressions.ts";
@@ -47,6 +48,8 @@ export class TextChecker {
   readonly #nodes: VisibleNodes;
   readonly #reader = new ExpressionReader();
   readonly #asked = new Set<string>();
+  /** Of all nodes; made when a text asks for them. */
+  #ids: ReadonlySet<string> | undefined;
 
   constructor(file: FileContext, nodes: VisibleNodes) {
     this.#file = file;
@@ -61,6 +64,7 @@ export class TextChecker {
       this.#reportJavaScript(text, text, place);
       return [];
     }
+    if (place.form === "template") this.#checkBraces(text, place);
     const { problems, references } = this.#reader.read(text, place.form);
     if (problems.some(({ kind }) => kind === "parse") && looksLikeJavaScript(text, false)) {
       this.#reportJavaScript(text, /^\$\{([^]*)\}$/.exec(text)?.[1] ?? "", place);
@@ -68,9 +72,11 @@ export class TextChecker {
     }
     for (const problem of problems) {
       const code = problem.kind === "parse" ? "GV3001" : "GV3002";
-      const { message, hint, fix } = problemHere(text, place.form, place.variables, problem);
+      const found = problemHere(text, place.form, place.variables, problem);
+      const { message, fix } = found;
+      const hint = problem.kind === "parse" ? this.#bareHint(text, place) : undefined;
       const part = fix === undefined ? undefined : partOf(problem, fix);
-      this.#report(code, place, text, problem, { message, hint, fix: part });
+      this.#report(code, place, text, problem, { message, hint: hint ?? found.hint, fix: part });
     }
     for (const ref of references) {
       this.#checkReference(ref, place, text);
@@ -78,6 +84,31 @@ export class TextChecker {
     }
     if (place.form === "condition" && problems.length === 0) this.#checkComparisons(text, place);
     return references;
+  }
+
+  /** An expression in braces that other tools have, which is a plain text here. */
+  #checkBraces(text: string, place: Place): void {
+    if (!text.includes("{{")) return;
+    const known = { variables: place.variables, nodes: (this.#ids ??= this.#nodes.ids()) };
+    const found = bracesIn(text, known, (cel) => this.#isExpression(cel));
+    if (found === undefined) return;
+    const message = `\`${found.written}\` is a plain text here, and is passed on as it is`;
+    const asText = `\${${JSON.stringify(found.written)}}`;
+    const hint = `write \`\${${found.cel}}\`; where the braces are meant: \`${asText}\``;
+    this.#report("GV3012", place, text, found, { message, hint });
+  }
+
+  /** What to write where a text is CEL in braces that do not belong there. */
+  #bareHint(text: string, { form }: Place): string | undefined {
+    const cel = unwrapped(text);
+    if (cel === undefined || !this.#isExpression(cel)) return undefined;
+    return form === "template"
+      ? `write \`\${${cel}}\``
+      : `here stands CEL by itself, without braces: write \`${cel}\``;
+  }
+
+  #isExpression(cel: string): boolean {
+    return this.#reader.read(cel, "expression").problems.length === 0;
   }
 
   /** A field that the schema of its value rules out. */

@@ -3,6 +3,7 @@
  * reads: the nodes whose outputs a worker must fetch before it can execute a node or decide its
  * edges.
  */
+import { hasBraces } from "./braces.ts";
 import type { DocumentGraph, DocumentNode, ExpressionSource } from "./document.ts";
 import type { FlatNode } from "./expand.ts";
 import { TextChecker } from "./expression-checks.ts";
@@ -136,8 +137,22 @@ export class ReferenceChecker {
     const variables = new Set<string>([...this.#everywhere, "data", ...kind.variables]);
     if (inLoop) variables.add("iteration");
     this.#checkPolicies(source, { variables, node: index, own: null, reads, target: "refs" });
+    if (source.setsStatus !== null && hasBraces(source.setsStatus)) {
+      const hint =
+        "write the status itself; where it differs, let nodes of different branches set it";
+      this.#reportPlain(`${source.pointer}/sets_status`, "`sets_status`", hint, false);
+    }
     for (const [key, value] of Object.entries(source.config.value)) {
-      if (kind.literals?.includes(key)) continue;
+      if (kind.literals?.includes(key)) {
+        // Where a pattern rules them out, that has been said.
+        const isFree =
+          typeof value === "string" && !("pattern" in (kind.schema.properties[key] ?? {}));
+        if (isFree && hasBraces(value)) {
+          const at = source.config.locate(joinPointer("", key));
+          this.#reportPlain(at, `\`${key}\``, "write the name itself", false);
+        }
+        continue;
+      }
       const isText = source.config.value[EXPRESSION_FORM] === "template";
       const isBare = kind.expressions.includes(key) && typeof value === "string" && !isText;
       this.#checkValue(value, joinPointer("", key), source.config.locate, {
@@ -190,6 +205,12 @@ export class ReferenceChecker {
     if (rewritten !== source) this.#rewritten.set(condition, rewritten);
   }
 
+  /** Something that is taken as it is written, and has what elsewhere is an expression. */
+  #reportPlain(pointer: string, what: string, hint: string, atKey = true): void {
+    const message = `${what} is a plain text here: no expression in it is filled in`;
+    this.#file.reporter.report({ code: "GV3012", pointer, atKey, message, hint });
+  }
+
   /** Check all strings of a value. `locate` turns a pointer below it into one of the document. */
   #checkValue(
     value: Json,
@@ -198,12 +219,17 @@ export class ReferenceChecker {
     place: Omit<Place, "pointer">,
   ): void {
     if (typeof value === "string") {
-      if (place.form === "template" && !value.includes("${")) return;
+      if (place.form === "template" && !/\$\{|\{\{/.test(value)) return;
       this.#texts.check(value, { ...place, pointer: locate(pointer) });
     } else if (Array.isArray(value)) {
       value.forEach((item, i) => this.#checkValue(item, joinPointer(pointer, i), locate, place));
     } else if (value !== null && typeof value === "object") {
       for (const [key, item] of Object.entries(value)) {
+        if (place.form === "template" && hasBraces(key)) {
+          const hint =
+            "an object with computed keys is made as a whole: `${{input.key: input.value}}`";
+          this.#reportPlain(locate(joinPointer(pointer, key)), `the key \`${key}\``, hint);
+        }
         this.#checkValue(item, joinPointer(pointer, key), locate, place);
       }
     }

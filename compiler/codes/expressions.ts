@@ -155,4 +155,15 @@ nodes:
     wrong: mapped("${ctx.each.errors}", ""),
     right: mapped("${ctx.each.errors}", "tolerated_failures: 1,"),
   }),
+  GV3012: warning({
+    title: "text that looks like an expression",
+    remedy: "write it as `${…}`, where templates are filled in",
+    meaning:
+      "A text has an expression in braces where it is passed on as it is: in `{{…}}`, of which only " +
+      "plain references are read (`{{input.x}}`, `{{fetch.output.x}}`), as the key of an object, or " +
+      "where a name is expected.",
+    why: "The next node gets the braces, and not the value.",
+    wrong: read("{{ctx.fetch.output.count + 1}}"),
+    right: read("${ctx.fetch.output.count + 1}"),
+  }),
 } as const satisfies Record<string, CodeSpec>;

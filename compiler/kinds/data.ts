@@ -84,6 +84,7 @@ const aggregate: Kind = {
     "x-expect": "an object with either `strategy` or `operation`",
   },
   expressions: [],
+  literals: ["field"],
   variables: [],
 };
 
