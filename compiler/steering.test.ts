@@ -7,7 +7,10 @@ const EXAMPLES = readdirSync(folder).filter((name) => /\.(json|yaml)$/.test(name
 
 /** Codes said of a node `a` of a type with these edges; the other nodes are `b`, `c` and `d`. */
 function said(type: string, edges: object[]): string[] {
-  const nodes = ["a", "b", "c", "d"].map((id) => ({ id, type: id === "a" ? type : "noop" }));
+  const config = type === "function" ? { function_name: "f" } : {};
+  const nodes = ["a", "b", "c", "d"].map((id) => ({
+    ...(id === "a" ? { id, type, config } : { id, type: "noop" }),
+  }));
   const rest = [{ from: "b", to: "d" }];
   const document = { name: "w", nodes, edges: [...edges, ...rest] };
   return compile({ document }).diagnostics.map(({ code }) => code);
@@ -18,6 +21,19 @@ const asking = { from: "a", to: "b", condition: "output.x" };
 describe("an edge without a condition beside one with", () => {
   it("is warned of, since it is taken always", () => {
     expect(said("transform", [asking, { from: "a", to: "c" }])).toContain("GV2027");
+  });
+
+  it.each(["error", "timeout", "always"])("is warned of among edges on: %s, too", (on) => {
+    const edges = [
+      { ...asking, on },
+      { from: "a", to: "c", on },
+    ];
+    expect(said("function", edges)).toContain("GV2027");
+    expect(said("noop", edges)).not.toContain("GV2027");
+    // What a conditional chooses from are its success edges.
+    const choice = [{ from: "a", to: "b" }];
+    expect(said("conditional", [...choice, ...edges])).toContain("GV2027");
+    expect(said("function", [edges[0] ?? {}, { from: "a", to: "c" }])).not.toContain("GV2027");
   });
 
   it("is the default of a conditional", () => {

@@ -9,16 +9,22 @@ import type { Reporter } from "./diagnostics.ts";
 import type { FlatEdge, FlatNode } from "./expand.ts";
 import type { Graph } from "./graph.ts";
 
+/** What edges may follow; those of one end are read together. */
+const ENDS: readonly FlatEdge["on"][] = ["success", "error", "timeout", "always"];
+
 /** Check joins and first-match nodes of a graph. */
 export function checkSteering(graph: Graph, fanMax: number, reporter: Reporter): void {
   graph.nodes.forEach((node, index) => {
     checkJoin(graph, index, fanMax, reporter);
     const routing = node.source?.routing ?? "each";
     const edges = (graph.out[index] ?? []).flatMap((edge) => graph.edges[edge] ?? []);
-    if (routing === "each") {
-      warnOfNoDefault(graph, node, edges, reporter);
-      return;
+    for (const on of ENDS) {
+      // Of its success edges a steering node chooses.
+      if (on === "success" && routing !== "each") continue;
+      const after = edges.filter((edge) => edge.on === on);
+      warnOfNoDefault(graph, node, after, reporter);
     }
+    if (routing === "each") return;
     // Only `success` edges compete; `always` edges decide for themselves, beside the choice.
     if (routing === "all" && edges.length > fanMax) {
       reportTooMany(node, edges.length, fanMax, reporter);
@@ -117,22 +123,25 @@ function warnOfNoDefault(
   reporter: Reporter,
 ): void {
   if (node.source === null || node.source.type === "parallel") return;
-  const success = edges.filter((edge) => edge.on === "success");
-  const conditional = success.filter((edge) => edge.condition && !isAlways(edge));
+  const conditional = edges.filter((edge) => edge.condition && !isAlways(edge));
   const [asking] = conditional;
-  if (!asking || success.every((edge) => edge.condition)) return;
+  if (!asking || edges.every((edge) => edge.condition)) return;
   const behind = nodesBehind(
     graph,
     conditional.map(({ to }) => to),
   );
-  const plain = success.find((edge) => !edge.condition && behind?.has(edge.to) === false);
+  const plain = edges.find((edge) => !edge.condition && behind?.has(edge.to) === false);
   if (!plain) return;
+  const isChoice = plain.on === "success";
   reporter.report({
     code: "GV2027",
     pointer: plain.pointer,
     message:
       `this edge of \`${node.id}\` is always taken, also where the condition of another holds: ` +
-      "only at a `conditional` node it would be the default",
+      (isChoice
+        ? "only at a `conditional` node it would be the default"
+        : `edges \`on: ${plain.on}\` have no default`),
+    ...(!isChoice && { hint: "write the opposite of the other's condition, or `condition: true`" }),
     related: [{ message: "the condition", pointer: asking.condition?.pointer ?? asking.pointer }],
   });
 }

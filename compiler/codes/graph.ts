@@ -252,7 +252,8 @@ edges:
     meaning:
       "A node that is no `conditional` has an edge with a condition and another one without. Each " +
       "edge of such a node decides for itself, so the one without is no default: it is taken always. " +
-      "Nothing is said of a `parallel` node, nor where that edge leads to what the others lead to " +
+      "So it is with the edges `on: error`, `timeout` and `always` of every node. Nothing is said of " +
+      "a `parallel` node, nor where that edge leads to what the others lead to " +
       "in the end.",
     why: "If it was meant for the other case, both ways are gone.",
     wrong: asked("ask", ""),
