@@ -243,7 +243,7 @@ describe("compileExpression", () => {
   });
 
   it("refuses a result that holds large data too often", () => {
-    const output = { list: Array.from({ length: 2000 }, () => 1), text: "x".repeat(10_000) };
+    const output = { list: Array.from({ length: 2500 }, () => 1), text: "x".repeat(10_000) };
     for (const source of ["output.list.map(x, output.list)", "output.list.map(x, output.text)"]) {
       expect(() => compileExpression(`${source}.map(y, [y, y, y])`).evaluate({ output })).toThrow(
         /too large/,

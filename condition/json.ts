@@ -9,6 +9,7 @@
  */
 import { Optional } from "@marcbachmann/cel-js";
 import { Duration, UnsignedInt } from "@marcbachmann/cel-js/evaluator";
+import { RESULT_SIZE_MAX } from "./limits.ts";
 import type { Json } from "./types.ts";
 
 /** Parse JSON text into data for expressions. Throws SyntaxError like JSON.parse. */
@@ -62,7 +63,10 @@ export interface ResultSize {
  */
 export function toJson(value: unknown, size: ResultSize = { left: Infinity }): Json {
   size.left -= typeof value === "string" ? value.length + 1 : 1;
-  if (size.left < 0) throw new NotJsonError("the result is too large");
+  if (size.left < 0) {
+    const most = RESULT_SIZE_MAX.toLocaleString("en");
+    throw new NotJsonError(`the result is too large: over ${most} values and characters`);
+  }
   switch (typeof value) {
     case "string":
     case "boolean":

@@ -182,7 +182,13 @@ function buildRuntime(): Environment {
     unlistedVariablesAreDyn: true,
     homogeneousAggregateLiterals: false,
     enableOptionalTypes: true,
-    limits: { maxAstNodes: limits.AST_NODES_MAX, maxDepth: limits.DEPTH_MAX },
+    limits: {
+      maxAstNodes: limits.AST_NODES_MAX,
+      maxDepth: limits.DEPTH_MAX,
+      maxListElements: limits.LITERAL_ELEMENTS_MAX,
+      maxMapEntries: limits.LITERAL_ELEMENTS_MAX,
+      maxCallArguments: limits.ARGUMENTS_MAX,
+    },
   });
   registerOperators(env);
   registerDoublePositions(env);

@@ -9,6 +9,12 @@ export const AST_NODES_MAX = 2000;
 /** Nesting of brackets, calls and field selections. */
 export const DEPTH_MAX = 64;
 
+/** Elements of a list that is written out; the same of entries of a map. */
+export const LITERAL_ELEMENTS_MAX = 1000;
+
+/** Arguments of one call. */
+export const ARGUMENTS_MAX = 32;
+
 /** Macros (`all`, `exists`, `map`, …) inside each other's bodies. */
 export const MACRO_DEPTH_MAX = 2;
 
@@ -50,9 +56,10 @@ export const SCOPE_CACHE_MAX = 32;
 
 /**
  * Values and characters of a result. `output.list.map(x, output)` holds the same data many times:
- * cheap in memory, but not once it is written as JSON.
+ * cheap in memory, but not once it is written as JSON. Each takes a byte there at least, so nothing
+ * that may be kept as an output (16 MiB) is over it.
  */
-export const RESULT_SIZE_MAX = 8 * 1024 * 1024;
+export const RESULT_SIZE_MAX = 16 * 1024 * 1024;
 
 /** Numbers that one `range` gives. */
 export const RANGE_MAX = 1000;
