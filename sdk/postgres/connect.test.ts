@@ -2,6 +2,7 @@
 import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import { expect, it } from "vitest";
+import { testDatabase } from "../../test/support/index.ts";
 import { connectPostgres } from "./connect.ts";
 
 /** A message of the server: its type, its length, its text. */
@@ -36,4 +37,28 @@ it("a server that goes away as one hands its connection to the next fails what a
   await expect(next).rejects.toThrow();
   await db.close();
   server.close();
+});
+
+it("connections that are all busy are not called a server that cannot be reached", async () => {
+  const database = await testDatabase();
+  const config = { connectionString: database.url, connectionTimeoutMillis: 50 };
+  const db = connectPostgres({ connectionsMax: 1, singleSession: true, config });
+  let leave = (): void => undefined;
+  const isTaken = new Promise<void>((taken) => {
+    void db.transaction(() => {
+      taken();
+      return new Promise<void>((resolve) => (leave = resolve));
+    });
+  });
+  await isTaken;
+  const asked = db.query({ name: "two", text: "SELECT 2" });
+  await expect(asked).rejects.toMatchObject({
+    code: "GV_DATABASE_UNAVAILABLE",
+    message: expect.stringMatching(
+      /^no connection to Postgres became free in time \(connect\)/,
+    ) as string,
+  });
+  leave();
+  await db.close();
+  await database.close();
 });

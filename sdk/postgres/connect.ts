@@ -71,10 +71,10 @@ types.setTypeParser(INT8_OID, Number);
 export function clientConfig(target: PostgresTarget): PoolConfig {
   return {
     ...(target.url === undefined ? {} : { connectionString: target.url }),
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     ...target.config,
     types,
     application_name: `gavotte:${target.name ?? "main"}`,
-    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     keepAlive: true,
   };
 }
@@ -171,6 +171,8 @@ const AWAY_CODES = new Set([
   ...["ECONNREFUSED", "ECONNRESET", "ENOENT", "EPIPE", "ETIMEDOUT", "EHOSTUNREACH", "ENOTFOUND"],
   ...["EAI_AGAIN", "57P01", "57P02", "57P03", "53300", "25006"],
 ]);
+/** What the pool says when none of its connections became free; a new one fails with other words. */
+const POOL_FULL = "timeout exceeded when trying to connect";
 const AWAY_TEXT =
   /connection terminated|timeout (exceeded|expired)|not queryable|client was closed/i;
 
@@ -192,9 +194,10 @@ export function databaseError(error: unknown, what: string): unknown {
     return error;
   }
   const reason = error instanceof Error ? error.message : String(error);
-  return new GavotteError(
-    "GV_DATABASE_UNAVAILABLE",
-    `Postgres cannot be reached (${what}: ${reason}); check the database URL and that it runs`,
-    { cause: error },
-  );
+  const message =
+    reason === POOL_FULL
+      ? `no connection to Postgres became free in time (${what}): all of this process are busy; ` +
+        "look for slow statements and locks in pg_stat_activity, application_name gavotte:*"
+      : `Postgres cannot be reached (${what}: ${reason}); check the database URL and that it runs`;
+  return new GavotteError("GV_DATABASE_UNAVAILABLE", message, { cause: error });
 }
