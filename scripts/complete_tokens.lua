@@ -27,7 +27,7 @@ ARGV
        how many takeovers the caller knew of when it got the entries of its kept chains; number of
        workflow profiles; each is: ir, flags (o output template, t timeout, then queue timeouts, see
          include/late.lua), queue_base (its queue q is KEYS[queue_base + q])
-       then the journal text of all short forms, and the items:
+       then the items:
        the short forms of include/complete_simple.lua (-1 and -2 a step, above 0 the size of
        a group) or
        0, key (negative: of an element), run (unit), epoch, profile, own_queue (of the token's
@@ -38,6 +38,7 @@ ARGV
          node, scope, attempt, op and edges in one, value, extra, rest,
          plain effects: count, then node, queue each; others: count, then
            type, node, depth, suffix, queue, position, need, arity each
+  5  text      the journal's text of all short forms: a JSON array
      op      C completed, A completed and another round follows, F failed and handled, U failed
              unhandled under `continue`, X failed unhandled: the run or the element ends, R retry, P
              park for a time (value "again": by who was resumed in this attempt; "held": it begins
@@ -79,7 +80,7 @@ COST      O(effects); a cascade over WORK_MAX arrivals, or what the closure has,
 local k = { ev = KEYS[1], meta = KEYS[2], timers = KEYS[3], halted = KEYS[4], release = KEYS[5],
   ended = {} }
 local nonce, consumer = ARGV[2], ARGV[3]
-local packed = ARGV[4]
+local packed, text = ARGV[4], ARGV[5]
 local PLUS, OUTPUT, EMPTY, VOID = 43, 90, 9, -9
 local GROUP, WORK_MAX, PAYLOAD_INLINE_MAX, FINISH_GRACE_MS = "workers", 1000, 4096, 10000
 
@@ -118,7 +119,7 @@ local function tell(reply, stream, entry_id, is_settled)
   replies[reply_count] = reply
 end
 
-local seen_takeovers, text = ARGV[1], ARGV[3 + 3 * ARGV[2]]
+local seen_takeovers = ARGV[1]
 --- @include "complete_simple"
 
 -- One item: what to reply, and whether its entry is to be acknowledged.
@@ -165,7 +166,7 @@ local function settle_general(at)
   return next_item(at)
 end
 
-local at, last = 4 + 3 * ARGV[2], #ARGV
+local at, last = 3 + 3 * ARGV[2], #ARGV
 
 local function settle_all()
   while at <= last do
@@ -187,8 +188,7 @@ repeat
   end
 until is_done
 
-cut_piece()
-close_partition(k.ev, k.meta, nonce)
+close_record()
 if #k.ended > 0 then
   redis.call("ZADD", k.release, unpack(k.ended))
 end

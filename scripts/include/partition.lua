@@ -74,12 +74,13 @@ local function suspect(runs, reason)
   end
 end
 
-local function close_partition(ev, meta, nonce)
+-- `body`: the record's text where it is there already.
+local function close_partition(ev, meta, nonce, body)
   if record_count == 0 then
     return
   end
   local seq = string.format("%.0f", tail_seq + 1)
   redis.call("XADD", ev, "*", "v", "1", "seq", seq, "nonce", nonce, "prev", tail_nonce,
-    "t", string.format("%.0f", now_ms), "b", "[" .. table.concat(records, ",\n") .. "]")
+    "t", string.format("%.0f", now_ms), "b", body or "[" .. table.concat(records, ",\n") .. "]")
   redis.call("HSET", meta, "seq", seq, "nonce", nonce)
 end

@@ -125,8 +125,8 @@ export async function completeBatch(
   const since = scripts.knownEpoch;
   const send = async (places: readonly number[], simple: boolean): Promise<void> => {
     const sent = places.map((i) => items[i] as CompletionItem);
-    const { keys, batch, order } = encodeCompletion(scripts, sent, simple);
-    const args = [scripts.nonce(), consumer, batch];
+    const { keys, args: batch, order } = encodeCompletion(scripts, sent, simple);
+    const args = [scripts.nonce(), consumer, ...batch];
     const reply = await scripts.transition("completeTokens", keys, args, { since });
     const [takeovers, ...told] = reply as number[];
     // Of the first call: what was taken over before the second is not told to the first one's items.

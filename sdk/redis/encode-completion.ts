@@ -4,7 +4,8 @@
  * Items of one run stand together, in their order, the short forms of neighbours as one group: the
  * script reads and writes a run once per group. Runs are independent of each other, so their order
  * in the batch is free. The batch is one MessagePack argument: neither Redis nor the client has to
- * take a thousand small ones apart.
+ * take a thousand small ones apart. What the journal is told is beside it: in the batch it would become
+ * a string of Lua three times, at the cost of its length each.
  */
 import type { PartitionKeys } from "../keys.ts";
 import type { RunProfile } from "../profile.ts";
@@ -17,7 +18,8 @@ import { joinsOf, simpleItem, type Activation, type SimpleItem } from "./simple-
 
 export interface EncodedBatch {
   keys: string[];
-  batch: Buffer;
+  /** The batch, and the journal's text of its short forms. */
+  args: [batch: Buffer, text: string];
   /** For each reply, in order: which item it is of. */
   order: number[];
 }
@@ -69,7 +71,7 @@ export function encodeCompletion(
     }
     batch.group(group);
   }
-  return { keys: batch.keys, batch: packBatch(batch.end()), order };
+  return { keys: batch.keys, args: [packBatch(batch.args), batch.text], order };
 }
 
 /** Whether an item may be settled with those before it: their tokens are all different. */
@@ -88,10 +90,9 @@ function fits(group: readonly SimpleItem[], { item, field, keeps }: SimpleItem):
 
 class Batch {
   readonly keys: string[];
-  readonly #args: (string | number)[] = [];
-  /** The journal's text of the short forms, and its place among the arguments. */
+  readonly args: (string | number)[] = [];
+  /** The journal's text of the short forms. */
   readonly #texts: string[] = [];
-  readonly #textAt: number;
   readonly #k: PartitionKeys;
   readonly #runs = new Map<string, number>();
   readonly #bases = new Map<RunProfile, number>();
@@ -111,23 +112,21 @@ class Batch {
     }
     const kept = items.filter((item) => item.keeps === true);
     this.#seen = Math.max(-1, ...kept.map(({ takeovers }) => takeovers ?? -1));
-    this.#args.push(this.#seen, 0);
+    this.args.push(this.#seen, 0);
     for (const { profile } of items) {
       if (!this.#bases.has(profile)) {
         this.#profiles.set(profile, this.#profiles.size + 1);
         this.#bases.set(profile, this.keys.length + 1);
         this.keys.push(...profile.queueKeys);
-        this.#args.push(profile.irHash, profile.flags, this.#bases.get(profile) as number);
+        this.args.push(profile.irHash, profile.flags, this.#bases.get(profile) as number);
       }
     }
-    this.#args[1] = this.#profiles.size;
-    this.#textAt = this.#args.push("") - 1;
+    this.args[1] = this.#profiles.size;
   }
 
-  /** The whole batch. */
-  end(): (string | number)[] {
-    this.#args[this.#textAt] = this.#texts.join(BETWEEN);
-    return this.#args;
+  /** The journal's text of the short forms: a record of its own, if all of them are accepted. */
+  get text(): string {
+    return `[${this.#texts.join(BETWEEN)}]`;
   }
 
   /** Adds transitions to the journal's text: their bytes there. */
@@ -177,11 +176,11 @@ class Batch {
     const { runId, epoch, profile, entryId } = item;
     const key = this.#runs.get(runId) as number;
     const bytes = this.#tell(text);
-    this.#args.push(keeps ? KEPT : STEP, key, epoch, bytes, field, record, to.field);
+    this.args.push(keeps ? KEPT : STEP, key, epoch, bytes, field, record, to.field);
     if (!keeps) {
       const queue = (this.#bases.get(profile) as number) + to.queue;
       const entry = runId + SEPARATOR + epoch + to.middle + (item.results[0]?.value ?? "");
-      this.#args.push(queue, entry, this.#stream(item), entryId ?? "");
+      this.args.push(queue, entry, this.#stream(item), entryId ?? "");
     }
   }
 
@@ -207,13 +206,13 @@ class Batch {
     const profilePlace = this.#profiles.get(profile) as number;
     const joins = joinsOf(group);
     const reads = [...group.map(({ field }) => field), ...joins.map(({ node }) => `j${node}`)];
-    this.#args.push(group.length, key, profilePlace, epoch, bytes, delta, queue);
-    this.#args.push(reads.length, ...reads);
-    group.forEach(({ item }) => this.#args.push(this.#stream(item), item.entryId ?? ""));
-    this.#args.push(writes.length, ...writes, emits.length / 2, ...emits);
-    this.#args.push(joins.length);
+    this.args.push(group.length, key, profilePlace, epoch, bytes, delta, queue);
+    this.args.push(reads.length, ...reads);
+    group.forEach(({ item }) => this.args.push(this.#stream(item), item.entryId ?? ""));
+    this.args.push(writes.length, ...writes, emits.length / 2, ...emits);
+    this.args.push(joins.length);
     for (const { node, queue, arity, live, arrived, stretches } of joins) {
-      this.#args.push(
+      this.args.push(
         String(node),
         queue,
         arity,
@@ -230,25 +229,25 @@ class Batch {
     const { profile, queue, runId } = item;
     const key = this.#runs.get(runId) as number;
     const entry = item.keeps === true ? `+${item.entryId ?? ""}` : (item.entryId ?? "");
-    this.#args.push(0, runId.includes("!") ? -key : key, runId, item.epoch);
-    this.#args.push(this.#profiles.get(profile) as number, queue, this.#stream(item), entry);
-    this.#args.push(item.results.length);
+    this.args.push(0, runId.includes("!") ? -key : key, runId, item.epoch);
+    this.args.push(this.#profiles.get(profile) as number, queue, this.#stream(item), entry);
+    this.args.push(item.results.length);
     item.results.forEach((result) => this.#result(runId, result));
   }
 
   #result(runId: string, r: CompletionResult): void {
     const { plain, args: others, closure } = r.plan;
     const op = r.gathered === true ? r.op.toLowerCase() : r.op;
-    this.#args.push(r.node, r.scope, r.attempt, op + r.edges);
+    this.args.push(r.node, r.scope, r.attempt, op + r.edges);
     if (r.wait === undefined) {
       const rest = r.op === "R" || r.op === "P" || r.op === "A" ? r.delayMs : closure;
-      this.#args.push(r.value, r.extra, rest);
+      this.args.push(r.value, r.extra, rest);
     } else {
       const signals = this.#k.signals(runId.split("!", 1)[0] as string);
       const place = r.wait.signal === undefined ? 0 : this.#place(signals);
       const facts = `${r.delayMs}\x1f${place}\x1f${waitFacts(r.wait)}`;
-      this.#args.push(JSON.stringify(r.wait), r.extra, facts);
+      this.args.push(JSON.stringify(r.wait), r.extra, facts);
     }
-    this.#args.push(plain.length / 2, ...plain, others.length / 8, ...others);
+    this.args.push(plain.length / 2, ...plain, others.length / 8, ...others);
   }
 }

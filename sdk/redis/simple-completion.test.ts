@@ -30,8 +30,8 @@ async function player(ir: Ir): Promise<TokenPlayer> {
 
 /** One call, in the short forms or not; codes in the order of the items. */
 async function send(items: CompletionItem[], simple: boolean): Promise<number[]> {
-  const { keys, batch, order } = encodeCompletion(p.scripts, items, simple);
-  const args = [p.scripts.nonce(), "c", batch];
+  const { keys, args: batch, order } = encodeCompletion(p.scripts, items, simple);
+  const args = [p.scripts.nonce(), "c", ...batch];
   const reply = (await p.scripts.transition("completeTokens", keys, args)) as number[];
   const codes: number[] = [];
   order.forEach((item, at) => (codes[item] = reply[at + 1] as number));
