@@ -201,8 +201,8 @@ describe("an error outside an item's plan and writes", () => {
     // Its entry stands in a stream that is not among KEYS: it cannot be acknowledged.
     const bad = [0, 6, "none", "1", 1, 0, 99, "1-1", 1, ...result];
     const good = [0, 7, run.runId, token.epoch, 1, 0, 8, token.entryId, 1, ...result];
-    const packed = packBatch([-1, 1, ...profile, "", ...bad, ...good]);
-    const args = [p.scripts.nonce(), "c", packed];
+    const packed = packBatch([-1, 1, ...profile, ...bad, ...good]);
+    const args = [p.scripts.nonce(), "c", packed, "[]"];
     const sent = [...keys, token.queueKey, queue];
     const reply = (await p.scripts.transition("completeTokens", sent, args)) as number[];
     expect(reply.slice(1)).toEqual([COMPLETION.planFailed, COMPLETION.done]);
