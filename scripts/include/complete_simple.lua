@@ -4,6 +4,7 @@ top level on their first attempt.
 
 step    one token that leads to one other and changes nothing else. `kept`: of a chain, the caller
         goes on with it.
+last    one token that leads nowhere, of a workflow that has no other such node: mostly the run ends.
 group   tokens of one run that lead to plain activations or to arrivals at joins that wait for all:
         read with one HMGET and written with one HSET.
 
@@ -16,7 +17,9 @@ entry) changes nothing of its step or group and is answered with NOT_SIMPLE: the
 again in the general form, and with it all that comes after it of this run, so that a run's items
 keep their order.
 ]]
-local NOT_SIMPLE, PLAN_FAILED, FRESH, STEP, RUN_FIELDS = -8, -5, "a1||", -1, 5
+local NOT_SIMPLE, PLAN_FAILED, FRESH, STEP, LAST, RUN_FIELDS = -8, -5, "a1||", -1, -3, 5
+-- How many places a form below 0 takes.
+local PLACES = { [-1] = 11, [-2] = 7, [-3] = 10 }
 -- Where an error struck: nil before the first write (the item is bounced), else how many transitions
 -- were told of by then (the run is frozen).
 local writing_from
@@ -94,8 +97,10 @@ local function settle_step(at, form)
     end
     writing_from = nil
   end
-  return at + (form == STEP and 11 or 7)
+  return at + PLACES[form]
 end
+
+--- @include "complete_last"
 
 -- What a join or the run's end need to know of the run.
 local is_named = false
@@ -227,7 +232,7 @@ local function give_up(at, reason)
     redis.log(redis.LOG_WARNING, "gavotte: item of " .. run .. " given up: " .. tostring(reason))
     reply, stop = PLAN_FAILED, next_item(at + 1)
   else
-    stop = at + (form == STEP and 11 or 7)
+    stop = at + PLACES[form]
   end
   bounced[run] = true
   if writing_from then

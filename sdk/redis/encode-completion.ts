@@ -29,6 +29,7 @@ const GROUP_MAX = 256;
 /** Forms of a step; those of a group are their size, the general form is 0. */
 const STEP = -1;
 const KEPT = -2;
+const LAST = -3;
 /** Stands between two transitions of the journal. */
 const BETWEEN = ",\n";
 const SEPARATOR = "\x1f";
@@ -166,6 +167,8 @@ class Batch {
     const first = group[0];
     if (group.length === 1 && first !== undefined && first.step !== null) {
       this.#step(first, first.step);
+    } else if (group.length === 1 && first !== undefined && first.end !== null) {
+      this.#last(first, first.end);
     } else if (first !== undefined) {
       this.#group(first.item, group);
     }
@@ -182,6 +185,15 @@ class Batch {
       const entry = runId + SEPARATOR + epoch + to.middle + (item.results[0]?.value ?? "");
       this.args.push(queue, entry, this.#stream(item), entryId ?? "");
     }
+  }
+
+  #last(simple: SimpleItem, end: string): void {
+    const { item, field, record, text } = simple;
+    const { runId, epoch, profile, entryId } = item;
+    const bytes = [this.#tell(text), this.#tell(end)];
+    const isTimed = profile.flags.includes("t") ? 1 : 0;
+    this.args.push(LAST, this.#runs.get(runId) as number, epoch, ...bytes, isTimed, field, record);
+    this.args.push(this.#stream(item), entryId ?? "");
   }
 
   #group({ profile, runId, epoch }: CompletionItem, group: readonly SimpleItem[]): void {

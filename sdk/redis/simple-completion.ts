@@ -6,6 +6,7 @@
  * that the script - one thread for everybody - has next to nothing left to do.
  */
 import type { EffectPlan } from "../plan.ts";
+import type { RunProfile } from "../profile.ts";
 import type { CompletionItem, CompletionResult } from "./complete-tokens.ts";
 
 /** An item in its short form. */
@@ -24,6 +25,8 @@ export interface SimpleItem {
   effects: readonly { on: SimpleEffects; value: string }[];
   /** Set if it leads to one token and changes nothing else. */
   step: Activation | null;
+  /** The run's end, as it stands in the journal: set if it leads nowhere, and no other node does. */
+  end: string | null;
   keeps: boolean;
 }
 
@@ -99,9 +102,19 @@ export function simpleItem(item: CompletionItem): SimpleItem | null {
   const [only] = effects;
   const isStep = results.length === 1 && delta === 0 && only?.on.arrivals.length === 0;
   const step = isStep ? (only.on.activations[0] ?? null) : null;
+  const isLast = results.length === 1 && delta === -1 && only === undefined;
+  const end = isLast && mayEnd(profile) ? `{"r":"${runId}","e":"run.completed"}` : null;
   const keeps = item.keeps === true;
   const record = `c1||${value}`;
-  return { item, field: `n${node}`, record, text, delta, extras, effects, step, keeps };
+  return { item, field: `n${node}`, record, text, delta, extras, effects, step, end, keeps };
+}
+
+/**
+ * Whether a run is over with a node that leads nowhere, as far as that is known here: of several such
+ * nodes only the last one to end ends it, and an output of its own has yet to be worked out.
+ */
+function mayEnd({ ir, flags }: RunProfile): boolean {
+  return ir.analysis.leaves.length === 1 && !flags.includes("o");
 }
 
 function isPlain({ op, scope, attempt, gathered, value }: CompletionResult): boolean {
