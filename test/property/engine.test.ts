@@ -3,7 +3,7 @@
  * the reference interpreter. GAVOTTE_SEED replays one case, GAVOTTE_CASES sets how many there are.
  */
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
-import { compile, type Ir, type IrNode, type Json } from "../../compiler/index.ts";
+import type { Ir, IrNode, Json } from "../../compiler/index.ts";
 import {
   interpret,
   nodesNotRun,
@@ -25,6 +25,7 @@ import { oracleHandlers } from "../generate/builtins.ts";
 import type { GenerateOptions } from "../generate/workflow.ts";
 import type { Case } from "../harness/case.ts";
 import { isSpecial, playAll, reportCases, seedsOf } from "../harness/cases.ts";
+import { compiled } from "../harness/compiled.ts";
 import { Driver } from "../harness/driver.ts";
 import { foldChain } from "../harness/invariants.ts";
 import { openTestPartition, type TestPartition } from "../harness/partition.ts";
@@ -108,8 +109,8 @@ async function play(
 ): Promise<boolean> {
   const { seed } = one;
   const document = given === undefined ? one.workflow(options) : one.fixed(given);
-  const { ir: whole, diagnostics } = compile({ document });
-  const { ir, hash } = compile({ document }, fan === undefined ? {} : { limits: { fan } });
+  const { ir: whole, diagnostics } = compiled(document);
+  const { ir, hash } = fan === undefined ? compiled(document) : compiled(document, { fan });
   if (fan !== undefined && (ir === null || !ir.nodes.some(isPart))) {
     return false;
   }
