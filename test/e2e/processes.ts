@@ -1,11 +1,14 @@
 /** Supervisors and workers as processes of their own, on stores that belong to one test file. */
 import { fork, type ChildProcess } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { connectRedis, type Redis } from "../../sdk/internal.ts";
 import type { Database } from "../../sdk/postgres/index.ts";
+import { buildRole } from "../chaos/build.ts";
 import { testDatabase, testRedis } from "../support/index.ts";
 import type { RoleOptions } from "./role.ts";
 
-const ROLE = new URL("./role.ts", import.meta.url);
 const LEASE_MS = 1000;
 
 export interface Processes {
@@ -21,6 +24,8 @@ export interface Processes {
 
 /** Stores without a process on them yet. */
 export async function testProcesses(): Promise<Processes> {
+  const dir = mkdtempSync(join(tmpdir(), "gv-roles-"));
+  const program = await buildRole(dir);
   const stores = { redis: await testRedis(), database: await testDatabase() };
   const redis = connectRedis({ url: stores.redis.url }, "e2e");
   const children = new Set<ChildProcess>();
@@ -43,7 +48,7 @@ export async function testProcesses(): Promise<Processes> {
         singleSession: stores.database.singleSession,
         ...{ leaseMs: LEASE_MS, id: `${role}-${serial}`, ...more },
       };
-      const child = fork(ROLE, [role, JSON.stringify(options)], { execArgv: ["--import", "tsx"] });
+      const child = fork(program, [role, JSON.stringify(options)], { execArgv: [] });
       children.add(child);
       await new Promise<void>((resolve, reject) => {
         child.once("message", () => resolve());
@@ -55,6 +60,7 @@ export async function testProcesses(): Promise<Processes> {
       await Promise.all([...children].map(kill));
       redis.disconnect();
       await Promise.all([stores.redis.close(), stores.database.close()]);
+      rmSync(dir, { recursive: true, force: true });
     },
   };
 }
