@@ -29,6 +29,7 @@ import {
   changeRuns,
   correctBegun,
   isValueFault,
+  listPauses,
   readCursor,
   whileDatabaseAway,
   type Cursor,
@@ -67,6 +68,8 @@ const CERTIFICATE_WAIT_MS = 50;
 const TAIL_RECORDS = 1000;
 /** And so much of their text: the tail stays far below what counts as a backlog. */
 const TAIL_CHARS = BACKLOG_BYTES_SOFT / 8;
+/** Between two looks whether a workflow is paused, under load. */
+const PAUSES_MS = 1000;
 /** Between two looks for runs whose repair was cut off. */
 const SUSPECTS_MS = 30_000;
 
@@ -105,6 +108,8 @@ export class Archiver extends Loop {
   readonly #undoing: Undoing;
   readonly #redis: Redis;
   #begun = new Begun();
+  #isPausing = false;
+  #pausesAtMs = 0;
   #sweepAtMs = 0;
   /** Blocks behind the cursor: where each began. */
   #tail: { seq: number; streamId: string; chars: number }[] = [];
@@ -292,8 +297,8 @@ export class Archiver extends Loop {
         const pauses = pauseAfterErrors(context, partition, fold, finalised.irs, decided);
         await (isSparing ? this.#spared(pauses, () => [], [...fold.runs.values()]) : pauses);
         const atOnce = new Set(fold.asleep.map(({ runId }) => runId));
-        const atMs = context.clock.monotonicMs();
-        const rows = this.#begun.plan(finalised.changes, { isLoad, atMs, atOnce });
+        const when = { isLoad: await this.#mayWait(isLoad), atMs: context.clock.monotonicMs() };
+        const rows = this.#begun.plan(finalised.changes, { ...when, atOnce });
         const said = { ...finalised, changes: rows.write };
         await commitBlock(context, partition, { from, to, fold, done: said, compensations }, side);
         return { ...finalised, compensations, rows };
@@ -374,22 +379,33 @@ export class Archiver extends Loop {
     context.logger.error(facts, "what the end of a run leaves cannot be worked out");
   }
 
+  /** Whether rows may wait to say that runs have begun: who pauses a workflow goes by its rows. */
+  async #mayWait(isLoad: boolean): Promise<boolean> {
+    const { clock, db } = this.#options.context;
+    const now = clock.monotonicMs();
+    if (isLoad && now >= this.#pausesAtMs) {
+      const pauses = await listPauses(db);
+      this.#isPausing = pauses.some(({ kind }) => kind === "workflow");
+      this.#pausesAtMs = now + PAUSES_MS;
+    }
+    return isLoad && !this.#isPausing;
+  }
+
   /** Nothing comes: rows of runs that have begun say so. */
   async #writeBegun(cursor: Cursor): Promise<void> {
-    if (this.#begun.isEmpty) {
-      return;
-    }
     const { db, clock } = this.#options.context;
-    const when = { isLoad: false, atMs: clock.monotonicMs(), atOnce: new Set<string>() };
-    const rows = this.#begun.plan([], when);
-    await db.transaction(async (tx) => {
-      // Where it stands: nobody else has archived what comes after.
-      if (!(await advanceCursor(tx, cursor, cursor))) {
-        throw new CursorMoved();
-      }
-      await changeRuns(tx, rows.write);
-    });
-    this.#begun.settle(rows);
+    while (!this.#begun.isEmpty) {
+      const when = { isLoad: false, atMs: clock.monotonicMs(), atOnce: new Set<string>() };
+      const rows = this.#begun.plan([], when);
+      await db.transaction(async (tx) => {
+        // Where it stands: nobody else has archived what comes after.
+        if (!(await advanceCursor(tx, cursor, cursor))) {
+          throw new CursorMoved();
+        }
+        await changeRuns(tx, rows.write);
+      });
+      this.#begun.settle(rows);
+    }
   }
 
   /** What is archived must not count as a backlog: at the start, and when nothing comes. */

@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { queuedRuns, readCursor, readRun, type RunChange } from "../sdk/postgres/index.ts";
+import { putPause, queuedRuns, readCursor, readRun } from "../sdk/postgres/index.ts";
+import type { RunChange } from "../sdk/postgres/index.ts";
 import { partitionKeys, type Service } from "../sdk/internal.ts";
 import { waitFor } from "../test/support/index.ts";
-import { Begun, HOLD_MS } from "./begun.ts";
+import { Begun, DUE_MAX, HOLD_MS } from "./begun.ts";
 import { createPartition } from "./partition.ts";
 import { chainIr, queueAgain, startContext, startRuns } from "./stack.fixture.ts";
 import { work, type Supervised } from "./stack.fixture.ts";
@@ -43,6 +44,18 @@ describe("rows of runs that have begun", () => {
     expect(rest.write).toEqual([row("a"), row("b")]);
     begun.settle(rest);
     expect(begun.isEmpty).toBe(true);
+  });
+
+  it("are written by portions, oldest first, when load is over", () => {
+    const begun = new Begun();
+    const rows = Array.from({ length: DUE_MAX + 5 }, (_, i) => row(`r${i}`));
+    begun.settle(begun.plan(rows, load(0)));
+    for (const isLoad of [true, false]) {
+      const plan = begun.plan([], { ...load(HOLD_MS), isLoad });
+      expect(plan.write).toEqual(rows.slice(0, DUE_MAX));
+    }
+    begun.settle(begun.plan([], { ...load(0), isLoad: false }));
+    expect(begun.plan([], { ...load(0), isLoad: false }).write).toEqual(rows.slice(DUE_MAX));
   });
 
   it("do not wait where the run is paused or falls asleep in the block", () => {
@@ -113,6 +126,21 @@ describe("under load", () => {
       return found?.status === "COMPLETED" ? found : null;
     });
     expect(end.startedAtMs).toBe(begun.startedAtMs);
+  });
+
+  it("a row waits for nothing while a workflow is paused, whose runs are found by their rows", async () => {
+    const order = { kind: "workflow" as const, name: "other", version: "*" };
+    await putPause(on.stack.db, { ...order, who: "ann", reason: "", changedAtMs: 1 });
+    await archived();
+    await partition.stop(5000);
+    const paused = ids.map((id) => `${id}-p`);
+    await startRuns(on.context, ir, "h-load", paused);
+    partition = createPartition(on.context, 0);
+    await partition.start();
+    const last = paused.at(-1) as string;
+    await waitFor(async () => (await readRun(on.stack.db, last))?.status === "RUNNING");
+    const { row, journal } = await writers(last);
+    expect(row).toBe(journal);
   });
 
   it("what a process that died has left is corrected, and nobody starts it again", async () => {

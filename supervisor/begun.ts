@@ -3,7 +3,8 @@
  *
  * A change of a run's row is what the run costs Postgres most. Under load nearly all that begin
  * end soon after, and then one change says both. So a row may say QUEUED for up to HOLD_MS after
- * the journal beside it says that the run has begun; without load it is changed at once.
+ * the journal beside it says that the run has begun; without load, or while a workflow is paused, whose
+ * runs are found by their rows, it is changed at once.
  *
  * Nothing rests on the row meanwhile: a run with a journal is neither started again by the sweep
  * nor taken for new by a rebuild. A process that dies leaves rows that say QUEUED too long; the
@@ -11,7 +12,10 @@
  */
 import type { RunChange } from "../sdk/postgres/index.ts";
 
-export const HOLD_MS = 1000;
+/** Less than the age at which the start sweep looks at rows that say QUEUED. */
+export const HOLD_MS = 4000;
+/** So many of those held before are written with a block: it is not to wait for all of them. */
+export const DUE_MAX = 1000;
 
 export interface BegunPlan {
   /** Changes to write with the block. */
@@ -53,9 +57,21 @@ export class Begun {
         (waits ? hold : write).push(change);
       }
     }
+    for (const id of atOnce) {
+      const begun = this.#held.get(id)?.change;
+      if (begun !== undefined && !named.has(id)) {
+        named.add(id);
+        write.push(begun);
+      }
+    }
+    let due = 0;
     for (const [id, { change, sinceMs }] of this.#held) {
-      const isDue = !isLoad || atMs - sinceMs >= HOLD_MS || atOnce.has(id);
-      if (isDue && !named.has(id)) {
+      // Oldest first: behind one that is not due none is, and most of them are behind it.
+      if (due >= DUE_MAX || (isLoad && atMs - sinceMs < HOLD_MS)) {
+        break;
+      }
+      if (!named.has(id)) {
+        due++;
         write.push(change);
       }
     }
