@@ -109,6 +109,8 @@ const MESSAGES: ReadonlyMap<string, string> = new Map([
   ["variable_type_mismatch", "a variable has another type than the expression needs"],
   ["repeated_map_key", "a map literal gives the same key twice"],
   ["unsupported_key_type", "a map key must be a string, a number or a bool"],
+  ["time_out_of_range", "a time leaves the years 1 to 9999, or a duration 10,000 years"],
+  ["unknown_zone", "there is no such time zone; write Europe/Berlin, UTC or +02:00"],
   ["not_an_integer", "an argument must be a whole number"],
 ]);
 
@@ -119,6 +121,16 @@ const MESSAGES: ReadonlyMap<string, string> = new Map([
 export const REPLACED_METHODS: ReadonlyMap<string, string> = new Map([
   ["matches", "matchesLinearTime"],
   ["join", "joinWithinLimits"],
+  ["getDate", "getDateAt"],
+  ["getDayOfMonth", "getDayOfMonthAt"],
+  ["getDayOfWeek", "getDayOfWeekAt"],
+  ["getDayOfYear", "getDayOfYearAt"],
+  ["getFullYear", "getFullYearAt"],
+  ["getHours", "getHoursAt"],
+  ["getMilliseconds", "getMillisecondsAt"],
+  ["getMinutes", "getMinutesAt"],
+  ["getMonth", "getMonthAt"],
+  ["getSeconds", "getSecondsAt"],
 ]);
 
 /** Type names as an author knows them: `dyn<…>` is the library's mark for "known at run time". */

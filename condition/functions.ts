@@ -20,6 +20,7 @@ import type { Environment, RegisteredFunctionHandler } from "@marcbachmann/cel-j
 import { createHash } from "node:crypto";
 import { isPlainObject, setOwn, toJson } from "./json.ts";
 import * as limits from "./limits.ts";
+import { isTimestampText } from "./time.ts";
 import type { Json } from "./types.ts";
 import { spendWork } from "./work.ts";
 
@@ -49,9 +50,6 @@ function payForElements(count: number): void {
   spendWork(Math.ceil(count / limits.ELEMENTS_PER_UNIT));
 }
 
-const TIMESTAMP =
-  /^\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])T\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)$/;
-
 function registerKinds(add: Add): void {
   const isNumber = (value: unknown): boolean => {
     if (typeof value === "number" || typeof value === "bigint") return true;
@@ -62,7 +60,7 @@ function registerKinds(add: Add): void {
   add("isBool(dyn): bool", (value: unknown) => typeof value === "boolean");
   add("isTimestamp(dyn): bool", (value: unknown) => {
     if (value instanceof Date) return true;
-    return typeof value === "string" && TIMESTAMP.test(value) && !Number.isNaN(Date.parse(value));
+    return typeof value === "string" && isTimestampText(value);
   });
   add("round(dyn): double", (value: unknown) => {
     if (!isNumber(value)) throw wrong("round() needs a number");

@@ -16,6 +16,7 @@ export { namedCondition } from "./named.ts";
 export type { Test } from "./named.ts";
 export { EvaluationError, ExpressionSyntaxError, TemplateSyntaxError } from "./errors.ts";
 export { parseData, toData } from "./json.ts";
+export { beginsWithDay } from "./time.ts";
 export { rewriteLegacy } from "./legacy.ts";
 export { scanTemplate } from "./scan.ts";
 export { patternSteps } from "./pattern-size.ts";

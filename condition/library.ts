@@ -16,6 +16,7 @@ import { isPlainObject } from "./json.ts";
 import * as limits from "./limits.ts";
 import { LruCache } from "./lru.ts";
 import { isMatch } from "./pattern.ts";
+import { registerTimes } from "./time.ts";
 import { spendWork } from "./work.ts";
 
 const SYNC = { async: false };
@@ -194,6 +195,7 @@ function buildRuntime(): Environment {
   registerDoublePositions(env);
   registerConveniences(env);
   registerFunctions(env);
+  registerTimes(env);
   readKindsByPrototype(env);
   return env;
 }

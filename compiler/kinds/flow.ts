@@ -1,9 +1,10 @@
 /** Kinds that steer: `conditional`, `parallel`, `loop`, `delay`. */
+import { beginsWithDay } from "../../condition/index.ts";
 import { DURATION_MS_MAX } from "../ir.ts";
 import { UP_TO_MS } from "./durations.ts";
 import { LOOP_PROPERTIES } from "./loop-properties.ts";
 import { inputOverride, orTemplate } from "./kind.ts";
-import type { Kind } from "./kind.ts";
+import type { ConfigProblem, JsonObject, Kind } from "./kind.ts";
 import { functionName } from "./work.ts";
 
 /** ISO 8601: weeks, or days and time; months and years have no fixed length. */
@@ -90,6 +91,13 @@ const delay: Kind = {
   },
   expressions: [],
   variables: [],
+  check: checkUntil,
 };
+
+/** A day that there is not would be taken for one of the next month. */
+function checkUntil({ until }: JsonObject): ConfigProblem[] {
+  if (typeof until !== "string" || /\$\{|\{\{/.test(until) || beginsWithDay(until)) return [];
+  return [{ key: "until", message: `\`until\` is a day that its month does not have: ${until}` }];
+}
 
 export const FLOW_KINDS: readonly Kind[] = [conditional, parallel, loop, delay];

@@ -2,7 +2,7 @@
  * `delay`: when a node that waits is due. Waiting itself is a timer's business, not a worker's.
  */
 import type { IrNode, Json } from "../../compiler/ir.ts";
-import { compileTemplate } from "../../condition/index.ts";
+import { beginsWithDay, compileTemplate } from "../../condition/index.ts";
 import type { Template, Vars } from "../../condition/index.ts";
 import { badInput, fill, perNode } from "./kind.ts";
 
@@ -59,7 +59,8 @@ const ZONED = /^\d{4}-\d\d-\d\d(?:[Tt ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:[Zz]|[+-]
 
 function timestampMs(node: IrNode, value: Json): number {
   if (typeof value === "number" && Number.isFinite(value)) return Math.round(value);
-  const ms = typeof value === "string" && ZONED.test(value) ? Date.parse(value) : Number.NaN;
+  const isRead = typeof value === "string" && ZONED.test(value) && beginsWithDay(value);
+  const ms = isRead ? Date.parse(value) : Number.NaN;
   if (!Number.isNaN(ms)) return ms;
   throw badInput(
     node,

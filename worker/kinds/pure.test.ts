@@ -181,7 +181,13 @@ describe("delay", () => {
   });
 
   it("refuses what has no fixed length or no zone", () => {
-    const configs = [{ duration: "P1M" }, { duration: "PT" }, { until: "2030-01-01T00:00" }, {}];
+    const configs = [
+      { duration: "P1M" },
+      { duration: "PT" },
+      { until: "2030-01-01T00:00" },
+      { until: "2030-02-30T00:00:00Z" },
+      {},
+    ];
     for (const config of [...configs, { delay_ms: -1 }, { delay_ms: "soon" }]) {
       expect(() => wait(config as Config)).toThrow(refused);
     }
