@@ -3,13 +3,14 @@
  * that says so.
  */
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
-import { hibernateRuns, partitionKeys } from "../sdk/internal.ts";
+import { connectRedis, hibernateRuns, partitionKeys } from "../sdk/internal.ts";
 import { admitRuns, readCursor, readRun } from "../sdk/postgres/index.ts";
 import { waitFor } from "../test/support/index.ts";
 import { scriptsOf, type SupervisorContext } from "./context.ts";
 import { createPartition } from "./partition.ts";
 import { rebuildRuns } from "./rebuild.ts";
-import { chainIr, contextOf, startRuns, startStack, work, type Stack } from "./stack.fixture.ts";
+import { chainIr, contextOf, startRuns, startStack, work } from "./stack.fixture.ts";
+import { TestClock, type Stack } from "./stack.fixture.ts";
 import { Starter, type Deadlines, type Startable } from "./starter.ts";
 
 const keys = partitionKeys(0);
@@ -49,7 +50,10 @@ async function goOn(): Promise<void> {
 }
 
 /** The row as it is before anybody has started it. */
-async function rowRead(id: string): Promise<{ starter: Starter; row: Startable; by: Deadlines }> {
+async function rowRead(
+  id: string,
+  by: Context = held,
+): Promise<{ starter: Starter; row: Startable; by: Deadlines }> {
   const definition = { hash: HASH, name: ir.name, version: "1", source: null, createdAtMs: 1 };
   const row = {
     ...{ id, tenant: "", workflow: ir.name, version: "1", irHash: HASH, partition: 0 },
@@ -57,7 +61,7 @@ async function rowRead(id: string): Promise<{ starter: Starter; row: Startable; 
     ...{ requestHash: "", createdAtMs: 1 },
   };
   await admitRuns(stack.db, [{ ...definition, ir: JSON.stringify(ir) }], [row]);
-  const starter = new Starter(held);
+  const starter = new Starter(by);
   return { starter, row, by: await starter.deadlines() };
 }
 
@@ -109,4 +113,47 @@ it("that begins under the certificate under which its row was read is made", asy
   const { starter, row, by } = await rowRead(id);
   expect(await starter.start([row], by)).toBe(1);
   expect(await stack.redis.exists(keys.run(id))).toBe(1);
+});
+
+it("that its process could not hear of a certificate before is not made", async () => {
+  const id = "01890000-0000-7000-8000-000000000014";
+  const clock = new TestClock();
+  const redis = connectRedis({ url: stack.redisUrl }, "deaf");
+  const deaf = await contextOf(stack, { id: "deaf", redis, clock });
+  try {
+    await goOn();
+    // Its server says what time it is, and nothing of the epoch for as long as it asks.
+    const hget = redis.hget.bind(redis);
+    redis.hget = ((key: string, field: string) => {
+      if (field !== "epoch") {
+        return hget(key, field);
+      }
+      clock.offsetMs += 10_000;
+      return Promise.reject(new Error("Connection is closed."));
+    }) as typeof redis.hget;
+    const { starter, row, by } = await rowRead(id, deaf);
+    redis.hget = hget;
+    await runAndLose(id);
+    await goOn();
+    expect(await starter.start([row], by)).toBe(0);
+    expect(await stack.redis.exists(keys.run(id))).toBe(0);
+  } finally {
+    deaf.close();
+    redis.disconnect();
+  }
+});
+
+it("of a process that begins before there is a certificate waits for it, and is made", async () => {
+  const id = "01890000-0000-7000-8000-000000000015";
+  await stack.redis.flushall();
+  await stack.redis.script("FLUSH");
+  const fresh = await contextOf(stack, { id: "fresh" });
+  await stack.redis.config("RESETSTAT");
+  const read = rowRead(id, fresh);
+  await waitFor(async () => (await stack.redis.info("commandstats")).includes("cmdstat_hget:"));
+  await goOn();
+  const { starter, row, by } = await read;
+  expect(await starter.start([row], by)).toBe(1);
+  expect(await stack.redis.exists(keys.run(id))).toBe(1);
+  fresh.close();
 });

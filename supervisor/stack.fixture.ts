@@ -25,7 +25,7 @@ import {
   type RunProfile,
 } from "../sdk/internal.ts";
 import { admitRuns, ensureDeployment, type Database } from "../sdk/postgres/index.ts";
-import { testDatabase } from "../test/support/index.ts";
+import { testDatabase, waitFor } from "../test/support/index.ts";
 import type { SupervisorContext } from "./context.ts";
 import { IrStore } from "./ir-store.ts";
 import { createPartition } from "./partition.ts";
@@ -329,7 +329,10 @@ export async function startRuns(
   await admitRuns(context.db, [{ ...definition, ir: JSON.stringify(ir) }], rows);
   const starter = new Starter(context);
   const start = async (): Promise<void> => {
-    const deadlines = await starter.deadlines();
+    const deadlines = await waitFor(async () => {
+      const by = await starter.deadlines();
+      return by.has(0) ? by : null; // it is certified, and its process has heard of that
+    });
     await starter.start(
       rows.map((row) => ({ ...row, epoch: 1 })),
       deadlines,

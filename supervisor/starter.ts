@@ -5,10 +5,12 @@
  * A start is never late: it carries a deadline by Redis' clock, read before the row's status was,
  * and release leaves a tombstone that outlives the deadline twice (21 A9). A loss of Redis takes the
  * tombstones with it: so a start is also refused under another epoch of its partition than the one
- * that was known before the row was read, and its row is read again. So starting a row twice,
+ * that was known before the row was read, and its row is read again. Where none was known, nothing is
+ * started. So starting a row twice,
  * from any number of processes, is harmless; what was too late or whose process died stays QUEUED
  * and the sweep takes it up again.
  */
+import { setTimeout as delay } from "node:timers/promises";
 import type { Priority } from "../compiler/ir.ts";
 import {
   blobRefsIn,
@@ -56,8 +58,8 @@ export interface Startable {
   start?: string | null;
 }
 
-/** Until when runs may be started, by partition, and under which epoch (null: none was heard of). */
-export type Deadlines = ReadonlyMap<number, { notAfterMs: number; since: string | null }>;
+/** Until when runs may be started, by partition, and under which epoch alone. */
+export type Deadlines = ReadonlyMap<number, { notAfterMs: number; since: string }>;
 
 /** Of all of their servers that have answered. */
 type Times = ReadonlyMap<number, number>;
@@ -66,6 +68,9 @@ const SERVER_MS = 1000;
 /** For so long deadlines are used again: an earlier one only refuses earlier. */
 const DEADLINES_MS = 1000;
 const START_MS = 5000;
+/** So long a process that begins waits for certificates: mostly they are on their way. */
+const HEAR_MS = 5000;
+const HEAR_AGAIN_MS = 20;
 const SWEEP_MS = 2000;
 /** Before the next page, when none of one could start: all may have to wait for the same. */
 const PAGE_MS = 200;
@@ -79,6 +84,8 @@ export class Starter {
   readonly #memory: MemoryGauge;
   #times: Times = new Map();
   #timesAtMs = -Infinity;
+  /** Until then, monotonic, it waits for epochs that it has not heard of; null: all were known. */
+  #hearUntilMs: number | null = null;
   /** Writes that wait for a server which is away. */
   readonly #late = new Set<string>();
 
@@ -89,37 +96,39 @@ export class Starter {
 
   /**
    * Until when starts are allowed, by the clock of each partition's server: its time plus the start
-   * window. Call it before the rows' status is read. A server that is away has none: what is to be
+   * window. Call it before the rows' status is read. A server that is away has none, nor a partition
+   * of which this process has heard no epoch yet: a run might have ended under any. What is to be
    * started there stays QUEUED for the sweep.
    */
   async deadlines(): Promise<Deadlines> {
     const times = await this.#timesSoon();
-    const deadlines = new Map<number, { notAfterMs: number; since: string | null }>();
-    const unknown: number[] = [];
+    await this.#hear([...times.keys()]);
+    const deadlines = new Map<number, { notAfterMs: number; since: string }>();
     for (const [partition, notAfterMs] of times) {
       // Never an old one: a start that was refused for it would be refused again.
       const since = scriptsOf(this.#context, partition).knownEpoch;
-      deadlines.set(partition, { notAfterMs, since });
-      void (since === null && unknown.push(partition));
-    }
-    if (unknown.length > 0) {
-      await this.#hear(unknown, deadlines);
+      void (since !== null && deadlines.set(partition, { notAfterMs, since }));
     }
     return deadlines;
   }
 
-  /** Of partitions in which this process has called nothing yet. */
-  async #hear(
-    partitions: readonly number[],
-    deadlines: Map<number, { notAfterMs: number; since: string | null }>,
-  ): Promise<void> {
-    const looks = partitions.map(async (partition) => {
-      const scripts = scriptsOf(this.#context, partition);
-      await inTime(scripts.look(), SERVER_MS, undefined);
-      const { notAfterMs } = deadlines.get(partition) as { notAfterMs: number };
-      deadlines.set(partition, { notAfterMs, since: scripts.knownEpoch });
-    });
-    await Promise.all(looks);
+  /** Looks for the epochs of partitions in which this process has called nothing yet. */
+  async #hear(partitions: readonly number[]): Promise<void> {
+    const { clock, signal } = this.#context;
+    for (;;) {
+      const all = partitions.map((partition) => scriptsOf(this.#context, partition));
+      const unheard = all.filter(({ knownEpoch }) => knownEpoch === null);
+      if (unheard.length === 0) {
+        return;
+      }
+      this.#hearUntilMs ??= clock.monotonicMs() + HEAR_MS;
+      await Promise.all(unheard.map((of) => inTime(of.look(), SERVER_MS, undefined)));
+      const isOver = signal.aborted || clock.monotonicMs() >= this.#hearUntilMs;
+      if (isOver || unheard.every(({ knownEpoch }) => knownEpoch !== null)) {
+        return;
+      }
+      await delay(HEAR_AGAIN_MS);
+    }
   }
 
   async #timesSoon(): Promise<Times> {
@@ -195,7 +204,7 @@ export class Starter {
       }
       const profile = this.#profiles.of(stored.ir, run);
       const { id: runId, epoch = 1, input, bindings = null, start = null } = run;
-      const notAfterMs = deadlines.get(run.partition)?.notAfterMs;
+      const { notAfterMs } = deadlines.get(run.partition) ?? {};
       const needs = [run.irHash, ...boundHashes(bindings)].filter((hash) => irs.has(hash));
       const isReadable = needs.every((hash) => there.has(hash));
       if (notAfterMs === undefined || !isReadable) {
@@ -208,20 +217,21 @@ export class Starter {
     }
     const counts = await Promise.all(
       [...starts].map(([partition, list]) => {
-        return this.#startSoon(partition, list, deadlines.get(partition)?.since ?? null);
+        const { since } = deadlines.get(partition) as { since: string };
+        return this.#startSoon(partition, list, since);
       }),
     );
     return counts.reduce((sum, count) => sum + count, 0);
   }
 
   /** On a cluster what takes long goes on by itself: the sweep looks after it. */
-  async #startSoon(partition: number, list: RunStart[], since: string | null): Promise<number> {
+  async #startSoon(partition: number, list: RunStart[], since: string): Promise<number> {
     const starting = this.#startIn(partition, list, since);
     const isShared = scriptsOf(this.#context, partition).redis === this.#context.redis;
     return isShared ? starting : inTime(starting, START_MS, 0);
   }
 
-  async #startIn(partition: number, list: RunStart[], since: string | null): Promise<number> {
+  async #startIn(partition: number, list: RunStart[], since: string): Promise<number> {
     const scripts = scriptsOf(this.#context, partition);
     let started = 0;
     while (list.length > 0) {
