@@ -11,7 +11,7 @@ import {
   type FunctionContext,
 } from "../sdk/internal.ts";
 import { miniIr } from "../test/harness/mini-ir.ts";
-import { testPartition } from "../test/harness/partition.ts";
+import { testPartition, type TestPartition } from "../test/harness/partition.ts";
 import { startedRun, TokenPlayer } from "../test/harness/tokens.ts";
 import { testRedis, waitFor } from "../test/support/index.ts";
 import { createWorker, FunctionRegistry, type Worker } from "./index.ts";
@@ -38,10 +38,11 @@ async function work(
   handlers: { [name: string]: Handler },
   concurrency: number,
   leaseMs = LEASE_MS,
+  partitions = 1,
 ): Promise<Worker> {
   const functions = Object.entries(handlers).map(([name, run]) => defineFunction(name, run));
   const worker = createWorker({
-    ...{ redis: { url: own.url }, deployment: "test", partitions: 1, id: "w", leaseMs },
+    ...{ redis: { url: own.url }, deployment: "test", partitions, id: "w", leaseMs },
     ...{ concurrency, registry: new FunctionRegistry(functions) },
     logger: pino({ level: "silent" }),
   });
@@ -51,11 +52,18 @@ async function work(
 }
 
 /** So many runs of one node that calls this function, and the stream of their tokens. */
-async function runsOf(name: string, count: number): Promise<{ runs: TokenPlayer[]; key: string }> {
+async function runsOf(
+  name: string,
+  count: number,
+  at: TestPartition = p,
+): Promise<{ runs: TokenPlayer[]; key: string }> {
   const nodes = { a: { config: { function_name: name } } };
   const ir = { ...miniIr(["a"], [], { nodes }), queues: [`fn:${name}`] };
-  const profile = await p.publish(ir, `of-${name}`);
-  const runs = Array.from({ length: count }, (_, i) => new TokenPlayer(p, profile, `${name}-${i}`));
+  const profile = await at.publish(ir, `of-${name}`);
+  const runs = Array.from(
+    { length: count },
+    (_, i) => new TokenPlayer(at, profile, `${name}-${i}`),
+  );
   for (const run of runs) {
     await run.start();
   }
@@ -125,6 +133,29 @@ it("what was delivered once gets room also where more stands in the queues than 
   await work({ stale: () => void doneBefore.push(done), quick }, 4);
   await waitFor(() => done === count && doneBefore.length === 3);
   expect(Math.max(...doneBefore)).toBeLessThan(count);
+});
+
+it("A13: what was delivered twice gets room beside other partitions' backlogs", async () => {
+  const others = await Promise.all(
+    [1, 2, 3, 4].map((partition) => testPartition(redis, partition)),
+  );
+  await abandoned("stale", 3, 2);
+  let tried = 0;
+  // Each begins another one before it ends: there is no less to do until they are tried.
+  const handlers: { [name: string]: Handler } = { stale: () => void (tried += 1) };
+  for (const [i, other] of others.entries()) {
+    const name = `endless-${i}`;
+    const { runs } = await runsOf(name, 10, other);
+    const [{ profile }] = runs as [TokenPlayer];
+    let count = runs.length;
+    handlers[name] = async (): Promise<void> => {
+      if (tried < 3) {
+        await new TokenPlayer(other, profile, `${name}-${count++}`).start();
+      }
+    };
+  }
+  await work(handlers, 2, LEASE_MS, 1 + others.length);
+  await waitFor(() => tried === 3);
 });
 
 it("A13: what was delivered twice goes alone, one by one", async () => {

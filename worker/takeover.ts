@@ -184,8 +184,8 @@ export class Takeover {
   }
 
   /**
-   * Executes what is stale; or joins the look under way. Resolves to whether some of what may be
-   * executed beside the rest is left, for want of room.
+   * Executes what is stale; or joins the look under way. Resolves to whether some of it is left, for
+   * want of room.
    */
   look(): Promise<boolean> {
     return (this.#looking ??= this.#takeStale().finally(() => {
@@ -203,11 +203,12 @@ export class Takeover {
       const free = stale.filter(({ deliveries }) => deliveries === 0);
       const once = stale.filter(({ deliveries: n }) => n > 0 && n < suspectFrom);
       const others = stale.filter(({ deliveries }) => deliveries >= suspectFrom);
-      if (!(await this.#takeTogether(free, BATCH_MAX, 0)) || !(await this.#takeOnce(once))) {
+      const isAllTaken =
+        (await this.#takeTogether(free, BATCH_MAX, 0)) &&
+        (await this.#takeOnce(once)) &&
+        (await this.#takeAlone(others));
+      if (!isAllTaken) {
         return true;
-      }
-      if (!(await this.#takeAlone(others))) {
-        return false;
       }
     }
     return false;
@@ -221,12 +222,7 @@ export class Takeover {
   ): Promise<boolean> {
     for (let at = 0; at < entries.length;) {
       const wanted = Math.min(batchMax, entries.length - at);
-      const least = Math.min(TOGETHER_MAX, wanted);
-      const room = this.#lane.room();
-      const count = Math.min(
-        wanted,
-        room >= least ? room : await this.#lane.makeRoom(least, SOON_MS),
-      );
+      const count = Math.min(wanted, await this.#roomFor(Math.min(TOGETHER_MAX, wanted)));
       if (this.#lane.isQuiet() || count <= 0) {
         return false;
       }
@@ -234,6 +230,15 @@ export class Takeover {
       at += count;
     }
     return true;
+  }
+
+  /**
+   * How much room there is or, if that is less, has been within a moment. Beside lanes with a backlog
+   * there is none to be seen between two turns: what ends makes some, and the next lane takes it.
+   */
+  async #roomFor(least: number): Promise<number> {
+    const room = this.#lane.room();
+    return room >= least ? room : await this.#lane.makeRoom(least, SOON_MS);
   }
 
   /** Those that were delivered once, unless one is on trial; whether there was room for all. */
@@ -258,6 +263,10 @@ export class Takeover {
     const { nowMs, trial } = this.#o;
     let untilMs = -Infinity;
     for (const entry of [...entries].sort((a, b) => b.deliveries - a.deliveries)) {
+      // Before it begins: those that have outlived theirs are not charged in a trial of nobody, either.
+      if ((await this.#roomFor(1)) <= 0) {
+        return false;
+      }
       if (!(await trial.begin())) {
         this.#lookAfterTrial();
         break;
@@ -271,7 +280,7 @@ export class Takeover {
           await this.#lane.withdraw(SOON_MS);
           untilMs = nowMs() + SOON_MS;
         }
-        if (this.#lane.isQuiet() || this.#lane.room() <= 0) {
+        if ((await this.#roomFor(1)) <= 0 || this.#lane.isQuiet()) {
           return false;
         }
         left = await this.#take([entry], SOON_MS);
