@@ -1,6 +1,12 @@
 import { hostname } from "node:os";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { GROUP, machineName, partitionKeys, removeNamespace } from "../sdk/internal.ts";
+import {
+  connectRedis,
+  GROUP,
+  machineName,
+  partitionKeys,
+  removeNamespace,
+} from "../sdk/internal.ts";
 import {
   keepNamespace,
   listNamespaces,
@@ -10,10 +16,11 @@ import {
   type RunRow,
 } from "../sdk/postgres/index.ts";
 import { waitFor } from "../test/support/index.ts";
+import { Apart } from "./apart.ts";
 import type { SupervisorContext } from "./context.ts";
 import { endRun } from "./end-run.ts";
 import { NamespaceWatch } from "./namespaces.ts";
-import { chainIr, startPartition, startRuns } from "./stack.fixture.ts";
+import { chainIr, contextOf, startPartition, startRuns } from "./stack.fixture.ts";
 import { TestClock, type Stack, type Supervised } from "./stack.fixture.ts";
 
 const keys = partitionKeys(0);
@@ -241,5 +248,76 @@ describe("what came of a run whose command was killed", () => {
     expect(await statusOf(id)).toBe("RUNNING");
     expect((await hashOf(id)).join()).toBe("|normal,running,1");
     expect(await isKept(one)).toBe(true);
+  });
+});
+
+describe("a namespace that cannot be tidied up", () => {
+  const of = (one: number): string => `01890000-0000-7000-8000-0000000000${one}`;
+  /** Two commands that were killed; the first is looked at first. */
+  async function twoKilled(first: string, other: string): Promise<void> {
+    const commands = [
+      await commandOf(first, { pid: NOBODY }),
+      await commandOf(other, { pid: NOBODY }),
+    ];
+    const listed = (await listNamespaces(stack.db)).map(({ namespace }) => namespace);
+    const places = commands.map(({ namespace }) => listed.indexOf(namespace));
+    expect(places).toEqual([...places].sort((a, b) => a - b));
+  }
+
+  it("because its run is damaged keeps none behind it from being tidied up", async () => {
+    const [first, other] = [of(20), of(21)];
+    await twoKilled(first, other);
+    await stack.redis.del(keys.run(first));
+    await stack.redis.set(keys.run(first), "damaged");
+    await watch.look();
+    await becomes(other, "CANCELLED");
+    expect(await statusOf(first)).toBe("RUNNING");
+    await stack.redis.del(keys.run(first));
+  });
+
+  it("because its server does not answer keeps none behind it, and is not begun twice", async () => {
+    const [first, other] = [of(22), of(23)];
+    await twoKilled(first, other);
+    const redis = connectRedis({ url: stack.redisUrl }, "stuck");
+    const stuck = await contextOf(stack, { redis });
+    const evalsha = redis.evalsha.bind(redis) as (...args: unknown[]) => Promise<unknown>;
+    let asked = 0;
+    let answer = (): void => undefined;
+    const answered = new Promise<void>((done) => (answer = done));
+    redis.evalsha = (async (...args: unknown[]) => {
+      if (args.includes(keys.run(first))) {
+        asked++;
+        await answered;
+      }
+      return evalsha(...args);
+    }) as typeof redis.evalsha;
+    const apart = new Apart(100);
+    const looks = new NamespaceWatch(stuck, () => nowMs, apart);
+    await looks.look();
+    await becomes(other, "CANCELLED");
+    await looks.look();
+    expect([asked, apart.isBusy(`ns:run-${first.slice(-12)}:`)]).toEqual([1, true]);
+    answer();
+    await becomes(first, "CANCELLED");
+    stuck.close();
+    redis.disconnect();
+  });
+
+  it("because one run of it is damaged gives the others to all workers", async () => {
+    const id = of(24);
+    const one = await commandOf(id, { pid: NOBODY });
+    const [damaged, child] = [`${id}~a`, `${id}~b`];
+    await startRuns(context, chainIr(["a"]), "h-a", [damaged, child], one.namespace);
+    await becomes(damaged, "RUNNING");
+    await becomes(child, "RUNNING");
+    await watch.look();
+    await becomes(id, "CANCELLED");
+    await stack.redis.del(keys.run(damaged));
+    await stack.redis.set(keys.run(damaged), "damaged");
+    await watch.look();
+    await waitFor(async () => (await stack.redis.hget(keys.run(child), "m")) === "|normal", {
+      describe: "the child behind the damaged one is not put back",
+    });
+    await stack.redis.del(keys.run(damaged));
   });
 });

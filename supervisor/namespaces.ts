@@ -11,6 +11,9 @@
  * that nothing of the old queues counts. Whoever starts or wakes one may have read its row before; so
  * the namespace stays written down, and each look compares, until no run of the tree is open. Then its
  * queues are removed. The loss of Redis changes nothing in this.
+ *
+ * What cannot be tidied up - a damaged run, a server of a cluster that is away - is said in the log and
+ * tried again at each look; it keeps nothing else from being tidied up.
  */
 import { isTerminal, machineName, removeNamespace, suspectRun } from "../sdk/internal.ts";
 import {
@@ -23,6 +26,7 @@ import {
   type OpenRun,
   type RunRow,
 } from "../sdk/postgres/index.ts";
+import { Apart, type Job } from "./apart.ts";
 import { endRun } from "./end-run.ts";
 import { scriptsOf, type SupervisorContext } from "./context.ts";
 
@@ -34,6 +38,8 @@ const WATCHED_MS = 30_000;
 const STOPPING_MS = 60_000;
 /** Open runs of one namespace that a look takes out of it; the next one goes on. */
 const OPEN_MAX = 1000;
+/** Namespaces that are tidied up at one time. */
+const NAMESPACES_MAX = 50;
 
 /** A last beat, and since when it has been seen to be old, by this process's monotonic clock. */
 interface Silence {
@@ -44,13 +50,20 @@ interface Silence {
 export class NamespaceWatch {
   readonly #context: SupervisorContext;
   readonly #nowMs: () => number;
+  /** By namespace. */
+  readonly #apart: Apart;
   /** Of those that were silent at the last look, by namespace. */
   #silent = new Map<string, Silence>();
 
   /** `nowMs`: monotonic. */
-  constructor(context: SupervisorContext, nowMs = (): number => performance.now()) {
+  constructor(
+    context: SupervisorContext,
+    nowMs = (): number => performance.now(),
+    apart = new Apart(),
+  ) {
     this.#context = context;
     this.#nowMs = nowMs;
+    this.#apart = apart;
   }
 
   /** Looks once at every namespace that is written down. */
@@ -67,11 +80,26 @@ export class NamespaceWatch {
     const byId = new Map(rows.map((row) => [row.id, row]));
     const nowMs = this.#nowMs();
     this.#silent = silences(all, before, nowMs);
-    for (const one of all) {
+    const jobs = all.map((one): Job => {
       const sinceMs = this.#silent.get(one.namespace)?.sinceMs ?? Infinity;
       const isDead = isGone(one, machine) || nowMs - sinceMs >= WATCHED_MS;
-      await this.#tidy(one, byId.get(one.runId) ?? null, isDead);
+      const row = byId.get(one.runId) ?? null;
+      return [one.namespace, () => this.#orSay(one, one.runId, this.#tidy(one, row, isDead))];
+    });
+    for (let at = 0; at < jobs.length; at += NAMESPACES_MAX) {
+      await this.#apart.run(jobs.slice(at, at + NAMESPACES_MAX));
     }
+  }
+
+  /** The others are not to wait for what fails. */
+  async #orSay({ namespace }: KeptNamespace, run: string, work: Promise<void>): Promise<void> {
+    await work.catch((error: unknown) => {
+      if (!this.#context.signal.aborted) {
+        const message =
+          "what a killed command has left cannot be tidied up; the next look tries it";
+        this.#context.logger.warn({ err: error, run, namespace }, message);
+      }
+    });
   }
 
   async #tidy(one: KeptNamespace, row: RunRow | null, isDead: boolean): Promise<void> {
@@ -100,21 +128,29 @@ export class NamespaceWatch {
 
   /** Gives the open runs of a namespace that nobody serves to all workers. */
   async #takeOut(one: KeptNamespace, open: readonly OpenRun[]): Promise<void> {
-    const { db, logger } = this.#context;
-    const { namespace, host, pid } = one;
-    if (open.some((run) => run.namespace === namespace)) {
-      await leaveNamespace(db, one);
+    if (open.some((run) => run.namespace === one.namespace)) {
+      await leaveNamespace(this.#context.db, one);
     }
-    for (const { id: runId, partition } of open) {
-      const { redis, keys } = scriptsOf(this.#context, partition);
-      const [place, status, epoch] = await redis.hmget(keys.run(runId), "m", "s", "e");
-      const isHere = place?.startsWith(`${namespace}|`) === true && status !== "suspect";
-      const seen = { runId, status: status ?? "", epoch: epoch ?? "" };
-      if (isHere && !isTerminal((status ?? "").toUpperCase() as RunRow["status"])) {
-        await suspectRun(scriptsOf(this.#context, partition), seen);
-        const message = "a run goes on with all workers: the command that served it is gone";
-        logger.warn({ run: runId, namespace, host, pid }, message);
+    for (const run of open) {
+      if (this.#context.signal.aborted) {
+        return;
       }
+      await this.#orSay(one, run.id, this.#putBack(one, run));
+    }
+  }
+
+  /** Gives one that is still in the namespace to all workers, by its row. */
+  async #putBack({ namespace, host, pid }: KeptNamespace, run: OpenRun): Promise<void> {
+    const { id: runId, partition } = run;
+    const scripts = scriptsOf(this.#context, partition);
+    const key = scripts.keys.run(runId);
+    const [place, status, epoch] = await scripts.redis.hmget(key, "m", "s", "e");
+    const isHere = place?.startsWith(`${namespace}|`) === true && status !== "suspect";
+    const seen = { runId, status: status ?? "", epoch: epoch ?? "" };
+    if (isHere && !isTerminal((status ?? "").toUpperCase() as RunRow["status"])) {
+      await suspectRun(scripts, seen);
+      const message = "a run goes on with all workers: the command that served it is gone";
+      this.#context.logger.warn({ run: runId, namespace, host, pid }, message);
     }
   }
 }
