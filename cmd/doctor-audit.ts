@@ -57,7 +57,8 @@ export async function auditStack(
   };
   const repair = async (partition: number, drifts: readonly Drift[]): Promise<void> => {
     output.note(`partition ${partition}: repairing what was found`);
-    const scripts = new ScriptRunner({ redis, deployment, partition, signal: stack.signal });
+    const { signal, patienceMs } = stack;
+    const scripts = new ScriptRunner({ redis, deployment, partition, signal, patienceMs });
     result.repair = together(result.repair, await repairDrifts(audit, scripts, drifts));
   };
   for (const partition of wanted) {

@@ -25,6 +25,8 @@ export interface Stack {
   readonly embedded: EmbeddedStack | null;
   /** Aborted by an interrupt, or when the embedded stack is lost. */
   readonly signal: AbortSignal;
+  /** How long a command waits for what others have to do, ms. */
+  readonly patienceMs: number;
   /** A client of this stack; closed with it. */
   client(): Promise<Client>;
   /** Leaves: stops what runs here, the embedded stack when its last user is gone. */
@@ -181,8 +183,12 @@ class OpenStack implements Stack {
     return [await supervisorOf(role), gatewayOf(role, true)];
   }
 
+  get patienceMs(): number {
+    return this.#options.config.values.submit_timeout_ms;
+  }
+
   client(): Promise<Client> {
-    const submitTimeoutMs = this.#options.config.values.submit_timeout_ms;
+    const submitTimeoutMs = this.patienceMs;
     const { redisUrl, db: database } = this;
     this.#client ??= createClient({ redisUrl, database, submitTimeoutMs });
     return this.#client;

@@ -114,6 +114,23 @@ describe("while a partition is not certified", () => {
     SLOW,
   );
 
+  it(
+    "a repair ends in time, too, and says why",
+    async ({ skip }) => {
+      skip(database.singleSession);
+      const key = partitionKeys(0).run(runId);
+      const counter = await connection.hget(key, "c");
+      await connection.hset(key, "c", "7");
+      onTestFinished(async () => void (await connection.hset(key, "c", counter ?? "")));
+      const soon = { ...env, GAVOTTE_SUBMIT_TIMEOUT_MS: "300" };
+      const args = ["doctor", "--audit", "--repair"];
+      const { code, stdout } = await runCli(cwd, args, { env: soon });
+      expect(stdout).toMatch(/^BAD +audit +partition 0 was not certified .* within 300 ms/m);
+      expect(code).toBe(3);
+    },
+    SLOW,
+  );
+
   it.each(["SIGTERM", "SIGINT"] as const)(
     "a command that waits ends at the first %s",
     async (signal) => {

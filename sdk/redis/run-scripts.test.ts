@@ -426,6 +426,13 @@ describe("certificates", () => {
     const transition = cancelRun(scripts, "nobody", "why");
     await expect(transition).rejects.toMatchObject(uncertified);
     await expect(transition).rejects.toThrow("not certified by a supervisor within 200 ms;");
+    await expect(transition).rejects.toThrow("one runs, of the same version as this program");
+  });
+
+  it("says nothing of versions where there is no certificate at all", async () => {
+    const patient = { redis: p.redis, partition: 1, patienceMs: 50 };
+    const call = releaseRuns(new ScriptRunner({ ...patient, deployment: "none" }), [], []);
+    await expect(call).rejects.toThrow('see that one runs ("gavotte doctor" tells)');
   });
 
   it("gives up when told to", async () => {

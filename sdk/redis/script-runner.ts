@@ -68,6 +68,8 @@ export class ScriptRunner {
   #known: string | null = null;
   /** What a call was answered last that waits for something else than a certificate. */
   #refusal: Error | null = null;
+  /** The partition has an epoch, but under that none of this version's scripts. */
+  #hasOthers = false;
   /** When a call was answered last, monotonic ms. */
   #calledMs = -Infinity;
   #random = Buffer.alloc(0);
@@ -162,7 +164,8 @@ export class ScriptRunner {
       if (!isTransient(error)) {
         throw error;
       }
-      this.#refusal = error.message.startsWith("NOSCRIPT") ? null : error;
+      this.#hasOthers = error.message.startsWith("NOSCRIPT");
+      this.#refusal = this.#hasOthers ? null : error;
       this.#epoch = null;
       return MUST_WAIT;
     }
@@ -224,6 +227,7 @@ export class ScriptRunner {
   async #readEpoch(): Promise<string | null> {
     this.#epoch = await this.redis.hget(this.keys.meta, "epoch");
     const before = this.#known;
+    this.#hasOthers &&= this.#epoch !== null;
     if (this.#epoch !== null && this.#epoch !== before) {
       this.#known = this.#epoch;
       void (before !== null && this.#options.onNewEpoch?.());
@@ -237,9 +241,10 @@ export class ScriptRunner {
     const ms = Math.min(WAIT_MS_MIN * 2 ** Math.min(attempt, 10), WAIT_MS_MAX);
     if (performance.now() + ms > begunMs + patienceMs) {
       const why = this.#refusal === null ? "" : ` (Redis says ${this.#refusal.message})`;
+      const others = this.#hasOthers ? ", of the same version as this program" : "";
       const message =
         `partition ${this.partition} was not certified by a supervisor within ${patienceMs} ms${why}; ` +
-        'nothing was done: see that one runs ("gavotte doctor" tells), and try again';
+        `nothing was done: see that one runs${others} ("gavotte doctor" tells), and try again`;
       throw new GavotteError("GV_PARTITION_UNCERTIFIED", message, { cause: this.#refusal });
     }
     try {
