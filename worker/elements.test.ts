@@ -30,7 +30,7 @@ describe("what a worker knows of the maps around its elements", () => {
     const { redis, asked } = maps(10);
     const elements = new Elements(redis, partitionKeys(0));
     const found = await elements.look([...elementsOf(128), ...elementsOf(128)]);
-    expect(found.size).toBe(128);
+    expect(found.size).toBe(256);
     expect(asked).toMatchObject({ together: 256, open: 0 });
     expect(asked.names).toHaveLength(128);
     asked.together = 0;
@@ -50,5 +50,24 @@ describe("what a worker knows of the maps around its elements", () => {
     expect(asked.names).toHaveLength(3);
     await one?.look(elementsOf(1));
     expect(asked.names).toHaveLength(4);
+  });
+
+  it("is of a token's own expansion, also beside tokens of the one before a redrive", async () => {
+    const at = { epoch: "1", rate: "old" };
+    const redis = {
+      hmget: () => Promise.resolve(["running", at.epoch, "m1||"]),
+      hget: () => Promise.resolve(JSON.stringify({ ctx: { rate: at.rate } })),
+    } as unknown as Redis;
+    const elements = new Elements(redis, partitionKeys(0));
+    const late = [0, 1].map((i) => ({ unit: `run!0#${i}`, epoch: "1" }));
+    await elements.look(late);
+    Object.assign(at, { epoch: "2", rate: "new" });
+    const anew = late.map(({ unit }) => ({ unit, epoch: "2" }));
+    const found = await elements.look([...late, ...anew]);
+    expect(anew.map((token) => found.get(token)?.run?.epoch)).toEqual(["2", "2"]);
+    expect(anew.map((token) => found.get(token)?.outside.vars)).toEqual([
+      { ctx: { rate: "new" } },
+      { ctx: { rate: "new" } },
+    ]);
   });
 });

@@ -68,25 +68,30 @@ export class Elements {
     this.#names = names;
   }
 
-  /** By unit, for the tokens of this batch that are in maps. */
-  async look(
-    tokens: readonly Pick<ReadyToken, "unit" | "epoch">[],
-  ): Promise<Map<string, Surroundings>> {
-    const maps = new Map<string, Promise<[Surroundings["run"], Vars]>>();
-    const units = new Map<string, Promise<[string, Surroundings]>>();
-    for (const { unit, epoch } of tokens) {
-      const place = elementPlace(unit);
-      if (place !== null && !units.has(unit)) {
+  /**
+   * By token, for those of this batch that are in maps. Tokens of a run before its redrive may stand
+   * beside those of the same elements after it: each sees the names of its own expansion.
+   */
+  async look<Token extends Pick<ReadyToken, "unit" | "epoch">>(
+    tokens: readonly Token[],
+  ): Promise<Map<Token, Surroundings>> {
+    const runs = new Map<string, Promise<Surroundings["run"]>>();
+    const names = new Map<string, Promise<Vars>>();
+    const found: Promise<[Token, Surroundings]>[] = [];
+    for (const token of tokens) {
+      const place = elementPlace(token.unit);
+      if (place !== null) {
         const { map, index } = place;
-        const asked = maps.get(map) ?? Promise.all([this.#run(place), this.#vars(map, epoch)]);
-        maps.set(map, asked);
-        units.set(
-          unit,
-          asked.then(([run, vars]) => [unit, { run, outside: { vars, index } }]),
-        );
+        const name = `${map} ${token.epoch}`;
+        const run = runs.get(map) ?? this.#run(place);
+        runs.set(map, run);
+        const vars = names.get(name) ?? this.#vars(map, token.epoch);
+        names.set(name, vars);
+        const asked = Promise.all([run, vars]);
+        found.push(asked.then(([run, vars]) => [token, { run, outside: { vars, index } }]));
       }
     }
-    return new Map(await Promise.all(units.values()));
+    return new Map(await Promise.all(found));
   }
 
   /** As scripts/include/unit.lua has it: the map's token says `m`, in a round that is alive. */
@@ -147,7 +152,7 @@ export async function finishElement(
     scripts.redis.hmget(scripts.keys.run(token.unit), ...fields),
     elements.look([token]),
   ]);
-  const outside = around.get(token.unit)?.outside ?? null;
+  const outside = around.get(token)?.outside ?? null;
   const read = new Map(fields.map((field, i) => [field, values[i] ?? null]));
   const data = new RunData(ir, read, outside);
   await withBlobs(settling, token.runId, data, async () => {

@@ -101,7 +101,7 @@ export class Preparer {
         continue;
       }
       const data = read[i] ?? NOTHING;
-      const outside = around.get(token.unit) ?? null;
+      const outside = around.get(token) ?? null;
       if (outside !== null) {
         asItsRun(data, outside.run);
       }
@@ -143,7 +143,7 @@ export class Preparer {
     ]);
     const looks = tokens.map(async (token, i) => {
       const data = read[i] as Map<string, string | null>;
-      const outside = around.get(token.unit);
+      const outside = around.get(token);
       if (outside !== undefined) {
         asItsRun(data, outside.run);
       }
