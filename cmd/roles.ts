@@ -4,6 +4,7 @@ import type { Logger } from "pino";
 import { GavotteError, type Service } from "../sdk/internal.ts";
 import type { FunctionRegistry, Worker } from "../worker/index.ts";
 import type { Config } from "./config.ts";
+import { withLastWords } from "./last-words.ts";
 import { secretsOf } from "./secrets.ts";
 import type { Stack } from "./stack.ts";
 
@@ -107,7 +108,8 @@ export async function workerOf(role: WorkerRole): Promise<Worker> {
   const { blocked_ms_max: blockedMsMax } = config.values;
   const local = stack.embedded === null ? [] : LOOPBACK;
   const secrets = secretsOf(process.env);
-  return createWorker({
+  const log = logger.child({ role: "worker" });
+  const worker = createWorker({
     redis: { url: stack.redisUrl },
     ...{
       deployment,
@@ -119,13 +121,14 @@ export async function workerOf(role: WorkerRole): Promise<Worker> {
       blockedMsMax,
       deliveriesMax: deliveries_max,
     },
-    logger: logger.child({ role: "worker" }),
+    logger: log,
     stored: storedFacts(stack.db),
     secrets: () => secrets,
     http: createHttpClient({ allow: [...local, ...config.values.http_allow] }),
     ...(namespace === undefined ? {} : { namespace }),
     ...(queues === undefined ? {} : { queues }),
   });
+  return withLastWords(worker, id, log);
 }
 
 /** A name for a worker of this process. */

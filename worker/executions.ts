@@ -109,6 +109,7 @@ export class Executions {
   #work(task: Task, input: Json): void {
     const { p, held } = task;
     this.#begun(task);
+    held.executes = p.node.id;
     this.#o.leases.begin(held, p.node.timeout_ms);
     const now = runKind(this.#o, p, task.vars, input, held.abort, (later) => {
       this.#answered(task, later);

@@ -47,6 +47,15 @@ export interface Worker extends Service {
   readonly queues: readonly string[];
   /** Tokens it holds now. */
   inFlight(): number;
+  /** What handlers are at now, what was begun first at first. */
+  executing(): Executing[];
+}
+
+export interface Executing {
+  run: string;
+  node: string;
+  /** Since it was read, ms. */
+  ms: number;
 }
 
 /**
@@ -91,6 +100,16 @@ class WorkerService implements Worker {
 
   inFlight(): number {
     return this.#lanes.reduce((sum, { lane }) => sum + lane.inFlight, 0);
+  }
+
+  executing(): Executing[] {
+    const now = performance.now();
+    const held = this.#lanes.flatMap(({ leases }) => leases.all());
+    return held
+      .flatMap(({ token, executes: node, sinceMs }) =>
+        node === null ? [] : [{ run: token.runId, node, ms: Math.round(now - sinceMs) }],
+      )
+      .sort((a, b) => b.ms - a.ms);
   }
 
   async start(): Promise<void> {

@@ -16,6 +16,8 @@ export interface Held {
   /** When the entry came into this worker's hands, and how many nodes of its chain it has run. */
   sinceMs: number;
   nodes: number;
+  /** The node that is being executed, or was last; null: none yet. */
+  executes: string | null;
   /** Its place in the table that the lease thread reads; -1: none. */
   slot: number;
   /** Its place among what is held; -1: it is held no more. */
@@ -67,7 +69,7 @@ export class Leases {
     const now = this.#nowMs();
     const abort = new LazyAbort();
     const slot = this.#table?.add(token.queueKey, token.entryId) ?? -1;
-    const since = { renewedMs: now, sinceMs: now, nodes: 0 };
+    const since = { renewedMs: now, sinceMs: now, nodes: 0, executes: null };
     const held: Held = {
       token,
       abort,

@@ -84,6 +84,8 @@ describe("a token that waits in a worker's hands for a slot", () => {
       await delay(20);
     }
     const waiting = runs.find(({ runId }) => !begun.includes(runId)) as TokenPlayer;
+    // What only waits for its turn is not among what is executed.
+    expect(worker.executing()).toMatchObject([{ run: begun[0], node: ir.nodes[0]?.id }]);
     await cancelRun(waiting.p.scripts, waiting.runId, "enough");
     await delay(STALE_MS);
     goOn();
