@@ -20,7 +20,7 @@ import {
   stopOf,
   type RunRow,
 } from "../sdk/postgres/index.ts";
-import { TIGHT_SHARE, type KeptFinding } from "../supervisor/index.ts";
+import { countSupervisors, TIGHT_SHARE, type KeptFinding } from "../supervisor/index.ts";
 import { why } from "./commands/status.ts";
 import type { Config } from "./config.ts";
 import { HEARTBEAT_MS } from "./heartbeat.ts";
@@ -151,6 +151,22 @@ export async function checkStop(stack: Stack): Promise<Check[]> {
   const since = new Date(stop.changedAtMs).toISOString();
   const text = `by ${stop.who || "somebody"}${why} since ${since}: "gavotte resume --all" ends it`;
   return [{ name: "stopped", state: "warning", text }];
+}
+
+/** Whether anybody archives, starts and fires timers; one that has just started needs a moment. */
+export async function checkSupervisors(stack: Stack): Promise<Check[]> {
+  const until = performance.now() + CERTIFY_WAIT_MS;
+  let count = await countSupervisors(stack.db);
+  while (count === 0 && performance.now() < until) {
+    await new Promise((done) => setTimeout(done, CERTIFY_POLL_MS));
+    count = await countSupervisors(stack.db);
+  }
+  const none =
+    "none: no timer fires, nothing is taken in, started, archived or ended; " +
+    'start "gavotte supervisor"';
+  const state = count === 0 ? "bad" : "ok";
+  const some = count === null ? "beside the embedded Postgres" : String(count);
+  return [{ name: "supervisors", state, text: count === 0 ? none : some }];
 }
 
 /** Workers that were heard of lately. */

@@ -10,6 +10,7 @@ import type { Redis } from "ioredis";
 import type { Ir } from "../compiler/ir.ts";
 import {
   BACKLOG_BYTES_HARD,
+  connectionAt,
   partitionKeys,
   sharedBacklogBytes,
   type CircuitView,
@@ -46,6 +47,7 @@ export type Reason = {
   | { kind: "stopped" }
   | { kind: "uncertified" }
   | { kind: "postgres_away" }
+  | { kind: "no_supervisor" }
   | { kind: "ended"; status: string }
   | { kind: "finishing" }
   | { kind: "suspect" }
@@ -117,6 +119,12 @@ export interface ExplainTarget {
 
 const STREAM_PAGES_MAX = 20;
 
+/** The time of the partition's server, to the second. */
+export async function redisNowMs(redis: Redis, partition: number): Promise<number> {
+  const server = connectionAt(redis, partitionKeys(partition).meta);
+  return Number((await server.time())[0]) * 1000;
+}
+
 /** Explains one run. Costs some reads per token that it tells of. */
 export async function explainRun(target: ExplainTarget): Promise<Explanation> {
   const { redis, partition, runId, node, leaseMs = LEASE_MS, workers = [] } = target;
@@ -130,9 +138,10 @@ export async function explainRun(target: ExplainTarget): Promise<Explanation> {
   if (snapshot === "moving") {
     return { runId, status: "running", reasons: [], more: 0 };
   }
+  const nowMs = await redisNowMs(redis, partition);
   const { s: status = null, ir = "" } = snapshot.units.get(runId) ?? {};
   const bytes = await sharedBacklogBytes(redis, partitionKeys(partition));
   const backlog = { bytes, bytesMax: target.backlogBytesMax ?? BACKLOG_BYTES_HARD };
-  const context = { redis, partition, snapshot, leaseMs, workers, backlog };
+  const context = { redis, partition, snapshot, leaseMs, workers, backlog, nowMs };
   return { runId, status, ...(await explainSnapshot(context, await irOf(ir), node)) };
 }

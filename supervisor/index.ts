@@ -55,6 +55,7 @@ export {
   type RepairReport,
 } from "./audit/audit.ts";
 export { findDrifts, type AuditContext } from "./audit/audit-run.ts";
+export { countSupervisors } from "./roles.ts";
 export { prunePage, type PruneContext, type PrunedPage } from "./prune.ts";
 export { TIGHT_SHARE } from "./memory-gauge.ts";
 export { explainRun, type Explanation, type ExplainTarget, type Reason } from "./explain.ts";

@@ -18,7 +18,7 @@
 import type { PoolClient, QueryResultRow } from "pg";
 import type { Logger } from "pino";
 import { inTime, type Service } from "../sdk/internal.ts";
-import type { Database } from "../sdk/postgres/index.ts";
+import type { Database, Queryable } from "../sdk/postgres/index.ts";
 import { Loop } from "./loop.ts";
 
 export interface Role {
@@ -54,6 +54,20 @@ const JOIN = "SELECT pg_advisory_lock_shared($1, $2)";
 const MEMBERS = `SELECT count(*)::integer AS count FROM pg_locks
   WHERE locktype = 'advisory' AND classid = $1::oid AND objid = $2::oid AND granted
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`;
+const COUNT = {
+  name: "roles_count",
+  text: `SELECT members.count, version() LIKE '% emcc %' AS "isShared" FROM (${MEMBERS}) AS members`,
+};
+
+/**
+ * How many processes take part: supervisors that run. Null for a PGlite, which has one session for all
+ * and no locks: who runs one runs a supervisor beside it.
+ */
+export async function countSupervisors(db: Queryable): Promise<number | null> {
+  const values = [LOCK_CLASS, MEMBER_KEY];
+  const [row] = await db.query<{ count: number; isShared: boolean }>(COUNT, values);
+  return row === undefined || row.isShared ? null : row.count;
+}
 
 export class Roles extends Loop {
   readonly #db: Database;

@@ -112,7 +112,10 @@ export class SleepStage {
     const irOf = async (hash: string): Promise<Ir | null> =>
       (await context.irs.load([hash])).get(hash)?.ir ?? null;
     const { redis, db, deployment } = context;
-    return whyRun({ redis, db, deployment, runId, irOf });
+    const told = await whyRun({ redis, db, deployment, runId, irOf });
+    // The stage has the services that a test starts, and no supervisor.
+    const reasons = (told?.reasons ?? []).filter(({ kind }) => kind !== "no_supervisor");
+    return told === null ? null : { ...told, reasons };
   }
 
   async close(): Promise<void> {

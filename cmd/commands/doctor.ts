@@ -8,6 +8,7 @@ import {
   checkRedis,
   checkRuns,
   checkStop,
+  checkSupervisors,
   checkWorkers,
 } from "../doctor-checks.ts";
 import type { Check } from "../doctor-checks.ts";
@@ -43,6 +44,7 @@ export async function doctor(
       checkDatabase,
       checkPartitions,
       checkStop,
+      checkSupervisors,
       checkWorkers,
       checkAsleep,
       checkFrozen,

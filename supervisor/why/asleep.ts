@@ -3,13 +3,7 @@
  * write there, and of that the same is told as of a run that is awake.
  */
 import type { Ir } from "../../compiler/ir.ts";
-import {
-  PAUSE_CAUSES,
-  partitionKeys,
-  Profiles,
-  timestamp,
-  type HotState,
-} from "../../sdk/internal.ts";
+import { PAUSE_CAUSES, partitionKeys, Profiles, type HotState } from "../../sdk/internal.ts";
 import {
   isPaused,
   isValueFault,
@@ -19,7 +13,8 @@ import {
   type Database,
   type RunRow,
 } from "../../sdk/postgres/index.ts";
-import type { Explanation, Reason } from "../explain.ts";
+import { redisNowMs, type Explanation, type Reason } from "../explain.ts";
+import { dueText } from "./due.ts";
 import { foldPages, writeRun } from "../write-run.ts";
 import { notingPauses, tellPauses } from "./pauses.ts";
 import { LEASE_MS } from "./place.ts";
@@ -33,7 +28,8 @@ export async function explainSleep(
   row: RunRow,
   ir: Ir | null,
 ): Promise<Pick<Explanation, "reasons" | "more">> {
-  const asleep = sleepReason(row);
+  const nowMs = await redisNowMs(redis, row.partition);
+  const asleep = sleepReason(row, nowMs);
   const known = await whenWoken(db, row, ir).catch(unreadable);
   if (ir === null || typeof known === "string") {
     const text = `${asleep.text}; it cannot be woken: ${String(known)}; "gavotte cancel" ends it`;
@@ -42,7 +38,7 @@ export async function explainSleep(
   const { partition } = row;
   const { pauses, state, written } = known;
   const nobody = { workers: [], backlog: { bytes: 0, bytesMax: 0 } }; // nothing of it is queued
-  const context = { redis, partition, snapshot: written.snapshot, leaseMs, ...nobody };
+  const context = { redis, partition, snapshot: written.snapshot, leaseMs, nowMs, ...nobody };
   const { reasons, more } = await explainSnapshot(context, ir, node);
   const isPausedSince =
     !state.pauseCauses.includes(PAUSE_CAUSES.workflow) &&
@@ -88,7 +84,7 @@ const PAUSED_SINCE: Reason = {
   text: "its workflow is paused: so is the run when it wakes",
 };
 
-function sleepReason({ asleepSinceMs, wakesAtMs }: RunRow): Reason {
+function sleepReason({ asleepSinceMs, wakesAtMs }: RunRow, nowMs: number): Reason {
   const sinceMs = asleepSinceMs ?? 0;
   const dueMs = wakesAtMs === 0 ? null : wakesAtMs;
   const wakes =
@@ -96,7 +92,7 @@ function sleepReason({ asleepSinceMs, wakesAtMs }: RunRow): Reason {
       ? "somebody has asked for it: a supervisor wakes it within a second; is one running?"
       : dueMs === null
         ? "wakes when something comes for it"
-        : `wakes before ${timestamp(dueMs)}, or when something comes for it`;
+        : `wakes before ${dueText(dueMs, nowMs)}, or when something comes for it`;
   const since = new Date(sinceMs).toISOString();
   const text = `asleep since ${since}: it waits for long and is not in Redis; ${wakes}`;
   return { kind: "asleep", sinceMs, dueMs, text };

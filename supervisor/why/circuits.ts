@@ -4,30 +4,33 @@
  * journal does.
  */
 import type { Redis } from "ioredis";
-import { readCircuit, timestamp, type CircuitView, type HotState } from "../../sdk/internal.ts";
+import { readCircuit, type CircuitView, type HotState } from "../../sdk/internal.ts";
 import type { Reason } from "../explain.ts";
+import { dueText } from "./due.ts";
 
 /** Instead of when it is due. */
 export const NO_TIMER = "no timer is armed";
 
 /** A token waits for a time, and for nothing else. */
-export function timerReason(dueMs: number | null): Reason & { kind: "timer" } {
-  return { kind: "timer", dueMs, text: `waiting for timer until ${timeText(dueMs)}` };
+export function timerReason(dueMs: number | null, nowMs: number): Reason & { kind: "timer" } {
+  return { kind: "timer", dueMs, text: `waiting for timer until ${timeText(dueMs, nowMs)}` };
 }
 
 /** A token waits for this circuit; `view` null: how it stands is not known. */
 export function circuitReason(
   name: string,
   dueMs: number | null,
+  nowMs: number,
   view: CircuitView | null,
 ): Reason & { kind: "circuit" } {
   const how = view === null ? "" : `, which is ${stateText(view)}`;
-  const text = `held back by circuit ${name}${how}; asks again at ${timeText(dueMs)}`;
+  const text = `held back by circuit ${name}${how}; asks again at ${timeText(dueMs, nowMs)}`;
   return { kind: "circuit", dueMs, name, state: view?.state ?? null, text };
 }
 
-function timeText(dueMs: number | null): string {
-  return dueMs === null ? NO_TIMER : timestamp(dueMs);
+/** When it is due, or that nothing will ever say so. */
+export function timeText(dueMs: number | null, nowMs: number): string {
+  return dueMs === null ? NO_TIMER : dueText(dueMs, nowMs);
 }
 
 function stateText({ state, untilMs, byHand }: CircuitView): string {
@@ -46,6 +49,7 @@ export async function tellCircuits(
   redis: Redis,
   state: HotState,
   reasons: readonly Reason[],
+  nowMs: number,
 ): Promise<Reason[]> {
   if (!reasons.some(({ kind }) => kind === "circuit" || kind === "retry")) {
     return [...reasons];
@@ -65,10 +69,11 @@ export async function tellCircuits(
       const index = unit?.ir.nodes.findIndex(({ id }) => id === node) ?? -1;
       const circuit = unit?.tokens.get(index)?.circuit;
       if (circuit !== undefined) {
-        return { ...place, ...circuitReason(circuit, dueMs, await readCircuit(redis, circuit)) };
+        const view = await readCircuit(redis, circuit);
+        return { ...place, ...circuitReason(circuit, dueMs, nowMs, view) };
       }
       // A journal that is behind may not have the token's element yet: no circuit's name then either.
-      return reason.kind === "retry" ? reason : { ...place, ...timerReason(dueMs) };
+      return reason.kind === "retry" ? reason : { ...place, ...timerReason(dueMs, nowMs) };
     }),
   );
 }

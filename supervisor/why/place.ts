@@ -32,6 +32,8 @@ export interface PlaceContext {
   workers: readonly Pick<WorkerRow, "id" | "queues" | "concurrency" | "inFlight">[];
   /** What the journal takes that waits to be archived, and how much it may before nobody reads. */
   backlog: { bytes: number; bytesMax: number };
+  /** As of the partition's server. */
+  nowMs: number;
 }
 
 /** A token and the entry that tells most about where it is. */

@@ -17,7 +17,6 @@ import {
   nodeAt,
   nodeStreams,
   PAUSE_CAUSES,
-  timestamp,
   type Hash,
   type OpenToken,
   type RunSnapshot,
@@ -27,7 +26,7 @@ import type { Explanation, Reason } from "../explain.ts";
 import { REPAIRS_MAX, repairTries } from "../repair-tries.ts";
 import { waitText } from "../wait-text.ts";
 import { awakeReasons } from "./awake.ts";
-import { circuitReason, NO_TIMER, timerReason } from "./circuits.ts";
+import { circuitReason, NO_TIMER, timeText, timerReason } from "./circuits.ts";
 import { joinText, waitingJoins } from "./joins.ts";
 import { explainEntry, isActive, placeTokens, type PlaceContext } from "./place.ts";
 
@@ -174,6 +173,7 @@ async function explainToken(
   token: OpenToken,
   entry: StandingEntry | undefined,
 ): Promise<Reason> {
+  const { nowMs } = context;
   const { hash, index, record, node } = token;
   const { state } = record;
   if (state === "m") {
@@ -189,22 +189,22 @@ async function explainToken(
   if (state === "w" && wait !== undefined) {
     const child = context.snapshot.children.get(wait.run ?? "")?.["s"];
     const more = child === undefined ? {} : { child };
-    const text = waitText(wait, dueMs) + (child === undefined ? "" : ` (${child})`);
+    const text = waitText(wait, dueMs, nowMs) + (child === undefined ? "" : ` (${child})`);
     return { kind: "wait", dueMs, wait, ...more, text };
   }
-  const at = dueMs === null ? NO_TIMER : timestamp(dueMs);
+  const at = timeText(dueMs, nowMs);
   if (state === "w" && node.rate_limit !== undefined) {
     const key = node.rate_limit.key || node.id;
     const text = `waiting for a slot of rate limit ${key} until ${at}`;
     return { kind: "rate_limit", dueMs, key, text };
   }
   if (state === "r" && node.circuit_breaker !== undefined && record.attempt === 1) {
-    return circuitReason(node.circuit_breaker.key || node.id, dueMs, null);
+    return circuitReason(node.circuit_breaker.key || node.id, dueMs, nowMs, null);
   }
   if (state === "r" && record.attempt > 1) {
     return { kind: "retry", dueMs, attempt: record.attempt, text: `next attempt: ${at}` };
   }
-  return timerReason(dueMs);
+  return timerReason(dueMs, nowMs);
 }
 
 /** The queue in which a lost token belongs. */

@@ -29,7 +29,8 @@ import {
   type RunRow,
 } from "../../sdk/postgres/index.ts";
 import { limitReasons } from "./limits.ts";
-import { explainRun, type Explanation, type Reason } from "../explain.ts";
+import { explainRun, redisNowMs, type Explanation, type Reason } from "../explain.ts";
+import { countSupervisors } from "../roles.ts";
 import { explainSleep } from "./asleep.ts";
 import { tellCircuits } from "./circuits.ts";
 import { assertNode } from "./nodes.ts";
@@ -69,6 +70,9 @@ export async function whyRun(target: WhyTarget): Promise<Explanation | null> {
       pause === null
         ? null
         : { kind: "stopped", text: stopText(noteText(pause.who, pause.reason)) };
+    if ((await countSupervisors(db)) === 0) {
+      around.push({ kind: "no_supervisor", text: NO_SUPERVISOR });
+    }
   } catch (error) {
     if (!isDatabaseAway(error)) {
       throw error;
@@ -117,6 +121,10 @@ export async function whyRun(target: WhyTarget): Promise<Explanation | null> {
   const told = row === null ? known.reasons : await withRow(target, row, ir, known.reasons);
   return { ...known, reasons: [...around, ...told] };
 }
+
+const NO_SUPERVISOR =
+  "no supervisor runs: no timer fires, nothing is archived, ended, released or started; start " +
+  '"gavotte supervisor"';
 
 function stopText(note: string): string {
   return `the whole deployment is stopped${note}: nothing begins until "gavotte resume --all"`;
@@ -186,7 +194,7 @@ async function withRow(
   }
   const nowMs = await redisNowMs(redis, row.partition);
   const told = await tellPauses(db, row, pauses, reasons);
-  return (await tellCircuits(redis, state, told)).map((reason): Reason => {
+  return (await tellCircuits(redis, state, told, nowMs)).map((reason): Reason => {
     const begun = reason.home === undefined ? view.nodes[reason.node ?? ""]?.started_at : null;
     if (reason.kind !== "executing" || reason.isSilent || begun === null || begun === undefined) {
       return reason;
@@ -195,11 +203,6 @@ async function withRow(
     const text = reason.text.replace(/ for \d+ s/, ` for ${Math.round(forMs / 1000)} s`);
     return { ...reason, forMs, text };
   });
-}
-
-async function redisNowMs(redis: Redis, partition: number): Promise<number> {
-  const server = connectionAt(redis, partitionKeys(partition).meta);
-  return Number((await server.time())[0]) * 1000;
 }
 
 async function isCertified(redis: Redis, deployment: string, partition: number): Promise<boolean> {

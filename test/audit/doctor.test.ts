@@ -85,3 +85,16 @@ describe("gavotte doctor --audit", { timeout: COMMANDS_MS }, () => {
     expect((await engine.ended(id)).status).toBe("COMPLETED");
   });
 });
+
+describe("gavotte doctor, of supervisors", { timeout: COMMANDS_MS }, () => {
+  it("counts them, and is not well when none runs", async ({ skip }) => {
+    skip(engine.db.singleSession); // who runs a PGlite runs a supervisor beside it
+    const well = await gavotte("doctor");
+    expect(well.stdout).toMatch(/^ok +supervisors +1$/m);
+    expect(well.code).toBe(0);
+    await engine.supervisor.stop(5000);
+    const ill = await gavotte("doctor");
+    expect(ill.stdout).toMatch(/^BAD +supervisors +none: .*start "gavotte supervisor"$/m);
+    expect(ill.code).toBe(1);
+  });
+});

@@ -279,6 +279,21 @@ describe("a run stands still, because", () => {
     await engine.ended(id);
     await client.cancel(under, "enough");
   });
+
+  it("no_supervisor: nobody fires its timer, which is overdue by now", async ({ skip }) => {
+    skip(engine.db.singleSession); // who runs a PGlite runs a supervisor beside it
+    const nodes = [node("d", "delay", { delay_ms: 9e6 }), node("s", "wait", { signal: "go" })];
+    const id = await on.submit(flow(nodes));
+    await on.reasonOf(id, "timer");
+    expect((await on.ask(id)).map(({ kind }) => kind)).not.toContain("no_supervisor");
+    await engine.supervisor.stop(5000);
+    const [timer = ""] = await engine.redis.zrange(keys.timers, 0, -1);
+    await engine.redis.zadd(keys.timers, Date.now() - 44_000, timer);
+    const reason = await on.reasonOf(id, "no_supervisor");
+    expect(reason.text).toContain('start "gavotte supervisor"');
+    const due = (await on.ask(id)).find(({ kind }) => kind === "timer");
+    expect(due?.text).toMatch(/^waiting for timer until .*Z, overdue by \d+ s$/);
+  });
 });
 
 describe("docs/why.md, of runs", () => {
