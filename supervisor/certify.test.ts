@@ -14,6 +14,8 @@ let certifier: Certifier;
 /** Looks at all keys, as far as they have begun; what others do meanwhile. */
 let looks = 0;
 let meanwhile: () => Promise<void>;
+/** How script calls reach the server. */
+let sent: (args: readonly unknown[], call: () => Promise<unknown>) => Promise<unknown>;
 
 beforeAll(async () => {
   stack = await startStack();
@@ -23,12 +25,14 @@ afterAll(() => stack.close());
 beforeEach(async () => {
   looks = 0;
   meanwhile = workersGoOn;
+  sent = (_, call) => call();
   const redis = intercepted(stack.redis, (name, call) => async (...args) => {
     if (name === "scan") {
       looks += args[0] === "0" ? 1 : 0;
       await meanwhile();
     }
-    return call(...args);
+    const isScript = name === "evalsha" || name === "eval";
+    return isScript ? sent(args, async () => call(...args)) : call(...args);
   });
   context = { ...(await contextOf(stack, { id: "s" })), redis };
   certifier = new Certifier(context, 0);
@@ -103,4 +107,66 @@ it("a partition is rebuilt anew if its server was replaced by one that lacks a p
   await waitFor(() => certifier.epoch !== null, { describe: "it is not certified" });
   expect(await stack.redis.exists(keys.run("back"), keys.run("rest"))).toBe(2);
   expect(rebuilds).toBe(2);
+});
+
+/** A rebuild of three runs, written at one time; how often one was begun, and whose hashes are there. */
+async function rebuiltOfThree(): Promise<{ rebuilds: number; there: number }> {
+  let rebuilds = 0;
+  const runs = ["one", "two", "three"].map((id) => keys.run(id));
+  await stack.redis.del(...runs); // to empty the partition is a write, too
+  context.onRollback = async ({ write }) => {
+    rebuilds += 1;
+    await Promise.all(runs.map((run) => write([["HSET", run, "s", "running"]])));
+  };
+  const rollBack = certifier.rollBack(certifier.epoch ?? 0, "the test says so");
+  await rollBack.catch(() => undefined);
+  await waitFor(() => certifier.epoch !== null, { describe: "it is not certified" });
+  return { rebuilds, there: await stack.redis.exists(...runs) };
+}
+
+it("a rebuild counts a write once whose answer was lost, and which the client has sent again", async () => {
+  const again: string[] = [];
+  sent = async (args, call) => {
+    const run = ["one", "three"].find((id) => args.includes(keys.run(id)));
+    if (run !== undefined) {
+      again.push(run);
+      await call();
+    }
+    return call();
+  };
+  expect(await rebuiltOfThree()).toEqual({ rebuilds: 1, there: 3 });
+  expect(again).toEqual(["one", "three"]);
+});
+
+it("a rebuild goes on where a write arrives before one that was sent before it", async () => {
+  let arrived = (): void => undefined;
+  const overtaken = new Promise<void>((done) => (arrived = done));
+  sent = async (args, call) => {
+    if (args.includes(keys.run("one"))) {
+      await overtaken;
+    }
+    return call().finally(() => args.includes(keys.run("two")) && arrived());
+  };
+  expect(await rebuiltOfThree()).toEqual({ rebuilds: 1, there: 3 });
+});
+
+it("a rebuild goes on after a write that is too long to be sent at all", async () => {
+  const tooLong = new Proxy(["HSET", keys.run("long"), "s", "…"], {
+    get: (of, name): unknown => {
+      if (name === "length") {
+        throw new RangeError("Invalid string length");
+      }
+      return Reflect.get(of, name);
+    },
+  });
+  const failed: unknown[] = [];
+  context.onRollback = async ({ write }) => {
+    const long = write([tooLong]).catch((error: unknown) => failed.push(error));
+    await write([["HSET", keys.run("short"), "s", "running"]]);
+    await long;
+  };
+  await certifier.rollBack(certifier.epoch ?? 0, "the test says so");
+  expect(failed).toEqual([new RangeError("Invalid string length")]);
+  expect(await stack.redis.exists(keys.run("short"), keys.run("long"))).toBe(1);
+  expect(certifier.epoch).not.toBeNull();
 });

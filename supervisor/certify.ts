@@ -19,8 +19,8 @@
  * (guarded.ts).
  *
  * A rebuild may outlive the server on which it began: the replica that is promoted has what was written
- * up to some moment, and would take the rest. So writes are counted there and here (`rbw`), and the
- * partition is opened only where all of them are.
+ * up to some moment, and would take the rest. So writes are counted there and here (`rbw`): each is
+ * carried out once, after those before it, and the partition is opened only where all of them are.
  */
 import { randomBytes } from "node:crypto";
 import {
@@ -40,7 +40,7 @@ import {
 } from "../sdk/internal.ts";
 import { ensureCursor, fenceCursor, raiseEpoch, type Cursor } from "../sdk/postgres/index.ts";
 import { scriptsOf, type SupervisorContext } from "./context.ts";
-import { writeWhile, type Write } from "./guarded.ts";
+import { CountedWrites, writeWhile, type Write } from "./guarded.ts";
 import { Loop } from "./loop.ts";
 import { readRecord } from "./records.ts";
 
@@ -196,27 +196,22 @@ export class Certifier extends Loop {
       return; // another supervisor did: the next poll meets its epoch
     }
     logger.error({ partition, reason, epoch: cursor.epoch }, "Redis was rolled back; rebuilding");
-    let written = cursor.epoch * WRITES_MAX;
+    const from = cursor.epoch * WRITES_MAX;
     await this.#while(
       "rb",
       mark,
     )([
       ["HDEL", meta, "epoch"],
-      ["HSET", meta, "rb", cursor.epoch, "rbw", written],
+      ["HSET", meta, "rb", cursor.epoch, "rbw", from],
     ]);
-    const writeOurs = this.#while("rb", cursor.epoch);
-    const write: Write = async (commands) => {
-      if (commands.length > 0) {
-        await writeOurs([...commands, ["HINCRBY", meta, "rbw", 1]]);
-        written += 1;
-      }
-    };
+    const count = { key: meta, field: "rbw", from, end: from + WRITES_MAX };
+    const writes = new CountedWrites(redis, count);
+    const { write } = writes;
     await this.#empty(write);
     await this.#setMeta(write, { seq: cursor.seq, nonce: cursor.nonce });
     await this.#context.onRollback({ partition, cursor, reason, write });
     await this.#load(cursor.epoch);
-    const isAll = { key: meta, field: "rbw", value: String(written) };
-    if (!(await writeGuarded(redis, [["HSET", meta, "epoch", cursor.epoch]], isAll))) {
+    if (!(await writeGuarded(redis, [["HSET", meta, "epoch", cursor.epoch]], writes.all))) {
       throw new Error(NOT_ALL);
     }
     this.#epoch = cursor.epoch;
