@@ -18,6 +18,7 @@ import type { SupervisorContext } from "./context.ts";
 import { Binder, UNBOUND, type Bound } from "./bindings.ts";
 import type { StoredIr } from "./ir-store.ts";
 import { LimitWatch } from "./limits.ts";
+import { askAtOnce, LATER, type Ask, type Patience } from "./patience.ts";
 import { keepRefused, refusalOf } from "./refusals.ts";
 import { limitsOf } from "./run-limits.ts";
 import { startPointOf } from "./start-point.ts";
@@ -57,9 +58,19 @@ interface Prepared {
   raw: string;
 }
 
+const NOT_FOUND = "GV_WORKFLOW_NOT_FOUND";
+
+/** How a batch is admitted. */
+export interface Manner {
+  /** Whoever had it before may have died of it. */
+  isSuspect?: boolean;
+  /** How long it waits for the compile thread; absent: as long as that takes. */
+  patience?: Patience;
+}
+
 /**
- * Admits a batch; one answer per entry. Throws GV_DATABASE_UNAVAILABLE: keep it and repeat.
- * `isSuspect`: whoever had it before may have died of it.
+ * Admits a batch; one answer per entry, but for those that `patience` says are put off. Throws
+ * GV_DATABASE_UNAVAILABLE: keep it and repeat.
  */
 export async function admitBatch(
   context: SupervisorContext,
@@ -67,7 +78,7 @@ export async function admitBatch(
   starter: Starter,
   entries: readonly Entry[],
   limits: LimitWatch = new LimitWatch(context, starter),
-  isSuspect = false,
+  how: Manner = {},
 ): Promise<Answer[]> {
   const turns = new Turns(context.clock);
   const read: (Submission | BadSubmission)[] = [];
@@ -80,8 +91,9 @@ export async function admitBatch(
   }
   const rejected: BadSubmission[] = read.filter(isBad);
   const good = read.filter((one): one is Submission => !isBad(one));
+  const prepared = await prepare(context, workflows, limits, { good, ...how }, rejected);
+  // After what may take longer than the time for a start.
   const deadlines = await starter.deadlines();
-  const prepared = await prepare(context, workflows, limits, { good, isSuspect }, rejected);
   const effects: LimitEffects[] = [];
   const gate = limits.gate((told) => effects.push(told));
   const admissions = await admit(context, gate, prepared, rejected);
@@ -111,13 +123,22 @@ async function prepare(
   context: SupervisorContext,
   workflows: Workflows,
   limits: LimitWatch,
-  { good, isSuspect }: { good: readonly Submission[]; isSuspect: boolean },
+  { good, isSuspect = false, patience }: Manner & { good: readonly Submission[] },
   rejected: BadSubmission[],
 ): Promise<Prepared[]> {
-  const resolved = await workflows.resolve(good, isSuspect);
-  const fresh = resolved.flatMap((one) => (isProblems(one) ? [] : (one.definition ?? [])));
+  const ask: Ask = patience === undefined ? askAtOnce : (...asked) => patience.ask(...asked);
+  const resolved = await workflows.resolve(good, isSuspect, ask);
+  const fresh = resolved.flatMap((one) =>
+    one === LATER || isProblems(one) ? [] : (one.definition ?? []),
+  );
+  resolved.forEach((one, i) => {
+    if (one === LATER) {
+      patience?.later.add((good[i] as Submission).entryId);
+    }
+  });
   const binder = new Binder(context, fresh);
   const prepared: Prepared[] = [];
+  const isApart = isSuspect || patience?.isLate === true;
   const turns = new Turns(context.clock);
   for (const [i, submission] of good.entries()) {
     const turn = turns.next();
@@ -126,15 +147,31 @@ async function prepare(
     }
     const one = resolved[i] as (typeof resolved)[number];
     const { entryId, runId, replyTo, raw } = submission;
-    const reject = (problems: SubmissionProblem[]): void =>
-      void rejected.push(bad(entryId, runId, replyTo, problems, raw));
+    const reject = (problems: SubmissionProblem[]): void => {
+      // What it names may come with what is put off.
+      if (isPuttingOff(patience) && problems.some(({ code }) => code === NOT_FOUND)) {
+        patience.later.add(entryId);
+      } else {
+        rejected.push(bad(entryId, runId, replyTo, problems, raw));
+      }
+    };
+    if (one === LATER) {
+      continue;
+    }
     if (isProblems(one)) {
       reject(one);
       continue;
     }
     // A promise each would be a good part of what most cost here, which refer to no others, either.
-    const fits = context.irs.check(one.stored, submission.input, workflows.guard, isSuspect);
+    const { guard } = workflows;
+    const fits = context.irs.check(one.stored, submission.input, guard, isApart, (check) =>
+      ask(entryId, "check", check),
+    );
     const problems = Array.isArray(fits) ? fits : await fits;
+    if (problems === LATER) {
+      patience?.later.add(entryId);
+      continue;
+    }
     const isAlone = one.stored.references.length === 0;
     const bound = problems.length > 0 ? problems : isAlone ? UNBOUND : await binder.bind(one);
     if (isProblems(bound)) {
@@ -171,6 +208,10 @@ async function prepare(
     prepared.push({ submission, stored: one.stored, definitions: all, run, raw });
   }
   return prepared;
+}
+
+function isPuttingOff(patience: Patience | undefined): patience is Patience {
+  return patience !== undefined && patience.later.size > 0;
 }
 
 function isProblems<T extends object>(one: T | SubmissionProblem[]): one is SubmissionProblem[] {

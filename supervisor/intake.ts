@@ -23,12 +23,14 @@ import {
   partitionKeys,
 } from "../sdk/internal.ts";
 import { readCursor, whileDatabaseAway } from "../sdk/postgres/index.ts";
-import { admitBatch, type Answer, type Entry } from "./admit-batch.ts";
+import { admitBatch, type Answer, type Entry, type Manner } from "./admit-batch.ts";
 import type { CompileGuard } from "./compile-guard.ts";
 import { scriptsOf, type SupervisorContext } from "./context.ts";
 import { LimitWatch } from "./limits.ts";
-import { Loop } from "./loop.ts";
+import { Loop, within } from "./loop.ts";
+import { Patience, type Left } from "./patience.ts";
 import { setApart } from "./refusals.ts";
+import { SlowLane } from "./slow-lane.ts";
 import type { Starter } from "./starter.ts";
 import { Trials, TRIALS_MAX, type LeftBehind } from "./trials.ts";
 import { Workflows, type Compile } from "./workflows.ts";
@@ -40,6 +42,8 @@ const BLOCK_MS = 1000;
 const TAKEOVER_EVERY_MS = 5000;
 /** What is left behind is tried for so long at a time, before new entries have their turn. */
 const TAKEOVER_MS_MAX = 2000;
+/** So long one batch of the slow lane waits for the compile thread, beyond its first file. */
+const SLOW_BATCH_MS = 200;
 const BACKLOG_LOOK_MS = 1000;
 const LOOK_MS_MAX = 1000;
 /** For one stream of answers, whose server may be away; it is told when that is back. */
@@ -60,6 +64,8 @@ export interface IntakeOptions {
   backlogBytesMax?: number;
   /** Stands for how long a submission takes that kills, in tests, ms. */
   trialMs?: number;
+  /** Between two touches of what waits for the compile thread, in tests, ms. */
+  touchMs?: number;
 }
 
 export class Intake extends Loop {
@@ -68,10 +74,17 @@ export class Intake extends Loop {
   readonly #starter: Starter;
   readonly #limits: LimitWatch;
   readonly #trials: Trials;
+  readonly #trialMs: number;
   readonly #redis: Redis;
   readonly #backlogRecordsMax: number;
   readonly #backlogBytesMax: number;
   readonly #inFlight = new Set<Promise<unknown>>();
+  readonly #slow: SlowLane;
+  /** Entries of batches under way. */
+  readonly #inHand = new Set<string>();
+  readonly #left: Left = {};
+  /** The trial under way. */
+  #trial: Promise<void> | null = null;
   #takeoverAtMs = 0;
   #backlogAtMs = 0;
   /** Newest archived record by partition, as last read. */
@@ -89,7 +102,7 @@ export class Intake extends Loop {
       },
       close: async () => {
         await this.#workflows.guard?.stop();
-        await Promise.all(this.#inFlight);
+        await Promise.all([...this.#inFlight, this.#slow.whenIdle(), this.#trial]);
       },
     });
     this.#redis = redis;
@@ -99,6 +112,8 @@ export class Intake extends Loop {
     this.#starter = starter;
     this.#limits = options.limits ?? new LimitWatch(context, starter);
     this.#trials = new Trials(context, options.trialMs);
+    this.#trialMs = options.trialMs ?? TAKEOVER_MS_MAX;
+    this.#slow = new SlowLane(context, (...work) => this.#handleSlow(...work), options.touchMs);
     this.#backlogRecordsMax = options.backlogRecordsMax ?? 100_000;
     this.#backlogBytesMax = options.backlogBytesMax ?? BACKLOG_BYTES_SOFT;
   }
@@ -107,18 +122,36 @@ export class Intake extends Loop {
     if (await this.#isBehind()) {
       return BACKLOG_LOOK_MS;
     }
+    if (this.#slow.isFull) {
+      const text = "intake pauses: so many submissions wait for the compile thread";
+      this.#context.logger.warn(text);
+      return BACKLOG_LOOK_MS;
+    }
     const isMore = await this.#takeOver(signal);
     const entries = signal.aborted ? [] : await this.#read(isMore);
     if (entries.length > 0) {
       while (this.#inFlight.size >= BATCHES_IN_FLIGHT) {
         await Promise.race(this.#inFlight);
       }
-      const handled: Promise<unknown> = this.#handleApart(entries, signal)
-        .catch((error: unknown) => this.#leavePending(entries, error, signal))
-        .finally(() => this.#inFlight.delete(handled));
+      const handled: Promise<unknown> = this.#handleQuick(entries, signal).finally(() =>
+        this.#inFlight.delete(handled),
+      );
       this.#inFlight.add(handled);
     }
     return 0;
+  }
+
+  /** What needs the compile thread goes to the slow lane. */
+  async #handleQuick(entries: readonly Entry[], signal: AbortSignal): Promise<void> {
+    entries.forEach(([id]) => this.#inHand.add(id));
+    this.#slow.add(await this.#handleApart(entries, 0, signal), signal);
+    entries.forEach(([id]) => this.#inHand.delete(id));
+  }
+
+  /** What is on trial has the thread for itself. */
+  async #handleSlow(entries: readonly Entry[], signal: AbortSignal): Promise<Set<string>> {
+    await this.#trial;
+    return this.#handleApart(entries, SLOW_BATCH_MS, signal);
   }
 
   #leavePending(entries: readonly Entry[], error: unknown, signal: AbortSignal): void {
@@ -128,28 +161,55 @@ export class Intake extends Loop {
     }
   }
 
-  /** A batch that fails unexpectedly is tried entry by entry; what fails again stays pending. */
-  async #handleApart(entries: readonly Entry[], signal: AbortSignal): Promise<void> {
+  /**
+   * A batch that fails unexpectedly is tried entry by entry; what fails again stays pending. Resolves
+   * with those that are put off: the batch waits for the compile thread for so long only.
+   */
+  async #handleApart(
+    entries: readonly Entry[],
+    waitMs: number,
+    signal: AbortSignal,
+  ): Promise<Set<string>> {
     try {
-      await this.#handle(entries, signal);
+      return await this.#handle(entries, signal, { waitMs });
     } catch (error) {
       if (signal.aborted || entries.length === 1) {
-        throw error;
+        this.#leavePending(entries, error, signal);
+        return new Set();
       }
       this.#context.logger.error({ err: error }, "a batch of submissions failed; one by one now");
+      const later = new Set<string>();
       for (const entry of entries) {
-        await this.#handle([entry], signal).catch((cause: unknown) =>
-          this.#leavePending([entry], cause, signal),
-        );
+        const put = await this.#handleApart([entry], waitMs, signal);
+        put.forEach((id) => later.add(id));
       }
+      return later;
     }
   }
 
-  async #handle(entries: readonly Entry[], signal: AbortSignal, isSuspect = false): Promise<void> {
+  /** Resolves with the ids of those that are put off. */
+  async #handle(
+    entries: readonly Entry[],
+    signal: AbortSignal,
+    { isSuspect = false, waitMs }: { isSuspect?: boolean; waitMs?: number },
+  ): Promise<Set<string>> {
     const [context, starter, limits] = [this.#context, this.#starter, this.#limits];
-    const admit = (): Promise<Answer[]> =>
-      admitBatch(context, this.#workflows, starter, entries, limits, isSuspect);
-    await this.#settle(entries, await this.#patiently(() => again(admit), signal));
+    let later = new Set<string>();
+    const admit = async (): Promise<Answer[]> => {
+      const how: Manner = { isSuspect };
+      if (waitMs !== undefined) {
+        how.patience = new Patience(context.clock, waitMs, this.#left);
+      }
+      const answers = await admitBatch(context, this.#workflows, starter, entries, limits, how);
+      later = how.patience?.later ?? new Set();
+      return answers;
+    };
+    const answers = await this.#patiently(() => again(admit), signal);
+    const done = later.size === 0 ? entries : entries.filter(([id]) => !later.has(id));
+    if (done.length > 0) {
+      await this.#settle(done, answers);
+    }
+    return later;
   }
 
   #patiently<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
@@ -208,21 +268,26 @@ export class Intake extends Loop {
   async #takeOver(signal: AbortSignal): Promise<boolean> {
     const { clock } = this.#context;
     const beganMs = clock.monotonicMs();
-    if (beganMs < this.#takeoverAtMs) {
+    if (beganMs < this.#takeoverAtMs || this.#trial !== null) {
       return false;
     }
-    const left = await this.#trials.leftBehind(BATCH).catch((error) => this.#withGroup(error));
+    const found = await this.#trials.leftBehind(BATCH).catch((error) => this.#withGroup(error));
+    // What waits for Postgres here, or for the compile thread, is not left.
+    const left = found.filter(({ id }) => !this.#inHand.has(id) && !this.#slow.has(id));
     // Alone: what kills must not be taken for another one.
     if (left.length > 0) {
       await Promise.all(this.#inFlight);
     }
     let isMore = left.length === BATCH;
     for (const one of left) {
-      if (signal.aborted || clock.monotonicMs() - beganMs > TAKEOVER_MS_MAX) {
+      const isLong = this.#trial !== null || clock.monotonicMs() - beganMs > TAKEOVER_MS_MAX;
+      if (signal.aborted || isLong) {
         isMore = true;
         break;
       }
-      await this.#try(one, signal);
+      // One that takes long, in the compile thread, goes on while new entries are read.
+      this.#trial = this.#try(one, signal).finally(() => (this.#trial = null));
+      await within(this.#trial, this.#trialMs);
     }
     this.#takeoverAtMs = isMore ? 0 : beganMs + TAKEOVER_EVERY_MS;
     return isMore;
@@ -237,7 +302,7 @@ export class Intake extends Loop {
     const work =
       trials > TRIALS_MAX
         ? this.#setApart(entry, trials, signal)
-        : this.#handle([entry], signal, true);
+        : this.#handle([entry], signal, { isSuspect: true }).then(() => undefined);
     await this.#trials
       .outlive(one, work, () => this.#workflows.guard?.isBusy === true)
       .catch((error: unknown) => this.#leavePending([entry], error, signal));

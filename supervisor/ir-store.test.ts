@@ -77,6 +77,9 @@ describe("the input of a run", () => {
     const { irs } = storeOf();
     const ir = chainIr(["a"], { input_schema: schema });
     const found = await irs.check(irs.put("h", ir, JSON.stringify(ir)), input, guard);
+    if (!Array.isArray(found)) {
+      throw new Error("it is put off");
+    }
     return found.map(({ code, message }) => `${code} ${message}`);
   }
 

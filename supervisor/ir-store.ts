@@ -20,6 +20,7 @@ import {
 } from "../sdk/internal.ts";
 import { definitionsByHash, type Queryable } from "../sdk/postgres/index.ts";
 import { COSTLY, isQuick, NO_THREAD, type Checked, type CompileGuard } from "./compile-guard.ts";
+import type { LATER } from "./patience.ts";
 
 export interface StoredIr {
   hash: string;
@@ -54,6 +55,8 @@ export interface InputProblem {
   message: string;
   path?: string;
 }
+
+type AskGuard = (check: () => Promise<InputProblem[]>) => Promise<InputProblem[] | typeof LATER>;
 
 const PROBLEMS_MAX = 20;
 /** Of text, of all that are kept. */
@@ -116,14 +119,16 @@ export class IrStore {
 
   /**
    * What is wrong with a run's input by the workflow's schema; empty if nothing. With a guard it has
-   * what takes long (compile-guard.ts), and `isSuspect` is never checked here.
+   * what takes long (compile-guard.ts), and `isSuspect` is never checked here. LATER: it needs the
+   * guard, and `ask` has put it off.
    */
   check(
     stored: StoredIr,
     input: Json,
     guard?: CompileGuard,
     isSuspect = false,
-  ): InputProblem[] | Promise<InputProblem[]> {
+    ask: AskGuard = (check) => check(),
+  ): InputProblem[] | Promise<InputProblem[] | typeof LATER> {
     const schema = stored.ir.input_schema;
     if (schema === null) {
       return [];
@@ -137,7 +142,7 @@ export class IrStore {
         return problemsOf(quick);
       }
     }
-    return this.#checkApart(stored, schema, input, guard);
+    return ask(() => this.#checkApart(stored, schema, input, guard));
   }
 
   async #checkApart(

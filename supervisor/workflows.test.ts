@@ -4,6 +4,7 @@ import { definitionsByHash } from "../sdk/postgres/index.ts";
 import { admitBatch, type Answer, type Entry } from "./admit-batch.ts";
 import { COSTLY, NO_THREAD, type CompileAnswer, type CompileGuard } from "./compile-guard.ts";
 import { IrStore } from "./ir-store.ts";
+import { Patience } from "./patience.ts";
 import { contextOf, startStack, TestClock, type Stack } from "./stack.fixture.ts";
 import type { Starter } from "./starter.ts";
 import type { Submission } from "./submission.ts";
@@ -157,6 +158,38 @@ describe("what takes long", () => {
     expect(stored?.ir).toBe(canonicalJson(compile({ document }).ir));
   });
 
+  it("is put off by a batch that does not wait, with what names it; the rest goes on", async () => {
+    const guard = guardOf(compiled);
+    workflows = new Workflows(context, compileHere, guard);
+    const all = [
+      flow("user", [sub("a", "put-off")]),
+      large("put-off"),
+      flow("nobody", [step("a")]),
+    ].map((workflow): Entry => [
+      `${++serial}-0`,
+      ["submission", JSON.stringify({ workflow, input: { n: 1 } })],
+    ]);
+    const starter = { deadlines: () => new Map(), start: () => 0 } as never as Starter;
+    const admit = async (entries: readonly Entry[], waitMs: number): Promise<unknown[]> => {
+      const patience = new Patience(context.clock, waitMs);
+      const none = undefined;
+      const how = { patience };
+      const told = await admitBatch(context, workflows, starter, entries, none, how);
+      const answers = told.map(({ reply }) => [reply.submission_id, reply.status]);
+      return [answers, [...patience.later].sort()];
+    };
+    const [user, put, rest] = all.map(([id]) => id);
+    expect(await admit(all, 0)).toEqual([[[rest, "accepted"]], [user, put].sort()]);
+    expect(guard.asked).toEqual([]);
+    expect(await admit(all.slice(0, 2), 60_000)).toEqual([
+      [
+        [user, "accepted"],
+        [put, "accepted"],
+      ],
+      [],
+    ]);
+  });
+
   it("says what is wrong with it as the compiler does", async () => {
     const wrong = { ...large("wrong"), nodes: large("wrong")["nodes"] as Json, nonsense: 1 };
     const told: unknown[] = [];
@@ -203,7 +236,7 @@ describe("what takes long", () => {
     ];
     const starter = { deadlines: () => new Map(), start: () => 0 } as never as Starter;
     const none = undefined;
-    await admitBatch(context, workflows, starter, [entry], none, true);
+    await admitBatch(context, workflows, starter, [entry], none, { isSuspect: true });
     expect([guard.asked, here]).toEqual([[JSON.stringify(document), "check"], 0]);
   });
 

@@ -15,6 +15,7 @@ import { definitionByRef, type Definition, type WorkflowRef } from "../sdk/postg
 import { COSTLY, isQuick, NO_THREAD, type CompileGuard } from "./compile-guard.ts";
 import type { SupervisorContext } from "./context.ts";
 import { describeIr, type StoredIr } from "./ir-store.ts";
+import { askAtOnce, LATER, type Ask } from "./patience.ts";
 import type { Submission, SubmissionProblem, WorkflowChoice } from "./submission.ts";
 import { Turns } from "./turns.ts";
 
@@ -73,20 +74,25 @@ export class Workflows {
 
   /**
    * The definition of each submission, or what is wrong with it, in order. `isSuspect`: none is
-   * compiled here.
+   * compiled here. LATER: it needs the guard, and `ask` has put it off.
    */
-  async resolve(submissions: readonly Submission[], isSuspect = false): Promise<Resolved[]> {
+  async resolve(
+    submissions: readonly Submission[],
+    isSuspect = false,
+    ask: Ask = askAtOnce,
+  ): Promise<(Resolved | typeof LATER)[]> {
     const hashes = submissions.flatMap(({ workflow }) =>
       "hash" in workflow ? [workflow.hash] : [],
     );
     const stored = await this.#context.irs.load(hashes);
-    const resolved: Resolved[] = [];
+    const resolved: (Resolved | typeof LATER)[] = [];
     // Looked up once per batch, and anew in the next: what was published counts at once.
     const refs = new Map<string, Resolved>();
-    for (const { workflow } of submissions) {
+    for (const { workflow, entryId } of submissions) {
       if ("document" in workflow) {
         resolved.push(
-          this.#compiled.get(workflow.key) ?? (await this.#compileFirst(workflow, isSuspect)),
+          this.#compiled.get(workflow.key) ??
+            (await this.#compileFirst(workflow, isSuspect, entryId, ask)),
         );
       } else if ("ref" in workflow) {
         const key = JSON.stringify(workflow.ref);
@@ -104,13 +110,21 @@ export class Workflows {
     return resolved;
   }
 
-  async #compileFirst(workflow: Document, isSuspect: boolean): Promise<Resolved> {
+  async #compileFirst(
+    workflow: Document,
+    isSuspect: boolean,
+    entryId: string,
+    ask: Ask,
+  ): Promise<Resolved | typeof LATER> {
     const { key, text } = workflow;
     const { guard } = this;
     const isHere = guard === undefined || (!isSuspect && isQuick(text));
     const resolved = isHere
       ? await this.#compileHere(workflow)
-      : await this.#apart(workflow, guard);
+      : await this.#apart(workflow, guard, entryId, ask);
+    if (resolved === LATER) {
+      return LATER;
+    }
     if (resolved === COSTLY) {
       return tooCostly(guard as CompileGuard);
     }
@@ -132,13 +146,21 @@ export class Workflows {
     }
   }
 
-  async #apart(workflow: Document, guard: CompileGuard): Promise<Resolved | typeof COSTLY> {
+  async #apart(
+    workflow: Document,
+    guard: CompileGuard,
+    entryId: string,
+    ask: Ask,
+  ): Promise<Resolved | typeof COSTLY | typeof LATER> {
     const { key, text } = workflow;
     const { clock } = this.#context;
     if (clock.monotonicMs() < (this.#costly.get(key) ?? 0)) {
       return COSTLY;
     }
-    const answer = await guard.compile(text);
+    const answer = await ask(entryId, "compile", () => guard.compile(text));
+    if (answer === LATER) {
+      return LATER;
+    }
     if (answer === NO_THREAD) {
       return this.#compileHere(workflow);
     }

@@ -1,0 +1,74 @@
+/**
+ * How long a batch of submissions waits for the compile thread: not at all, or a little.
+ *
+ * A file may have the thread for half a minute, while others of its batch wait to be committed and
+ * answered. So a batch that has just been read waits for none: what needs the thread is put off, and the
+ * rest goes on. What was put off (slow-lane.ts) is tried in batches which wait for the first of them,
+ * since nothing comes of them otherwise, and for more as long as a commit is worth. What the thread is
+ * at by then is not lost: the next batch has it.
+ */
+import { inTime, type Clock } from "../sdk/internal.ts";
+
+/** Its turn at the thread has yet to come. */
+export const LATER = Symbol("later");
+
+/** Has `work` done by the thread, which is one thing, `what`, that this entry needs. */
+export type Ask = <T>(
+  entryId: string,
+  what: string,
+  work: () => Promise<T>,
+) => Promise<T | typeof LATER>;
+
+/** As long as it takes. */
+export const askAtOnce: Ask = (_entryId, _what, work) => work();
+
+/** What the thread was left with by the batch before, if anything. */
+export interface Left {
+  key?: string;
+  answer?: Promise<unknown>;
+}
+
+export class Patience {
+  /** Ids of the entries that were put off. */
+  readonly later = new Set<string>();
+  readonly #clock: Clock;
+  readonly #waitMs: number;
+  readonly #left: Left;
+  #first: string | null = null;
+  #untilMs = 0;
+
+  /** `waitMs`: 0 for a batch that never waits. `left` is shared by batches that do. */
+  constructor(clock: Clock, waitMs: number, left: Left = {}) {
+    this.#clock = clock;
+    this.#waitMs = waitMs;
+    this.#left = left;
+  }
+
+  /** What was put off is known to take long: nothing of it is tried on the event loop first. */
+  get isLate(): boolean {
+    return this.#waitMs > 0;
+  }
+
+  async ask<T>(entryId: string, what: string, work: () => Promise<T>): Promise<T | typeof LATER> {
+    const now = this.#clock.monotonicMs();
+    if (this.isLate && this.#first === null) {
+      [this.#first, this.#untilMs] = [entryId, now + this.#waitMs];
+    }
+    const isFirst = this.#first === entryId;
+    if (!isFirst && now >= this.#untilMs) {
+      return LATER;
+    }
+    const left = this.#left;
+    const key = `${entryId} ${what}`;
+    const answer = left.key === key ? (left.answer as Promise<T>) : work();
+    delete left.key;
+    const told = await (isFirst
+      ? answer
+      : inTime<T | typeof LATER>(answer, this.#untilMs - now, LATER));
+    if (told === LATER) {
+      this.#untilMs = 0;
+      [left.key, left.answer] = [key, answer];
+    }
+    return told;
+  }
+}
