@@ -33,7 +33,7 @@ import {
 } from "./submission.ts";
 import { Turns } from "./turns.ts";
 import { endUnserved } from "./unserved.ts";
-import type { Workflows } from "./workflows.ts";
+import type { Resolved, Workflows } from "./workflows.ts";
 
 export type Entry = readonly [id: string, fields: readonly string[]];
 
@@ -128,15 +128,9 @@ async function prepare(
 ): Promise<Prepared[]> {
   const ask: Ask = patience === undefined ? askAtOnce : (...asked) => patience.ask(...asked);
   const resolved = await workflows.resolve(good, isSuspect, ask);
-  const fresh = resolved.flatMap((one) =>
-    one === LATER || isProblems(one) ? [] : (one.definition ?? []),
-  );
-  resolved.forEach((one, i) => {
-    if (one === LATER) {
-      patience?.later.add((good[i] as Submission).entryId);
-    }
-  });
-  const binder = new Binder(context, fresh);
+  const putOff = good.filter((_, i) => resolved[i] === LATER);
+  putOff.forEach(({ entryId }) => patience?.later.add(entryId));
+  const binder = new Binder(context, resolved.flatMap(freshOf));
   const prepared: Prepared[] = [];
   const isApart = isSuspect || patience?.isLate === true;
   const turns = new Turns(context.clock);
@@ -146,15 +140,8 @@ async function prepare(
       await turn;
     }
     const one = resolved[i] as (typeof resolved)[number];
-    const { entryId, runId, replyTo, raw } = submission;
-    const reject = (problems: SubmissionProblem[]): void => {
-      // What it names may come with what is put off.
-      if (isPuttingOff(patience) && problems.some(({ code }) => code === NOT_FOUND)) {
-        patience.later.add(entryId);
-      } else {
-        rejected.push(bad(entryId, runId, replyTo, problems, raw));
-      }
-    };
+    const { entryId, runId, raw } = submission;
+    const reject = refuser(submission, rejected, patience);
     if (one === LATER) {
       continue;
     }
@@ -192,7 +179,6 @@ async function prepare(
       reject(start);
       continue;
     }
-    const { definitions } = bound;
     const run = rowOf(context, submission, one.stored, bound, large);
     if (limited !== undefined) {
       run.limits = limited;
@@ -200,18 +186,31 @@ async function prepare(
     if (start !== null) {
       run.start = start;
     }
-    if (large.blobs.length > 0) {
-      run.blobs = large.blobs;
-    }
-    const own = one.definition;
-    const all = own ? [own, ...definitions] : definitions;
-    prepared.push({ submission, stored: one.stored, definitions: all, run, raw });
+    const definitions = [...freshOf(one), ...bound.definitions];
+    prepared.push({ submission, stored: one.stored, definitions, run, raw });
   }
   return prepared;
 }
 
-function isPuttingOff(patience: Patience | undefined): patience is Patience {
-  return patience !== undefined && patience.later.size > 0;
+function freshOf(one: Resolved | typeof LATER): Definition[] {
+  return one === LATER || isProblems(one) || one.definition === null ? [] : [one.definition];
+}
+
+/** What takes the problems of a submission: it is rejected, or put off. */
+function refuser(
+  { entryId, runId, replyTo, raw }: Submission,
+  rejected: BadSubmission[],
+  patience: Patience | undefined,
+): (problems: SubmissionProblem[]) => void {
+  return (problems) => {
+    const isPuttingOff = patience !== undefined && patience.later.size > 0;
+    // What it names may come with what is put off.
+    if (isPuttingOff && problems.some(({ code }) => code === NOT_FOUND)) {
+      patience.later.add(entryId);
+    } else {
+      rejected.push(bad(entryId, runId, replyTo, problems, raw));
+    }
+  };
 }
 
 function isProblems<T extends object>(one: T | SubmissionProblem[]): one is SubmissionProblem[] {
@@ -226,7 +225,7 @@ function rowOf(
   large: BlobTaker,
 ): NewRun {
   const { runId, tenant, namespace, inputText, idempotencyKey, requestHash } = submission;
-  return {
+  const run: NewRun = {
     id: runId,
     tenant,
     workflow: stored.ir.name,
@@ -242,6 +241,10 @@ function rowOf(
     createdAtMs: context.clock.nowMs(),
     bindings,
   };
+  if (large.blobs.length > 0) {
+    run.blobs = large.blobs;
+  }
+  return run;
 }
 
 /**
