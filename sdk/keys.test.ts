@@ -17,6 +17,7 @@ describe("keys", () => {
       globalKeys.pausedQueues,
       globalKeys.rate("<sha256>"),
       globalKeys.rateCool(globalKeys.rate("<sha256>")),
+      globalKeys.rateBegun(globalKeys.rate("<sha256>")),
       globalKeys.circuit("<sha256>"),
       globalKeys.circuits,
       ...[

@@ -34,6 +34,8 @@ export const globalKeys = {
   rate: (digest: string): string => `gv:rate:{${digest}}`,
   /** There while a server that was asked too often is left alone; of the key above. */
   rateCool: (rateKey: string): string => `${rateKey}:cool`,
+  /** When the next one may begin after those that have; of the same key. */
+  rateBegun: (rateKey: string): string => `${rateKey}:begun`,
   /** A circuit with failures, by the digest of its name (sdk/redis/circuit-scripts.ts). */
   circuit: (digest: string): string => `gv:circuit:{${digest}}`,
   /** Names of circuits by the time of their last trouble: for people. */

@@ -55,7 +55,7 @@ export function beginLimited(
     const pass = asked?.pass ?? null;
     let isBegun = false;
     try {
-      const slot = limit === undefined ? null : await nodeSlot(o.scripts, p, begun.vars);
+      const slot = limit === undefined ? null : await nodeSlot(o, p, begun.vars);
       if (slot !== null && slot.waitMs > 0) {
         settle(() => executor.park(p, slot.waitMs, slot.key));
       } else if (o.leases.has(held) && o.reader.isStopped) {

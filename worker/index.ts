@@ -27,6 +27,7 @@ import { News } from "./news.ts";
 import { QUEUED_KINDS, WORKER_DEFAULTS, type WorkerOptions } from "./options.ts";
 import { PausedQueues } from "./paused-queues.ts";
 import { Preparer } from "./prepare.ts";
+import { RateTurns } from "./rate-turns.ts";
 import { Recall } from "./recall.ts";
 import { QueueReader } from "./reader.ts";
 import { Slots } from "./slots.ts";
@@ -129,6 +130,7 @@ class WorkerService implements Worker {
       names: mapNames(),
       workflows: new Workflows(redis, this.#o.stored),
       circuits,
+      turns: new RateTurns({ nowMs: () => clock.monotonicMs() }),
       slots: new Slots(this.#o.concurrency),
       trial: new Trial(),
     };
@@ -150,6 +152,7 @@ class WorkerService implements Worker {
     shared: {
       workflows: Workflows;
       circuits: Circuits;
+      turns: RateTurns;
       slots: Slots;
       trial: Trial;
       names: MapNames;

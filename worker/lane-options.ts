@@ -10,6 +10,7 @@ import type { Prepared } from "./prepared.ts";
 import type { Held, Leases } from "./leases.ts";
 import type { Maps } from "./maps.ts";
 import type { Preparer } from "./prepare.ts";
+import type { RateTurns } from "./rate-turns.ts";
 import type { QueueReader } from "./reader.ts";
 import type { RunKindOptions } from "./run-kind.ts";
 import type { Slots } from "./slots.ts";
@@ -26,6 +27,7 @@ export interface LaneOptions extends RunKindOptions, ChildOptions {
   maps: Maps;
   leases: Leases;
   circuits: Circuits;
+  turns: RateTurns;
   unreadable: Unreadable;
   consumer: string;
   logger: Logger;

@@ -1,8 +1,10 @@
 /**
  * `rate_limit` of a node: the worker that begins an execution reserves its start first.
  *
- * A start that lies ahead parks the token until then, so no worker is held; the resumed token goes on,
- * unless a server that was asked too often is left alone at that time: then it needs another start.
+ * A start that lies ahead parks the token until then, so no worker is held. When it is resumed it is as
+ * late as timers and workers make it, so it asks again before it begins (`rate-turns.ts`): right after
+ * another one that was late it waits here for a moment, and where many are late, or a server that was
+ * asked too often is left alone, for another start.
  * Every attempt is an execution and asks for itself. A worker that dies between its reservation and
  * what it did with it leaves a start unused: fewer executions, never more.
  */
@@ -10,8 +12,8 @@ import type { Logger } from "pino";
 import type { IrNode } from "../compiler/ir.ts";
 import { compileTemplate, type Template, type Vars } from "../condition/index.ts";
 import {
+  beginSlot,
   coolDown,
-  keepSlot,
   parseQueueKey,
   rateKey,
   takeSlot,
@@ -19,6 +21,7 @@ import {
 } from "../sdk/internal.ts";
 import { backoffMs } from "./backoff.ts";
 import type { Prepared } from "./prepared.ts";
+import type { RateTurns } from "./rate-turns.ts";
 import { fill, perNode, type ExecutionError } from "./kinds/kind.ts";
 
 /** The status with which a server says that it was asked too often. */
@@ -43,14 +46,22 @@ export function wasParked(token: Prepared["token"]): boolean {
 }
 
 /**
- * Reserves the start of a limited node, or asks whether the one that it has may be used. Rejects with
- * BAD_INPUT if its key cannot be evaluated.
+ * Reserves the start of a limited node and begins it if it is now, or begins the one that it has.
+ * Rejects with BAD_INPUT if its key cannot be evaluated.
  */
-export async function nodeSlot(scripts: ScriptRunner, p: Prepared, vars: Vars): Promise<Slot> {
+export async function nodeSlot(
+  { scripts, turns }: { scripts: ScriptRunner; turns: RateTurns },
+  p: Prepared,
+  vars: Vars,
+): Promise<Slot> {
   const { text, redisKey } = placeOf(p, vars);
   const limit = p.node.rate_limit ?? { limit: 1, per_ms: 0 };
-  const ask = wasParked(p.token) ? keepSlot : takeSlot;
-  return { key: text, waitMs: await ask(scripts, redisKey, limit) };
+  const waitMs = wasParked(p.token) ? 0 : await takeSlot(scripts, redisKey, limit);
+  if (waitMs > 0) {
+    return { key: text, waitMs };
+  }
+  const begin = (holdMs: number): Promise<number> => beginSlot(scripts, redisKey, limit, holdMs);
+  return { key: text, waitMs: await turns.begin(redisKey, limit, begin) };
 }
 
 /**

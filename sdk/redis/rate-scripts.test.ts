@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { openTestPartition, type TestPartition } from "../../test/harness/partition.ts";
 import { clockedRedis } from "../../test/harness/clocked-scripts.ts";
 import { waitFor } from "../../test/support/index.ts";
-import { coolDown, rateKey, keepSlot, takeSlot } from "./rate-scripts.ts";
+import { beginSlot, coolDown, distanceOf, rateKey, takeSlot } from "./rate-scripts.ts";
 import { ScriptRunner } from "./script-runner.ts";
 
 let p: TestPartition;
@@ -55,6 +55,20 @@ describe("takeSlot", () => {
   });
 });
 
+/** The scripts under a clock that stands where it is put. */
+async function clocked(): Promise<{ scripts: ScriptRunner; at: (ms: number) => Promise<void> }> {
+  const redis = clockedRedis(p, () => undefined);
+  await p.freeze();
+  let nowMs = 0;
+  return {
+    scripts: new ScriptRunner({ redis, deployment: "test", partition: 0 }),
+    at: async (ms) => {
+      await p.advance(ms - nowMs);
+      nowMs = ms;
+    },
+  };
+}
+
 describe("a server's clock that was an hour ahead", () => {
   const HOUR_MS = 3_600_000;
 
@@ -66,9 +80,9 @@ describe("a server's clock that was an hour ahead", () => {
     await takeSlot(scripts, key, slow);
     await coolDown(scripts, key, 60_000);
     await p.advance(-HOUR_MS);
-    expect(await keepSlot(scripts, key, slow)).toBe(0);
+    expect(await beginSlot(scripts, key, slow, 0)).toBe(0);
     expect(await takeSlot(scripts, key, slow)).toBe(500);
-    expect(await keepSlot(scripts, key, slow)).toBe(0);
+    expect(await beginSlot(scripts, key, slow, 500)).toBe(-500);
     await p.advance(-500); // as clocks do that are slewed
     expect(await takeSlot(scripts, key, slow)).toBe(1500);
   });
@@ -89,19 +103,60 @@ describe("coolDown", () => {
   });
 });
 
-describe("keepSlot", () => {
-  it("costs nothing and reserves nothing while its key is not cooling", async () => {
+describe("beginSlot", () => {
+  it("reserves nothing while its key is not cooling", async () => {
     await takeSlot(p.scripts, key, slow);
     const before = await p.redis.get(key);
-    expect(await keepSlot(p.scripts, key, slow)).toBe(0);
+    expect(await beginSlot(p.scripts, key, slow, 0)).toBe(0);
     expect(await p.redis.get(key)).toBe(before);
+  });
+
+  it("one that begins late keeps its distance from the next, which is on time", async () => {
+    const { scripts, at } = await clocked();
+    expect(await takeSlot(scripts, key, slow)).toBe(0);
+    expect(await takeSlot(scripts, key, slow)).toBe(500);
+    await at(300);
+    expect(await beginSlot(scripts, key, slow, 0)).toBe(0);
+    await at(500);
+    expect(await beginSlot(scripts, key, slow, 299)).toBe(300);
+    expect(await beginSlot(scripts, key, slow, 300)).toBe(-300);
+    expect(await takeSlot(scripts, key, slow)).toBe(500);
+    await at(800);
+    expect(await beginSlot(scripts, key, slow, 0)).toBe(0);
+  });
+
+  it("of many that come late at one time each gets a start of its own", async () => {
+    const { scripts, at } = await clocked();
+    await at(60_000);
+    const waits: number[] = [];
+    for (let i = 0; i < 4; i++) waits.push(await beginSlot(scripts, key, slow, 0));
+    expect(waits).toEqual([0, 500, 1000, 1500]);
+    for (const ms of [60_500, 61_000, 61_500]) {
+      await at(ms);
+      expect(await beginSlot(scripts, key, slow, 0)).toBe(0);
+      expect(await beginSlot(scripts, key, slow, 500)).toBe(-500);
+    }
+  });
+
+  it("of hundreds in a second no second has more than the limit, however they come", async () => {
+    const { scripts, at } = await clocked();
+    const many = { limit: 200, per_ms: 1000 };
+    expect(distanceOf(many)).toEqual({ intervalUs: 5051, slackUs: 2 * 5051 });
+    const begun: number[] = [];
+    for (let ms = 0; ms < 2200; ms += ms < 1000 ? 1 : 7) {
+      await at(ms);
+      while ((await beginSlot(scripts, key, many, 1_000_000)) === 0) begun.push(ms);
+    }
+    const most = begun.map((from) => begun.filter((ms) => ms >= from && ms < from + 1000).length);
+    expect(Math.max(...most)).toBeLessThanOrEqual(200);
+    expect(Math.max(...most)).toBeGreaterThan(190);
   });
 
   it("while it is cooling, whoever has a start gets another one after that, in order", async () => {
     await coolDown(p.scripts, key, 3000);
-    const first = await keepSlot(p.scripts, key, slow);
+    const first = await beginSlot(p.scripts, key, slow, 0);
     expect(first).toBeGreaterThan(2500);
-    expect(await keepSlot(p.scripts, key, slow)).toBeGreaterThan(first + 400);
+    expect(await beginSlot(p.scripts, key, slow, 0)).toBeGreaterThan(first + 400);
   });
 
   it("a shorter push does not end a longer one", async () => {

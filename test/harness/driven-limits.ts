@@ -16,6 +16,7 @@ import type { Begun, Executor } from "../../worker/execute.ts";
 import type { LaneOptions } from "../../worker/lane-options.ts";
 import type { Held } from "../../worker/leases.ts";
 import type { Prepared } from "../../worker/prepared.ts";
+import { RateTurns } from "../../worker/rate-turns.ts";
 import type { Outcome } from "../../worker/run-kind.ts";
 import { CircuitModel } from "./circuit-model.ts";
 import { clockedRedis } from "./clocked-scripts.ts";
@@ -56,6 +57,8 @@ export class DrivenLimits {
     const scripts = new ScriptRunner({ redis, deployment: "test", partition: p.scripts.partition });
     const lane = {
       ...{ redis, scripts, executor, logger, circuits: this.#circuits },
+      // Nobody waits in the worker: time stands still there, and goes on in Redis.
+      turns: new RateTurns({ nowMs: () => 0, holdMs: 0, pause: () => Promise.resolve() }),
       leases: { has: () => true },
       reader: { isStopped: false },
     };

@@ -1,0 +1,65 @@
+/** Beginnings of one worker under a rate limit, with a clock and a Redis in memory. */
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { describe, expect, it } from "vitest";
+import { RateTurns } from "./rate-turns.ts";
+
+const LIMIT = { limit: 20, per_ms: 1000 };
+
+/** A worker whose waits take their time by its clock, and nothing else does. */
+function worker(): { turns: RateTurns; nowMs: () => number; standStill: (ms: number) => void } {
+  let nowMs = 1000;
+  const pause = async (ms: number): Promise<void> => {
+    await nextTurn(); // whoever may begin before it has begun
+    nowMs += ms;
+  };
+  const turns = new RateTurns({ nowMs: () => nowMs, pause });
+  return { turns, nowMs: () => nowMs, standStill: (ms) => void (nowMs += ms) };
+}
+
+describe("beginnings of one key", () => {
+  it("that Redis lets begin at once are apart in the worker, each as it begins", async () => {
+    const { turns, nowMs } = worker();
+    const begun: number[] = [];
+    const one = async (): Promise<void> => {
+      if ((await turns.begin("k", LIMIT, () => Promise.resolve(0))) === 0) begun.push(nowMs());
+    };
+    await Promise.all([one(), one(), one(), one()]);
+    expect(begun).toEqual([1000, 1050, 1100, 1150]);
+  });
+
+  it("keep their distance from one that begins after its worker stood still", async () => {
+    const { turns, nowMs, standStill } = worker();
+    const late = (): Promise<number> => {
+      standStill(400); // between Redis' answer and its arrival
+      return Promise.resolve(0);
+    };
+    const first = turns.begin("k", LIMIT, late).then(nowMs);
+    const second = turns.begin("k", LIMIT, () => Promise.resolve(0)).then(nowMs);
+    expect(await Promise.all([first, second])).toEqual([1400, 1450]);
+  });
+
+  it("ask again when Redis says so, and wait elsewhere when they have waited long enough", async () => {
+    const { turns, nowMs } = worker();
+    const asked: [holdMs: number, atMs: number][] = [];
+    const answers = [-200, -300, 700];
+    const ask = (holdMs: number): Promise<number> => {
+      asked.push([holdMs, nowMs()]);
+      return Promise.resolve(answers.shift() ?? 0);
+    };
+    expect(await turns.begin("k", LIMIT, ask)).toBe(700);
+    expect(asked.map(([holdMs, atMs]) => [holdMs, atMs])).toEqual([
+      [500, 1000],
+      [300, 1200],
+      [0, 1500],
+    ]);
+  });
+
+  it("of which one cannot be asked for do not keep the others, nor do those of other keys", async () => {
+    const { turns, nowMs } = worker();
+    const away = turns.begin("k", LIMIT, () => Promise.reject(new Error("Redis is away")));
+    const next = turns.begin("k", LIMIT, () => Promise.resolve(0));
+    const other = turns.begin("other", LIMIT, () => Promise.resolve(0));
+    await expect(away).rejects.toThrow("Redis is away");
+    expect([await next, await other, nowMs()]).toEqual([0, 0, 1000]);
+  });
+});
