@@ -17,6 +17,7 @@
  */
 import { isTerminal, machineName, removeNamespace, suspectRun } from "../sdk/internal.ts";
 import {
+  databaseTimeMs,
   lastEndOfTree,
   leaveNamespace,
   listNamespaces,
@@ -103,7 +104,7 @@ export class NamespaceWatch {
   }
 
   async #tidy(one: KeptNamespace, row: RunRow | null, isDead: boolean): Promise<void> {
-    const { db, deployment, clock, logger } = this.#context;
+    const { db, deployment, logger } = this.#context;
     const { namespace, runId: run, host, pid } = one;
     // One that was redriven has left the namespace: it is not the command's any more.
     if (row !== null && !isTerminal(row.status) && row.namespace === namespace) {
@@ -120,7 +121,8 @@ export class NamespaceWatch {
       return;
     }
     // Without a row: killed before it submitted, or about to.
-    const hasStopped = clock.nowMs() - ((await lastEndOfTree(db, run)) ?? 0) > STOPPING_MS;
+    const endedMs = (await lastEndOfTree(db, run)) ?? 0;
+    const hasStopped = (await databaseTimeMs(db)) - endedMs > STOPPING_MS;
     if (row === null ? isDead && one.silentMs > STOPPING_MS : hasStopped) {
       await removeNamespace(this.#context, deployment.partitions, one);
     }
