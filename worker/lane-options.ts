@@ -15,6 +15,7 @@ import type { QueueReader } from "./reader.ts";
 import type { RunKindOptions } from "./run-kind.ts";
 import type { Slots } from "./slots.ts";
 import type { Trial } from "./trial.ts";
+import type { Turn } from "./turn.ts";
 import type { Unreadable } from "./unreadable.ts";
 
 export interface LaneOptions extends RunKindOptions, ChildOptions {
@@ -78,6 +79,8 @@ export interface Admission {
   takeovers?: number | undefined;
   /** Of each of them; see Held. */
   idleMs?: readonly number[];
+  /** If it is over when they could begin, they are handed back. */
+  turn?: Turn | null;
 }
 
 /** A token that can be executed, as of `lookedMs`. */

@@ -80,10 +80,10 @@ export class Lane {
         const youngest = Math.max(...options.leases.all().map(({ sinceMs }) => sinceMs));
         await within(youngest + ms - options.nowMs(), this.#idle());
       },
-      execute: async (tokens, idleMs, poison, ms) => {
-        const held = await this.#admit(tokens, { redelivered: true, poison, idleMs });
+      execute: async ({ tokens, idleMs }, { poison, waitMs, turn }) => {
+        const held = await this.#admit(tokens, { redelivered: true, poison, idleMs, turn });
         this.#room.keep(0);
-        await within(ms, options.leases.whenGone(held));
+        await within(waitMs, options.leases.whenGone(held));
         return held.filter((one) => options.leases.has(one));
       },
       readOn: () => {
@@ -275,6 +275,10 @@ export class Lane {
         await this.#giveBack(held, only === undefined ? null : error);
       }
       throw error;
+    }
+    if (how.turn?.goesOn() === false) {
+      await this.#giveBack(held);
+      return;
     }
     preparations.forEach((preparation, i) => {
       const one = held[i] as Held;

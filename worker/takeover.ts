@@ -26,6 +26,7 @@ import type { LaneOptions } from "./lane-options.ts";
 import type { Held } from "./leases.ts";
 import { BATCH_MAX } from "./options.ts";
 import { quarantine, type Garbage } from "./quarantine.ts";
+import type { Turn } from "./turn.ts";
 
 /**
  * What kills its process does so soon. Work that takes longer is not waited for to execute what is
@@ -145,6 +146,16 @@ export async function claim(
   return claimed;
 }
 
+/** How what was claimed is executed. */
+export interface Executing {
+  /** They fail without being executed. */
+  poison: boolean;
+  /** They are waited for so long. */
+  waitMs: number;
+  /** If it is over by then, they are not begun. */
+  turn: Turn | null;
+}
+
 /** What a look for stale entries asks of its lane. */
 export interface TakeoverLane {
   isQuiet(): boolean;
@@ -154,13 +165,8 @@ export interface TakeoverLane {
   makeRoom(count: number, ms: number): Promise<number>;
   /** Reads and begins nothing more; resolves when nothing younger than `ms` is in its hands. */
   withdraw(ms: number): Promise<void>;
-  /** Executes tokens; resolves when they are settled, or after `ms`: to those that are not. */
-  execute(
-    tokens: readonly ReadyToken[],
-    idleMs: readonly number[],
-    poison: boolean,
-    ms: number,
-  ): Promise<readonly Held[]>;
+  /** Executes tokens; resolves when they are settled, or waited for: to those that are not. */
+  execute(claimed: Claimed, how: Executing): Promise<readonly Held[]>;
   /** Reads again. */
   readOn(): void;
   /** Another look is needed, and not only after half a lease. */
@@ -204,7 +210,7 @@ export class Takeover {
       const once = stale.filter(({ deliveries: n }) => n > 0 && n < suspectFrom);
       const others = stale.filter(({ deliveries }) => deliveries >= suspectFrom);
       const isAllTaken =
-        (await this.#takeTogether(free, BATCH_MAX, 0)) &&
+        (await this.#takeTogether(free, BATCH_MAX, 0, null)) &&
         (await this.#takeOnce(once)) &&
         (await this.#takeAlone(others));
       if (!isAllTaken) {
@@ -214,19 +220,20 @@ export class Takeover {
     return false;
   }
 
-  /** By batches, each waited for so long; whether there was room for all. */
+  /** By batches, each waited for so long; whether there was room for all, and time in this turn. */
   async #takeTogether(
     entries: readonly StaleEntry[],
     batchMax: number,
     waitMs: number,
+    turn: Turn | null,
   ): Promise<boolean> {
     for (let at = 0; at < entries.length;) {
       const wanted = Math.min(batchMax, entries.length - at);
       const count = Math.min(wanted, await this.#roomFor(Math.min(TOGETHER_MAX, wanted)));
-      if (this.#lane.isQuiet() || count <= 0) {
+      if (this.#lane.isQuiet() || count <= 0 || turn?.goesOn() === false) {
         return false;
       }
-      await this.#take(entries.slice(at, at + count), waitMs);
+      await this.#take(entries.slice(at, at + count), waitMs, turn);
       at += count;
     }
     return true;
@@ -247,14 +254,16 @@ export class Takeover {
     if (entries.length === 0) {
       return true;
     }
-    if (!trial.holdForOthers()) {
+    const turn = trial.holdForOthers();
+    if (turn === null) {
       this.#lookAfterTrial();
       return true;
     }
     try {
-      return await this.#takeTogether(entries, TOGETHER_MAX, SOON_MS);
+      const isAllTaken = await this.#takeTogether(entries, TOGETHER_MAX, SOON_MS, turn);
+      return isAllTaken && turn.goesOn();
     } finally {
-      trial.letOthersGo();
+      trial.letOthersGo(turn);
     }
   }
 
@@ -267,7 +276,8 @@ export class Takeover {
       if ((await this.#roomFor(1)) <= 0) {
         return false;
       }
-      if (!(await trial.begin())) {
+      const turn = await trial.begin();
+      if (turn === null) {
         this.#lookAfterTrial();
         break;
       }
@@ -280,12 +290,16 @@ export class Takeover {
           await this.#lane.withdraw(SOON_MS);
           untilMs = nowMs() + SOON_MS;
         }
-        if ((await this.#roomFor(1)) <= 0 || this.#lane.isQuiet()) {
+        const isItsTurn = turn.goesOn() && (await this.#roomFor(1)) > 0 && turn.goesOn();
+        if (!isItsTurn || this.#lane.isQuiet()) {
           return false;
         }
-        left = await this.#take([entry], SOON_MS);
+        left = await this.#take([entry], SOON_MS, turn);
+        if (!turn.goesOn()) {
+          return false;
+        }
       } finally {
-        await this.#judge(left);
+        await this.#judge(turn, left);
       }
     }
     this.#lane.readOn();
@@ -293,10 +307,10 @@ export class Takeover {
   }
 
   /** Ends a trial, of one that is not settled yet when it has lived for a lease. */
-  async #judge([held]: readonly Held[]): Promise<void> {
+  async #judge(turn: Turn, [held]: readonly Held[]): Promise<void> {
     const { trial, leases, scripts, consumer, leaseMs } = this.#o;
     if (held === undefined) {
-      await trial.end(null, 0);
+      await trial.end(turn, null, 0);
       return;
     }
     const { queueKey, entryId } = held.token;
@@ -305,7 +319,7 @@ export class Takeover {
       whenGone: () => leases.whenGone([held]),
       recount: (by: -1 | 1) => recount(scripts, queueKey, consumer, [entryId], by),
     };
-    void trial.end(suspect, leaseMs - SOON_MS);
+    void trial.end(turn, suspect, leaseMs - SOON_MS);
   }
 
   /** What is left now is looked for as soon as no trial is under way. */
@@ -313,8 +327,15 @@ export class Takeover {
     void this.#o.trial.whenOver().then(() => this.#lane.lookSoon());
   }
 
-  /** Executes those that are still stale; which are not settled after `waitMs`. Never fails. */
-  async #take(found: readonly StaleEntry[], waitMs: number): Promise<readonly Held[]> {
+  /**
+   * Executes those that are still stale, while it is this lane's turn; which are not settled after
+   * `waitMs`. Never fails.
+   */
+  async #take(
+    found: readonly StaleEntry[],
+    waitMs: number,
+    turn: Turn | null,
+  ): Promise<readonly Held[]> {
     const { redis, scripts, reader, consumer, leaseMs, deliveriesMax, logger, unreadable } =
       this.#o;
     try {
@@ -328,10 +349,13 @@ export class Takeover {
       const poison = entries.some(({ deliveries }) => deliveries >= deliveriesMax);
       // What is begun before a new epoch is heard of would be in vain.
       await scripts.look();
+      if (turn?.goesOn() === false) {
+        return [];
+      }
       const claimed = await claim(redis, scripts.keys.meta, entries, consumer, leaseMs);
       await quarantine(this.#o, claimed.garbage);
       if (claimed.tokens.length > 0) {
-        return await this.#lane.execute(claimed.tokens, claimed.idleMs, poison, waitMs);
+        return await this.#lane.execute(claimed, { poison, waitMs, turn });
       }
     } catch (error) {
       const about = { err: error, entry: found[0]?.entryId, entries: found.length };

@@ -2,6 +2,7 @@
 import { expect, it } from "vitest";
 import { waitFor } from "../test/support/index.ts";
 import { Trial, type Suspect } from "./trial.ts";
+import type { Turn } from "./turn.ts";
 
 /** One whose deliveries are counted: it is in hand, so this one is among them. */
 class Counted implements Suspect {
@@ -30,18 +31,25 @@ class Counted implements Suspect {
 
 const FOR_EVER = 1e9;
 
+/** Begins one. */
+async function begun(trial: Trial): Promise<Turn> {
+  const turn = await trial.begin();
+  expect(turn).not.toBeNull();
+  return turn as Turn;
+}
+
 it("there is one at a time, which is over when its suspect has ended", async () => {
   const trial = new Trial();
   const [first, next] = [new Counted(), new Counted()];
-  expect(await trial.begin()).toBe(true);
-  const ending = trial.end(first, FOR_EVER);
-  expect(await trial.begin()).toBe(false);
+  const ending = trial.end(await begun(trial), first, FOR_EVER);
+  expect(await trial.begin()).toBeNull();
   const isOver = trial.whenOver();
   first.end();
   await Promise.all([ending, isOver]);
-  expect([await trial.begin(), trial.isUnderWay]).toEqual([true, true]);
+  const turn = await begun(trial);
+  expect(trial.isUnderWay).toBe(true);
   next.end();
-  await trial.end(next, FOR_EVER);
+  await trial.end(turn, next, FOR_EVER);
   expect([first.deliveries, next.deliveries]).toEqual([3, 3]);
 });
 
@@ -51,9 +59,9 @@ it("those that have outlived theirs are charged for no death during another's, a
   const counts = (): number[] => [first, second, third].map(({ deliveries }) => deliveries);
   const seen: number[][] = [];
   for (const suspect of [first, second, third]) {
-    expect(await trial.begin()).toBe(true);
+    const turn = await begun(trial);
     seen.push(counts());
-    await trial.end(suspect, 0);
+    await trial.end(turn, suspect, 0);
     seen.push(counts());
   }
   expect(seen).toEqual([
@@ -67,40 +75,50 @@ it("those that have outlived theirs are charged for no death during another's, a
   // What has ended is nobody's any more.
   first.end();
   await first.whenGone();
-  await trial.begin();
+  const turn = await begun(trial);
   expect(counts()).toEqual([3, 2, 2]);
-  await trial.end(null, FOR_EVER);
+  await trial.end(turn, null, FOR_EVER);
   expect(counts()).toEqual([3, 3, 3]);
 });
 
 it("what was delivered once waits for its end, and the next one for that", async () => {
   const trial = new Trial(0);
   const suspect = new Counted();
-  await trial.begin();
-  const ending = trial.end(suspect, FOR_EVER);
-  expect(trial.holdForOthers()).toBe(false);
+  const ending = trial.end(await begun(trial), suspect, FOR_EVER);
+  expect(trial.holdForOthers()).toBeNull();
   suspect.end();
   await ending;
-  expect(await trial.begin()).toBe(false); // whoever was refused is first
-  expect(trial.holdForOthers()).toBe(true);
-  expect(trial.holdForOthers()).toBe(true);
-  trial.letOthersGo();
-  expect(await trial.begin()).toBe(false);
-  trial.letOthersGo();
-  await waitFor(() => trial.begin());
-  await trial.end(null, 0);
-  expect(await trial.begin()).toBe(true); // nobody was refused
+  expect(await trial.begin()).toBeNull(); // whoever was refused is first
+  const others = [trial.holdForOthers(), trial.holdForOthers()] as [Turn, Turn];
+  trial.letOthersGo(others[0]);
+  expect(await trial.begin()).toBeNull();
+  trial.letOthersGo(others[1]);
+  await trial.end(await waitFor(() => trial.begin()), null, 0);
+  await begun(trial); // nobody was refused
 });
 
 it("what could not be taken off a count is not put back", async () => {
   const trial = new Trial();
   const first = new Counted();
-  await trial.begin();
-  await trial.end(first, 0);
+  await trial.end(await begun(trial), first, 0);
   const recount = first.recount.bind(first);
   first.recount = () => Promise.reject(new Error("away"));
-  await trial.begin();
+  const turn = await begun(trial);
   first.recount = recount;
-  await trial.end(null, 0);
+  await trial.end(turn, null, 0);
   expect(first.deliveries).toBe(3);
+});
+
+it("a turn in which nothing goes on is over, and who ends it later ends no other's", async () => {
+  const trial = new Trial(0, 1);
+  const late = await begun(trial);
+  await waitFor(() => !trial.isUnderWay);
+  const others = [trial.holdForOthers(), trial.holdForOthers()] as [Turn, Turn];
+  const next = await waitFor(() => trial.begin());
+  await trial.end(late, new Counted(), FOR_EVER);
+  expect([late.goesOn(), trial.isUnderWay, next.goesOn()]).toEqual([false, true, true]);
+  others.forEach((turn) => trial.letOthersGo(turn));
+  await trial.end(next, null, 0);
+  expect(trial.holdForOthers()?.goesOn()).toBe(true);
+  expect(await trial.begin()).toBeNull();
 });

@@ -11,15 +11,19 @@
  * trial they are charged again: what kills later than in its trial ends as poison, too.
  *
  * What was delivered once waits for the end of a trial, and the next one for what was so let in: no
- * lane's suspects, however many, keep another lane from taking over the rest.
+ * lane's suspects, however many, keep another lane from taking over the rest. Either is a turn of its
+ * lane's, which is over by itself if its server does not answer (turn.ts).
  */
 import { setTimeout as sleep } from "node:timers/promises";
+import { Turn } from "./turn.ts";
 import { within } from "./within.ts";
 
 /** For deliveries to be counted anew: what cannot be said to Redis by then stays as it is for now. */
 const COUNT_MS = 2000;
 /** For every lane that was refused to look again, before another trial begins. */
 const REST_MS = 2000;
+/** In a lane's turn. */
+const TICK_MS = 500;
 
 export interface Suspect {
   isHeld(): boolean;
@@ -31,6 +35,7 @@ export interface Suspect {
 
 export class Trial {
   readonly #restMs: number;
+  readonly #tickMs: number;
   #over: Promise<void> | null = null;
   #end: () => void = () => undefined;
   /** Those that have outlived theirs and go on. */
@@ -42,8 +47,9 @@ export class Trial {
   #isOtherRefused = false;
   #isResting = false;
 
-  constructor(restMs = REST_MS) {
+  constructor(restMs = REST_MS, tickMs = TICK_MS) {
     this.#restMs = restMs;
+    this.#tickMs = tickMs;
   }
 
   get isUnderWay(): boolean {
@@ -55,33 +61,45 @@ export class Trial {
     await this.#over;
   }
 
-  /** Whether what was delivered once may be taken over; none begins until `letOthersGo`. */
-  holdForOthers(): boolean {
+  /**
+   * A turn to take over what was delivered once: until it is over or `letOthersGo`, no trial begins.
+   * Null: one is under way.
+   */
+  holdForOthers(): Turn | null {
     if (this.isUnderWay) {
       this.#isOtherRefused = true;
-      return false;
+      return null;
     }
     this.#others += 1;
-    return true;
+    return new Turn(this.#tickMs, () => (this.#others -= 1));
   }
 
-  letOthersGo(): void {
-    this.#others -= 1;
+  letOthersGo(turn: Turn): void {
+    this.#others -= turn.end() ? 1 : 0;
   }
 
-  /** Whether one is begun: none is under way, and it is nobody else's turn. It must be ended. */
-  async begin(): Promise<boolean> {
+  /**
+   * Begins one, which is under way until its turn is over or `end`. Null: one is under way already, or
+   * it is somebody else's turn.
+   */
+  async begin(): Promise<Turn | null> {
     if (this.isUnderWay || this.#isResting || this.#others > 0) {
-      return false;
+      return null;
     }
     this.#over = new Promise((resolve) => (this.#end = resolve));
     const left = [...this.#outlived].filter((one) => one.isHeld() || !this.#outlived.delete(one));
     await this.#recount(left, -1, (one) => this.#cleared.add(one));
-    return true;
+    return new Turn(this.#tickMs, () => void this.#finish(null, 0));
   }
 
   /** Ends it as soon as the suspect has ended, or lived for so long; null: there is none. */
-  async end(suspect: Suspect | null, ms: number): Promise<void> {
+  async end(turn: Turn, suspect: Suspect | null, ms: number): Promise<void> {
+    if (turn.end()) {
+      await this.#finish(suspect, ms);
+    }
+  }
+
+  async #finish(suspect: Suspect | null, ms: number): Promise<void> {
     if (suspect !== null) {
       await within(ms, suspect.whenGone());
     }
