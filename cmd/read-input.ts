@@ -20,6 +20,11 @@ export async function readValue(context: Context, given: string, flag: string): 
   return readJson(context, given, flag);
 }
 
+/** Not what begins like an object, a list or a text, and has its mistake somewhere else. */
+function meansText(given: string): boolean {
+  return !/^\s*["[{]/.test(given);
+}
+
 /** Text on the command line needs quotes of JSON besides those of the shell. */
 async function readJson(context: Context, given: string, flag: string): Promise<Json> {
   const [bytes, from, hint] =
@@ -27,7 +32,11 @@ async function readJson(context: Context, given: string, flag: string): Promise<
       ? [await context.readStdin(), "standard input", ""]
       : given.startsWith("@")
         ? [await readBytes(context.cwd, given.slice(1)), given.slice(1), ""]
-        : [Buffer.from(given), flag, `; text needs quotes: ${flag} '"text"'`];
+        : [
+            Buffer.from(given),
+            flag,
+            meansText(given) ? `; text needs quotes: ${flag} '"text"'` : "",
+          ];
   try {
     return parseJson(bytes);
   } catch (error) {
