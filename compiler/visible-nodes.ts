@@ -119,7 +119,7 @@ export class VisibleNodes {
     const nameOf = (node: number): string => this.#graph?.nodes[node]?.id ?? "";
     const id = nameOf(index);
     if (reader !== null && !certainty.isUpstream(index, reader)) {
-      return notUpstream(id, nameOf(reader));
+      return notUpstream(id, nameOf(reader), certainty.isUpstream(reader, index));
     }
     if (isGuarded) return undefined;
     const isThere =
@@ -135,9 +135,17 @@ export class VisibleNodes {
   }
 }
 
-function notUpstream(id: string, reader: string): Unavailable {
+/** `isAfter`: a path leads from the reader to the node, so an edge back would close a cycle. */
+function notUpstream(id: string, reader: string, isAfter: boolean): Unavailable {
   if (id === reader) {
     return { code: "GV3005", message: `\`${id}\` reads its own output before it has one` };
+  }
+  if (isAfter) {
+    return {
+      code: "GV3005",
+      message: `\`${id}\` runs after \`${reader}\`: it has no output by then`,
+      hint: `read it in \`${id}\` or after it; what is to be done again stands in a loop`,
+    };
   }
   return {
     code: "GV3005",

@@ -15,6 +15,7 @@ import { patternProblem } from "./pattern.ts";
 import { findReferences } from "./references.ts";
 import type { FoundReference } from "./references.ts";
 import type { ExpressionProblem } from "./types.ts";
+import { unknownFunction } from "./unknown-function.ts";
 
 export interface Analysis {
   problems: ExpressionProblem[];
@@ -140,7 +141,7 @@ function typeProblem(
     const hint = "convert one side, e.g. with string(…), int(…) or double(…)";
     return { kind: "type", message, hint, ...place };
   }
-  return { kind: "type", message, ...place };
+  return { kind: "type", ...(unknownFunction(message) ?? { message }), ...place };
 }
 
 function readableParse(summary: string): string {

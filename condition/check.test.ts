@@ -85,3 +85,23 @@ describe("checkExpression", () => {
     expect(checkExpression("output.a ? 'x' : 1", scope)).toEqual([]);
   });
 });
+
+describe("a call that fits no function", () => {
+  it.each([
+    ["now() > 1", "there is no function `now(…)`", "expressions have no clock"],
+    ["upper(input.a)", "there is no function `upper(…)`", "did you mean `x.upperAscii(…)`?"],
+    ["input.a.toUpperCase()", "no function `x.toUpperCase(…)`", "did you mean `x.upperAscii(…)`?"],
+    ["input.l.includes(1)", "no function `x.includes(…)`", "did you mean `x.contains(…)`?"],
+    ["input.l.slise(1, 2)", "no function `x.slise(…)`", "did you mean `x.slice(…)`?"],
+    ["input.o.merge(input.p)", "no function `x.merge(…)`", "write `merge(…)`"],
+    ["trim(input.a)", "there is no function `trim(…)`", "write `x.trim(…)`"],
+    ["foo(input.a)", "there is no function `foo(…)`", "there is: base64Decode, base64Encode, "],
+    ["range(3)", "found no matching overload for 'range(int)'", "takes other arguments"],
+    ["'a'.matches(1)", "found no matching overload for 'string.matches(int)'", "other arguments"],
+  ])("%s is told apart from one with other arguments", (source, message, hint) => {
+    const [problem] = checkExpression(source, scope);
+    expect(problem?.message).toContain(message);
+    expect(problem?.hint).toContain(hint);
+    expect(problem?.hint).not.toMatch(/LinearTime|captureEvaluator|WithinLimits|At\b/);
+  });
+});

@@ -205,6 +205,11 @@ export const runtime: Environment = buildRuntime();
 
 const checkers = new LruCache<string, Environment>(limits.SCOPE_CACHE_MAX);
 
+/** All functions, methods and macros, by the names that the library has. */
+export function functionDefinitions(): readonly { name: string; receiverType: string | null }[] {
+  return runtime.getDefinitions().functions;
+}
+
 /** Where expressions are checked: exactly these variables exist. */
 export function checkerFor(variables: ReadonlySet<string>): Environment {
   const names = [...variables].sort();
