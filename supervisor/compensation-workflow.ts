@@ -6,7 +6,7 @@
  * step would read what all are given. Large runs begin in the middle: nodes before the first step
  * count as completed, each with what some of the steps are given, and each step reads one of these.
  */
-import { canonicalJson, compile, type Ir, type Json } from "../compiler/index.ts";
+import type { Ir, Json } from "../compiler/index.ts";
 import {
   isBlobSized,
   OUTPUT_INLINE_BYTES_MAX,
@@ -14,6 +14,7 @@ import {
   type BlobTaker,
 } from "../sdk/internal.ts";
 import { portions, type Definition } from "../sdk/postgres/index.ts";
+import type { Chains } from "./chains.ts";
 import {
   GIVEN_BYTES_MAX,
   STEPS_MAX,
@@ -21,6 +22,11 @@ import {
   type LeftToUndo,
 } from "./compensation-steps.ts";
 import type { SupervisorContext } from "./context.ts";
+
+/** What making it takes. */
+export interface Making extends Pick<SupervisorContext, "logger" | "clock"> {
+  chains: Chains;
+}
 
 /** What a run that undoes another one is made of. */
 export interface MadeToUndo {
@@ -37,31 +43,29 @@ const NAME_CHARS_MAX = 150;
 const VERSION_CHARS_MAX = 100;
 /** What one node of a large run holds for its steps, or for one of them. */
 const PART_BYTES = 64 * 1024;
-/** A document of 10,000 steps is what a run made of one, and not what somebody wrote. */
-const LIMITS = { bytes: 2 ** 30, nodes: 3 * STEPS_MAX };
 
 /**
  * What undoes what a run has left; if that cannot be made, a run that says so and fails. Null: not even
  * that. Large values go to `large`.
  */
-export function undoingOf(
-  context: Pick<SupervisorContext, "logger" | "clock">,
+export async function undoingOf(
+  context: Making,
   ir: Ir,
   runId: string,
   left: LeftToUndo,
   large: BlobTaker,
-): MadeToUndo | null {
+): Promise<MadeToUndo | null> {
   // Last completed, first undone.
   const steps = [...left.steps].reverse();
   const why = excessOf(left);
-  const made = why ?? wholeOf(context, ir, runId, steps, large);
+  const made = why ?? (await wholeOf(context, ir, runId, steps, large));
   if (typeof made !== "string") {
     return made;
   }
   context.logger.error({ run: runId, why: made }, "a run is not undone");
   const [first] = steps as [CompensationStep];
   const failing = { ...first, problem: `nothing is undone: ${made}` };
-  const definition = chainOf(context, ir, [failing], []);
+  const definition = await chainOf(context, ir, [failing], []);
   const input = JSON.stringify({ run_id: runId, workflow: ir.name, steps: [] });
   return typeof definition === "string" ? null : { definition, input, start: null };
 }
@@ -77,21 +81,21 @@ function excessOf({ count, bytes }: LeftToUndo): string | null {
 }
 
 /** All of it, or why there is none. */
-function wholeOf(
-  context: Pick<SupervisorContext, "clock">,
+async function wholeOf(
+  context: Making,
   ir: Ir,
   runId: string,
   steps: readonly CompensationStep[],
   large: BlobTaker,
-): MadeToUndo | string {
+): Promise<MadeToUndo | string> {
   const small = steps.reduce((sum, { given }) => sum + given.length, 0) <= OUTPUT_INLINE_BYTES_MAX;
   const input = inputOf(runId, ir, steps, small);
   if (small && !isBlobSized(input)) {
-    const definition = chainOf(context, ir, steps, []);
+    const definition = await chainOf(context, ir, steps, []);
     return typeof definition === "string" ? definition : { definition, input, start: null };
   }
   const parts = portions(steps, ({ given }) => given.length, PART_BYTES);
-  const definition = chainOf(context, ir, steps, parts);
+  const definition = await chainOf(context, ir, steps, parts);
   if (typeof definition === "string") {
     return definition;
   }
@@ -150,12 +154,12 @@ const UNDO = "undo-";
 const partId = (part: number): string => `given_${part + 1}`;
 
 /** The chain of these steps, behind nodes with what they are given in `parts`; or why there is none. */
-function chainOf(
-  context: Pick<SupervisorContext, "clock">,
+async function chainOf(
+  { chains, clock }: Making,
   ir: Ir,
   steps: readonly CompensationStep[],
   parts: readonly (readonly CompensationStep[])[],
-): Definition | string {
+): Promise<Definition | string> {
   const places =
     parts.length === 0
       ? steps.map(({ hasParams }, i) => `input.steps[${i}].${hasParams ? "params" : "output"}`)
@@ -180,13 +184,8 @@ function chainOf(
     edges: nodes.slice(1).map(({ id: to }, i) => ({ from: nodes[i]?.id ?? "", to })),
     settings: { priority: ir.settings.priority },
   };
-  const { ir: chain, hash, diagnostics } = compile({ document }, { limits: LIMITS });
-  if (chain === null || hash === null) {
-    return diagnostics[0]?.message ?? "its workflow does not compile";
-  }
-  const { name, workflow_version: version } = chain;
-  const text = canonicalJson(chain);
-  return { hash, name, version, ir: text, source: null, createdAtMs: context.clock.nowMs() };
+  const chain = await chains.compile(document);
+  return typeof chain === "string" ? chain : { ...chain, source: null, createdAtMs: clock.nowMs() };
 }
 
 /** `place`: the expression for what it is given. */

@@ -10,11 +10,15 @@ import {
   systemClock,
   type Transition,
 } from "../sdk/internal.ts";
+import { Chains } from "./chains.ts";
 import { leftToUndo, type CompensationStep, type LeftToUndo } from "./compensation-steps.ts";
 import { undoingOf, type MadeToUndo } from "./compensation-workflow.ts";
 
 const MIB = 1024 * 1024;
-const context = { logger: pino({ level: "silent" }), clock: systemClock };
+const making = {
+  ...{ logger: pino({ level: "silent" }), clock: systemClock },
+  chains: new Chains(),
+};
 const node = { id: "a", type: "function", config: { function_name: "builtin.echo" } };
 const irOf = (document: Json): Ir => compile({ document }).ir as Ir;
 const ir = irOf({ metadata: { name: "w" }, nodes: [node], edges: [] });
@@ -24,51 +28,52 @@ const step: CompensationStep = {
 };
 
 /** What undoes these steps, its workflow, and the large values that it begins with. */
-function made(
+async function made(
   steps: CompensationStep[],
   of = ir,
   left: Partial<LeftToUndo> = {},
-): { run: MadeToUndo; chain: Ir; large: BlobTaker } {
+): Promise<{ run: MadeToUndo; chain: Ir; large: BlobTaker }> {
   const large = new BlobTaker();
   const all = { steps, count: steps.length, bytes: 0, ...left };
-  const run = undoingOf(context, of, "r", all, large) as MadeToUndo;
+  const run = (await undoingOf(making, of, "r", all, large)) as MadeToUndo;
   return { run, chain: JSON.parse(run.definition.ir) as Ir, large };
 }
 const copies = (count: number, given = "null"): CompensationStep[] =>
   Array.from({ length: count }, (_, i) => ({ ...step, given: given.replace("#", String(i)) }));
 
-it("what cannot be undone whole is a run of one step, which fails and says why", () => {
-  const [only, ...more] = made([step], ir, { count: 10_001 }).chain.nodes;
+it("what cannot be undone whole is a run of one step, which fails and says why", async () => {
+  const [only, ...more] = (await made([step], ir, { count: 10_001 })).chain.nodes;
   expect(more).toEqual([]);
   const message = "nothing is undone: the run has left 10001 steps to undo, more than the 10000";
   expect(only?.config).toMatchObject({
     ...{ function_name: "builtin.fail", params: { message: expect.stringContaining(message) } },
   });
-  const tooLarge = made([step], ir, { bytes: 64 * MIB + 1 }).chain.nodes[0]?.config["params"];
+  const large = await made([step], ir, { bytes: 64 * MIB + 1 });
+  const tooLarge = large.chain.nodes[0]?.config["params"];
   expect(JSON.stringify(tooLarge)).toContain("given has more than the 67108864 bytes of one run");
 });
 
-it("what can be is a step each", () => {
-  const { chain, run } = made(copies(3));
+it("what can be is a step each", async () => {
+  const { chain, run } = await made(copies(3));
   const names = chain.nodes.map(({ config }) => config["function_name"]);
   expect(names).toEqual(["undo", "undo", "undo"]);
   expect(run.start).toBe(null);
 });
 
-it("is made of a workflow that was stored with names which are none any more", () => {
+it("is made of a workflow that was stored with names which are none any more", async () => {
   const name = `a@b\u0007${"\u{1f600}".repeat(200)}`;
-  const { definition } = made([step], { ...ir, name, workflow_version: "1@2" }).run;
+  const { definition } = (await made([step], { ...ir, name, workflow_version: "1@2" })).run;
   expect(definition.name).toBe(`a-b-${"\u{1f600}".repeat(133)}:compensation`);
   expect(definition.version).toBe("1-2");
 });
 
-it("tells why a step cannot be undone, whatever the reason is made of", () => {
-  const { chain } = made([{ ...step, problem: "no \u0000 and no \ud800" }]);
+it("tells why a step cannot be undone, whatever the reason is made of", async () => {
+  const { chain } = await made([{ ...step, problem: "no \u0000 and no \ud800" }]);
   expect(chain.nodes[0]?.config).toMatchObject({ params: { message: "no - and no -" } });
 });
 
 /** Bytes that each step reads of its run, which begins with these fields. */
-function readBySteps({ run, chain }: ReturnType<typeof made>): number[] {
+function readBySteps({ run, chain }: Awaited<ReturnType<typeof made>>): number[] {
   const start = JSON.parse(run.start ?? "{}") as { [field: string]: string };
   const fields: { [field: string]: string } = { in: run.input, ...start };
   const bytesOf = (name: string): number => {
@@ -82,8 +87,8 @@ function readBySteps({ run, chain }: ReturnType<typeof made>): number[] {
   );
 }
 
-it("each step of a large one reads a part of what all are given, and not all of it", () => {
-  const bytes = readBySteps(made(copies(1000, `"#${"x".repeat(2000)}"`)));
+it("each step of a large one reads a part of what all are given, and not all of it", async () => {
+  const bytes = readBySteps(await made(copies(1000, `"#${"x".repeat(2000)}"`)));
   expect(bytes.length).toBe(1000);
   expect(Math.min(...bytes)).toBeGreaterThan(2000);
   expect(Math.max(...bytes)).toBeLessThanOrEqual(64 * 1024 + 100);

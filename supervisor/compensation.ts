@@ -19,11 +19,13 @@ import {
   type Queryable,
 } from "../sdk/postgres/index.ts";
 import { resolveOutput } from "./blobs.ts";
+import { chainsOf } from "./chains.ts";
 import { leftToUndo, type ReadBlob } from "./compensation-steps.ts";
 import { undoingOf } from "./compensation-workflow.ts";
 import type { SupervisorContext } from "./context.ts";
 import type { RunFold } from "./fold-block.ts";
 import type { StoredIr } from "./ir-store.ts";
+import { Turns } from "./turns.ts";
 
 export interface Compensation {
   run: NewRun;
@@ -64,7 +66,10 @@ export async function planCompensations(
   const rows = await runsById(context.db, [...runs.map(({ runId }) => runId), ...roots]);
   const rowOf = new Map(rows.map((row) => [row.id, row]));
   const planned: Compensation[] = [];
+  const making = { logger: context.logger, clock: context.clock, chains: chainsOf(context) };
+  const turns = new Turns(context.clock);
   for (const [i, fold] of runs.entries()) {
+    await turns.next();
     const stored = irs.get(fold.runId);
     // The row of a child that started in this very block is not there yet; its tenant is its root's.
     const own = rowOf.get(fold.runId) ?? fold.child;
@@ -78,7 +83,8 @@ export async function planCompensations(
     const about = { id: fold.runId, input };
     const left = await leftToUndo(stored.ir, about, told, blobs);
     const large = new BlobTaker();
-    const made = left.count === 0 ? null : undoingOf(context, stored.ir, fold.runId, left, large);
+    const made =
+      left.count === 0 ? null : await undoingOf(making, stored.ir, fold.runId, left, large);
     if (made !== null) {
       const { definition, ...begins } = made;
       const { name: workflow, version, hash: irHash } = definition;

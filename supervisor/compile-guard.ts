@@ -15,7 +15,14 @@ import { patternSteps } from "../condition/index.ts";
 import { startThread, type DataProblem, type Thread } from "../sdk/internal.ts";
 import type { CompileDiagnostic } from "./workflows.ts";
 
-export type Job = { document: string } | { schema: string; input: string };
+export type Job =
+  { document: string; limits: DocumentLimits | undefined } | { schema: string; input: string };
+
+/** What a document may have, if not what one may have that somebody wrote. */
+export interface DocumentLimits {
+  bytes: number;
+  nodes: number;
+}
 
 export interface CompileAnswer {
   /** Canonical JSON. */
@@ -97,8 +104,8 @@ export class CompileGuard {
   }
 
   /** Of a JSON text. Throws if it is stopped meanwhile. */
-  compile(document: string): Promise<CompileAnswer | Failed | Other> {
-    return this.#run({ document });
+  compile(document: string, limits?: DocumentLimits): Promise<CompileAnswer | Failed | Other> {
+    return this.#run({ document, limits });
   }
 
   /** Data by a schema, JSON texts both. Throws if it is stopped meanwhile. */

@@ -3,16 +3,16 @@ import { parentPort } from "node:worker_threads";
 import { canonicalJson, compile, makeValidator } from "../compiler/index.ts";
 import type { CompileResult, UserValidator } from "../compiler/index.ts";
 import type { Json } from "../compiler/ir.ts";
-import type { Checked, CompileAnswer, Failed, Job } from "./compile-guard.ts";
+import type { Checked, CompileAnswer, DocumentLimits, Failed, Job } from "./compile-guard.ts";
 
 const PROBLEMS_MAX = 20;
 /** The one used last: a flood of submissions is mostly of one workflow. */
 let known: { schema: string; validate: UserValidator | string } | undefined;
 
-function compileText(text: string): CompileAnswer | Failed {
+function compileText(text: string, limits?: DocumentLimits): CompileAnswer | Failed {
   let result: CompileResult;
   try {
-    result = compile({ document: JSON.parse(text) as Json });
+    result = compile({ document: JSON.parse(text) as Json }, limits && { limits });
   } catch (error) {
     return { failed: error instanceof Error ? (error.stack ?? error.message) : String(error) };
   }
@@ -35,6 +35,7 @@ function check(schema: string, input: string): Checked {
 }
 
 parentPort?.on("message", (job: Job) => {
-  const answer = "document" in job ? compileText(job.document) : check(job.schema, job.input);
+  const answer =
+    "document" in job ? compileText(job.document, job.limits) : check(job.schema, job.input);
   parentPort?.postMessage(answer);
 });
