@@ -27,7 +27,7 @@ async function undo(chains: Chains, runId: string, count: number): Promise<MadeT
   return (await undoingOf(making, ir, runId, left, new BlobTaker())) as MadeToUndo;
 }
 
-it("what undoes a run of many steps is compiled in a thread, once for all that have the same", async () => {
+it("what undoes a run of many steps is compiled in a thread, once for all of them", async () => {
   const asked: string[] = [];
   const watched: Pick<CompileGuard, "compile"> = {
     compile: (text, limits) => (asked.push(text), guard.compile(text, limits)),

@@ -1,10 +1,10 @@
 /**
  * Compiles the workflows of runs that undo others, for the archivers of one supervisor.
  *
- * One of 10,000 steps takes seconds, and a block may hold the ends of many such runs. On the event loop
- * nothing would be archived meanwhile, no role kept, no submission read; so a thread has it, which is not
- * the intake's: what strangers submit must not keep the archive waiting. Runs that fail at the same
- * place have the same one, as has a block that is tried again: what was compiled lately is kept.
+ * One of 10,000 steps takes seconds, and a block may hold the ends of many such runs. On the event
+ * loop nothing would be archived meanwhile, no role kept, no submission read; so a thread has it, and
+ * not the intake's: what strangers submit must not keep the archive waiting. Runs that fail at the
+ * same place have the same one, as has a block that is tried again: what was compiled lately is kept.
  */
 import { createHash } from "node:crypto";
 import { canonicalJson, compile, type Ir, type Json } from "../compiler/index.ts";
