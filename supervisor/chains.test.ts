@@ -1,4 +1,4 @@
-/** Many runs of many steps that are to be undone at one time, and all else that their supervisor does. */
+/** Many runs of many steps that are to be undone at one time, and all else that a supervisor does. */
 import { pino } from "pino";
 import { afterAll, expect, it } from "vitest";
 import { compile, type Ir } from "../compiler/index.ts";
