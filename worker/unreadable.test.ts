@@ -3,6 +3,8 @@ import { pino } from "pino";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import {
   connectionAt,
+  finishRun,
+  fireTimers,
   parseJournalRecord,
   releaseRuns,
   resumeRun,
@@ -33,6 +35,8 @@ interface OneWorker {
   isLeft: (token: ReadyToken, idleMs?: number) => Promise<boolean>;
   pass: (ms: number) => void;
   workflows: Workflows;
+  /** What it has logged: fields and message. */
+  log: { [field: string]: unknown }[];
 }
 
 /** One worker's, and its clock. */
@@ -41,14 +45,16 @@ function unreadable(): OneWorker {
   const { scripts } = p;
   const redis = connectionAt(p.redis, scripts.keys.meta);
   const workflows = new Workflows(p.redis);
+  const log: OneWorker["log"] = [];
+  const write = (line: string): void => void log.push(JSON.parse(line) as OneWorker["log"][0]);
   const to = { redis, scripts, consumer: "c", leaseMs: LEASE_MS, workflows, nowMs: () => now };
-  const by = new Unreadable({ ...to, logger: pino({ level: "silent" }) });
+  const by = new Unreadable({ ...to, logger: pino({}, { write }) });
   return {
     by,
     isLeft: async ({ queueKey, entryId }, idleMs = LEASE_MS) =>
       (await by.notLeft([{ queueKey, entryId, idleMs, deliveries: 0 }])).length === 0,
     pass: (ms) => (now += ms),
-    workflows,
+    ...{ workflows, log },
   };
 }
 
@@ -135,6 +141,32 @@ describe("a token whose workflow cannot be read", () => {
     expect(await p.redis.xlen(token.queueKey)).toBe(0);
     await resumeRun(p.scripts, run.runId, "run");
     await run.settle(await run.take("a"), "");
+    expect((await run.hash())["s"]).toBe("completed");
+  });
+
+  it("is named each ten minutes if it asks for the output of a run, which is not paused any more", async () => {
+    const run = await startedRun(p, miniIr(["a"], [], { output: "${ctx.a.output}" }));
+    await run.settle(await run.take("a"), "");
+    await p.advance(60_000);
+    await fireTimers(p.scripts);
+    const [token] = (await run.read()) as [ReadyToken];
+    const { by, pass, log } = unreadable();
+    await by.met(token, WHY);
+    log.length = 0;
+    for (let times = 1; times <= 2; times++) {
+      pass(LEFT_MS);
+      await by.met(token, WHY, OVER_MS);
+      expect(log).toHaveLength(times);
+    }
+    expect(log[0]).toMatchObject({
+      level: 50,
+      run: run.runId,
+      ir: token.irHash,
+      reason: WHY.message,
+    });
+    // The first worker that can read it ends the run.
+    const end = { ...token, status: "completed" as const, value: "1" };
+    expect(await finishRun(p.scripts, end)).toBe(true);
     expect((await run.hash())["s"]).toBe("completed");
   });
 

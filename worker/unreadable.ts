@@ -6,7 +6,9 @@
  * to the others, who look for stale ones all the time. Who meets the workflow again ten minutes later,
  * in an entry that nobody has taken for so long, knows that nobody there can. Then its run is paused,
  * with the reason, and the token waits with it until somebody resumes the run (`gavotte why` tells).
- * Nothing that cannot be read goes round for ever.
+ * Nothing that cannot be read goes round for ever but what asks for a run's output: such a run cannot
+ * be paused any more, and to fail it, perhaps for want of a newer worker, would undo all that its steps
+ * have done. Its token is left to the others anew each ten minutes, and that is said as an error.
  *
  * Remembered are workflows and not entries, of which there may be any number. Whose an entry is stands
  * in it, so before stale ones are claimed they are read, while some workflow is unreadable here. For how
@@ -171,7 +173,10 @@ export class Unreadable {
     const answer = await pauseRun(scripts, runId, "run", note);
     if (answer.kind === "gone" || (answer.kind === "refused" && ENDED.has(answer.status))) {
       await quarantineToken(this.#o, token);
-    } else if (answer.kind !== "refused") {
+    } else if (answer.kind === "refused") {
+      const text = "run of a workflow that nobody can read is not paused: start a worker that can";
+      logger.error({ run: runId, ir: token.irHash, status: answer.status, reason }, text);
+    } else {
       logger.error({ run: runId, ir: token.irHash, reason }, "run paused: nobody can read it");
       await holdTokens(scripts, [token]);
     }
