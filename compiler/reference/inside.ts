@@ -71,7 +71,7 @@ export function beginChild(token: Token, node: IrNode, vars: Vars, inside: Insid
   const child = inside.graph(ir, {
     ...{ run: { id, trace: [], elements: new Map() }, home: "", within: frame },
     vars: runVars(ir, id, input),
-    ended: (outcome) => inside.resume(token, asResult(outcome)),
+    ended: (outcome) => inside.resume(token, asResult(outcome, { run_id: id, workflow: ref })),
   });
   token.inside.push(child);
   graph.record.parked(token.index, token.scope);
@@ -91,9 +91,10 @@ function homeOf({ home, scope, index: map }: Token, index: number): string {
   return [home, scope, `${map}#${index}`].filter((part) => part !== "").join("/");
 }
 
-/** The end of a child run is its parent node's. */
-function asResult(outcome: Outcome): HandlerResult {
+/** The end of a child run is its parent node's; an error says whose it is, and leaves it the rest. */
+function asResult(outcome: Outcome, child: { run_id: string; workflow: string }): HandlerResult {
   if ("output" in outcome) return outcome;
-  const { code, message, details } = outcome.error;
-  return { error: { code, message, ...(details === undefined ? {} : { details }) } };
+  const { code, message, node } = outcome.error;
+  const details = { ...child, ...(node === undefined ? {} : { node }) };
+  return { error: { code, message, details } };
 }

@@ -129,6 +129,7 @@ describe("a child run", () => {
     const failed = play(parent(), { workflows, work: { c: fails("BROKEN") } });
     expect(failed.error).toEqual({
       ...{ code: "BROKEN", message: "it broke", node: "s", scope: "", attempts: 1 },
+      details: { run_id: "simulated.s", workflow: "child", node: "c" },
     });
     let count = 0;
     const second: Work = () =>
