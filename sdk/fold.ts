@@ -7,6 +7,7 @@
  * the next joins. Joins are told explicitly. A loop dies as a whole, by the edges of its latch.
  */
 import type { Ir, IrNode, Json } from "../compiler/ir.ts";
+import { withoutOutput } from "../condition/index.ts";
 import { parseRecord } from "./entry.ts";
 import type { NodeResult, Redriven, Transition } from "./journal.ts";
 import { isTerminal, type NodeStatus, type RunError, type RunStatus } from "./status.ts";
@@ -415,6 +416,8 @@ export function failedNodesError(
     code: failed[0]?.error?.code ?? "HANDLER_ERROR",
     message: `${ids.length} node(s) failed: ${ids.join(", ")}`,
     ...(ids[0] === undefined ? {} : { node: ids[0] }),
-    details: { nodes: failed },
+    details: {
+      nodes: failed.map(({ id, error }) => ({ id, error: error && withoutOutput(error) })),
+    },
   };
 }

@@ -138,7 +138,7 @@ describe("X06: a conditional", () => {
     expect(await ended(await steeredElse("text", "many"))).toMatchObject({
       ...{ status: "FAILED", nodes: [] },
       output: {
-        ...{ code: "CONDITION_FAILED", node: "if" },
+        ...{ code: "CONDITION_FAILED", node: "if", details: { output: { n: "many" } } },
         message: expect.stringMatching(/^edge to "some" \(condition output.n > 1\): /) as string,
       },
     });

@@ -3,7 +3,8 @@
  * what expressions may see. An expression that cannot be evaluated never picks a path: it makes
  * the node fail.
  */
-import { decideEdges, namedCondition, type Test, type Vars } from "../condition/index.ts";
+import { decideEdges, namedCondition, undecided } from "../condition/index.ts";
+import type { Test, Vars } from "../condition/index.ts";
 import { decidedEdges, edgeName, LOOP_NAME } from "../compiler/ir.ts";
 import type { DecidedEdge, EdgeOn, Ir, IrLoop, IrNode } from "../compiler/ir.ts";
 import { roundOf } from "../sdk/internal.ts";
@@ -137,15 +138,12 @@ function gathered(node: IrNode, { decided, hasParts }: CompiledNode, values: str
   return out.join("");
 }
 
-/** Runs an evaluation; its error becomes CONDITION_FAILED, the node's output kept in it. */
+/** Runs an evaluation; its error becomes CONDITION_FAILED, with what the condition saw as output. */
 function evaluated<T>(evaluate: () => T, vars: Vars): T {
   try {
     return evaluate();
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    throw new ExecutionError("CONDITION_FAILED", message, {
-      retryable: false,
-      details: { output: vars.output ?? null },
-    });
+    const { message, details } = undecided(error, vars.output);
+    throw new ExecutionError("CONDITION_FAILED", message, { retryable: false, details });
   }
 }

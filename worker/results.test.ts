@@ -1,6 +1,6 @@
-/** What one step takes with it: pure nodes behind it, and outputs that are as long as is kept. */
+/** What one step takes with it: pure nodes behind it, and outputs as far as they are kept. */
 import { describe, expect, it } from "vitest";
-import { compile, type Ir, type IrNode } from "../compiler/index.ts";
+import { compile, type Ir, type IrNode, type Json } from "../compiler/index.ts";
 import { needsOf, Profiles, RunData, type CompletionItem } from "../sdk/internal.ts";
 import { WORKER_DEFAULTS } from "./options.ts";
 import type { Prepared } from "./prepared.ts";
@@ -21,6 +21,10 @@ function region(ways: number, deep: number): Ir {
       edges.push({ from: d === 0 ? "a" : `n${i}-${d - 1}`, to: `n${i}-${d}` });
     }
   }
+  return irOf(nodes, edges);
+}
+
+function irOf(nodes: object[], edges: object[]): Ir {
   const { ir, diagnostics } = compile({ document: { name: "t", nodes, edges } as never });
   if (ir === null) {
     throw new Error(JSON.stringify(diagnostics));
@@ -29,14 +33,14 @@ function region(ways: number, deep: number): Ir {
 }
 
 /** The item of its first node's success; `more` is of the token. */
-function settled(ir: Ir, more: Partial<Prepared> = {}): CompletionItem {
+function settled(ir: Ir, more: Partial<Prepared> = {}, output: Json = 1): CompletionItem {
   const profile = new Profiles().add(ir, "h", place);
   const token = { runId: "r", unit: "r", epoch: "1", node: 0, scope: "", attempt: 1, kind: "run" };
   const entry = { queueKey: profile.queueKeys[ir.nodes[0]?.queue ?? 0], entryId: "1-0" };
   const node = ir.nodes[0] as IrNode;
   const p = { token: { ...token, ...entry }, profile, node, data: new RunData(ir), ...more };
   const item = itemOf(p as never);
-  new Results({ outputBytesMax }).succeed(p as never, item, 0, 1, { data: 1 }, 1, "");
+  new Results({ outputBytesMax }).succeed(p as never, item, 0, 1, { data: 1 }, output, "");
   return item;
 }
 
@@ -67,5 +71,51 @@ describe("an output", () => {
     const longest = "x".repeat(16 * 1024 * 1024 - 2);
     expect(results.text(longest)).toHaveLength(16 * 1024 * 1024);
     expect(() => results.text(`${longest}x`)).toThrow(/at most 16777216 bytes/);
+  });
+});
+
+describe("an output that a node's edges cannot be decided with", () => {
+  const call = (id: string): object => ({
+    ...{ id, type: "function", config: { function_name: "builtin.echo" } },
+  });
+  const condition = "output.there.deep > 1";
+  const ifBroken = { from: "a", to: "c", on: "error", condition: "output.nothing.here > 1" };
+  const broken = (...more: object[]): Ir =>
+    irOf(["a", "b", "c"].map(call), [{ from: "a", to: "b", condition }, ...more]);
+  const failed = (ir: Ir, output: Json): unknown => {
+    const [result, ...others] = settled(ir, {}, output).results;
+    expect(others).toEqual([]);
+    return { op: result?.op, value: JSON.parse(result?.value ?? "null") as Json };
+  };
+  const message = expect.stringMatching(/^edge to "b" \(condition output\.there/) as string;
+  const error = { code: "CONDITION_FAILED", message, node: "a", attempts: 1 };
+
+  it("is kept in the node's error, and goes along error edges with it", () => {
+    const value = { error: { ...error, details: { output: { kept: [1, null] } } } };
+    const handled = broken({ from: "a", to: "c", on: "error" });
+    expect(failed(broken(), { kept: [1, null] })).toEqual({ op: "X", value });
+    expect(failed(handled, { kept: [1, null] })).toEqual({ op: "F", value });
+  });
+
+  it.each(["x", "ü"])("is kept up to 16 KiB, of a longer one how long it was: of %s", (letter) => {
+    const size = Buffer.byteLength(letter);
+    const longest = letter.repeat((16 * 1024 - 2) / size);
+    const kept = { error: { ...error, details: { output: longest } } };
+    expect(failed(broken(), longest)).toEqual({ op: "X", value: kept });
+    const told = { error: { ...error, details: { output_bytes: 16 * 1024 + size } } };
+    expect(failed(broken(), longest + letter)).toEqual({ op: "X", value: told });
+  });
+
+  it("is the error with which it has failed, if that cannot be decided with either", () => {
+    const first = { error: { ...error, details: { output: 1 } } };
+    expect(failed(broken(ifBroken), 1)).toEqual({
+      op: "X",
+      value: {
+        error: {
+          ...{ ...error, message: expect.stringMatching(/^edge to "c"/) as string },
+          details: { output: first },
+        },
+      },
+    });
   });
 });

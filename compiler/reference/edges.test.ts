@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { chain, fails, fn, gives, irOf, on, play, statuses } from "./fixture.ts";
+import type { ReferenceError } from "./types.ts";
 
 const when = (from: string, to: string, condition: string) => ({ from, to, condition });
 
@@ -81,6 +82,34 @@ describe("edges of any other node", () => {
   });
 });
 
+describe("an output that edges cannot be decided with", () => {
+  const ir = irOf(
+    [fn("a"), fn("b"), fn("c")],
+    [when("a", "b", "output.there.deep > 1"), on("a", "c", "error")],
+  );
+  const sent = (output: string): unknown =>
+    play(ir, { work: { a: gives(output) } }).nodes["c"]?.output;
+
+  it("goes along error edges with the error, of a longer one than is kept its length", () => {
+    const longest = "x".repeat(16 * 1024 - 2);
+    expect(sent(longest)).toMatchObject({ error: { details: { output: longest } } });
+    expect(sent(`${longest}x`)).toMatchObject({
+      error: { code: "CONDITION_FAILED", details: { output_bytes: 16 * 1024 + 1 } },
+    });
+  });
+
+  it("is the node's to keep, and not the run's that goes on without it", () => {
+    const goesOn = irOf([fn("a"), fn("b")], [when("a", "b", "output.there.deep > 1")], {
+      settings: { failure: "continue" },
+    });
+    const { nodes, error } = play(goesOn, { work: { a: gives({ kept: 1 }) } });
+    expect(nodes["a"]?.error).toMatchObject({ details: { output: { kept: 1 } } });
+    const { message, node, scope, attempts } = nodes["a"]?.error as ReferenceError;
+    const told = { code: "CONDITION_FAILED", message, node, scope, attempts };
+    expect(error?.details).toEqual({ nodes: [{ id: "a", error: told }] });
+  });
+});
+
 describe("after a failure", () => {
   const ir = (...edges: { [key: string]: string }[]) =>
     irOf([fn("a"), fn("ok"), fn("bad"), fn("slow")], [...chain("a>ok"), ...edges]);
@@ -126,7 +155,10 @@ describe("after a failure", () => {
       [{ ...on("a", "b", "error"), condition: "output.nothing.there == 1" }],
     );
     const result = play(broken, { work: { a: fails() } });
-    expect(result.error).toMatchObject({ code: "CONDITION_FAILED", node: "a" });
+    const before = { error: { code: "BROKEN", message: "it broke", node: "a", attempts: 1 } };
+    expect(result.error).toMatchObject({
+      ...{ code: "CONDITION_FAILED", node: "a", details: { output: before } },
+    });
   });
 });
 

@@ -5,7 +5,7 @@
  * live. `first` and `all` nodes choose among their `success` edges and must find one; their
  * `always` edges are no branches and decide for themselves, as those of every other node do.
  */
-import { decideEdges, namedCondition } from "../../condition/index.ts";
+import { decideEdges, namedCondition, undecided } from "../../condition/index.ts";
 import type { EdgeMode, Vars } from "../../condition/index.ts";
 import { decidedEdges, edgeName, LOOP_NAME } from "../ir.ts";
 import type { EdgeOn, Ir, IrNode } from "../ir.ts";
@@ -37,7 +37,7 @@ export function decideSuccess(ir: Ir, node: IrNode, round: number, vars: Vars): 
     const message = `the loop's condition still holds after ${rounds} rounds (max_iterations)`;
     return { kind: "fail", error: { code: "MAX_ITERATIONS", message } };
   } catch (error) {
-    return { kind: "fail", error: conditionFailed(error) };
+    return { kind: "fail", error: conditionFailed(error, vars) };
   }
 }
 
@@ -52,7 +52,7 @@ export function decideFailure(ir: Ir, node: IrNode, code: string, vars: Vars): A
     const edges = each(ir, node, [on, "always"], vars);
     return { edges: edges.includes("live") ? edges : null };
   } catch (error) {
-    return { edges: null, error: conditionFailed(error) };
+    return { edges: null, error: conditionFailed(error, vars) };
   }
 }
 
@@ -98,7 +98,6 @@ function choose(
   return values;
 }
 
-function conditionFailed(error: unknown): HandlerError {
-  const message = error instanceof Error ? error.message : String(error);
-  return { code: "CONDITION_FAILED", message };
+function conditionFailed(error: unknown, { output }: Vars): HandlerError {
+  return { code: "CONDITION_FAILED", ...undecided(error, output) };
 }

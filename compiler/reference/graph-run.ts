@@ -211,10 +211,7 @@ export class GraphRun {
     const { frame, index, attempt } = token;
     const vars = { ...this.varsFor(frame, node.edge_refs), output };
     const next = decideSuccess(this.ir, node, frame.round, vars);
-    if (next.kind === "fail") {
-      const kept = next.error.code === "CONDITION_FAILED" ? { output } : undefined;
-      return this.#fail(token, node, next.error, kept);
-    }
+    if (next.kind === "fail") return this.#fail(token, node, next.error);
     const more = errors === undefined ? {} : { errors };
     frame.ended.set(index, { status: "completed", value: output, ...more });
     if (next.kind === "leave") {
@@ -237,17 +234,16 @@ export class GraphRun {
     this.#makeReady(head, inner, output, this.ir.loops[loop]?.delay_ms ?? 0);
   }
 
-  #fail(token: Token, node: IrNode, error: HandlerError, details?: { [key: string]: Json }): void {
+  #fail(token: Token, node: IrNode, error: HandlerError): void {
     const { attempt: attempts, frame, index } = token;
-    const known = details ?? error.details;
-    // A failed condition's details hold the node's whole output: they are not sent on.
-    const value = errorValue(error, node, attempts);
-    const vars = { ...this.varsFor(frame, node.edge_refs), output: value };
+    const first = errorValue(error, node, attempts);
+    const vars = { ...this.varsFor(frame, node.edge_refs), output: first };
     const decision = decideFailure(this.ir, node, error.code, vars);
-    const { code, message } = decision.error ?? error;
+    const last = decision.error ?? error;
+    const { code, message, details } = last;
     const shown: ReferenceError = { code, message, node: node.id, scope: frame.scope, attempts };
-    if (known && !decision.error) shown.details = known;
-    frame.ended.set(index, { status: "failed", value });
+    if (details) shown.details = details;
+    frame.ended.set(index, { status: "failed", value: errorValue(last, node, attempts) });
     if (decision.edges) {
       this.record.failed(index, frame.scope, attempts, shown, decision.edges, true);
       return this.#leave(token, node, decision.edges);

@@ -2,6 +2,7 @@
  * What happened in a run, kept as it happens: the state of every node by its last decision, the
  * failures that nothing handled, and the trace.
  */
+import { withoutOutput } from "../../condition/index.ts";
 import type { Ir, Json } from "../ir.ts";
 import { nodeAt } from "./data.ts";
 import type { Frame } from "./frame.ts";
@@ -131,7 +132,9 @@ export class Record {
 
   /** Under `continue`: the run's error if any failure was not handled. */
   failuresError(): ReferenceError | undefined {
-    const nodes = this.#failures().map(([index, error]) => ({ id: this.#id(index), error }));
+    const nodes = this.#failures().map(([index, error]) => {
+      return { id: this.#id(index), error: withoutOutput(error) };
+    });
     const [first] = nodes;
     if (!first) return undefined;
     const message = `${nodes.length} node(s) failed: ${nodes.map(({ id }) => id).join(", ")}`;

@@ -70,21 +70,47 @@ async function published(p: TestPartition, document: JsonObject): Promise<RunPro
   return p.publish(ir, hash);
 }
 
-/** What is no promise: texts, how often a child was tried, reads that race (21 B11). */
-function comparable(value: unknown): unknown {
-  const vague = new Set(["message", "details", "attempts", "seen"]);
-  const text = JSON.stringify(value, (key, v: unknown) => (vague.has(key) ? undefined : v));
+/**
+ * Without what is no promise: texts, how often a child was tried, reads that race (21 B11), and details
+ * of errors but those that hold an output with which a node's edges could not be decided. Of one that
+ * is too long for that the length depends on all of these.
+ */
+export function comparable(value: unknown): unknown {
+  const vague = new Set(["message", "attempts", "seen"]);
+  const text = JSON.stringify(value, (key, v: unknown) => {
+    const isVague = key === "details" ? !holdsOutput(v) : vague.has(key);
+    return isVague ? undefined : key === "output_bytes" ? "too many" : v;
+  });
   return text === undefined ? undefined : (JSON.parse(text) as unknown);
 }
 
-type Nodes = { [id: string]: { status: string; activations: number; output?: Json } };
+function holdsOutput(details: unknown): boolean {
+  const fields = Object.keys(details as object);
+  return fields.includes("output") || fields.includes("output_bytes");
+}
+
+interface Node {
+  status: string;
+  activations: number;
+  output?: Json;
+  error?: object;
+}
+
+/** What a node's error promises; null: it has not failed. The oracle's names its place. */
+export function failureOf({ status, error }: Pick<Node, "status" | "error">): unknown {
+  return status === "failed" ? comparable({ ...error, scope: undefined }) : null;
+}
+
+type Nodes = { [id: string]: Node };
 
 function nodesOf(nodes: Nodes, known: Nodes, whole: (value: Json) => Json): unknown {
   return Object.entries(nodes)
     .filter(([id]) => known[id] !== undefined)
-    .map(([id, { status, activations, output }]) => {
+    .map(([id, node]) => {
+      const { status, activations, output } = node;
       const isShown = status === "completed" && output !== undefined;
-      return [id, status, activations, isShown ? comparable(whole(output)) : null];
+      const shown = isShown ? comparable(whole(output)) : null;
+      return [id, status, activations, shown, failureOf(node)];
     });
 }
 

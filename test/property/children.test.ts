@@ -11,6 +11,7 @@ import type { Case } from "../harness/case.ts";
 import { isSpecial, playAll, reportCases, seedsOf } from "../harness/cases.ts";
 import { foldChain } from "../harness/invariants.ts";
 import { openTestPartition, type TestPartition } from "../harness/partition.ts";
+import { comparable, failureOf } from "../harness/played.ts";
 import { seeded } from "../harness/random.ts";
 import { TreeDriver } from "../harness/tree-driver.ts";
 import { allKeys } from "../support/index.ts";
@@ -24,6 +25,12 @@ beforeAll(async () => {
   p = await openTestPartition();
 });
 afterAll(() => p.close());
+
+interface Node {
+  status: string;
+  activations: number;
+  error?: object;
+}
 
 /** Some of a workflow's plain steps run other workflows instead. */
 function withChildren(document: JsonObject, refs: readonly string[], random: () => number): void {
@@ -56,14 +63,6 @@ function documentOf(
     withChildren(document, refs, seeded(seed));
   }
   return document;
-}
-
-/** What differs between engine and oracle and is no promise: the details of a child's error. */
-function comparable(value: unknown): unknown {
-  const text = JSON.stringify(value, (key, v: unknown) =>
-    key === "details" || key === "message" ? undefined : v,
-  );
-  return text === undefined ? undefined : (JSON.parse(text) as unknown);
 }
 
 /** Plays one case; returns how many children there were. */
@@ -114,8 +113,10 @@ async function play(one: Case): Promise<number> {
   expect(comparable({ status: view.status, output: view.output })).toEqual(
     comparable({ status: expected.status, output: expected.output }),
   );
-  const nodesOf = (nodes: { [id: string]: { status: string; activations: number } }): unknown =>
-    Object.entries(nodes).map(([id, { status, activations }]) => [id, status, activations]);
+  const nodesOf = (nodes: { [id: string]: Node }): unknown =>
+    Object.entries(nodes).map(([id, node]) => {
+      return [id, node.status, node.activations, failureOf(node)];
+    });
   expect(nodesOf(view.nodes)).toEqual(nodesOf(expected.nodes));
   return began.length - 1;
 }

@@ -22,6 +22,7 @@ import {
 import { hotFields } from "../../sdk/hot-fields.ts";
 import { HotState } from "../../sdk/hot-state.ts";
 import { oracleHandlers } from "../generate/builtins.ts";
+import { undecidedDocument } from "../generate/undecided.ts";
 import type { GenerateOptions } from "../generate/workflow.ts";
 import type { Case } from "../harness/case.ts";
 import { isSpecial, playAll, reportCases, seedsOf } from "../harness/cases.ts";
@@ -63,6 +64,18 @@ const KINDS: { [name: string]: GenerateOptions } = {
 function withoutRacingReads(value: unknown): unknown {
   const text = JSON.stringify(value, (key, v: unknown) => (key === "seen" ? undefined : v));
   return JSON.parse(text) as unknown;
+}
+
+/** What an error promises, itself and those that it tells of; and not its words. */
+function promised(error: unknown): unknown {
+  const vague = new Set(["message", "scope", "attempts"]);
+  const text = JSON.stringify(error ?? null, (key, v: unknown) => (vague.has(key) ? undefined : v));
+  return JSON.parse(text) as unknown;
+}
+
+/** The error of a node that has failed. */
+function errorOf({ status, error }: { status: string; error?: unknown }): unknown {
+  return status === "failed" ? promised(error) : null;
 }
 
 const isPart = ({ id }: IrNode): boolean => /^~(fan|join|entry):/.test(id);
@@ -162,12 +175,19 @@ async function play(
     ...(start === undefined ? {} : { start }),
   });
   const outcome = options.anyJoins === true ? withoutRacingReads : (value: unknown) => value;
-  expect(outcome({ status: view.status, output: view.output })).toEqual(
-    outcome({ status: expected.status, output: expected.output }),
+  expect(
+    outcome({ status: view.status, output: view.output, error: promised(view.error) }),
+  ).toEqual(
+    outcome({
+      ...{ status: expected.status, output: expected.output, error: promised(expected.error) },
+    }),
   );
   const own = Object.entries(view.nodes).filter(([id]) => fan === undefined || !id.startsWith("~"));
   const seen = Object.fromEntries(
-    own.map(([id, n]) => [id, { status: n.status, activations: n.activations, output: n.output }]),
+    own.map(([id, n]) => {
+      const { status, activations, output } = n;
+      return [id, { status, activations, output, error: errorOf(n) }];
+    }),
   );
   const instead = spreads === true ? insteadOfSkipped(view.status, whole) : NOTHING;
   const wanted = Object.fromEntries(
@@ -177,7 +197,7 @@ async function play(
         const { activations, output } = n;
         const found = view.nodes[id]?.status ?? n.status;
         const status = n.status === "skipped" && instead.has(found) ? found : n.status;
-        return [id, { status, activations, output }];
+        return [id, { status, activations, output, error: errorOf({ ...n, status }) }];
       }),
   );
   expect(outcome(seen)).toEqual(outcome(wanted));
@@ -325,6 +345,14 @@ describe.each([
     },
     10 * 60_000,
   );
+});
+
+describe("outputs that edges cannot be decided with", () => {
+  it("are in the errors as the oracle keeps them, short and long ones", async () => {
+    await playAll(seedsOf(10), async (one) => {
+      expect(await play(CALM, one, { document: undecidedDocument() })).toBe(true);
+    });
+  });
 });
 
 /** Behind two steps a pure region that is wide and deep; its ends read all that there is to read. */

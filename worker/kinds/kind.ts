@@ -128,8 +128,7 @@ function abortError(reason: unknown): ExecutionError {
 /** The value sent along error and timeout edges, and `output` in their conditions. */
 export function errorValue(error: ExecutionError, node: string, attempts: number): Json {
   const { code, message, details } = error;
-  // Those of CONDITION_FAILED hold the node's whole output, which is too much to send on.
-  const more = details === undefined || code === "CONDITION_FAILED" ? {} : { details };
+  const more = details === undefined ? {} : { details };
   return { error: { code, message, node, attempts, ...more } };
 }
 
