@@ -10,7 +10,7 @@
 import { errorIn } from "../sdk/client-report.ts";
 import {
   compensationOf,
-  openOfTree,
+  openInNamespace,
   runsById,
   type Database,
   type OpenRun,
@@ -28,16 +28,16 @@ const LOOK_MAX = 100;
 export async function serveRest(
   { output, signal }: Context,
   db: Database,
-  { runId, namespace }: RunNamespace,
+  kept: Pick<RunNamespace, "runId" | "namespace">,
 ): Promise<void> {
+  const { runId } = kept;
   const wasInterrupted = signal.aborted;
   const how = wasInterrupted ? "interrupt again" : "interrupt";
   const told = new Set<string>();
   const undoing = new Set<string>();
   let before: readonly OpenRun[] = [];
   for (;;) {
-    const all = await openOfTree(db, runId, LOOK_MAX);
-    const open = all.filter((run) => run.namespace === namespace);
+    const open = await openInNamespace(db, kept, LOOK_MAX);
     if (open.length === 0) {
       return tellUndone(output, db, runId, undoing);
     }

@@ -224,6 +224,33 @@ describe("what came of a run whose command was killed", () => {
     expect(await isKept(one)).toBe(false);
   });
 
+  it("goes on with all workers, though a thousand stand before it that have left, or sleep", async () => {
+    const id = "01890000-0000-7000-8000-000000000013";
+    const one = await commandOf(id, { pid: NOBODY });
+    await watch.look();
+    await becomes(id, "CANCELLED");
+    const text = `INSERT INTO runs (id, workflow, version, ir_hash, partition, priority, status,
+        input, created_at_ms, started_at_ms, updated_at_ms)
+      SELECT $1 || '~c' || i, 'w', '1', 'h', 0, 'normal', 'RUNNING', '{}', 1, 1, 1
+      FROM generate_series(1, 1000) AS i`;
+    await stack.db.query({ name: "test_before", text }, [id]);
+    const child = `${id}~last`;
+    await startRuns(context, chainIr(["a"]), "h-a", [child], one.namespace);
+    await becomes(child, "RUNNING");
+    await watch.look();
+    await watch.look();
+    await waitFor(async () => (await hashOf(child)).join() === "|normal,running,2", {
+      describe: "the last of them is not put back",
+    });
+    expect((await rowOf(child)).namespace).toBe("");
+    expect(await isKept(one)).toBe(true);
+    const end = "UPDATE runs SET status = 'CANCELLED', ended_at_ms = 1 WHERE id LIKE $1 || '~%'";
+    await stack.db.query({ name: "test_before_end", text: end }, [id]);
+    await longEnded(one);
+    await watch.look();
+    expect(await isKept(one)).toBe(false);
+  });
+
   it("is left alone while its command serves it, and the namespace is not forgotten", async () => {
     const id = "01890000-0000-7000-8000-000000000011";
     const one = await commandOf(id);

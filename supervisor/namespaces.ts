@@ -37,7 +37,7 @@ const SILENT_MS = 600_000;
 const WATCHED_MS = 30_000;
 /** A worker that is stopping may still read, and make its groups anew. */
 const STOPPING_MS = 60_000;
-/** Open runs of one namespace that a look takes out of it; the next one goes on. */
+/** Open runs of one tree that a look compares; the next one goes on behind them. */
 const OPEN_MAX = 1000;
 /** Namespaces that are tidied up at one time. */
 const NAMESPACES_MAX = 50;
@@ -55,6 +55,8 @@ export class NamespaceWatch {
   readonly #apart: Apart;
   /** Of those that were silent at the last look, by namespace. */
   #silent = new Map<string, Silence>();
+  /** The last run compared, by namespace, where others stand behind it. */
+  readonly #after = new Map<string, string>();
 
   /** `nowMs`: monotonic. */
   constructor(
@@ -81,6 +83,8 @@ export class NamespaceWatch {
     const byId = new Map(rows.map((row) => [row.id, row]));
     const nowMs = this.#nowMs();
     this.#silent = silences(all, before, nowMs);
+    const listed = new Set(all.map(({ namespace }) => namespace));
+    [...this.#after.keys()].forEach((one) => listed.has(one) || this.#after.delete(one));
     const jobs = all.map((one): Job => {
       const sinceMs = this.#silent.get(one.namespace)?.sinceMs ?? Infinity;
       const isDead = isGone(one, machine) || nowMs - sinceMs >= WATCHED_MS;
@@ -115,7 +119,7 @@ export class NamespaceWatch {
       }
       return;
     }
-    const open = await openOfTree(db, run, OPEN_MAX);
+    const open = await this.#openOf(one);
     if (open.length > 0) {
       await (isDead ? this.#takeOut(one, open) : undefined);
       return;
@@ -126,6 +130,21 @@ export class NamespaceWatch {
     if (row === null ? isDead && one.silentMs > STOPPING_MS : hasStopped) {
       await removeNamespace(this.#context, deployment.partitions, one);
     }
+  }
+
+  /** The next page of what is open of its tree, round and round; none: none is open. */
+  async #openOf({ namespace, runId }: KeptNamespace): Promise<OpenRun[]> {
+    const { db } = this.#context;
+    const after = this.#after.get(namespace);
+    const behind = after === undefined ? [] : await openOfTree(db, runId, OPEN_MAX, after);
+    const open = behind.length > 0 ? behind : await openOfTree(db, runId, OPEN_MAX);
+    const last = open.at(-1);
+    if (last !== undefined && open.length === OPEN_MAX) {
+      this.#after.set(namespace, last.id);
+    } else {
+      this.#after.delete(namespace);
+    }
+    return open;
   }
 
   /** Gives the open runs of a namespace that nobody serves to all workers. */

@@ -14,7 +14,7 @@ import { listDeadLetters, readDeadLetter, settleLettersOfTrees } from "./dead-le
 import { journalSizes, readBackwards, readJournal } from "./journal.ts";
 import { anyWaiting, endingRuns, NO_GATE, waitingGates } from "./limit-queue.ts";
 import { openInTree } from "./redrives.ts";
-import { lastEndOfTree, leaveNamespace, openOfTree } from "./run-namespaces.ts";
+import { lastEndOfTree, leaveNamespace, openInNamespace, openOfTree } from "./run-namespaces.ts";
 import { deleteTrees, endedRoots, endedTrees } from "./retention.ts";
 import { listRuns } from "./run-lists.ts";
 import { FIRST_RUN, listSuspects, readRun, suspectRuns } from "./runs.ts";
@@ -96,6 +96,8 @@ const questions: Questions = {
   "children of a run": (tx) => listRuns(tx, { limit: LIMIT, parent: "r79" }),
   "unfinished runs of a run's tree": (tx) => openInTree(tx, "r79", LIMIT),
   "a command's runs that are open": (tx) => openOfTree(tx, "r79", LIMIT),
+  "a command's runs that it serves": (tx) =>
+    openInNamespace(tx, { runId: "r79", namespace: "ns:x:" }, LIMIT),
   "a command's runs: the last end": (tx) => lastEndOfTree(tx, "r79"),
   "a command's runs leave it": (tx) => leaveNamespace(tx, { runId: "r79", namespace: "ns:x:" }),
   "open dead letters": (tx) => listDeadLetters(tx, { limit: LIMIT, state: "open" }),

@@ -62,9 +62,14 @@ const inTree = (columns: string, where: string): string =>
   `SELECT ${columns} FROM runs WHERE id = $1 AND ${where}
     UNION ALL SELECT ${columns} FROM runs
     WHERE strpos(id, '~') > 0 AND split_part(id, '~', 1) = $1 AND ${where}`;
+const OPEN_RUN = "id, workflow, partition, namespace, compensates";
 const OPEN_OF_TREE = {
   name: "run_namespaces_open",
-  text: `${inTree("id, workflow, partition, namespace, compensates", OPEN)} LIMIT $2`,
+  text: `${inTree(OPEN_RUN, `id > $3 AND ${OPEN}`)} ORDER BY id LIMIT $2`,
+};
+const OPEN_HERE = {
+  name: "run_namespaces_open_here",
+  text: `${inTree(OPEN_RUN, `namespace = $3 AND ${OPEN}`)} LIMIT $2`,
 };
 const LAST_END = {
   name: "run_namespaces_last_end",
@@ -109,9 +114,25 @@ export async function listNamespaces(db: Queryable): Promise<KeptNamespace[]> {
   return db.query<KeptNamespace & { [column: string]: unknown }>(LIST);
 }
 
-/** Unfinished runs of the tree of a root, in whatever namespace, at most `limit`. */
-export async function openOfTree(db: Queryable, root: string, limit: number): Promise<OpenRun[]> {
-  return db.query<OpenRun & { [column: string]: unknown }>(OPEN_OF_TREE, [root, limit]);
+/** Unfinished runs of the tree of a root, in whatever namespace, by id: `limit` behind `after`. */
+export async function openOfTree(
+  db: Queryable,
+  root: string,
+  limit: number,
+  after = "",
+): Promise<OpenRun[]> {
+  const values = [root, limit, after];
+  return db.query<OpenRun & { [column: string]: unknown }>(OPEN_OF_TREE, values);
+}
+
+/** Unfinished runs of the tree that are in the namespace, at most `limit`. */
+export async function openInNamespace(
+  db: Queryable,
+  { runId, namespace }: Pick<RunNamespace, "runId" | "namespace">,
+  limit: number,
+): Promise<OpenRun[]> {
+  const values = [runId, limit, namespace];
+  return db.query<OpenRun & { [column: string]: unknown }>(OPEN_HERE, values);
 }
 
 /** When the last of a tree that has ended has; null: none has. */
