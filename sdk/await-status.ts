@@ -100,7 +100,7 @@ function timedOut(
   ms: number,
 ): GavotteError {
   const message = `run ${runId} is ${status}, and was not ${anyOf(wanted)} within ${ms} ms`;
-  return new GavotteError("GV_AWAIT_TIMED_OUT", message, { details: { status } });
+  return new GavotteError("GV_AWAIT_TIMED_OUT", message, { details: { run_id: runId, status } });
 }
 
 function anyOf(wanted: ReadonlySet<RunStatus>): string {

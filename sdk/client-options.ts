@@ -17,7 +17,7 @@ export interface ClientOptions {
 export interface WaitOptions {
   /** Gives up with the signal's reason. */
   signal?: AbortSignal;
-  /** Gives up with a TimeoutError; without it, never. */
+  /** Gives up with GV_AWAIT_TIMED_OUT; without it, never. */
   timeoutMs?: number;
 }
 

@@ -86,7 +86,9 @@ export class Submitter {
     const text = JSON.stringify(submission);
     assertKept(submission, text);
     const entryId = await this.#add(text);
-    const reply = await this.#await(entryId, runId, signal);
+    // The first of those that share a key gives the run its id, and this need not be the first.
+    const told = request.run_id ?? (request.idempotency_key === undefined ? runId : null);
+    const reply = await this.#await(entryId, told, signal);
     if (reply.status === "accepted" && reply.run_id !== null) {
       return reply.run_id;
     }
@@ -109,7 +111,7 @@ export class Submitter {
     }
   }
 
-  #await(entryId: string, runId: string, signal?: AbortSignal): Promise<Reply> {
+  #await(entryId: string, told: string | null, signal?: AbortSignal): Promise<Reply> {
     const early = this.#early.get(entryId);
     if (early !== undefined) {
       this.#early.delete(entryId);
@@ -127,7 +129,7 @@ export class Submitter {
       };
       const timer = setTimeout(() => {
         end();
-        reject(noAnswer(this.#timeoutMs, entryId, runId));
+        reject(noAnswer(this.#timeoutMs, entryId, told));
       }, this.#timeoutMs);
       this.#waiting.set(entryId, (reply) => {
         end();
@@ -178,13 +180,17 @@ function full(cause: Error): GavotteError {
   return new GavotteError("GV_REDIS_FULL", message, { cause });
 }
 
-function noAnswer(timeoutMs: number, entryId: string, runId: string): GavotteError {
-  return new GavotteError(
-    "GV_INTAKE_UNAVAILABLE",
-    `no supervisor answered within ${timeoutMs} ms; the submission stays queued (${entryId}) and ` +
-      `becomes run ${runId} when one runs: start "gavotte supervisor"`,
-    { details: { submission_id: entryId, run_id: runId } },
-  );
+/** `runId` null: another submission may have given the run its id. */
+function noAnswer(timeoutMs: number, entryId: string, runId: string | null): GavotteError {
+  const becomes =
+    runId === null
+      ? "is taken in later; submit it again with the same idempotency key to hear the run's id"
+      : `becomes run ${runId} later`;
+  const message =
+    `no supervisor answered within ${timeoutMs} ms: none runs, or Postgres is away ` +
+    `("gavotte doctor" says which); the submission stays queued (${entryId}) and ${becomes}`;
+  const ids = { submission_id: entryId, ...(runId === null ? {} : { run_id: runId }) };
+  return new GavotteError("GV_INTAKE_UNAVAILABLE", message, { details: ids });
 }
 
 function rejection(errors: readonly SubmissionProblem[], entryId: string): GavotteError {

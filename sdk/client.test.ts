@@ -1,7 +1,9 @@
+import { uuidv7 } from "uuidv7";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startEngine, type Engine } from "../test/harness/engine.ts";
 import { testDatabase, testRedis, waitFor } from "../test/support/index.ts";
 import { createClient, type Client } from "./client.ts";
+import type { GavotteError } from "./errors.ts";
 import type { JsonObject } from "./define-function.ts";
 import { defineWorkflow } from "./define-workflow.ts";
 import { globalKeys } from "./keys.ts";
@@ -97,6 +99,55 @@ describe("submit", () => {
   });
 });
 
+describe("a submission that nobody answers", () => {
+  it("names its run if that is certain, else says how to hear of it, and what may be away", async () => {
+    const other = await testRedis();
+    const redisUrl = other.url;
+    const alone = await createClient({ redisUrl, database: engine.db, submitTimeoutMs: 50 });
+    const told = async (request: object): Promise<GavotteError> =>
+      alone.submit({ workflow: parked, ...request }).then(
+        () => expect.unreachable(),
+        (error: unknown) => error as GavotteError,
+      );
+    const run_id = uuidv7();
+    const plain = await told({});
+    expect(plain).toMatchObject({ code: "GV_INTAKE_UNAVAILABLE" });
+    expect(plain.message).toMatch(/none runs, or Postgres is away \("gavotte doctor" says which\)/);
+    expect(plain.message).toContain((plain.details as { run_id: string }).run_id);
+    const keyed = await told({ idempotency_key: "k" });
+    expect(keyed.details).not.toHaveProperty("run_id");
+    expect(keyed.message).toContain("submit it again with the same idempotency key");
+    expect(keyed.message).not.toMatch(/becomes run [0-9a-f]/);
+    const named = await told({ idempotency_key: "k", run_id });
+    expect(named).toMatchObject({ details: { run_id } });
+    await alone.close();
+    await other.close();
+  });
+});
+
+describe("a client that was closed", () => {
+  const closed = { name: "GavotteError", code: "GV_CLIENT_CLOSED" };
+
+  it("says so, and ends what waits", async () => {
+    const { redisUrl, db: database } = engine;
+    const other = await createClient({ redisUrl, database });
+    const runId = await other.submit({ workflow: waiting });
+    const waits = other.wait(runId);
+    waits.catch(() => undefined); // looked at later
+    await other.close();
+    const ofRun = { ...closed, details: { run_id: runId } };
+    await expect(waits).rejects.toMatchObject(ofRun);
+    await expect(other.wait(runId)).rejects.toMatchObject(ofRun);
+    await expect(other.status(runId)).rejects.toMatchObject(ofRun);
+    await expect(other.cancel(runId)).rejects.toMatchObject(ofRun);
+    await expect(other.signal(runId, "go")).rejects.toMatchObject(ofRun);
+    await expect(other.submit({ workflow: waiting })).rejects.toMatchObject(closed);
+    await expect(other.operations.pause(runId, BY)).rejects.toMatchObject(closed);
+    await other.close();
+    await client.cancel(runId);
+  });
+});
+
 describe("a run", () => {
   it("that nobody knows is told as such", async () => {
     for (const ask of ["status", "wait", "cancel"] as const) {
@@ -106,9 +157,12 @@ describe("a run", () => {
 
   it("is waited for no longer than asked", async () => {
     const runId = await client.submit({ workflow: parked });
-    await expect(client.ended(runId, { timeoutMs: 50 })).rejects.toMatchObject({
-      name: "TimeoutError",
-    });
+    for (const ask of ["ended", "wait"] as const) {
+      await expect(client[ask](runId, { timeoutMs: 50 })).rejects.toMatchObject({
+        ...{ name: "GavotteError", code: "GV_AWAIT_TIMED_OUT", details: { run_id: runId } },
+        message: expect.stringContaining(`run ${runId} has not ended within 50 ms`) as string,
+      });
+    }
     const signal = AbortSignal.abort(new Error("enough"));
     await expect(client.ended(runId, { signal })).rejects.toThrow("enough");
     await client.cancel(runId);

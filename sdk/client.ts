@@ -27,6 +27,7 @@ import {
   type RunReport,
   type RunSummary,
 } from "./client-report.ts";
+import { ClientGate, ended, notEnded, notFound } from "./client-ends.ts";
 import type { ClientOptions, FollowOptions, WaitOptions } from "./client-options.ts";
 import { Submitter, type SubmissionRequest } from "./client-submit.ts";
 import { CircuitControl } from "./circuits.ts";
@@ -117,6 +118,7 @@ export class Client {
   readonly letters: DeadLetters;
   readonly #ownsDb: boolean;
   readonly #clock: Clock;
+  readonly #gate = new ClientGate();
   readonly #submitter: Submitter;
   readonly #irs = new Map<string, Ir>();
   readonly #waits: WaitClient;
@@ -133,7 +135,7 @@ export class Client {
     const deployment = (): Promise<{ id: string; partitions: number }> => this.deployment();
     const irOf = (hash: string): Promise<Ir> => this.irOf(hash);
     const patience = { patienceMs: submitTimeoutMs, pause: (ms: number) => pause(ms) };
-    const { clock } = { clock: this.#clock };
+    const clock = this.#clock;
     this.circuits = new CircuitControl({ redis, db, clock });
     this.dispatch = new Dispatch({ redis, db, clock, deployment });
     this.operations = new Operations({ redis, db, clock, deployment, irOf, ...patience });
@@ -143,7 +145,7 @@ export class Client {
       irOf,
     };
     const submit = (request: SubmissionRequest): Promise<string> => this.submit(request);
-    this.letters = new DeadLetters({ db, clock: this.#clock, submit, operations: this.operations });
+    this.letters = new DeadLetters({ db, clock, submit, operations: this.operations });
     this.#submitter = new Submitter({
       commands,
       openReader: (at) => openRedis(redisUrl, "client:replies", submitTimeoutMs, { at }),
@@ -156,10 +158,10 @@ export class Client {
    * supervisor answers, else what is wrong with the submission.
    */
   submit(request: SubmissionRequest, options: { signal?: AbortSignal } = {}): Promise<string> {
-    return this.#submitter.submit(request, options.signal);
+    return this.#gate.pass(() => this.#submitter.submit(request, options.signal));
   }
 
-  /** Waits until a run has ended, and tells what became of it. Throws GV_RUN_NOT_FOUND. */
+  /** Waits until a run has ended, and tells what became of it. Throws GV_RUN_NOT_FOUND, GV_AWAIT_TIMED_OUT. */
   async wait(runId: string, options: WaitOptions = {}): Promise<RunReport> {
     await this.ended(runId, options);
     return this.status(runId);
@@ -167,7 +169,7 @@ export class Client {
 
   /**
    * The run's row once it has ended, its output and error as JSON text: for who waits for many and needs
-   * no node. Throws GV_RUN_NOT_FOUND.
+   * no node. Throws GV_RUN_NOT_FOUND, GV_AWAIT_TIMED_OUT.
    */
   async ended(runId: string, options: WaitOptions = {}): Promise<RunRow> {
     for await (const { row } of this.follow(runId, options)) {
@@ -184,12 +186,12 @@ export class Client {
    * GV_AWAIT_TIMED_OUT, GV_RUN_NOT_FOUND, GV_GATEWAY_UNAVAILABLE.
    */
   awaitStatus(runId: string, options: AwaitStatusOptions): Promise<RunStatus> {
-    return awaitStatus(this.db, runId, options);
+    return this.#gate.pass(() => awaitStatus(this.db, runId, options), runId);
   }
 
   /**
    * The run's journal as it grows, from its beginning or after a position; the last thing yielded
-   * has a terminal row and whatever was still missing. Throws GV_RUN_NOT_FOUND.
+   * has a terminal row and whatever was still missing. Throws GV_RUN_NOT_FOUND, GV_AWAIT_TIMED_OUT.
    */
   async *follow(
     runId: string,
@@ -198,8 +200,12 @@ export class Client {
     const { signal, timeoutMs = Infinity, after = "0.-1" } = options;
     const limit = timeLimit(timeoutMs);
     const ends = signal === undefined ? limit.signal : AbortSignal.any([signal, limit.signal]);
+    const seen: { status: RunStatus | null } = { status: null };
     try {
-      yield* this.#follow(runId, after, ends);
+      yield* this.#follow(runId, after, ends, seen);
+    } catch (error) {
+      const isLate = limit.signal.aborted && error === limit.signal.reason;
+      throw isLate ? notEnded(runId, seen.status, timeoutMs) : this.#gate.toldOf(error, runId);
     } finally {
       limit.clear();
     }
@@ -209,6 +215,7 @@ export class Client {
     runId: string,
     after: string,
     ends: AbortSignal,
+    seen: { status: RunStatus | null },
   ): AsyncGenerator<{ row: RunRow; transitions: ArchivedTransition[] }> {
     let pauseMs = POLL_MS_MIN;
     let nextSeq = Number.parseInt(after, 10);
@@ -216,6 +223,7 @@ export class Client {
       ends.throwIfAborted();
       // The row first: when it has ended, the journal read after it is whole.
       const row = await this.#row(runId);
+      seen.status = row.status;
       const transitions = (await readJournal(this.db, runId, nextSeq)).filter(
         ({ position }) => comparePositions(position, after) > 0,
       );
@@ -249,7 +257,11 @@ export class Client {
   }
 
   /** All that is known of a run, as of what is archived. Throws GV_RUN_NOT_FOUND. */
-  async status(runId: string): Promise<RunReport> {
+  status(runId: string): Promise<RunReport> {
+    return this.#gate.pass(() => this.#status(runId), runId);
+  }
+
+  async #status(runId: string): Promise<RunReport> {
     const row = await this.#row(runId);
     const ir = await this.irOf(row.irHash);
     const journal = journalPages(this.db, runId);
@@ -272,7 +284,7 @@ export class Client {
 
   /** Runs, newest first. */
   async runs(filter: RunFilter): Promise<RunSummary[]> {
-    return (await listRuns(this.db, filter)).map(summaryOf);
+    return (await this.#gate.pass(() => listRuns(this.db, filter))).map(summaryOf);
   }
 
   /**
@@ -284,6 +296,7 @@ export class Client {
   async cancel(runId: string, reason = "cancelled by a user"): Promise<void> {
     const untilMs = this.#clock.monotonicMs() + this.#waits.patienceMs;
     for (;;) {
+      this.#gate.assertOpen(runId);
       const scripts = await this.operations.scripts(runId);
       const known = await this.#row(runId);
       const row = await whileAwake(this.#waits, known).catch(async (error: unknown) => {
@@ -329,7 +342,8 @@ export class Client {
     payload: Json = null,
     options: { id?: string } = {},
   ): Promise<SignalReceipt> {
-    return sendSignal(this.#waits, runId, name, payload, options.id);
+    const send = () => sendSignal(this.#waits, runId, name, payload, options.id);
+    return this.#gate.pass(send, runId);
   }
 
   /**
@@ -341,14 +355,15 @@ export class Client {
     payload: Json = null,
     options: { id?: string } = {},
   ): Promise<CallbackReceipt> {
-    return sendCallback(this.#waits, token, payload, options.id);
+    return this.#gate.pass(() => sendCallback(this.#waits, token, payload, options.id));
   }
 
   /** What people are asked, newest first; `assignee`: only what this person may decide. */
   approvals(
     filter: { state?: ApprovalState; assignee?: string; runId?: string; limit?: number } = {},
   ): Promise<Approval[]> {
-    return findApprovals(this.#waits, { limit: APPROVALS_LIMIT, ...filter });
+    const all = { limit: APPROVALS_LIMIT, ...filter };
+    return this.#gate.pass(() => findApprovals(this.#waits, all));
   }
 
   /**
@@ -360,12 +375,12 @@ export class Client {
     approvalId: string,
     decision: { approved: boolean; actor: string; data?: Json },
   ): Promise<DecisionReceipt> {
-    return decide(this.#waits, approvalId, decision);
+    return this.#gate.pass(() => decide(this.#waits, approvalId, decision));
   }
 
   /** Dead letters, newest first. */
   deadLetters(filter: DeadLetterFilter): Promise<ListedLetter[]> {
-    return listDeadLetters(this.db, filter);
+    return this.#gate.pass(() => listDeadLetters(this.db, filter));
   }
 
   /** One letter. Throws GV_DEAD_LETTER_NOT_FOUND. */
@@ -379,6 +394,7 @@ export class Client {
    * what it had; then the database says it, and scripts refuse whoever belongs to another deployment.
    */
   async deployment(waitMs = 0): Promise<{ id: string; partitions: number }> {
+    this.#gate.assertOpen();
     const until = performance.now() + waitMs;
     this.#deployment ??= await this.#findDeployment();
     while (this.#deployment === null) {
@@ -424,6 +440,9 @@ export class Client {
 
   /** Closes what it opened; a shared database stays open. */
   async close(): Promise<void> {
+    if (!this.#gate.close()) {
+      return;
+    }
     this.#submitter.close();
     this.redis.disconnect();
     if (this.#ownsDb) {
@@ -432,6 +451,7 @@ export class Client {
   }
 
   async #row(runId: string): Promise<RunRow> {
+    this.#gate.assertOpen(runId);
     const row = await readRun(this.db, runId);
     if (row === null) {
       throw notFound(runId);
@@ -462,15 +482,6 @@ export async function openRedis(
   }
   redis.off("error", heard);
   return redis;
-}
-
-function notFound(runId: string): GavotteError {
-  const message = `there is no run ${runId}; "gavotte runs" shows those there are`;
-  return new GavotteError("GV_RUN_NOT_FOUND", message);
-}
-
-function ended(runId: string, status: string): GavotteError {
-  return new GavotteError("GV_RUN_ENDED", `run ${runId} has ended (${status}): nothing to cancel`);
 }
 
 /** A database that was never migrated knows no deployment. */

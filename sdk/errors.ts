@@ -37,6 +37,7 @@ export const ERRORS = {
   GV_DATABASE_UNAVAILABLE: { retryable: true, exit: 3 },
   GV_REDIS_FULL: { retryable: true, exit: 3 },
   GV_INTAKE_UNAVAILABLE: { retryable: true, exit: 3 },
+  GV_CLIENT_CLOSED: { retryable: false, exit: 1 },
   GV_PARTITION_UNCERTIFIED: { retryable: true, exit: 3 },
   GV_PARTITION_MISMATCH: { retryable: false, exit: 2 },
   GV_SCHEMA_OUTDATED: { retryable: false, exit: 2 },
