@@ -161,7 +161,7 @@ export class Client {
     return this.#gate.pass(() => this.#submitter.submit(request, options.signal));
   }
 
-  /** Waits until a run has ended, and tells what became of it. Throws GV_RUN_NOT_FOUND, GV_AWAIT_TIMED_OUT. */
+  /** Waits until a run has ended, and tells what became of it. Throws as `ended` does. */
   async wait(runId: string, options: WaitOptions = {}): Promise<RunReport> {
     await this.ended(runId, options);
     return this.status(runId);
