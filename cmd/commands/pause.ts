@@ -3,7 +3,7 @@
  * pauses`.
  */
 import type { Client } from "../../sdk/client.ts";
-import { GavotteError } from "../../sdk/errors.ts";
+import { GavotteError, unknownQueue, unknownWorkflow } from "../../sdk/internal.ts";
 import type { Context } from "../context.ts";
 import { EXIT } from "../exit.ts";
 import { userName } from "../user-name.ts";
@@ -118,12 +118,29 @@ async function change(
 ): Promise<number> {
   return withClient(context, async (client) => {
     await work(client);
+    const warning = state === "paused" ? await unknown(client, target) : null;
+    if (warning !== null) {
+      context.output.note(`warning: ${warning}`);
+    }
     const name = target.kind === "run" ? target.id : `${target.kind} ${target.name}`;
     context.output.line(`${name} ${state}`);
+    const told = warning === null ? {} : { warning };
     const { kind, ...rest } = target;
-    context.output.document({ [kind]: "id" in rest ? rest.id : rest.name, state });
+    context.output.document({ [kind]: "id" in rest ? rest.id : rest.name, state, ...told });
     return EXIT.done;
   });
+}
+
+/** What to say of a name that nobody knows. */
+async function unknown({ db }: Client, target: Target): Promise<string | null> {
+  switch (target.kind) {
+    case "run":
+      return null; // there is none: an error
+    case "workflow":
+      return unknownWorkflow(db, target);
+    case "queue":
+      return unknownQueue(db, target.name);
+  }
 }
 
 function targetOf(run: string | undefined, { workflow, queue }: PauseFlags): Target {
