@@ -1,3 +1,5 @@
+import { EventEmitter } from "node:events";
+import { setTimeout as delay } from "node:timers/promises";
 import { pino } from "pino";
 import { afterEach, describe, expect, it } from "vitest";
 import { canonicalJson, compile, type Json } from "../compiler/index.ts";
@@ -94,6 +96,31 @@ describe("the compile thread", () => {
     const answers = [guard.compile(line(9000)), guard.compile(line(9000))];
     expect(await Promise.all(answers)).toEqual([COSTLY, COSTLY]);
     expect(guard.isBusy).toBe(false);
+  });
+
+  it("is not charged what the rest of its process computes", async () => {
+    // One that waits, in a process that is busy.
+    let answer = (): void => undefined;
+    class Idle extends EventEmitter {
+      readonly performance = { eventLoopUtilization: () => ({ active: 0 }) };
+      unref(): void {}
+      terminate(): Promise<number> {
+        return Promise.resolve(0);
+      }
+      postMessage(): void {
+        answer = () => void this.emit("message", { ir: null });
+      }
+    }
+    const told = guardOf({ cpuMsMax: 5 }, (() => new Idle()) as never).compile("{}");
+    const begun = process.cpuUsage();
+    for (let looks = 0; looks < 5;) {
+      const { user, system } = process.cpuUsage(begun);
+      // A timer of the same length as the guard's.
+      await delay(5);
+      looks += (user + system) / 1000 > 50 ? 1 : 0;
+    }
+    answer();
+    expect(await told).toEqual({ ir: null });
   });
 
   it("is not there: whoever asks is told to do it himself", async () => {

@@ -8,7 +8,9 @@
  * such job, and ended when there has been none for a while.
  *
  * Time is that of the processor: on a machine that is busy, or a process that was frozen, a good file
- * is not refused for having waited.
+ * is not refused for having waited. Node tells that of the process only, so it counts no more than the
+ * time in which the thread was at work: what the rest of the process computes while the thread waits is
+ * not the file's.
  */
 import type { Logger } from "pino";
 import { patternSteps } from "../condition/index.ts";
@@ -144,10 +146,13 @@ export class CompileGuard {
   #ask(job: Job): Promise<JobAnswer | typeof COSTLY> {
     const thread = this.#open();
     const begun = process.cpuUsage();
+    const { eventLoopUtilization } = thread.performance;
+    const idleUntil = eventLoopUtilization();
     return new Promise((resolve, reject) => {
       const look = (): void => {
         const { user, system } = process.cpuUsage(begun);
-        if ((user + system) / 1000 > this.#limits.cpuMsMax) {
+        const { active } = eventLoopUtilization(idleUntil);
+        if (Math.min((user + system) / 1000, active) > this.#limits.cpuMsMax) {
           over();
           resolve(this.#end().then(() => COSTLY));
         }
