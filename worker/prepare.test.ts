@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { compile, type Json } from "../compiler/index.ts";
 import {
@@ -5,6 +6,7 @@ import {
   completeTokens,
   COMPLETION,
   fireTimers,
+  globalKeys,
   holdTokens,
   pauseRun,
   resumeRun,
@@ -56,6 +58,25 @@ describe("A11, B5: a chain whose entry a pause has put aside", () => {
     // Delivered for the first time, and without its input: its record is read.
     const [looked] = await preparer.prepare([{ ...back, payload: null } as never], false);
     expect(looked?.kind === "ready" && run.idOf(looked.prepared.token)).toBe("b");
+  });
+});
+
+describe("a token whose workflow cannot be read", () => {
+  it("leaves no rejection behind where nobody asks any more why", async () => {
+    await p.redis.set(globalKeys.ir("damaged"), "{");
+    const { ir, hash } = compile({ document: { name: "one", nodes: [echo("a")], edges: [] } });
+    const run = new TokenPlayer(p, await p.publish(ir as never, hash as string), "run-damaged");
+    await run.start();
+    const token = { ...(await run.take("a")), irHash: "damaged" };
+    const workflows = new Workflows(p.redis);
+    const unhandled = vi.fn();
+    process.on("unhandledRejection", unhandled);
+    const [looked] = await new Preparer(p.scripts.redis, workflows, 0).prepare([token], false);
+    expect(looked?.kind).toBe("later");
+    await expect(workflows.load("damaged", token.queueKey)).rejects.toThrow("JSON"); // the same load
+    await nextTurn();
+    process.off("unhandledRejection", unhandled);
+    expect(unhandled).not.toHaveBeenCalled();
   });
 });
 

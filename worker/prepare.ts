@@ -97,6 +97,8 @@ export class Preparer {
       }
       if (profile === undefined) {
         const loading = this.#workflows.load(token.irHash, token.queueKey);
+        // Nobody may ask for its end: the token may be somebody else's by then.
+        loading.catch(() => undefined);
         result.push({ kind: "later", token, loading });
         continue;
       }
