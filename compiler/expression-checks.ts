@@ -4,6 +4,7 @@
  */
 import { atomsIn, partition } from "../condition/index.ts";
 import type { Reference } from "../condition/index.ts";
+import { nearestName } from "../condition/suggest.ts";
 import { bracesIn, unwrapped } from "./braces.ts";
 import type { DiagnosticCode, Report, Reporter } from "./diagnostics.ts";
 import type { DocumentNode, NodeHome, WorkflowDocument } from "./document.ts";
@@ -41,6 +42,9 @@ export interface FileContext {
 /** Conditions of which is asked whether they can hold, and combinations that are tried for one. */
 const ASKED_MAX = 2_000;
 const TRIES_MAX = 500;
+/** Shorter names are near to too much; of more listed ones not each is compared with each. */
+const MISSPELT_MIN = 4;
+const LISTED_MAX = 200;
 
 /** Checks the expressions of one graph. */
 export class TextChecker {
@@ -111,17 +115,22 @@ export class TextChecker {
     return this.#reader.read(cel, "expression").problems.length === 0;
   }
 
-  /** A field that the schema of its value rules out. */
+  /** A field that the schema of its value rules out, or has under a name that is nearly the same. */
   #checkField(ref: Reference, place: Place, text: string): void {
     const known = this.#schemaOf(ref.path, place);
     const answer = known && fieldOf(known.schema, known.fields);
-    if (answer?.kind !== "missing") return;
+    if (answer?.kind !== "missing" && answer?.kind !== "unlisted") return;
     const name = known?.fields[answer.at] ?? "";
+    const what = known?.what ?? "it";
+    const isOut = answer.kind === "missing";
+    if (!isOut && (ref.guarded || !isMisspelt(name, answer.known))) return;
     const whole = text.slice(ref.start, ref.end);
     const at = whole.lastIndexOf(name);
     const end = ref.start + at + name.length;
     const part = at < 0 ? ref : { start: ref.start + at, end };
-    const message = `\`${name}\` is no field of ${known?.what ?? "it"}, whose schema is closed`;
+    const message = isOut
+      ? `\`${name}\` is no field of ${what}, whose schema is closed`
+      : `\`${name}\` is not among the properties of ${what}, as its schema lists them`;
     const names = answer.known.join(", ");
     const hint = names === "" ? "it has no fields" : `it has: ${names}`;
     const meant = { name, known: answer.known };
@@ -275,6 +284,16 @@ export class TextChecker {
     const fix = isAsWritten ? what.fix : null;
     this.#file.reporter.report({ code, pointer: place.pointer, ...what, ...part, fix });
   }
+}
+
+/**
+ * Whether one of the listed names is meant. An open schema allows others, so what is short, what
+ * differs by a number only, and what is compared with very many is believed.
+ */
+function isMisspelt(name: string, listed: readonly string[]): boolean {
+  if (name.length < MISSPELT_MIN || listed.length > LISTED_MAX) return false;
+  const near = nearestName(name, listed);
+  return near !== undefined && near.replaceAll(/\d/g, "") !== name.replaceAll(/\d/g, "");
 }
 
 function partOf(

@@ -1,6 +1,6 @@
 /**
  * Which schema the values have that expressions of a graph can read: the run's input, a node's
- * input and output. A node without a schema of its own that only hands on what it gets has that of
+ * input and output. Some kinds always put out the same fields. A node without a schema of its own that only hands on what it gets has that of
  * the node before it.
  */
 import { own } from "./document.ts";
@@ -17,6 +17,8 @@ export function outputSchemaOf(graph: Graph, index: number, runInput: Json | nul
     const source = graph.nodes[at]?.source;
     if (!source || source.loop) return source?.outputSchema ?? null;
     if (source.outputSchema !== null) return source.outputSchema;
+    const fixed = fixedOutput(source.type, own(source.config.value, "output"));
+    if (fixed !== undefined) return fixed;
     const handsOn = source.type === "conditional" || source.type === "parallel";
     if (!handsOn || own(source.config.value, "input") !== undefined) return null;
     if (source.inputSchema !== null) return source.inputSchema;
@@ -26,6 +28,19 @@ export function outputSchemaOf(graph: Graph, index: number, runInput: Json | nul
     at = before;
   }
   return null;
+}
+
+/** What nodes of a kind put out, whatever they ask or call; undefined: that depends. */
+function fixedOutput(type: string | null, output: Json | undefined): Json | undefined {
+  if (type === "human") return closed({ approved: { type: "boolean" }, by: {}, data: {} });
+  if (type === "http" && output === "response") {
+    return closed({ status: { type: "integer" }, headers: {}, body: {} });
+  }
+  return undefined;
+}
+
+function closed(properties: Json): Json {
+  return { type: "object", properties, additionalProperties: false };
 }
 
 /** The schema of what a node gets; null: anything. `runInput` is that of what entries get. */

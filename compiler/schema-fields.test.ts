@@ -57,6 +57,66 @@ describe("schemas of nodes", () => {
     ]);
   });
 
+  it("tell a misspelt field of an open object that lists its properties, and no other", () => {
+    const open: Json = { type: "object", properties: { total: {}, ip: {}, line_1: {} } };
+    const read = (path: string): Json => ({
+      ...{ id: "a", type: "function" },
+      config: { function_name: "f", params: { x: "${" + path + "}" } },
+    });
+    const told = (path: string): string[] => codes([read(path)], [], { input_schema: open });
+    expect(told("input.totl")).toEqual([
+      "GV6001 `totl` is not among the properties of the run's input",
+    ]);
+    const { diagnostics } = compile({
+      document: { name: "w", nodes: [read("input.totl")], edges: [], input_schema: open },
+    });
+    expect(diagnostics[0]).toMatchObject({ severity: "warning", hint: "did you mean `total`?" });
+    for (const path of ["input.total", "input.other", "input.id", "input.line_2"]) {
+      expect(told(path)).toEqual([]);
+    }
+    expect(told("has(input.totl) ? input.totl : 0")).toEqual([]);
+    const matched = { ...open, patternProperties: { "^t": {} } };
+    expect(codes([read("input.totl")], [], { input_schema: matched })).toEqual([]);
+    expect(codes([read("input.totl")], [], { input_schema: { anyOf: [open] } })).toEqual([]);
+  });
+
+  it("are there for what a kind always puts out: a decision, and a whole response", () => {
+    const asked = (condition: string): string[] =>
+      codes(
+        [
+          { id: "ask", type: "human", config: { title: "Ok?" } },
+          { id: "yes", type: "conditional" },
+          { id: "go", type: "noop" },
+          { id: "no", type: "noop" },
+        ],
+        [
+          { from: "ask", to: "yes" },
+          { from: "yes", to: "go", condition },
+          { from: "yes", to: "no" },
+        ],
+      );
+    expect(asked("output.aproved")).toEqual([
+      "GV6001 `aproved` is no field of the output of `yes`",
+    ]);
+    expect(asked("ctx.ask.output.aproved")).toEqual([
+      "GV6001 `aproved` is no field of the output of `ask`",
+    ]);
+    expect(asked("output.approved && output.data.sum > 1")).toEqual([]);
+    const answered = (output: string, path: string): string[] =>
+      codes(
+        [
+          { id: "get", type: "http", config: { url: "http://x.example/", output } },
+          { id: "end", type: "transform", config: { expression: path } },
+        ],
+        [{ from: "get", to: "end" }],
+      );
+    expect(answered("response", "data.statsu")).toEqual([
+      "GV6001 `statsu` is no field of the node's input",
+    ]);
+    expect(answered("response", "data.body.statsu + data.headers['x']")).toEqual([]);
+    expect(answered("body", "data.statsu")).toEqual([]);
+  });
+
   it("say nothing of an error, nor of what null is compared with", () => {
     const nodes = [
       { id: "a", ...work },

@@ -2,8 +2,9 @@
  * What a JSON Schema says of a field: its own schema, that there is none, or nothing.
  *
  * Only what is certain: a field does not exist where an object is closed
- * (`additionalProperties: false`) and does not name it. Alternatives (`anyOf`, `oneOf`), patterns and
- * references out of the schema say nothing here.
+ * (`additionalProperties: false`) and does not name it. Where an open one lists others it is unlisted:
+ * it may be there. Alternatives (`anyOf`, `oneOf`), patterns and references out of the schema say
+ * nothing here.
  */
 import { asObject, own } from "./document.ts";
 import type { JsonObject } from "./document.ts";
@@ -13,6 +14,8 @@ export type FieldAnswer =
   | { kind: "found"; schema: JsonObject }
   /** `at` is the place in the path of the name that does not exist. */
   | { kind: "missing"; at: number; known: string[] }
+  /** Likewise, of one that is not ruled out. */
+  | { kind: "unlisted"; at: number; known: string[] }
   | { kind: "open" };
 
 const OPEN: FieldAnswer = { kind: "open" };
@@ -30,13 +33,10 @@ export function fieldOf(schema: Json | null | undefined, path: readonly string[]
         ? own(at, "items")
         : own(asObject(own(at, "properties")) ?? {}, name);
     if (next === undefined) {
-      const isClosed = own(at, "additionalProperties") === false && own(at, "type") === "object";
-      if (!isClosed || own(at, "patternProperties") !== undefined) return OPEN;
-      return {
-        kind: "missing",
-        at: place,
-        known: Object.keys(asObject(own(at, "properties")) ?? {}),
-      };
+      if (own(at, "type") !== "object" || own(at, "patternProperties") !== undefined) return OPEN;
+      const known = Object.keys(asObject(own(at, "properties")) ?? {});
+      if (own(at, "additionalProperties") === false) return { kind: "missing", at: place, known };
+      return known.length === 0 ? OPEN : { kind: "unlisted", at: place, known };
     }
     const below = asObject(next);
     at = below && resolve(below, root);

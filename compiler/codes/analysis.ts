@@ -28,7 +28,8 @@ export const ANALYSIS_CODES = {
     meaning:
       "An expression reads a field of a value whose schema (`input_schema` of the workflow, " +
       "`input_schema` or `output_schema` of a node) is closed by `additionalProperties: false` and " +
-      "does not name it.",
+      "does not name it; or is open, and lists one that is written nearly the same. What `human` " +
+      "puts out, and `http` with `output: response`, counts as closed.",
     why: "The value can never have it: the expression fails, or its `has` is always false.",
     wrong: order("input.totl", "output.score > 80"),
     right: order("input.total", "output.score > 80"),
