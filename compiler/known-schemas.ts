@@ -1,7 +1,7 @@
 /**
  * Which schema the values have that expressions of a graph can read: the run's input, a node's
- * input and output. Some kinds always put out the same fields. A node without a schema of its own that only hands on what it gets has that of
- * the node before it.
+ * input and output. Some kinds always put out the same fields. A node without a schema of its own
+ * that only hands on what it gets has that of the node before it.
  */
 import { own } from "./document.ts";
 import type { Graph } from "./graph.ts";
