@@ -94,6 +94,8 @@ export interface DecisionReceipt {
 }
 
 const RETRY_MS = 50;
+/** Characters of a form in a message. */
+const FORM_SHOWN_MAX = 500;
 
 /** See Client.signal. */
 export async function sendSignal(
@@ -218,7 +220,12 @@ export async function decide(
   assertSize(data);
   const scripts = await client.scriptsOf(at.runId);
   const outcome = await patiently(client, at.runId, async () => {
-    assertForm(await readWait(scripts, at), approved, data);
+    const wait = await readWait(scripts, at);
+    // First of all: what is wrong with the data is no help to who may not decide.
+    if (wait?.assignees?.length && !wait.assignees.includes(actor)) {
+      return "not_assigned" as const;
+    }
+    assertForm(id, wait, approved, data);
     return decideApproval(scripts, at, { actor, approved, data });
   });
   if (outcome === "done" || outcome === "recorded" || outcome === "repeated") {
@@ -324,9 +331,15 @@ function assertAwaited(ir: Ir, name: string, data: Json): void {
   }
 }
 
-function assertForm(wait: WaitInfo | null, approved: boolean, data: Json): void {
-  if (approved || data !== null) {
-    assertFits("the data", wait?.form, data);
+function assertForm(id: string, wait: WaitInfo | null, approved: boolean, data: Json): void {
+  const wrong = approved || data !== null ? misfit(wait?.form, data) : null;
+  if (wrong !== null) {
+    const given = data === null ? "no data is given, but" : "the data does not fit";
+    const asks = data === null ? ` asks for some (--data JSON)` : "";
+    const text = JSON.stringify(wait?.form);
+    const form = text.length > FORM_SHOWN_MAX ? `${text.slice(0, FORM_SHOWN_MAX)} …` : text;
+    const message = `${given} the form of approval ${id}${asks}: ${wrong}; the form is ${form}`;
+    throw new GavotteError("GV_BAD_INPUT", message, { details: { form: wait?.form } });
   }
 }
 

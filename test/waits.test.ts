@@ -158,7 +158,18 @@ describe("approvals", () => {
     const decide = (actor: string, approved: boolean, data: Json = null) =>
       client.decide(open.id, { actor, approved, data });
     await expect(decide("eve", true, {})).rejects.toMatchObject({ code: "GV_APPROVAL_FORBIDDEN" });
-    await expect(decide("ann", true, { note: 3 })).rejects.toMatchObject({ code: "GV_BAD_INPUT" });
+    // Who may not decide is told that, whatever he says.
+    await expect(decide("eve", true)).rejects.toMatchObject({ code: "GV_APPROVAL_FORBIDDEN" });
+    for (const [data, why] of [
+      [null, "no data is given, but the form of"],
+      [{ note: 3 }, "the data does not fit the form of"],
+    ] as const) {
+      await expect(decide("ann", true, data)).rejects.toMatchObject({
+        code: "GV_BAD_INPUT",
+        message: expect.stringContaining(`${why} approval ${open.id}`) as string,
+        details: { form: open.form },
+      });
+    }
     expect(await decide("ann", true, { note: "ok" })).toMatchObject({ state: "approved" });
     expect(await outputOf(runId)).toEqual({ approved: true, by: "ann", data: { note: "ok" } });
     expect(await decide("ann", true, { note: "ok" })).toMatchObject({ repeated: true });
