@@ -20,6 +20,8 @@ export interface NodeReport {
   attempts: number;
   /** Of the last activation; null while there is none. */
   output: Json;
+  /** Why it has `failed`, also where an edge handled that; if it is `retrying`, its last attempt. */
+  error?: RunError;
   /** While it is `waiting`. */
   wait?: WaitReport;
 }
@@ -216,7 +218,9 @@ export function reportOf(row: RunRow, view: RunView): RunReport {
       const { status, activations, attempts, output = null } = seen;
       // Not an assignment: `__proto__` may be a node's id.
       const wait = seen.wait === undefined ? {} : { wait: waitOf(seen.wait) };
-      const value = { status, activations, attempts, output, ...wait };
+      const hasFailed = status === "failed" || status === "retrying";
+      const error = hasFailed && seen.error !== undefined ? { error: seen.error } : {};
+      const value = { status, activations, attempts, output, ...error, ...wait };
       Object.defineProperty(nodes, node.id, { value, enumerable: true });
     }
   }

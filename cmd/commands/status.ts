@@ -1,6 +1,6 @@
 /** `gavotte status RUN`: what a run has done so far, and with `--why`, what it waits for. */
 import type { RunReport, WaitReport } from "../../sdk/client-report.ts";
-import { isTerminal, scopeJoin } from "../../sdk/internal.ts";
+import { isTerminal, scopeJoin, type RunError } from "../../sdk/internal.ts";
 import type { Client } from "../../sdk/client.ts";
 import type { Hop } from "../../sdk/index.ts";
 import type { Config } from "../config.ts";
@@ -10,6 +10,9 @@ import { explain, reasonDocument, whyLines } from "./why.ts";
 import type { Output } from "../output.ts";
 import { whenCertified } from "../own-stack.ts";
 import { withClient } from "../with-client.ts";
+
+/** Characters of a node's error. */
+const ERROR_SHOWN_MAX = 200;
 
 /** 0 whatever the run's status: the question was answered. */
 export async function status(
@@ -73,7 +76,8 @@ export function tellReport(output: Output, report: RunReport): void {
   const rows = Object.entries(report.nodes).map(([id, node]) => {
     const times = node.activations > 1 ? `${node.activations} activations` : "";
     const tries = node.attempts > 1 ? `attempt ${node.attempts}` : "";
-    const notes = [times, tries, node.wait === undefined ? "" : waitText(node.wait)];
+    const wait = node.wait === undefined ? "" : waitText(node.wait);
+    const notes = [times, tries, wait, node.error === undefined ? "" : errorText(node.error)];
     return [`  ${id}`, node.status, notes.filter((text) => text !== "").join(", ")];
   });
   output.table(rows);
@@ -97,6 +101,13 @@ function tellElements(output: Output, { elements = [] }: RunReport): void {
       return [`  ${node} ${place}`, status, notes.filter((text) => text !== "").join(", ")];
     }),
   );
+}
+
+/** "HTTP_404: GET example.com answered with status 404", in one line; all of it is in `--json`. */
+function errorText({ code, message }: RunError): string {
+  const line = message.replace(/\s+/g, " ").trim();
+  const isLong = line.length > ERROR_SHOWN_MAX;
+  return `${code}: ${isLong ? `${line.slice(0, ERROR_SHOWN_MAX)} …` : line}`;
 }
 
 /** "for signal paid until 2026-01-31T08:00:00.000Z (callback 0198….3-kj8f)" */
