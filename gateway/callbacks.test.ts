@@ -84,7 +84,7 @@ describe("a callback", () => {
       body: { error: { code: "GV_CALLBACK_UNKNOWN" } },
     });
     expect(await call("%E0%A4%A", { body: "1" })).toMatchObject({ status: 404 });
-    expect(await call(`${token}x`, { body: '{"paid":true}' })).toMatchObject({ status: 409 });
+    expect(await call(`${token}x`, { body: '{"paid":true}' })).toMatchObject({ status: 404 });
     const got = await fetch(`${engine.gateway.url()}/api/v1/callbacks/${token}`);
     expect([got.status, got.headers.get("allow")]).toEqual([405, "POST"]);
     expect((await client.status(runId)).nodes["w"]?.status).toBe("waiting");

@@ -28,7 +28,7 @@ import {
   signalRun,
   type AnswerOutcome,
 } from "./redis/wait-scripts.ts";
-import { tookCallback, tookSignal } from "./repeated-answers.ts";
+import { tookCallback, tookSignal, wasGiven } from "./repeated-answers.ts";
 import { misfit } from "./schema-check.ts";
 import { isTerminal } from "./status.ts";
 import { whileAwake, type WakeClient } from "./wake.ts";
@@ -184,6 +184,9 @@ export async function sendCallback(
       }
       throw ended(at.runId);
     default:
+      if ((await wasGiven(client, scripts, at)) === false) {
+        throw unknownToken(token);
+      }
       throw new GavotteError(
         "GV_CALLBACK_USED",
         `callback token ${token} was used before, or what it belonged to is over`,

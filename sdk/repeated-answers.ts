@@ -1,12 +1,15 @@
 /**
- * Whether a signal or callback that is sent to a run that has ended is one that it took.
+ * Whether a signal or callback that is sent to a run that has ended is one that it took, and whether a
+ * callback token was ever given.
  *
  * Redis tells repetitions apart as long as the run is there. If it was this very answer that the run
  * ended by, a sender who has not heard of its success sends it again and finds the run gone: the
  * journal knows it.
  */
 import type { Transition } from "./journal.ts";
-import { readBackwards, readRun } from "./postgres/index.ts";
+import { readBackwards, readCursor, readRun } from "./postgres/index.ts";
+import { connectionAt } from "./redis/cluster-router.ts";
+import type { ScriptRunner } from "./redis/script-runner.ts";
 import { isTerminal } from "./status.ts";
 import { unitOf } from "./unit.ts";
 import type { WakeClient } from "./wake.ts";
@@ -42,6 +45,28 @@ export async function tookCallback(
   return isKnown && last.isIt;
 }
 
+/**
+ * Whether a wait of the run had this callback token. Null: not known, because the journal is not
+ * archived as far as it was when that was asked, or longer than is looked at.
+ */
+export async function wasGiven(
+  client: WakeClient,
+  scripts: ScriptRunner,
+  at: WaitAddress,
+): Promise<boolean | null> {
+  const { keys, partition } = scripts;
+  const seq = Number(await connectionAt(scripts.redis, keys.meta).hget(keys.meta, "seq"));
+  const untilMs = client.clock.monotonicMs() + client.patienceMs;
+  while (((await readCursor(client.db, partition))?.seq ?? 0) < seq) {
+    if (client.clock.monotonicMs() >= untilMs) return null;
+    await client.pause(RETRY_MS);
+  }
+  const token = waitToken(at.unit, at.node, at.secret);
+  const isIt = ({ e, w }: Transition): boolean =>
+    e === "node.parked" && typeof w === "object" && w.token === token;
+  return isInJournal(client, at.runId, isIt);
+}
+
 /** Whether what is asked for is in the journal of a run, once its end is. */
 async function found(
   client: WakeClient,
@@ -55,11 +80,20 @@ async function found(
     if (client.clock.monotonicMs() >= untilMs) break;
     await client.pause(RETRY_MS);
   }
+  return (await isInJournal(client, runId, isIt)) === true;
+}
+
+/** Whether one of the run's archived transitions is it; null: not one of the newest. */
+async function isInJournal(
+  client: WakeClient,
+  runId: string,
+  isIt: (one: Transition) => boolean,
+): Promise<boolean | null> {
   let isFound = false;
   let left = LOOKED_AT_MAX;
   await readBackwards(client.db, new Map([[runId, Number.MAX_SAFE_INTEGER]]), (one) => {
     isFound ||= isIt(one);
     return isFound || --left <= 0;
   });
-  return isFound;
+  return isFound ? true : left <= 0 ? null : false;
 }

@@ -105,7 +105,12 @@ describe("B7: signals", () => {
     await expect(client.callback(token, "again")).rejects.toMatchObject({
       code: "GV_CALLBACK_USED",
     });
-    await expect(client.callback("what?")).rejects.toMatchObject({ code: "GV_CALLBACK_UNKNOWN" });
+    const wrong = [`${token}x`, token.slice(0, -1), token.replace(".0-", ".1-"), "what?"];
+    for (const mistyped of wrong) {
+      await expect(client.callback(mistyped, "first", { id: "c" })).rejects.toMatchObject({
+        code: "GV_CALLBACK_UNKNOWN",
+      });
+    }
     await waiting(runId, "b");
     await client.signal(runId, "go", "second");
     expect(await outputOf(runId)).toEqual({ a: "first", b: "second" });
