@@ -44,7 +44,8 @@ beforeEach(async () => {
   context = await contextOf(stack);
   partition = createPartition(context, 0);
   await partition.start();
-  intake = new Intake({ context, compile: compileFake, starter: new Starter(context) });
+  const starter = new Starter(context);
+  intake = new Intake({ context, compile: compileFake, starter, youngMs: 0 });
 });
 
 afterEach(async () => {

@@ -60,7 +60,7 @@ afterEach(async () => {
 
 async function start(more: Partial<IntakeOptions> = {}): Promise<void> {
   const starter = new Starter(context);
-  intake = new Intake({ context, compile: compileFake, guard, starter, ...more });
+  intake = new Intake({ context, compile: compileFake, guard, starter, youngMs: 0, ...more });
   await intake.start();
 }
 

@@ -11,7 +11,7 @@ import { createPartition } from "./partition.ts";
 import { compileFake, contextOf, startStack, type Stack } from "./stack.fixture.ts";
 import { Starter } from "./starter.ts";
 import { runIdOfEntry } from "./submission.ts";
-import { TRIALS_MAX } from "./trials.ts";
+import { Trials, TRIALS_MAX, type LeftBehind } from "./trials.ts";
 import type { Compile } from "./workflows.ts";
 
 const REPLIES = `${globalKeys.replies}:trials`;
@@ -85,7 +85,7 @@ async function startProcess(
   };
   const context = await contextOf(stack, { id, redis, db: ofLiving });
   const starter = new Starter(context);
-  process.intake = new Intake({ context, compile: compileFake, starter, ...more });
+  process.intake = new Intake({ context, compile: compileFake, starter, youngMs: 0, ...more });
   await process.intake.start();
   return process;
 }
@@ -237,7 +237,7 @@ describe("a submission that its process waits for in a thread", () => {
     const before = looks;
     await waitFor(() => Promise.resolve(looks > before + 1));
     const [pending] = await pendingEntries();
-    expect(pending).toMatchObject([id, "tries", expect.any(Number), 1_000_001]);
+    expect(pending).toMatchObject([id, "tries", expect.any(Number), 1_000_000]);
     expect(pending?.[2]).toBeLessThan(10_000);
     isBusy = false;
     await waitFor(async () => (await pendingEntries())[0]?.[3] === 1);
@@ -281,6 +281,47 @@ describe("a good submission", () => {
     expect(await processesUntilEmpty(killing)).toBe(0);
     const told = await answers();
     expect(ids.map((id) => told.get(id)?.status)).toEqual(["accepted", "accepted"]);
+  });
+
+  it("is accepted, however often an earlier version took it over after a trial", async () => {
+    const id = await submit({ ...GOOD, input: "c" });
+    await stack.redis.xgroup("CREATE", globalKeys.submissions, INTAKE_GROUP, "0");
+    const first = ["GROUP", INTAKE_GROUP, "first", "STREAMS", globalKeys.submissions, ">"] as const;
+    await stack.redis.xreadgroup(...first);
+    const context = await contextOf(stack);
+    const trials = new Trials(context);
+    await timePasses();
+    const [one] = await trials.leftBehind(1);
+    await trials.begin(one as LeftBehind);
+    for (let i = 0; i < MANY; i++) {
+      await timePasses();
+      const from = [globalKeys.submissions, INTAKE_GROUP, `old-${i}`, 10_000, "0-0"] as const;
+      await stack.redis.xautoclaim(...from);
+    }
+    await timePasses();
+    expect(await trials.leftBehind(1)).toEqual([{ id, trials: 1 }]);
+    context.close();
+    expect(await processesUntilEmpty(killing)).toBe(0);
+    expect((await answers()).get(id)?.status).toBe("accepted");
+  });
+
+  it("is tried by no process that has only begun, which may die of something else", async () => {
+    const id = await submit({ ...GOOD, input: "d" });
+    const first = await startProcess("reads", () => ({ db: hanging() }));
+    await waitFor(async () => (await pendingEntries()).length === 1);
+    first.die();
+    await first.intake.stop(0);
+    await timePasses();
+    const young = await startProcess("young", () => ({ youngMs: 600_000 }));
+    for (const input of ["e", "f"]) {
+      const other = await submit({ ...GOOD, input });
+      await waitFor(async () => (await answers()).has(other));
+    }
+    expect(await pendingEntries()).toMatchObject([[id, "reads", expect.any(Number), 1]]);
+    young.die();
+    await young.intake.stop(0);
+    expect(await processesUntilEmpty(killing)).toBe(0);
+    expect((await answers()).get(id)?.status).toBe("accepted");
   });
 
   it("is accepted, however often processes were killed that waited for Postgres with it", async () => {

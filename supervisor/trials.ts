@@ -4,12 +4,13 @@
  * beside that one, and nothing may happen to them (21 A13, as for tokens).
  *
  * So each is claimed and tried alone, while its intake has nothing else in hand, and the pending list
- * counts trials: claiming sets the number of deliveries to `TRIED` and the trials begun. Whatever
- * delivered it otherwise, be it a read, or a takeover by an earlier version, counts below that and
+ * counts trials: claiming sets the number of deliveries to `TRIED` times the trials begun. Whatever
+ * delivers it otherwise, be it a read, or takeovers by an earlier version, adds less than one such, and
  * accuses nobody. A process that still turns a while after it began a trial, or whose trial failed
  * while it lived, has shown the submission to be innocent, whatever kills it later: the count begins
  * anew. So one whose trial is interrupted by chance would have to meet with that in its first moments,
- * `TRIALS_MAX` times on end.
+ * `TRIALS_MAX` times on end. And a process that dies of something else as soon as it has begun tries
+ * none: a trial begins only when its process has lived for as long as that takes.
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { globalKeys, INTAKE_GROUP } from "../sdk/internal.ts";
@@ -18,11 +19,11 @@ import type { SupervisorContext } from "./context.ts";
 
 /** Trials of one submission before it is set apart. */
 export const TRIALS_MAX = 5;
-/** Deliveries that mean none: more than any read or takeover leads to. */
+/** Deliveries that mean a trial: more than any reads and takeovers add up to. */
 const TRIED = 1_000_000;
 const IDLE_MS = 10_000;
 /** What kills its process does so soon. */
-const SOON_MS = 2000;
+export const SOON_MS = 2000;
 
 type Pending = [id: string, consumer: string, idleMs: number, deliveries: number][];
 
@@ -46,13 +47,13 @@ export class Trials {
     const { redis } = this.#context;
     const page = ["IDLE", IDLE_MS, "-", "+", count] as const;
     const found = (await redis.xpending(globalKeys.submissions, INTAKE_GROUP, ...page)) as Pending;
-    const left = found.map(([id, , , n]) => ({ id, trials: Math.max(0, n - TRIED) }));
+    const left = found.map(([id, , , n]) => ({ id, trials: Math.floor(n / TRIED) }));
     return left.sort((a, b) => a.trials - b.trials);
   }
 
   /** Takes it, and counts the trial that begins; null: somebody else has it, or it is gone. */
   async begin({ id, trials }: LeftBehind): Promise<Entry | null> {
-    const [entry] = await this.#claim(id, IDLE_MS, ["RETRYCOUNT", TRIED + trials + 1]);
+    const [entry] = await this.#claim(id, IDLE_MS, ["RETRYCOUNT", TRIED * (trials + 1)]);
     return entry ?? null;
   }
 
@@ -69,7 +70,7 @@ export class Trials {
     // told stays: it is one trial more.
     const count = (n: number): Promise<unknown> =>
       this.#claim(id, 0, ["RETRYCOUNT", n, "JUSTID"]).catch(() => undefined);
-    const forget = (): Promise<unknown> => count(trials < TRIALS_MAX ? 1 : TRIED + trials);
+    const forget = (): Promise<unknown> => count(trials < TRIALS_MAX ? 1 : TRIED * trials);
     const over = new AbortController();
     const isOver = (): Promise<boolean> =>
       delay(this.#soonMs, false, { signal: over.signal }).catch(() => true);
@@ -77,7 +78,7 @@ export class Trials {
       for (let isLong = false; !isLong && !(await isOver());) {
         isLong = !isAtRisk();
         // Touched, it is not idle: nobody else takes it for left behind.
-        await (isLong ? forget() : count(TRIED + trials + 1));
+        await (isLong ? forget() : count(TRIED * (trials + 1)));
       }
     };
     void watch();
