@@ -1,7 +1,13 @@
 /** `gavotte status RUN`: what a run has done so far, and with `--why`, what it waits for. */
 import type { RunReport, WaitReport } from "../../sdk/client-report.ts";
-import { isTerminal, scopeJoin, type RunError } from "../../sdk/internal.ts";
-import type { Client } from "../../sdk/client.ts";
+import {
+  connectRedis,
+  errorCode,
+  isTerminal,
+  scopeJoin,
+  type RunError,
+} from "../../sdk/internal.ts";
+import { Client } from "../../sdk/client.ts";
 import type { Hop } from "../../sdk/index.ts";
 import type { Config } from "../config.ts";
 import type { Context } from "../context.ts";
@@ -9,18 +15,21 @@ import { EXIT } from "../exit.ts";
 import { explain, reasonDocument, whyLines } from "./why.ts";
 import type { Output } from "../output.ts";
 import { whenCertified } from "../own-stack.ts";
+import { createLogger } from "../logger.ts";
+import { openStack } from "../stack.ts";
 import { withClient } from "../with-client.ts";
 
 /** Characters of a node's error. */
 const ERROR_SHOWN_MAX = 200;
 
+interface StatusFlags {
+  why?: boolean;
+  path?: boolean;
+}
+
 /** 0 whatever the run's status: the question was answered. */
-export async function status(
-  context: Context,
-  runId: string,
-  flags: { why?: boolean; path?: boolean },
-): Promise<number> {
-  return withClient(context, async (client, stack) => {
+export async function status(context: Context, runId: string, flags: StatusFlags): Promise<number> {
+  const asUsual = withClient(context, async (client, stack) => {
     const report = await client.status(runId);
     tellReport(context.output, report);
     const { json } = context.output;
@@ -33,14 +42,51 @@ export async function status(
     if (flags.why === true && told !== null) {
       whyLines(told).forEach((line) => context.output.line(`  why: ${line}`));
     }
-    const hops = flags.path === true ? await client.path(runId) : [];
-    context.output.table(hops.map(hopRow));
-    context.output.document({
-      ...{ ...report, why: (told?.reasons ?? []).map(reasonDocument) },
-      ...(flags.path === true && { path: hops.map(hopDocument) }),
-    });
+    await tellRest(context, client, report, flags, (told?.reasons ?? []).map(reasonDocument));
     return EXIT.done;
   });
+  return asUsual.catch(async (error: unknown) => {
+    if (errorCode(error) === "GV_REDIS_UNAVAILABLE" && (await tellEnded(context, runId, flags))) {
+      return EXIT.done;
+    }
+    throw error;
+  });
+}
+
+/** Without Redis: of a run that has ended Postgres is the record. False: it has not. */
+async function tellEnded(context: Context, runId: string, flags: StatusFlags): Promise<boolean> {
+  const config = await context.config();
+  const logger = createLogger(config, "error");
+  const stack = await openStack(context, { config, logger, mustExist: true });
+  const { redisUrl, db: database } = stack;
+  const unused = connectRedis({ url: redisUrl }, "none"); // connects when something is asked of it
+  const client = new Client({ redisUrl, database }, unused);
+  try {
+    const report = await client.status(runId);
+    if (!isTerminal(report.status)) {
+      return false;
+    }
+    tellReport(context.output, report);
+    await tellRest(context, client, report, flags, []);
+    return true;
+  } finally {
+    await client.close();
+    await stack.stop();
+  }
+}
+
+/** Its path, if that is asked for, and all of it as a document. */
+async function tellRest(
+  { output }: Context,
+  client: Client,
+  report: RunReport,
+  flags: StatusFlags,
+  why: readonly object[],
+): Promise<void> {
+  const hops = flags.path === true ? await client.path(report.run_id) : [];
+  output.table(hops.map(hopRow));
+  const path = flags.path === true ? { path: hops.map(hopDocument) } : {};
+  output.document({ ...report, why, ...path });
 }
 
 /** "2026-01-31T08:00:00.000Z  paid → ship  3#17 12:1" */
