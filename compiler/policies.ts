@@ -66,6 +66,7 @@ function whyNoTimeout(node: DocumentNode): string | undefined {
 /** A `retry` that asks for no second attempt, or at a node that fails in no way that is retried. */
 function checkRetry(node: DocumentNode, reporter: Reporter): void {
   if (!hasRetry(node) || isSteady(node)) return;
+  checkRetryCodes(node, reporter);
   const isAnswered = node.type === "wait" || node.type === "human";
   const isEndless = isAnswered && node.timeoutMs === null && node.outputSchema === null;
   if (node.retry.max_attempts !== 1 && !isEndless) return;
@@ -75,6 +76,25 @@ function checkRetry(node: DocumentNode, reporter: Reporter): void {
   const hint = isEndless ? "say how long one attempt waits, e.g. `timeout_ms: 60000`" : undefined;
   const message = `\`retry\` of ${node.type} \`${node.id}\` never happens: ${why}`;
   reporter.report({ code: "GV4009", pointer: node.retryPointer, atKey: true, message, hint });
+}
+
+/** With which codes an `http` node fails, besides `HTTP_` and a status. */
+const HTTP_CODES = [
+  ...["HTTP_UNREACHABLE", "HTTP_REFUSED", "HTTP_REDIRECTS", "HTTP_AUTH", "HTTP_BODY"],
+  ...["BAD_INPUT", "BAD_OUTPUT", "TIMEOUT", "CANCELLED", "CIRCUIT_OPEN", "POISON", "TOO_LARGE"],
+  ...["BLOB_MISSING", "BLOB_DAMAGED", "KIND_NOT_FOUND", "FAILED_BY_HAND"],
+];
+
+/** Codes that an `http` node never fails with; those of other kinds are their handlers' own. */
+function checkRetryCodes(node: DocumentNode, reporter: Reporter): void {
+  if (node.type !== "http") return;
+  for (const code of [...(node.retry.on ?? []), ...(node.retry.not_on ?? [])]) {
+    if (HTTP_CODES.includes(code) || /^HTTP_[1-5]\d\d$/.test(code)) continue;
+    const message = `\`retry\` of http \`${node.id}\` names \`${code}\`, which is no code of such a node`;
+    const hint = `it fails with HTTP_<status>, as HTTP_503, or ${HTTP_CODES.join(", ")}`;
+    const pointer = node.retryPointer;
+    reporter.report({ code: "GV4009", pointer, atKey: true, message, hint });
+  }
 }
 
 /** Whether `retry` says more than that there is none. */

@@ -104,7 +104,7 @@ export const KIND_CODES = {
     meaning:
       "`retry` says when or how fast, but not `max_attempts`, or that there is one; or the node is " +
       "a `wait` or `human` that has neither `timeout_ms` nor `output_schema`, so no end of it is " +
-      "one that is tried again.",
+      "one that is tried again; or `on` or `not_on` of an `http` node names a code that it never has.",
     why: "The first failure is final, which is hardly what the file means.",
     wrong: node("function", "function_name: f", "retry: { backoff_ms: 500 }"),
     right: node("function", "function_name: f", "retry: { max_attempts: 3, backoff_ms: 500 }"),

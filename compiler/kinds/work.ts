@@ -1,5 +1,5 @@
 /** Kinds whose work leaves the process: `function`, `http`, and those not compiled yet. */
-import type { NodeType } from "../ir.ts";
+import type { Json, NodeType } from "../ir.ts";
 import { inputOverride, nonEmptyText, orTemplate } from "./kind.ts";
 import type { ConfigProblem, JsonObject, Kind } from "./kind.ts";
 
@@ -56,6 +56,7 @@ const functionKind: Kind = {
   },
   expressions: [],
   variables: [],
+  check: checkBuiltin,
 };
 
 const httpKind: Kind = {
@@ -106,8 +107,46 @@ const httpKind: Kind = {
   },
   expressions: [],
   variables: ["secrets"],
-  check: checkAddress,
+  check: (config) => [...checkAddress(config), ...checkAuth(config), ...checkContent(config)],
 };
+
+/** The functions that every worker has; no handler may have another name of that kind. */
+const BUILTINS = ["add", "counter", "echo", "fail", "sleep"].map((name) => `builtin.${name}`);
+
+/** A step of a function that there never is would wait for ever. */
+function checkBuiltin({ function_name: name }: JsonObject): ConfigProblem[] {
+  if (typeof name !== "string" || !name.startsWith("builtin.") || BUILTINS.includes(name)) {
+    return [];
+  }
+  const message = `there is no \`${name}\`; built in are ${BUILTINS.join(", ")}`;
+  return [{ key: "function_name", message }];
+}
+
+/** What each way of signing in cannot do without: one key of each list. */
+const AUTH_KEYS: ReadonlyMap<Json | undefined, readonly (readonly string[])[]> = new Map([
+  ["basic", [["username"], ["password"]]],
+  ["bearer", [["token"]]],
+  ["api_key", [["key", "value"]]],
+  ["oauth2", [["token_url"], ["client_id"], ["client_secret"]]],
+]);
+
+function checkAuth({ auth: given }: JsonObject): ConfigProblem[] {
+  if (typeof given !== "object" || given === null || Array.isArray(given)) return [];
+  const { type } = given;
+  const missing = (AUTH_KEYS.get(type) ?? [])
+    .filter((keys) => keys.every((key) => given[key] === undefined))
+    .map((keys) => `\`${keys.join("` or `")}\``);
+  if (missing.length === 0) return [];
+  const message = `\`auth\` of type ${JSON.stringify(type)} needs ${missing.join(" and ")}`;
+  return [{ key: "auth", message }];
+}
+
+/** One request has one body; of two that are written one would be dropped without a word. */
+function checkContent({ body, form }: JsonObject): ConfigProblem[] {
+  const isForm = typeof form === "object" && form !== null;
+  if (!isForm || body === undefined || body === null) return [];
+  return [{ key: "body", message: "`body` and `form` are both given, and only one can be sent" }];
+}
 
 /** An address without a template in it is known now: no run could ever use another one. */
 function checkAddress({ url }: JsonObject): ConfigProblem[] {
