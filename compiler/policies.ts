@@ -90,7 +90,7 @@ function checkRetryCodes(node: DocumentNode, reporter: Reporter): void {
   if (node.type !== "http") return;
   for (const code of [...(node.retry.on ?? []), ...(node.retry.not_on ?? [])]) {
     if (HTTP_CODES.includes(code) || /^HTTP_[1-5]\d\d$/.test(code)) continue;
-    const message = `\`retry\` of http \`${node.id}\` names \`${code}\`, which is no code of such a node`;
+    const message = `\`retry\` of http \`${node.id}\` names \`${code}\`, no code of such a node`;
     const hint = `it fails with HTTP_<status>, as HTTP_503, or ${HTTP_CODES.join(", ")}`;
     const pointer = node.retryPointer;
     reporter.report({ code: "GV4009", pointer, atKey: true, message, hint });

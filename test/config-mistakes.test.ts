@@ -49,7 +49,7 @@ describe("the config of a node", () => {
   it("tries again after codes that an http node can have", () => {
     const retried = (on: Json): string[] => http({}, { retry: { max_attempts: 2, on } });
     expect(retried("HTTP_5OO")).toEqual([
-      "GV4009 `retry` of http `a` names `HTTP_5OO`, which is no code of such a node",
+      "GV4009 `retry` of http `a` names `HTTP_5OO`, no code of such a node",
     ]);
     expect(retried(["HTTP_500", "HTTP_UNREACHABLE", "TIMEOUT"])).toEqual([]);
     const call = { retry: { max_attempts: 2, on: "MINE" } };
