@@ -99,3 +99,20 @@ describe("circuits", () => {
     SLOW,
   );
 });
+
+describe("pause --queue", () => {
+  it(
+    "warns of the queue in which all runs end their maps and outputs, and of no other",
+    async () => {
+      const queues = ["kind:parallel", "kind:http"];
+      const paused = queues.map((queue) => gavotte("pause", "--queue", queue));
+      const [all, own] = await Promise.all(paused);
+      expect(all).toMatchObject({ code: 0, stdout: "queue kind:parallel paused\n" });
+      expect(all?.stderr).toMatch(
+        /^warning: until it is resumed no map ends in the whole deployment/,
+      );
+      expect(own).toEqual({ code: 0, stdout: "queue kind:http paused\n", stderr: "" });
+    },
+    SLOW,
+  );
+});

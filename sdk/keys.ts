@@ -135,8 +135,11 @@ export function isEntryQueue(key: string): boolean {
   return key.endsWith(ENTRY_SUFFIX);
 }
 
+/** Read by every worker, whichever nodes it serves. */
+export const COMMON_QUEUE = "kind:parallel";
+
 /**
- * A queue that every worker reads, of the same partition, namespace and priority: for what needs any
+ * That queue, of the same partition, namespace and priority: for what needs any
  * living worker (`executesNothing`). scripts/include/queue_of_all.lua makes the same of a key.
  */
 export function commonQueueKey(queueKey: string): string {
@@ -145,7 +148,7 @@ export function commonQueueKey(queueKey: string): string {
     return queueKey;
   }
   const { partition, namespace, priority } = place;
-  return partitionKeys(partition).queue(`${namespace}kind:parallel`, priority);
+  return partitionKeys(partition).queue(`${namespace}${COMMON_QUEUE}`, priority);
 }
 
 /** Takes a queue's key apart; null if it is not one. */

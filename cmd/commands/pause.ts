@@ -3,7 +3,7 @@
  * pauses`.
  */
 import type { Client } from "../../sdk/client.ts";
-import { GavotteError, unknownQueue, unknownWorkflow } from "../../sdk/internal.ts";
+import { COMMON_QUEUE, GavotteError, unknownQueue, unknownWorkflow } from "../../sdk/internal.ts";
 import type { Context } from "../context.ts";
 import { EXIT } from "../exit.ts";
 import { userName } from "../user-name.ts";
@@ -17,6 +17,12 @@ export interface PauseFlags {
   as?: string;
   reason?: string;
 }
+
+/** Somebody may mean nodes of kind `parallel` alone, and stops what every run needs. */
+const OF_ALL =
+  "until it is resumed no map ends in the whole deployment, nor a run whose output is " +
+  "computed, and what is settled by hand or over its time does not go on: gavotte resume --queue " +
+  COMMON_QUEUE;
 
 type Target =
   | { kind: "run"; id: string }
@@ -118,7 +124,7 @@ async function change(
 ): Promise<number> {
   return withClient(context, async (client) => {
     await work(client);
-    const warning = state === "paused" ? await unknown(client, target) : null;
+    const warning = state === "paused" ? await warningOf(client, target) : null;
     if (warning !== null) {
       context.output.note(`warning: ${warning}`);
     }
@@ -131,15 +137,15 @@ async function change(
   });
 }
 
-/** What to say of a name that nobody knows. */
-async function unknown({ db }: Client, target: Target): Promise<string | null> {
+/** What to say of a name that nobody knows, or that stops more than it says. */
+async function warningOf({ db }: Client, target: Target): Promise<string | null> {
   switch (target.kind) {
     case "run":
       return null; // there is none: an error
     case "workflow":
       return unknownWorkflow(db, target);
     case "queue":
-      return unknownQueue(db, target.name);
+      return target.name === COMMON_QUEUE ? OF_ALL : unknownQueue(db, target.name);
   }
 }
 
