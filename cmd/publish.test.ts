@@ -77,6 +77,22 @@ describe("publish", () => {
   );
 
   it(
+    "says when a version means another workflow from now on, and not when it means the same",
+    async () => {
+      const first = await gavotte("publish", write("again", { type: "parallel" }), "--json");
+      const { published } = JSON.parse(first.stdout) as { published: { hash: string }[] };
+      const same = await gavotte("publish", write("again", { type: "parallel" }));
+      expect([same.code, same.stderr]).toEqual([0, ""]);
+      const other = await gavotte("publish", write("again", { type: "conditional" }));
+      expect([other.code, other.stderr]).toEqual([
+        0,
+        expect.stringContaining(`warning: again@1 was another workflow (${published[0]?.hash}`),
+      ]);
+    },
+    SLOW,
+  );
+
+  it(
     "publishes nothing when one file has errors",
     async () => {
       const good = write("good", { type: "parallel" });

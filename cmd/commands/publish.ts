@@ -1,6 +1,11 @@
 /** `gavotte publish FILE…`: stores workflows, so that runs and other workflows can name them. */
 import { canonicalJson, type Diagnostic, type Json } from "../../compiler/index.ts";
-import { publishDefinitions, type Definition } from "../../sdk/postgres/index.ts";
+import {
+  definitionByRef,
+  publishDefinitions,
+  type Definition,
+  type Queryable,
+} from "../../sdk/postgres/index.ts";
 import type { Context } from "../context.ts";
 import { EXIT } from "../exit.ts";
 import { readWorkflow, tellDiagnostics } from "../read-workflow.ts";
@@ -37,6 +42,9 @@ export async function publish(
     return EXIT.failed;
   }
   return withClient(context, async (_client, stack) => {
+    for (const definition of definitions.values()) {
+      await tellReplaced(context, stack.db, definition);
+    }
     await publishDefinitions(stack.db, [...definitions.values()]);
     const published = [...definitions.values()].map(({ name, version, tags = [], hash }) => {
       const marks = tags.length === 0 ? "" : ` (${tags.join(", ")})`;
@@ -46,4 +54,18 @@ export async function publish(
     context.output.document({ published });
     return EXIT.done;
   });
+}
+
+/** Runs that name a version get the newest of it, so another one is replaced: nobody else says so. */
+async function tellReplaced(
+  context: Context,
+  db: Queryable,
+  { name, version, hash }: Definition,
+): Promise<void> {
+  const before = version === "" ? null : await definitionByRef(db, name, version);
+  if (before?.version !== version || before.hash === hash) return;
+  context.output.note(
+    `warning: ${name}@${version} was another workflow (${before.hash}); the name means this one ` +
+      "from now on, runs under way keep theirs. For both to be there give it a version of its own",
+  );
 }
