@@ -24,7 +24,7 @@ it.each([
   ["a priority", ["submit", file, "--priority", "hihg"], /--priority .*did you mean high/],
   ["a run's id", ["submit", file, "--run-id", "foo"], /--run-id takes a UUID/],
   ["a value given twice", ["run", file, "--from", "a", "--set", "b=1", "b=2"], /b has been given/],
-  ["an output", ["node", "complete", "r", "n", "--output", "{bad"], /--output '"text"'/],
+  ["an output", ["node", "complete", "r", "n", "--output", "bad"], /--output '"text"'/],
   ["two workflows to draw", ["graph", file, "--run", "r"], /leave pass.json out/],
   ["a time of ages", ["circuits", "open", "x", "--for", "99999999999d"], /at most 100 years/],
 ])("%s", async (_, args, expected) => {
