@@ -2,7 +2,7 @@
  * A start whose row was read before Redis was lost: its run may have ended since, and nothing is left
  * that says so.
  */
-import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, expect, it, onTestFinished } from "vitest";
 import { connectRedis, hibernateRuns, partitionKeys } from "../sdk/internal.ts";
 import { admitRuns, readCursor, readRun } from "../sdk/postgres/index.ts";
 import { waitFor } from "../test/support/index.ts";
@@ -156,4 +156,20 @@ it("of a process that begins before there is a certificate waits for it, and is 
   expect(await starter.start([row], by)).toBe(1);
   expect(await stack.redis.exists(keys.run(id))).toBe(1);
   fresh.close();
+});
+
+it("of several servers that are away none leaves an error to nobody", async () => {
+  const context = { ...held, deployment: { ...held.deployment, partitions: 2 } };
+  const silent = { time: () => new Promise(() => undefined), hget: () => Promise.resolve(null) };
+  const gone = { ...silent, time: () => Promise.reject(new Error("Connection is closed.")) };
+  [silent, gone].forEach((redis, p) =>
+    Object.defineProperty(scriptsOf(context, p), "redis", { value: redis }),
+  );
+  const stray: unknown[] = [];
+  const note = (error: unknown): void => void stray.push(error);
+  process.prependListener("unhandledRejection", note);
+  onTestFinished(() => void process.off("unhandledRejection", note));
+  partition = createPartition(living, 0);
+  await expect(new Starter(context).deadlines()).rejects.toThrow("Connection is closed.");
+  expect(stray).toEqual([]);
 });

@@ -151,9 +151,13 @@ export class Starter {
       const { redis } = scriptsOf(this.#context, partition);
       byServer.set(redis, byServer.get(redis) ?? this.#deadline(partition, redis));
     }
+    // All of them together: an answer that fails while another one is awaited would be nobody's, and an
+    // error that is nobody's ends the process.
+    const times = await Promise.all(byServer.values());
+    const at = new Map([...byServer.keys()].map((redis, i) => [redis, times[i]]));
     for (let partition = 0; partition < this.#context.deployment.partitions; partition++) {
-      const at = await byServer.get(scriptsOf(this.#context, partition).redis);
-      void (typeof at === "number" && deadlines.set(partition, at));
+      const ms = at.get(scriptsOf(this.#context, partition).redis);
+      void (typeof ms === "number" && deadlines.set(partition, ms));
     }
     return deadlines;
   }
