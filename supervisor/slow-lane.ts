@@ -54,8 +54,11 @@ export class SlowLane {
     for (const id of ids) {
       this.#ids.add(id);
     }
-    if (this.#ids.size > 0) {
-      this.#running ??= this.#run(signal).finally(() => (this.#running = null));
+    if (this.#ids.size > 0 && !signal.aborted) {
+      this.#running ??= this.#run(signal).finally(() => {
+        this.#running = null;
+        this.add([], signal); // what was added as it ended
+      });
     }
   }
 

@@ -113,58 +113,30 @@ async function laneOf(trial: Trial, name: string, deliveries: number): Promise<O
   };
 }
 
-it("one that waits for its read to end, with a suspect, holds up no other lane", async () => {
-  const trial = quickTrial();
-  const away = await laneOf(trial, "away", 2);
-  const other = await laneOf(trial, "other", 1);
-  away.gates.withdraw.shut();
-  const look = away.lane.takeOver();
-  await waitFor(() => away.gates.withdraw.asked === 1);
-  await waitFor(async () => {
-    await other.lane.takeOver();
-    return other.begun() === 1;
-  });
-  away.gates.withdraw.open();
-  await look; // its turn is over
-  expect([away.begun(), await away.deliveries(), away.lane.hasGivenUp]).toEqual([0, 2, true]);
-  await waitFor(async () => {
-    await away.lane.takeOver();
-    return away.begun() === 1;
-  });
-});
-
-it("one that looks a suspect up holds up no other lane, and hands it back as late", async () => {
-  const trial = quickTrial();
-  const away = await laneOf(trial, "away", 2);
-  const other = await laneOf(trial, "other", 2);
-  away.gates.prepare.shut();
-  const look = away.lane.takeOver();
-  await waitFor(() => away.gates.prepare.asked === 1);
-  await waitFor(async () => {
-    await other.lane.takeOver();
-    return other.begun() === 1;
-  });
-  away.gates.prepare.open();
-  await look;
-  expect([away.begun(), await away.deliveries(), away.lane.hasGivenUp]).toEqual([0, 2, true]);
-  await waitFor(async () => {
-    await away.lane.takeOver();
-    return away.begun() === 1;
-  });
-});
-
-it("one that looks up what was delivered once holds up no other lane's trial", async () => {
-  const trial = quickTrial();
-  const away = await laneOf(trial, "away", 1);
-  const other = await laneOf(trial, "other", 2);
-  away.gates.prepare.shut();
-  const look = away.lane.takeOver();
-  await waitFor(() => away.gates.prepare.asked === 1);
-  await waitFor(async () => {
-    await other.lane.takeOver();
-    return other.begun() === 1;
-  });
-  away.gates.prepare.open();
-  await look;
-  expect([away.begun(), await away.deliveries(), away.lane.hasGivenUp]).toEqual([0, 1, true]);
-});
+it.each([
+  ["waits for its read to end, with a suspect,", "withdraw", 2, 1],
+  ["looks a suspect up", "prepare", 2, 2],
+  ["looks up what was delivered once", "prepare", 1, 2],
+] as const)(
+  "one whose server is away while it %s holds up no other lane, and hands it back as late",
+  async (_, waitsAt, deliveries, others) => {
+    const trial = quickTrial();
+    const away = await laneOf(trial, "away", deliveries);
+    const other = await laneOf(trial, "other", others);
+    const gate = away.gates[waitsAt];
+    const takes = (one: OneLane): Promise<unknown> =>
+      waitFor(async () => {
+        await one.lane.takeOver();
+        return one.begun() === 1;
+      });
+    gate.shut();
+    const look = away.lane.takeOver();
+    await waitFor(() => gate.asked === 1);
+    await takes(other);
+    gate.open();
+    await look; // its turn is over
+    const left = [away.begun(), await away.deliveries(), away.lane.hasGivenUp];
+    expect(left).toEqual([0, deliveries, true]);
+    await takes(away);
+  },
+);
