@@ -138,6 +138,71 @@ it("a rebuild counts a write once whose answer was lost, and which the client ha
   expect(again).toEqual(["one", "three"]);
 });
 
+/** Each call reaches the server a second time; how many came so. */
+function eachTwice(): () => number {
+  let count = 0;
+  sent = async (_, call) => {
+    count += 1;
+    await call();
+    return call();
+  };
+  return () => count;
+}
+
+it("a rebuild of which each write comes twice, the first and the last as well, is begun once", async () => {
+  const count = eachTwice();
+  const epoch = certifier.epoch ?? 0;
+  expect(await rebuiltOfThree()).toEqual({ rebuilds: 1, there: 3 });
+  expect(count()).toBeGreaterThan(4);
+  expect(certifier.epoch).toBe(epoch + 1);
+});
+
+it("a restarted server is certified once, where that comes twice", async () => {
+  eachTwice();
+  const epoch = certifier.epoch ?? 0;
+  let rebuilds = 0;
+  context.onRollback = () => Promise.resolve(void (rebuilds += 1));
+  await stack.redis.script("FLUSH");
+  await waitFor(() => certifier.epoch === epoch + 1, { describe: "it is not certified" });
+  expect(rebuilds).toBe(0);
+});
+
+/** The last call that writes these names, as it went out. */
+function lastOf(...names: string[]): () => Promise<unknown> {
+  let last = (): Promise<unknown> => Promise.reject(new Error(`nobody wrote ${names.join()}`));
+  sent = (args, call) => {
+    const text = args.map(String).join();
+    last = names.every((name) => text.includes(name)) ? call : last;
+    return call();
+  };
+  return () => last();
+}
+
+it("what opened a partition, and arrives once more, opens none that has another epoch since", async () => {
+  const opens = lastOf("HSET", "epoch");
+  await rebuiltOfThree();
+  await stack.redis.script("FLUSH");
+  const epoch = certifier.epoch ?? 0;
+  sent = (_, call) => call();
+  await waitFor(() => certifier.epoch === epoch + 1, { describe: "it is not certified" });
+  await opens();
+  expect(await stack.redis.hget(keys.meta, "epoch")).toBe(String(epoch + 1));
+});
+
+it("what begins a new partition, and arrives once more, takes back nothing that was done there since", async () => {
+  const begins = lastOf(keys.meta, "nonce");
+  const epoch = certifier.epoch ?? 0;
+  const text = "UPDATE cursors SET seq = 0 WHERE partition = 0"; // tests before have rebuilt it
+  await stack.db.query({ name: "test_new", text });
+  await stack.redis.unlink(keys.meta, keys.ev);
+  const isBegun = async (): Promise<boolean> =>
+    (await stack.redis.hget(keys.meta, "epoch")) === String(epoch);
+  await waitFor(isBegun, { describe: "it is not certified" });
+  await stack.redis.hset(keys.meta, "seq", 7, "nonce", "of 7");
+  await begins();
+  expect(await stack.redis.hmget(keys.meta, "seq", "nonce")).toEqual(["7", "of 7"]);
+});
+
 it("a rebuild goes on where a write arrives before one that was sent before it", async () => {
   let arrived = (): void => undefined;
   const overtaken = new Promise<void>((done) => (arrived = done));

@@ -21,6 +21,8 @@
  * A rebuild may outlive the server on which it began: the replica that is promoted has what was written
  * up to some moment, and would take the rest. So writes are counted there and here (`rbw`): each is
  * carried out once, after those before it, and the partition is opened only where all of them are.
+ * Nothing that begins, opens or raises an epoch is done twice, either: the client sends again what it
+ * had no answer to, and by then the partition may have gone on.
  */
 import { randomBytes } from "node:crypto";
 import {
@@ -32,7 +34,6 @@ import {
   partitionKeys,
   SCRIPTS,
   writeAnyway,
-  writeGuarded,
   type PartitionKeys,
   type Redis,
   type ScriptName,
@@ -40,7 +41,7 @@ import {
 } from "../sdk/internal.ts";
 import { ensureCursor, fenceCursor, raiseEpoch, type Cursor } from "../sdk/postgres/index.ts";
 import { scriptsOf, type SupervisorContext } from "./context.ts";
-import { CountedWrites, writeWhile, type Write } from "./guarded.ts";
+import { CountedWrites, writeOnce, writeWhile, type Write } from "./guarded.ts";
 import { Loop } from "./loop.ts";
 import { readRecord } from "./records.ts";
 
@@ -49,9 +50,6 @@ const DEPLOYMENT_MS = 1000;
 const UNLINK_BATCH = 500;
 /** A rebuild has fewer: so its count is never that of another one. */
 const WRITES_MAX = 1_000_000_000;
-const NOT_ALL =
-  "Redis has not all that the rebuild has written: its server was replaced meanwhile, or somebody " +
-  "else rebuilds the partition; it is rebuilt anew";
 
 export class Certifier extends Loop {
   readonly #context: SupervisorContext;
@@ -134,10 +132,12 @@ export class Certifier extends Loop {
       return;
     }
     if (meta.epoch === undefined) {
-      const { epoch, seq, nonce } = cursor;
-      await this.#setMeta(this.#while("rb", meta.rb), { epoch, seq, nonce });
+      await this.#setFirst(cursor, meta.rb);
     } else if (isFenced) {
-      await this.#setMeta(this.#while("epoch", meta.epoch), { epoch: cursor.epoch });
+      const of = { key: this.#keys.meta, field: "epoch" };
+      const raise = ["HSET", of.key, of.field, cursor.epoch];
+      const [from, to] = [meta.epoch, String(cursor.epoch)];
+      await writeOnce(redis, [raise], { ...of, value: from }, { ...of, value: to });
     }
     await this.#load(cursor.epoch);
     this.#epoch = cursor.epoch;
@@ -197,30 +197,29 @@ export class Certifier extends Loop {
     }
     logger.error({ partition, reason, epoch: cursor.epoch }, "Redis was rolled back; rebuilding");
     const from = cursor.epoch * WRITES_MAX;
-    await this.#while(
-      "rb",
-      mark,
-    )([
+    const begin = [
       ["HDEL", meta, "epoch"],
       ["HSET", meta, "rb", cursor.epoch, "rbw", from],
-    ]);
+    ];
+    const done = { key: meta, field: "rbw", value: String(from) };
+    await writeOnce(redis, begin, { key: meta, field: "rb", value: mark ?? "" }, done);
     const count = { key: meta, field: "rbw", from, end: from + WRITES_MAX };
-    const writes = new CountedWrites(redis, count);
-    const { write } = writes;
+    const { write } = new CountedWrites(redis, count);
     await this.#empty(write);
-    await this.#setMeta(write, { seq: cursor.seq, nonce: cursor.nonce });
+    await write([["HSET", meta, "seq", cursor.seq, "nonce", cursor.nonce]]);
     await this.#context.onRollback({ partition, cursor, reason, write });
     await this.#load(cursor.epoch);
-    if (!(await writeGuarded(redis, [["HSET", meta, "epoch", cursor.epoch]], writes.all))) {
-      throw new Error(NOT_ALL);
-    }
+    await write([["HSET", meta, "epoch", cursor.epoch]]);
     this.#epoch = cursor.epoch;
     logger.warn({ partition, epoch: cursor.epoch }, "rebuilt and certified");
   }
 
-  /** Writes as long as this is so of the partition: nobody else has begun to rebuild or certify it. */
-  #while(field: "rb" | "epoch", value: string | number | null = ""): Write {
-    return writeWhile(this.#redis, { key: this.#keys.meta, field, value: String(value ?? "") });
+  /** Of a partition that has nothing yet; what has begun there since is not taken back. */
+  async #setFirst({ epoch, seq, nonce }: Cursor, rb = ""): Promise<void> {
+    const { meta } = this.#keys;
+    const write = writeWhile(this.#redis, { key: meta, field: "rb", value: rb });
+    const fields = Object.entries({ epoch, seq, nonce });
+    await write(fields.map(([field, value]) => ["HSETNX", meta, field, value]));
   }
 
   /** Removes every key of the partition. A scan is right here: nothing else can be trusted. */
@@ -262,11 +261,6 @@ export class Certifier extends Loop {
     }
     const lengths = await Promise.all(streams.map((key) => this.#redis.xlen(key)));
     return lengths.some((length) => length > 0);
-  }
-
-  /** Full or not: begun runs, which alone give memory back, wait for the certificate. */
-  #setMeta(write: Write, fields: { [field: string]: string | number }): Promise<void> {
-    return write([["HSET", this.#keys.meta, ...Object.entries(fields).flat()]]);
   }
 
   async #load(epoch: number): Promise<void> {

@@ -41,6 +41,24 @@ export function writeWhile(redis: Redis, guard?: Guard): Write {
   };
 }
 
+/**
+ * Carries out in one step what puts `done` in place of `guard`, and where that is so already does
+ * nothing: the client had lost the answer and has sent it again. Nobody else may ever write `done`.
+ * Throws Superseded.
+ */
+export async function writeOnce(
+  redis: Redis,
+  commands: readonly Command[],
+  guard: Guard,
+  done: Guard,
+): Promise<void> {
+  if (!(await writeGuarded(redis, commands, guard))) {
+    if ((await redis.hget(done.key, done.field)) !== done.value) {
+      throw new Superseded(guard);
+    }
+  }
+}
+
 /** Writes of which each is carried out once, and none before all that were begun before it. */
 export class CountedWrites {
   readonly #redis: Redis;
@@ -59,14 +77,9 @@ export class CountedWrites {
     this.#end = mark.end;
   }
 
-  /** Holds where all writes are that were begun so far. */
-  get all(): Guard {
-    return { key: this.#key, field: this.#field, value: String(this.#count) };
-  }
-
   readonly write: Write = async (commands) => {
     if (commands.length > 0) {
-      const guard = this.all;
+      const guard = { key: this.#key, field: this.#field, value: String(this.#count) };
       this.#count += 1;
       this.#last = this.#carryOut(commands, guard, this.#last);
       await this.#last;
