@@ -2,14 +2,16 @@
  * The gateway: health checks and callbacks over HTTP, the live feed over WebSocket (`/api/v1/ws`). Any
  * number may run; none holds state that a client would miss after reconnecting with its last position.
  */
-import { createServer, type IncomingMessage, type Server } from "node:http";
+import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Logger } from "pino";
 import { WebSocketServer, type WebSocket } from "ws";
 import { FEED_HEARTBEAT_MS, FEED_PATH, inTime, type Service } from "../sdk/internal.ts";
 import type { Database } from "../sdk/postgres/index.ts";
-import { CALLBACK_PATH, Callbacks, type Answer } from "./callbacks.ts";
+import { createApp } from "./app.ts";
+import { Callbacks } from "./callbacks.ts";
 import { FeedClient, MESSAGE_BYTES_MAX } from "./client.ts";
+import { EngineClient } from "./engine-client.ts";
 import { Hub } from "./hub.ts";
 
 export interface GatewayOptions {
@@ -40,7 +42,7 @@ class GatewayService implements Gateway {
   readonly name = "gateway";
   readonly #o: GatewayOptions;
   readonly #hub: Hub;
-  readonly #callbacks: Callbacks;
+  readonly #engine: EngineClient;
   readonly #clients = new WeakMap<WebSocket, FeedClient>();
   #server: Server | null = null;
   #sockets: WebSocketServer | null = null;
@@ -49,7 +51,7 @@ class GatewayService implements Gateway {
   constructor(options: GatewayOptions) {
     this.#o = options;
     this.#hub = new Hub(options);
-    this.#callbacks = new Callbacks(options.redisUrl, options.db);
+    this.#engine = new EngineClient({ redisUrl: options.redisUrl, database: options.db });
   }
 
   url(): string {
@@ -60,11 +62,10 @@ class GatewayService implements Gateway {
 
   async start(): Promise<void> {
     await this.#hub.start();
-    const server = createServer((request, response) => {
-      void this.#answer(request).then(({ code, body, headers }) => {
-        response.writeHead(code, { "content-type": "application/json", ...headers });
-        response.end(JSON.stringify(body));
-      });
+    const { server } = await createApp({
+      callbacks: new Callbacks(this.#engine),
+      readiness: () => this.#readiness(),
+      logger: this.#o.logger,
     });
     this.#server = server;
     // Given the server, ws would emit its errors anew where nobody listens, which ends the process.
@@ -106,7 +107,7 @@ class GatewayService implements Gateway {
       const late = setTimeout(() => left?.forEach((socket) => socket.terminate()), goodbyeMs);
       await closed;
       clearTimeout(late);
-      await Promise.all([this.#hub.stop(), this.#callbacks.stop()]);
+      await Promise.all([this.#hub.stop(), this.#engine.stop()]);
     }
   }
 
@@ -117,20 +118,6 @@ class GatewayService implements Gateway {
   /** Ends connections whose other side is gone. */
   #beat(): void {
     this.#sockets?.clients.forEach((socket) => this.#clients.get(socket)?.beat());
-  }
-
-  async #answer(request: IncomingMessage): Promise<Answer> {
-    const path = (request.url ?? "/").split("?")[0] ?? "/";
-    if (path.startsWith(CALLBACK_PATH)) {
-      return this.#callbacks.answer(request, path);
-    }
-    if (path === "/healthz") {
-      return { code: 200, body: { status: "ok" } };
-    }
-    if (path === "/readyz") {
-      return this.#readiness();
-    }
-    return { code: 404, body: { error: { code: "GV_BAD_INPUT", message: `nothing at ${path}` } } };
   }
 
   async #readiness(): Promise<{ code: number; body: object }> {

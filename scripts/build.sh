@@ -55,7 +55,8 @@ bundle_worker() {
     pglite-host=dist/cmd/embedded/pglite-host.js --bundle --platform=node --format=esm --splitting \
     --target=node20 --minify --keep-names --legal-comments=linked --log-level=warning \
     --outdir=dist/cmd --external:ajv --external:ajv-formats --external:yaml --external:jiti \
-    --external:node-pg-migrate --external:pg-native "--external:@electric-sql/*" $others \
+    --external:fastify --external:node-pg-migrate --external:pg-native \
+    "--external:@electric-sql/*" $others \
     --banner:js="$banner"
 }
 

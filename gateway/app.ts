@@ -1,0 +1,165 @@
+/**
+ * What the gateway answers over HTTP: routes, and one body for whatever is refused, from a route that
+ * throws to a request that is no HTTP.
+ *
+ * A path that is known answers other methods with 405 and which it takes, before it reads a body.
+ */
+import type { Socket } from "node:net";
+import { createServer, type Server } from "node:http";
+import {
+  fastify,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  type RouteOptions,
+} from "fastify";
+import type { Logger } from "pino";
+import { GavotteError } from "../sdk/internal.ts";
+import { CALLBACK_PATH, type Callbacks } from "./callbacks.ts";
+import { internalError, methodRefused, refusal, refusalOf, routeUnknown } from "./errors.ts";
+import type { Answer } from "./errors.ts";
+
+export interface AppParts {
+  callbacks: Callbacks;
+  /** Whether what the gateway needs answers. */
+  readiness(): Promise<Answer>;
+  logger: Logger;
+}
+
+/** Methods that a path may be asked with; of others the router says that it knows no such path. */
+const METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] as const;
+
+/** Makes the server, which does not listen yet. */
+export async function createApp(parts: AppParts): Promise<FastifyInstance & { server: Server }> {
+  const app = fastify({
+    // Ours, to listen and to close as the feed needs it.
+    serverFactory: (handler) => createServer(handler),
+    clientErrorHandler: (error, socket) => refuseSocket(error, socket as Socket),
+    frameworkErrors: (error, request, reply) => {
+      // An address that cannot be decoded reaches no route, and yet it names one.
+      const path = pathOf(request);
+      void (path.startsWith(CALLBACK_PATH)
+        ? parts.callbacks.answer(request.raw, path).then((answer) => send(reply, answer))
+        : send(reply, refuse(error, request, parts.logger)));
+    },
+    bodyLimit: Number.MAX_SAFE_INTEGER, // body.ts has the limits
+  });
+  app.removeAllContentTypeParsers();
+  app.setErrorHandler((error, request, reply) => {
+    reply.removeHeader("connection"); // the body has been read, or is not waited for
+    return send(reply, refuse(error, request, parts.logger));
+  });
+  app.setNotFoundHandler((request, reply) =>
+    send(reply, refuse(routeUnknown(pathOf(request)), request, parts.logger)),
+  );
+  const methods = methodsByPath(app);
+  await app.register((scope, _options, done) => {
+    addCallbacks(scope, parts.callbacks);
+    done();
+  });
+  app.get("/healthz", () => ({ status: "ok" }));
+  app.get("/readyz", async (_request, reply) => send(reply, await parts.readiness()));
+  refuseOthers(app, methods);
+  await app.ready();
+  return app;
+}
+
+/** The path of a request, without its query. */
+export function pathOf(request: FastifyRequest): string {
+  return (request.raw.url ?? "/").split("?")[0] ?? "/";
+}
+
+function addCallbacks(scope: FastifyInstance, callbacks: Callbacks): void {
+  // The body is read there, whatever is said of its type: senders are of many kinds.
+  scope.addHook("onRequest", (request, _reply, done) => {
+    delete request.raw.headers["content-type"];
+    done();
+  });
+  scope.addContentTypeParser("*", (_request, _payload, done) => done(null));
+  const handler = async (request: FastifyRequest, reply: FastifyReply): Promise<unknown> =>
+    send(reply, await callbacks.answer(request.raw, pathOf(request)));
+  scope.route({ method: [...METHODS], url: `${CALLBACK_PATH}*`, handler });
+}
+
+/** Which methods each path has, as routes are added. */
+function methodsByPath(app: FastifyInstance): Map<string, Set<string>> {
+  const methods = new Map<string, Set<string>>();
+  app.addHook("onRoute", ({ url, method }: RouteOptions) => {
+    const known = methods.get(url) ?? new Set();
+    [method].flat().forEach((one) => known.add(one));
+    methods.set(url, known);
+  });
+  return methods;
+}
+
+/** Adds to every path the methods that it does not have. */
+function refuseOthers(app: FastifyInstance, methods: Map<string, Set<string>>): void {
+  for (const [url, known] of [...methods]) {
+    const allowed = [...known];
+    const others = METHODS.filter((method) => !known.has(method));
+    if (others.length > 0) {
+      app.route({
+        ...{ method: others, url },
+        onRequest: (request, reply, _done) =>
+          void send(reply, methodRefused(pathOf(request), allowed)),
+        handler: () => undefined,
+      });
+    }
+  }
+}
+
+function send(reply: FastifyReply, { code, body, headers = {} }: Answer): FastifyReply {
+  return reply.code(code).headers(headers).type("application/json").send(JSON.stringify(body));
+}
+
+function refuse(error: unknown, request: FastifyRequest, logger: Logger): Answer {
+  const told = refusalOf(ownWords(error, request));
+  if (told === null) {
+    const { method } = request;
+    logger.error({ err: error, method, path: pathOf(request) }, "a request has failed");
+  }
+  return told ?? internalError();
+}
+
+/** What the framework says in its words, in ours. */
+function ownWords(error: unknown, request: FastifyRequest): unknown {
+  const { code, statusCode } = error as { code?: string; statusCode?: number };
+  switch (code) {
+    case "FST_ERR_CTP_INVALID_MEDIA_TYPE": {
+      const type = request.headers["content-type"] ?? "none";
+      const message = `the body's content-type is "${type}"; send JSON, as application/json`;
+      return new GavotteError("GV_MEDIA_TYPE_REFUSED", message);
+    }
+    case "FST_ERR_BAD_URL": {
+      const message = "the address cannot be decoded: a % begins two hexadecimal digits";
+      return new GavotteError("GV_REQUEST_MALFORMED", message);
+    }
+    case "FST_ERR_MAX_PARAM_LENGTH":
+      return routeUnknown("an address with so long a part");
+    default:
+      return code?.startsWith("FST_") === true && statusCode !== undefined && statusCode < 500
+        ? new GavotteError("GV_REQUEST_MALFORMED", (error as Error).message)
+        : error;
+  }
+}
+
+/** Of what is no HTTP, or came too slowly, there is no request yet to answer. */
+function refuseSocket(error: Error & { code?: string }, socket: Socket): void {
+  if (error.code === "ECONNRESET" || socket.destroyed) {
+    return;
+  }
+  if (!socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const message = `this is no request of HTTP/1.1 that can be read (${error.code ?? error.message})`;
+  const { code, body } = refusal("GV_REQUEST_MALFORMED", message);
+  const text = JSON.stringify(body);
+  const head = [
+    `HTTP/1.1 ${code} Bad Request`,
+    `content-length: ${Buffer.byteLength(text)}`,
+    "content-type: application/json",
+    "connection: close",
+  ];
+  socket.end(`${head.join("\r\n")}\r\n\r\n${text}`, () => socket.destroySoon());
+}
