@@ -54,6 +54,54 @@ describe("beginnings of one key", () => {
     ]);
   });
 
+  it("that are more than may wait here ask with no time to wait, and begin apart if they may", async () => {
+    const { turns, nowMs } = worker();
+    const asked: number[] = [];
+    const begun: number[] = [];
+    const one = async (): Promise<void> => {
+      const answer = (holdMs: number): Promise<number> => {
+        asked.push(holdMs);
+        return Promise.resolve(0);
+      };
+      if ((await turns.begin("k", LIMIT, answer)) === 0) begun.push(nowMs());
+    };
+    await Promise.all(Array.from({ length: 14 }, one));
+    expect(begun).toEqual(Array.from({ length: 14 }, (_, i) => 1000 + i * 50));
+    expect(asked).toEqual([500, 450, 400, 350, 300, 250, 200, 150, 100, 50, 0, 0, 0, 0]);
+  });
+
+  it("of hundreds in a second begin together where they may, and never more than the limit", async () => {
+    const { turns, nowMs } = worker();
+    const begun: number[] = [];
+    const one = async (): Promise<void> => {
+      await turns.begin("k", { limit: 1000, per_ms: 1000 }, () => Promise.resolve(0));
+      begun.push(nowMs());
+    };
+    await Promise.all(Array.from({ length: 1200 }, one));
+    const inSecond = begun.map(
+      (from) => begun.filter((at) => at >= from && at < from + 1000).length,
+    );
+    expect(begun.filter((at) => at === 1000).length).toBeGreaterThan(1);
+    expect(Math.max(...inSecond)).toBeLessThanOrEqual(1000);
+    expect(Math.max(...inSecond)).toBeGreaterThan(950);
+  });
+
+  it("keep it while other keys come and go, and are forgotten when nothing is left of them", async () => {
+    const { turns, nowMs, standStill } = worker();
+    const begin = (key: string): Promise<number> =>
+      turns.begin(key, LIMIT, () => Promise.resolve(0)).then(nowMs);
+    const others = (name: string): Promise<number[]> =>
+      Promise.all(Array.from({ length: 1_000 }, (_, i) => begin(`${name}${i}`)));
+    const first = begin("k");
+    await others("a");
+    await begin("x"); // makes room among those that are free
+    expect(await Promise.all([first, begin("k")])).toEqual([1000, 1050]);
+    expect(turns.size).toBeGreaterThan(1_000);
+    standStill(1_000);
+    await begin("last");
+    expect(turns.size).toBe(1);
+  });
+
   it("of which one cannot be asked for do not keep the others, nor do those of other keys", async () => {
     const { turns, nowMs } = worker();
     const away = turns.begin("k", LIMIT, () => Promise.reject(new Error("Redis is away")));

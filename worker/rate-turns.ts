@@ -46,6 +46,11 @@ export class RateTurns {
     this.#pause = pause;
   }
 
+  /** Keys that are remembered. */
+  get size(): number {
+    return this.#paces.size;
+  }
+
   /**
    * 0 when it is to begin, now; else ms until it may ask again. `ask` asks Redis, as `beginSlot`
    * does, and is told how long the token would still wait here.
