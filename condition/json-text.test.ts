@@ -8,6 +8,7 @@ describe("a JSON text", () => {
     [`[0,${"9".repeat(310)}]`, " at /1"],
     [`${"9".repeat(250)}e99`, ""],
     ["0.001e0000312", ""],
+    ['{"a":{"b":1e999},"c":1e999}', " at /a/b"],
   ])("with a number that is out of range is refused, with its place: %s", (text, place) => {
     expect(() => parseJson(text)).toThrow(`a number beyond 1.8e308${place}: `);
   });

@@ -23,6 +23,7 @@ describe("moments and durations", () => {
       "2009-02-13T23:31:30Z5400s",
     ],
     ["string(duration('-1500ms'))", "-1.5s"],
+    ["string(duration('1.05s'))", "1.05s"],
     ["timestamp(timestamp(0)) == timestamp(0) && duration(duration('1s')) == duration('1s')", true],
     ["string(1) + string(1.5) + string(true) + string('x')", "11.5truex"],
   ])("%s", (source, expected) => {
@@ -65,6 +66,12 @@ describe("moments and durations", () => {
     ["getDayOfYear('Pacific/Kiritimati')", 44],
     ["getMinutes('Asia/Kathmandu')", 16],
     ["getDayOfYear()", 43],
+    ["getHours('Europe/Berlin')", 0],
+    ["getFullYear()", 2009],
+    ["getMonth()", 1],
+    ["getDate()", 13],
+    ["getDayOfMonth()", 12],
+    ["getDayOfWeek()", 5],
     ["getSeconds('Europe/Berlin')", 30],
     ["getMilliseconds('Europe/Berlin')", 5],
   ])("have parts, in any zone: %s", (part, expected) => {
@@ -77,6 +84,7 @@ describe("moments and durations", () => {
     try {
       // 02:30 does not exist there on that day.
       expect(value("timestamp('2026-03-08T02:30:00Z').getHours('UTC')")).toBe(2);
+      expect(value("timestamp('2026-03-08T02:30:00Z').getDate('UTC')")).toBe(8);
       expect(value("timestamp('2026-07-01T00:00:00Z').getDayOfYear()")).toBe(181);
     } finally {
       if (before === undefined) delete process.env["TZ"];
@@ -88,6 +96,7 @@ describe("moments and durations", () => {
     ["timestamp('9999-12-31T23:59:59Z') + duration('1s')", "the years 1 to 9999"],
     ["timestamp('0001-01-01T00:00:00Z') - duration('1ns')", "the years 1 to 9999"],
     ["duration('300000000000s') + duration('300000000000s')", "10,000 years"],
+    ["duration('-300000000000s') - duration('300000000000s')", "10,000 years"],
     ["timestamp(0).getHours('Mars/Olympus')", "no such time zone"],
   ])("%s has no value", (source, message) => {
     expect(() => value(source)).toThrow(message);
