@@ -5,8 +5,10 @@ import { openTestPartition, type TestPartition } from "../../test/harness/partit
 import { startedRun, type TokenPlayer } from "../../test/harness/tokens.ts";
 import { parseJournalRecord } from "../journal.ts";
 import { COMPLETION, completeBatch, type CompletionItem } from "./complete-tokens.ts";
+import { encodeCompletion } from "./encode-completion.ts";
 import { simpleItem } from "./simple-completion.ts";
 
+const NOT_SIMPLE = -8;
 let p: TestPartition;
 
 beforeAll(async () => {
@@ -27,6 +29,14 @@ function race(options: MiniOptions = {}): Promise<TokenPlayer> {
 
 async function settle(item: CompletionItem): Promise<void> {
   expect((await completeBatch(p.scripts, [item], "c")).codes).toEqual([COMPLETION.done]);
+}
+
+/** One call in the short forms alone; codes in the order of the items. */
+async function short(...items: CompletionItem[]): Promise<number[]> {
+  const { keys, args: batch, order } = encodeCompletion(p.scripts, items, true);
+  const args = [p.scripts.nonce(), "c", ...batch];
+  const reply = (await p.scripts.transition("completeTokens", keys, args)) as number[];
+  return items.map((_, i) => reply[order.indexOf(i) + 1] as number);
 }
 
 /** An item that is sent in the form of a last one. */
@@ -85,6 +95,42 @@ describe("a token that leads nowhere", () => {
     const before = [await run.hash(), await told()];
     const again = await completeBatch(p.scripts, [item], "c");
     expect(again.codes).toEqual([COMPLETION.tokenNotActive]);
+    expect([await run.hash(), await told()]).toEqual(before);
+  });
+
+  it.each([
+    ["of another epoch", { e: "2" }],
+    ["that is paused", { s: "paused" }],
+    ["that is to be repaired", { s: "suspect" }],
+    ["that has failed", { s: "failed" }],
+    ["in which a node has failed", { nf: "1" }],
+    ["whose counter has nothing in flight", { c: "0" }],
+    ["in which it is on its second attempt", { n0: "a2||" }],
+    ["in which it was settled before", { n0: "c1||1" }],
+  ])("changes nothing in a run %s", async (_, fields) => {
+    const run = await startedRun(p, miniIr(["a"], []));
+    const item = last(run, await run.take("a"));
+    await p.redis.hset(p.scripts.keys.run(run.runId), fields);
+    const before = [await run.hash(), await told()];
+    expect(await short(item)).toEqual([NOT_SIMPLE]);
+    expect([await run.hash(), await told()]).toEqual(before);
+  });
+
+  it("comes after what is sent again of its run, however usual it is itself", async () => {
+    const edges: [string, string][] = [
+      ["b", "d"],
+      ["c", "x"],
+      ["x", "d"],
+    ];
+    const joins = { d: { kind: "any" as const, need: 1 } };
+    const run = await startedRun(p, miniIr(["b", "c", "x", "d"], edges, { joins }));
+    const [b, c] = await run.read();
+    await settle(run.item(b!, "L"));
+    const items = [run.item(c!, "L"), last(run, await run.take("d"))];
+    expect(simpleItem(items[0]!)?.step).not.toBeNull();
+    await p.redis.hset(p.scripts.keys.run(run.runId), `n${c!.node}`, "a2||");
+    const before = [await run.hash(), await told()];
+    expect(await short(...items)).toEqual([NOT_SIMPLE, NOT_SIMPLE]);
     expect([await run.hash(), await told()]).toEqual(before);
   });
 });
