@@ -47,11 +47,15 @@ describe("the config of a node", () => {
   });
 
   it("tries again after codes that an http node can have", () => {
-    const retried = (on: Json): string[] => http({}, { retry: { max_attempts: 2, on } });
+    const retry = (more: { [key: string]: Json }): Json => ({ max_attempts: 2, ...more });
+    const retried = (on: Json): string[] => http({}, { retry: retry({ on }) });
     expect(retried("HTTP_5OO")).toEqual([
       "GV4009 `retry` of http `a` names `HTTP_5OO`, no code of such a node",
     ]);
     expect(retried(["HTTP_500", "HTTP_UNREACHABLE", "TIMEOUT"])).toEqual([]);
+    expect(http({}, { retry: retry({ not_on: ["HTTP_404", "NOT_FOUND"] }) })).toEqual([
+      "GV4009 `retry` of http `a` names `NOT_FOUND`, no code of such a node",
+    ]);
     const call = { retry: { max_attempts: 2, on: "MINE" } };
     expect(told("function", { function_name: "f" }, call)).toEqual([]);
   });

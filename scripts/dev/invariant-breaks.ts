@@ -4,6 +4,7 @@ import type { Break } from "./break-list.ts";
 const PROPERTY = "test/property/engine.test.ts";
 const PLAN = "scripts/include/complete_plan.lua";
 const ARRIVALS = "scripts/include/complete_arrivals.lua";
+const LAST = "scripts/include/complete_last.lua";
 const LOSERS = "scripts/include/complete_losers.lua";
 const AUDIT_RUN = "supervisor/audit/audit-run.ts";
 const CALM = "engine and oracle: calm";
@@ -121,6 +122,32 @@ export const INVARIANT_BREAKS: readonly Break[] = [
     ...{ find: "elseif tombstones[i] then", replace: "elseif false then" },
     test: "sdk/redis/run-scripts.test.ts",
     name: "a start after the run was released is refused",
+  },
+  {
+    ...{ holds: I3, broken: "a last token ends a run that others are still on their way in" },
+    ...{ file: LAST, find: "if left > 0 then", replace: "if left > 1 then" },
+    test: "sdk/redis/complete-last.test.ts",
+    name: "leaves a run that has another token on its way, which then ends it",
+  },
+  {
+    ...{ holds: I3, broken: "a last token of an epoch that is over ends a run (21 A1)" },
+    ...{ file: LAST, find: " and have[2] == epoch\n", replace: "\n" },
+    test: "sdk/redis/complete-last.test.ts",
+    name: "changes nothing in a run of another epoch",
+  },
+  {
+    ...{ holds: I3, broken: "a last token goes before what is sent again of its run (21 B2)" },
+    ...{ file: LAST, find: "not bounced[run] and left", replace: "left" },
+    test: "sdk/redis/complete-last.test.ts",
+    name: "comes after what is sent again of its run",
+  },
+  {
+    ...{ holds: I3, broken: "a run is started under an epoch that nobody has heard of (21 A9)" },
+    file: "supervisor/starter.ts",
+    find: "void (since !== null && deadlines.set(partition, { notAfterMs, since }));",
+    replace: "deadlines.set(partition, { notAfterMs, since: since as string });",
+    test: "supervisor/late-start.test.ts",
+    name: "that its process could not hear of a certificate before is not made",
   },
   {
     ...{ holds: I3, broken: "two archivers may commit the same block (21 B10)" },

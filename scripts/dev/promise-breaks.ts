@@ -10,6 +10,7 @@ const P5 = "Promise 5: a flood slows itself down";
 const P6 = "Promise 6: nobody reads what is not theirs, no secret appears";
 const LIMIT =
   "Limits: while a target fails nobody calls it, after that one; whoever waits is charged nothing";
+const RATE = "Limits: starts of one key are an interval apart, however late they are";
 const CIRCUITS = {
   test: "test/property/circuits.test.ts",
   name: "engine and oracle: steps that wait agree",
@@ -40,6 +41,13 @@ export const PROMISE_BREAKS: readonly Break[] = [
     ...{ test: "supervisor/submission.test.ts", name: "under the same key another request hash" },
   },
   {
+    ...{ holds: P1, broken: "what is put off as the slow lane ends is left behind" },
+    file: "supervisor/slow-lane.ts",
+    ...{ find: "        this.add([], signal); // what was added as it ended\n", replace: "" },
+    test: "supervisor/slow-lane-end.test.ts",
+    name: "what is put off as it ends is handled, whichever moment that is",
+  },
+  {
     ...{ holds: P2, broken: "a late success of a void round is accepted (21 A1)" },
     file: PLAN,
     find: 'elseif scope ~= "" and not scope_is_current(it.run, scope) then',
@@ -60,6 +68,12 @@ export const PROMISE_BREAKS: readonly Break[] = [
     replace: "if (this.#depthMax < 0) {",
     test: "compiler/source.test.ts",
     name: "deep nesting is refused without exhausting the stack",
+  },
+  {
+    ...{ holds: P4, broken: "a number that JSON cannot pass on becomes null without a word" },
+    file: "condition/json-text.ts",
+    ...{ find: "if (MAY_OVERFLOW.test(text)) {", replace: 'if (text === "") {' },
+    ...{ test: "supervisor/submission.test.ts", name: "says what is wrong" },
   },
   {
     ...{ holds: P5, broken: "lower priorities wait for ever behind a backlog" },
@@ -129,6 +143,28 @@ export const PROMISE_BREAKS: readonly Break[] = [
     ...CIRCUITS,
   },
   {
+    ...{ holds: RATE, broken: "one that begins late counts from when it should have begun" },
+    file: "scripts/take_slot.lua",
+    find: "begun = math.max(now, begun) + interval",
+    replace: "begun = begun + interval",
+    test: "sdk/redis/rate-scripts.test.ts",
+    name: "one that begins late keeps its distance from the next",
+  },
+  {
+    ...{ holds: RATE, broken: "of those that come late at one time several get one start" },
+    ...{ file: "scripts/take_slot.lua", find: "late = start + interval", replace: "late = late" },
+    test: "sdk/redis/rate-scripts.test.ts",
+    name: "of many that come late at one time each gets a start of its own",
+  },
+  {
+    ...{ holds: RATE, broken: "what a worker that stood still begins late is not kept apart" },
+    file: "worker/rate-turns.ts",
+    find: "Math.max(this.#nowMs(), pace.freeMs) + intervalUs",
+    replace: "pace.freeMs + intervalUs",
+    test: "worker/rate-turns.test.ts",
+    name: "keep their distance from one that begins after its worker stood still",
+  },
+  {
     ...{ holds: P2, broken: "a large answer to a wait is not archived with its reference" },
     file: "supervisor/blobs.ts",
     find: '    void ("kind" in v ? mapGiven(v, keep) : keep(v.data));\n',
@@ -151,5 +187,13 @@ export const PROMISE_BREAKS: readonly Break[] = [
     replace: "let hasBlobs = false;",
     test: "test/e2e/large-inputs.test.ts",
     name: "outlives a Redis that has lost everything",
+  },
+  {
+    ...{ holds: P3, broken: "a rebuild counts a write twice that its client has sent again" },
+    file: "supervisor/guarded.ts",
+    find: "if (found >= done && found < this.#end) {",
+    replace: "if (found < 0) {",
+    test: "supervisor/certify.test.ts",
+    name: "a rebuild counts a write once whose answer was lost",
   },
 ];
