@@ -119,7 +119,8 @@ describe("run", () => {
       const file = writeWorkflow("luck", { type: "function", config: { function_name: "fails" } });
       const result = await gavotte("run", file, "--functions", "functions.ts");
       expect(result).toMatchObject({ code: 1, stdout: "" });
-      expect(result.stderr).toMatch(/FAILED at only: HANDLER_ERROR .*no luck/);
+      const end = /FAILED at only: HANDLER_ERROR .*no luck \(thrown at functions\.ts:4:\d+\)$/m;
+      expect(result.stderr).toMatch(end);
     },
     SLOW,
   );

@@ -16,6 +16,7 @@ import type { Preparation } from "./prepare.ts";
 import type { Prepared } from "./prepared.ts";
 import { coolAfter } from "./rate-limit.ts";
 import { runKind, type Outcome } from "./run-kind.ts";
+import { ThrownLog } from "./thrown-log.ts";
 
 /** What the lane does with what comes of them. */
 export interface ExecutionsLane {
@@ -29,10 +30,12 @@ export class Executions {
   readonly #o: LaneOptions;
   readonly #lane: ExecutionsLane;
   readonly #deadlines: Deadlines;
+  readonly #thrown: ThrownLog;
 
   constructor(options: LaneOptions, lane: ExecutionsLane) {
     this.#o = options;
     this.#lane = lane;
+    this.#thrown = new ThrownLog(options.logger, options.nowMs);
     this.#deadlines = new Deadlines({
       redis: options.redis,
       keys: options.scripts.keys,
@@ -150,6 +153,7 @@ export class Executions {
       if ("output" in outcome) {
         return executor.succeed(p, vars, outcome.output, ms);
       }
+      this.#thrown.tell(p, outcome.error);
       coolAfter(this.#o, p, vars, outcome.error);
       return executor.fail(p, vars, outcome.error, ms);
     } catch (error) {

@@ -14,6 +14,7 @@ import type { Context } from "../context.ts";
 import { EXIT } from "../exit.ts";
 import { explain, reasonDocument, whyLines } from "./why.ts";
 import type { Output } from "../output.ts";
+import { thrownAt } from "../thrown-at.ts";
 import { whenCertified } from "../own-stack.ts";
 import { createLogger } from "../logger.ts";
 import { openStack } from "../stack.ts";
@@ -130,7 +131,8 @@ export function tellReport(output: Output, report: RunReport): void {
   tellElements(output, report);
   tellRelatives(output, report);
   if (report.error !== null) {
-    output.line(`error ${report.error.code}: ${report.error.message}`);
+    const { code, message } = report.error;
+    output.line(`error ${code}: ${message}${thrownAt(report.error)}`);
   }
   if (report.status === "COMPLETED") {
     output.line(`output ${JSON.stringify(report.output)}`);
@@ -150,10 +152,11 @@ function tellElements(output: Output, { elements = [] }: RunReport): void {
 }
 
 /** "HTTP_404: GET example.com answered with status 404", in one line; all of it is in `--json`. */
-function errorText({ code, message }: RunError): string {
-  const line = message.replace(/\s+/g, " ").trim();
+function errorText(error: RunError): string {
+  const line = error.message.replace(/\s+/g, " ").trim();
   const isLong = line.length > ERROR_SHOWN_MAX;
-  return `${code}: ${isLong ? `${line.slice(0, ERROR_SHOWN_MAX)} …` : line}`;
+  const shown = isLong ? `${line.slice(0, ERROR_SHOWN_MAX)} …` : line;
+  return `${error.code}: ${shown}${thrownAt(error)}`;
 }
 
 /** "for signal paid until 2026-01-31T08:00:00.000Z (callback 0198….3-kj8f)" */

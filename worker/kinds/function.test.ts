@@ -85,7 +85,6 @@ describe("what a handler throws", () => {
     const coded = Object.assign(new Error("no money"), { code: "DECLINED", retryable: false });
     expect(thrown(coded)).toMatchObject({ code: "DECLINED", retryable: false });
     expect(thrown(new Error("x"))).toMatchObject({ code: "HANDLER_ERROR", retryable: true });
-    expect(thrown("text")).toMatchObject({ code: "HANDLER_ERROR", message: "text" });
     expect(thrown(undefined)).toMatchObject({ code: "HANDLER_ERROR" });
   });
 
@@ -103,8 +102,9 @@ describe("what a handler throws", () => {
 
   it("becomes the value that error edges carry", () => {
     const error = toExecutionError(new Error("broken"));
+    const details = { stack: [expect.stringContaining("function.test.ts")] };
     expect(errorValue(error, "step", 2)).toEqual({
-      error: { code: "HANDLER_ERROR", message: "broken", node: "step", attempts: 2 },
+      error: { code: "HANDLER_ERROR", message: "broken", node: "step", attempts: 2, details },
     });
   });
 });

@@ -11,6 +11,7 @@ import { compileTemplate, EvaluationError } from "../../condition/index.ts";
 import type { Template, Vars } from "../../condition/index.ts";
 import { BlobError, type FunctionHandler, type FunctionLog } from "../../sdk/internal.ts";
 import type { HttpClient } from "./http-client.ts";
+import { isChosen, placesOf, whatWasThrown } from "./thrown.ts";
 
 export type { Json } from "../../compiler/ir.ts";
 export type { Vars } from "../../condition/index.ts";
@@ -94,13 +95,17 @@ export function toExecutionError(thrown: unknown, signal?: AbortSignal): Executi
     message?: unknown;
     retryable?: unknown;
     delayMs?: unknown;
+    stack?: unknown;
+    syscall?: unknown;
   } | null;
-  const text = typeof error?.message === "string" ? error.message : String(thrown);
+  const text = typeof error?.message === "string" ? error.message : whatWasThrown(thrown);
   const message = text.length > MESSAGE_LENGTH_MAX ? `${text.slice(0, MESSAGE_LENGTH_MAX)}…` : text;
   const code = typeof error?.code === "string" && error.code !== "" ? error.code : "HANDLER_ERROR";
   const failsRun = code === "FAIL_RUN" || error?.name === "FailRun";
   const later = code === "RETRY_LATER" || error?.name === "RetryLater";
+  const stack = isChosen(error) || failsRun || later ? [] : placesOf(error);
   return new ExecutionError(code, message, {
+    ...(stack.length === 0 ? {} : { details: { stack } }),
     retryable: error?.retryable !== false && !failsRun,
     failsRun,
     cause: thrown,
