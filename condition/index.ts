@@ -12,7 +12,7 @@ export { compileTemplate, checkTemplate } from "./template.ts";
 export { checkCondition, checkExpression } from "./check.ts";
 export { decideEdges } from "./edges.ts";
 export type { EdgeCandidate, EdgeMode } from "./edges.ts";
-export { undecided, withoutOutput } from "./undecided.ts";
+export { keptOutput, undecided, withoutOutput } from "./undecided.ts";
 export { namedCondition } from "./named.ts";
 export type { Test } from "./named.ts";
 export { EvaluationError, ExpressionSyntaxError, TemplateSyntaxError } from "./errors.ts";

@@ -12,19 +12,32 @@ import type { Json } from "./types.ts";
 /** Bytes of JSON of an output that its node's error keeps: what an output may have that is no blob. */
 const OUTPUT_KEPT_BYTES_MAX = 16 * 1024;
 
-/** What a CONDITION_FAILED says. */
-export interface Undecided {
-  message: string;
+/** The codes of such errors: a condition could not be evaluated, none held, one held for too long. */
+const CODES: ReadonlySet<string> = new Set([
+  ...(["CONDITION_FAILED", "NO_BRANCH_MATCHED", "MAX_ITERATIONS"] as const),
+]);
+
+export interface KeptOutput {
   details: { output: Json } | { output_bytes: number };
+}
+
+/** What a CONDITION_FAILED says. */
+export interface Undecided extends KeptOutput {
+  message: string;
 }
 
 /** The error when a condition has thrown that saw `output`: a node's output, or its error value. */
 export function undecided(thrown: unknown, output: Json | undefined): Undecided {
   const message = thrown instanceof Error ? thrown.message : String(thrown);
+  return { message, ...keptOutput(output) };
+}
+
+/** What an error keeps of the output that conditions saw. */
+export function keptOutput(output: Json | undefined): KeptOutput {
   const bytes = Buffer.byteLength(JSON.stringify(output ?? null));
   const isKept = bytes <= OUTPUT_KEPT_BYTES_MAX;
   const details = isKept ? { output: output ?? null } : { output_bytes: bytes };
-  return { message, details };
+  return { details };
 }
 
 /**
@@ -32,7 +45,7 @@ export function undecided(thrown: unknown, output: Json | undefined): Undecided 
  * ten thousand nodes would be too much for one value, and each node's own error has its.
  */
 export function withoutOutput<E extends { code: string; details?: unknown }>(error: E): E {
-  if (error.code !== "CONDITION_FAILED") return error;
+  if (!CODES.has(error.code)) return error;
   const { details: _, ...rest } = error;
   return rest as E;
 }

@@ -127,7 +127,8 @@ describe("X06: a conditional", () => {
 
   it("without a default fails when nothing holds, or ends where the file says so", async () => {
     expect(await ended(await steered("none", 0))).toMatchObject({
-      ...{ status: "FAILED", output: { code: "NO_BRANCH_MATCHED" }, nodes: [] },
+      ...{ status: "FAILED", nodes: [] },
+      output: { code: "NO_BRANCH_MATCHED", details: { output: { n: 0 } } },
     });
     expect(await ended(await steered("skip", 0, { on_no_match: "skip" }))).toMatchObject({
       ...{ status: "COMPLETED", nodes: [] },

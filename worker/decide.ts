@@ -3,7 +3,7 @@
  * what expressions may see. An expression that cannot be evaluated never picks a path: it makes
  * the node fail.
  */
-import { decideEdges, namedCondition, undecided } from "../condition/index.ts";
+import { decideEdges, keptOutput, namedCondition, undecided } from "../condition/index.ts";
 import type { Test, Vars } from "../condition/index.ts";
 import { decidedEdges, edgeName, LOOP_NAME } from "../compiler/ir.ts";
 import type { DecidedEdge, EdgeOn, Ir, IrLoop, IrNode } from "../compiler/ir.ts";
@@ -70,7 +70,7 @@ export function decideSuccess(ir: Ir, node: IrNode, scope: string, vars: Vars): 
     if (!node.out.some((edge) => ir.edges[edge]?.on === "exhausted")) {
       const rounds = loop.ir.max_iterations;
       const message = `the loop's condition still holds after ${rounds} rounds (max_iterations)`;
-      throw new ExecutionError("MAX_ITERATIONS", message, { retryable: false });
+      throw undecidable("MAX_ITERATIONS", message, vars);
     }
     return { again: false, edges: each(node, ["exhausted", "always"], known, vars) };
   }
@@ -116,7 +116,7 @@ function routed(node: IrNode, known: CompiledNode, vars: Vars): string {
   const live = evaluated(() => decideEdges(candidates, mode, vars), vars);
   if (success.length > 0 && !live.includes(true) && node.on_no_match === "error") {
     const message = "no branch's condition holds and there is no default";
-    throw new ExecutionError("NO_BRANCH_MATCHED", message, { retryable: false });
+    throw undecidable("NO_BRANCH_MATCHED", message, vars);
   }
   const chosen = new Set(success.filter((_, i) => live[i]));
   const always = decidedEach(["always"], known, vars);
@@ -136,6 +136,11 @@ function gathered(node: IrNode, { decided, hasParts }: CompiledNode, values: str
     }
   });
   return out.join("");
+}
+
+/** A failure of the decision itself, with the output that it was made on. */
+function undecidable(code: string, message: string, { output }: Vars): ExecutionError {
+  return new ExecutionError(code, message, { retryable: false, ...keptOutput(output) });
 }
 
 /** Runs an evaluation; its error becomes CONDITION_FAILED, with what the condition saw as output. */

@@ -31,7 +31,9 @@ describe("a conditional", () => {
   it("fails with NO_BRANCH_MATCHED if nothing holds", () => {
     const bare = [...edges.filter((edge) => edge.to !== "z"), ...chain("y>z")];
     const result = play(steer({}, bare), { input: { n: 0 } });
-    expect(result.error).toMatchObject({ code: "NO_BRANCH_MATCHED", node: "c", attempts: 1 });
+    expect(result.error).toMatchObject({
+      ...{ code: "NO_BRANCH_MATCHED", node: "c", attempts: 1, details: { output: { n: 0 } } },
+    });
     const skipped = play(steer({ on_no_match: "skip" }, bare), { input: { n: 0 } });
     expect(skipped.status).toBe("COMPLETED");
     expect(statuses(skipped)).toMatchObject({ c: "completed", x: "skipped", z: "skipped" });

@@ -5,7 +5,7 @@
  * live. `first` and `all` nodes choose among their `success` edges and must find one; their
  * `always` edges are no branches and decide for themselves, as those of every other node do.
  */
-import { decideEdges, namedCondition, undecided } from "../../condition/index.ts";
+import { decideEdges, keptOutput, namedCondition, undecided } from "../../condition/index.ts";
 import type { EdgeMode, Vars } from "../../condition/index.ts";
 import { decidedEdges, edgeName, LOOP_NAME } from "../ir.ts";
 import type { EdgeOn, Ir, IrNode } from "../ir.ts";
@@ -35,7 +35,7 @@ export function decideSuccess(ir: Ir, node: IrNode, round: number, vars: Vars): 
     }
     const rounds = loop.max_iterations;
     const message = `the loop's condition still holds after ${rounds} rounds (max_iterations)`;
-    return { kind: "fail", error: { code: "MAX_ITERATIONS", message } };
+    return { kind: "fail", error: { code: "MAX_ITERATIONS", message, ...keptOutput(vars.output) } };
   } catch (error) {
     return { kind: "fail", error: conditionFailed(error, vars) };
   }
@@ -64,7 +64,10 @@ function branch(ir: Ir, node: IrNode, vars: Vars): AfterSuccess {
   const hasBranches = node.out.some((edge) => ir.edges[edge]?.on === "success");
   if (hasBranches && !branches.includes("live") && node.on_no_match === "error") {
     const message = "no branch's condition holds and there is no default";
-    return { kind: "fail", error: { code: "NO_BRANCH_MATCHED", message } };
+    return {
+      kind: "fail",
+      error: { code: "NO_BRANCH_MATCHED", message, ...keptOutput(vars.output) },
+    };
   }
   const always = each(ir, node, ["always"], vars);
   const edges = branches.map((value, place) =>

@@ -36,7 +36,9 @@ describe("a loop", () => {
 
   it("fails with MAX_ITERATIONS when the rounds are used up and there is no timeout path", () => {
     const result = play(poll(), { input: { n: -5 }, work: { p: count } });
-    expect(result.error).toMatchObject({ code: "MAX_ITERATIONS", node: "p", scope: "0:3" });
+    expect(result.error).toMatchObject({
+      ...{ code: "MAX_ITERATIONS", node: "p", scope: "0:3", details: { output: { n: -2 } } },
+    });
   });
 
   it("takes its timeout path when there is one", () => {

@@ -15,6 +15,15 @@ const echo = (id: string, params: Json): JsonObject => ({
   ...{ id, type: "function", config: { function_name: "builtin.echo", params } },
 });
 
+/** A loop that wants one round more than it has. */
+const endless = (id: string, params: Json): JsonObject => ({
+  ...{ id, type: "loop" },
+  config: {
+    ...{ function_name: "builtin.echo", params },
+    ...{ loop_back_to: id, max_iterations: 2, condition: "true" },
+  },
+});
+
 /** What it sees of the error that led to it, without making an output as long as that. */
 const LOOK: Json = {
   code: "${data.error.code}",
@@ -32,6 +41,15 @@ export function undecidedDocument(): JsonObject {
     const text = "ü".repeat(room >> 1) + "x".repeat(room & 1);
     const [left, handled, twice] = [`left${way}`, `handled${way}`, `twice${way}`];
     const broken = { condition: "output.nothing.here > 1" };
+    const [branch, loop] = [`branch${way}`, `loop${way}`];
+    nodes.push({ id: branch, type: "conditional", config: { input: { text } } });
+    edges.push({ from: branch, to: `next${way}`, condition: "size(output.text) < 1" });
+    nodes.push(endless(loop, { text }));
+    edges.push({ from: loop, to: `next${way}` });
+    for (const from of [branch, loop]) {
+      edges.push({ from, to: `seen${from}`, on: "error" });
+      nodes.push(echo(`seen${from}`, LOOK));
+    }
     nodes.push(echo(left, { text }), echo(handled, { text }), echo(twice, { text }));
     nodes.push(echo(`next${way}`, {}), echo(`look${way}`, LOOK));
     for (const from of [left, handled, twice]) {
