@@ -1,15 +1,16 @@
 import { EventEmitter } from "node:events";
-import { setTimeout as delay } from "node:timers/promises";
+import { setImmediate as nextTurn, setTimeout as delay } from "node:timers/promises";
 import { pino } from "pino";
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { canonicalJson, compile, type Json } from "../compiler/index.ts";
 import { makeValidator, type UserValidator } from "../sdk/internal.ts";
-import { CompileGuard, COSTLY, isQuick, NO_THREAD } from "./compile-guard.ts";
+import { CompileGuard, COSTLY, IDLE_MS, isQuick, NO_THREAD } from "./compile-guard.ts";
 import type { CompileAnswer, GuardLimits } from "./compile-guard.ts";
 
 const logger = pino({ level: "silent" });
 const open: CompileGuard[] = [];
 afterEach(async () => {
+  vi.useRealTimers();
   await Promise.all(open.splice(0).map((guard) => guard.stop()));
 });
 
@@ -17,6 +18,19 @@ function guardOf(limits?: Partial<GuardLimits>, start?: never): CompileGuard {
   const guard = new CompileGuard(logger, limits, start);
   open.push(guard);
   return guard;
+}
+
+/** A thread that computes nothing. */
+class FakeThread extends EventEmitter {
+  readonly performance = { eventLoopUtilization: () => ({ active: 0 }) };
+  isEnded = false;
+  unref(): void {}
+  postMessage(): void {}
+  terminate(): Promise<number> {
+    this.isEnded = true;
+    this.emit("exit", 1);
+    return Promise.resolve(1);
+  }
 }
 
 /** A line of so many steps. */
@@ -99,27 +113,41 @@ describe("the compile thread", () => {
   });
 
   it("is not charged what the rest of its process computes", async () => {
-    // One that waits, in a process that is busy.
-    let answer = (): void => undefined;
-    class Idle extends EventEmitter {
-      readonly performance = { eventLoopUtilization: () => ({ active: 0 }) };
-      unref(): void {}
-      terminate(): Promise<number> {
-        return Promise.resolve(0);
-      }
-      postMessage(): void {
-        answer = () => void this.emit("message", { ir: null });
-      }
-    }
-    const told = guardOf({ cpuMsMax: 5 }, (() => new Idle()) as never).compile("{}");
+    // It waits, in a process that is busy.
+    const thread = new FakeThread();
+    const told = guardOf({ cpuMsMax: 5 }, (() => thread) as never).compile("{}");
     for (let looks = 0; looks < 5; looks++) {
       const begun = process.cpuUsage();
       while (process.cpuUsage(begun).user < 10_000);
       // A timer of the same length as the guard's, which comes after it.
       await delay(5);
     }
-    answer();
+    thread.emit("message", { ir: null });
     expect(await told).toEqual({ ir: null });
+  });
+
+  it("is ended when it has had no job for a while, but never in the middle of one", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    const threads: FakeThread[] = [];
+    const start = (): FakeThread => {
+      threads.push(new FakeThread());
+      return threads.at(-1) as FakeThread;
+    };
+    const guard = guardOf({}, start as never);
+    const first = guard.compile("{}");
+    await nextTurn();
+    threads[0]?.emit("message", { ir: "1" });
+    expect(await first).toEqual({ ir: "1" });
+    vi.advanceTimersByTime(IDLE_MS - 1);
+    const second = guard.compile("{}");
+    await nextTurn();
+    vi.advanceTimersByTime(IDLE_MS);
+    await nextTurn();
+    threads.at(-1)?.emit("message", { ir: "2" });
+    expect(await second).toEqual({ ir: "2" });
+    expect(threads.map(({ isEnded }) => isEnded)).toEqual([false]);
+    vi.advanceTimersByTime(IDLE_MS);
+    expect(threads.map(({ isEnded }) => isEnded)).toEqual([true]);
   });
 
   it("is not there: whoever asks is told to do it himself", async () => {

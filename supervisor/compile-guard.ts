@@ -61,7 +61,8 @@ export interface GuardLimits {
 
 const LIMITS: GuardLimits = { cpuMsMax: 30_000, heapMbMax: 1024 };
 const LOOK_MS_MAX = 500;
-const IDLE_MS = 60_000;
+/** After its last job it is ended. */
+export const IDLE_MS = 60_000;
 /** Of JSON text: about 100 ms at worst. */
 const QUICK_CHARS = 8192;
 const QUICK_PATTERN_STEPS = 5000;
@@ -123,6 +124,7 @@ export class CompileGuard {
 
   async #run<T extends JobAnswer>(job: Job): Promise<T | Other> {
     this.#waiting++;
+    clearTimeout(this.#idle);
     const answered = this.#last.then(() => this.#ask(job));
     this.#last = answered.catch(() => undefined);
     try {
