@@ -5,7 +5,7 @@
  * whoever writes a little more than a reference means an expression, and would get the text itself.
  * A text for such a tool, `Dear {{name}}` in a mail, names nothing that is known here.
  */
-import { rewriteLegacy, scanTemplate } from "../condition/index.ts";
+import { scanTemplate } from "../condition/index.ts";
 import { asName } from "./visible-nodes.ts";
 
 /** An expression in braces that are text here, and what to write instead. */
@@ -79,7 +79,7 @@ function meantBy(
 ): string | undefined {
   const begin = inner.length > CHARS_MAX ? null : BEGIN.exec(inner);
   if (begin === null) return undefined;
-  const cel = rewriteLegacy(inner.trim(), "template").replace(/^\$\{([^]*)\}$/, "$1");
+  const cel = inner.trim();
   const name = begin.groups?.["name"];
   if (name === undefined) return OPERATOR.test(cel.replace(/^[!-]/, "")) ? cel : undefined;
   if (variables.has(name)) return cel;
