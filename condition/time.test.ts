@@ -67,6 +67,7 @@ describe("moments and durations", () => {
     ["getMinutes('Asia/Kathmandu')", 16],
     ["getDayOfYear()", 43],
     ["getHours('Europe/Berlin')", 0],
+    ["getDate('Europe/Berlin')", 14],
     ["getFullYear()", 2009],
     ["getMonth()", 1],
     ["getDate()", 13],
