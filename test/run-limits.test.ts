@@ -346,7 +346,7 @@ describe("places of tenants", () => {
     expect(waiting).toHaveLength(7);
     expect(await reasonsOf(waiting[0]?.id ?? "")).toMatchObject([{ kind: "tenant" }]);
     release();
-    await Promise.all(crowd.map(ended));
+    await Promise.all(crowd.map((id) => ended(id)));
     expect(most.get("crowd")).toBe(3);
   });
 });
@@ -371,7 +371,7 @@ describe("supervisors that die", () => {
     expect((await ended(unseen)).status).toBe("COMPLETED");
     releases[1]?.();
     expect((await ended(unstarted)).status).toBe("COMPLETED");
-    await Promise.all(firsts.map(ended));
+    await Promise.all(firsts.map((id) => ended(id)));
     expect(most.get("unseen")).toBe(1);
   });
 });
