@@ -44,10 +44,10 @@ describe("gavotte doctor", { timeout: COMMANDS_MS }, () => {
     const scripts = new ScriptRunner({ redis: engine.redis, deployment, partition: 0 });
     await suspectRun(scripts, { runId: id, status: "running", epoch: "1" });
     await waitFor(async () => (await engine.redis.hget(keys.run(id), "rpe")) !== null);
-    const why = "cannot be put back from its journal, after 1 of";
+    const why = "cannot be put back from its journal, after [0-9]+ of";
     expect((await gavotte("doctor")).stdout).toMatch(new RegExp(`warn run +${id} .*${why}`));
     expect((await gavotte("status", id)).stdout).toContain("frozen until it is repaired");
-    expect((await gavotte("why", id)).stdout).toContain(why);
+    expect((await gavotte("why", id)).stdout).toMatch(new RegExp(why));
     expect((await gavotte("cancel", id)).code).toBe(0);
     expect((await engine.ended(id)).status).toBe("CANCELLED");
     expect((await gavotte("status", id)).stdout).not.toContain("frozen");
