@@ -41,7 +41,7 @@ import { Reaper } from "./reaper.ts";
 import { PauseWatch } from "./pauses.ts";
 import { rebuildRuns } from "./rebuild.ts";
 import { Retention, type RetentionOptions } from "./retention.ts";
-import { Roles, type Role } from "./roles.ts";
+import { Roles, type Role, type RolesTimes } from "./roles.ts";
 import { StalledWatch, type StalledRun } from "./stalled.ts";
 import { Starter, StartSweep } from "./starter.ts";
 import { Timers } from "./timers.ts";
@@ -91,6 +91,8 @@ export interface SupervisorOptions {
   backlogRecordsMax?: number;
   /** Bytes of a partition's journal in Redis, above which intake pauses. */
   backlogBytesMax?: number;
+  /** When roles are looked at, and lost; for tests. */
+  rolesTimes?: RolesTimes;
   /** Puts unfinished runs back after Redis was rolled back. */
   onRollback?: (rollback: Rollback, context: SupervisorContext) => Promise<void>;
 }
@@ -243,7 +245,7 @@ function servicesOf(
       ? []
       : [{ key: RETENTION_KEY, name: "retention", open: () => new Retention(context, retention) }];
   const all = [...partitions.map(ofPartition), ...ofAll];
-  const roles = new Roles(context.db, context.logger, all);
+  const roles = new Roles(context.db, context.logger, all, options.rolesTimes);
   const limit = {
     ...(backlogRecordsMax === undefined ? {} : { backlogRecordsMax }),
     ...(backlogBytesMax === undefined ? {} : { backlogBytesMax }),

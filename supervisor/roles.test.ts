@@ -75,6 +75,30 @@ describe("roles on a Postgres with sessions", () => {
   });
 });
 
+describe("a process that stands still", () => {
+  let database: TestDatabase;
+  beforeAll(async () => {
+    database = await testDatabase();
+  });
+  afterAll(() => database.close());
+
+  it("loses its roles to another, and stops them when it hears of it", async ({ skip }) => {
+    skip(database.singleSession, "PGlite is one session");
+    const [first, second] = [noted(51), noted(51)];
+    // It looks once, and never again.
+    const times = { tryMs: 3_600_000, lostMs: 200 };
+    const still = new Roles(database.connect(), logger, [first], times);
+    await still.start();
+    await waitFor(() => first.events.includes("start"));
+    const other = new Roles(database.connect(), logger, [second], { tryMs: 20, lostMs: 2000 });
+    await other.start();
+    await waitFor(() => second.events.includes("start"), { describe: "nobody takes over" });
+    await waitFor(() => first.events.includes("stop"));
+    expect(still.held).toEqual([]);
+    await Promise.all([still.stop(1000), other.stop(1000)]);
+  });
+});
+
 describe("a session that cannot be had", () => {
   const key = 31;
   let database: TestDatabase;

@@ -7,6 +7,10 @@
  * flight is harmless, because whatever it commits names the cursor it started from. (Locks need a
  * session: not through a pooler that shares sessions between transactions.)
  *
+ * A process that is frozen, or whose machine is gone, closes nothing: TCP would tell Postgres of the
+ * machine after two hours, and never of the process. So Postgres ends the session when it is asked
+ * nothing for LOST_MS; a process that lives asks with every look, several times in that.
+ *
  * Who takes part holds a shared lock as well, so everybody can count how many there are. A process
  * with more than its share gives one role up at each look, and leaves it to others for a while: one
  * that has come lately takes it. Free roles are taken whoever has how many; if what was given up
@@ -34,6 +38,8 @@ export interface RolesTimes {
   tryMs?: number;
   /** A session that does not answer for so long is lost, ms. */
   answerMs?: number;
+  /** After so long without a question Postgres ends the session, ms; well above `tryMs`. */
+  lostMs?: number;
 }
 
 /** Namespace of the engine's advisory locks. */
@@ -41,6 +47,8 @@ const LOCK_CLASS = 0x6776;
 const TRY_MS = 1000;
 const ANSWER_MS_MAX = 5000;
 const STOP_MS = 5000;
+/** A look may take an answer's time, and that of a role that stops: less than this together. */
+const LOST_MS = 15_000;
 /** Looks for which a role that was given up is left to others. */
 const OFFER_LOOKS = 5;
 /** Looks after which it is offered again, should nobody have wanted it. */
@@ -50,6 +58,7 @@ const MEMBER_KEY = 0x7fff_ffff;
 const TRY_LOCK = `SELECT key, pg_try_advisory_lock($1, key) AS granted
   FROM unnest($2::integer[]) AS key`;
 const UNLOCK = "SELECT pg_advisory_unlock($1, $2)";
+const LIMIT = "SELECT set_config('idle_session_timeout', $1, false)";
 const JOIN = "SELECT pg_advisory_lock_shared($1, $2)";
 const MEMBERS = `SELECT count(*)::integer AS count FROM pg_locks
   WHERE locktype = 'advisory' AND classid = $1::oid AND objid = $2::oid AND granted
@@ -75,6 +84,7 @@ export class Roles extends Loop {
   readonly #roles: readonly Role[];
   readonly #held = new Map<number, Service>();
   readonly #answerMs: number;
+  readonly #lostMs: number;
   #client: PoolClient | null = null;
   #isClosed = false;
   /** Roles that were given up: for how many looks they are left to others, of how many processes. */
@@ -83,7 +93,7 @@ export class Roles extends Loop {
   #unwanted = { count: 0, looks: 0 };
 
   constructor(db: Database, logger: Logger, roles: readonly Role[], times: RolesTimes = {}) {
-    const { tryMs = TRY_MS, answerMs = ANSWER_MS_MAX } = times;
+    const { tryMs = TRY_MS, answerMs = ANSWER_MS_MAX, lostMs = LOST_MS } = times;
     super({
       name: "roles",
       logger,
@@ -98,6 +108,7 @@ export class Roles extends Loop {
     });
     this.#db = db;
     this.#answerMs = answerMs;
+    this.#lostMs = lostMs;
     this.#logger = logger;
     this.#roles = roles;
   }
@@ -184,6 +195,7 @@ export class Roles extends Loop {
       void (this.#client === client && this.#drop(error));
     });
     try {
+      await this.#answer(client, LIMIT, [String(this.#lostMs)]);
       await this.#answer(client, JOIN, [LOCK_CLASS, MEMBER_KEY]);
       if (this.#isClosed) {
         throw new Error("it is stopped");

@@ -3,7 +3,7 @@ import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import { expect, it } from "vitest";
 import { testDatabase } from "../../test/support/index.ts";
-import { connectPostgres } from "./connect.ts";
+import { connectPostgres, type Queryable } from "./connect.ts";
 
 /** A message of the server: its type, its length, its text. */
 function message(type: string, text: string): Buffer {
@@ -60,5 +60,26 @@ it("connections that are all busy are not called a server that cannot be reached
   });
   leave();
   await db.close();
+  await database.close();
+});
+
+it("a transaction whose process stands still ends, and with it its locks", async ({ skip }) => {
+  const database = await testDatabase();
+  skip(database.singleSession, "PGlite ends with its process");
+  const db = database.connect();
+  const held = async (tx: Queryable): Promise<string | undefined> => {
+    const text = "SELECT current_setting('idle_in_transaction_session_timeout') AS ms";
+    const [row] = await tx.query<{ ms: string }>({ name: "limit", text });
+    await tx.query({ name: "short", text: "SET idle_in_transaction_session_timeout = 50" });
+    await tx.query({ name: "lock", text: "SELECT pg_advisory_xact_lock(99)" });
+    await other.query({ name: "take", text: "SELECT pg_advisory_lock(99)" });
+    expect(row?.ms).toBe("15s");
+    await tx.query({ name: "late", text: "SELECT 1" });
+    return row?.ms;
+  };
+  const other = database.connect({ connectionsMax: 1 });
+  const late = db.transaction(held);
+  // It is as if the server were away: what was asked is asked again.
+  await expect(late).rejects.toMatchObject({ code: "GV_DATABASE_UNAVAILABLE" });
   await database.close();
 });

@@ -59,6 +59,13 @@ export interface PostgresTarget {
  */
 const SESSION = `SET plan_cache_mode = force_custom_plan; SET enable_seqscan = off;
   SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off`;
+/**
+ * What becomes of a session whose process is frozen or whose machine is gone: its transaction, and the
+ * locks of that, end in time, be it that nothing is asked or that no answer is fetched; the session
+ * when TCP finds nobody there. PGlite's sessions are not the server's own, and end with their process.
+ */
+const LIMITS = `SET idle_in_transaction_session_timeout = '15s'; SET tcp_user_timeout = '30s';
+  SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3`;
 const CONNECT_TIMEOUT_MS = 5000;
 const TRANSACTION_TRIES = 4;
 const RETRIED_CODES = new Set(["40001", "40P01"]);
@@ -88,7 +95,7 @@ export function connectPostgres(target: PostgresTarget): Database {
     // as well, also where it comes in one read with the answer after which the next one gets it.
     client.on("error", () => undefined);
     // Queued before whatever the connection is taken for; a failure is that of the connection.
-    client.query(SESSION, () => undefined);
+    client.query(singleSession ? SESSION : `${SESSION}; ${LIMITS}`, () => undefined);
   };
   const pool = new pg.Pool({ ...clientConfig(target), max, onConnect });
   // Without a listener a server that closes an idle connection would end the process.
@@ -169,7 +176,7 @@ class PooledDatabase implements Database {
 
 const AWAY_CODES = new Set([
   ...["ECONNREFUSED", "ECONNRESET", "ENOENT", "EPIPE", "ETIMEDOUT", "EHOSTUNREACH", "ENOTFOUND"],
-  ...["EAI_AGAIN", "57P01", "57P02", "57P03", "53300", "25006"],
+  ...["EAI_AGAIN", "57P01", "57P02", "57P03", "57P05", "25P03", "53300", "25006"],
 ]);
 /** What the pool says when none of its connections became free; a new one fails with other words. */
 const POOL_FULL = "timeout exceeded when trying to connect";

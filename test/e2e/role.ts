@@ -24,6 +24,8 @@ export interface RoleOptions {
   calls?: string;
   /** Of a supervisor; see SupervisorOptions. */
   backlogRecordsMax?: number;
+  /** Of a supervisor; see SupervisorOptions. */
+  rolesTimes?: { tryMs?: number; lostMs?: number };
   /** Of a gateway; any free one unless told. */
   port?: number;
   /** Of a supervisor, and of a worker: their limits for the journal's bytes. */
