@@ -94,6 +94,7 @@ local ARGV = cmsgpack.unpack(packed)
 --- @include "complete_plan"
 --- @include "complete_apply"
 --- @include "entry_owner"
+--- @include "settle_entries"
 
 -- The item's run, and whatever else was told of since there were `from` transitions: its end may have
 -- been on its way to a parent.
@@ -195,7 +196,6 @@ if #k.ended > 0 then
   redis.call("ZADD", k.release, unpack(k.ended))
 end
 for queue, ids in pairs(acks) do
-  redis.call("XDEL", queue, unpack(ids))
-  redis.call("XACK", queue, GROUP, unpack(ids))
+  settle_entries(queue, ids)
 end
 return replies

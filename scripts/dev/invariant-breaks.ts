@@ -6,6 +6,7 @@ const PLAN = "scripts/include/complete_plan.lua";
 const ARRIVALS = "scripts/include/complete_arrivals.lua";
 const LAST = "scripts/include/complete_last.lua";
 const LOSERS = "scripts/include/complete_losers.lua";
+const ENTRIES = "scripts/include/settle_entries.lua";
 const AUDIT_RUN = "supervisor/audit/audit-run.ts";
 const CALM = "engine and oracle: calm";
 const ANY = "engine and oracle: any and count joins";
@@ -200,6 +201,35 @@ export const INVARIANT_BREAKS: readonly Break[] = [
     ...{ find: "if (fold.suspects.length > 0) {", replace: "if (fold.suspects.length > 1000) {" },
     test: "supervisor/archiver.test.ts",
     name: "repairs a run in which a script failed half-way",
+  },
+  {
+    ...{ holds: I5, broken: "a group made anew loses entries that it has not delivered" },
+    ...{
+      file: ENTRIES,
+      find: "settled == #ids and settled >= TRIMMED_MIN",
+      replace: "#ids >= TRIMMED_MIN",
+    },
+    ...{
+      test: "sdk/redis/settle-entries.test.ts",
+      name: "that a group made anew has not delivered yet take none with them",
+    },
+  },
+  {
+    ...{ holds: I5, broken: "a batch takes older entries along that somebody is at" },
+    ...{ file: ENTRIES, find: "if is_oldest_part(queue, newest) then", replace: "if true then" },
+    ...{ test: "sdk/redis/settle-entries.test.ts", name: "leave older ones that somebody is at" },
+  },
+  {
+    ...{ holds: I7, broken: "ids are compared as text, and settled entries stay" },
+    ...{
+      file: ENTRIES,
+      find: "ms == other_ms and #id > #other",
+      replace: "ms == other_ms and id > other",
+    },
+    ...{
+      test: "sdk/redis/settle-entries.test.ts",
+      name: "that are the oldest are gone, newer ones stand, in whatever order they are told",
+    },
   },
   {
     ...{ holds: I5, broken: "a Redis that was rolled back passes unnoticed" },

@@ -1,0 +1,106 @@
+/** What becomes of the entries of a batch: gone are those that it settled, and nothing else. */
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { readAll } from "../../test/harness/deliveries.ts";
+import { miniIr } from "../../test/harness/mini-ir.ts";
+import { openTestPartition, type TestPartition } from "../../test/harness/partition.ts";
+import { TokenPlayer } from "../../test/harness/tokens.ts";
+import { GROUP } from "../keys.ts";
+import type { RunProfile } from "../profile.ts";
+import { COMPLETION, completeBatch } from "./complete-tokens.ts";
+import { redisTimeMs, startRuns } from "./run-scripts.ts";
+
+/** In one call, so their entries differ in the last part of the id only: 0 to 11. */
+const RUNS = 12;
+
+let p: TestPartition;
+let profile: RunProfile;
+let stream: string;
+
+beforeAll(async () => {
+  p = await openTestPartition();
+});
+afterAll(() => p.close());
+beforeEach(async () => {
+  await p.reset();
+  profile = await p.publish(miniIr(["a"], []), "one");
+  stream = profile.entryKeys[0] as string;
+  const notAfterMs = (await redisTimeMs(p.scripts)) + 30_000;
+  const runs = Array.from({ length: RUNS }, (_, i) => {
+    return { profile, runId: `r${i}`, epoch: 1, input: "{}", notAfterMs };
+  });
+  await startRuns(p.scripts, runs);
+});
+
+/** Delivers so many entries. */
+async function deliver(count = RUNS): Promise<void> {
+  expect(await readAll(p.redis, [stream], "c", count)).toHaveLength(count);
+}
+
+/** Settles the tokens of these runs in one batch, in this order. */
+async function settle(...places: number[]): Promise<void> {
+  const entries = await p.redis.xrange(stream, "-", "+");
+  const items = places.map((i) => {
+    const entryId = entries.find(([, fields]) => fields[1]?.startsWith(`r${i}\x1f`))?.[0] ?? "";
+    const token = { runId: `r${i}`, epoch: "1", node: 0, scope: "", attempt: 1, entryId };
+    return new TokenPlayer(p, profile, `r${i}`).item({ ...token, queueKey: stream } as never, "");
+  });
+  const { codes } = await completeBatch(p.scripts, items, "c");
+  expect(codes).toEqual(places.map(() => COMPLETION.done));
+}
+
+/** Last parts of the ids that stand in the stream. */
+async function left(): Promise<number[]> {
+  const entries = await p.redis.xrange(stream, "-", "+");
+  return entries.map(([id]) => Number(id.split("-")[1]));
+}
+
+async function pending(): Promise<number[]> {
+  const all = (await p.redis.xpending(stream, GROUP, "-", "+", 100)) as [string][];
+  return all.map(([id]) => Number(id.split("-")[1]));
+}
+
+const upTo = (count: number): number[] => [...Array(count).keys()];
+
+describe("entries of a batch", () => {
+  it("that are the oldest are gone, newer ones stand, in whatever order they are told", async () => {
+    await deliver();
+    await settle(3, 10, 0, 9, 1, 8, 2, 7, 6, 5, 4);
+    expect([await left(), await pending()]).toEqual([[11], [11]]);
+  });
+
+  it("leave what has not been delivered yet", async () => {
+    await deliver(9);
+    await settle(...upTo(9));
+    expect([await left(), await pending()]).toEqual([[9, 10, 11], []]);
+    await deliver(3);
+  });
+
+  it("leave older ones that somebody is at", async () => {
+    await deliver();
+    await settle(...upTo(12).filter((i) => i !== 1 && i !== 4));
+    expect([await left(), await pending()]).toEqual([
+      [1, 4],
+      [1, 4],
+    ]);
+    await settle(1, 4);
+    expect([await left(), await pending()]).toEqual([[], []]);
+  });
+
+  it("that a group made anew has not delivered yet take none with them", async () => {
+    await deliver();
+    await p.redis.xgroup("DESTROY", stream, GROUP);
+    await p.redis.xgroup("CREATE", stream, GROUP, "0");
+    await settle(...upTo(12).slice(4));
+    expect([await left(), await pending()]).toEqual([[0, 1, 2, 3], []]);
+    await deliver(4);
+  });
+
+  it("of which the group made anew has some take none with them", async () => {
+    await deliver();
+    await p.redis.xgroup("DESTROY", stream, GROUP);
+    await p.redis.xgroup("CREATE", stream, GROUP, "0");
+    await deliver(2);
+    await settle(0, ...upTo(12).slice(3));
+    expect([await left(), await pending()]).toEqual([[1, 2], [1]]);
+  });
+});
