@@ -58,6 +58,26 @@ describe("rows of runs that have begun", () => {
     expect(begun.plan([], { ...load(0), isLoad: false }).write).toEqual(rows.slice(DUE_MAX));
   });
 
+  it("wait no longer for there being more of them, under load that goes on", () => {
+    const begun = new Begun();
+    const waiting = new Map<string, number>();
+    const blockMs = HOLD_MS / 8;
+    const oldestMs: number[] = [];
+    const count: number[] = [];
+    for (let block = 0; block < 24; block++) {
+      const atMs = block * blockMs;
+      const rows = Array.from({ length: DUE_MAX * 1.5 }, (_, i) => row(`${block}-${i}`));
+      const plan = begun.plan(rows, load(atMs));
+      begun.settle(plan);
+      plan.hold.forEach(({ id }) => waiting.set(id, atMs));
+      plan.write.forEach(({ id }) => waiting.delete(id));
+      oldestMs.push(atMs - ([...waiting.values()][0] as number));
+      count.push(waiting.size);
+    }
+    expect(Math.max(...oldestMs)).toBeLessThan(HOLD_MS);
+    expect(Math.max(...count)).toBe(DUE_MAX * 1.5 * 8);
+  });
+
   it("do not wait where the run is paused or falls asleep in the block", () => {
     const begun = new Begun();
     begun.settle(begun.plan([row("a")], load(0)));

@@ -14,7 +14,10 @@ import type { RunChange } from "../sdk/postgres/index.ts";
 
 /** Less than the age at which the start sweep looks at rows that say QUEUED. */
 export const HOLD_MS = 4000;
-/** So many of those held before are written with a block: it is not to wait for all of them. */
+/**
+ * So many of those held before are written with a block, which is not to wait for all of them; or as
+ * many as it adds, so that no more wait than have begun in HOLD_MS, however many begin.
+ */
 export const DUE_MAX = 1000;
 
 export interface BegunPlan {
@@ -64,10 +67,11 @@ export class Begun {
         write.push(begun);
       }
     }
+    const dueMax = Math.max(DUE_MAX, hold.length);
     let due = 0;
     for (const [id, { change, sinceMs }] of this.#held) {
       // Oldest first: behind one that is not due none is, and most of them are behind it.
-      if (due >= DUE_MAX || (isLoad && atMs - sinceMs < HOLD_MS)) {
+      if (due >= dueMax || (isLoad && atMs - sinceMs < HOLD_MS)) {
         break;
       }
       if (!named.has(id)) {
