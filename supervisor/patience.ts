@@ -60,8 +60,12 @@ export class Patience {
     }
     const left = this.#left;
     const key = `${entryId} ${what}`;
-    const answer = left.key === key ? (left.answer as Promise<T>) : work();
-    delete left.key;
+    const isLeft = left.key === key;
+    const answer = isLeft ? (left.answer as Promise<T>) : work();
+    if (isLeft) {
+      delete left.key;
+      delete left.answer;
+    }
     const told = await (isFirst
       ? answer
       : inTime<T | typeof LATER>(answer, this.#untilMs - now, LATER));
