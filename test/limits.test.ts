@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Json } from "../compiler/ir.ts";
 import { createClient, type Client } from "../sdk/index.ts";
 import { defineFunction } from "../sdk/define-function.ts";
+import { globalKeys, rateKey } from "../sdk/internal.ts";
 import { readJournal } from "../sdk/postgres/index.ts";
 import { createHttpClient, FunctionRegistry } from "../worker/index.ts";
 import { explainRun } from "../supervisor/index.ts";
@@ -151,6 +152,26 @@ describe("rate_limit of a node", () => {
     const dues = await dueTimes(id);
     expect(dues.length).toBeGreaterThanOrEqual(3);
     await expectApart(id, dues, 100);
+  });
+
+  it("that Redis has lost begins anew, and keeps nobody in a worker", async () => {
+    const workflow = (tenant: string): object => {
+      const rate_limit = { key: `lost-${tenant}`, per_hour: 1 };
+      return { name: "lost", nodes: [note("a", "lost", { rate_limit })], edges: [] };
+    };
+    // As many as it takes for one to come to the worker that began it before.
+    const tenants = ["a", "b", "c", "d"];
+    const all = async (): Promise<string[]> => {
+      const ids = await Promise.all(tenants.map((name) => submit(workflow(name), { name })));
+      const rows = await Promise.all(ids.map((id) => client.ended(id, { timeoutMs: 15_000 })));
+      return rows.map((row) => row.status);
+    };
+    expect(await all()).toEqual(tenants.map(() => "COMPLETED"));
+    for (const tenant of tenants) {
+      const key = rateKey("", `lost-${tenant}`, "");
+      expect(await engine.redis.del(key, globalKeys.rateBegun(key))).toBe(2);
+    }
+    expect(await all()).toEqual(tenants.map(() => "COMPLETED"));
   });
 
   it("a key that cannot be evaluated fails the node with BAD_INPUT", async () => {

@@ -99,7 +99,23 @@ describe("beginnings of one key", () => {
     expect(turns.size).toBeGreaterThan(1_000);
     standStill(1_000);
     await begin("last");
-    expect(turns.size).toBe(1);
+    expect(turns.size).toBe(1_000);
+  });
+
+  it("cost nothing by what is known of other keys, however long theirs matters", async () => {
+    let looks = 0;
+    let nowMs = 0;
+    const turns = new RateTurns({ nowMs: () => (looks++, nowMs) });
+    const costOf = async (key: string): Promise<number> => {
+      looks = 0;
+      nowMs += 1;
+      await turns.begin(key, { limit: 1, per_ms: 86_400_000 }, () => Promise.resolve(0));
+      return looks;
+    };
+    const first = await costOf("first");
+    for (let i = 0; i < 3_000; i++) await costOf(`customer-${i}`);
+    expect(await costOf("last")).toBeLessThanOrEqual(first + 1);
+    expect(turns.size).toBeLessThanOrEqual(1_001);
   });
 
   it("of which one cannot be asked for do not keep the others, nor do those of other keys", async () => {
@@ -109,5 +125,46 @@ describe("beginnings of one key", () => {
     const other = turns.begin("other", LIMIT, () => Promise.resolve(0));
     await expect(away).rejects.toThrow("Redis is away");
     expect([await next, await other, nowMs()]).toEqual([0, 0, 1000]);
+  });
+});
+
+describe("beginnings of one key with a long interval", () => {
+  const HOURLY = { limit: 1, per_ms: 3_600_000 };
+
+  it("that Redis has forgotten keep the next one for half a second, and the one after it for no longer", async () => {
+    const { turns, nowMs } = worker();
+    const begin = (): Promise<number> =>
+      turns.begin("k", HOURLY, () => Promise.resolve(0)).then(nowMs);
+    expect(await Promise.all([begin(), begin(), begin()])).toEqual([1000, 1500, 2000]);
+  });
+
+  it("keep one half a second, too, that has waited in line for longer than that", async () => {
+    const { turns, nowMs, standStill } = worker();
+    const asked: number[] = [];
+    const ask = (holdMs: number): Promise<number> => {
+      asked.push(holdMs);
+      standStill(600);
+      return Promise.resolve(0);
+    };
+    const begin = (): Promise<number> => turns.begin("k", HOURLY, ask).then(nowMs);
+    const [, second] = await Promise.all([begin(), begin()]);
+    expect(second).toBe(1000 + 600 + 600 + 500);
+    expect(asked).toEqual([500, 0]);
+  });
+
+  it("wait elsewhere, without asking, while only the worker knows how late the last one was", async () => {
+    const { turns, nowMs, standStill } = worker();
+    let asked = 0;
+    const ask = (lateMs: number) => (): Promise<number> => {
+      asked++;
+      standStill(lateMs);
+      return Promise.resolve(0);
+    };
+    expect(await turns.begin("k", HOURLY, ask(3_000)).then(nowMs)).toBe(4000);
+    standStill(3_597_000); // Redis counts from 1000 on
+    expect(await turns.begin("k", HOURLY, ask(0))).toBe(3000);
+    expect(asked).toBe(1);
+    standStill(3_000);
+    expect(await turns.begin("k", HOURLY, ask(0)).then(nowMs)).toBe(3_604_000);
   });
 });

@@ -159,8 +159,8 @@ export const PROMISE_BREAKS: readonly Break[] = [
   {
     ...{ holds: RATE, broken: "what a worker that stood still begins late is not kept apart" },
     file: "worker/rate-turns.ts",
-    find: "Math.max(this.#nowMs(), pace.freeMs) + intervalUs",
-    replace: "pace.freeMs + intervalUs",
+    find: "Math.max(nowMs, isAnew ? 0 : pace.freeMs) +",
+    replace: "pace.freeMs +",
     test: "worker/rate-turns.test.ts",
     name: "keep their distance from one that begins after its worker stood still",
   },
