@@ -18,9 +18,11 @@ import { GavotteError } from "../sdk/internal.ts";
 import { CALLBACK_PATH, type Callbacks } from "./callbacks.ts";
 import { internalError, methodRefused, refusal, refusalOf, routeUnknown } from "./errors.ts";
 import type { Answer } from "./errors.ts";
+import { addRest, REST_PATH, type RestParts } from "./rest/routes.ts";
 
 export interface AppParts {
   callbacks: Callbacks;
+  rest: RestParts;
   /** Whether what the gateway needs answers. */
   readiness(): Promise<Answer>;
   logger: Logger;
@@ -57,6 +59,13 @@ export async function createApp(parts: AppParts): Promise<FastifyInstance & { se
     addCallbacks(scope, parts.callbacks);
     done();
   });
+  await app.register(
+    (scope, _options, done) => {
+      addRest(scope, parts.rest);
+      done();
+    },
+    { prefix: REST_PATH },
+  );
   app.get("/healthz", () => ({ status: "ok" }));
   app.get("/readyz", async (_request, reply) => send(reply, await parts.readiness()));
   refuseOthers(app, methods);

@@ -13,6 +13,9 @@ import { Callbacks } from "./callbacks.ts";
 import { FeedClient, MESSAGE_BYTES_MAX } from "./client.ts";
 import { EngineClient } from "./engine-client.ts";
 import { Hub } from "./hub.ts";
+import { EndWaits } from "./rest/end-waits.ts";
+import { Runs } from "./rest/runs.ts";
+import { Submissions } from "./rest/submissions.ts";
 
 export interface GatewayOptions {
   host: string;
@@ -22,6 +25,8 @@ export interface GatewayOptions {
   db: Database;
   partitions: number;
   logger: Logger;
+  /** How long a submission waits for its answer; as the client's, default 10 s. */
+  submitTimeoutMs?: number;
 }
 
 export interface Gateway extends Service {
@@ -43,6 +48,7 @@ class GatewayService implements Gateway {
   readonly #o: GatewayOptions;
   readonly #hub: Hub;
   readonly #engine: EngineClient;
+  readonly #waits: EndWaits;
   readonly #clients = new WeakMap<WebSocket, FeedClient>();
   #server: Server | null = null;
   #sockets: WebSocketServer | null = null;
@@ -51,7 +57,12 @@ class GatewayService implements Gateway {
   constructor(options: GatewayOptions) {
     this.#o = options;
     this.#hub = new Hub(options);
-    this.#engine = new EngineClient({ redisUrl: options.redisUrl, database: options.db });
+    const { redisUrl, db, logger, submitTimeoutMs } = options;
+    this.#engine = new EngineClient({
+      ...{ redisUrl, database: db },
+      ...(submitTimeoutMs === undefined ? {} : { submitTimeoutMs }),
+    });
+    this.#waits = new EndWaits(db, logger);
   }
 
   url(): string {
@@ -64,6 +75,10 @@ class GatewayService implements Gateway {
     await this.#hub.start();
     const { server } = await createApp({
       callbacks: new Callbacks(this.#engine),
+      rest: {
+        runs: new Runs(this.#engine, this.#waits),
+        submissions: new Submissions(this.#engine),
+      },
       readiness: () => this.#readiness(),
       logger: this.#o.logger,
     });
@@ -101,10 +116,15 @@ class GatewayService implements Gateway {
     this.#sockets?.close();
     if (server !== null) {
       const closed = new Promise((resolve) => server.close(resolve));
-      server.closeAllConnections();
-      // A server is closed when its last socket is, and ws waits 30 s for a client that says nothing.
+      // A server is closed when its last socket is: requests under way may take that long, and ws waits
+      // 30 s for a client that says nothing.
       const left = this.#sockets?.clients;
-      const late = setTimeout(() => left?.forEach((socket) => socket.terminate()), goodbyeMs);
+      const late = setTimeout(() => {
+        server.closeAllConnections();
+        left?.forEach((socket) => socket.terminate());
+      }, goodbyeMs);
+      await this.#waits.stop();
+      server.closeIdleConnections();
       await closed;
       clearTimeout(late);
       await Promise.all([this.#hub.stop(), this.#engine.stop()]);

@@ -13,11 +13,13 @@ export interface RunFilter {
   parent?: string;
   /** Only runs created before this time, for the next page. */
   beforeMs?: number;
+  /** And of those created at this time the ones that stand behind this run: many share a moment. */
+  beforeId?: string;
   limit: number;
 }
 
 const MATCHES = `($1::text IS NULL OR tenant = $1) AND ($3::text IS NULL OR workflow = $3)
-      AND ($4::bigint IS NULL OR created_at_ms < $4)
+      AND ($4::bigint IS NULL OR created_at_ms <= $4 AND (created_at_ms < $4 OR id < $8::text))
       AND ($6::text IS NULL OR parent_run_id = $6)
       AND ($7::text IS NULL OR business_status = $7)`;
 const LIST = {
@@ -33,8 +35,8 @@ const UNFINISHED = {
 /** Runs, newest first. */
 export async function listRuns(db: Queryable, filter: RunFilter): Promise<RunRow[]> {
   const { tenant = null, status = null, workflow = null, beforeMs = null, limit } = filter;
-  const { parent = null, businessStatus = null } = filter;
-  const values = [tenant, status, workflow, beforeMs, limit, parent, businessStatus];
+  const { parent = null, businessStatus = null, beforeId = null } = filter;
+  const values = [tenant, status, workflow, beforeMs, limit, parent, businessStatus, beforeId];
   const statement = status === null || isTerminal(status) ? LIST : UNFINISHED;
   return db.query<RunRow & { [column: string]: unknown }>(statement, values);
 }

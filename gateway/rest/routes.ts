@@ -1,0 +1,141 @@
+/**
+ * The routes of REST: where they are, what they take and give. What they do is in runs.ts and
+ * submissions.ts.
+ */
+import type { FastifyInstance, FastifyReply, FastifyRequest, FastifySchema } from "fastify";
+import type { SubmissionRequest } from "../../sdk/index.ts";
+import { isTerminal, type ErrorCode } from "../../sdk/internal.ts";
+import { readJson } from "../body.ts";
+import { resultText, waitMsOf, type ListQuery, type Runs } from "./runs.ts";
+import {
+  CANCEL_BODY,
+  HEADERS,
+  LIST_QUERY,
+  ref,
+  RUN_ID_PARAM,
+  SHARED,
+  SUBMISSION,
+  WAIT_QUERY,
+} from "./schemas.ts";
+import type { Submissions } from "./submissions.ts";
+import { compileValidator } from "./validate.ts";
+
+export const REST_PATH = "/api/v1";
+/** As a submission through the queue. */
+const BODY_BYTES_MAX = 4 * 1024 * 1024;
+const TOO_LARGE: ErrorCode = "GV_BODY_TOO_LARGE";
+const RETRY = { "retry-after": "1" };
+
+export interface RestParts {
+  runs: Runs;
+  submissions: Submissions;
+}
+
+interface OfRun {
+  Params: { id: string };
+}
+
+/** Adds them, in a scope of its own. */
+export function addRest(app: FastifyInstance, parts: RestParts): void {
+  for (const [name, schema] of Object.entries(SHARED)) {
+    app.addSchema({ $id: name, ...schema });
+  }
+  app.setValidatorCompiler(({ schema, httpPart }) => {
+    return compileValidator(schema as object, httpPart ?? "body");
+  });
+  // The schemas of answers are for who reads them: a member that they forget must not be lost.
+  app.setSerializerCompiler(() => (value) => JSON.stringify(value));
+  app.addContentTypeParser("application/json", async (request: FastifyRequest) =>
+    readJson(request.raw, BODY_BYTES_MAX, TOO_LARGE),
+  );
+  addSubmit(app, parts);
+  addQuestions(app, parts);
+  addCancel(app, parts);
+}
+
+function addSubmit(app: FastifyInstance, { submissions }: RestParts): void {
+  const schema = schemaOf("submitRun", "Submit a run", {
+    body: SUBMISSION,
+    headers: HEADERS,
+    response: {
+      201: answer("Its row is committed: the run will be executed.", "Accepted"),
+      ...refusals(400, 404, 409, 413, 415, 422, 429, 503),
+    },
+  });
+  type Body = { Body: SubmissionRequest; Headers: { "idempotency-key"?: string } };
+  app.post<Body>("/runs", { schema }, async ({ body, headers }, reply) => {
+    const accepted = await submissions.accept(body, headers["idempotency-key"]);
+    const location = `${REST_PATH}/runs/${accepted.run_id}`;
+    return reply.code(201).header("location", location).send(accepted);
+  });
+}
+
+function addQuestions(app: FastifyInstance, { runs }: RestParts): void {
+  const list = schemaOf("listRuns", "List runs, newest first", {
+    querystring: LIST_QUERY,
+    response: { 200: answer("A page of runs.", "Runs"), ...refusals(400, 503) },
+  });
+  app.get<{ Querystring: ListQuery }>("/runs", { schema: list }, ({ query }) => runs.list(query));
+  const report = schemaOf("getRun", "What a run has done so far", {
+    params: RUN_ID_PARAM,
+    response: { 200: answer("The run and its nodes.", "Run"), ...refusals(400, 404, 503) },
+  });
+  app.get<OfRun>("/runs/:id", { schema: report }, ({ params }) => runs.report(params.id));
+  const result = schemaOf("getResult", "The output of a run, waited for", {
+    params: RUN_ID_PARAM,
+    querystring: WAIT_QUERY,
+    response: {
+      200: answer(
+        "It has ended: its output, or its error if it failed or was cancelled.",
+        "Result",
+      ),
+      202: answer("It has not ended; ask again.", "Accepted"),
+      ...refusals(400, 404, 429, 503),
+    },
+  });
+  type Wait = OfRun & { Querystring: { wait?: string } };
+  app.get<Wait>("/runs/:id/result", { schema: result }, async ({ params, query }, reply) => {
+    const row = await runs.result(params.id, waitMsOf(query.wait), closing(reply));
+    if (!isTerminal(row.status)) {
+      return reply.code(202).headers(RETRY).send({ run_id: row.id, status: row.status });
+    }
+    return reply.type("application/json; charset=utf-8").send(resultText(row));
+  });
+}
+
+function addCancel(app: FastifyInstance, { runs }: RestParts): void {
+  const schema = schemaOf("cancelRun", "Cancel a run", {
+    params: RUN_ID_PARAM,
+    body: CANCEL_BODY,
+    response: {
+      200: answer("Nothing of it begins any more.", "Accepted"),
+      202: answer("Nor here, but the archive is behind: it is told later.", "Accepted"),
+      ...refusals(400, 404, 409, 413, 415, 503),
+    },
+  });
+  type Body = OfRun & { Body: { reason?: string } | null };
+  app.post<Body>("/runs/:id/cancel", { schema }, async ({ params, body }, reply) => {
+    const told = await runs.cancel(params.id, body?.reason);
+    return reply.code(isTerminal(told.status) ? 200 : 202).send(told);
+  });
+}
+
+function schemaOf(operationId: string, summary: string, more: FastifySchema): FastifySchema {
+  return { operationId, summary, ...more } as FastifySchema;
+}
+
+function answer(description: string, name: string): object {
+  return { description, content: { "application/json": { schema: ref(name) } } };
+}
+
+function refusals(...statuses: number[]): { [status: string]: object } {
+  const one = answer("Refused; the error says why.", "Error");
+  return Object.fromEntries(statuses.map((status) => [status, one]));
+}
+
+/** Aborted when whoever asked is gone. */
+function closing(reply: FastifyReply): AbortSignal {
+  const gone = new AbortController();
+  reply.raw.once("close", () => gone.abort());
+  return gone.signal;
+}

@@ -1,0 +1,77 @@
+/**
+ * `POST /api/v1/runs`: a submission through the queue, answered when the run's row is committed.
+ *
+ * How many are under way at one time is bounded: each is kept until it is answered, and when nobody
+ * takes submissions in they would all be kept for as long as an answer is waited for.
+ */
+import type { SubmissionRequest } from "../../sdk/index.ts";
+import { GavotteError, type RunStatus } from "../../sdk/internal.ts";
+import { readRun } from "../../sdk/postgres/index.ts";
+import type { EngineClient } from "../engine-client.ts";
+
+export interface Accepted {
+  run_id: string;
+  status: RunStatus;
+}
+
+const UNDER_WAY_MAX = 1000;
+
+export class Submissions {
+  readonly #engine: EngineClient;
+  readonly #max: number;
+  #underWay = 0;
+
+  /** `max`: how many are under way at one time, in tests otherwise. */
+  constructor(engine: EngineClient, max = UNDER_WAY_MAX) {
+    this.#engine = engine;
+    this.#max = max;
+  }
+
+  /** Submits; resolves once the run is stored. Throws as `client.submit` does, GV_GATEWAY_BUSY. */
+  async accept(body: SubmissionRequest, key: string | undefined): Promise<Accepted> {
+    const request = withKey(body, key);
+    if (this.#underWay >= this.#max) {
+      const message = `${this.#max} submissions are under way at this gateway; try again later`;
+      throw new GavotteError("GV_GATEWAY_BUSY", message);
+    }
+    this.#underWay++;
+    try {
+      return await this.#submit(request);
+    } finally {
+      this.#underWay--;
+    }
+  }
+
+  async #submit(request: SubmissionRequest): Promise<Accepted> {
+    const client = await this.#engine.get();
+    const runId = await client.submit(request).catch((error: unknown) => {
+      throw isTooDeep(error) ? tooDeep(error) : error;
+    });
+    const mayBeOlder = request.idempotency_key !== undefined || request.run_id !== undefined;
+    // It is accepted, whether its row can be read again or not.
+    const row = mayBeOlder ? await readRun(client.db, runId).catch(() => null) : null;
+    return { run_id: runId, status: row?.status ?? "QUEUED" };
+  }
+}
+
+function withKey(body: SubmissionRequest, key: string | undefined): SubmissionRequest {
+  if (key === undefined) {
+    return body;
+  }
+  const { idempotency_key: inBody = key } = body;
+  if (inBody !== key) {
+    const message = "the header Idempotency-Key and idempotency_key in the body differ; give one";
+    throw new GavotteError("GV_BAD_INPUT", message);
+  }
+  return { ...body, idempotency_key: key };
+}
+
+/** JSON is read at any depth, and not written again at any. */
+function isTooDeep(error: unknown): boolean {
+  return error instanceof RangeError && error.message.includes("call stack");
+}
+
+function tooDeep(cause: unknown): GavotteError {
+  const message = "the body is nested too deeply to be passed on; make it flatter";
+  return new GavotteError("GV_BAD_INPUT", message, { cause });
+}
