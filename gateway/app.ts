@@ -18,7 +18,9 @@ import { GavotteError } from "../sdk/internal.ts";
 import { CALLBACK_PATH, type Callbacks } from "./callbacks.ts";
 import { internalError, methodRefused, refusal, refusalOf, routeUnknown } from "./errors.ts";
 import type { Answer } from "./errors.ts";
+import { describeRoutes, DOCUMENT_PATH, documentOf } from "./openapi.ts";
 import { addRest, REST_PATH, type RestParts } from "./rest/routes.ts";
+import { answers } from "./rest/schemas.ts";
 
 export interface AppParts {
   callbacks: Callbacks;
@@ -28,14 +30,19 @@ export interface AppParts {
   logger: Logger;
 }
 
+/** Longer than what stands between keeps a connection for its next request: none is sent into a closed one. */
+const KEEP_ALIVE_MS = 75_000;
 /** Methods that a path may be asked with; of others the router says that it knows no such path. */
 const METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] as const;
+
+/** Not in the document: it says there what is to be said of it. */
+const HIDDEN = { hide: true };
 
 /** Makes the server, which does not listen yet. */
 export async function createApp(parts: AppParts): Promise<FastifyInstance & { server: Server }> {
   const app = fastify({
     // Ours, to listen and to close as the feed needs it.
-    serverFactory: (handler) => createServer(handler),
+    serverFactory: (handler) => createServer({ keepAliveTimeout: KEEP_ALIVE_MS }, handler),
     clientErrorHandler: (error, socket) => refuseSocket(error, socket as Socket),
     frameworkErrors: (error, request, reply) => {
       // An address that cannot be decoded reaches no route, and yet it names one.
@@ -55,6 +62,7 @@ export async function createApp(parts: AppParts): Promise<FastifyInstance & { se
     send(reply, refuse(routeUnknown(pathOf(request)), request, parts.logger)),
   );
   const methods = methodsByPath(app);
+  await describeRoutes(app);
   await app.register((scope, _options, done) => {
     addCallbacks(scope, parts.callbacks);
     done();
@@ -66,8 +74,7 @@ export async function createApp(parts: AppParts): Promise<FastifyInstance & { se
     },
     { prefix: REST_PATH },
   );
-  app.get("/healthz", () => ({ status: "ok" }));
-  app.get("/readyz", async (_request, reply) => send(reply, await parts.readiness()));
+  addHealth(app, parts);
   refuseOthers(app, methods);
   await app.ready();
   return app;
@@ -87,7 +94,26 @@ function addCallbacks(scope: FastifyInstance, callbacks: Callbacks): void {
   scope.addContentTypeParser("*", (_request, _payload, done) => done(null));
   const handler = async (request: FastifyRequest, reply: FastifyReply): Promise<unknown> =>
     send(reply, await callbacks.answer(request.raw, pathOf(request)));
-  scope.route({ method: [...METHODS], url: `${CALLBACK_PATH}*`, handler });
+  scope.route({ method: [...METHODS], url: `${CALLBACK_PATH}*`, handler, schema: HIDDEN });
+}
+
+function addHealth(app: FastifyInstance, parts: AppParts): void {
+  const about = (operationId: string, summary: string, statuses: number[]): object => {
+    const state = { description: "How it stands.", ...answers("Health") };
+    const response = Object.fromEntries(statuses.map((status) => [status, state]));
+    return { operationId, summary, tags: ["health"], security: [], response };
+  };
+  const alive = about("getHealth", "Whether the gateway is alive", [200]);
+  app.get("/healthz", { schema: alive }, () => ({ status: "ok" }));
+  const ready = about("getReadiness", "Whether Redis and Postgres answer it, too", [200, 503]);
+  app.get("/readyz", { schema: ready }, async (_request, reply) =>
+    send(reply, await parts.readiness()),
+  );
+  let text = "";
+  app.get(DOCUMENT_PATH, { schema: HIDDEN }, (_request, reply) => {
+    text ||= JSON.stringify(documentOf(app));
+    return reply.type("application/json").send(text);
+  });
 }
 
 /** Which methods each path has, as routes are added. */
@@ -108,7 +134,7 @@ function refuseOthers(app: FastifyInstance, methods: Map<string, Set<string>>): 
     const others = METHODS.filter((method) => !known.has(method));
     if (others.length > 0) {
       app.route({
-        ...{ method: others, url },
+        ...{ method: others, url, schema: HIDDEN },
         onRequest: (request, reply, _done) =>
           void send(reply, methodRefused(pathOf(request), allowed)),
         handler: () => undefined,

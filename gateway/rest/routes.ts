@@ -8,12 +8,11 @@ import { isTerminal, type ErrorCode } from "../../sdk/internal.ts";
 import { readJson } from "../body.ts";
 import { resultText, waitMsOf, type ListQuery, type Runs } from "./runs.ts";
 import {
+  answers,
   CANCEL_BODY,
   HEADERS,
   LIST_QUERY,
-  ref,
   RUN_ID_PARAM,
-  SHARED,
   SUBMISSION,
   WAIT_QUERY,
 } from "./schemas.ts";
@@ -37,14 +36,9 @@ interface OfRun {
 
 /** Adds them, in a scope of its own. */
 export function addRest(app: FastifyInstance, parts: RestParts): void {
-  for (const [name, schema] of Object.entries(SHARED)) {
-    app.addSchema({ $id: name, ...schema });
-  }
   app.setValidatorCompiler(({ schema, httpPart }) => {
     return compileValidator(schema as object, httpPart ?? "body");
   });
-  // The schemas of answers are for who reads them: a member that they forget must not be lost.
-  app.setSerializerCompiler(() => (value) => JSON.stringify(value));
   app.addContentTypeParser("application/json", async (request: FastifyRequest) =>
     readJson(request.raw, BODY_BYTES_MAX, TOO_LARGE),
   );
@@ -121,16 +115,17 @@ function addCancel(app: FastifyInstance, { runs }: RestParts): void {
 }
 
 function schemaOf(operationId: string, summary: string, more: FastifySchema): FastifySchema {
-  return { operationId, summary, ...more } as FastifySchema;
+  return { operationId, summary, tags: ["runs"], ...more } as FastifySchema;
 }
 
 function answer(description: string, name: string): object {
-  return { description, content: { "application/json": { schema: ref(name) } } };
+  return { description, ...answers(name) };
 }
 
 function refusals(...statuses: number[]): { [status: string]: object } {
   const one = answer("Refused; the error says why.", "Error");
-  return Object.fromEntries(statuses.map((status) => [status, one]));
+  const all = [401, 403, ...statuses]; // of whoever may not call
+  return Object.fromEntries(all.map((status) => [status, one]));
 }
 
 /** Aborted when whoever asked is gone. */

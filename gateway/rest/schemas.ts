@@ -25,8 +25,13 @@ const object = (properties: Schema, required = Object.keys(properties), more: Sc
 const nullable = (name: string): Schema => ({ anyOf: [ref(name), { type: "null" }] });
 
 /** A reference to one of SHARED. */
-export function ref(name: string): Schema {
+function ref(name: string): Schema {
   return { $ref: `${name}#` };
+}
+
+/** The content of an answer that is one of SHARED, in JSON. */
+export function answers(name: string): { content: object } {
+  return { content: { "application/json": { schema: ref(name) } } };
 }
 
 /** The body of `POST /runs`: what the queue takes (sdk/client-submit.ts), but for its inner members. */
@@ -139,6 +144,14 @@ export const SHARED: { readonly [name: string]: Schema } = {
     ...{ type: "object", required: ["code", "message"] },
     properties: { code: { type: "string" }, message: { type: "string" }, node: { type: "string" } },
   },
+  Health: object(
+    {
+      status: { enum: ["ok", "ready", "not ready"] },
+      ...{ redis: { type: "boolean" }, postgres: { type: "boolean" } },
+    },
+    ["status"],
+  ),
+  Receipt: object({ run_id: TEXT, outcome: { enum: ["delivered", "repeated"] } }),
   Accepted: object({ run_id: TEXT, status: STATUS }),
   Result: object({ run_id: TEXT, status: STATUS, output: ANY_JSON, error: nullable("RunError") }),
   Wait: object(WAIT, ["for", "until"]),

@@ -7,14 +7,16 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { generateDocs } from "./gen-docs.ts";
+import { generateOpenapi } from "./gen-openapi.ts";
 import { generateScripts } from "./gen-scripts.ts";
 import { generateTypes } from "./gen-types.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 
 /** Every generated file by its path from the root of the repository. */
-export function generateAll(): { [path: string]: string } {
-  return { ...generateScripts(), ...generateDocs(), ...generateTypes() };
+export async function generateAll(): Promise<{ [path: string]: string }> {
+  const openapi = await generateOpenapi();
+  return { ...generateScripts(), ...generateDocs(), ...generateTypes(), ...openapi };
 }
 
 /** Paths of the generated files that are not what they would be now. */
@@ -36,7 +38,7 @@ function write(path: string, text: string): void {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const generated = generateAll();
+  const generated = await generateAll();
   const stale = outdated(generated);
   if (process.argv.includes("--check")) {
     const told = stale.map((path) => `${path} is out of date; commit what "npm run gen" writes`);

@@ -1,0 +1,27 @@
+/** schemas/openapi.json: the OpenAPI document as the gateway serves it, from its routes. */
+import { pino } from "pino";
+import { createApp } from "../../gateway/app.ts";
+import { Callbacks } from "../../gateway/callbacks.ts";
+import { EngineClient } from "../../gateway/engine-client.ts";
+import { documentOf } from "../../gateway/openapi.ts";
+import { EndWaits } from "../../gateway/rest/end-waits.ts";
+import { Runs } from "../../gateway/rest/runs.ts";
+import { Submissions } from "../../gateway/rest/submissions.ts";
+import type { Database } from "../../sdk/postgres/index.ts";
+
+/** The generated file by its path. No service is asked: no route is called. */
+export async function generateOpenapi(): Promise<{ [path: string]: string }> {
+  const logger = pino({ level: "silent" });
+  const database = {} as Database;
+  const engine = new EngineClient({ redisUrl: "", database });
+  const runs = new Runs(engine, new EndWaits(database, logger));
+  const app = await createApp({
+    callbacks: new Callbacks(engine),
+    rest: { runs, submissions: new Submissions(engine) },
+    readiness: () => Promise.resolve({ code: 200, body: {} }),
+    logger,
+  });
+  const text = `${JSON.stringify(documentOf(app), null, 2)}\n`;
+  await app.close();
+  return { "schemas/openapi.json": text };
+}
