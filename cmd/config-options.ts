@@ -17,12 +17,14 @@ export type OptionSpec = OptionBase &
   (
     | { type: "string"; default: string | null; choices?: readonly string[]; pattern?: RegExp }
     | { type: "integer"; default: number | null; min: number; max: number; powerOfTwo?: true }
-    | { type: "list"; default: readonly string[] }
+    | { type: "list"; default: readonly string[]; pattern?: RegExp }
   );
 
 const URL_REDIS = /^(redis|rediss|redis-cluster|rediss-cluster|unix):/;
 const URL_POSTGRES = /^postgres(ql)?:\/\//;
 const URL_WEB = /^(https?|wss?):\/\//;
+/** A key that can be guessed is none; a comma would be two. */
+const API_KEY = /^[!-+\--~]{16,256}$/;
 const LISTEN = /^(\[[0-9a-fA-F:]+\]|[^:\s]+):\d{1,5}$/;
 
 export const OPTION_SPECS = {
@@ -111,6 +113,22 @@ export const OPTION_SPECS = {
     default: null,
     pattern: URL_WEB,
     about: "where clients find the gateway: http:// or ws://",
+  },
+  api_keys: {
+    type: "list",
+    default: [],
+    pattern: API_KEY,
+    secret: "all",
+    about:
+      "keys of the gateway, 16 to 256 characters: REST and feed ask for one; " +
+      "without any REST is for its own machine",
+  },
+  api_key: {
+    type: "string",
+    default: null,
+    pattern: API_KEY,
+    secret: "all",
+    about: "one of the gateway's keys, as commands send it; 16 to 256 characters",
   },
   audit_runs_per_minute: {
     type: "integer",

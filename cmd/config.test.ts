@@ -82,6 +82,15 @@ describe("values", () => {
     const url = "postgres://user:p%40ss@db.example:5432/gavotte";
     expect(shownValue("database_url", url)).toBe("postgres://***@db.example:5432/gavotte");
     expect(shownValue("redis_url", "unix:///tmp/a.sock")).toBe("unix:///tmp/a.sock");
+    expect(shownValue("api_keys", ["first-key-of-the-shop", "second"])).toEqual(["***", "***"]);
+    expect(shownValue("api_key", "first-key-of-the-shop")).toBe("***");
+  });
+
+  it("of keys none that can be guessed, and what was given is not told", async () => {
+    const env = { GAVOTTE_API_KEYS: "first-key-of-the-shop,secret" };
+    const wrong = resolved({ env });
+    await expect(wrong).rejects.toThrow("GAVOTTE_API_KEYS: one of them does not look right");
+    await expect(wrong).rejects.not.toThrow("secret");
   });
 });
 

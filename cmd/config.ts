@@ -106,6 +106,9 @@ export async function resolveConfig(sources: ConfigSources): Promise<Config> {
 /** A value as it may be shown. */
 export function shownValue(name: OptionName, value: OptionValue): OptionValue {
   const spec: OptionSpec = OPTION_SPECS[name];
+  if (spec.secret !== undefined && Array.isArray(value)) {
+    return value.map(() => "***");
+  }
   if (spec.secret === undefined || typeof value !== "string") {
     return value;
   }
@@ -221,9 +224,14 @@ function readValue(spec: OptionSpec, value: unknown): Read {
       return readInteger(spec, value);
     case "list": {
       const items = typeof value === "string" ? value.split(",").map((item) => item.trim()) : value;
-      return Array.isArray(items) && items.every((item) => typeof item === "string")
-        ? { value: Object.freeze(items.filter((item) => item !== "")) }
-        : { problem: "must be a list of strings (in a variable: separated by commas)" };
+      if (!Array.isArray(items) || !items.every((item) => typeof item === "string")) {
+        return { problem: "must be a list of strings (in a variable: separated by commas)" };
+      }
+      const given = items.filter((item) => item !== "");
+      // What was given is not told again: it may be a secret.
+      return given.every((item) => spec.pattern?.test(item) ?? true)
+        ? { value: Object.freeze(given) }
+        : { problem: `one of them does not look right: ${spec.about}` };
     }
   }
 }

@@ -5,6 +5,11 @@ import type { Config } from "./config.ts";
 import type { Context } from "./context.ts";
 import { readStackFile } from "./embedded/index.ts";
 
+/** What is sent to it besides: a key, if one is configured. */
+export function gatewayKey({ values }: Config): { apiKey?: string } {
+  return values.api_key === null ? {} : { apiKey: values.api_key };
+}
+
 /** Its address. Throws GV_GATEWAY_UNAVAILABLE where an embedded stack runs none. */
 export async function gatewayUrl(context: Context, config: Config): Promise<string> {
   const { gateway_url: url, redis_url, data_dir, gateway_listen } = config.values;

@@ -168,7 +168,7 @@ function addQuestionCommands(program: Command): void {
     asking,
     async (c, [run, node]) => (await import("./commands/why.ts")).whyCommand(c, run ?? "", node),
   );
-  const watch = [...SERVICES, "gateway_url"] as const;
+  const watch = [...SERVICES, "gateway_url", "api_key"] as const;
   define(program, "watch <run>", "follow a run live", watch, async (c, [run]) =>
     (await import("./commands/watch.ts")).watch(c, run ?? ""),
   );
@@ -176,7 +176,7 @@ function addQuestionCommands(program: Command): void {
     program,
     "await <run>",
     "return when a run reaches a status",
-    [...CLIENT, "gateway_url"],
+    [...CLIENT, "gateway_url", "api_key"],
     async (c, [run], flags) =>
       (await import("./commands/await.ts")).awaitCommand(c, run ?? "", flags),
   )

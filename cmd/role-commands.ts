@@ -26,7 +26,8 @@ export function addRoleCommands(
     "retention_hours",
     "retention_letters_hours",
   ] as const;
-  const all = [...common, ...worker, ...supervisor, "gateway_listen"] as const;
+  const gateway = ["gateway_listen", "api_keys"] as const;
+  const all = [...common, ...worker, ...supervisor, ...gateway] as const;
   define(program, "dev", "the whole engine in one process", all, async (c) =>
     (await import("./commands/dev.ts")).dev(c),
   );
@@ -42,7 +43,7 @@ export function addRoleCommands(
     [...common, ...supervisor],
     async (c) => (await import("./commands/supervisor.ts")).supervisor(c),
   );
-  define(program, "gateway", "serve the live feed", [...common, "gateway_listen"], async (c) =>
+  define(program, "gateway", "serve REST and the live feed", [...common, ...gateway], async (c) =>
     (await import("./commands/gateway.ts")).gateway(c),
   );
   define(

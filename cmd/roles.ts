@@ -58,7 +58,8 @@ export function gatewayOf(role: RoleContext, anyPort: boolean): Feed {
       // Known only once a supervisor has run, so not before the start.
       const { partitions } = await (await stack.client()).deployment(DEPLOYMENT_WAIT_MS);
       const log = logger.child({ role: "gateway" });
-      const address = { host, port, redisUrl: stack.redisUrl };
+      const { api_keys: apiKeys, submit_timeout_ms: submitTimeoutMs } = config.values;
+      const address = { host, port, redisUrl: stack.redisUrl, apiKeys, submitTimeoutMs };
       gateway = createGateway({ ...address, db: stack.db, partitions, logger: log });
       try {
         await gateway.start();

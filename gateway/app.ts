@@ -4,8 +4,8 @@
  *
  * A path that is known answers other methods with 405 and which it takes, before it reads a body.
  */
-import type { Socket } from "node:net";
-import { createServer, type Server } from "node:http";
+import { createServer, STATUS_CODES, type Server } from "node:http";
+import type { Duplex } from "node:stream";
 import {
   fastify,
   type FastifyInstance,
@@ -15,6 +15,7 @@ import {
 } from "fastify";
 import type { Logger } from "pino";
 import { GavotteError } from "../sdk/internal.ts";
+import type { Access } from "./access.ts";
 import { CALLBACK_PATH, type Callbacks } from "./callbacks.ts";
 import { internalError, methodRefused, refusal, refusalOf, routeUnknown } from "./errors.ts";
 import type { Answer } from "./errors.ts";
@@ -23,6 +24,7 @@ import { addRest, REST_PATH, type RestParts } from "./rest/routes.ts";
 import { answers } from "./rest/schemas.ts";
 
 export interface AppParts {
+  access: Access;
   callbacks: Callbacks;
   rest: RestParts;
   /** Whether what the gateway needs answers. */
@@ -30,7 +32,7 @@ export interface AppParts {
   logger: Logger;
 }
 
-/** Longer than what stands between keeps a connection for its next request: none is sent into a closed one. */
+/** Longer than proxies and clients keep a connection for a next request: none goes into a closed one. */
 const KEEP_ALIVE_MS = 75_000;
 /** Methods that a path may be asked with; of others the router says that it knows no such path. */
 const METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] as const;
@@ -43,7 +45,7 @@ export async function createApp(parts: AppParts): Promise<FastifyInstance & { se
   const app = fastify({
     // Ours, to listen and to close as the feed needs it.
     serverFactory: (handler) => createServer({ keepAliveTimeout: KEEP_ALIVE_MS }, handler),
-    clientErrorHandler: (error, socket) => refuseSocket(error, socket as Socket),
+    clientErrorHandler: (error, socket) => refuseSocket(error, socket),
     frameworkErrors: (error, request, reply) => {
       // An address that cannot be decoded reaches no route, and yet it names one.
       const path = pathOf(request);
@@ -69,6 +71,10 @@ export async function createApp(parts: AppParts): Promise<FastifyInstance & { se
   });
   await app.register(
     (scope, _options, done) => {
+      scope.addHook("onRequest", (request, reply, next) => {
+        const refused = parts.access.rest(request.raw);
+        void (refused === null ? next() : send(reply, refused));
+      });
       addRest(scope, parts.rest);
       done();
     },
@@ -179,22 +185,25 @@ function ownWords(error: unknown, request: FastifyRequest): unknown {
 }
 
 /** Of what is no HTTP, or came too slowly, there is no request yet to answer. */
-function refuseSocket(error: Error & { code?: string }, socket: Socket): void {
+function refuseSocket(error: Error & { code?: string }, socket: Duplex): void {
   if (error.code === "ECONNRESET" || socket.destroyed) {
     return;
   }
+  const message = `this is no request of HTTP/1.1 that can be read (${error.code ?? error.message})`;
+  answerSocket(socket, refusal("GV_REQUEST_MALFORMED", message));
+}
+
+/** Answers on the connection itself, and ends it: what will be no request of the router. */
+export function answerSocket(socket: Duplex, { code, body, headers = {} }: Answer): void {
   if (!socket.writable) {
     socket.destroy();
     return;
   }
-  const message = `this is no request of HTTP/1.1 that can be read (${error.code ?? error.message})`;
-  const { code, body } = refusal("GV_REQUEST_MALFORMED", message);
   const text = JSON.stringify(body);
-  const head = [
-    `HTTP/1.1 ${code} Bad Request`,
-    `content-length: ${Buffer.byteLength(text)}`,
-    "content-type: application/json",
-    "connection: close",
-  ];
-  socket.end(`${head.join("\r\n")}\r\n\r\n${text}`, () => socket.destroySoon());
+  const head = Object.entries({
+    ...{ "content-type": "application/json", "content-length": Buffer.byteLength(text) },
+    ...{ connection: "close", ...headers },
+  }).map(([name, value]) => `${name}: ${value}`);
+  const lines = [`HTTP/1.1 ${code} ${STATUS_CODES[code]}`, ...head, "", text];
+  socket.end(lines.join("\r\n"), () => socket.destroy());
 }

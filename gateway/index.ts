@@ -8,7 +8,8 @@ import type { Logger } from "pino";
 import { WebSocketServer, type WebSocket } from "ws";
 import { FEED_HEARTBEAT_MS, FEED_PATH, inTime, type Service } from "../sdk/internal.ts";
 import type { Database } from "../sdk/postgres/index.ts";
-import { createApp } from "./app.ts";
+import { Access } from "./access.ts";
+import { answerSocket, createApp } from "./app.ts";
 import { Callbacks } from "./callbacks.ts";
 import { FeedClient, MESSAGE_BYTES_MAX } from "./client.ts";
 import { EngineClient } from "./engine-client.ts";
@@ -25,6 +26,8 @@ export interface GatewayOptions {
   db: Database;
   partitions: number;
   logger: Logger;
+  /** Whoever calls REST or the feed sends one; none: REST is served on a loopback address only. */
+  apiKeys?: readonly string[];
   /** How long a submission waits for its answer; as the client's, default 10 s. */
   submitTimeoutMs?: number;
 }
@@ -73,7 +76,9 @@ class GatewayService implements Gateway {
 
   async start(): Promise<void> {
     await this.#hub.start();
+    const access = new Access(this.#o.apiKeys ?? [], this.#o.host);
     const { server } = await createApp({
+      access,
       callbacks: new Callbacks(this.#engine),
       rest: {
         runs: new Runs(this.#engine, this.#waits),
@@ -92,7 +97,12 @@ class GatewayService implements Gateway {
     });
     this.#sockets = sockets;
     server.on("upgrade", (request, socket, head) => {
-      sockets.handleUpgrade(request, socket, head, (accepted) => this.#accept(accepted));
+      const refused = access.feed(request);
+      if (refused === null) {
+        sockets.handleUpgrade(request, socket, head, (accepted) => this.#accept(accepted));
+      } else {
+        answerSocket(socket, refused);
+      }
     });
     this.#heartbeat = setInterval(() => this.#beat(), FEED_HEARTBEAT_MS);
     await new Promise<void>((resolve, reject) => {

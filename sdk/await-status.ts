@@ -17,6 +17,8 @@ export interface AwaitStatusOptions {
   status: RunStatus | readonly RunStatus[];
   /** Where the gateway is. */
   gatewayUrl: string;
+  /** One of its keys, if it has any. */
+  apiKey?: string;
   /** Gives up with GV_AWAIT_TIMED_OUT; without it, never. */
   timeoutMs?: number;
   /** Gives up with the signal's reason. */
@@ -44,7 +46,14 @@ async function statusWithin(
   options: AwaitStatusOptions,
   limit: AbortSignal,
 ): Promise<RunStatus> {
-  const { status, timeoutMs = 0, signal, gatewayUrl: url, onRetry = () => undefined } = options;
+  const {
+    status,
+    timeoutMs = 0,
+    signal,
+    apiKey,
+    gatewayUrl: url,
+    onRetry = () => undefined,
+  } = options;
   const wanted = new Set([status].flat());
   const before = await statusOf(db, runId);
   if (isTerminal(before)) {
@@ -62,7 +71,8 @@ async function statusWithin(
   };
   const { followFeed } = await import("./feed-client.ts");
   try {
-    await followFeed({ url, runId, signal: AbortSignal.any(ends), onMessage, onRetry });
+    const key = apiKey === undefined ? {} : { apiKey };
+    await followFeed({ url, runId, signal: AbortSignal.any(ends), onMessage, onRetry, ...key });
   } catch (error) {
     if (reached.signal.aborted) {
       return last;

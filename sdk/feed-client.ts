@@ -44,6 +44,8 @@ export type FeedMessage =
 export interface FeedOptions {
   /** Address of the gateway: http, https, ws or wss. */
   url: string;
+  /** One of the gateway's keys, if it has any. */
+  apiKey?: string;
   runId: string;
   signal: AbortSignal;
   onMessage: (message: Exclude<FeedMessage, { type: "error" }>) => void;
@@ -104,10 +106,11 @@ export async function followFeed(options: FeedOptions): Promise<void> {
 
 /** One connection, from subscription to whatever ends it. */
 function connectOnce(options: FeedOptions, place: Place): Promise<Ending> {
-  const { url, runId, signal } = options;
+  const { url, runId, signal, apiKey } = options;
   const target = feedAddress(url);
   return new Promise<Ending>((resolve, reject) => {
-    const socket = new WebSocket(target, { handshakeTimeout: CONNECT_MS_MAX });
+    const headers = apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` };
+    const socket = new WebSocket(target, { handshakeTimeout: CONNECT_MS_MAX, headers });
     let heard = false;
     let reason = "the connection was closed";
     const aborted = (): void => socket.terminate();
@@ -129,6 +132,14 @@ function connectOnce(options: FeedOptions, place: Place): Promise<Ending> {
       const { position, heard } = place;
       const from = position === null ? {} : { from: position, ...(heard !== null && { heard }) };
       socket.send(JSON.stringify({ type: "subscribe", run_id: runId, ...from }));
+    });
+    socket.on("unexpected-response", (_request, { statusCode }) => {
+      reason = `it answers ${statusCode}`;
+      if (statusCode === 401) {
+        finish(() => reject(keyRefused(url)));
+      } else {
+        lose(reason);
+      }
     });
     socket.on("error", (error) => (reason = error.message));
     socket.on("close", () => lose(reason));
@@ -161,6 +172,11 @@ function connectOnce(options: FeedOptions, place: Place): Promise<Ending> {
       }
     });
   });
+}
+
+function keyRefused(url: string): GavotteError {
+  const message = `the gateway at ${url} asks for one of its keys: set GAVOTTE_API_KEY`;
+  return new GavotteError("GV_KEY_REFUSED", message);
 }
 
 /** A message of a feed, or null if it is none. */

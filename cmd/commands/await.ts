@@ -3,7 +3,7 @@ import type { RunStatus } from "../../sdk/internal.ts";
 import type { Context } from "../context.ts";
 import type { Flags } from "../define.ts";
 import { EXIT } from "../exit.ts";
-import { gatewayUrl } from "../gateway-url.ts";
+import { gatewayKey, gatewayUrl } from "../gateway-url.ts";
 import { readAge, readChoice } from "../read-option.ts";
 import { withClient } from "../with-client.ts";
 
@@ -18,10 +18,11 @@ export async function awaitCommand(context: Context, runId: string, flags: Flags
   const status = names.map((name) => readChoice("--status", name.trim().toUpperCase(), STATUSES));
   const { timeout } = flags;
   const limit = timeout === undefined ? {} : { timeoutMs: readAge("--timeout", String(timeout)) };
-  const url = await gatewayUrl(context, await context.config());
+  const config = await context.config();
+  const url = await gatewayUrl(context, config);
   return withClient(context, async (client, { signal }) => {
     const reached = await client.awaitStatus(runId, {
-      ...{ status, signal, gatewayUrl: url, ...limit },
+      ...{ status, signal, gatewayUrl: url, ...gatewayKey(config), ...limit },
       onRetry: (reason, waitMs) =>
         context.output.note(`connection lost (${reason}); trying again in ${waitMs} ms`),
     });

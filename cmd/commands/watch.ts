@@ -3,7 +3,7 @@ import { followFeed, type FeedMessage, type FeedNode } from "../../sdk/feed-clie
 import type { RunError, RunStatus } from "../../sdk/internal.ts";
 import type { Context } from "../context.ts";
 import { EXIT } from "../exit.ts";
-import { gatewayUrl } from "../gateway-url.ts";
+import { gatewayKey, gatewayUrl } from "../gateway-url.ts";
 import { LiveView } from "../live-view.ts";
 
 /** What was heard, and what `--json` prints at the end. */
@@ -19,7 +19,8 @@ const OPEN = new Set(["pending", "ready", "running", "waiting", "retrying"]);
 
 /** 0 if the run completes, 1 if it does not. */
 export async function watch(context: Context, runId: string): Promise<number> {
-  const url = await gatewayUrl(context, await context.config());
+  const config = await context.config();
+  const url = await gatewayUrl(context, config);
   const { output, signal } = context;
   const nodes: Watched["nodes"] = Object.create(null) as Watched["nodes"];
   const run: Watched = { run_id: runId, status: "QUEUED", progress: 0, error: null, nodes };
@@ -27,6 +28,7 @@ export async function watch(context: Context, runId: string): Promise<number> {
   try {
     await followFeed({
       url,
+      ...gatewayKey(config),
       runId,
       signal,
       onMessage: (message) => hear(run, live, message),

@@ -1,5 +1,6 @@
 /** schemas/openapi.json: the OpenAPI document as the gateway serves it, from its routes. */
 import { pino } from "pino";
+import { Access } from "../../gateway/access.ts";
 import { createApp } from "../../gateway/app.ts";
 import { Callbacks } from "../../gateway/callbacks.ts";
 import { EngineClient } from "../../gateway/engine-client.ts";
@@ -16,6 +17,7 @@ export async function generateOpenapi(): Promise<{ [path: string]: string }> {
   const engine = new EngineClient({ redisUrl: "", database });
   const runs = new Runs(engine, new EndWaits(database, logger));
   const app = await createApp({
+    access: new Access([], ""),
     callbacks: new Callbacks(engine),
     rest: { runs, submissions: new Submissions(engine) },
     readiness: () => Promise.resolve({ code: 200, body: {} }),
