@@ -232,7 +232,7 @@ class WorkerService implements Worker {
       this.#every(leaseMs / 2, () => lane.takeOver(), 0),
       this.#every(RECALL_MS, () => recall.look()),
       this.#every(PAUSES_MS, async () => {
-        if (lane.hasGivenUp) {
+        if (lane.isLookDue) {
           await lane.takeOver();
         }
       }),

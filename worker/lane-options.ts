@@ -1,7 +1,7 @@
 /** What a lane works with: one worker in one partition (lane.ts). */
 import type { Redis } from "ioredis";
 import type { Logger } from "pino";
-import type { CompletionItem, ReadyToken, ScriptRunner } from "../sdk/internal.ts";
+import type { CompletionItem, ScriptRunner } from "../sdk/internal.ts";
 import type { ChildOptions } from "./children.ts";
 import type { Circuits, Pass } from "./circuits.ts";
 import type { Elements } from "./elements.ts";
@@ -15,7 +15,6 @@ import type { QueueReader } from "./reader.ts";
 import type { RunKindOptions } from "./run-kind.ts";
 import type { Slots } from "./slots.ts";
 import type { Trial } from "./trial.ts";
-import type { Turn } from "./turn.ts";
 import type { Unreadable } from "./unreadable.ts";
 
 export interface LaneOptions extends RunKindOptions, ChildOptions {
@@ -60,35 +59,3 @@ export interface Task {
   isBegun: boolean;
   isOver: boolean;
 }
-
-/** A token on its way to be settled. */
-export interface Sent {
-  item: CompletionItem;
-  token: ReadyToken;
-  held: Held;
-  /** Set if its chain goes on here with this node. */
-  chain: { p: Prepared; next: number } | null;
-}
-
-/** How tokens came into a lane. */
-export interface Admission {
-  redelivered?: boolean;
-  /** Delivered too often: it fails without being executed. */
-  poison?: boolean;
-  /** See Held. */
-  takeovers?: number | undefined;
-  /** Of each of them; see Held. */
-  idleMs?: readonly number[];
-  /** If it is over when they could begin, they are handed back. */
-  turn?: Turn | null;
-}
-
-/** A token that can be executed, as of `lookedMs`. */
-export interface Waiting {
-  prepared: Prepared;
-  held: Held;
-  lookedMs: number;
-}
-
-/** What has waited for a handler for longer is looked at again: its run may be over (21 B1). */
-export const STALE_MS = 1000;

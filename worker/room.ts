@@ -1,12 +1,14 @@
 /**
  * Who waits for room in a lane: its reader, and a look for stale entries, for which room is kept that
- * is not read for. Else a lane that always finds more to read would never take anything over.
+ * is not read for. Else a lane that always finds more to read would never take anything over. While it
+ * is closed there is none to be read for, however much is free.
  */
 import { within } from "./within.ts";
 
 export class Room {
   readonly #now: () => number;
   #kept = 0;
+  #isClosed = false;
   #readers: (() => void)[] = [];
   #taker: (() => void) | null = null;
 
@@ -21,7 +23,7 @@ export class Room {
 
   /** The room to read for. */
   get toRead(): number {
-    return this.#now() - this.#kept;
+    return this.#isClosed ? 0 : this.#now() - this.#kept;
   }
 
   /** Until `wake`. */
@@ -30,9 +32,9 @@ export class Room {
   }
 
   /** There may be some by now. */
-  changed(isReading: boolean): void {
+  changed(): void {
     this.#taker?.();
-    if (this.#readers.length > 0 && isReading && this.toRead > 0) {
+    if (this.#readers.length > 0 && this.toRead > 0) {
       this.wake();
     }
   }
@@ -41,6 +43,17 @@ export class Room {
   wake(): void {
     this.#taker?.();
     this.#readers.splice(0).forEach((go) => go());
+  }
+
+  /** Nothing is read, until `open`. */
+  close(): void {
+    this.#isClosed = true;
+  }
+
+  /** All the room there is is read for. */
+  open(): void {
+    this.#isClosed = false;
+    this.keep(0);
   }
 
   /** Reads for so many less from now on. */

@@ -8,7 +8,7 @@ import { testPartition } from "../test/harness/partition.ts";
 import { startedRun, TokenPlayer } from "../test/harness/tokens.ts";
 import { testRedis, waitFor } from "../test/support/index.ts";
 import { createWorker, FunctionRegistry } from "./index.ts";
-import { STALE_MS } from "./lane-options.ts";
+import { STALE_MS } from "./waiting.ts";
 
 const own = await testRedis();
 const redis = own.connect();

@@ -135,7 +135,7 @@ it.each([
     await takes(other);
     gate.open();
     await look; // its turn is over
-    const left = [away.begun(), await away.deliveries(), away.lane.hasGivenUp];
+    const left = [away.begun(), await away.deliveries(), away.lane.isLookDue];
     expect(left).toEqual([0, deliveries, true]);
     await takes(away);
   },

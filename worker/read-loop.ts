@@ -1,0 +1,106 @@
+/**
+ * Reads a lane's queues, as long as it is not told to be quiet and there is room.
+ *
+ * What has been read goes on only under the epoch that the read was sent under. Under another one the
+ * server may have lost what the tokens rest on: they are given up, and looked for by their runs' records.
+ */
+import type { HandBacks } from "./hand-backs.ts";
+import type { LaneOptions } from "./lane-options.ts";
+import type { LookUps } from "./look-ups.ts";
+import { quarantine } from "./quarantine.ts";
+import type { Room } from "./room.ts";
+import type { Settlements } from "./settlements.ts";
+
+const BLOCK_MS = 1000;
+/** After a read that failed. */
+const PAUSE_MS = 200;
+
+type Options = Pick<LaneOptions, "redis" | "scripts" | "logger"> & {
+  reader: Pick<LaneOptions["reader"], "read" | "endWait" | "mend" | "isStopped">;
+};
+
+/** What of its lane it works with. */
+export interface ReadLoopLane {
+  room: Room;
+  settlements: Pick<Settlements, "takeovers">;
+  lookUps: Pick<LookUps, "admit">;
+  handBacks: Pick<HandBacks, "giveUp">;
+}
+
+export class ReadLoop {
+  readonly #o: Options;
+  readonly #lane: ReadLoopLane;
+  #isQuiet = false;
+  /** The read under way, until what it brought is in this lane's hands. */
+  #reading: Promise<void> = Promise.resolve();
+
+  constructor(options: Options, lane: ReadLoopLane) {
+    this.#o = options;
+    this.#lane = lane;
+  }
+
+  get isQuiet(): boolean {
+    return this.#isQuiet;
+  }
+
+  /** Reads until told to be quiet. Errors are reported and slept over. */
+  async run(pause: (ms: number) => Promise<void>): Promise<void> {
+    const { redis, reader, logger } = this.#o;
+    const { room } = this.#lane;
+    while (!this.#isQuiet) {
+      try {
+        const count = room.toRead;
+        if (count <= 0) {
+          await room.wait();
+          continue;
+        }
+        const reading = this.#read(count);
+        this.#reading = reading.catch(() => undefined);
+        await reading;
+      } catch (error) {
+        if (!this.#isQuiet) {
+          const isMended = await reader.mend(redis, error);
+          void (isMended || logger.warn({ err: error }, "tokens not read"));
+          await pause(PAUSE_MS);
+        }
+      }
+    }
+  }
+
+  /** Nothing more is read; what the read under way brings is still admitted. */
+  quiet(): void {
+    this.#isQuiet = true;
+    this.#lane.room.wake();
+  }
+
+  /** Ends the wait of the read under way; resolves when what it brought is in this lane's hands. */
+  async endRead(): Promise<void> {
+    await this.#o.reader.endWait(this.#o.redis, this.#reading);
+  }
+
+  async #read(count: number): Promise<void> {
+    const { scripts, reader } = this.#o;
+    const { settlements, lookUps, handBacks } = this.#lane;
+    if (scripts.knownEpoch === null) {
+      await scripts.look();
+    }
+    const epoch = scripts.knownEpoch;
+    const { takeovers } = settlements;
+    const batch = await reader.read(count, BLOCK_MS);
+    try {
+      if (batch.tokens.length > 0) {
+        await scripts.look();
+        if (scripts.knownEpoch === epoch && !reader.isStopped) {
+          await lookUps.admit(batch.tokens, { takeovers });
+        } else {
+          void handBacks.giveUp(batch.tokens);
+        }
+      }
+    } finally {
+      // Nearly never any; and a turn more between two reads lets others go before what has just ended.
+      if (batch.garbage.length > 0) {
+        await quarantine(this.#o, batch.garbage);
+      }
+    }
+  }
+}
