@@ -15,7 +15,8 @@ import { BATCH_MAX } from "./options.ts";
 import { ReadLoop } from "./read-loop.ts";
 import { Room } from "./room.ts";
 import { Settlements } from "./settlements.ts";
-import { Takeover, type Claimed, type Executing } from "./takeover.ts";
+import type { Claimed } from "./stale.ts";
+import { Takeover, type Executing } from "./takeover.ts";
 import { Waiting } from "./waiting.ts";
 import { within } from "./within.ts";
 
@@ -62,13 +63,9 @@ export class Lane {
     this.#lookUps = lookUps;
     this.#readLoop = new ReadLoop(options, { room, settlements, lookUps, handBacks });
     this.#takeover = new Takeover(options, {
-      isQuiet: isIdle,
-      room: () => room.now,
-      makeRoom: (count, ms) => room.make(Math.min(count, options.slots.max), ms, isIdle),
+      ...{ room, handBacks, isIdle },
       withdraw: (ms) => this.#withdraw(ms),
       execute: (claimed, how) => this.#takeIn(claimed, how),
-      readOn: () => room.open(),
-      lookSoon: () => (handBacks.isLookDue = true),
     });
     options.slots.join(() => waiting.pump());
   }
@@ -89,13 +86,8 @@ export class Lane {
   }
 
   /** One look for stale entries, or the one under way. */
-  async takeOver(): Promise<void> {
-    if (!this.#takeover.isLooking) {
-      // One that is under way may have asked before the last of them was handed back.
-      this.#handBacks.isLookDue = false;
-    }
-    const isLeft = await this.#takeover.look();
-    this.#handBacks.isLookDue ||= isLeft;
+  takeOver(): Promise<void> {
+    return this.#takeover.look();
   }
 
   /**

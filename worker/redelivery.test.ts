@@ -17,13 +17,14 @@ import {
   type FunctionContext,
   type ReadyToken,
 } from "../sdk/internal.ts";
+import { staleIn } from "../test/harness/deliveries.ts";
 import { mapPlayer } from "../test/harness/map-player.ts";
 import { miniIr } from "../test/harness/mini-ir.ts";
 import { testPartition } from "../test/harness/partition.ts";
 import { startedRun, type TokenPlayer } from "../test/harness/tokens.ts";
 import { testRedis, waitFor } from "../test/support/index.ts";
 import { createWorker, FunctionRegistry, type Worker } from "./index.ts";
-import { claim, findStale, type StaleEntry } from "./takeover.ts";
+import { claim, type StaleEntry } from "./stale.ts";
 
 const own = await testRedis();
 const redis = own.connect();
@@ -118,7 +119,7 @@ async function idleMs({ profile }: TokenPlayer): Promise<number> {
 async function holdAnew({ profile }: TokenPlayer): Promise<void> {
   const key = profile.entryKeys[0] ?? "";
   const at = connectionAt(redis, partitionKeys(0).meta);
-  const [entry] = await findStale(at, [key], 0, 1);
+  const [entry] = await staleIn(at, [key]);
   await redis.xclaim(key, GROUP, "dead", 0, entry?.entryId ?? "", "IDLE", 0, "JUSTID");
 }
 
@@ -196,10 +197,10 @@ describe("a stale entry", () => {
     // The first after the one that has read them takes them together; and each of the others takes this
     // one alone, and does not live to take another.
     const keys = all.map(({ profile }) => profile.entryKeys[0] ?? "");
-    const together = await findStale(server, [...new Set(keys)], 0, 10);
+    const together = await staleIn(server, [...new Set(keys)]);
     expect((await claim(server, meta, together, "dead", 0)).tokens).toHaveLength(3);
     for (let death = 3; death <= DELIVERIES_MAX; death++) {
-      const [first] = await findStale(server, [key], 0, 10);
+      const [first] = await staleIn(server, [key]);
       const { tokens } = await claim(server, meta, [first as StaleEntry], "dead", 0);
       expect(tokens).toMatchObject([{ runId: all[0]?.runId }]);
     }
@@ -290,7 +291,7 @@ describe("a stale entry", () => {
   it("is taken over as soon as a worker starts: no other may live until the next look", async () => {
     const run = await abandoned("quick");
     const key = run.profile.entryKeys[0] ?? "";
-    const [stale] = await findStale(connectionAt(redis, partitionKeys(0).meta), [key], 0, 1);
+    const [stale] = await staleIn(connectionAt(redis, partitionKeys(0).meta), [key]);
     const leaseMs = 1_000_000;
     const idle = ["IDLE", leaseMs, "JUSTID"] as const;
     await redis.xclaim(key, GROUP, "dead", 0, stale?.entryId ?? "", ...idle);

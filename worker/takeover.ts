@@ -1,9 +1,8 @@
 /**
  * Takes over what a worker that stopped answering has left behind.
  *
- * Redis never offers a delivered entry again by itself. Entries idle for longer than the lease are
- * claimed, and how many of them together tells how often they were delivered (21 A13: a payload that
- * kills its worker must not take all others to the dead letters with it):
+ * How many stale entries (stale.ts) are executed together tells how often they were delivered (21 A13: a
+ * payload that kills its worker must not take all others to the dead letters with it):
  *
  * - Never, for it was handed back: it has killed nobody, and is executed beside the rest.
  * - Once: nearly all of these were only beside what has killed. They go beside the rest too, a few at a
@@ -15,17 +14,17 @@
  *   more, it is tried itself, and not beside that one. Those that were delivered oftenest go first: who
  *   was accused alone is tried before who was not.
  *
- * A look goes on page by page until there is no more, or no room. Idleness is Redis' own, so a machine
- * with a wrong clock steals nothing.
+ * A look goes on page by page until there is no more, or no room: then another one is due.
  */
 import { setImmediate as nextTurn } from "node:timers/promises";
-import type { Redis } from "ioredis";
-import { GROUP, parseEntry, recount, writeAnyway, type ReadyToken } from "../sdk/internal.ts";
-import { idsByQueue } from "./give-back.ts";
+import { recount } from "../sdk/internal.ts";
+import type { HandBacks } from "./hand-backs.ts";
 import type { LaneOptions } from "./lane-options.ts";
 import type { Held } from "./leases.ts";
 import { BATCH_MAX } from "./options.ts";
-import { quarantine, type Garbage } from "./quarantine.ts";
+import { quarantine } from "./quarantine.ts";
+import type { Room } from "./room.ts";
+import { claim, pagesOfStale, type Claimed, type StaleEntry } from "./stale.ts";
 import type { Turn } from "./turn.ts";
 
 /**
@@ -35,116 +34,6 @@ import type { Turn } from "./turn.ts";
 const SOON_MS = 2000;
 /** Entries delivered once that are taken over together. */
 const TOGETHER_MAX = 16;
-
-export interface StaleEntry {
-  queueKey: string;
-  entryId: string;
-  /** For how long nobody has touched it. */
-  idleMs: number;
-  /** Deliveries so far. */
-  deliveries: number;
-}
-
-type PendingReply = [id: string, consumer: string, idleMs: number, deliveries: number][];
-
-/** In each queue from that id on; what is not answered is left out. */
-async function lookInto(
-  redis: Redis,
-  fromByQueue: ReadonlyMap<string, string>,
-  leaseMs: number,
-  count: number,
-): Promise<StaleEntry[][]> {
-  const pipeline = redis.pipeline();
-  for (const [key, from] of fromByQueue) {
-    pipeline.call("XPENDING", key, GROUP, "IDLE", leaseMs, from, "+", count);
-  }
-  const replies = (await pipeline.exec()) ?? [];
-  return [...fromByQueue.keys()].map((queueKey, i) => {
-    const [error, reply] = replies[i] ?? [];
-    const entries = error === null ? (reply as PendingReply) : [];
-    return entries.map(([entryId, , idleMs, deliveries]) => {
-      return { queueKey, entryId, idleMs, deliveries };
-    });
-  });
-}
-
-const longestFirst = (found: readonly StaleEntry[][]): StaleEntry[] =>
-  found.flat().sort((a, b) => b.idleMs - a.idleMs);
-
-/**
- * Entries idle for at least `leaseMs`, at most `count` per queue. What has lain for longest comes first:
- * whoever takes only some of them, because it dies soon as well, leaves no queue behind for ever.
- */
-export async function findStale(
-  redis: Redis,
-  queueKeys: readonly string[],
-  leaseMs: number,
-  count: number,
-): Promise<StaleEntry[]> {
-  const first = new Map(queueKeys.map((key) => [key, "-"]));
-  return longestFirst(await lookInto(redis, first, leaseMs, count));
-}
-
-/**
- * All of them, page by page; each once, also if it is handed back meanwhile. The next page is asked
- * for when this one has been dealt with.
- */
-export async function* pagesOfStale(
-  redis: Redis,
-  queueKeys: readonly string[],
-  leaseMs: number,
-): AsyncGenerator<StaleEntry[]> {
-  let from = new Map(queueKeys.map((key) => [key, "-"]));
-  while (from.size > 0) {
-    const found = await lookInto(redis, from, leaseMs, BATCH_MAX);
-    const full = found.flatMap((entries) => entries[BATCH_MAX - 1] ?? []);
-    from = new Map(full.map(({ queueKey, entryId }) => [queueKey, `(${entryId}`]));
-    yield longestFirst(found);
-  }
-}
-
-/** What a claim has brought. */
-export interface Claimed {
-  tokens: ReadyToken[];
-  /** Of each token, for how long nobody had touched it. */
-  idleMs: number[];
-  /** What is no token. */
-  garbage: Garbage[];
-}
-
-/**
- * Claims stale entries in one step; those that somebody else has are not among them, nor those that
- * are gone (then nothing stays pending of them).
- */
-export async function claim(
-  redis: Redis,
-  metaKey: string,
-  entries: readonly StaleEntry[],
-  consumer: string,
-  leaseMs: number,
-): Promise<Claimed> {
-  const queues = [...idsByQueue(entries)];
-  // Counted in the same step: whoever finds the count unchanged has lost no entry.
-  const replies = await writeAnyway(redis, [
-    ...queues.map(([key, ids]) => ["XCLAIM", key, GROUP, consumer, leaseMs, ...ids]),
-    ["HINCRBY", metaKey, "taken", 1],
-  ]);
-  const idleMs = new Map(entries.map((one) => [`${one.queueKey} ${one.entryId}`, one.idleMs]));
-  const claimed: Claimed = { tokens: [], idleMs: [], garbage: [] };
-  for (const [i, [queueKey]] of queues.entries()) {
-    for (const one of replies[i] as ([string, string[] | null] | null)[]) {
-      const [entryId, fields] = one ?? ["", null];
-      const token = fields === null ? null : parseEntry(queueKey, entryId, fields);
-      if (token !== null) {
-        claimed.tokens.push(token);
-        claimed.idleMs.push(idleMs.get(`${queueKey} ${entryId}`) ?? 0);
-      } else if (fields !== null) {
-        claimed.garbage.push({ queueKey, entryId, fields });
-      }
-    }
-  }
-  return claimed;
-}
 
 /** How what was claimed is executed. */
 export interface Executing {
@@ -156,27 +45,23 @@ export interface Executing {
   turn: Turn | null;
 }
 
-/** What a look for stale entries asks of its lane. */
+/** What of its lane it works with. */
 export interface TakeoverLane {
-  isQuiet(): boolean;
-  /** So many tokens are begun now if they are admitted now. */
-  room(): number;
-  /** Leaves room for so many by reading less until some are executed; how much it is after `ms`. */
-  makeRoom(count: number, ms: number): Promise<number>;
+  room: Pick<Room, "now" | "make" | "open">;
+  handBacks: Pick<HandBacks, "isLookDue">;
+  /** Nothing new is begun. */
+  isIdle: () => boolean;
   /** Reads and begins nothing more; resolves when nothing younger than `ms` is in its hands. */
   withdraw(ms: number): Promise<void>;
   /** Executes tokens; resolves when they are settled, or waited for: to those that are not. */
   execute(claimed: Claimed, how: Executing): Promise<readonly Held[]>;
-  /** Reads again. */
-  readOn(): void;
-  /** Another look is needed, and not only after half a lease. */
-  lookSoon(): void;
 }
 
 /** Looks of one lane. */
 export class Takeover {
   readonly #o: LaneOptions;
   readonly #lane: TakeoverLane;
+  /** The look under way: resolves to whether something is left, for want of room. */
   #looking: Promise<boolean> | null = null;
 
   constructor(options: LaneOptions, lane: TakeoverLane) {
@@ -184,20 +69,19 @@ export class Takeover {
     this.#lane = lane;
   }
 
-  /** Whether a look is under way. */
-  get isLooking(): boolean {
-    return this.#looking !== null;
-  }
-
-  /**
-   * Executes what is stale; or joins the look under way. Resolves to whether some of it is left, for
-   * want of room.
-   */
-  look(): Promise<boolean> {
-    return (this.#looking ??= this.#takeStale().finally(() => {
-      this.#looking = null;
-      this.#lane.readOn();
-    }));
+  /** Executes what is stale; or joins the look under way. */
+  async look(): Promise<void> {
+    const { room, handBacks } = this.#lane;
+    if (this.#looking === null) {
+      // One that is under way may have asked before the last of them was handed back.
+      handBacks.isLookDue = false;
+      this.#looking = this.#takeStale().finally(() => {
+        this.#looking = null;
+        room.open();
+      });
+    }
+    const isLeft = await this.#looking;
+    handBacks.isLookDue ||= isLeft;
   }
 
   async #takeStale(): Promise<boolean> {
@@ -230,7 +114,7 @@ export class Takeover {
     for (let at = 0; at < entries.length;) {
       const wanted = Math.min(batchMax, entries.length - at);
       const count = Math.min(wanted, await this.#roomFor(Math.min(TOGETHER_MAX, wanted)));
-      if (this.#lane.isQuiet() || count <= 0 || turn?.goesOn() === false) {
+      if (this.#lane.isIdle() || count <= 0 || turn?.goesOn() === false) {
         return false;
       }
       await this.#take(entries.slice(at, at + count), waitMs, turn);
@@ -244,8 +128,9 @@ export class Takeover {
    * there is none to be seen between two turns: what ends makes some, and the next lane takes it.
    */
   async #roomFor(least: number): Promise<number> {
-    const room = this.#lane.room();
-    return room >= least ? room : await this.#lane.makeRoom(least, SOON_MS);
+    const { room, isIdle } = this.#lane;
+    const count = Math.min(least, this.#o.slots.max);
+    return room.now >= least ? room.now : await room.make(count, SOON_MS, isIdle);
   }
 
   /** Those that were delivered once, unless one is on trial; whether there was room for all. */
@@ -285,13 +170,13 @@ export class Takeover {
       try {
         if (nowMs() > untilMs) {
           // Between two stretches of this the lane reads on.
-          this.#lane.readOn();
+          this.#lane.room.open();
           await nextTurn();
           await this.#lane.withdraw(SOON_MS);
           untilMs = nowMs() + SOON_MS;
         }
         const isItsTurn = turn.goesOn() && (await this.#roomFor(1)) > 0 && turn.goesOn();
-        if (!isItsTurn || this.#lane.isQuiet()) {
+        if (!isItsTurn || this.#lane.isIdle()) {
           return false;
         }
         left = await this.#take([entry], SOON_MS, turn);
@@ -302,7 +187,7 @@ export class Takeover {
         await this.#judge(turn, left);
       }
     }
-    this.#lane.readOn();
+    this.#lane.room.open();
     return true;
   }
 
@@ -324,7 +209,7 @@ export class Takeover {
 
   /** What is left now is looked for as soon as no trial is under way. */
   #lookAfterTrial(): void {
-    void this.#o.trial.whenOver().then(() => this.#lane.lookSoon());
+    void this.#o.trial.whenOver().then(() => (this.#lane.handBacks.isLookDue = true));
   }
 
   /**

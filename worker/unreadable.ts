@@ -24,7 +24,7 @@ import {
 } from "../sdk/internal.ts";
 import type { LaneOptions } from "./lane-options.ts";
 import { quarantineToken } from "./quarantine.ts";
-import type { StaleEntry } from "./takeover.ts";
+import type { StaleEntry } from "./stale.ts";
 
 /** For so long an entry is left to others. */
 export const LEFT_MS = 600_000;

@@ -56,7 +56,7 @@ export const PROMISE_BREAKS: readonly Break[] = [
   },
   {
     ...{ holds: P3, broken: "what a dead worker held is never taken over" },
-    file: "worker/takeover.ts",
+    file: "worker/stale.ts",
     find: '"IDLE", leaseMs, from',
     replace: '"IDLE", 10 * 60_000 + leaseMs, from',
     ...{ test: "test/e2e/kill.test.ts", name: "all runs end once" },

@@ -1,5 +1,6 @@
 /** Tokens out of the queues: those that nobody has had, and those that somebody has. */
 import { GROUP, parseEntry, type ReadyToken, type Redis } from "../../sdk/internal.ts";
+import { pagesOfStale, type StaleEntry } from "../../worker/stale.ts";
 
 /** Delivers what is ready to `consumer`, at most `count` of each queue. */
 export async function readAll(
@@ -36,4 +37,10 @@ export async function claimAll(
     }
   }
   return tokens;
+}
+
+/** What is pending in these queues, however fresh: as a worker finds it that looks for stale entries. */
+export async function staleIn(redis: Redis, queueKeys: readonly string[]): Promise<StaleEntry[]> {
+  const page = await pagesOfStale(redis, queueKeys, 0).next();
+  return page.done === true ? [] : page.value;
 }
