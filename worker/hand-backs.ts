@@ -1,9 +1,9 @@
 /**
  * What leaves a lane's hands without a result.
  *
- * It is held no more before Redis hears of it: what its handler answers from then on is nobody's result,
- * for the entry may be another worker's by then. And it is looked for soon, unless it was handed back for
- * what is its own fault: nobody else is told of it, and the looks by the clock are half a lease apart.
+ * It is held no more before Redis hears of it: what its handler answers from then on is nobody's
+ * result, for the entry may be another worker's by then. And it is looked for soon, unless it was handed
+ * back for a fault of its own: nobody else is told of it, and looks by the clock are half a lease apart.
  */
 import type { ReadyToken } from "../sdk/internal.ts";
 import { giveBack } from "./give-back.ts";

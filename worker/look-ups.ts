@@ -1,5 +1,5 @@
 /**
- * Tokens that a lane looks up: from their entries, held at once, to the one way that each goes from there.
+ * Tokens that a lane looks up: from their entries, held at once, to the one way that each goes on.
  *
  * It waits to be begun; or it is settled without being executed, put aside with its paused run, left to
  * workers that can read its workflow, or handed back. A lookup that fails is no token's fault until one

@@ -2,7 +2,7 @@
  * Reads a lane's queues, as long as it is not told to be quiet and there is room.
  *
  * What has been read goes on only under the epoch that the read was sent under. Under another one the
- * server may have lost what the tokens rest on: they are given up, and looked for by their runs' records.
+ * server may have lost what the tokens rest on: they are given up, and looked for as stale ones are.
  */
 import type { HandBacks } from "./hand-backs.ts";
 import type { LaneOptions } from "./lane-options.ts";

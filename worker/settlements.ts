@@ -114,8 +114,8 @@ export class Settlements {
   }
 
   /**
-   * Settles the output that a token asks for, or gives it up with this failure. The token has an entry of
-   * its own; without one (null), it is what has just been settled.
+   * Settles the output that a token asks for, or gives it up with this failure. The token has an entry
+   * of its own; without one (null), it is what has just been settled.
    */
   finish(
     { profile, token }: Pick<Prepared, "profile" | "token">,
