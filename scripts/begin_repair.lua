@@ -1,7 +1,8 @@
 --[[
 begin_repair -- whether a frozen run may be repaired now; counts the try.
 
-Leaves a ticket in the run's place: what is written by a try before this one counts no more.
+Removes what is in the place of the run's keys and of another type: it would keep the run from being
+written. Leaves a ticket in the run's place: what is written by a try before this one counts no more.
 
 Atomic because from the count on nobody else ends the run (cancel_run), and because a run that has
 ended and left Redis meanwhile must not leave a hash behind that holds nothing but the count.
@@ -9,6 +10,10 @@ ended and left Redis meanwhile must not leave a hash behind that holds nothing b
 KEYS
   1  meta      hash    gv:{p}:meta        epoch; reads and writes
   2  run       hash    gv:{p}:run:<id>    status, tries; reads and writes
+  3  signals   hash    gv:{p}:run:<id>:signals  removes one of another type; the same of
+  4  blobs     hash    gv:{p}:run:<id>:blobs
+  5  maps      set     gv:{p}:run:<id>:maps
+  6  held      list    gv:{p}:run:<id>:held
 ARGV
   1  epoch     partition epoch
   2  ticket    random
@@ -24,6 +29,14 @@ local meta, run = KEYS[1], KEYS[2]
 
 if not open_partition(meta, ARGV[1]) then
   return -100
+end
+local TYPES = { [2] = "hash", [3] = "hash", [4] = "hash", [5] = "set", [6] = "list" }
+for i = 2, 6 do
+  local is = redis.call("TYPE", KEYS[i]).ok
+  if is ~= TYPES[i] and is ~= "none" then
+    redis.log(redis.LOG_WARNING, "gavotte: " .. KEYS[i] .. " is a " .. is .. ", and is removed")
+    redis.call("UNLINK", KEYS[i])
+  end
 end
 local have = redis.call("HMGET", run, "s", "rp")
 if not have[1] then

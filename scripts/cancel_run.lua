@@ -22,9 +22,10 @@ ARGV
 RETURNS integer
   0 ended, 1 it was cancelled before, 2 it had completed, 3 it had failed, -6 BUSY (it is falling
   asleep: it has to be woken first; or it is to be repaired, which would bring it back to life.
-  Where that has failed, and is not being tried, the run ends, with what failed in the error),
+  Where that has failed, and is not being tried, the run ends, with what failed in the error. Where its
+  key is of another type that repair is asked for here),
   -1 RUN_GONE (a tombstone keeps it from starting: cancel its row), -100 EPOCH
-EMITS     run.cancelled run.failed node.resumed (of the parent)
+EMITS     run.cancelled run.failed run.suspect node.resumed (of the parent)
 REPEAT    1
 COST      O(1)
 ]]
@@ -39,7 +40,12 @@ local nonce, run_id, err, tomb_ms, status =
 if not open_partition(k.meta, ARGV[1]) then
   return -100
 end
-local have = redis.call("HMGET", run, "s", "e", "rp", "rpe")
+local have = redis.pcall("HMGET", run, "s", "e", "rp", "rpe")
+if have.err then
+  journal('{"r":"' .. run_id .. '","e":"run.suspect"}')
+  close_partition(k.ev, k.meta, nonce)
+  return -6
+end
 if not have[1] then
   redis.call("ZADD", tombs, now_ms + tomb_ms, run_id)
   return -1

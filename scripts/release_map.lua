@@ -29,8 +29,8 @@ local function is_over()
   if ARGV[1] ~= "" then
     return redis.call("ZSCORE", release, ARGV[1])
   end
-  local status = redis.call("HGET", run, "s")
-  return not status or FINAL[status]
+  local status = redis.pcall("HGET", run, "s")
+  return type(status) ~= "string" or FINAL[status] -- not there, or of another type: nothing of it is
 end
 
 if not is_over() then

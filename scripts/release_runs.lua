@@ -58,7 +58,7 @@ local any_paused = redis.call("EXISTS", paused) == 1
 
 for i = 1, run_count do
   local run_id, run = ARGV[4 + i], KEYS[6 + i]
-  local have = redis.call("HMGET", run, "s", "up", "tk", "sl")
+  local have = redis.pcall("HMGET", run, "s", "up", "tk", "sl") -- of another type: nothing of it is there
   local status, up = have[1], have[2]
   -- The ticket of somebody who came too late to wake it (begin_wake).
   local is_ticket = status == "asleep" and have[3] and not have[4]

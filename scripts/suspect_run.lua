@@ -12,7 +12,7 @@ ARGV
   1  epoch     partition epoch
   2  nonce     random, names this call's journal record
   3  run_id    run
-  4  status    what the audit saw; "" the run was not there
+  4  status    what the audit saw; "" the run was not there, or its key is of another type
   5  run_epoch likewise
 RETURNS integer
   0 marked, -1 it is not as the audit saw it: nothing is done, -100 EPOCH
@@ -27,12 +27,13 @@ local nonce, run_id, status, run_epoch = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 if not open_partition(meta, ARGV[1]) then
   return -100
 end
-local have = redis.call("HMGET", run, "s", "e")
+local have = redis.pcall("HMGET", run, "s", "e")
+local is_foreign = have.err ~= nil -- then nothing of the run is there
 if (have[1] or "") ~= status or (have[2] or "") ~= run_epoch then
   return -1
 end
 journal('{"r":"' .. run_id .. '","e":"run.suspect"}')
-if redis.call("EXISTS", run) == 1 then
+if not is_foreign and redis.call("EXISTS", run) == 1 then
   redis.call("HSET", run, "s", "suspect")
 end
 close_partition(ev, meta, nonce)

@@ -21,6 +21,7 @@ import {
   BACKLOG_BYTES_SOFT,
   backlogBytes,
   partitionKeys,
+  seenOf,
   suspectRun,
   type PartitionKeys,
 } from "../sdk/internal.ts";
@@ -324,9 +325,9 @@ export class Archiver extends Loop {
   async #freeze(apart: BlockFold["apart"]): Promise<void> {
     const scripts = scriptsOf(this.#options.context, this.#options.partition);
     for (const runId of new Set(apart.map((one) => one.runId))) {
-      const [status, epoch] = await scripts.redis.hmget(this.#keys.run(runId), "s", "e");
-      if (MAY_BE_FROZEN.has(status ?? "")) {
-        await suspectRun(scripts, { runId, status: status ?? "", epoch: epoch ?? "" });
+      const seen = await seenOf(scripts, runId);
+      if (MAY_BE_FROZEN.has(seen.status)) {
+        await suspectRun(scripts, seen);
       }
     }
   }

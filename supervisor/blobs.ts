@@ -11,6 +11,7 @@ import {
   mapGiven,
   parseBlobText,
   partitionKeys,
+  unlessForeign,
 } from "../sdk/internal.ts";
 import type { BlobRef, ScriptRunner, Transition } from "../sdk/internal.ts";
 import {
@@ -78,7 +79,7 @@ export async function blobsToArchive(
   const { redis, keys } = scripts;
   const blobs = await Promise.all(
     uses.map(async ({ runId, ref: { sha256 } }) => {
-      const text = await redis.hget(keys.blobs(runId), sha256);
+      const text = await unlessForeign(redis.hget(keys.blobs(runId), sha256), null);
       return { runId, sha256, text };
     }),
   );
@@ -100,7 +101,8 @@ export async function resolveOutput(
   if (ref === null) {
     return text;
   }
-  const hot = await redis.hget(partitionKeys(partition).blobs(runId), ref.sha256);
+  const key = partitionKeys(partition).blobs(runId);
+  const hot = await unlessForeign(redis.hget(key, ref.sha256), null);
   return checkBlob(ref, hot ?? (await readBlobs(db, [ref.sha256])).get(ref.sha256));
 }
 

@@ -11,9 +11,11 @@ import type { Ir } from "../compiler/ir.ts";
 import {
   BACKLOG_BYTES_HARD,
   connectionAt,
+  foreignText,
   partitionKeys,
   sharedBacklogBytes,
   type CircuitView,
+  type ForeignKey,
   type TokenRecord,
   type WaitInfo,
 } from "../sdk/internal.ts";
@@ -33,6 +35,7 @@ export type Reason = {
   text: string;
 } & (
   | { kind: "not_in_redis" }
+  | { kind: "damaged"; keys: ForeignKey[] }
   | { kind: "not_started" }
   /** A compensation: what has to end first. */
   | { kind: "undoing"; runs: string[] }
@@ -134,6 +137,13 @@ export async function explainRun(target: ExplainTarget): Promise<Explanation> {
   if (snapshot === null) {
     const text = "the run is not in Redis: not started yet, asleep, released, or lost with Redis";
     return { runId, status: null, reasons: [{ kind: "not_in_redis", text }], more: 0 };
+  }
+  if (Array.isArray(snapshot)) {
+    const places = snapshot.map(foreignText).join("; ");
+    const text =
+      `its keys are damaged: ${places}. The run stands still until it is rebuilt from its journal: ` +
+      `a supervisor does that after some minutes, "gavotte doctor --audit --repair --run ${runId}" at once`;
+    return { runId, status: null, reasons: [{ kind: "damaged", keys: snapshot, text }], more: 0 };
   }
   if (snapshot === "moving") {
     return { runId, status: "running", reasons: [], more: 0 };

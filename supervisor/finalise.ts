@@ -13,6 +13,7 @@ import {
   RunView,
   terminalFields,
   terminalOutput,
+  unlessForeign,
   type RunError,
   type Transition,
 } from "../sdk/internal.ts";
@@ -228,7 +229,8 @@ export class Finaliser {
   async #readOutput(runId: string, ir: StoredIr | undefined): Promise<string | null> {
     const key = partitionKeys(this.#partition).run(runId);
     const fields = terminalFields(ir?.terminals ?? []);
-    const [status, ...values] = await this.#context.redis.hmget(key, "s", ...fields);
+    const read = this.#context.redis.hmget(key, "s", ...fields);
+    const [status, ...values] = await unlessForeign(read, []);
     if (status !== "completed" || ir === undefined) {
       return null;
     }
@@ -331,7 +333,7 @@ export async function armedTimers(
   const timers = new Map<string, string[]>();
   await Promise.all(
     runIds.map(async (runId) => {
-      const names = await context.redis.hkeys(keys.run(runId));
+      const names = await unlessForeign(context.redis.hkeys(keys.run(runId)), []);
       const armed = names.filter((name) => /^d\d+$/.test(name));
       if (armed.length > 0) {
         const members = await context.redis.hmget(keys.run(runId), ...armed);

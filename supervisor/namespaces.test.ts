@@ -303,15 +303,16 @@ describe("a namespace that cannot be tidied up", () => {
     expect(places).toEqual([...places].sort((a, b) => a - b));
   }
 
-  it("because its run is damaged keeps none behind it from being tidied up", async () => {
+  it("with a run whose key is damaged is cancelled when that is put back, and keeps none behind it", async () => {
     const [first, other] = [of(20), of(21)];
     await twoKilled(first, other);
     await stack.redis.del(keys.run(first));
     await stack.redis.set(keys.run(first), "damaged");
     await watch.look();
     await becomes(other, "CANCELLED");
-    expect(await statusOf(first)).toBe("RUNNING");
-    await stack.redis.del(keys.run(first));
+    // To be repaired, which its archiver does; then it is cancelled like any other.
+    await waitFor(async () => (await watch.look(), (await statusOf(first)) === "CANCELLED"));
+    await waitFor(async () => (await stack.redis.exists(keys.run(first))) === 0);
   });
 
   it("because its server does not answer keeps none behind it, and is not begun twice", async () => {
@@ -357,6 +358,9 @@ describe("a namespace that cannot be tidied up", () => {
     await waitFor(async () => (await stack.redis.hget(keys.run(child), "m")) === "|normal", {
       describe: "the child behind the damaged one is not put back",
     });
-    await stack.redis.del(keys.run(damaged));
+    await waitFor(async () => (await stack.redis.type(keys.run(damaged))) === "hash", {
+      describe: "the damaged one is not put back",
+    });
+    expect(await stack.redis.hget(keys.run(damaged), "m")).toBe("|normal");
   });
 });

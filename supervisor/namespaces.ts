@@ -12,10 +12,16 @@
  * the namespace stays written down, and each look compares, until no run of the tree is open. Then its
  * queues are removed. The loss of Redis changes nothing in this.
  *
- * What cannot be tidied up - a damaged run, a server of a cluster that is away - is said in the log and
- * tried again at each look; it keeps nothing else from being tidied up.
+ * What cannot be tidied up - its server is away - is said in the log and tried again at each look; it
+ * keeps nothing else from being tidied up. A run whose key is damaged is put back from its journal first.
  */
-import { isTerminal, machineName, removeNamespace, suspectRun } from "../sdk/internal.ts";
+import {
+  isTerminal,
+  machineName,
+  removeNamespace,
+  suspectRun,
+  unlessForeign,
+} from "../sdk/internal.ts";
 import {
   databaseTimeMs,
   lastEndOfTree,
@@ -165,8 +171,11 @@ export class NamespaceWatch {
     const { id: runId, partition } = run;
     const scripts = scriptsOf(this.#context, partition);
     const key = scripts.keys.run(runId);
-    const [place, status, epoch] = await scripts.redis.hmget(key, "m", "s", "e");
-    const isHere = place?.startsWith(`${namespace}|`) === true && status !== "suspect";
+    const none = ["damaged", null, null];
+    const read = unlessForeign(scripts.redis.hmget(key, "m", "s", "e"), none);
+    const [place, status, epoch] = await read;
+    const isHere =
+      place === "damaged" || (place?.startsWith(`${namespace}|`) === true && status !== "suspect");
     const seen = { runId, status: status ?? "", epoch: epoch ?? "" };
     if (isHere && !isTerminal((status ?? "").toUpperCase() as RunRow["status"])) {
       await suspectRun(scripts, seen);

@@ -21,6 +21,7 @@ import {
   Profiles,
   partitionKeys,
   redisTimeMs,
+  seenOf,
   writeGuarded,
   type RunProfile,
 } from "../sdk/internal.ts";
@@ -155,8 +156,8 @@ async function repairSuspect(
   partition: number,
   id: string,
 ): Promise<void> {
-  const status = await context.redis.hget(partitionKeys(partition).run(id), "s");
-  if (status !== "suspect" && status !== null) {
+  const { status } = await seenOf(scriptsOf(context, partition), id);
+  if (status !== "suspect" && status !== "") {
     await clearSuspects(context.db, [id]); // it was repaired, but not marked so
     return;
   }
@@ -194,16 +195,18 @@ async function beginRepairs(
 
 /** What a run that has ended has left here frozen; not if it was redriven, and goes on. */
 async function removeFrozen(
-  { redis }: SupervisorContext,
+  context: SupervisorContext,
   partition: number,
   id: string,
 ): Promise<void> {
-  const keys = partitionKeys(partition);
+  const scripts = scriptsOf(context, partition);
+  const { keys } = scripts;
   const key = keys.run(id);
-  const value = (await redis.hget(key, "s")) ?? "";
+  const { status: value } = await seenOf(scripts, id);
   if (value === "suspect" || value === "") {
+    await (value === "" && beginRepair(scripts, id)); // removes what else stands in its place
     const gone = [["UNLINK", key, keys.signals(id)]];
-    await writeGuarded(connectionAt(redis, keys.meta), gone, { key, field: "s", value });
+    await writeGuarded(scripts.redis, gone, { key, field: "s", value });
   }
 }
 

@@ -9,6 +9,7 @@ import {
   elementPlace,
   parseUnit,
   releaseMap,
+  unlessForeign,
   type PartitionKeys,
   type ScriptRunner,
 } from "../sdk/internal.ts";
@@ -26,7 +27,8 @@ export async function releaseMapsOfEnded(
   runIds: readonly string[],
 ): Promise<void> {
   for (const runId of runIds) {
-    for (const map of await scripts.redis.smembers(scripts.keys.maps(runId))) {
+    const maps = await unlessForeign(scripts.redis.smembers(scripts.keys.maps(runId)), []);
+    for (const map of maps) {
       await releaseByPages(scripts, null, map);
     }
   }
@@ -110,8 +112,8 @@ async function releaseOne(
 
 /** Below which index there may be elements: they began, now or in an expansion before. */
 async function begunElements(redis: Redis, key: string): Promise<number> {
-  const counts = await redis.hmget(key, "next", "again");
-  return Math.max(...counts.map((count) => Number(count ?? 0)));
+  const counts = await unlessForeign(redis.hmget(key, "next", "again"), []);
+  return Math.max(0, ...counts.map((count) => Number(count ?? 0)));
 }
 
 /** The timeout of a map, if it is still the map of its node. */
@@ -133,8 +135,8 @@ async function removeElements(
 ): Promise<void> {
   const flags = redis.pipeline();
   elements.forEach((element) => flags.hget(element, "x"));
-  const armed = ((await flags.exec()) ?? []).flatMap(([, flag], i) =>
-    flag === null ? [] : [elements[i] as string],
+  const armed = ((await flags.exec()) ?? []).flatMap(([error, flag], i) =>
+    error !== null || flag === null ? [] : [elements[i] as string],
   );
   for (const element of armed) {
     const names = (await redis.hkeys(element)).filter((name) => /^d\d+$/.test(name));

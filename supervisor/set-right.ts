@@ -7,7 +7,7 @@
  * moved for minutes, and whose state names nothing that it waits for, is audited; one that is off is
  * rebuilt from its journal. What waits for something is left alone: it may wait for a month.
  */
-import { driftText, suspectRun, type Drift } from "../sdk/internal.ts";
+import { driftText, seenOf, suspectRun, type Drift } from "../sdk/internal.ts";
 import type { RunRow } from "../sdk/postgres/index.ts";
 import { findDrifts } from "./audit/audit-run.ts";
 import type { Backlog } from "./audit/backlog.ts";
@@ -24,6 +24,7 @@ export function isUnexplained(reasons: readonly Reason[]): boolean {
 
 function isDeadEnd(reason: Reason): boolean {
   switch (reason.kind) {
+    case "damaged":
     case "lost_entry":
     case "not_in_redis":
       return true;
@@ -59,9 +60,8 @@ export async function setRight(
     return false;
   }
   const scripts = scriptsOf(context, partition);
-  const [status, epoch] = await scripts.redis.hmget(scripts.keys.run(runId), "s", "e");
-  const seen = { runId, status: status ?? "", epoch: epoch ?? "" };
-  const isFrozen = status !== "suspect" && (await suspectRun(scripts, seen)) !== "moved";
+  const seen = await seenOf(scripts, runId);
+  const isFrozen = seen.status !== "suspect" && (await suspectRun(scripts, seen)) !== "moved";
   if (isFrozen) {
     const drifts = wrong.map(driftText);
     logger.error({ run: runId, partition, drifts }, "a run that stands still is rebuilt");

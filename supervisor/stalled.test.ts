@@ -259,6 +259,17 @@ describe("stalled watch: a run that is not what its journal says", () => {
     await lookOnce();
     await ends("run-gone");
   });
+
+  it("a run with something else in the place of a key: it is rebuilt, and keeps no other from that", async () => {
+    await running("run-other-type");
+    await running("run-behind");
+    const key = keys.run("run-other-type");
+    await stack.redis.set(key, "put here by hand");
+    await stack.redis.del(keys.run("run-behind"));
+    await lookOnce();
+    await waitFor(async () => (await stack.redis.hget(keys.run("run-behind"), "s")) === "running");
+    await ends("run-other-type");
+  });
 });
 
 describe("stalled watch: many", () => {

@@ -7,7 +7,8 @@ complete_element takes care of.
 --- @include "waiters"
 
 local function remove_element(timers, element)
-  if redis.call("HGET", element, "x") then
+  local leaves = redis.pcall("HGET", element, "x")
+  if type(leaves) == "string" then -- else it is not there, or of another type
     local fields = redis.call("HKEYS", element)
     for i = 1, #fields do
       local kind, node = string.match(fields[i], "^([dw])(%d+)$")

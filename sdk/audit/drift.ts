@@ -34,6 +34,7 @@ export type DriftKind =
   | "element_missing"
   | "element_unknown"
   | "blob_missing"
+  | "key_foreign"
   | "held_left"
   | "pause_unlisted"
   | "orphan_entry"

@@ -4,6 +4,7 @@ import { commonQueueKey } from "../keys.ts";
 import type { RunProfile } from "../profile.ts";
 import type { RunError } from "../status.ts";
 import { unitsAround } from "../unit.ts";
+import { unlessForeign } from "./foreign-keys.ts";
 import { packBatch } from "./pack-batch.ts";
 import { PAUSE_CAUSES } from "./pause-scripts.ts";
 import { runStart } from "./run-start.ts";
@@ -161,6 +162,13 @@ export async function finishRun(scripts: ScriptRunner, finish: RunFinish): Promi
   return (await scripts.transition("finishRun", keys, args)) === 0;
 }
 
+/** A run as somebody saw it. */
+export interface Seen {
+  runId: string;
+  status: string;
+  epoch: string;
+}
+
 export type CancelAnswer = "cancelled" | "was_cancelled" | "completed" | "failed" | "gone" | "busy";
 
 const CANCEL_ANSWERS: { [code: string]: CancelAnswer } = {
@@ -230,14 +238,21 @@ export async function applyDelta(
   return { code: reply[0] as number, counter: reply[1] ?? null };
 }
 
+/** Status and epoch of a run; "": it is not there, or something else is in its place. */
+export async function seenOf(
+  { redis, keys }: Pick<ScriptRunner, "redis" | "keys">,
+  runId: string,
+): Promise<Seen> {
+  const none = [null, null];
+  const [status, epoch] = await unlessForeign(redis.hmget(keys.run(runId), "s", "e"), none);
+  return { runId, status: status ?? "", epoch: epoch ?? "" };
+}
+
 /**
- * Freezes a run that is as the caller saw it (status and epoch; "": not there) and asks in the
+ * Freezes a run that is as the caller saw it (status and epoch, as `seenOf`) and asks in the
  * journal for its repair. `moved`: it is not so any more, and nothing was done.
  */
-export async function suspectRun(
-  scripts: ScriptRunner,
-  seen: { runId: string; status: string; epoch: string },
-): Promise<"marked" | "moved"> {
+export async function suspectRun(scripts: ScriptRunner, seen: Seen): Promise<"marked" | "moved"> {
   const k = scripts.keys;
   const args = [scripts.nonce(), seen.runId, seen.status, seen.epoch];
   const reply = await scripts.transition("suspectRun", [k.ev, k.meta, k.run(seen.runId)], args);
@@ -253,7 +268,8 @@ export async function beginRepair(scripts: ScriptRunner, runId: string): Promise
   const ticket = scripts.nonce();
   const { meta, ...k } = scripts.keys;
   const key = k.run(runId);
-  const begun = await scripts.transition("beginRepair", [meta, key], [ticket]);
+  const keys = [meta, key, k.signals(runId), k.blobs(runId), k.maps(runId), k.held(runId)];
+  const begun = await scripts.transition("beginRepair", keys, [ticket]);
   const isHere = begun === 1;
   return begun === 0 ? null : { key, field: isHere ? "rt" : "s", value: isHere ? ticket : "" };
 }

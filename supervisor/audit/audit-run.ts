@@ -16,6 +16,7 @@ import {
   sameValue,
   shown,
   type Drift,
+  type ForeignKey,
   type Hash,
   type RunStatus,
 } from "../../sdk/internal.ts";
@@ -80,6 +81,9 @@ async function lookOnce(
   const irOf = async (hash: string): Promise<Ir | null> =>
     (await irs.load([hash])).get(hash)?.ir ?? null;
   const snapshot = await readSnapshot(redis, partition, runId, irOf, streams);
+  if (Array.isArray(snapshot)) {
+    return foreignDrifts(context, runId, snapshot);
+  }
   if (snapshot === "moving") {
     return []; // it moves too fast to be standing still or stuck
   }
@@ -112,6 +116,21 @@ async function lookOnce(
   const found = auditRun(ir, snapshot, isFinal(run["s"]) ? null : (fold?.hot ?? null));
   const sure = snapshot.isWhole ? found : found.filter(({ kind }) => !NEEDS_STREAMS.has(kind));
   return [...drifts, ...(await withoutSleepers(db, sure))];
+}
+
+/** Something else stands in place of keys of the run. */
+async function foreignDrifts(
+  { db }: AuditContext,
+  runId: string,
+  found: readonly ForeignKey[],
+): Promise<Drift[]> {
+  const row = await readRun(db, runId);
+  // Of a run that is not under way nothing is to be written.
+  const isUnderWay = row !== null && !isTerminal(row.status) && row.asleepSinceMs === null;
+  const remedy = isUnderWay ? "rebuild" : "remove";
+  return found.map(({ key, is, expected }): Drift => {
+    return { kind: "key_foreign", runId, key, is: `a ${is}`, expected: `a ${expected}`, remedy };
+  });
 }
 
 /** A child that is missing because it is asleep is where it should be. */

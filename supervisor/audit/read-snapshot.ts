@@ -8,12 +8,15 @@ import {
   connectionAt,
   commonQueueKey,
   finishPrefix,
+  foreignKeys,
   GROUP,
+  isForeign,
   parseEntry,
   parseWait,
   partitionKeys,
   partitionMs,
   PRIORITIES,
+  type ForeignKey,
   type Hash,
   type RunSnapshot,
   type StandingEntry,
@@ -37,8 +40,29 @@ export interface Snapshot extends RunSnapshot {
   isWhole: boolean;
 }
 
-/** Null: the run is not in Redis. "moving": it moved between all tries. */
+/**
+ * Null: the run is not in Redis. "moving": it moved between all tries. A list: keys of it are of
+ * another type, so it cannot be read.
+ */
 export async function readSnapshot(
+  redis: Redis,
+  partition: number,
+  runId: string,
+  irOf: (hash: string) => Promise<Ir | null>,
+  streams: StreamIndex,
+): Promise<Snapshot | "moving" | ForeignKey[] | null> {
+  try {
+    return await readWhole(redis, partition, runId, irOf, streams);
+  } catch (error) {
+    const found = isForeign(error) ? await foreignKeys(redis, partitionKeys(partition), runId) : [];
+    if (found.length === 0) {
+      throw error;
+    }
+    return found;
+  }
+}
+
+async function readWhole(
   redis: Redis,
   partition: number,
   runId: string,
@@ -201,7 +225,12 @@ class Reader {
     );
     this.#queueKeys.forEach((key) => this.#askStream(key));
     const replies = (await this.#multi.exec()) ?? [];
-    replies.forEach(([error, reply], i) => this.#takes[i]?.(error === null ? reply : null));
+    replies.forEach(([error, reply], i) => {
+      if (isForeign(error)) {
+        throw error as Error;
+      }
+      this.#takes[i]?.(error === null ? reply : null);
+    });
     if (this.#isMoved) {
       return null;
     }

@@ -8,6 +8,7 @@ import {
   connectionAt,
   GROUP,
   partitionKeys,
+  seenOf,
   suspectRun,
   type Drift,
   type Redis,
@@ -26,27 +27,26 @@ export type Repair =
 
 /** Has a run rebuilt from its journal; waits until it is. */
 export async function repairRun(
-  { redis, db }: AuditContext,
+  { db }: AuditContext,
   scripts: ScriptRunner,
   runId: string,
   waitMsMax = REPAIR_MS_MAX,
 ): Promise<Repair> {
   const row = await readRun(db, runId);
-  const key = scripts.keys.run(runId);
-  const [status, epoch] = await redis.hmget(key, "s", "e");
+  const seen = await seenOf(scripts, runId);
   if (row === null) {
     return { kind: "failed", text: "Postgres has no row of it; nothing tells what it should be" };
   }
-  const seen = { runId, status: status ?? "", epoch: epoch ?? "" };
   if ((await suspectRun(scripts, seen)) === "moved") {
     return { kind: "moved", text: "the run has moved on since; look again" };
   }
   const until = performance.now() + waitMsMax;
   while (performance.now() < until) {
     await delay(POLL_MS);
-    const [now, after] = await redis.hmget(key, "s", "e");
-    const isRebuilt = now !== null && now !== "suspect" && after !== epoch;
-    if (isRebuilt || (now === null && status !== null)) {
+    const now = await seenOf(scripts, runId);
+    const isHere = now.status !== "";
+    const isRebuilt = isHere && now.status !== "suspect" && now.epoch !== seen.epoch;
+    if (isRebuilt || (!isHere && seen.status !== "")) {
       return { kind: "repaired" };
     }
   }
@@ -83,6 +83,7 @@ export async function removeOrphan(
       await redis.zrem(key, member);
       break;
     case "orphan_key":
+    case "key_foreign":
       await redis.unlink(key);
       break;
     case "ended_unknown":

@@ -145,6 +145,20 @@ describe("a run stands still, because", () => {
     expect(await on.reasonOf(id, "ended")).toMatchObject({ status: "COMPLETED" });
   });
 
+  it("damaged: something else stands in the place of one of its keys", async () => {
+    const id = await on.submit(flow([node("s", "wait", { signal: "go" })]));
+    await on.reasonOf(id, "wait");
+    const key = keys.signals(id);
+    await engine.redis.set(key, "put here by hand");
+    const { text } = await on.reasonOf(id, "damaged");
+    expect(text).toContain(`${key} is a string, where a hash should be`);
+    expect(text).toContain(`gavotte doctor --audit --repair --run ${id}`);
+    await engine.redis.set(keys.run(id), "likewise");
+    expect((await on.reasonOf(id, "damaged")).keys).toHaveLength(2);
+    expect((await client.status(id)).status).toBe("RUNNING");
+    await client.cancel(id, "enough");
+  });
+
   it("not_started, memory, not_in_redis: it is accepted only, or Redis has lost it", async () => {
     const id = await on.submit(flow([fn("a")]));
     await on.reasonOf(id, "executing");

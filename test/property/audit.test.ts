@@ -37,8 +37,8 @@ async function play(document: Json, input: Json, seed: number): Promise<void> {
   const look = async (): Promise<void> => {
     const irOf = (): Promise<Ir> => Promise.resolve(ir);
     const snapshot = await readSnapshot(p.redis, 0, runId, irOf, streams);
-    if (snapshot === null || snapshot === "moving") {
-      throw new Error(`no snapshot: ${snapshot}`);
+    if (snapshot === null || snapshot === "moving" || Array.isArray(snapshot)) {
+      throw new Error(`no snapshot: ${JSON.stringify(snapshot)}`);
     }
     const status = snapshot.units.get(runId)?.["s"] ?? "";
     if (!["running", "paused", "finishing"].includes(status)) {

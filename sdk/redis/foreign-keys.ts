@@ -1,0 +1,93 @@
+/**
+ * Keys of a run that are of another type than the engine writes: somebody else has put something in
+ * their place, by hand or from a copy. Nothing of the run is in such a key, and each command on it
+ * fails (WRONGTYPE), so it is as one that is lost: the run is rebuilt from its journal, which removes
+ * the key (begin_repair, release-maps.ts).
+ */
+import type { Redis } from "ioredis";
+import type { PartitionKeys } from "../keys.ts";
+
+export interface ForeignKey {
+  key: string;
+  /** Its type, and the one that it should be of. */
+  is: string;
+  expected: string;
+}
+
+/** Units asked for in one round trip. */
+const PAGE = 500;
+
+/** Whether an error says that a key is of another type. */
+export function isForeign(error: unknown): boolean {
+  return error instanceof Error && /\bWRONGTYPE\b/.test(error.message);
+}
+
+/** A reply, or `absent` where the key is of another type: nothing of the run is there. */
+export async function unlessForeign<T>(reply: Promise<T>, absent: T): Promise<T> {
+  try {
+    return await reply;
+  } catch (error) {
+    if (!isForeign(error)) {
+      throw error;
+    }
+    return absent;
+  }
+}
+
+/** Those of a run, its maps and their elements as far as their names are known. */
+export async function foreignKeys(
+  redis: Redis,
+  keys: PartitionKeys,
+  runId: string,
+): Promise<ForeignKey[]> {
+  const list = keys.maps(runId);
+  const own = await notOf(redis, [
+    [keys.run(runId), "hash"],
+    [keys.signals(runId), "hash"],
+    [keys.blobs(runId), "hash"],
+    [list, "set"],
+    [keys.held(runId), "list"],
+  ]);
+  const maps = await unlessForeign(redis.smembers(list), []);
+  const found = [...own, ...(await notHashes(redis, keys, maps))];
+  for (const map of maps) {
+    const begun = await unlessForeign(redis.hget(keys.run(map), "next"), null);
+    const elements = Array.from({ length: Number(begun ?? 0) }, (_, i) => `${map}#${i}`);
+    found.push(...(await notHashes(redis, keys, elements)));
+  }
+  return found;
+}
+
+async function notHashes(
+  redis: Redis,
+  keys: PartitionKeys,
+  units: readonly string[],
+): Promise<ForeignKey[]> {
+  const found: ForeignKey[] = [];
+  for (let from = 0; from < units.length; from += PAGE) {
+    const page = units.slice(from, from + PAGE);
+    found.push(
+      ...(await notOf(
+        redis,
+        page.map((unit) => [keys.run(unit), "hash"]),
+      )),
+    );
+  }
+  return found;
+}
+
+async function notOf(
+  redis: Redis,
+  all: readonly (readonly [key: string, expected: string])[],
+): Promise<ForeignKey[]> {
+  const types = await Promise.all(all.map(([key]) => redis.type(key)));
+  return all.flatMap(([key, expected], i) => {
+    const is = types[i] ?? "none";
+    return is === expected || is === "none" ? [] : [{ key, is, expected }];
+  });
+}
+
+/** "gv:{0}:run:0198… is a string, where a hash should be" */
+export function foreignText({ key, is, expected }: ForeignKey): string {
+  return `${key} is a ${is}, where a ${expected} should be`;
+}
