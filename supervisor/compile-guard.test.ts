@@ -1,11 +1,14 @@
-import { EventEmitter } from "node:events";
+import { EventEmitter, once } from "node:events";
+import { platform } from "node:os";
 import { setImmediate as nextTurn, setTimeout as delay } from "node:timers/promises";
+import { Worker as Thread } from "node:worker_threads";
 import { pino } from "pino";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { canonicalJson, compile, type Json } from "../compiler/index.ts";
 import { makeValidator, type UserValidator } from "../sdk/internal.ts";
 import { CompileGuard, COSTLY, IDLE_MS, isQuick, NO_THREAD } from "./compile-guard.ts";
 import type { CompileAnswer, GuardLimits } from "./compile-guard.ts";
+import { nameThread, threadCell, type ThreadCell } from "./thread-time.ts";
 
 const logger = pino({ level: "silent" });
 const open: CompileGuard[] = [];
@@ -20,10 +23,16 @@ function guardOf(limits?: Partial<GuardLimits>, start?: never): CompileGuard {
   return guard;
 }
 
-/** A thread that computes nothing. */
+/** A thread that computes nothing, and was at work for so long, ms. */
 class FakeThread extends EventEmitter {
-  readonly performance = { eventLoopUtilization: () => ({ active: 0 }) };
+  readonly performance;
   isEnded = false;
+
+  constructor(active = 0) {
+    super();
+    this.performance = { eventLoopUtilization: () => ({ active }) };
+  }
+
   unref(): void {}
   postMessage(): void {}
   terminate(): Promise<number> {
@@ -38,6 +47,16 @@ function line(count: number): string {
   const nodes = Array.from({ length: count }, (_, i) => ({ id: `n${i}`, type: "noop" }));
   const edges = nodes.slice(1).map(({ id }, i) => ({ from: `n${i}`, to: id }));
   return JSON.stringify({ name: "line", metadata: { tags: ["t"] }, nodes, edges });
+}
+
+/** The rest of the process computes, for many looks of a guard that looks every 5 ms. */
+async function busy(): Promise<void> {
+  for (let looks = 0; looks < 5; looks++) {
+    const begun = process.cpuUsage();
+    while (process.cpuUsage(begun).user < 10_000);
+    // A timer of the same length as the guard's, which comes after it.
+    await delay(5);
+  }
 }
 
 describe("what is quick", () => {
@@ -113,15 +132,9 @@ describe("the compile thread", () => {
   });
 
   it("is not charged what the rest of its process computes", async () => {
-    // It waits, in a process that is busy.
-    const thread = new FakeThread();
+    const thread = new FakeThread(0);
     const told = guardOf({ cpuMsMax: 5 }, (() => thread) as never).compile("{}");
-    for (let looks = 0; looks < 5; looks++) {
-      const begun = process.cpuUsage();
-      while (process.cpuUsage(begun).user < 10_000);
-      // A timer of the same length as the guard's, which comes after it.
-      await delay(5);
-    }
+    await busy();
     thread.emit("message", { ir: null });
     expect(await told).toEqual({ ir: null });
   });
@@ -148,6 +161,39 @@ describe("the compile thread", () => {
     expect(threads.map(({ isEnded }) => isEnded)).toEqual([false]);
     vi.advanceTimersByTime(IDLE_MS);
     expect(threads.map(({ isEnded }) => isEnded)).toEqual([true]);
+  });
+
+  it.runIf(platform() === "linux")("is not charged for waiting for a processor", async () => {
+    // What the system counts is that of a thread that does nothing.
+    const cell = threadCell();
+    const names = `const { workerData, parentPort } = require("node:worker_threads");
+      const id = require("node:fs").readlinkSync("/proc/thread-self").split("/").at(-1);
+      Atomics.store(workerData, 0, Number(id));
+      parentPort.postMessage("");
+      setInterval(() => undefined, 60_000);`;
+    const asleep = new Thread(names, { eval: true, workerData: cell });
+    await once(asleep, "message");
+    const thread = new FakeThread(99);
+    const start = (_: string, __: string, { workerData }: { workerData: { cell: ThreadCell } }) => {
+      workerData.cell.set(cell);
+      return thread;
+    };
+    const told = guardOf({ cpuMsMax: 5 }, start as never).compile("{}");
+    await busy();
+    thread.emit("message", { ir: null });
+    expect(await told).toEqual({ ir: null });
+    await asleep.terminate();
+  });
+
+  it("is charged where the system counts nothing, once it was at work for very long", async () => {
+    const thread = new FakeThread(101);
+    const start = (_: string, __: string, { workerData }: { workerData: { cell: ThreadCell } }) => {
+      nameThread(workerData.cell);
+      return thread;
+    };
+    const told = guardOf({ cpuMsMax: 5 }, start as never).compile("{}");
+    await busy();
+    expect(await told).toBe(COSTLY);
   });
 
   it("is not there: whoever asks is told to do it himself", async () => {

@@ -8,13 +8,14 @@
  * such job, and ended when there has been none for a while.
  *
  * Time is that of the processor: on a machine that is busy, or a process that was frozen, a good file
- * is not refused for having waited. Node tells that of the process only, so it counts no more than the
- * time in which the thread was at work: what the rest of the process computes while the thread waits is
- * not the file's.
+ * is not refused for having waited. Linux tells what the thread itself has used (thread-time.ts). Elsewhere
+ * it is the lesser of what its process has used and of how long it was at work: never less than its own,
+ * and, where all processors are busy, more.
  */
 import type { Logger } from "pino";
 import { patternSteps } from "../condition/index.ts";
 import { startThread, type DataProblem, type Thread } from "../sdk/internal.ts";
+import { threadCell, threadCpuMs, type ThreadCell } from "./thread-time.ts";
 import type { CompileDiagnostic } from "./workflows.ts";
 
 export type Job =
@@ -60,6 +61,8 @@ export interface GuardLimits {
 }
 
 const LIMITS: GuardLimits = { cpuMsMax: 30_000, heapMbMax: 1024 };
+/** At work for so many times what it may use, it is charged for that, whatever its time is said to be. */
+const AT_WORK_FACTOR = 20;
 const LOOK_MS_MAX = 500;
 /** After its last job it is ended. */
 export const IDLE_MS = 60_000;
@@ -83,6 +86,7 @@ export class CompileGuard {
   readonly #logger: Logger;
   readonly #limits: GuardLimits;
   #thread: Thread | null = null;
+  #cell: ThreadCell = threadCell();
   #idle: NodeJS.Timeout | undefined;
   #last: Promise<unknown> = Promise.resolve();
   #waiting = 0;
@@ -147,14 +151,10 @@ export class CompileGuard {
 
   #ask(job: Job): Promise<JobAnswer | typeof COSTLY> {
     const thread = this.#open();
-    const begun = process.cpuUsage();
-    const { eventLoopUtilization } = thread.performance;
-    const idleUntil = eventLoopUtilization();
+    const usedMs = this.#meter(thread);
     return new Promise((resolve, reject) => {
       const look = (): void => {
-        const { user, system } = process.cpuUsage(begun);
-        const { active } = eventLoopUtilization(idleUntil);
-        if (Math.min((user + system) / 1000, active) > this.#limits.cpuMsMax) {
+        if (usedMs() > this.#limits.cpuMsMax) {
           over();
           resolve(this.#end().then(() => COSTLY));
         }
@@ -175,6 +175,24 @@ export class CompileGuard {
     });
   }
 
+  /** What the thread has used from now on, ms. */
+  #meter(thread: Thread): () => number {
+    const cell = this.#cell;
+    const before = threadCpuMs(cell) ?? 0; // one that has just been started has used nothing
+    const begun = process.cpuUsage();
+    const { eventLoopUtilization } = thread.performance;
+    const idleUntil = eventLoopUtilization();
+    return () => {
+      const { active } = eventLoopUtilization(idleUntil);
+      const own = threadCpuMs(cell);
+      if (own !== null && active < AT_WORK_FACTOR * this.#limits.cpuMsMax) {
+        return own - before;
+      }
+      const { user, system } = process.cpuUsage(begun);
+      return Math.min((user + system) / 1000, active);
+    };
+  }
+
   #open(): Thread {
     if (this.#isStopped) {
       throw new Error("the supervisor stops");
@@ -184,7 +202,8 @@ export class CompileGuard {
       return known;
     }
     const resourceLimits = { maxOldGenerationSizeMb: this.#limits.heapMbMax };
-    const about = { resourceLimits, name: "compile" };
+    this.#cell = threadCell();
+    const about = { resourceLimits, name: "compile", workerData: { cell: this.#cell } };
     const thread = this.#start("compile-thread", import.meta.url, about);
     thread.unref();
     const forget = (): void => void (this.#thread === thread && (this.#thread = null));

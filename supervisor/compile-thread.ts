@@ -1,9 +1,10 @@
 /** The thread that compile-guard.ts gives its jobs to, one at a time. */
-import { parentPort } from "node:worker_threads";
+import { parentPort, workerData } from "node:worker_threads";
 import { canonicalJson, compile, makeValidator } from "../compiler/index.ts";
 import type { CompileResult, UserValidator } from "../compiler/index.ts";
 import type { Json } from "../compiler/ir.ts";
 import type { Checked, CompileAnswer, DocumentLimits, Failed, Job } from "./compile-guard.ts";
+import { nameThread, type ThreadCell } from "./thread-time.ts";
 
 const PROBLEMS_MAX = 20;
 /** The one used last: a flood of submissions is mostly of one workflow. */
@@ -34,6 +35,7 @@ function check(schema: string, input: string): Checked {
     : validate(JSON.parse(input) as Json).slice(0, PROBLEMS_MAX);
 }
 
+nameThread((workerData as { cell: ThreadCell }).cell);
 parentPort?.on("message", (job: Job) => {
   const answer =
     "document" in job ? compileText(job.document, job.limits) : check(job.schema, job.input);
