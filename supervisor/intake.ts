@@ -32,7 +32,7 @@ import { Patience, type Left } from "./patience.ts";
 import { setApart } from "./refusals.ts";
 import { SlowLane } from "./slow-lane.ts";
 import type { Starter } from "./starter.ts";
-import { SOON_MS, Trials, TRIALS_MAX, type LeftBehind } from "./trials.ts";
+import { Trials, TRIALS_MAX, type LeftBehind } from "./trials.ts";
 import { Workflows, type Compile } from "./workflows.ts";
 
 const BATCH = 256;
@@ -64,7 +64,7 @@ export interface IntakeOptions {
   backlogBytesMax?: number;
   /** Stands for how long a submission takes that kills, in tests, ms. */
   trialMs?: number;
-  /** A process that has just begun tries nothing for so long, in tests otherwise, ms. */
+  /** The age at which a process begins to try, in tests otherwise, ms. */
   youngMs?: number;
   /** Between two touches of what waits for the compile thread, in tests, ms. */
   touchMs?: number;
@@ -87,7 +87,7 @@ export class Intake extends Loop {
   readonly #left: Left = {};
   /** The trial under way. */
   #trial: Promise<void> | null = null;
-  #takeoverAtMs: number;
+  #takeoverAtMs = 0;
   #backlogAtMs = 0;
   /** Newest archived record by partition, as last read. */
   readonly #archived = new Map<number, number>();
@@ -113,8 +113,11 @@ export class Intake extends Loop {
     const { context, starter } = options;
     this.#starter = starter;
     this.#limits = options.limits ?? new LimitWatch(context, starter);
-    this.#trials = new Trials(context, options.trialMs);
-    this.#takeoverAtMs = context.clock.monotonicMs() + (options.youngMs ?? SOON_MS);
+    const { trialMs: soonMs, youngMs } = options;
+    this.#trials = new Trials(context, {
+      ...(soonMs && { soonMs }),
+      ...(youngMs !== undefined && { youngMs }),
+    });
     this.#trialMs = options.trialMs ?? TAKEOVER_MS_MAX;
     this.#slow = new SlowLane(context, (...work) => this.#handleSlow(...work), options.touchMs);
     this.#backlogRecordsMax = options.backlogRecordsMax ?? 100_000;

@@ -8,7 +8,7 @@ import type { SubmissionReply } from "./admit-batch.ts";
 import { COSTLY, type CompileGuard } from "./compile-guard.ts";
 import { Intake, type IntakeOptions } from "./intake.ts";
 import { createPartition } from "./partition.ts";
-import { compileFake, contextOf, startStack, type Stack } from "./stack.fixture.ts";
+import { compileFake, contextOf, startStack, TestClock, type Stack } from "./stack.fixture.ts";
 import { Starter } from "./starter.ts";
 import { runIdOfEntry } from "./submission.ts";
 import { Trials, TRIALS_MAX, type LeftBehind } from "./trials.ts";
@@ -61,7 +61,7 @@ interface Process {
 /** An intake in a process of its own. */
 async function startProcess(
   id: string,
-  options: (process: Process) => Partial<IntakeOptions> & { db?: Database },
+  options: (process: Process) => Partial<IntakeOptions> & { db?: Database; clock?: TestClock },
 ): Promise<Process> {
   const redis = stack.redis.duplicate();
   let isDead = false;
@@ -75,7 +75,7 @@ async function startProcess(
       told();
     },
   } as Process;
-  const { db = stack.db, ...more } = options(process);
+  const { db = stack.db, clock = new TestClock(), ...more } = options(process);
   const ofLiving: Database = {
     pool: db.pool,
     singleSession: db.singleSession,
@@ -83,7 +83,7 @@ async function startProcess(
     transaction: (steps) => (isDead ? NEVER : db.transaction(steps)),
     close: () => Promise.resolve(),
   };
-  const context = await contextOf(stack, { id, redis, db: ofLiving });
+  const context = await contextOf(stack, { id, redis, db: ofLiving, clock });
   const starter = new Starter(context);
   process.intake = new Intake({ context, compile: compileFake, starter, youngMs: 0, ...more });
   await process.intake.start();
@@ -289,7 +289,7 @@ describe("a good submission", () => {
     const first = ["GROUP", INTAKE_GROUP, "first", "STREAMS", globalKeys.submissions, ">"] as const;
     await stack.redis.xreadgroup(...first);
     const context = await contextOf(stack);
-    const trials = new Trials(context);
+    const trials = new Trials(context, { youngMs: 0 });
     await timePasses();
     const [one] = await trials.leftBehind(1);
     await trials.begin(one as LeftBehind);
@@ -317,9 +317,39 @@ describe("a good submission", () => {
       const other = await submit({ ...GOOD, input });
       await waitFor(async () => (await answers()).has(other));
     }
+    await waitFor(async () => (await pendingEntries()).length === 1);
     expect(await pendingEntries()).toMatchObject([[id, "reads", expect.any(Number), 1]]);
     young.die();
     await young.intake.stop(0);
+    expect(await processesUntilEmpty(killing)).toBe(0);
+    expect((await answers()).get(id)?.status).toBe("accepted");
+  });
+
+  it("is accepted, however often processes that had it on trial died at about the same age", async () => {
+    const id = await submit({ ...GOOD, input: "g" });
+    const YOUNG_MS = 600_000;
+    const ofId = async (): Promise<unknown[]> =>
+      (await pendingEntries()).find(([pendingId]) => pendingId === id) ?? [];
+    for (let i = 0; i < MANY; i++) {
+      await timePasses();
+      const clock = new TestClock();
+      const db = i < 2 ? hanging() : stack.db;
+      const dies = await startProcess(`d${i}`, () => ({ db, clock, youngMs: YOUNG_MS }));
+      clock.offsetMs += 1.5 * YOUNG_MS;
+      if (i < 2) {
+        // It is read by the first, and tried by the second.
+        const count = i === 0 ? 1 : 1_000_000;
+        await waitFor(async () => (await ofId())[3] === count);
+      }
+      for (const round of i < 2 ? [] : [1, 2]) {
+        // What is read second is read after a look for what is left behind.
+        const other = await submit({ ...GOOD, input: `${i} ${round}` });
+        await waitFor(async () => (await answers()).has(other));
+      }
+      dies.die();
+      await dies.intake.stop(0);
+    }
+    expect(await ofId()).toMatchObject([id, "d1", expect.any(Number), 1_000_000]);
     expect(await processesUntilEmpty(killing)).toBe(0);
     expect((await answers()).get(id)?.status).toBe("accepted");
   });

@@ -9,8 +9,11 @@
  * accuses nobody. A process that still turns a while after it began a trial, or whose trial failed
  * while it lived, has shown the submission to be innocent, whatever kills it later: the count begins
  * anew. So one whose trial is interrupted by chance would have to meet with that in its first moments,
- * `TRIALS_MAX` times on end. And a process that dies of something else as soon as it has begun tries
- * none: a trial begins only when its process has lived for as long as that takes.
+ * `TRIALS_MAX` times on end.
+ *
+ * It is no chance where processes die of something else at about the same age, each soon after it has
+ * begun. So the age at which one tries a submission doubles with the trials that this has had: what dies
+ * at three seconds comes to its first trial, and to none of the others; what is well comes to all of them.
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { globalKeys, INTAKE_GROUP } from "../sdk/internal.ts";
@@ -23,7 +26,7 @@ export const TRIALS_MAX = 5;
 const TRIED = 1_000_000;
 const IDLE_MS = 10_000;
 /** What kills its process does so soon. */
-export const SOON_MS = 2000;
+const SOON_MS = 2000;
 
 type Pending = [id: string, consumer: string, idleMs: number, deliveries: number][];
 
@@ -36,19 +39,40 @@ export interface LeftBehind {
 export class Trials {
   readonly #context: SupervisorContext;
   readonly #soonMs: number;
+  readonly #youngMs: number;
+  readonly #begunMs: number;
 
-  constructor(context: SupervisorContext, soonMs = SOON_MS) {
+  /** In tests otherwise: how soon what kills does so, and the age at which a process tries. */
+  constructor(context: SupervisorContext, { soonMs = SOON_MS, youngMs = SOON_MS } = {}) {
     this.#context = context;
     this.#soonMs = soonMs;
+    this.#youngMs = youngMs;
+    this.#begunMs = context.clock.monotonicMs();
   }
 
-  /** Those that nobody has touched lately, at most `count`; first those that were tried least. */
+  /**
+   * Those that nobody has touched lately and that this process is old enough to try, at most `count`;
+   * first those that were tried least.
+   */
   async leftBehind(count: number): Promise<LeftBehind[]> {
     const { redis } = this.#context;
-    const page = ["IDLE", IDLE_MS, "-", "+", count] as const;
-    const found = (await redis.xpending(globalKeys.submissions, INTAKE_GROUP, ...page)) as Pending;
-    const left = found.map(([id, , , n]) => ({ id, trials: Math.floor(n / TRIED) }));
-    return left.sort((a, b) => a.trials - b.trials);
+    for (let from = "-"; ;) {
+      const page = ["IDLE", IDLE_MS, from, "+", count] as const;
+      const pending = await redis.xpending(globalKeys.submissions, INTAKE_GROUP, ...page);
+      const found = pending as Pending;
+      const left = found.map(([id, , , n]) => ({ id, trials: Math.floor(n / TRIED) }));
+      const ripe = left.filter(({ trials }) => this.#isOldEnough(trials));
+      if (ripe.length > 0 || found.length < count) {
+        return ripe.sort((a, b) => a.trials - b.trials);
+      }
+      from = `(${left.at(-1)?.id}`;
+    }
+  }
+
+  #isOldEnough(trials: number): boolean {
+    const ageMs = this.#context.clock.monotonicMs() - this.#begunMs;
+    // One that is only to be set apart is tried by nobody.
+    return ageMs >= this.#youngMs * (trials < TRIALS_MAX ? 2 ** trials : 1);
   }
 
   /** Takes it, and counts the trial that begins; null: somebody else has it, or it is gone. */
