@@ -36,17 +36,24 @@ export interface LeftBehind {
   trials: number;
 }
 
+/** In tests otherwise, ms. */
+interface Times {
+  /** How soon what kills does so. */
+  soonMs?: number | undefined;
+  /** The age at which a process tries what has not been tried. */
+  youngMs?: number | undefined;
+}
+
 export class Trials {
   readonly #context: SupervisorContext;
   readonly #soonMs: number;
   readonly #youngMs: number;
   readonly #begunMs: number;
 
-  /** In tests otherwise: how soon what kills does so, and the age at which a process tries. */
-  constructor(context: SupervisorContext, { soonMs = SOON_MS, youngMs = SOON_MS } = {}) {
+  constructor(context: SupervisorContext, { soonMs, youngMs }: Times = {}) {
     this.#context = context;
-    this.#soonMs = soonMs;
-    this.#youngMs = youngMs;
+    this.#soonMs = soonMs ?? SOON_MS;
+    this.#youngMs = youngMs ?? SOON_MS;
     this.#begunMs = context.clock.monotonicMs();
   }
 
