@@ -8,9 +8,9 @@
  * such job, and ended when there has been none for a while.
  *
  * Time is that of the processor: on a machine that is busy, or a process that was frozen, a good file
- * is not refused for having waited. Linux tells what the thread itself has used (thread-time.ts). Elsewhere
- * it is the lesser of what its process has used and of how long it was at work: never less than its own,
- * and, where all processors are busy, more.
+ * is not refused for having waited. Linux tells what the thread itself has used (thread-time.ts).
+ * Elsewhere it is the lesser of what its process has used and of how long it was at work: never less
+ * than its own, and, where all processors are busy, more.
  */
 import type { Logger } from "pino";
 import { patternSteps } from "../condition/index.ts";
@@ -61,7 +61,7 @@ export interface GuardLimits {
 }
 
 const LIMITS: GuardLimits = { cpuMsMax: 30_000, heapMbMax: 1024 };
-/** At work for so many times what it may use, it is charged for that, whatever its time is said to be. */
+/** At work for so many times what it may use, it is charged for that, whatever it is said to use. */
 const AT_WORK_FACTOR = 20;
 const LOOK_MS_MAX = 500;
 /** After its last job it is ended. */

@@ -141,8 +141,9 @@ export async function explainRun(target: ExplainTarget): Promise<Explanation> {
   if (Array.isArray(snapshot)) {
     const places = snapshot.map(foreignText).join("; ");
     const text =
-      `its keys are damaged: ${places}. The run stands still until it is rebuilt from its journal: ` +
-      `a supervisor does that after some minutes, "gavotte doctor --audit --repair --run ${runId}" at once`;
+      `its keys are damaged: ${places}. The run stands still until it is rebuilt from its journal: a ` +
+      `supervisor does that after some minutes, ` +
+      `"gavotte doctor --audit --repair --run ${runId}" at once`;
     return { runId, status: null, reasons: [{ kind: "damaged", keys: snapshot, text }], more: 0 };
   }
   if (snapshot === "moving") {

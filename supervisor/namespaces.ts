@@ -13,7 +13,8 @@
  * queues are removed. The loss of Redis changes nothing in this.
  *
  * What cannot be tidied up - its server is away - is said in the log and tried again at each look; it
- * keeps nothing else from being tidied up. A run whose key is damaged is put back from its journal first.
+ * keeps nothing else from being tidied up. A run whose key is damaged is put back from its journal
+ * first.
  */
 import {
   isTerminal,

@@ -12,8 +12,8 @@
  * `TRIALS_MAX` times on end.
  *
  * It is no chance where processes die of something else at about the same age, each soon after it has
- * begun. So the age at which one tries a submission doubles with the trials that this has had: what dies
- * at three seconds comes to its first trial, and to none of the others; what is well comes to all of them.
+ * begun. So the age at which one tries a submission doubles with the trials that this has had: what
+ * dies at three seconds comes to its first trial, and to none of the others; what is well comes to all.
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { globalKeys, INTAKE_GROUP } from "../sdk/internal.ts";

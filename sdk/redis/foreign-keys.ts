@@ -87,7 +87,7 @@ async function notOf(
   });
 }
 
-/** "gv:{0}:run:0198… is a string, where a hash should be" */
+/** "… is a string, where a hash should be" */
 export function foreignText({ key, is, expected }: ForeignKey): string {
   return `${key} is a ${is}, where a ${expected} should be`;
 }
