@@ -129,7 +129,7 @@ async function prepare(
   const ask: Ask = patience === undefined ? askAtOnce : (...asked) => patience.ask(...asked);
   const resolved = await workflows.resolve(good, isSuspect, ask);
   const putOff = good.filter((_, i) => resolved[i] === LATER);
-  putOff.forEach(({ entryId }) => patience?.later.add(entryId));
+  putOff.forEach(({ entryId, tenant }) => patience?.later.set(entryId, tenant));
   const binder = new Binder(context, resolved.flatMap(freshOf));
   const prepared: Prepared[] = [];
   const isApart = isSuspect || patience?.isLate === true;
@@ -156,7 +156,7 @@ async function prepare(
     );
     const problems = Array.isArray(fits) ? fits : await fits;
     if (problems === LATER) {
-      patience?.later.add(entryId);
+      patience?.later.set(entryId, submission.tenant);
       continue;
     }
     const isAlone = one.stored.references.length === 0;
@@ -198,7 +198,7 @@ function freshOf(one: Resolved | typeof LATER): Definition[] {
 
 /** What takes the problems of a submission: it is rejected, or put off. */
 function refuser(
-  { entryId, runId, replyTo, raw }: Submission,
+  { entryId, tenant, runId, replyTo, raw }: Submission,
   rejected: BadSubmission[],
   patience: Patience | undefined,
 ): (problems: SubmissionProblem[]) => void {
@@ -206,7 +206,7 @@ function refuser(
     const isPuttingOff = patience !== undefined && patience.later.size > 0;
     // What it names may come with what is put off.
     if (isPuttingOff && problems.some(({ code }) => code === NOT_FOUND)) {
-      patience.later.add(entryId);
+      patience.later.set(entryId, tenant);
     } else {
       rejected.push(bad(entryId, runId, replyTo, problems, raw));
     }

@@ -17,7 +17,7 @@ import { whileDatabaseAway } from "../sdk/postgres/index.ts";
 import { admitBatch, type Answer, type Entry, type Manner } from "./admit-batch.ts";
 import { scriptsOf, type SupervisorContext } from "./context.ts";
 import type { LimitWatch } from "./limits.ts";
-import { Patience, type Left } from "./patience.ts";
+import { Patience, type Left, type PutOff } from "./patience.ts";
 import { setApart } from "./refusals.ts";
 import type { Starter } from "./starter.ts";
 import type { Workflows } from "./workflows.ts";
@@ -56,40 +56,40 @@ export class BatchHandler {
     entries: readonly Entry[],
     waitMs: number,
     signal: AbortSignal,
-  ): Promise<Set<string>> {
+  ): Promise<PutOff> {
     try {
       return await this.handle(entries, signal, { waitMs });
     } catch (error) {
       if (signal.aborted || entries.length === 1) {
         this.leavePending(entries, error, signal);
-        return new Set();
+        return new Map();
       }
       const message = "a batch of submissions failed; one by one now";
       this.#parts.context.logger.error({ err: error }, message);
-      const later = new Set<string>();
+      const later: PutOff = new Map();
       for (const entry of entries) {
         const put = await this.handleApart([entry], waitMs, signal);
-        put.forEach((id) => later.add(id));
+        put.forEach((tenant, id) => later.set(id, tenant));
       }
       return later;
     }
   }
 
-  /** Resolves with the ids of those that are put off; without `waitMs` none is. */
+  /** Resolves with those that are put off; without `waitMs` none is. */
   async handle(
     entries: readonly Entry[],
     signal: AbortSignal,
     { isSuspect = false, waitMs }: { isSuspect?: boolean; waitMs?: number },
-  ): Promise<Set<string>> {
+  ): Promise<PutOff> {
     const { context, workflows, starter, limits } = this.#parts;
-    let later = new Set<string>();
+    let later: PutOff = new Map();
     const admit = async (): Promise<Answer[]> => {
       const how: Manner = { isSuspect };
       if (waitMs !== undefined) {
         how.patience = new Patience(context.clock, waitMs, this.#left);
       }
       const answers = await admitBatch(context, workflows, starter, entries, limits, how);
-      later = how.patience?.later ?? new Set();
+      later = how.patience?.later ?? new Map<string, string>();
       return answers;
     };
     const answers = await this.#patiently(() => again(admit), signal);

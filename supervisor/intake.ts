@@ -18,6 +18,7 @@ import { BACKLOG_LOOK_MS, JournalGauge, type BacklogLimits } from "./journal-gau
 import { ifNoGroup, Takeover, type TrialTimes } from "./left-behind.ts";
 import { LimitWatch } from "./limits.ts";
 import { Loop } from "./loop.ts";
+import type { PutOff } from "./patience.ts";
 import { SlowLane } from "./slow-lane.ts";
 import type { Starter } from "./starter.ts";
 import { Workflows, type Compile } from "./workflows.ts";
@@ -114,7 +115,7 @@ export class Intake extends Loop {
   }
 
   /** What is on trial has the thread for itself. */
-  async #handleSlow(entries: readonly Entry[], signal: AbortSignal): Promise<Set<string>> {
+  async #handleSlow(entries: readonly Entry[], signal: AbortSignal): Promise<PutOff> {
     await this.#takeover.trial;
     return this.#batches.handleApart(entries, SLOW_BATCH_MS, signal);
   }

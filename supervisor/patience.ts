@@ -19,6 +19,9 @@ export type Ask = <T>(
   work: () => Promise<T>,
 ) => Promise<T | typeof LATER>;
 
+/** Tenants of entries that were put off, by the entries' ids. */
+export type PutOff = Map<string, string>;
+
 /** As long as it takes. */
 export const askAtOnce: Ask = (_entryId, _what, work) => work();
 
@@ -29,8 +32,8 @@ export interface Left {
 }
 
 export class Patience {
-  /** Ids of the entries that were put off. */
-  readonly later = new Set<string>();
+  /** The entries that were put off. */
+  readonly later: PutOff = new Map();
   readonly #clock: Clock;
   readonly #waitMs: number;
   readonly #left: Left;

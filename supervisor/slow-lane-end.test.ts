@@ -38,9 +38,9 @@ async function putOff(after: number, isAborted = false): Promise<Played> {
     if (isAborted) {
       stop.abort();
     }
-    lane.add(["2-0"], stop.signal);
+    lane.add([["2-0", ""]], stop.signal);
   };
-  lane.add(["1-0"], stop.signal);
+  lane.add([["1-0", ""]], stop.signal);
   await nextTurn();
   return { lane, handled };
 }

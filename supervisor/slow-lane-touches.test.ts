@@ -35,7 +35,8 @@ function busyLane(
   };
   const context = { id: "test", clock, redis } as unknown as SupervisorContext;
   const lane = new SlowLane(context, () => ended.then(() => new Set()), TOUCH_MS);
-  lane.add(waits, new AbortController().signal);
+  const ofOne = waits.map((id) => [id, ""] as const);
+  lane.add(ofOne, new AbortController().signal);
   return {
     touched: async () => {
       claimed = [];

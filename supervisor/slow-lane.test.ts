@@ -138,6 +138,21 @@ it("those that wait for the thread with it are answered when they are compiled",
   expect(asked).toHaveLength(2);
 });
 
+it("others wait for one of a tenant's files that take long, not for all that it has sent", async () => {
+  const of = (tenant: string, name: string): object => ({ ...costly(name), tenant });
+  const many = Array.from({ length: 40 }, (_, i) => of("many", `m${i}`));
+  const ids = await submit(...many, of("few", "n"));
+  await start();
+  await waitFor(() => asked.length === 1);
+  finish();
+  await waitFor(() => asked.length === 2);
+  finish();
+  await accepted(ids.at(-1));
+  expect(asked[1]).toContain('"n"');
+  expect((await repliesByEntry()).size).toBeLessThan(4);
+  await waitFor(async () => (finish(), (await repliesByEntry()).size === ids.length));
+});
+
 it("nobody takes for left behind what waits for it", async () => {
   const ids = await submit(costly("d"), costly("e"));
   await start({ touchMs: 10 });

@@ -1,6 +1,9 @@
 /**
  * Submissions that wait for the compile thread, while all others go on: one batch after the other.
  *
+ * Tenants have turns (tenant-lines.ts), so nobody waits for all that another one has sent. Files of one
+ * tenant have theirs as they came: of those that take long nothing is known before.
+ *
  * Known by their ids alone, since there may be many of them, and large ones. They stay pending, and
  * are touched while this lives: what lies idle is taken for left behind (trials.ts), by this supervisor
  * and by every other one, which would have the same file compiled once more.
@@ -9,6 +12,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { globalKeys, INTAKE_GROUP } from "../sdk/internal.ts";
 import type { Entry } from "./admit-batch.ts";
 import type { SupervisorContext } from "./context.ts";
+import { TenantLines } from "./tenant-lines.ts";
 
 /** Of one pass: what is put off again is read anew in the next. */
 const PASS = 32;
@@ -20,8 +24,11 @@ const TOUCH_BATCH = 1000;
 const PASS_MS_MAX = 600_000;
 const RETRY_MS = 1000;
 
-/** Handles a pass; resolves with the ids of those that are put off again. Throws nothing. */
-type Handle = (entries: readonly Entry[], signal: AbortSignal) => Promise<ReadonlySet<string>>;
+/** Handles a pass; resolves with those that are put off again. Throws nothing. */
+type Handle = (
+  entries: readonly Entry[],
+  signal: AbortSignal,
+) => Promise<{ has(id: string): boolean }>;
 
 type Pending = [id: string, ...unknown[]][];
 
@@ -29,8 +36,7 @@ export class SlowLane {
   readonly #context: SupervisorContext;
   readonly #handle: Handle;
   readonly #touchMs: number;
-  /** In order; those of the pass under way are the first. */
-  readonly #ids = new Set<string>();
+  readonly #ids = new TenantLines();
   #running: Promise<void> | null = null;
   #passSinceMs = 0;
 
@@ -50,9 +56,9 @@ export class SlowLane {
   }
 
   /** Takes them, and has them handled until `signal` is aborted. */
-  add(ids: Iterable<string>, signal: AbortSignal): void {
-    for (const id of ids) {
-      this.#ids.add(id);
+  add(ids: Iterable<readonly [id: string, tenant: string]>, signal: AbortSignal): void {
+    for (const [id, tenant] of ids) {
+      this.#ids.add(id, tenant);
     }
     if (this.#ids.size > 0 && !signal.aborted) {
       this.#running ??= this.#run(signal).finally(() => {
@@ -86,16 +92,15 @@ export class SlowLane {
 
   async #pass(signal: AbortSignal): Promise<void> {
     const { redis } = this.#context;
-    const page = firstOf(this.#ids, PASS);
+    const page = this.#ids.page(PASS);
     const read = page.map((id) => redis.xrange(globalKeys.submissions, id, id));
     // Those that are gone were answered by somebody else.
     const entries: Entry[] = (await Promise.all(read)).flat();
     const later = entries.length === 0 ? null : await this.#handle(entries, signal);
-    for (const id of page) {
-      if (later?.has(id) !== true) {
-        this.#ids.delete(id);
-      }
-    }
+    const left = page.filter((id) => later?.has(id) === true);
+    page.filter((id) => !left.includes(id)).forEach((id) => this.#ids.delete(id));
+    // The thread may be at this one by now.
+    this.#ids.turnTo(left[0] ?? "");
   }
 
   /** Only what is still its own: somebody else may have taken it over while this process was frozen. */
@@ -120,14 +125,4 @@ export class SlowLane {
       this.#context.logger.warn({ err: error }, "submissions that were put off were not touched");
     }
   }
-}
-
-function firstOf(ids: Iterable<string>, count: number): string[] {
-  const first: string[] = [];
-  for (const id of ids) {
-    if (first.push(id) === count) {
-      break;
-    }
-  }
-  return first;
 }

@@ -176,7 +176,7 @@ describe("what takes long", () => {
       const how = { patience };
       const told = await admitBatch(context, workflows, starter, entries, none, how);
       const answers = told.map(({ reply }) => [reply.submission_id, reply.status]);
-      return [answers, [...patience.later].sort()];
+      return [answers, [...patience.later.keys()].sort()];
     };
     const [user, put, rest] = all.map(([id]) => id);
     expect(await admit(all, 0)).toEqual([[[rest, "accepted"]], [user, put].sort()]);
