@@ -348,11 +348,15 @@ describe.each([
 });
 
 describe("outputs that edges cannot be decided with", () => {
-  it("are in the errors as the oracle keeps them, short and long ones", async () => {
-    await playAll(seedsOf(10), async (one) => {
-      expect(await play(CALM, one, { document: undecidedDocument() })).toBe(true);
-    });
-  });
+  it(
+    "are in the errors as the oracle keeps them, short and long ones",
+    async () => {
+      await playAll(seedsOf(10), async (one) => {
+        expect(await play(CALM, one, { document: undecidedDocument() })).toBe(true);
+      });
+    },
+    10 * 60_000,
+  );
 });
 
 /** Behind two steps a pure region that is wide and deep; its ends read all that there is to read. */
@@ -378,11 +382,15 @@ describe("A10: a pure region that one step does not hold", () => {
     [40, 3],
     [3, 40],
     [1, 70],
-  ])("comes to the oracle's outputs, %i ways of %i nodes", async (wide, deep) => {
-    await playAll(seedsOf(2), async (one) => {
-      expect(await play(CALM, one, { document: pureRegion(wide, deep) })).toBe(true);
-    });
-  });
+  ])(
+    "comes to the oracle's outputs, %i ways of %i nodes",
+    async (wide, deep) => {
+      await playAll(seedsOf(2), async (one) => {
+        expect(await play(CALM, one, { document: pureRegion(wide, deep) })).toBe(true);
+      });
+    },
+    10 * 60_000,
+  );
 
   it.each(Object.entries(KINDS))(
     "comes to what it comes to in one step, after one or two nodes: %s",
