@@ -30,6 +30,20 @@ export class ClientGate {
     }
   }
 
+  /** The same object, whose methods, which all answer later, pass this gate. */
+  guarded<T extends object>(target: T): T {
+    return new Proxy(target, {
+      get: (_, name): unknown => {
+        const member: unknown = Reflect.get(target, name, target);
+        if (typeof member !== "function" || name === "constructor") {
+          return member;
+        }
+        const method = member as (...args: unknown[]) => Promise<unknown>;
+        return (...args: unknown[]) => this.pass(() => method.apply(target, args));
+      },
+    });
+  }
+
   /** The error to tell of a call that failed with this one. */
   toldOf(error: unknown, runId?: string): unknown {
     return this.#isClosed && errorCode(error) === null ? closed(runId, error) : error;

@@ -142,7 +142,24 @@ describe("a client that was closed", () => {
     await expect(other.cancel(runId)).rejects.toMatchObject(ofRun);
     await expect(other.signal(runId, "go")).rejects.toMatchObject(ofRun);
     await expect(other.submit({ workflow: waiting })).rejects.toMatchObject(closed);
-    await expect(other.operations.pause(runId, BY)).rejects.toMatchObject(closed);
+    const calls = [
+      () => other.operations.pause(runId, BY),
+      () => other.operations.pauses(),
+      () => other.operations.audit({ limit: 1 }),
+      () => other.dispatch.stop(),
+      () => other.dispatch.stopped(),
+      () => other.circuits.list(),
+      () => other.circuits.open("bank", BY),
+      () => other.letters.read("no-such"),
+      () => other.letters.retry("no-such", BY),
+      () => other.deadLetter("no-such"),
+      () => other.view(runId),
+      () => other.path(runId),
+      () => other.irOf("no-such"),
+    ];
+    for (const call of calls) {
+      await expect(call(), String(call)).rejects.toMatchObject(closed);
+    }
     await other.close();
     await client.cancel(runId);
   });

@@ -136,16 +136,18 @@ export class Client {
     const irOf = (hash: string): Promise<Ir> => this.irOf(hash);
     const patience = { patienceMs: submitTimeoutMs, pause: (ms: number) => pause(ms) };
     const clock = this.#clock;
-    this.circuits = new CircuitControl({ redis, db, clock });
-    this.dispatch = new Dispatch({ redis, db, clock, deployment });
-    this.operations = new Operations({ redis, db, clock, deployment, irOf, ...patience });
+    const gate = this.#gate;
+    this.circuits = gate.guarded(new CircuitControl({ redis, db, clock }));
+    this.dispatch = gate.guarded(new Dispatch({ redis, db, clock, deployment }));
+    const operations = new Operations({ redis, db, clock, deployment, irOf, ...patience });
+    this.operations = gate.guarded(operations);
     this.#waits = {
       ...{ db, clock, ...patience },
       scriptsOf: (runId) => this.operations.scripts(runId),
       irOf,
     };
     const submit = (request: SubmissionRequest): Promise<string> => this.submit(request);
-    this.letters = new DeadLetters({ db, clock, submit, operations: this.operations });
+    this.letters = gate.guarded(new DeadLetters({ db, clock, submit, operations }));
     this.#submitter = new Submitter({
       commands,
       openReader: (at) => openRedis(redisUrl, "client:replies", submitTimeoutMs, { at }),
@@ -244,16 +246,20 @@ export class Client {
   }
 
   /** A run's nodes with their times, as of what is archived. Throws GV_RUN_NOT_FOUND. */
-  async view(runId: string): Promise<RunView> {
-    const row = await this.#row(runId);
-    const ir = await this.irOf(row.irHash);
-    return foldRun(ir, journalPages(this.db, runId));
+  view(runId: string): Promise<RunView> {
+    return this.#gate.pass(async () => {
+      const row = await this.#row(runId);
+      const ir = await this.irOf(row.irHash);
+      return foldRun(ir, journalPages(this.db, runId));
+    }, runId);
   }
 
   /** The way its tokens took, as of what is archived. Throws GV_RUN_NOT_FOUND. */
-  async path(runId: string): Promise<Hop[]> {
-    const row = await this.#row(runId);
-    return pathOf(await this.irOf(row.irHash), await readJournal(this.db, runId));
+  path(runId: string): Promise<Hop[]> {
+    return this.#gate.pass(async () => {
+      const row = await this.#row(runId);
+      return pathOf(await this.irOf(row.irHash), await readJournal(this.db, runId));
+    }, runId);
   }
 
   /** All that is known of a run, as of what is archived. Throws GV_RUN_NOT_FOUND. */
@@ -421,7 +427,11 @@ export class Client {
   }
 
   /** A compiled workflow by its hash. Throws GV_WORKFLOW_NOT_FOUND. */
-  async irOf(hash: string): Promise<Ir> {
+  irOf(hash: string): Promise<Ir> {
+    return this.#gate.pass(() => this.#irOf(hash));
+  }
+
+  async #irOf(hash: string): Promise<Ir> {
     const known = this.#irs.get(hash);
     if (known !== undefined) {
       return known;
