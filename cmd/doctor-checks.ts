@@ -11,7 +11,6 @@ import {
 import {
   assertSchema,
   listPauses,
-  listWorkers,
   migrationNames,
   countAsleep,
   listSuspects,
@@ -20,10 +19,9 @@ import {
   stopOf,
   type RunRow,
 } from "../sdk/postgres/index.ts";
-import { countSupervisors, TIGHT_SHARE, type KeptFinding } from "../supervisor/index.ts";
+import { TIGHT_SHARE, type KeptFinding } from "../supervisor/index.ts";
 import { why } from "./commands/status.ts";
 import type { Config } from "./config.ts";
-import { HEARTBEAT_MS } from "./heartbeat.ts";
 import { formatMs } from "./output.ts";
 import type { Stack } from "./stack.ts";
 import { leftOut, whereServed } from "./where-served.ts";
@@ -39,8 +37,8 @@ const VALKEY_MIN = [7, 2] as const;
 const POSTGRES_MIN = 14;
 const RUNS_SHOWN = 20;
 /** A supervisor that has just started needs a moment for its partitions. */
-const CERTIFY_WAIT_MS = 5000;
-const CERTIFY_POLL_MS = 100;
+export const CERTIFY_WAIT_MS = 5000;
+export const CERTIFY_POLL_MS = 100;
 
 /** Version, memory policy and persistence of Redis or Valkey. */
 export async function checkRedis(stack: Stack): Promise<Check[]> {
@@ -151,36 +149,6 @@ export async function checkStop(stack: Stack): Promise<Check[]> {
   const since = new Date(stop.changedAtMs).toISOString();
   const text = `by ${stop.who || "somebody"}${why} since ${since}: "gavotte resume --all" ends it`;
   return [{ name: "stopped", state: "warning", text }];
-}
-
-/** Whether anybody archives, starts and fires timers; one that has just started needs a moment. */
-export async function checkSupervisors(stack: Stack): Promise<Check[]> {
-  const until = performance.now() + CERTIFY_WAIT_MS;
-  let count = await countSupervisors(stack.db);
-  while (count === 0 && performance.now() < until) {
-    await new Promise((done) => setTimeout(done, CERTIFY_POLL_MS));
-    count = await countSupervisors(stack.db);
-  }
-  const none =
-    "none: no timer fires, nothing is taken in, started, archived or ended; " +
-    'start "gavotte supervisor"';
-  const state = count === 0 ? "bad" : "ok";
-  const some = count === null ? "beside the embedded Postgres" : String(count);
-  return [{ name: "supervisors", state, text: count === 0 ? none : some }];
-}
-
-/** Workers that were heard of lately. */
-export async function checkWorkers(stack: Stack): Promise<Check[]> {
-  const nowMs = Date.now();
-  const workers = await listWorkers(stack.db);
-  const alive = workers.filter((worker) => nowMs - worker.lastSeenAtMs < 3 * HEARTBEAT_MS);
-  if (alive.length === 0) {
-    return [{ name: "workers", state: "warning", text: 'none: start "gavotte worker"' }];
-  }
-  return alive.map((worker) => {
-    const load = `${worker.inFlight} of ${worker.concurrency} steps`;
-    return { name: "worker", state: "ok", text: `${worker.id}: ${load}` };
-  });
 }
 
 /** What the supervisors' audit has found lately. */

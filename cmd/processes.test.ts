@@ -68,6 +68,7 @@ describe("roles as processes", () => {
       expect(here).toMatchObject({ code: 0, stdout: '{"total":15}\n' });
       const health = await gavotte("doctor");
       expect(health.stdout).toContain("2, all certified");
+      expect(health.stdout).toMatch(/ gateway +.*http:\/\/127\.0\.0\.1:8080/);
       // How many it holds is as of its last report.
       expect(health.stdout).toContain(" of 100 steps");
     },

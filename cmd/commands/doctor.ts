@@ -8,10 +8,9 @@ import {
   checkRedis,
   checkRuns,
   checkStop,
-  checkSupervisors,
-  checkWorkers,
 } from "../doctor-checks.ts";
 import type { Check } from "../doctor-checks.ts";
+import { checkGateway, checkSupervisors, checkWorkers } from "../doctor-services.ts";
 import { auditStack, type AuditResult } from "../doctor-audit.ts";
 import { errorCode, GavotteError } from "../../sdk/internal.ts";
 import type { Context } from "../context.ts";
@@ -38,6 +37,7 @@ export async function doctor(
     audit = rest;
     return found;
   };
+  const checkGateways = (): Promise<Check[]> => checkGateway(context, config);
   try {
     const usual = [
       checkRedis,
@@ -46,6 +46,7 @@ export async function doctor(
       checkStop,
       checkSupervisors,
       checkWorkers,
+      checkGateways,
       checkAsleep,
       checkFrozen,
       checkFindings,
