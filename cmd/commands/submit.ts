@@ -11,6 +11,7 @@ import { readInput } from "../read-input.ts";
 import { readChoice } from "../read-option.ts";
 import { readStart, startMembers } from "../read-start.ts";
 import { readWorkflow, tellDiagnostics } from "../read-workflow.ts";
+import { standstillTeller } from "../standstill.ts";
 import { tellEnd } from "../tell-run.ts";
 import type { Stack } from "../stack.ts";
 
@@ -35,7 +36,13 @@ export async function submit(context: Context, file: string, flags: Flags): Prom
       return EXIT.done;
     }
     context.output.note(`run ${runId}`);
-    await client.ended(runId, { signal });
+    const teller = standstillTeller(context.output, await context.config(), client, runId);
+    await teller.start();
+    try {
+      await client.ended(runId, { signal });
+    } finally {
+      await teller.stop(0);
+    }
     return tellEnd(context, await client.status(runId));
   });
 }
