@@ -64,7 +64,7 @@ import {
 } from "./postgres/index.ts";
 import { pause } from "./pause.ts";
 import { isOfCluster } from "./redis/cluster-router.ts";
-import { connectRedis, type ConnectOptions } from "./redis/connect.ts";
+import { openRedis } from "./redis/open-redis.ts";
 import { cancelRun } from "./redis/run-scripts.ts";
 import { pathOf, type Hop } from "./run-path.ts";
 import { isTerminal, type RunStatus } from "./status.ts";
@@ -468,30 +468,6 @@ export class Client {
     }
     return row;
   }
-}
-
-/** Opens a connection, with an end to the waiting. Throws GV_REDIS_UNAVAILABLE. */
-export async function openRedis(
-  url: string,
-  name: string,
-  timeoutMs: number,
-  more: ConnectOptions = {},
-): Promise<Redis> {
-  const redis = connectRedis({ url }, name, { ...more, connectTimeout: timeoutMs });
-  let reason = "the connection was closed";
-  const heard = (error: Error): void => void (reason = error.message);
-  redis.on("error", heard);
-  try {
-    await redis.connect();
-  } catch (error) {
-    redis.disconnect();
-    // The password of a URL must not appear in a message.
-    const shown = url.replace(/^([a-z]+:\/\/)[^/]*@/i, "$1***@");
-    const message = `Redis cannot be reached at ${shown} (${reason}); check redis_url and that it runs`;
-    throw new GavotteError("GV_REDIS_UNAVAILABLE", message, { cause: error });
-  }
-  redis.off("error", heard);
-  return redis;
 }
 
 /** A database that was never migrated knows no deployment. */
