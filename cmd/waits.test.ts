@@ -6,11 +6,13 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type CliResult, type Dev, runCli, startDev } from "./cli.fixture.ts";
 
 const SLOW = 120_000;
+const form = { properties: { note: { type: "string" } } };
+const ASKED = { title: "Ship?", assignees: ["ann"], form };
 const workflow = {
   name: "order",
   nodes: [
     { id: "paid", type: "wait", timeout_ms: 600_000, config: { signal: "paid" } },
-    { id: "ship", type: "human", config: { title: "Ship?", assignees: ["ann"] } },
+    { id: "ship", type: "human", config: ASKED },
     { id: "sent", type: "wait", config: { signal: "sent" } },
   ],
   edges: [
@@ -82,6 +84,7 @@ describe("signal, approvals, approve, callback", () => {
         const { approvals } = await json("approvals", "--assignee", "ann");
         return (approvals as { id: string }[])[0]?.id;
       });
+      expect((await gavotte("approvals")).stdout).toMatch(/ DATA\n.* \{note\?: string\}\n/);
       expect((await gavotte("approve", id)).code).toBe(2);
       expect((await gavotte("approve", id, "--as", "eve")).stderr).toContain(
         "GV_APPROVAL_FORBIDDEN",

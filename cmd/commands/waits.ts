@@ -3,6 +3,7 @@ import { GavotteError } from "../../sdk/errors.ts";
 import type { Approval } from "../../sdk/client.ts";
 import type { Context } from "../context.ts";
 import { EXIT } from "../exit.ts";
+import { formText } from "../form-text.ts";
 import { readData } from "../read-input.ts";
 import { readChoice, readLimit } from "../read-option.ts";
 import { withClient } from "../with-client.ts";
@@ -64,7 +65,7 @@ export async function approvals(
       ...(run === undefined ? {} : { runId: run }),
     });
     if (list.length > 0) {
-      const head = ["ID", "STATE", "TITLE", "WHO", "AGREED", "UNTIL"];
+      const head = ["ID", "STATE", "TITLE", "WHO", "AGREED", "UNTIL", "DATA"];
       context.output.table([head, ...list.map(rowOf)]);
     } else if (!context.output.json) {
       context.output.note("no approvals");
@@ -97,8 +98,8 @@ export async function decide(
 }
 
 function rowOf(approval: Approval): string[] {
-  const { id, state, title, assignees, decisions, required, expires_at } = approval;
+  const { id, state, title, assignees, decisions, required, expires_at, form } = approval;
   const agreed = decisions.filter((decision) => decision.approved).length;
   const who = assignees.length === 0 ? "anybody" : assignees.join(", ");
-  return [id, state, title, who, `${agreed}/${required}`, expires_at ?? "-"];
+  return [id, state, title, who, `${agreed}/${required}`, expires_at ?? "-", formText(form)];
 }
