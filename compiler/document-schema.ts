@@ -30,7 +30,7 @@ const name = {
   type: "string",
   pattern: REFERENCE_PART,
   maxLength: 150,
-  "x-expect": "at most 150 characters in one line, without `@`",
+  "x-expect": "a text of at most 150 characters in one line, without `@`",
 } as const;
 const version = {
   type: ["string", "number"],
@@ -42,7 +42,7 @@ const tag = {
   type: "string",
   pattern: REFERENCE_PART,
   maxLength: 100,
-  "x-expect": "at most 100 characters in one line, without `@`",
+  "x-expect": "a text of at most 100 characters in one line, without `@`",
 } as const;
 const tags = { type: "array", items: tag } as const;
 
@@ -210,6 +210,7 @@ const concurrency = {
     },
   },
   additionalProperties: false,
+  "x-expect": "an object with `key`, `limit`, `on_conflict`",
 } as const;
 
 const queueName = {

@@ -259,7 +259,7 @@ export class TextChecker {
       return this.#report("GV3007", place, text, ref, { message });
     }
     if (root === "secrets") {
-      const message = "`secrets` are known in the config of http, llm and emit nodes only";
+      const message = "`secrets` are known in the config of http nodes only";
       return this.#report("GV3008", place, text, ref, { message });
     }
     if (root === "item" || (root === "index" && !this.#nodes.around)) {

@@ -98,7 +98,11 @@ function describeError(error: ErrorObject): SchemaProblem {
       const message = `${subject} must be ${expected}; ${cut(given)}`;
       return { kind: "wrong", pointer, message };
     }
-    return { kind: "wrong", pointer, message: `${subject} must be ${expected}, not ${found}` };
+    // YAML reads 12, 1.0 and yes as no text where they stand bare.
+    const isBare = params["type"] === "string" && ["number", "boolean"].includes(typeof error.data);
+    const remedy = isBare ? ": put it in quotes" : "";
+    const message = `${subject} must be ${expected}, not ${found}${remedy}`;
+    return { kind: "wrong", pointer, message };
   }
   if (error.keyword === "enum") {
     const allowed = params["allowedValues"] as Json[];

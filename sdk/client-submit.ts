@@ -198,7 +198,9 @@ function rejection(errors: readonly SubmissionProblem[], entryId: string): Gavot
   const known = first !== undefined && first.code in ERRORS;
   const code = known ? (first.code as ErrorCode) : "GV_WORKFLOW_INVALID";
   const lines = errors.map(({ code, message, path }) => {
-    const where = path === undefined || path === "" ? "" : ` (${path})`;
+    // Some messages begin with their place.
+    const isTold = path === undefined || path === "" || message.startsWith(path);
+    const where = isTold ? "" : ` (${path})`;
     return `${code}: ${message}${where}`;
   });
   return new GavotteError(

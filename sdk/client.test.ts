@@ -88,6 +88,12 @@ describe("submit", () => {
     await expect(client.submit({ workflow_ref: "unheard" })).rejects.toMatchObject({
       code: "GV_WORKFLOW_NOT_FOUND",
     });
+    const input_schema = { properties: { order: { type: "string" } }, required: ["order"] };
+    const strict = { name: "strict", nodes: [{ id: "a", type: "pass" }], input_schema };
+    const misfit = client.submit({ workflow: strict, input: { order: 1 } } as never);
+    await expect(misfit).rejects.toMatchObject({
+      message: "the submission was rejected: GV_BAD_INPUT: input/order must be string",
+    });
   });
 
   it("that was aborted before adds nothing", async () => {

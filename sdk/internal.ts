@@ -12,7 +12,7 @@ export { errorIn } from "./client-report.ts";
 export * from "./define-function.ts";
 export * from "./entry.ts";
 export * from "./errors.ts";
-export { unknownQueue, unknownWorkflow } from "./known-targets.ts";
+export { meantRef, unknownQueue, unknownWorkflow } from "./known-targets.ts";
 export * from "./fold.ts";
 export * from "./hot-map.ts";
 export * from "./hot-signals.ts";

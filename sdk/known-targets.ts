@@ -44,6 +44,16 @@ export async function unknownQueue(db: Queryable, queue: string): Promise<string
   return known.has(queue) ? null : `${nobody}${meant(queue, known)}; it is paused all the same`;
 }
 
+/** The stored workflow, or version of it, that a reference which names none may mean; else "". */
+export async function meantRef(db: Queryable, ref: string): Promise<string> {
+  const [name = "", version] = ref.split("@");
+  const stored = await listDefinitions(db, NAMES_MAX);
+  const ofName = stored.filter((one) => one.name === name);
+  return version === undefined || ofName.length === 0
+    ? meant(name, new Set(stored.map((one) => one.name)))
+    : meant(version, new Set(ofName.map((one) => one.version ?? "")));
+}
+
 function meant(name: string, names: Iterable<string>): string {
   const near = nearestName(name, names);
   return near === undefined ? "" : ` (did you mean ${near}?)`;

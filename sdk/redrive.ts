@@ -8,6 +8,7 @@
  * counting. A delay that has begun goes on.
  */
 import type { Ir, IrNode, Json } from "../compiler/ir.ts";
+import { nearestName } from "../condition/suggest.ts";
 import { GavotteError } from "./errors.ts";
 import { requireFit, assertInput } from "./given.ts";
 import { editedInput, forgetAnswers } from "./hot-restore.ts";
@@ -262,7 +263,12 @@ function indexOf(ir: Ir, name: string): number {
   const id = name.split("@", 1)[0] ?? name;
   const index = ir.nodes.findIndex((node) => node.id === id);
   if (index < 0) {
-    throw new GavotteError("GV_BAD_INPUT", `the workflow has no node "${id}"`);
+    const near = nearestName(
+      id,
+      ir.nodes.filter(({ synthetic }) => synthetic !== true).map((node) => node.id),
+    );
+    const hint = near === undefined ? "" : `; did you mean ${near}?`;
+    throw new GavotteError("GV_BAD_INPUT", `the workflow has no node "${id}"${hint}`);
   }
   return index;
 }

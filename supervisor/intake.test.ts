@@ -138,6 +138,9 @@ describe("intake", () => {
     const tenant = await answer(await submit({ ...keyed, tenant: "t2", input: { a: 2 } }));
     expect(again).toMatchObject({ status: "accepted", run_id: first.run_id });
     expect(codesOf(other)).toEqual(["GV_IDEMPOTENCY_CONFLICT"]);
+    expect(JSON.stringify(other)).toContain(
+      `used before by run ${first.run_id ?? ""} with another`,
+    );
     expect(tenant.status).toBe("accepted");
     expect(tenant.run_id).not.toBe(first.run_id);
   });

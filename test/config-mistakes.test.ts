@@ -11,6 +11,18 @@ function told(type: string, config: Json, more: { [key: string]: Json } = {}): s
 const http = (config: { [key: string]: Json }, more: { [key: string]: Json } = {}): string[] =>
   told("http", { url: "http://x.example/", ...config }, more);
 
+it("a text that stands bare, and an object's keys, are told", () => {
+  const nodes = [{ id: "a", type: "pass" }];
+  const named = compile({ document: { metadata: { name: 12 }, nodes } }).diagnostics;
+  expect(named.map(({ message }) => message)).toContainEqual(
+    expect.stringMatching(/`name` must be a text of at most 150 .*, not 12: put it in quotes$/),
+  );
+  const limited = { name: "w", nodes, settings: { concurrency: 3 } };
+  expect(compile({ document: limited }).diagnostics[0]?.message).toBe(
+    "`concurrency` must be an object with `key`, `limit`, `on_conflict`, not 3",
+  );
+});
+
 describe("the config of a node", () => {
   it("says how to sign in with all that it takes", () => {
     expect(http({ auth: { type: "bearer", value: "abc" } })).toEqual([

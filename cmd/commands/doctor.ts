@@ -67,6 +67,9 @@ export async function doctor(
           state: "bad",
           text,
         });
+        if (errorCode(error) === "GV_SCHEMA_OUTDATED") {
+          break; // whatever asks for tables would say the same, once more and worse
+        }
       }
     }
   } finally {

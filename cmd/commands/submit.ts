@@ -1,7 +1,7 @@
 /** `gavotte submit FILE`: hands a run to the supervisors; others execute it. */
 import { canonicalJson, type Json } from "../../compiler/index.ts";
 import type { SubmissionRequest } from "../../sdk/client.ts";
-import { GavotteError, PRIORITIES, RUN_ID } from "../../sdk/internal.ts";
+import { errorCode, GavotteError, meantRef, PRIORITIES, RUN_ID } from "../../sdk/internal.ts";
 import { insertDefinitions } from "../../sdk/postgres/index.ts";
 import type { Context } from "../context.ts";
 import { EXIT } from "../exit.ts";
@@ -29,7 +29,12 @@ export async function submit(context: Context, file: string, flags: Flags): Prom
   return withClient(context, async (client, stack) => {
     const { signal } = stack;
     const request = { ...(await prepare(stack)), ...options, input };
-    const runId = await client.submit(request, { signal });
+    const runId = await client.submit(request, { signal }).catch(async (error: unknown) => {
+      const { workflow_ref: ref } = request;
+      const isUnknown = errorCode(error) === "GV_WORKFLOW_NOT_FOUND" && ref !== undefined;
+      const meant = isUnknown ? await meantRef(stack.db, ref) : "";
+      throw meant === "" ? error : withHint(error as GavotteError, meant);
+    });
     if (flags.wait !== true) {
       context.output.line(runId);
       context.output.document({ run_id: runId, status: "accepted" });
@@ -45,6 +50,11 @@ export async function submit(context: Context, file: string, flags: Flags): Prom
     }
     return tellEnd(context, await client.status(runId));
   });
+}
+
+function withHint(error: GavotteError, hint: string): GavotteError {
+  const { code, details, message } = error;
+  return new GavotteError(code, message + hint, { details, cause: error });
 }
 
 type Prepare = (stack: Stack) => Promise<SubmissionRequest>;

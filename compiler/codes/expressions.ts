@@ -112,7 +112,7 @@ export const EXPRESSION_CODES = {
     right: check("output.count < 3"),
   }),
   GV3008: error({
-    title: "secrets outside http, llm and emit",
+    title: "secrets outside http nodes",
     remedy: "read secrets in those configs only",
     meaning: "`secrets.NAME` is read in a condition, or in the config of a node of another type.",
     why: "There its value would end up in outputs, which are stored and shown.",

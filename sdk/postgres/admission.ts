@@ -145,7 +145,8 @@ function answers(
     }
     if (!isSameRequest(run, first)) {
       const what = byKey ? `idempotency key "${key ?? ""}"` : `run id ${run.id}`;
-      return { accepted: false, message: `${what} was used before with another payload` };
+      const of = byKey ? ` by run ${byKey.id}` : "";
+      return { accepted: false, message: `${what} was used before${of} with another payload` };
     }
     if (first.startedAtMs === null && first.error?.includes("GV_CONCURRENCY_LIMIT") === true) {
       return refused(first.error);

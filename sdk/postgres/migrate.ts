@@ -62,7 +62,9 @@ export async function assertSchema(db: Database): Promise<void> {
     });
   }
   if (missing.length > 0) {
-    const message = `the database schema lacks ${missing.join(", ")}`;
+    const [first, last] = [missing[0], missing.at(-1)];
+    const many = `${missing.length} migrations, ${first} to ${last}`;
+    const message = `the database schema lacks ${missing.length > 3 ? many : missing.join(", ")}`;
     throw new GavotteError("GV_SCHEMA_OUTDATED", `${message}; run "gavotte migrate" first`, {
       details: { missing },
     });

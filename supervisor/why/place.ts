@@ -187,7 +187,9 @@ async function queued(
     };
   }
   const { ahead, isAll } = await countAhead(redis, queueKey, entryId);
-  const text = `queued in ${queue} behind ${isAll ? "" : "more than "}${ahead} entries`;
+  const place =
+    ahead === 0 ? ", the next to be read" : ` behind ${isAll ? "" : "more than "}${ahead} entries`;
+  const text = `queued in ${queue}${place}`;
   if (readers.length === 0 || readers.some((worker) => worker.inFlight < worker.concurrency)) {
     return { kind: "queued", queue, ahead, text };
   }

@@ -201,6 +201,10 @@ describe("a token stands still, because", () => {
     const second = await on.submit(flow([fn("n", "nobody")]));
     const stream = keys.entryQueue("fn:nobody", "normal");
     await engine.redis.xgroup("CREATE", stream, GROUP, "0");
+    await engine.redis.xgroup("CREATECONSUMER", stream, GROUP, "reader");
+    expect(await on.reasonOf(nobody, "queued")).toMatchObject({
+      ...{ ahead: 0, text: "queued in fn:nobody, the next to be read" },
+    });
     const group = ["GROUP", GROUP, "reader", "COUNT", 1, "STREAMS", stream, ">"] as const;
     await engine.redis.xreadgroup(...group);
     expect(await on.reasonOf(second, "queued")).toMatchObject({ queue: "fn:nobody", ahead: 1 });

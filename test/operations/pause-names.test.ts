@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { runCli, type CliResult } from "../../cmd/cli.fixture.ts";
-import { unknownQueue, unknownWorkflow } from "../../sdk/internal.ts";
+import { meantRef, unknownQueue, unknownWorkflow } from "../../sdk/internal.ts";
 import { listPauses } from "../../sdk/postgres/index.ts";
 import { startEngine, type Engine } from "../harness/engine.ts";
 import { publish } from "../harness/publish.ts";
@@ -58,4 +58,14 @@ it("such a pause is done all the same", { timeout: 60_000 }, async () => {
   expect(JSON.parse(stdout)).toEqual({ queue: "fn:pikc", state: "paused", warning });
   expect(stderr).toMatch(/^warning: no worker reads queue fn:pikc/m);
   expect(await listPauses(engine.db)).toMatchObject([{ kind: "queue", name: "fn:pikc" }]);
+});
+
+it("a reference to no workflow is told with the one that is meant", async () => {
+  expect(await meantRef(engine.db, "order-flwo")).toBe(" (did you mean order-flow?)");
+  expect(await meantRef(engine.db, "order-flwo@1.0.0")).toBe(" (did you mean order-flow?)");
+  expect(await meantRef(engine.db, "order-flow@1.0.1")).toBe(" (did you mean 1.0.0?)");
+  expect(await meantRef(engine.db, "something else")).toBe("");
+  const { code, stderr } = await gavotte("submit", "order-flwo", "--ref");
+  expect(code).toBe(1);
+  expect(stderr).toMatch(/GV_WORKFLOW_NOT_FOUND.*\(did you mean order-flow\?\)/);
 });

@@ -133,6 +133,12 @@ describe("B8: a redrive", () => {
     await expect(client.operations.redrive(id, { ...WISH, from: ["z"] })).rejects.toMatchObject({
       code: "GV_BAD_INPUT",
     });
+    const misspelt = { ...WISH, set: { flakey: 1 } };
+    const named = await failed({ name: "named", nodes: [step("flaky", "flaky")], edges: [] });
+    await expect(client.operations.previewRedrive(named, misspelt)).rejects.toMatchObject({
+      code: "GV_BAD_INPUT",
+      message: 'the workflow has no node "flakey"; did you mean flaky?',
+    });
     const wish = { ...WISH, set: { x: { by: "hand" } }, inputs: { b: "edited" } };
     expect(await client.operations.redrive(id, wish)).toMatchObject({
       ...{ starts: ["b"], effects: ["b"], given: ["x"] },

@@ -214,6 +214,21 @@ describe("a failed request", () => {
     expect(await failure({})).toMatchObject({ retryAfterMs: 3000 });
   });
 
+  it("shows the path as it stands in the file, and of nothing more than that", async () => {
+    answer = (_request, response) => response.writeHead(404).end();
+    const { host } = new URL(base);
+    const cases = [
+      ["/orders/${data.id}/items?key=1", "/orders/${data.id}/items"],
+      ["/a/${data.id > 1 ? 'x' : 'y'}", "/a/…"],
+      ["?q=1", ""],
+      [`/${"long/".repeat(100)}`, `/${"long/".repeat(39)}long…`],
+    ];
+    for (const [path = "", shown = ""] of cases) {
+      const { message } = await failure({ url: base + path }, { vars: { data: { id: 7 } } });
+      expect(message).toBe(`GET ${host}${shown} answered with status 404`);
+    }
+  });
+
   it("shows the host and no secret, though the server echoes it", async () => {
     answer = (request, response) => json(response, request.headers.authorization ?? "", 403);
     const secrets = (): { [name: string]: string } => ({ KEY: "s3cret-key" });
@@ -222,7 +237,7 @@ describe("a failed request", () => {
       { url, auth: { type: "bearer", token: "${secrets.KEY}" } },
       { secrets },
     );
-    expect(error.message).toBe(`GET ${new URL(base).host} answered with status 403`);
+    expect(error.message).toBe(`GET ${new URL(base).host}/x answered with status 403`);
     expect(error.details).toEqual({ status: 403, body: '"Bearer ***"' });
   });
 

@@ -84,7 +84,7 @@ async function converse(
       continue;
     }
     if (!isExpected(node, config["expected_status"], response.status)) {
-      throw unexpected(request, response, http.nowMs());
+      throw unexpected(node, request, response, http.nowMs());
     }
     return outputOf(node, config, request, response);
   }
@@ -171,13 +171,32 @@ function isExpected(node: IrNode, expected: Json | undefined, status: number): b
   });
 }
 
-function unexpected(request: HttpRequest, response: HttpResponse, nowMs: number): ExecutionError {
+/** Characters of a path in a message. */
+const PATH_SHOWN_MAX = 200;
+
+/**
+ * The path of the node's address as it stands in the file: what its templates give may be a secret, and
+ * so may a query.
+ */
+function pathOf(node: IrNode): string {
+  const url = node.config["url"];
+  const path = typeof url === "string" ? /^https?:\/\/[^/?#]+([^?#]*)/i.exec(url)?.[1] : "";
+  const whole = (path ?? "").replace(/\$\{[^}]*$/, "…"); // cut in a template: a ? is an operator, too
+  return whole.length > PATH_SHOWN_MAX ? `${whole.slice(0, PATH_SHOWN_MAX)}…` : whole;
+}
+
+function unexpected(
+  node: IrNode,
+  request: HttpRequest,
+  response: HttpResponse,
+  nowMs: number,
+): ExecutionError {
   const { status, body, headers } = response;
   const excerpt = body.toString("utf8", 0, EXCERPT_LENGTH * 4).slice(0, EXCERPT_LENGTH);
   const waitMs = retryAfterMs(headers["retry-after"], nowMs);
   return new ExecutionError(
     `HTTP_${status}`,
-    `${request.method} ${request.url.host} answered with status ${status}`,
+    `${request.method} ${request.url.host}${pathOf(node)} answered with status ${status}`,
     {
       retryable: status >= 500 || status < 400 || PASSING_STATUSES.has(status),
       details: { status, body: excerpt },
