@@ -24,7 +24,7 @@ import {
   type ReadyToken,
   type RunProfile,
 } from "../sdk/internal.ts";
-import { isElsewhere, isQueued } from "./prepare.ts";
+import { isElsewhere, isQueued } from "./entry-place.ts";
 import type { Prepared } from "./prepared.ts";
 
 export interface DeadlinesOptions {

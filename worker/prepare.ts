@@ -10,22 +10,21 @@ import type { IrNode } from "../compiler/ir.ts";
 import {
   followChain,
   type ChainPlace,
-  type EntryKind,
   type Fields,
   needsOf,
-  parseRecord,
   type PartitionKeys,
   partitionKeys,
   type ReadyToken,
-  roundsOf,
   RunData,
   type RunProfile,
 } from "../sdk/internal.ts";
 import { laterToken } from "./chain.ts";
-import { Elements, type Surroundings } from "./elements.ts";
+import { Elements } from "./elements.ts";
+import { entryMs, isElsewhere, isOverdue } from "./entry-place.ts";
 import { takesInput, type Prepared } from "./prepared.ts";
 import { News, repliesOf } from "./news.ts";
 import { resolveBlobs } from "./resolve-blobs.ts";
+import { asItsRun, CHECKED, checkedFields, isOpen, kindOf } from "./token-state.ts";
 import type { Workflows } from "./workflows.ts";
 
 /**
@@ -249,81 +248,5 @@ export class Preparer {
   }
 }
 
-const CHECKED = ["s", "e"];
 const NO_FIELDS: readonly string[] = [];
-
-/** What tells whether a token is still what its record says. */
-function checkedFields({ node, scope }: ReadyToken): string[] {
-  return [...CHECKED, `n${node}`, ...roundsOf(scope).map(([field]) => field)];
-}
-
 const NOTHING: Fields & Map<string, string | null> = new Map();
-
-/** State of the record for which an entry stands. A map's entry stays until all of it runs. */
-const STATES: { [kind in EntryKind]?: string } = { run: "am", skip: "k", gather: "g" };
-
-/** An element is as its run is: its own status counts only while the run runs (include/unit.lua). */
-function asItsRun(data: Map<string, string | null>, run: Surroundings["run"]): void {
-  const own = data.get("s");
-  const isOpen = run?.status === "running" || run?.status === "paused";
-  data.set("s", own === "running" ? (run?.status ?? null) : isOpen ? (own ?? null) : null);
-  data.set("e", run?.epoch ?? null);
-}
-
-/** Whether the run that the token is of goes on, under the token's epoch. */
-function isOpen(token: ReadyToken, data: ReadonlyMap<string, string | null>): boolean {
-  const status = data.get("s");
-  return (status === "running" || status === "paused") && data.get("e") === token.epoch;
-}
-
-/** When the entry was added, Redis time in ms. */
-function entryMs(token: ReadyToken): number {
-  return Number(token.entryId.slice(0, token.entryId.indexOf("-")));
-}
-
-/** Whether a token's entry stands for a node that is to begin, or to go on after a pause of its own. */
-export function isQueued({ kind }: ReadyToken): boolean {
-  return kind === "run" || kind === "resumed";
-}
-
-/** Whether a token has stood in its queue for longer than its node allows. */
-function isOverdue(token: ReadyToken, node: IrNode, redisMs: number): boolean {
-  const max = node.queue_timeout_ms;
-  return max !== undefined && isQueued(token) && redisMs - entryMs(token) > max;
-}
-
-/** Whether a token's entry stands in a queue that is not its node's: every worker may read it. */
-export function isElsewhere(token: ReadyToken, profile: RunProfile): boolean {
-  const queue = profile.ir.nodes[token.node]?.queue ?? 0;
-  const { queueKey } = token;
-  return queueKey !== profile.queueKeys[queue] && queueKey !== profile.entryKeys[queue];
-}
-
-/** What becomes of a token whose run was read. */
-function kindOf(
-  token: ReadyToken,
-  data: ReadonlyMap<string, string | null>,
-): "ready" | "hold" | "drop" {
-  const status = data.get("s");
-  if (data.get("e") !== token.epoch) {
-    return "drop";
-  }
-  if (token.kind === "finish") {
-    return status === "finishing" ? "ready" : "drop";
-  }
-  if ((status !== "running" && status !== "paused") || !isActive(token, data)) {
-    return "drop";
-  }
-  return status === "paused" ? "hold" : "ready";
-}
-
-function isActive(token: ReadyToken, data: ReadonlyMap<string, string | null>): boolean {
-  const record = parseRecord(data.get(`n${token.node}`));
-  return (
-    record !== null &&
-    (STATES[token.kind] ?? "a").includes(record.state) &&
-    record.scope === token.scope &&
-    record.attempt === token.attempt &&
-    roundsOf(token.scope).every(([field, round]) => data.get(field) === round)
-  );
-}

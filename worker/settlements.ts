@@ -8,6 +8,7 @@
 import { COMPLETION, type CompletionItem, type ReadyToken } from "../sdk/internal.ts";
 import { CompletionBatcher } from "./batcher.ts";
 import { CHAIN_MS_MAX, CHAIN_NODES_MAX, chainNext, nextPrepared } from "./chain.ts";
+import { isElsewhere } from "./entry-place.ts";
 import { settleOutput } from "./finish.ts";
 import type { HandBacks } from "./hand-backs.ts";
 import type { ExecutionError } from "./kinds/kind.ts";
@@ -16,7 +17,6 @@ import { LazyAbort } from "./lazy-abort.ts";
 import type { Held } from "./leases.ts";
 import { BATCH_CHARS_MAX, BATCH_EFFECTS_MAX, BATCH_MAX } from "./options.ts";
 import { settlingOf, type Settling } from "./output-template.ts";
-import { isElsewhere } from "./prepare.ts";
 import type { Prepared } from "./prepared.ts";
 import type { Waiting } from "./waiting.ts";
 

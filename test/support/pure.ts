@@ -24,9 +24,9 @@ const PATTERNS: readonly string[] = [
   "test/fuzz/*.test.ts",
   "test/generate/*.test.ts",
   "test_data/*.test.ts",
-  "worker/{backoff,byte-room,chain,codes,elements,finish,give-back,hand-backs}.test.ts",
-  "worker/{lease-table,look-ups,map-results,maps,may-retry,read-loop,registry}.test.ts",
-  "worker/{results,room,trial,waiting}.test.ts",
+  "worker/{backoff,byte-room,chain,codes,elements,entry-place,finish,give-back}.test.ts",
+  "worker/{hand-backs,lease-table,look-ups,map-results,maps,may-retry,read-loop}.test.ts",
+  "worker/{registry,results,room,token-state,trial,waiting}.test.ts",
   "worker/kinds/{builtins,function,http-guard,pure,schemas}.test.ts",
 ];
 
