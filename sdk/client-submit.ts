@@ -51,6 +51,12 @@ interface Reply {
   errors?: SubmissionProblem[];
 }
 
+interface Waiting {
+  hear: (reply: Reply) => void;
+  /** Tells that the client is closed. */
+  close: () => void;
+}
+
 const BLOCK_MS = 1000;
 const READ_MAX = 100;
 
@@ -59,9 +65,10 @@ export class Submitter {
   readonly #openReader: (at: string) => Promise<Redis>;
   readonly #timeoutMs: number;
   readonly #stream: string;
-  readonly #waiting = new Map<string, (reply: Reply) => void>();
+  readonly #waiting = new Map<string, Waiting>();
   readonly #early = new Map<string, Reply>();
   #adding = 0;
+  #isClosed = false;
   #lastId = "0-0";
   #reading: Promise<void> | null = null;
   #reader: Redis | null = null;
@@ -95,8 +102,10 @@ export class Submitter {
     throw rejection(reply.errors ?? [], entryId);
   }
 
+  /** Who waits for an answer is told. */
   close(): void {
-    this.#waiting.clear();
+    this.#isClosed = true;
+    [...this.#waiting.values()].forEach((one) => one.close());
     this.#reader?.disconnect();
   }
 
@@ -123,21 +132,26 @@ export class Submitter {
         this.#waiting.delete(entryId);
         signal?.removeEventListener("abort", aborted);
       };
-      const aborted = (): void => {
+      const fail = (error: Error): void => {
         end();
-        reject(signal?.reason as Error);
+        reject(error);
       };
-      const timer = setTimeout(() => {
-        end();
-        reject(noAnswer(this.#timeoutMs, entryId, told));
-      }, this.#timeoutMs);
-      this.#waiting.set(entryId, (reply) => {
+      const aborted = (): void => fail(signal?.reason as Error);
+      const ms = this.#timeoutMs;
+      const timer = setTimeout(() => fail(noAnswer(ms, entryId, told)), ms);
+      const hear = (reply: Reply): void => {
         end();
         resolve(reply);
-      });
+      };
+      const close = (): void => fail(closed(entryId, told));
+      this.#waiting.set(entryId, { hear, close });
       signal?.addEventListener("abort", aborted);
       if (signal?.aborted === true) {
         aborted();
+      }
+      if (this.#isClosed) {
+        close();
+        return;
       }
       this.#reading ??= this.#read().finally(() => (this.#reading = null));
     });
@@ -152,6 +166,9 @@ export class Submitter {
         const read = await this.#reader.xread("COUNT", READ_MAX, "BLOCK", BLOCK_MS, ...from);
         read?.[0]?.[1].forEach(([id, fields]) => this.#hear(id, fields));
       }
+      if (this.#isClosed) {
+        this.#reader.disconnect(); // opened meanwhile
+      }
     } catch {
       // The connection is gone: who waits gets no answer in time, which is what is told then.
       this.#reader?.disconnect();
@@ -164,7 +181,7 @@ export class Submitter {
     const reply = JSON.parse(fields[1] ?? "{}") as Reply;
     const heard = this.#waiting.get(reply.submission_id);
     if (heard !== undefined) {
-      heard(reply);
+      heard.hear(reply);
     } else if (this.#adding > 0) {
       this.#early.set(reply.submission_id, reply);
     }
@@ -182,15 +199,22 @@ function full(cause: Error): GavotteError {
 
 /** `runId` null: another submission may have given the run its id. */
 function noAnswer(timeoutMs: number, entryId: string, runId: string | null): GavotteError {
-  const becomes =
-    runId === null
-      ? "is taken in later; submit it again with the same idempotency key to hear the run's id"
-      : `becomes run ${runId} later`;
   const message =
     `no supervisor answered within ${timeoutMs} ms: none runs, or Postgres is away ` +
-    `("gavotte doctor" says which); the submission stays queued (${entryId}) and ${becomes}`;
+    `("gavotte doctor" says which); the submission stays queued (${entryId}) and ${becomes(runId)}`;
   const ids = { submission_id: entryId, ...(runId === null ? {} : { run_id: runId }) };
   return new GavotteError("GV_INTAKE_UNAVAILABLE", message, { details: ids });
+}
+
+/** Without a code: the client says of what fails so that it was closed. */
+function closed(entryId: string, runId: string | null): Error {
+  return new Error(`no answer came before; the submission (${entryId}) ${becomes(runId)}`);
+}
+
+function becomes(runId: string | null): string {
+  return runId === null
+    ? "is taken in later; submit it again with the same idempotency key to hear the run's id"
+    : `becomes run ${runId} later`;
 }
 
 function rejection(errors: readonly SubmissionProblem[], entryId: string): GavotteError {

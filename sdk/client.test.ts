@@ -169,6 +169,21 @@ describe("a client that was closed", () => {
     await other.close();
     await client.cancel(runId);
   });
+
+  it("says so to who waits for the answer to a submission, and what becomes of that", async () => {
+    const server = await testRedis(); // which no supervisor reads
+    const other = await createClient({ redisUrl: server.url, database: engine.db });
+    const run_id = uuidv7();
+    const told = other.submit({ workflow: waiting, run_id }).catch((error: unknown) => error);
+    const redis = server.connect();
+    await waitFor(async () => (await redis.xlen(globalKeys.submissions)) === 1);
+    await other.close();
+    expect(await told).toMatchObject({
+      ...closed,
+      cause: { message: expect.stringContaining(`becomes run ${run_id} later`) as string },
+    });
+    await server.close();
+  });
 });
 
 describe("a run", () => {
