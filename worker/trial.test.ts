@@ -1,4 +1,5 @@
 /** Who of several suspects in one process is charged for its death, and when the next is tried. */
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { expect, it } from "vitest";
 import { waitFor } from "../test/support/index.ts";
 import { Trial, type Suspect } from "./trial.ts";
@@ -107,6 +108,25 @@ it("what could not be taken off a count is not put back", async () => {
   first.recount = recount;
   await trial.end(turn, null, 0);
   expect(first.deliveries).toBe(3);
+});
+
+it("what is taken off a count after its trial is put back, however late that is", async () => {
+  const trial = new Trial(0, 500, 1);
+  const first = new Counted();
+  await trial.end(await begun(trial), first, 0);
+  const recount = first.recount.bind(first);
+  for (let i = 0; i < 3; i++) {
+    let answer = (): void => undefined;
+    first.recount = (by) =>
+      by === 1
+        ? recount(by)
+        : recount(by).then(() => new Promise<void>((resolve) => (answer = resolve)));
+    await trial.end(await begun(trial), null, 0);
+    expect(first.deliveries).toBe(2);
+    answer();
+    await nextTurn();
+    expect(first.deliveries).toBe(3);
+  }
 });
 
 it("a turn in which nothing goes on is over, and who ends it later ends no other's", async () => {

@@ -36,20 +36,22 @@ export interface Suspect {
 export class Trial {
   readonly #restMs: number;
   readonly #tickMs: number;
+  readonly #countMs: number;
   #over: Promise<void> | null = null;
   #end: () => void = () => undefined;
   /** Those that have outlived theirs and go on. */
   readonly #outlived = new Set<Suspect>();
-  /** Those of them that are not charged for now. */
-  readonly #cleared = new Set<Suspect>();
+  /** Those of them that are not charged for now, in the trial under way. */
+  #cleared = new Set<Suspect>();
   /** Lanes that take over what was delivered once. */
   #others = 0;
   #isOtherRefused = false;
   #isResting = false;
 
-  constructor(restMs = REST_MS, tickMs = TICK_MS) {
+  constructor(restMs = REST_MS, tickMs = TICK_MS, countMs = COUNT_MS) {
     this.#restMs = restMs;
     this.#tickMs = tickMs;
+    this.#countMs = countMs;
   }
 
   get isUnderWay(): boolean {
@@ -88,7 +90,11 @@ export class Trial {
     }
     this.#over = new Promise((resolve) => (this.#end = resolve));
     const left = [...this.#outlived].filter((one) => one.isHeld() || !this.#outlived.delete(one));
-    await this.#recount(left, -1, (one) => this.#cleared.add(one));
+    const cleared = this.#cleared;
+    // Answered late, it may be over.
+    await this.#recount(left, -1, (one) =>
+      cleared === this.#cleared ? cleared.add(one) : one.recount(1),
+    );
     return new Turn(this.#tickMs, () => void this.#finish(null, 0));
   }
 
@@ -104,7 +110,7 @@ export class Trial {
       await within(ms, suspect.whenGone());
     }
     const cleared = [...this.#cleared].filter((one) => one.isHeld());
-    this.#cleared.clear();
+    this.#cleared = new Set();
     await this.#recount(cleared, 1, () => undefined);
     if (suspect?.isHeld() === true) {
       this.#outlived.add(suspect);
@@ -121,12 +127,12 @@ export class Trial {
   async #recount(
     suspects: readonly Suspect[],
     by: -1 | 1,
-    then: (one: Suspect) => void,
+    then: (one: Suspect) => unknown,
   ): Promise<void> {
     const all = suspects.map(async (one) => {
       await one.recount(by);
-      then(one);
+      await then(one);
     });
-    await within(COUNT_MS, Promise.allSettled(all));
+    await within(this.#countMs, Promise.allSettled(all));
   }
 }
