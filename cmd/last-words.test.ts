@@ -1,7 +1,10 @@
 /** A function that leaves an error to nobody ends its worker, which says what it was executing. */
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
+import { pino } from "pino";
 import { expect, it } from "vitest";
+import type { Worker } from "../worker/index.ts";
+import { withLastWords } from "./last-words.ts";
 
 const program = `
 import { pino } from "pino";
@@ -35,6 +38,22 @@ it("a worker that an error ends names what it was executing for longest, and how
   expect(steps).toBe(30);
   expect(executing).toHaveLength(20);
   expect((executing as unknown[])[0]).toEqual({ run: "run-0", node: "leaves", ms: 30 });
+});
+
+it("one that cannot start, or be stopped, listens no more", async () => {
+  const fails = (): Promise<void> => Promise.reject(new Error("no"));
+  const listeners = (): number => process.listenerCount("uncaughtExceptionMonitor");
+  const before = listeners();
+  const logger = pino({ level: "silent" });
+  const worker = { name: "worker", start: fails, stop: fails } as unknown as Worker;
+  await expect(withLastWords(worker, "w1", logger).start()).rejects.toThrow("no");
+  expect(listeners()).toBe(before);
+  const started = { ...worker, start: () => Promise.resolve() };
+  const spoken = withLastWords(started, "w2", logger);
+  await spoken.start();
+  expect(listeners()).toBe(before + 1);
+  await expect(spoken.stop(0)).rejects.toThrow("no");
+  expect(listeners()).toBe(before);
 });
 
 it("one that has been stopped says nothing", async () => {

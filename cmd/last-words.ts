@@ -28,11 +28,13 @@ export function withLastWords(worker: Worker, id: string, logger: Logger): Worke
     executing: () => worker.executing(),
     start: async () => {
       process.on("uncaughtExceptionMonitor", speak);
-      await worker.start();
+      await worker.start().catch((error: unknown) => {
+        process.off("uncaughtExceptionMonitor", speak);
+        throw error;
+      });
     },
     stop: async (deadlineMs) => {
-      await worker.stop(deadlineMs);
-      process.off("uncaughtExceptionMonitor", speak);
+      await worker.stop(deadlineMs).finally(() => process.off("uncaughtExceptionMonitor", speak));
     },
   };
 }
