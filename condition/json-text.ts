@@ -7,8 +7,11 @@
  */
 import type { Json } from "./types.ts";
 
-/** What a text needs to spell a number out of range: three digits of exponent, or very many digits. */
-const MAY_OVERFLOW = /[eE]\+?\d{3}|(?<!\d)\d{200}/;
+/**
+ * What a text needs to spell a number out of range: three digits of exponent, or very many digits, where
+ * a number can stand. Ids, which are full of "e123", stand in quotes.
+ */
+const MAY_OVERFLOW = /(?:^|[[:,\s])-?(?:\d[\d.]*[eE]\+?\d{3}|\d{200})/;
 
 const PLACE_CHARS_MAX = 200;
 
@@ -37,41 +40,58 @@ function assertFinite(value: unknown, what: string, remedy: string): void {
   }
 }
 
+/** A list or an object on the way to where the walk is. */
 interface Open {
-  value: unknown;
-  /** Its key or index in `around`. */
-  key: string;
-  around: Open | undefined;
+  fields: Record<string, unknown> | readonly unknown[];
+  /** Of an object. */
+  keys: readonly string[] | null;
+  /** Its field in which the walk is. */
+  at: number;
 }
 
-/** JSON pointer of the first number that is not finite; undefined: there is none. */
+/**
+ * JSON pointer of the first number that is not finite; undefined: there is none. Kept is the way to
+ * where it looks, so a list takes no memory, however many numbers it has.
+ */
 function placeNotFinite(root: unknown): string | undefined {
+  if (isLost(root)) return "";
   // Not recursive: a text may be nested more deeply than calls can be.
-  const open: Open[] = [{ value: root, key: "", around: undefined }];
-  for (let at = open.pop(); at !== undefined; at = open.pop()) {
-    const { value } = at;
-    const isLost = typeof value === "number" ? !Number.isFinite(value) : isInvalidDate(value);
-    if (isLost) return pointerTo(at);
-    if (typeof value !== "object" || value === null) continue;
-    const fields = Object.entries(value);
-    for (let i = fields.length - 1; i >= 0; i--) {
-      const [key, field] = fields[i] as [string, unknown];
-      if (typeof field === "number" || typeof field === "object") {
-        open.push({ value: field, key, around: at });
-      }
-    }
+  const way: Open[] = [];
+  for (let inner = opened(root); ; inner = nextIn(way)) {
+    if (inner === "lost") return pointerTo(way);
+    if (inner !== null) way.push(inner);
+    else if (way.length === 0) return undefined;
+    else way.pop();
   }
-  return undefined;
 }
 
-function isInvalidDate(value: unknown): boolean {
+/** Goes on in the innermost: to the next in it that has fields, or a number lost; null: no more. */
+function nextIn(way: readonly Open[]): Open | "lost" | null {
+  const open = way.at(-1);
+  if (open === undefined) return null;
+  const { fields, keys } = open;
+  const { length } = keys ?? (fields as readonly unknown[]);
+  while (++open.at < length) {
+    const field: unknown = fields[(keys?.[open.at] ?? open.at) as never];
+    if (isLost(field)) return "lost";
+    const inner = opened(field);
+    if (inner !== null) return inner;
+  }
+  return null;
+}
+
+function opened(value: unknown): Open | null {
+  if (typeof value !== "object" || value === null) return null;
+  const fields = value as Open["fields"];
+  return { fields, keys: Array.isArray(value) ? null : Object.keys(value), at: -1 };
+}
+
+function isLost(value: unknown): boolean {
+  if (typeof value === "number") return !Number.isFinite(value);
   return value instanceof Date && Number.isNaN(value.getTime());
 }
 
-function pointerTo(place: Open): string {
-  let pointer = "";
-  for (let at = place; at.around !== undefined; at = at.around) {
-    pointer = `/${at.key.replaceAll("~", "~0").replaceAll("/", "~1")}${pointer}`;
-  }
-  return pointer;
+function pointerTo(way: readonly Open[]): string {
+  const steps = way.map(({ keys, at }) => keys?.[at] ?? String(at));
+  return steps.map((s) => `/${s.replaceAll("~", "~0").replaceAll("/", "~1")}`).join("");
 }
