@@ -57,6 +57,14 @@ describe("a value that is to be written", () => {
     expect(() => assertWritten(value, JSON.stringify(value))).toThrow(place);
   });
 
+  it("is looked at as it is written: what an object's toJSON does not give is no matter", () => {
+    const own = { toJSON: () => null, cached: Number.NaN };
+    expect(() => assertWritten({ own }, JSON.stringify({ own }))).not.toThrow();
+    const ring = { toJSON: () => null, around: {} };
+    ring.around = { ring };
+    expect(() => assertWritten([ring], JSON.stringify([ring]))).not.toThrow();
+  });
+
   it("may have null, dates and large numbers", () => {
     const value = { a: null, b: new Date(0), c: 1.7e308, d: undefined, e: "null" };
     expect(() => assertWritten(value, JSON.stringify(value))).not.toThrow();

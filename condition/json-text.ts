@@ -82,6 +82,8 @@ function nextIn(way: readonly Open[]): Open | "lost" | null {
 
 function opened(value: unknown): Open | null {
   if (typeof value !== "object" || value === null) return null;
+  // It writes something else than its fields, which may lead back to itself.
+  if (typeof (value as { toJSON?: unknown }).toJSON === "function") return null;
   const fields = value as Open["fields"];
   return { fields, keys: Array.isArray(value) ? null : Object.keys(value), at: -1 };
 }
