@@ -57,7 +57,7 @@ function placeNotFinite(root: unknown): string | undefined {
   if (isLost(root)) return "";
   // Not recursive: a text may be nested more deeply than calls can be.
   const way: Open[] = [];
-  for (let inner = opened(root); ; inner = nextIn(way)) {
+  for (let inner: Open | "lost" | null = opened(root); ; inner = nextIn(way)) {
     if (inner === "lost") return pointerTo(way);
     if (inner !== null) way.push(inner);
     else if (way.length === 0) return undefined;
