@@ -68,8 +68,7 @@ export async function measureClient(engine: Engine, options: BenchOptions): Prom
   const client = await createClient({ redisUrl, database: db });
   try {
     const submit = (): Promise<unknown> => client.submit({ hash, input: STEP_OUTPUT });
-    const calls = await callers(submit, options.quick ? 1000 : 10_000);
-    await engine.idle();
+    const calls = await warmCallers(engine, submit, options);
     return callFigures("the client", calls);
   } finally {
     await client.close();
@@ -100,15 +99,14 @@ export async function measureRest(
       const error = `POST /api/v1/runs answers ${status}: this gateway takes no submissions`;
       return [{ kind: "failure", name: "submission through REST", error }];
     }
-    const calls = await callers(submit, options.quick ? 1000 : 10_000);
-    await engine.idle();
+    const calls = await warmCallers(engine, submit, options);
     return callFigures("REST", calls);
   } finally {
     await gateway.stop();
   }
 }
 
-function callFigures(way: string, { seconds, times }: { seconds: number; times: number[] }) {
+function callFigures(way: string, { seconds, times }: Calls): FigureRow[] {
   const { p50, p95 } = percentiles(times);
   return [
     figure(`submission through ${way}`, round(times.length / seconds, 0), "runs/s"),
@@ -117,8 +115,29 @@ function callFigures(way: string, { seconds, times }: { seconds: number; times: 
   ];
 }
 
-/** Calls `count` times, CALLERS at a time; the time of each in ms. */
-async function callers(call: () => Promise<unknown>, count: number) {
+/** The times of calls by processes that have made as many before. */
+async function warmCallers(
+  engine: Engine,
+  call: () => Promise<unknown>,
+  { quick }: BenchOptions,
+): Promise<Calls> {
+  const count = quick ? 1000 : 10_000;
+  await callers(call, count);
+  await engine.idle();
+  const calls = await callers(call, count);
+  await engine.idle();
+  return calls;
+}
+
+interface Calls {
+  /** For all of them. */
+  seconds: number;
+  /** Each, ms. */
+  times: number[];
+}
+
+/** Calls `count` times, CALLERS at a time. */
+async function callers(call: () => Promise<unknown>, count: number): Promise<Calls> {
   const times: number[] = [];
   let left = count;
   const start = performance.now();
