@@ -134,13 +134,14 @@ module.exports = {
     ]),
     // Several faces, so that nobody loads what they do not use: internal.ts is the engine's, the
     // client's is of those who submit runs, Postgres and the feed's client come with their drivers, and
-    // the errors are vocabulary that also the quickest command needs.
+    // the errors are vocabulary that also the quickest command needs, as is how a URL is shown.
     face("sdk", [
       "internal.ts",
       "index.ts",
       "client.ts",
       "client-report.ts",
       "errors.ts",
+      "shown-url.ts",
       "feed-client.ts",
       "postgres/index.ts",
     ]),

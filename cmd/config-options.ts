@@ -112,6 +112,7 @@ export const OPTION_SPECS = {
     type: "string",
     default: null,
     pattern: URL_WEB,
+    secret: "url",
     about: "where clients find the gateway: http:// or ws://",
   },
   api_keys: {

@@ -10,6 +10,7 @@ import { readFile } from "node:fs/promises";
 import { basename, extname, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { GavotteError } from "../sdk/errors.ts";
+import { shownUrl } from "../sdk/shown-url.ts";
 import {
   flagOf,
   OPTION_NAMES,
@@ -112,8 +113,7 @@ export function shownValue(name: OptionName, value: OptionValue): OptionValue {
   if (spec.secret === undefined || typeof value !== "string") {
     return value;
   }
-  // The credentials of a URL end at the last @ before its path.
-  return spec.secret === "all" ? "***" : value.replace(/^([a-z]+:\/\/)[^/]*@/i, "$1***@");
+  return spec.secret === "all" ? "***" : shownUrl(value);
 }
 
 function findFile(sources: ConfigSources): string | null {

@@ -51,6 +51,11 @@ describe("roles as processes", () => {
       const early = await gavotte("runs");
       expect(early).toMatchObject({ code: 2, stdout: "" });
       expect(early.stderr).toContain('run "gavotte migrate" first');
+      for (const role of ["worker", "gateway", "supervisor"]) {
+        const refused = await gavotte(role);
+        expect(refused).toMatchObject({ code: 2, stdout: "" });
+        expect(refused.stderr).toContain('run "gavotte migrate" first');
+      }
       expect((await gavotte("migrate")).stdout).toContain("0001_initial");
       expect((await gavotte("migrate")).stderr).toContain("up to date");
 
@@ -98,6 +103,24 @@ describe("roles as processes", () => {
       expect((await leaves.ended).code).toBe(0);
       await serve("worker runs", ...worker, "soon.mjs");
       expect(await submitted.ended).toMatchObject({ code: 0, stdout: '{"attempt":1,"ms":1}\n' });
+    },
+    SLOW,
+  );
+
+  it(
+    "hear that they are to stop also while they wait for what their start needs",
+    async ({ skip }) => {
+      skip(database.singleSession);
+      const away = { ...env, GAVOTTE_REDIS_URL: "redis://127.0.0.1:1" };
+      const waits = startCli(cwd, ["supervisor"], { env: away });
+      await waits.said("the start waits for it");
+      waits.child.kill("SIGTERM");
+      const { code, stdout, stderr } = await waits.ended;
+      expect({ code, stdout }).toEqual({ code: 0, stdout: "" });
+      expect(stderr).not.toContain("supervisor runs");
+      // A key twice in one object: some stores of logs refuse the line.
+      const lines = stderr.split("\n").filter((line) => line.startsWith("{"));
+      expect(lines.filter((line) => (line.match(/"role":/g) ?? []).length !== 1)).toEqual([]);
     },
     SLOW,
   );

@@ -1,7 +1,8 @@
 /** The long-running parts, made of a configuration. Each is loaded when it is wanted. */
 import { hostname } from "node:os";
 import type { Logger } from "pino";
-import { GavotteError, type Service } from "../sdk/internal.ts";
+import { errorCode, GavotteError, type Service } from "../sdk/internal.ts";
+import { assertSchema } from "../sdk/postgres/index.ts";
 import type { FunctionRegistry, Worker } from "../worker/index.ts";
 import type { Config } from "./config.ts";
 import { withLastWords } from "./last-words.ts";
@@ -55,6 +56,7 @@ export function gatewayOf(role: RoleContext, anyPort: boolean): Feed {
     name: "gateway",
     async start() {
       const { createGateway } = await import("../gateway/index.ts");
+      await checkSchema(role);
       // Known only once a supervisor has run, so not before the start.
       const { partitions } = await (await stack.client()).deployment(DEPLOYMENT_WAIT_MS);
       const log = logger.child({ role: "gateway" });
@@ -103,6 +105,7 @@ export async function workerOf(role: WorkerRole): Promise<Worker> {
   const { createWorker } = await import("../worker/index.ts");
   const { createHttpClient } = await import("../worker/index.ts");
   const { storedFacts } = await import("../sdk/postgres/index.ts");
+  await checkSchema(role);
   const client = await stack.client();
   const { id: deployment, partitions } = await client.deployment(DEPLOYMENT_WAIT_MS);
   const { worker_concurrency: concurrency, lease_ms: leaseMs, deliveries_max } = config.values;
@@ -130,6 +133,21 @@ export async function workerOf(role: WorkerRole): Promise<Worker> {
     ...(queues === undefined ? {} : { queues }),
   });
   return withLastWords(worker, id, log);
+}
+
+/**
+ * Throws GV_SCHEMA_OUTDATED. A database that is away is no reason not to start: neither needs it for
+ * what is under way, and it is the supervisors who write to it.
+ */
+async function checkSchema({ stack, logger }: RoleContext): Promise<void> {
+  try {
+    await assertSchema(stack.db);
+  } catch (error) {
+    if (errorCode(error) !== "GV_DATABASE_UNAVAILABLE") {
+      throw error;
+    }
+    logger.warn({ err: error }, "the database's schema was not checked");
+  }
 }
 
 /** A name for a worker of this process. */

@@ -19,10 +19,13 @@ export interface ServeOptions {
 /** Serves until an interrupt, or until the embedded stack is lost, which is an error. */
 export async function serve(context: Context, options: ServeOptions): Promise<number> {
   const { stack, services, config, ready } = options;
-  await startAll(services, config.values.shutdown_ms);
   try {
-    ready();
-    await aborted(stack.signal);
+    // What a start waits for may never come: whoever is told to stop stops then, too.
+    const starting = startAll(services, config.values.shutdown_ms);
+    const told = aborted(stack.signal);
+    await Promise.race([starting, told]);
+    void (stack.signal.aborted || ready());
+    await told;
     if (!context.signal.aborted) {
       throw stack.signal.reason;
     }

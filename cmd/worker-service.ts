@@ -32,7 +32,7 @@ export function createWorkerService(role: Omit<WorkerRole, "id">): WorkerService
         parts.push(part);
         await part.start();
       }
-      logger.info({ worker: id, queues }, "worker runs");
+      logger.info({ role: "worker", worker: id, queues }, "worker runs");
     },
     stop: (deadlineMs) => stopAll(parts.splice(0), deadlineMs),
   };

@@ -46,8 +46,22 @@ export class ClientGate {
 
   /** The error to tell of a call that failed with this one. */
   toldOf(error: unknown, runId?: string): unknown {
-    return this.#isClosed && errorCode(error) === null ? closed(runId, error) : error;
+    if (errorCode(error) !== null) {
+      return error;
+    }
+    return this.#isClosed ? closed(runId, error) : (readOnly(error) ?? error);
   }
+}
+
+/** What a replica answers: the address leads to one during a failover, or for good. */
+function readOnly(error: unknown): GavotteError | null {
+  if (!(error instanceof Error) || !error.message.startsWith("READONLY")) {
+    return null;
+  }
+  const message =
+    "the Redis at redis_url is a replica and takes no writes; nothing was done: try again when the " +
+    "failover is over, or set redis_url to the primary";
+  return new GavotteError("GV_REDIS_UNAVAILABLE", message, { cause: error });
 }
 
 /** That a run has not ended in the time that somebody has for it. */

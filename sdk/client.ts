@@ -27,6 +27,7 @@ import {
   type RunReport,
   type RunSummary,
 } from "./client-report.ts";
+import { ClientDeployment } from "./client-deployment.ts";
 import { ClientGate, ended, notEnded, notFound } from "./client-ends.ts";
 import type { ClientOptions, FollowOptions, WaitOptions } from "./client-options.ts";
 import { Submitter, type SubmissionRequest } from "./client-submit.ts";
@@ -39,8 +40,6 @@ import { comparePositions } from "./journal.ts";
 import { foldWithElements } from "./element-report.ts";
 import type { RunView } from "./fold.ts";
 import { Dispatch } from "./dispatch.ts";
-import { inTime } from "./in-time.ts";
-import { globalKeys } from "./keys.ts";
 import {
   cancelRunRow,
   compensationOf,
@@ -49,7 +48,6 @@ import {
   listDeadLetters,
   listRuns,
   readAdmission,
-  readDeployment,
   journalPages,
   readJournal,
   readRun,
@@ -63,7 +61,6 @@ import {
   type RunRow,
 } from "./postgres/index.ts";
 import { pause } from "./pause.ts";
-import { isOfCluster } from "./redis/cluster-router.ts";
 import { openRedis } from "./redis/open-redis.ts";
 import { cancelRun } from "./redis/run-scripts.ts";
 import { pathOf, type Hop } from "./run-path.ts";
@@ -90,11 +87,6 @@ const POLL_GROWTH = 1.5;
 const APPROVALS_LIMIT = 100;
 /** Workflows that a client remembers; then it begins anew. */
 const IRS_MAX = 1000;
-const DEPLOYMENT_POLL_MS = 50;
-/** Postgres' word for it. */
-const NO_SUCH_TABLE = "42P01";
-/** For a server of a cluster to say it. */
-const DEPLOYMENT_MS = 1000;
 
 /** Makes a client and connects it. Throws GV_REDIS_UNAVAILABLE. */
 export async function createClient(options: ClientOptions): Promise<Client> {
@@ -122,7 +114,7 @@ export class Client {
   readonly #submitter: Submitter;
   readonly #irs = new Map<string, Ir>();
   readonly #waits: WaitClient;
-  #deployment: { id: string; partitions: number } | null = null;
+  readonly #pair: ClientDeployment;
 
   /** Use `createClient`. */
   constructor(options: ClientOptions, commands: Redis) {
@@ -136,6 +128,7 @@ export class Client {
     const irOf = (hash: string): Promise<Ir> => this.irOf(hash);
     const patience = { patienceMs: submitTimeoutMs, pause: (ms: number) => pause(ms) };
     const clock = this.#clock;
+    this.#pair = new ClientDeployment({ redis, db });
     const gate = this.#gate;
     this.circuits = gate.guarded(new CircuitControl({ redis, db, clock }));
     this.dispatch = gate.guarded(new Dispatch({ redis, db, clock, deployment }));
@@ -157,10 +150,14 @@ export class Client {
 
   /**
    * Submits a run and resolves with its id once it is stored. Throws GV_INTAKE_UNAVAILABLE when no
-   * supervisor answers, else what is wrong with the submission.
+   * supervisor answers, GV_PARTITION_MISMATCH when Redis and database do not belong together, else what
+   * is wrong with the submission.
    */
   submit(request: SubmissionRequest, options: { signal?: AbortSignal } = {}): Promise<string> {
-    return this.#gate.pass(() => this.#submitter.submit(request, options.signal));
+    return this.#gate.pass(async () => {
+      await this.#pair.assertPair();
+      return this.#submitter.submit(request, options.signal);
+    });
   }
 
   /** Waits until a run has ended, and tells what became of it. Throws as `ended` does. */
@@ -401,29 +398,7 @@ export class Client {
    */
   async deployment(waitMs = 0): Promise<{ id: string; partitions: number }> {
     this.#gate.assertOpen();
-    const until = performance.now() + waitMs;
-    this.#deployment ??= await this.#findDeployment();
-    while (this.#deployment === null) {
-      if (performance.now() >= until) {
-        throw new GavotteError(
-          "GV_INTAKE_UNAVAILABLE",
-          'no supervisor has ever run on this Redis; start "gavotte supervisor" first',
-        );
-      }
-      await pause(DEPLOYMENT_POLL_MS);
-      this.#deployment = await this.#findDeployment();
-    }
-    return this.#deployment;
-  }
-
-  async #findDeployment(): Promise<{ id: string; partitions: number } | null> {
-    const isMany = isOfCluster(this.redis);
-    const asked = this.redis.hgetall(globalKeys.deployment);
-    const { id, partitions } = isMany ? await inTime(asked, DEPLOYMENT_MS, {}) : await asked;
-    if (id !== undefined && partitions !== undefined) {
-      return { id, partitions: Number(partitions) };
-    }
-    return isMany ? readDeployment(this.db).catch(unlessNoSchema) : null;
+    return this.#pair.find(waitMs);
   }
 
   /** A compiled workflow by its hash. Throws GV_WORKFLOW_NOT_FOUND. */
@@ -468,12 +443,4 @@ export class Client {
     }
     return row;
   }
-}
-
-/** A database that was never migrated knows no deployment. */
-function unlessNoSchema(error: unknown): null {
-  if ((error as { code?: unknown }).code === NO_SUCH_TABLE) {
-    return null;
-  }
-  throw error;
 }

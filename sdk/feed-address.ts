@@ -1,4 +1,5 @@
 /** What a gateway and the clients of its feed agree on beside the messages. */
+import { shownUrl } from "./shown-url.ts";
 import { GavotteError } from "./errors.ts";
 
 /** Where a gateway has its feed. */
@@ -13,7 +14,7 @@ export const FEED_HEARTBEAT_MS = 30_000;
 export function feedAddress(url: string): URL {
   const target = URL.canParse(url) ? new URL(url) : null;
   if (target === null || !/^(http|ws)s?:$/.test(target.protocol)) {
-    const message = `gateway_url is an address such as http://127.0.0.1:8080, not "${url}"`;
+    const message = `gateway_url is an address such as http://127.0.0.1:8080, not "${shownUrl(url)}"`;
     throw new GavotteError("GV_BAD_CONFIG", message);
   }
   target.protocol = target.protocol.replace("http", "ws");

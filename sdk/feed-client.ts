@@ -6,6 +6,7 @@
  * be lost between them. So it says how many messages of its position it has heard. What it has heard
  * may have been lost with Redis, and be void: then it is told the run anew, with a snapshot.
  */
+import { shownUrl } from "./shown-url.ts";
 import { WebSocket } from "ws";
 import { FEED_HEARTBEAT_MS, feedAddress } from "./feed-address.ts";
 import { ERRORS, GavotteError, type ErrorCode } from "./errors.ts";
@@ -96,7 +97,8 @@ export async function followFeed(options: FeedOptions): Promise<void> {
     awayMs = ending.heard ? 0 : awayMs + waitMs;
     waitMs = ending.heard ? RETRY_MS_MIN : Math.min(waitMs * 2, RETRY_MS_MAX);
     if (!everHeard || awayMs > AWAY_MS_MAX) {
-      const message = `the gateway cannot be reached at ${url} (${ending.reason}); check gateway_url`;
+      const shown = shownUrl(url);
+      const message = `the gateway cannot be reached at ${shown} (${ending.reason}); check gateway_url`;
       throw ending.error ?? new GavotteError("GV_GATEWAY_UNAVAILABLE", message);
     }
     options.onRetry(ending.reason, waitMs);
@@ -150,7 +152,7 @@ function connectOnce(options: FeedOptions, place: Place): Promise<Ending> {
       silence?.refresh();
       const message = parse(data.toString());
       if (message === null) {
-        const text = `what answers at ${url} is no gateway; check gateway_url`;
+        const text = `what answers at ${shownUrl(url)} is no gateway; check gateway_url`;
         finish(() => reject(new GavotteError("GV_GATEWAY_UNAVAILABLE", text)));
         return;
       }

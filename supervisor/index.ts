@@ -15,6 +15,7 @@ import { compile as compileWorkflow } from "../compiler/index.ts";
 import {
   connectRedis,
   GavotteError,
+  shownUrl,
   startAll,
   stopAll,
   systemClock,
@@ -38,6 +39,7 @@ import { IrStore } from "./ir-store.ts";
 import { LimitWatch } from "./limits.ts";
 import { createPartition } from "./partition.ts";
 import { Reaper } from "./reaper.ts";
+import { within } from "./loop.ts";
 import { PauseWatch } from "./pauses.ts";
 import { rebuildRuns } from "./rebuild.ts";
 import { Retention, type RetentionOptions } from "./retention.ts";
@@ -110,6 +112,9 @@ export const TENANT_RUNS_MAX = 1000;
 /** Version of the layout of keys in Redis that this program reads and writes. */
 export const LAYOUT = 1;
 
+/** Between two words about a Redis that a start waits for. */
+const AWAY_TOLD_MS = 10_000;
+
 /** Lock of the one role that is not a partition's. */
 const RETENTION_KEY = -1;
 
@@ -125,12 +130,15 @@ interface Parts {
 /** Makes a supervisor; it connects when started. */
 export function createSupervisor(options: SupervisorOptions): Supervisor {
   let parts: Parts | null = null;
+  let opening: Promise<Parts> | null = null;
   let stopping: Promise<void> | null = null;
+  const giveUp = new AbortController();
   return {
     name: "supervisor",
     async start() {
       if (parts === null && stopping === null) {
-        parts = await open(options);
+        opening = open(options, giveUp.signal);
+        parts = await opening;
         await startAll(parts.services, 5000).catch(async (error: unknown) => {
           await parts?.close();
           throw error;
@@ -139,6 +147,8 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     },
     stop(deadlineMs) {
       stopping ??= (async () => {
+        giveUp.abort();
+        await within(opening?.catch(() => undefined) ?? Promise.resolve(), deadlineMs);
         parts?.abort();
         await stopAll(parts?.services ?? [], deadlineMs);
         await parts?.close();
@@ -150,7 +160,8 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
   };
 }
 
-async function open(options: SupervisorOptions): Promise<Parts> {
+/** Opens all that it needs; `giveUp` ends the wait for a Redis that is away. */
+async function open(options: SupervisorOptions, giveUp: AbortSignal): Promise<Parts> {
   const shared = "query" in options.database ? options.database : null;
   const db = shared ?? connectPostgres({ name: "supervisor", ...(options.database as object) });
   const id = options.id ?? `${hostname()}-${process.pid}-${uuidv7().slice(-6)}`;
@@ -170,13 +181,18 @@ async function open(options: SupervisorOptions): Promise<Parts> {
     opened.forEach((redis) => redis.disconnect());
     await (shared === null ? db.close() : undefined);
   };
+  const isAway = tellWhileAway(redis, options);
+  const end = (): void => opened.forEach((one) => one.disconnect());
+  giveUp.addEventListener("abort", end);
   let watch: ClusterWatch | null = null;
   try {
+    giveUp.throwIfAborted();
     const context = await contextOf(options, { db, id, redis, openRedis, signal: abort.signal });
     watch = clusterWatch(context);
     await watch?.start(); // says what this one may have to wait for
     // One that cannot be told now is looked at before anything is certified.
     await checkedInTime(context);
+    giveUp.throwIfAborted();
     const parts = servicesOf(options, context);
     const services = watch === null ? parts.services : [watch, ...parts.services];
     return { ...parts, services, abort: () => abort.abort(), close };
@@ -184,7 +200,25 @@ async function open(options: SupervisorOptions): Promise<Parts> {
     await watch?.stop(0);
     await close();
     throw error;
+  } finally {
+    giveUp.removeEventListener("abort", end);
+    isAway.over();
   }
+}
+
+/** Says so as long as a start waits for a Redis that cannot be reached: it would wait without a word. */
+function tellWhileAway(redis: Redis, { logger, redisUrl }: SupervisorOptions): { over(): void } {
+  let toldMs = -Infinity;
+  const heard = ({ message: reason }: Error): void => {
+    const nowMs = systemClock.monotonicMs();
+    if (nowMs - toldMs >= AWAY_TOLD_MS) {
+      toldMs = nowMs;
+      const facts = { redis: shownUrl(redisUrl), reason };
+      logger.warn(facts, "Redis cannot be reached: the start waits for it; check redis_url");
+    }
+  };
+  redis.on("error", heard);
+  return { over: () => void redis.off("error", heard) };
 }
 
 async function contextOf(

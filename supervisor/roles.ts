@@ -130,7 +130,7 @@ export class Roles extends Loop {
         this.#unwanted = { count: offer.count, looks: UNWANTED_LOOKS };
         this.#offered.delete(role.key);
       }
-      this.#logger.info({ role: role.name }, "role taken");
+      this.#logger.info({ of: role.name }, "role taken");
       try {
         await service.start();
       } catch (error) {
@@ -155,7 +155,7 @@ export class Roles extends Loop {
     await this.#held.get(role.key)?.stop(STOP_MS);
     if (this.#held.delete(role.key)) {
       this.#offered.set(role.key, { looks: OFFER_LOOKS, count });
-      this.#logger.info({ role: role.name, processes: count }, "role given up to others");
+      this.#logger.info({ of: role.name, processes: count }, "role given up to others");
       await this.#ask(UNLOCK, [LOCK_CLASS, role.key]);
     }
   }

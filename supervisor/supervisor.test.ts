@@ -109,6 +109,20 @@ describe("supervisor", () => {
     await other.stop(1000);
   });
 
+  it("that waits for a Redis that is away says so, and can be stopped", async () => {
+    const lines: string[] = [];
+    const logger = pino({}, { write: (line: string) => void lines.push(line) });
+    const redisUrl = "redis://u:hidden@127.0.0.1:1";
+    const waits = createSupervisor({ redisUrl, database: stack.db, logger });
+    const started = waits.start();
+    const ended = expect(started).rejects.toThrow();
+    await waitFor(() => lines.join("").includes("the start waits for it"));
+    expect(lines.join("")).toMatch(/redis:\/\/\*\*\*@127\.0\.0\.1:1.*ECONNREFUSED/);
+    expect(lines.join("")).not.toContain("hidden");
+    await waits.stop(60_000);
+    await ended;
+  });
+
   it("holds the role of its partition, and may be stopped twice", async () => {
     expect(supervisor.roles()).toEqual(["partition 0"]);
     await supervisor.stop(5000);

@@ -22,9 +22,12 @@ let loop: ReadLoop;
 let scripts: { knownEpoch: number | null; look: () => Promise<void> };
 let reader: { isStopped: boolean };
 let mended: unknown[];
+let mends: boolean;
+let logged: string[];
 
 beforeEach(() => {
-  [reads, admitted, givenUp, mended] = [[], [], [], []];
+  [reads, admitted, givenUp, mended, logged] = [[], [], [], [], []];
+  mends = true;
   free = 8;
   room = new Room(() => free);
   scripts = { knownEpoch: 1, look: () => Promise.resolve() };
@@ -35,13 +38,14 @@ beforeEach(() => {
       reads.push({ count, brings, fails: reject });
     });
   const endWait = (_redis: unknown, reading: Promise<void>): Promise<void> => reading;
-  const mend = (_redis: unknown, error: unknown): boolean => mended.push(error) > 0;
-  const logger = pino({ level: "silent" });
+  const mend = (_redis: unknown, error: unknown): boolean => mends && mended.push(error) > 0;
+  const logger = pino({}, { write: (line: string) => void logged.push(line) });
   loop = new ReadLoop(
     {
       redis: null,
       scripts,
       logger,
+      nowMs: () => 0,
       reader: Object.assign(reader, { read, endWait, mend }),
     } as never,
     {
@@ -144,4 +148,22 @@ it("goes on after a read that failed, when that has been seen to", async () => {
   loop.quiet();
   reads[1]?.brings();
   await running;
+});
+
+it("says once what keeps it from reading, and tries more slowly as long as that lasts", async () => {
+  mends = false;
+  const pauses: number[] = [];
+  const running = loop.run((ms) => Promise.resolve(void pauses.push(ms)));
+  for (let i = 0; i < 5; i++) {
+    const error = new Error("READONLY You can't write against a read only replica.");
+    reads[i]?.fails(Object.assign(error, { name: "ReplyError" }));
+    await settled();
+  }
+  expect(pauses).toEqual([200, 400, 800, 1000, 1000]);
+  expect(logged).toHaveLength(1);
+  loop.quiet();
+  reads[5]?.brings();
+  await running;
+  expect(logged).toHaveLength(2);
+  expect(logged[1]).toContain("tokens are read again");
 });

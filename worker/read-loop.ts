@@ -10,12 +10,14 @@ import type { LookUps } from "./look-ups.ts";
 import { quarantine } from "./quarantine.ts";
 import type { Room } from "./room.ts";
 import type { Settlements } from "./settlements.ts";
+import { Trouble } from "./trouble.ts";
 
 const BLOCK_MS = 1000;
-/** After a read that failed. */
+/** After a read that failed for want of what is there now. */
 const PAUSE_MS = 200;
+const SAYS = { fails: "tokens not read", goesOn: "tokens are read again" };
 
-type Options = Pick<LaneOptions, "redis" | "scripts" | "logger"> & {
+type Options = Pick<LaneOptions, "redis" | "scripts" | "logger" | "nowMs"> & {
   reader: Pick<LaneOptions["reader"], "read" | "endWait" | "mend" | "isStopped">;
 };
 
@@ -30,12 +32,14 @@ export interface ReadLoopLane {
 export class ReadLoop {
   readonly #o: Options;
   readonly #lane: ReadLoopLane;
+  readonly #trouble: Trouble;
   #isQuiet = false;
   /** The read under way, until what it brought is in this lane's hands. */
   #reading: Promise<void> = Promise.resolve();
 
   constructor(options: Options, lane: ReadLoopLane) {
     this.#o = options;
+    this.#trouble = new Trouble({ ...options, says: SAYS });
     this.#lane = lane;
   }
 
@@ -45,7 +49,7 @@ export class ReadLoop {
 
   /** Reads until told to be quiet. Errors are reported and slept over. */
   async run(pause: (ms: number) => Promise<void>): Promise<void> {
-    const { redis, reader, logger } = this.#o;
+    const { redis, reader } = this.#o;
     const { room } = this.#lane;
     while (!this.#isQuiet) {
       try {
@@ -57,11 +61,11 @@ export class ReadLoop {
         const reading = this.#read(count);
         this.#reading = reading.catch(() => undefined);
         await reading;
+        this.#trouble.over();
       } catch (error) {
         if (!this.#isQuiet) {
           const isMended = await reader.mend(redis, error);
-          void (isMended || logger.warn({ err: error }, "tokens not read"));
-          await pause(PAUSE_MS);
+          await pause(isMended ? PAUSE_MS : this.#trouble.meet(error));
         }
       }
     }

@@ -9,6 +9,7 @@ import {
   checkRuns,
   checkStop,
 } from "../doctor-checks.ts";
+import { checkArchive } from "../doctor-archive.ts";
 import type { Check } from "../doctor-checks.ts";
 import { checkGateway, checkSupervisors, checkWorkers } from "../doctor-services.ts";
 import { auditStack, type AuditResult } from "../doctor-audit.ts";
@@ -43,6 +44,7 @@ export async function doctor(
       checkRedis,
       checkDatabase,
       checkPartitions,
+      checkArchive,
       checkStop,
       checkSupervisors,
       checkWorkers,

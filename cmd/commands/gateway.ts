@@ -17,7 +17,7 @@ export async function gateway(context: Context): Promise<number> {
   try {
     const service = gatewayOf({ config, logger, stack }, false);
     const ready = (): void => {
-      logger.info({ url: service.url() }, "gateway runs");
+      logger.info({ role: "gateway", url: service.url() }, "gateway runs");
       context.output.line(service.url());
       context.output.document({ gateway_url: service.url() });
     };

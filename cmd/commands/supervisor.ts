@@ -21,7 +21,7 @@ export async function supervisor(context: Context): Promise<number> {
     // The owner of the embedded stack runs one anyway.
     const services = stack.embedded === null ? [await supervisorOf({ config, logger, stack })] : [];
     const ready = (): void => {
-      logger.info("supervisor runs");
+      logger.info({ role: "supervisor" }, "supervisor runs");
       context.output.document({ supervisor: process.pid });
     };
     return await serve(context, { config, stack, services, ready });

@@ -195,8 +195,12 @@ export function isDatabaseAway(error: unknown): boolean {
   );
 }
 
-/** The error to throw for one of the driver: GV_DATABASE_UNAVAILABLE, or itself. */
+/** The error to throw for one of the driver: GV_DATABASE_UNAVAILABLE, GV_BAD_CONFIG, or itself. */
 export function databaseError(error: unknown, what: string): unknown {
+  if ((error as { code?: unknown }).code === "ERR_INVALID_URL") {
+    const remedy = "what user and password hold of : / ? # @ and % has to be percent-encoded";
+    return new GavotteError("GV_BAD_CONFIG", `database_url cannot be read: ${remedy}`);
+  }
   if (error instanceof GavotteError || !isDatabaseAway(error)) {
     return error;
   }

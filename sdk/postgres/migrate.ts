@@ -18,9 +18,11 @@ export interface MigrateOptions {
 
 /**
  * Applies what is missing; returns the names applied. Safe to call from several processes at once:
- * they wait for each other (a PGlite has one process that does so).
+ * they wait for each other (a PGlite has one process that does so). Throws GV_SCHEMA_OUTDATED where a
+ * newer version has been at work: nothing would be applied, and that would read as if all were well.
  */
 export async function migrate(db: Database, options: MigrateOptions = {}): Promise<string[]> {
+  assertNoneNewer(await presentNames(db));
   // Processes that only check the schema need no more than its names.
   const { runner } = await import("node-pg-migrate");
   const client = await db.pool.connect().catch((error: unknown) => {
@@ -48,25 +50,35 @@ export async function migrate(db: Database, options: MigrateOptions = {}): Promi
 /** Throws GV_SCHEMA_OUTDATED, with the remedy, unless the schema is the one of this program. */
 export async function assertSchema(db: Database): Promise<void> {
   const known = migrationNames();
-  const exists = { name: "", text: `SELECT to_regclass('${TABLE}') IS NOT NULL AS there` };
-  const [found] = await db.query<{ there: boolean }>({ ...exists, name: "schema_exists" });
-  const text = `SELECT name FROM ${TABLE} ORDER BY id`;
-  const rows = found?.there ? await db.query<{ name: string }>({ name: "schema_names", text }) : [];
-  const present = rows.map((row) => row.name);
+  const present = await presentNames(db);
   const missing = known.filter((name) => !present.includes(name));
-  const newer = present.filter((name) => !known.includes(name));
-  if (newer.length > 0) {
-    const message = `the database schema has ${newer.join(", ")}, which this version does not know`;
-    throw new GavotteError("GV_SCHEMA_OUTDATED", `${message}; start the newer version instead`, {
-      details: { newer },
-    });
-  }
+  assertNoneNewer(present);
   if (missing.length > 0) {
     const [first, last] = [missing[0], missing.at(-1)];
     const many = `${missing.length} migrations, ${first} to ${last}`;
     const message = `the database schema lacks ${missing.length > 3 ? many : missing.join(", ")}`;
     throw new GavotteError("GV_SCHEMA_OUTDATED", `${message}; run "gavotte migrate" first`, {
       details: { missing },
+    });
+  }
+}
+
+/** Names of the migrations that were applied, in order. */
+async function presentNames(db: Database): Promise<string[]> {
+  const exists = `SELECT to_regclass('${TABLE}') IS NOT NULL AS there`;
+  const [found] = await db.query<{ there: boolean }>({ name: "schema_exists", text: exists });
+  const text = `SELECT name FROM ${TABLE} ORDER BY id`;
+  const rows = found?.there ? await db.query<{ name: string }>({ name: "schema_names", text }) : [];
+  return rows.map((row) => row.name);
+}
+
+function assertNoneNewer(present: readonly string[]): void {
+  const known = migrationNames();
+  const newer = present.filter((name) => !known.includes(name));
+  if (newer.length > 0) {
+    const message = `the database schema has ${newer.join(", ")}, which this version does not know`;
+    throw new GavotteError("GV_SCHEMA_OUTDATED", `${message}; start the newer version instead`, {
+      details: { newer },
     });
   }
 }

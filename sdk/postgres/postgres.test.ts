@@ -91,6 +91,7 @@ describe.each(Object.entries(servers))("on %s", (_, open) => {
     const add = "INSERT INTO schema_migrations (name, run_on) VALUES ('9999_later', now())";
     await db.query(sql(add));
     await expect(assertSchema(db)).rejects.toThrow(/9999_later.*start the newer version/);
+    await expect(migrate(db)).rejects.toThrow(/9999_later.*start the newer version/);
     await db.query(sql("DELETE FROM schema_migrations WHERE name = '9999_later'"));
   });
 

@@ -7,6 +7,8 @@
  */
 import calculateSlot from "cluster-key-slot";
 import type { Redis, RedisOptions } from "ioredis";
+import { GavotteError } from "../errors.ts";
+import { shownUrl } from "../shown-url.ts";
 import { connectCluster } from "./cluster-router.ts";
 import { isClusterUrl } from "./cluster-url.ts";
 import { Connection } from "./connection.ts";
@@ -45,10 +47,24 @@ export function connectRedis(
     retryStrategy: (times) => Math.min(50 * times, 1000),
     ...more,
   };
-  const redis = open(target.url, options, at);
+  const redis = opened(target.url, options, at);
   // Without a listener an unreachable server would end the process; commands report it anyway.
   redis.on("error", () => undefined);
   return redis;
+}
+
+/** Throws GV_BAD_CONFIG: the error of the driver would hold the URL, and that goes into logs. */
+function opened(url: string, options: RedisOptions, at: string | undefined): Redis {
+  try {
+    return open(url, options, at);
+  } catch (error) {
+    if ((error as { code?: unknown }).code !== "ERR_INVALID_URL") {
+      throw error;
+    }
+    const remedy = "what user and password hold of : / ? # @ and % has to be percent-encoded";
+    const message = `redis_url cannot be read (${shownUrl(url)}): ${remedy}`;
+    throw new GavotteError("GV_BAD_CONFIG", message);
+  }
 }
 
 function open(url: string, options: RedisOptions, at: string | undefined): Redis {

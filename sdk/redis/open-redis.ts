@@ -1,6 +1,7 @@
 /** A connection for who cannot wait for ever for its first answer. */
 import type { Redis } from "ioredis";
 import { GavotteError } from "../errors.ts";
+import { shownUrl } from "../shown-url.ts";
 import { connectRedis, type ConnectOptions } from "./connect.ts";
 
 /** Opens a connection, with an end to the waiting. Throws GV_REDIS_UNAVAILABLE. */
@@ -18,8 +19,7 @@ export async function openRedis(
     await redis.connect();
   } catch (error) {
     redis.disconnect();
-    // The password of a URL must not appear in a message.
-    const shown = url.replace(/^([a-z]+:\/\/)[^/]*@/i, "$1***@");
+    const shown = shownUrl(url);
     const message = `Redis cannot be reached at ${shown} (${reason}); check redis_url and that it runs`;
     throw new GavotteError("GV_REDIS_UNAVAILABLE", message, { cause: error });
   }

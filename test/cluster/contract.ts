@@ -12,11 +12,11 @@ export const isOnCluster = process.env["GAVOTTE_TEST_REDIS"] === "cluster";
 /** Files and folders, as vitest's globs. */
 export const CONTRACT: readonly string[] = [
   "sdk/redis/**/*.test.ts",
-  "sdk/{backlog,client,status}.test.ts",
+  "sdk/{backlog,client,client-deployment,status}.test.ts",
   "worker/**/*.test.ts",
   "gateway/**/*.test.ts",
   "supervisor/{blobs,block-reader,falling-asleep,hibernate,long-journal,repair-tries,retention,waker}.test.ts",
-  "cmd/{processes,prune,uncertified}.test.ts",
+  "cmd/{doctor-archive,processes,prune,uncertified}.test.ts",
   "test/{audit,children,e2e,hibernate,operations,property,store}/**/*.test.ts",
   "test/{circuits,fairness,priorities,retries,routing,workers,limits,limits-trees,losers,run-limits,schemas,time-limits,unserved-queues,waits}.test.ts",
 ];
