@@ -307,15 +307,15 @@ export const INVARIANT_BREAKS: readonly Break[] = [
   {
     ...{ holds: I5, broken: "the audit takes a run that sleeps for lost, and has it rebuilt" },
     file: AUDIT_RUN,
-    find: "!isTerminal(row.status) && row.asleepSinceMs === null;",
-    replace: "!isTerminal(row.status);",
+    find: '"QUEUED" && !isTerminal(row.status) && row.asleepSinceMs === null;',
+    replace: '"QUEUED" && !isTerminal(row.status);',
     ...{ test: "test/audit/asleep.test.ts", name: "is no run that is missing" },
   },
   {
     ...{ holds: I5, broken: "the audit takes every run that is not in Redis for one that sleeps" },
     file: AUDIT_RUN,
-    find: "!isTerminal(row.status) && row.asleepSinceMs === null;",
-    replace: "!isTerminal(row.status) && row.asleepSinceMs !== null;",
+    find: '"QUEUED" && !isTerminal(row.status) && row.asleepSinceMs === null;',
+    replace: '"QUEUED" && !isTerminal(row.status) && row.asleepSinceMs !== null;',
     ...{ test: "test/audit/damage.test.ts", name: "run_missing: the whole run is gone" },
   },
   {
