@@ -203,9 +203,8 @@ function refuser(
   patience: Patience | undefined,
 ): (problems: SubmissionProblem[]) => void {
   return (problems) => {
-    const isPuttingOff = patience !== undefined && patience.later.size > 0;
-    // What it names may come with what is put off.
-    if (isPuttingOff && problems.some(({ code }) => code === NOT_FOUND)) {
+    const isLost = problems.some(({ code }) => code === NOT_FOUND);
+    if (isLost && patience?.mayName(entryId) === true) {
       patience.later.set(entryId, tenant);
     } else {
       rejected.push(bad(entryId, runId, replyTo, problems, raw));

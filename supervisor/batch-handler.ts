@@ -17,7 +17,7 @@ import { whileDatabaseAway } from "../sdk/postgres/index.ts";
 import { admitBatch, type Answer, type Entry, type Manner } from "./admit-batch.ts";
 import { scriptsOf, type SupervisorContext } from "./context.ts";
 import type { LimitWatch } from "./limits.ts";
-import { Patience, type Left, type PutOff } from "./patience.ts";
+import { Patience, type BatchOf, type Left, type PutOff } from "./patience.ts";
 import { setApart } from "./refusals.ts";
 import type { Starter } from "./starter.ts";
 import type { Workflows } from "./workflows.ts";
@@ -30,6 +30,8 @@ export interface HandlerParts {
   workflows: Workflows;
   starter: Starter;
   limits: LimitWatch;
+  /** Of those that were put off: with which batch they were read. */
+  batchOf: BatchOf;
 }
 
 export class BatchHandler {
@@ -81,12 +83,12 @@ export class BatchHandler {
     signal: AbortSignal,
     { isSuspect = false, waitMs }: { isSuspect?: boolean; waitMs?: number },
   ): Promise<PutOff> {
-    const { context, workflows, starter, limits } = this.#parts;
+    const { context, workflows, starter, limits, batchOf } = this.#parts;
     let later: PutOff = new Map();
     const admit = async (): Promise<Answer[]> => {
       const how: Manner = { isSuspect };
       if (waitMs !== undefined) {
-        how.patience = new Patience(context.clock, waitMs, this.#left);
+        how.patience = new Patience(context.clock, waitMs, this.#left, batchOf);
       }
       const answers = await admitBatch(context, workflows, starter, entries, limits, how);
       later = how.patience?.later ?? new Map<string, string>();

@@ -73,7 +73,8 @@ export class Intake extends Loop {
     this.#gauge = new JournalGauge(context, options);
     const workflows = new Workflows(context, options.compile, guard);
     const limits = options.limits ?? new LimitWatch(context, starter);
-    this.#batches = new BatchHandler({ context, workflows, starter, limits });
+    const batchOf = (id: string): number | undefined => this.#slow.batchOf(id);
+    this.#batches = new BatchHandler({ context, workflows, starter, limits, batchOf });
     this.#slow = new SlowLane(context, (...work) => this.#handleSlow(...work), options.touchMs);
     const besides = {
       // What waits for Postgres here, or for the compile thread, is not left behind.

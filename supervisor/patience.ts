@@ -31,25 +31,39 @@ export interface Left {
   answer?: Promise<unknown>;
 }
 
+/** With which batch an entry was read that was put off before. */
+export type BatchOf = (entryId: string) => number | undefined;
+
 export class Patience {
   /** The entries that were put off. */
   readonly later: PutOff = new Map();
   readonly #clock: Clock;
   readonly #waitMs: number;
   readonly #left: Left;
+  readonly #batchOf: BatchOf;
   #first: string | null = null;
   #untilMs = 0;
 
   /** `waitMs`: 0 for a batch that never waits. `left` is shared by batches that do. */
-  constructor(clock: Clock, waitMs: number, left: Left = {}) {
+  constructor(clock: Clock, waitMs: number, left: Left = {}, batchOf: BatchOf = () => undefined) {
     this.#clock = clock;
     this.#waitMs = waitMs;
     this.#left = left;
+    this.#batchOf = batchOf;
   }
 
   /** What was put off is known to take long: nothing of it is tried on the event loop first. */
   get isLate(): boolean {
     return this.#waitMs > 0;
+  }
+
+  /**
+   * Whether what an entry names may come with what is put off. Only what was read with it counts: of
+   * what takes long there may always be more, and who names what is nowhere is to hear of it.
+   */
+  mayName(entryId: string): boolean {
+    const batch = this.#batchOf(entryId);
+    return [...this.later.keys()].some((id) => this.#batchOf(id) === batch);
   }
 
   async ask<T>(entryId: string, what: string, work: () => Promise<T>): Promise<T | typeof LATER> {

@@ -153,6 +153,31 @@ it("others wait for one of a tenant's files that take long, not for all that it 
   await waitFor(async () => (finish(), (await repliesByEntry()).size === ids.length));
 });
 
+it("one that names what is nowhere is told so when what came with it is compiled", async () => {
+  const hash = "0".repeat(64);
+  const [lost, first, second] = await submit({ hash }, costly("h"), costly("i"));
+  const isTold = async (): Promise<boolean> => (await repliesByEntry()).has(lost as string);
+  await start({ touchMs: 10 });
+  await waitFor(() => asked.length === 1);
+  // There always is one that waits for the thread.
+  const more = await submit(costly("j"), costly("k"));
+  await waitFor(async () => (await pending()).length === 5);
+  await Promise.all(more.map(age));
+  const isFresh = ([, , idleMs]: Pending[number]): boolean => idleMs < LONG_AGO_MS / 2;
+  await waitFor(async () => (await pending()).every(isFresh));
+  finish();
+  await accepted(first);
+  await waitFor(() => asked.length === 2);
+  expect(await isTold()).toBe(false);
+  finish();
+  await accepted(second);
+  await waitFor(isTold);
+  finish();
+  await waitFor(() => asked.length === 4);
+  finish();
+  await accepted(more[1]);
+});
+
 it("nobody takes for left behind what waits for it", async () => {
   const ids = await submit(costly("d"), costly("e"));
   await start({ touchMs: 10 });

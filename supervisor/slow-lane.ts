@@ -37,6 +37,9 @@ export class SlowLane {
   readonly #handle: Handle;
   readonly #touchMs: number;
   readonly #ids = new TenantLines();
+  /** A number for those that came together. */
+  readonly #batchOf = new Map<string, number>();
+  #batches = 0;
   #running: Promise<void> | null = null;
   #passSinceMs = 0;
 
@@ -55,10 +58,17 @@ export class SlowLane {
     return this.#ids.has(id);
   }
 
+  /** The same for those that were added together; none for others. */
+  batchOf(id: string): number | undefined {
+    return this.#batchOf.get(id);
+  }
+
   /** Takes them, and has them handled until `signal` is aborted. */
   add(ids: Iterable<readonly [id: string, tenant: string]>, signal: AbortSignal): void {
+    this.#batches++;
     for (const [id, tenant] of ids) {
       this.#ids.add(id, tenant);
+      this.#batchOf.set(id, this.#batches);
     }
     if (this.#ids.size > 0 && !signal.aborted) {
       this.#running ??= this.#run(signal).finally(() => {
@@ -98,7 +108,10 @@ export class SlowLane {
     const entries: Entry[] = (await Promise.all(read)).flat();
     const later = entries.length === 0 ? null : await this.#handle(entries, signal);
     const left = page.filter((id) => later?.has(id) === true);
-    page.filter((id) => !left.includes(id)).forEach((id) => this.#ids.delete(id));
+    for (const id of page.filter((one) => !left.includes(one))) {
+      this.#ids.delete(id);
+      this.#batchOf.delete(id);
+    }
     // The thread may be at this one by now.
     this.#ids.turnTo(left[0] ?? "");
   }
