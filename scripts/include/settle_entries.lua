@@ -24,22 +24,36 @@ local function newest_of(ids)
   return newest
 end
 
--- All that is not newer than `id` was delivered and is settled, if `id` was delivered to this group and
--- nothing up to it is pending: a group delivers in order.
-local function is_oldest_part(queue, id)
-  return #redis.call("XPENDING", queue, GROUP, "-", id, 1) == 0
+-- Removes all up to the newest of them, if nothing else stands there: a group delivers in order, so what
+-- is not newer than an entry that was delivered, and not pending, is settled.
+local function trim(queue, ids)
+  local newest = newest_of(ids)
+  if #redis.call("XPENDING", queue, GROUP, "-", newest, 1) > 0 then
+    return false
+  end
+  local ms, n = string.match(newest, "^(%d+)-(%d+)$")
+  redis.call("XTRIM", queue, "MINID", ms .. "-" .. digits(n + 1))
+  return true
 end
 
+-- An entry that is removed and still pending is found by whoever takes over; one that is acknowledged and
+-- still there is found by nobody. So whatever fails behind an acknowledgement, they are removed.
 local function settle_entries(queue, ids)
-  local settled = redis.call("XACK", queue, GROUP, unpack(ids))
-  -- Fewer were pending: the group may have been made anew, and not be where they stand.
-  if settled == #ids and settled >= TRIMMED_MIN then
-    local newest = newest_of(ids)
-    if is_oldest_part(queue, newest) then
-      local ms, n = string.match(newest, "^(%d+)-(%d+)$")
-      redis.call("XTRIM", queue, "MINID", ms .. "-" .. digits(n + 1))
-      return
-    end
+  if #ids < TRIMMED_MIN then
+    redis.call("XDEL", queue, unpack(ids))
+    redis.call("XACK", queue, GROUP, unpack(ids))
+    return
   end
-  redis.call("XDEL", queue, unpack(ids))
+  local is_acked, settled = pcall(redis.call, "XACK", queue, GROUP, unpack(ids))
+  -- Fewer were pending: the group may have been made anew, and not be where they stand.
+  local is_tried, is_trimmed = true, false
+  if is_acked and settled == #ids then
+    is_tried, is_trimmed = pcall(trim, queue, ids)
+  end
+  if not (is_tried and is_trimmed) then
+    redis.call("XDEL", queue, unpack(ids))
+  end
+  if not is_acked then
+    error(settled, 0)
+  end
 end

@@ -3,10 +3,11 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { readAll } from "../../test/harness/deliveries.ts";
 import { miniIr } from "../../test/harness/mini-ir.ts";
 import { openTestPartition, type TestPartition } from "../../test/harness/partition.ts";
+import { struckPartition } from "../../test/harness/struck-scripts.ts";
 import { TokenPlayer } from "../../test/harness/tokens.ts";
 import { GROUP } from "../keys.ts";
 import type { RunProfile } from "../profile.ts";
-import { COMPLETION, completeBatch } from "./complete-tokens.ts";
+import { COMPLETION, completeBatch, type CompletionItem } from "./complete-tokens.ts";
 import { redisTimeMs, startRuns } from "./run-scripts.ts";
 
 /** In one call, so their entries differ in the last part of the id only: 0 to 11. */
@@ -20,7 +21,9 @@ beforeAll(async () => {
   p = await openTestPartition();
 });
 afterAll(() => p.close());
-beforeEach(async () => {
+beforeEach(begin);
+
+async function begin(): Promise<void> {
   await p.reset();
   profile = await p.publish(miniIr(["a"], []), "one");
   stream = profile.entryKeys[0] as string;
@@ -29,7 +32,7 @@ beforeEach(async () => {
     return { profile, runId: `r${i}`, epoch: 1, input: "{}", notAfterMs };
   });
   await startRuns(p.scripts, runs);
-});
+}
 
 /** Delivers so many entries. */
 async function deliver(count = RUNS): Promise<void> {
@@ -38,14 +41,17 @@ async function deliver(count = RUNS): Promise<void> {
 
 /** Settles the tokens of these runs in one batch, in this order. */
 async function settle(...places: number[]): Promise<void> {
+  const { codes } = await completeBatch(p.scripts, await itemsOf(places), "c");
+  expect(codes).toEqual(places.map(() => COMPLETION.done));
+}
+
+async function itemsOf(places: number[]): Promise<CompletionItem[]> {
   const entries = await p.redis.xrange(stream, "-", "+");
-  const items = places.map((i) => {
+  return places.map((i) => {
     const entryId = entries.find(([, fields]) => fields[1]?.startsWith(`r${i}\x1f`))?.[0] ?? "";
     const token = { runId: `r${i}`, epoch: "1", node: 0, scope: "", attempt: 1, entryId };
     return new TokenPlayer(p, profile, `r${i}`).item({ ...token, queueKey: stream } as never, "");
   });
-  const { codes } = await completeBatch(p.scripts, items, "c");
-  expect(codes).toEqual(places.map(() => COMPLETION.done));
 }
 
 /** Last parts of the ids that stand in the stream. */
@@ -102,5 +108,18 @@ describe("entries of a batch", () => {
     await deliver(2);
     await settle(0, ...upTo(12).slice(3));
     expect([await left(), await pending()]).toEqual([[1, 2], [1]]);
+  });
+
+  it("A4: are pending if they are still there, whatever call the script fails after", async () => {
+    const struck = await struckPartition(p);
+    for (let at = 1, calls = at; at <= calls; at++) {
+      await begin();
+      await deliver();
+      const items = await itemsOf(upTo(12));
+      await struck.arm(at);
+      await completeBatch(struck.scripts, items, "c");
+      calls = await struck.calls();
+      expect(await pending(), `after call ${at}`).toEqual(expect.arrayContaining(await left()));
+    }
   });
 });
