@@ -112,14 +112,17 @@ describe("entries of a batch", () => {
 
   it("A4: are pending if they are still there, whatever call the script fails after", async () => {
     const struck = await struckPartition(p);
-    for (let at = 1, calls = at; at <= calls; at++) {
+    for (let at = 1; ; at++) {
       await begin();
       await deliver();
       const items = await itemsOf(upTo(12));
       await struck.arm(at);
       await completeBatch(struck.scripts, items, "c");
-      calls = await struck.calls();
       expect(await pending(), `after call ${at}`).toEqual(expect.arrayContaining(await left()));
+      if ((await struck.calls()) < at) {
+        break; // nothing was struck: those were all calls
+      }
     }
+    expect(await left()).toEqual([]);
   });
 });
