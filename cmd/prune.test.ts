@@ -2,6 +2,7 @@
 import { tmpdir } from "node:os";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { globalKeys } from "../sdk/internal.ts";
+import { ensureDeployment } from "../sdk/postgres/index.ts";
 import { testDatabase, testRedis } from "../test/support/index.ts";
 import { runCli, type CliResult } from "./cli.fixture.ts";
 
@@ -21,7 +22,9 @@ const gavotte = (...args: string[]): Promise<CliResult> =>
   });
 
 beforeAll(async () => {
-  await redis.connect().hset(globalKeys.deployment, { id: "d", partitions: 1, layout: 1 });
+  const deployment = { id: "d", partitions: 1, layout: 1 };
+  await redis.connect().hset(globalKeys.deployment, deployment);
+  await ensureDeployment(db, deployment);
   const ended = { old: 3, young: 1, "old~child": 3, kept: 3, "kept~child": 1 };
   for (const [id, days] of Object.entries(ended)) {
     await sql(

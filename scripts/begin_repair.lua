@@ -30,12 +30,12 @@ local meta, run = KEYS[1], KEYS[2]
 if not open_partition(meta, ARGV[1]) then
   return -100
 end
-local TYPES = { [2] = "hash", [3] = "hash", [4] = "hash", [5] = "set", [6] = "list" }
-for i = 2, 6 do
-  local is = redis.call("TYPE", KEYS[i]).ok
+local TYPES = { "hash", "hash", "hash", "set", "list" }
+for i, key in ipairs({ unpack(KEYS, 2, 6) }) do
+  local is = redis.call("TYPE", key).ok
   if is ~= TYPES[i] and is ~= "none" then
-    redis.log(redis.LOG_WARNING, "gavotte: " .. KEYS[i] .. " is a " .. is .. ", and is removed")
-    redis.call("UNLINK", KEYS[i])
+    redis.log(redis.LOG_WARNING, "gavotte: " .. key .. " is a " .. is .. ", and is removed")
+    redis.call("UNLINK", key)
   end
 end
 local have = redis.call("HMGET", run, "s", "rp")
