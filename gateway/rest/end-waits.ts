@@ -11,12 +11,16 @@ const WAITS_MAX = 5000;
 
 export class EndWaits {
   readonly #ends: Ends<{ id: string; endedAtMs: number }>;
-  readonly #runs = new Map<string, { waiting: number; end: Promise<unknown> }>();
-  readonly #stopped = new AbortController();
+  readonly #max: number;
+  /** By run, what lets each of those go who wait for its end. */
+  readonly #runs = new Map<string, Set<() => void>>();
   #waiting = 0;
+  #isStopped = false;
 
-  constructor(db: Database, logger: Logger) {
+  /** `max`: how many wait at one time, in tests otherwise. */
+  constructor(db: Database, logger: Logger, max = WAITS_MAX) {
     this.#ends = new Ends((ids) => endedAmong(db, ids), LOOK_MS, logger);
+    this.#max = max;
   }
 
   /**
@@ -24,25 +28,29 @@ export class EndWaits {
    * more, or when the gateway stops: whoever asks looks himself. Throws GV_GATEWAY_BUSY.
    */
   async wait(runId: string, ms: number, signal: AbortSignal): Promise<void> {
-    if (this.#waiting >= WAITS_MAX) {
-      const message = `${WAITS_MAX} requests wait for results at this gateway; try again later`;
+    if (this.#waiting >= this.#max) {
+      const message = `${this.#max} requests wait for results at this gateway; try again later`;
       throw new GavotteError("GV_GATEWAY_BUSY", message);
     }
-    const run = this.#runs.get(runId) ?? { waiting: 0, end: this.#ends.when(runId) };
-    this.#runs.set(runId, run);
-    run.waiting++;
+    if (this.#isStopped || signal.aborted) {
+      return;
+    }
     this.#waiting++;
-    let timer: NodeJS.Timeout | undefined;
-    const over = AbortSignal.any([signal, this.#stopped.signal]);
-    const late = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, ms);
-      over.addEventListener("abort", () => resolve(), { once: true });
-      void (over.aborted && resolve());
+    const waiting = this.#runs.get(runId) ?? this.#lookFor(runId);
+    // One entry each, gone with whoever waited: a run may last for days, and be asked for all the time.
+    await new Promise<void>((resolve) => {
+      const go = (): void => {
+        clearTimeout(timer);
+        signal.removeEventListener("abort", go);
+        waiting.delete(go);
+        resolve();
+      };
+      const timer = setTimeout(go, ms);
+      signal.addEventListener("abort", go);
+      waiting.add(go);
     });
-    await Promise.race([run.end, late]);
-    clearTimeout(timer);
     this.#waiting--;
-    if (--run.waiting === 0) {
+    if (waiting.size === 0 && this.#runs.get(runId) === waiting) {
       this.#runs.delete(runId);
       this.#ends.forget(runId);
     }
@@ -50,7 +58,15 @@ export class EndWaits {
 
   /** Lets everybody go. */
   async stop(): Promise<void> {
-    this.#stopped.abort();
+    this.#isStopped = true;
+    [...this.#runs.values()].forEach((waiting) => waiting.forEach((go) => go()));
     await this.#ends.stop();
+  }
+
+  #lookFor(runId: string): Set<() => void> {
+    const waiting = new Set<() => void>();
+    this.#runs.set(runId, waiting);
+    void this.#ends.when(runId).then(() => waiting.forEach((go) => go()));
+    return waiting;
   }
 }
