@@ -36,6 +36,7 @@ const REDIS_MIN = [7, 0] as const;
 const VALKEY_MIN = [7, 2] as const;
 const POSTGRES_MIN = 14;
 const RUNS_SHOWN = 20;
+const UNLIMITED = ": nothing slows down before the machine has no memory left; set maxmemory";
 /** A supervisor that has just started needs a moment for its partitions. */
 export const CERTIFY_WAIT_MS = 5000;
 export const CERTIFY_POLL_MS = 100;
@@ -47,7 +48,8 @@ export async function checkRedis(stack: Stack): Promise<Check[]> {
   return topology === null ? serverChecks(parseInfo(await redis.info())) : clusterChecks(topology);
 }
 
-function serverChecks(info: Info): Check[] {
+/** What one server says of itself (INFO). */
+export function serverChecks(info: Info): Check[] {
   const valkey = info.valkey_version;
   const [product, version, min] =
     valkey === undefined
@@ -57,7 +59,9 @@ function serverChecks(info: Info): Check[] {
   const needs = isOld ? `: ${min.join(".")} or newer is needed` : "";
   const policy = info.maxmemory_policy ?? "unknown";
   const evicts = policy !== "noeviction" && policy !== "unknown";
-  const limit = info.maxmemory === "0" ? "no limit" : (info.maxmemory_human ?? "unknown limit");
+  const isOpen = info.maxmemory === "0";
+  const limit = isOpen ? "no limit" : (info.maxmemory_human ?? "unknown limit");
+  const unlimited = isOpen && !evicts ? UNLIMITED : "";
   const share = Number(info.used_memory) / Number(info.maxmemory);
   const isTight = Number.isFinite(share) && share > TIGHT_SHARE;
   const used = isTight ? `, ${Math.round(share * 100)} % used: no new run begins` : "";
@@ -66,8 +70,8 @@ function serverChecks(info: Info): Check[] {
     { name: "redis", state: isOld ? "bad" : "ok", text: `${product} ${version}${needs}` },
     {
       name: "memory",
-      state: evicts ? "bad" : isTight ? "warning" : "ok",
-      text: `${policy}, ${limit}${used}${evicts ? ": it would throw runs away; set noeviction" : ""}`,
+      state: evicts ? "bad" : isTight || isOpen ? "warning" : "ok",
+      text: `${policy}, ${limit}${used}${unlimited}${evicts ? ": it would throw runs away; set noeviction" : ""}`,
     },
     {
       name: "persistence",
@@ -232,7 +236,7 @@ async function clusterChecks(topology: ClusterTopology): Promise<Check[]> {
   return checks;
 }
 
-interface Info {
+export interface Info {
   [name: string]: string | undefined;
 }
 
