@@ -70,6 +70,7 @@ export * from "./run-output.ts";
 export * from "./scope.ts";
 export * from "./status.ts";
 export * from "./thread.ts";
+export { Trouble } from "./trouble.ts";
 export * from "./unit.ts";
 export * from "./waits.ts";
 export * from "./clock.ts";

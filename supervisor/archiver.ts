@@ -52,6 +52,7 @@ import type { RawRecord } from "./records.ts";
 import { repairRuns, repairSuspects } from "./rebuild.ts";
 import type { Releaser } from "./release.ts";
 import type { Starter } from "./starter.ts";
+import { endTrouble, meetTrouble } from "./trouble.ts";
 import { Undoing } from "./undoing.ts";
 
 /**
@@ -288,8 +289,7 @@ export class Archiver extends Loop {
       context.logger.error({ run, partition, position }, SET_APART),
     );
     await this.#freeze(fold.apart);
-    const onWait = (error: unknown, waitMs: number): void =>
-      context.logger.warn({ err: error, partition, waitMs }, "the archive waits for Postgres");
+    const onWait = (error: unknown): void => meetTrouble(context.logger, this.name, error);
     const side = isSparing ? sparing(context.logger, { partition, seq: to.seq }) : together;
     const done = await whileDatabaseAway(
       async () => {
@@ -306,6 +306,7 @@ export class Archiver extends Loop {
       },
       { signal, onWait },
     );
+    endTrouble(context.logger, this.name, "over");
     this.#begun.settle(done.rows);
     this.#finaliser.forget(done.ended);
     releaser.add(done.ended);

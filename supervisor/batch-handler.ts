@@ -20,10 +20,13 @@ import type { LimitWatch } from "./limits.ts";
 import { Patience, type BatchOf, type Left, type PutOff } from "./patience.ts";
 import { setApart } from "./refusals.ts";
 import type { Starter } from "./starter.ts";
+import { endTrouble, meetTrouble } from "./trouble.ts";
 import type { Workflows } from "./workflows.ts";
 
 /** For one stream of answers, whose server may be away; it is told when that is back. */
 const ANSWER_MS_MAX = 1000;
+/** What is said to fail; the intake itself goes on reading. */
+const SUBMISSIONS = "submissions";
 
 export interface HandlerParts {
   context: SupervisorContext;
@@ -108,11 +111,14 @@ export class BatchHandler {
     await this.#settle([entry], [await this.#patiently(apart, signal)]);
   }
 
-  #patiently<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
+  async #patiently<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
     const { logger } = this.#parts.context;
-    const onWait = (error: unknown, waitMs: number): void =>
-      logger.warn({ err: error, waitMs }, "intake waits for Postgres");
-    return whileDatabaseAway(work, { signal, onWait });
+    const onWait = (error: unknown): void => meetTrouble(logger, SUBMISSIONS, error);
+    try {
+      return await whileDatabaseAway(work, { signal, onWait });
+    } finally {
+      endTrouble(logger, SUBMISSIONS, signal.aborted ? "giveUp" : "over");
+    }
   }
 
   async #settle(entries: readonly Entry[], answers: readonly Answer[]): Promise<void> {

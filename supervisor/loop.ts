@@ -1,12 +1,13 @@
 /**
  * A service that repeats one step until it is stopped.
  *
- * An error in a step is logged and waited out with back-off: trouble with the world passes, and
- * none of it may end the process. Stopping aborts the signal that the step was given.
+ * An error in a step is told (trouble.ts) and waited out with back-off: trouble with the world passes,
+ * and none of it may end the process. Stopping aborts the signal that the step was given.
  */
 import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "pino";
-import { errorCode, systemClock, type Service } from "../sdk/internal.ts";
+import { systemClock, type Service } from "../sdk/internal.ts";
+import { endTrouble, meetTrouble } from "./trouble.ts";
 
 export interface LoopOptions {
   name: string;
@@ -67,24 +68,23 @@ export class Loop implements Service {
   async #run(): Promise<void> {
     const { signal } = this.#abort;
     let failures = 0;
+    const { logger } = this.#options;
     while (!signal.aborted) {
       let waitMs: number;
       try {
         waitMs = await this.#options.step(signal);
         failures = 0;
+        endTrouble(logger, this.name, "over");
       } catch (error) {
         if (signal.aborted) {
-          return;
+          break;
         }
         waitMs = Math.min(ERROR_WAIT_MS_MIN * 2 ** Math.min(failures++, 16), ERROR_WAIT_MS_MAX);
-        const code = errorCode(error);
-        this.#options.logger.warn(
-          { err: error, code, waitMs },
-          `${this.name} failed; it tries again`,
-        );
+        meetTrouble(logger, this.name, error);
       }
       await this.#pause(waitMs);
     }
+    endTrouble(logger, this.name, "giveUp");
   }
 
   async #pause(waitMs: number): Promise<void> {

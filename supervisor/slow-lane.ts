@@ -13,6 +13,7 @@ import { globalKeys, INTAKE_GROUP } from "../sdk/internal.ts";
 import type { Entry } from "./admit-batch.ts";
 import type { SupervisorContext } from "./context.ts";
 import { TenantLines } from "./tenant-lines.ts";
+import { endTrouble, meetTrouble } from "./trouble.ts";
 
 /** Of one pass: what is put off again is read anew in the next. */
 const PASS = 32;
@@ -23,6 +24,7 @@ const TOUCH_BATCH = 1000;
 /** A pass that takes longer than any file may hangs: others are to take over what waits for it. */
 const PASS_MS_MAX = 600_000;
 const RETRY_MS = 1000;
+const PUT_OFF = "submissions that were put off";
 
 /** Handles a pass; resolves with those that are put off again. Throws nothing. */
 type Handle = (
@@ -90,13 +92,15 @@ export class SlowLane {
       this.#passSinceMs = clock.monotonicMs();
       try {
         await this.#pass(signal);
+        endTrouble(logger, PUT_OFF, "over");
       } catch (error) {
         if (!signal.aborted) {
-          logger.warn({ err: error }, "submissions that were put off could not be read");
+          meetTrouble(logger, PUT_OFF, error);
           await delay(RETRY_MS, undefined, { signal }).catch(() => undefined);
         }
       }
     }
+    endTrouble(logger, PUT_OFF, "giveUp");
     clearInterval(touches);
   }
 

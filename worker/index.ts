@@ -10,6 +10,7 @@ import {
   partitionKeys,
   ScriptRunner,
   systemClock,
+  Trouble,
   type Redis,
   type Service,
 } from "../sdk/internal.ts";
@@ -68,6 +69,10 @@ const UNBLOCK_MS = 500;
 /** Between two looks for paused queues. */
 const PAUSES_MS = 1000;
 const STOPPED = "the deployment is stopped: nothing is begun until it is resumed";
+const SAYS = {
+  fails: "background work of the worker fails; it is tried again",
+  goesOn: "background work of the worker that failed goes on",
+};
 /** How long a handler goes on, at most, whose token is not wanted any more. */
 const RECALL_MS = 1000;
 
@@ -89,6 +94,8 @@ class WorkerService implements Worker {
   /** Names of paused queues; null: all of them. */
   #paused: ReadonlySet<string> | null = null;
   #guard: LeaseGuard | null = null;
+  /** Of what is done now and then, for all partitions together. */
+  readonly #trouble: Trouble;
 
   constructor(options: WorkerOptions) {
     setMaxListeners(0, this.#stop.signal); // a wait per lane and script call stands on it
@@ -97,6 +104,8 @@ class WorkerService implements Worker {
     const kinds = QUEUED_KINDS.map((kind) => `kind:${kind}`);
     const names = new Set([...own, ...kinds, ...(options.queues ?? [])]);
     this.queues = [...names].map((name) => this.#o.namespace + name);
+    const { logger, clock = systemClock } = this.#o;
+    this.#trouble = new Trouble({ logger, nowMs: () => clock.monotonicMs(), says: SAYS });
   }
 
   inFlight(): number {
@@ -143,8 +152,8 @@ class WorkerService implements Worker {
       this.#startLane(redis, shared, partition),
     );
     await this.#inTime(Promise.all(lanes), LANES_MS);
-    this.#loops.push(this.#every(leaseMs / 6, () => circuits.renew()));
-    this.#loops.push(this.#every(PAUSES_MS, () => this.#readPauses(pausedQueues)));
+    this.#loops.push(this.#every("circuits", leaseMs / 6, () => circuits.renew()));
+    this.#loops.push(this.#every("pauses", PAUSES_MS, () => this.#readPauses(pausedQueues)));
   }
 
   async #startLane(
@@ -225,18 +234,19 @@ class WorkerService implements Worker {
     archive: Parameters<typeof waitForArchive>[0],
   ): void {
     const { leaseMs, backlogBytesMax } = this.#o;
+    const of = archive.scripts.partition;
     this.#reads.push(lane.readLoop((ms) => this.#pause(ms)));
     this.#loops.push(
-      this.#every(leaseMs / 6, () => leases.renew()),
+      this.#every(`leases ${of}`, leaseMs / 6, () => leases.renew()),
       // At once as well: where none lives for half a lease, nobody else would ever look.
-      this.#every(leaseMs / 2, () => lane.takeOver(), 0),
-      this.#every(RECALL_MS, () => recall.look()),
-      this.#every(PAUSES_MS, async () => {
+      this.#every(`takeover ${of}`, leaseMs / 2, () => lane.takeOver(), 0),
+      this.#every(`recall ${of}`, RECALL_MS, () => recall.look()),
+      this.#every(`look ${of}`, PAUSES_MS, async () => {
         if (lane.isLookDue) {
           await lane.takeOver();
         }
       }),
-      this.#every(PAUSES_MS, () => waitForArchive(archive, backlogBytesMax)),
+      this.#every(`backlog ${of}`, PAUSES_MS, () => waitForArchive(archive, backlogBytesMax)),
     );
   }
 
@@ -308,13 +318,14 @@ class WorkerService implements Worker {
     await Promise.all(this.#lanes.splice(0).map(({ lane }) => lane.forget()));
   }
 
-  async #every(ms: number, task: () => Promise<void>, firstMs = ms): Promise<void> {
+  async #every(what: string, ms: number, task: () => Promise<void>, firstMs = ms): Promise<void> {
     for (let waitMs = firstMs; !this.#stop.signal.aborted; waitMs = ms) {
       await this.#pause(waitMs);
       if (!this.#stop.signal.aborted) {
-        await task().catch((error: unknown) => {
-          this.#o.logger.warn({ err: error }, "background task of the worker failed");
-        });
+        await task().then(
+          () => this.#trouble.over(what),
+          (error: unknown) => this.#trouble.meet(error, what),
+        );
       }
     }
   }

@@ -4,13 +4,13 @@
  * What has been read goes on only under the epoch that the read was sent under. Under another one the
  * server may have lost what the tokens rest on: they are given up, and looked for as stale ones are.
  */
+import { Trouble } from "../sdk/internal.ts";
 import type { HandBacks } from "./hand-backs.ts";
 import type { LaneOptions } from "./lane-options.ts";
 import type { LookUps } from "./look-ups.ts";
 import { quarantine } from "./quarantine.ts";
 import type { Room } from "./room.ts";
 import type { Settlements } from "./settlements.ts";
-import { Trouble } from "./trouble.ts";
 
 const BLOCK_MS = 1000;
 /** After a read that failed for want of what is there now. */

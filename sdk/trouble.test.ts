@@ -1,5 +1,6 @@
 import { pino } from "pino";
 import { describe, expect, it } from "vitest";
+import { GavotteError } from "./errors.ts";
 import { Trouble } from "./trouble.ts";
 
 function trouble() {
@@ -29,7 +30,7 @@ describe("trouble that lasts", () => {
     one.meet(reply("READONLY"));
     one.meet(new Error("another"));
     expect(lines).toHaveLength(4);
-    expect(lines[2]).toMatchObject({ msg: "not read", times: 201 });
+    expect(lines[2]).toMatchObject({ msg: "not read", times: 101 });
     expect(lines[3]?.err).toMatchObject({ message: "another" });
   });
 
@@ -43,5 +44,39 @@ describe("trouble that lasts", () => {
     expect(lines.map(({ msg }) => msg)).toEqual(["not read", "read again"]);
     expect(one.meet(reply("READONLY"))).toBe(200);
     expect(lines).toHaveLength(3);
+  });
+
+  it("of one cause is told once for all that meet it, and its end by the last that is through", () => {
+    const { lines, clock, one } = trouble();
+    const away = (what: string): Error =>
+      new GavotteError("GV_DATABASE_UNAVAILABLE", `Postgres cannot be reached (${what})`);
+    for (const who of ["archive 0", "archive 1", "pauses"]) {
+      one.meet(away(who), who);
+      one.meet(away("again"), who);
+    }
+    expect(lines).toMatchObject([
+      { msg: "not read", what: "archive 0", code: "GV_DATABASE_UNAVAILABLE", times: 1 },
+    ]);
+    expect(lines[0]).not.toHaveProperty("err");
+    clock.ms = 2000;
+    one.over("archive 0");
+    one.over("elsewhere");
+    one.giveUp("pauses");
+    expect(lines).toHaveLength(1);
+    one.over("archive 1");
+    const causes = ["GV_DATABASE_UNAVAILABLE"];
+    expect(lines[1]).toMatchObject({ msg: "read again", causes, times: 6, forMs: 2000 });
+    one.meet(away("once more"), "pauses");
+    one.giveUp("pauses");
+    expect(lines).toHaveLength(3);
+  });
+
+  it("with a text that differs each time keeps no more than a hundred causes", () => {
+    const { lines, one } = trouble();
+    for (let i = 0; i < 250; i++) {
+      one.meet(new Error(`run ${i}`));
+    }
+    one.over();
+    expect(lines.at(-1)).toMatchObject({ msg: "read again", times: 50 });
   });
 });
