@@ -1,5 +1,5 @@
 import { pino } from "pino";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, beforeAll, expect, it, onTestFinished } from "vitest";
 import { intercepted, waitFor } from "../test/support/index.ts";
 import { createSupervisor } from "./index.ts";
 import { startStack, type Stack } from "./stack.fixture.ts";
@@ -32,6 +32,7 @@ it("Postgres away is one line of a supervisor's log, and its return another", as
   });
   const { redisUrl } = stack;
   const one = createSupervisor({ redisUrl, database, logger, partitions: 4 });
+  onTestFinished(() => one.stop(5000));
   await one.start();
   await waitFor(() => one.roles().length === 4);
   lines.length = 0;
