@@ -36,6 +36,7 @@ const REDIS_MIN = [7, 0] as const;
 const VALKEY_MIN = [7, 2] as const;
 const POSTGRES_MIN = 14;
 const RUNS_SHOWN = 20;
+const EVICTS = ": it would throw runs away; set noeviction";
 const UNLIMITED = ": nothing slows down before the machine has no memory left; set maxmemory";
 /** A supervisor that has just started needs a moment for its partitions. */
 export const CERTIFY_WAIT_MS = 5000;
@@ -61,7 +62,7 @@ export function serverChecks(info: Info): Check[] {
   const evicts = policy !== "noeviction" && policy !== "unknown";
   const isOpen = info.maxmemory === "0";
   const limit = isOpen ? "no limit" : (info.maxmemory_human ?? "unknown limit");
-  const unlimited = isOpen && !evicts ? UNLIMITED : "";
+  const remedy = evicts ? EVICTS : isOpen ? UNLIMITED : "";
   const share = Number(info.used_memory) / Number(info.maxmemory);
   const isTight = Number.isFinite(share) && share > TIGHT_SHARE;
   const used = isTight ? `, ${Math.round(share * 100)} % used: no new run begins` : "";
@@ -71,7 +72,7 @@ export function serverChecks(info: Info): Check[] {
     {
       name: "memory",
       state: evicts ? "bad" : isTight || isOpen ? "warning" : "ok",
-      text: `${policy}, ${limit}${used}${unlimited}${evicts ? ": it would throw runs away; set noeviction" : ""}`,
+      text: `${policy}, ${limit}${used}${remedy}`,
     },
     {
       name: "persistence",

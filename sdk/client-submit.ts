@@ -200,8 +200,8 @@ function full(cause: Error): GavotteError {
 /** `runId` null: another submission may have given the run its id. */
 function noAnswer(timeoutMs: number, entryId: string, runId: string | null): GavotteError {
   const message =
-    `no supervisor answered within ${timeoutMs} ms: none runs, or Postgres is away ` +
-    `("gavotte doctor" says which); the submission stays queued (${entryId}) and ${becomes(runId)}`;
+    `no supervisor answered within ${timeoutMs} ms: none runs, one has just died, or ` +
+    `Postgres is away ("gavotte doctor" says which); the submission stays queued (${entryId}) and ${becomes(runId)}`;
   const ids = { submission_id: entryId, ...(runId === null ? {} : { run_id: runId }) };
   return new GavotteError("GV_INTAKE_UNAVAILABLE", message, { details: ids });
 }

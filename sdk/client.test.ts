@@ -120,7 +120,9 @@ describe("a submission that nobody answers", () => {
     const all = [told({}), told(key), told({ ...key, run_id })] as const;
     const [plain, keyed, named] = await Promise.all(all);
     expect(plain).toMatchObject({ code: "GV_INTAKE_UNAVAILABLE" });
-    expect(plain.message).toMatch(/none runs, or Postgres is away \("gavotte doctor" says which\)/);
+    expect(plain.message).toMatch(
+      /none runs, one has just died, or Postgres is away \("gavotte doctor" says which\)/,
+    );
     expect(plain.message).toContain((plain.details as { run_id: string }).run_id);
     expect(keyed.details).not.toHaveProperty("run_id");
     expect(keyed.message).toContain("submit it again with the same idempotency key");

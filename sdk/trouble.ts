@@ -41,7 +41,7 @@ export class Trouble {
     this.#o = options;
   }
 
-  /** It failed once more, for `who` of those that share this; how long to wait before the next try, ms. */
+  /** It failed once more, for `who` of those that share this; how long to wait until the next try, ms. */
   meet(error: unknown, who = ""): number {
     const times = this.#times.get(who) ?? 0;
     this.#times.set(who, times + 1);
@@ -115,7 +115,7 @@ function causeOf(error: unknown): string {
   return isReply(error) ? (message.split(" ", 1)[0] ?? "") : `${name} ${message}`;
 }
 
-/** The stack of what has a code, or of a server's answer, is the driver's, and the command of any length. */
+/** The stack of what has a code, or is a server's answer, is the driver's; the command of any length. */
 function factsOf(error: unknown): object {
   const code = errorCode(error);
   const isKnown = code !== null || isReply(error);

@@ -25,6 +25,8 @@ import type { Workflows } from "./workflows.ts";
 
 /** For one stream of answers, whose server may be away; it is told when that is back. */
 const ANSWER_MS_MAX = 1000;
+/** Between two tries while Postgres is away: clients wait for their answers. */
+const AWAY_MS_MAX = 1000;
 /** What is said to fail; the intake itself goes on reading. */
 const SUBMISSIONS = "submissions";
 
@@ -115,7 +117,7 @@ export class BatchHandler {
     const { logger } = this.#parts.context;
     const onWait = (error: unknown): void => meetTrouble(logger, SUBMISSIONS, error);
     try {
-      return await whileDatabaseAway(work, { signal, onWait });
+      return await whileDatabaseAway(work, { signal, onWait, waitMsMax: AWAY_MS_MAX });
     } finally {
       endTrouble(logger, SUBMISSIONS, signal.aborted ? "giveUp" : "over");
     }

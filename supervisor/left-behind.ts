@@ -9,7 +9,8 @@ import { within } from "./loop.ts";
 import { Trials, TRIALS_MAX, type LeftBehind } from "./trials.ts";
 
 const BATCH = 256;
-const EVERY_MS = 5000;
+/** Between two looks for what is left behind. */
+export const LOOK_MS = 2000;
 /** What is left behind is tried for so long at a time, before new entries have their turn. */
 const TURN_MS_MAX = 2000;
 
@@ -83,7 +84,7 @@ export class Takeover {
       this.#trial = this.#try(one, signal).finally(() => (this.#trial = null));
       await within(this.#trial, this.#trialMs);
     }
-    this.#nextMs = isMore ? 0 : beganMs + EVERY_MS;
+    this.#nextMs = isMore ? 0 : beganMs + LOOK_MS;
     return isMore;
   }
 

@@ -19,7 +19,7 @@ import { endTrouble, meetTrouble } from "./trouble.ts";
 const PASS = 32;
 /** With so many, no more submissions are to be read. */
 const LANE_MAX = 10_000;
-const TOUCH_EVERY_MS = 3000;
+const TOUCH_EVERY_MS = 1500;
 const TOUCH_BATCH = 1000;
 /** A pass that takes longer than any file may hangs: others are to take over what waits for it. */
 const PASS_MS_MAX = 600_000;
