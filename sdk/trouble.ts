@@ -41,7 +41,7 @@ export class Trouble {
     this.#o = options;
   }
 
-  /** It failed once more, for `who` of those that share this; how long to wait until the next try, ms. */
+  /** It failed once more, for `who` of those that share this; how long to wait before the next, ms. */
   meet(error: unknown, who = ""): number {
     const times = this.#times.get(who) ?? 0;
     this.#times.set(who, times + 1);

@@ -24,7 +24,7 @@ import type { SupervisorContext } from "./context.ts";
 export const TRIALS_MAX = 5;
 /** Deliveries that mean a trial: more than any reads and takeovers add up to. */
 const TRIED = 1_000_000;
-/** With `LOOK_MS` and a trial well below what clients wait: whoever waits is answered by the next one. */
+/** With `LOOK_MS` and a trial below what clients wait: whoever waits is answered by the next one. */
 export const IDLE_MS = 5000;
 /** What kills its process does so soon. */
 const SOON_MS = 2000;
