@@ -201,7 +201,8 @@ function full(cause: Error): GavotteError {
 function noAnswer(timeoutMs: number, entryId: string, runId: string | null): GavotteError {
   const message =
     `no supervisor answered within ${timeoutMs} ms: none runs, one has just died, or ` +
-    `Postgres is away ("gavotte doctor" says which); the submission stays queued (${entryId}) and ${becomes(runId)}`;
+    `Postgres is away ("gavotte doctor" says which); the submission stays queued (${entryId}) and ` +
+    becomes(runId);
   const ids = { submission_id: entryId, ...(runId === null ? {} : { run_id: runId }) };
   return new GavotteError("GV_INTAKE_UNAVAILABLE", message, { details: ids });
 }
