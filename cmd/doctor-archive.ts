@@ -20,7 +20,7 @@ export interface Lag {
 }
 
 /** An archiver under load needs less; one that begins with a partition, too. */
-const LATE_MS = 5000;
+export const LATE_MS = 5000;
 /** By then another has taken over from whoever was frozen. */
 const STANDS_MS = 30_000;
 const SHOWN = 10;

@@ -9,6 +9,7 @@ import {
 } from "../../sdk/internal.ts";
 import { Client } from "../../sdk/client.ts";
 import type { Hop } from "../../sdk/index.ts";
+import { behindOf, behindText, type Behind } from "../behind.ts";
 import type { Config } from "../config.ts";
 import type { Context } from "../context.ts";
 import { EXIT } from "../exit.ts";
@@ -32,9 +33,11 @@ interface StatusFlags {
 export async function status(context: Context, runId: string, flags: StatusFlags): Promise<number> {
   const asUsual = withClient(context, async (client, stack) => {
     const report = await client.status(runId);
-    tellReport(context.output, report);
+    const isOpen = !isTerminal(report.status);
+    const behind = isOpen ? await behindOf(client.redis, stack.db, runId) : null;
+    tellReport(context.output, report, behind);
     const { json } = context.output;
-    const isAsked = (flags.why === true || json) && !isTerminal(report.status);
+    const isAsked = (flags.why === true || json) && isOpen;
     const config = await context.config();
     await (isAsked
       ? whenCertified(stack, client, runId, config.values.submit_timeout_ms)
@@ -43,7 +46,8 @@ export async function status(context: Context, runId: string, flags: StatusFlags
     if (flags.why === true && told !== null) {
       whyLines(told).forEach((line) => context.output.line(`  why: ${line}`));
     }
-    await tellRest(context, client, report, flags, (told?.reasons ?? []).map(reasonDocument));
+    const besides = { why: (told?.reasons ?? []).map(reasonDocument), ...(behind && { behind }) };
+    await tellRest(context, client, report, flags, besides);
     return EXIT.done;
   });
   return asUsual.catch(async (error: unknown) => {
@@ -68,7 +72,7 @@ async function tellEnded(context: Context, runId: string, flags: StatusFlags): P
       return false;
     }
     tellReport(context.output, report);
-    await tellRest(context, client, report, flags, []);
+    await tellRest(context, client, report, flags, { why: [] });
     return true;
   } finally {
     await client.close();
@@ -82,12 +86,12 @@ async function tellRest(
   client: Client,
   report: RunReport,
   flags: StatusFlags,
-  why: readonly object[],
+  besides: { why: readonly object[]; behind?: Behind },
 ): Promise<void> {
   const hops = flags.path === true ? await client.path(report.run_id) : [];
   output.table(hops.map(hopRow));
   const path = flags.path === true ? { path: hops.map(hopDocument) } : {};
-  output.document({ ...report, why, ...path });
+  output.document({ ...report, ...besides, ...path });
 }
 
 /** "2026-01-31T08:00:00.000Z  paid → ship  3#17 12:1" */
@@ -101,8 +105,11 @@ function hopDocument({ atMs, ...hop }: Hop): object {
 }
 
 /** A report as people read it. */
-export function tellReport(output: Output, report: RunReport): void {
+export function tellReport(output: Output, report: RunReport, behind: Behind | null = null): void {
   output.line(`${report.workflow} ${report.run_id} ${report.status}`);
+  if (behind !== null) {
+    output.line(behindText(behind));
+  }
   if (report.business_status !== undefined) {
     output.line(`business status ${report.business_status}`);
   }
