@@ -89,7 +89,8 @@ async function lookOnce(
   }
   if (snapshot === null) {
     const row = await readRun(db, runId);
-    return row === null ? [] : missingDrift(context, row);
+    const isSure = row !== null && (await isTold(context, partition, runId, backlog));
+    return isSure ? missingDrift(context, row) : [];
   }
   const run = snapshot.units.get(runId) ?? {};
   const early = await readRun(db, runId);
@@ -152,6 +153,26 @@ function isOnItsWay(row: RunRow | null, isArchived: boolean): boolean {
 
 function isFinal(status: string | undefined): boolean {
   return status === "completed" || status === "failed" || status === "cancelled";
+}
+
+/**
+ * Whether its row is all that is known of a run: Redis goes on from the archive, and tells nothing of it
+ * behind that. After a restore both are otherwise for a while: what Redis has beyond the backup is about
+ * to be archived, or to be void, and a run that has ended there is not lost.
+ */
+async function isTold(
+  { db, redis }: AuditContext,
+  partition: number,
+  runId: string,
+  backlog: Backlog,
+): Promise<boolean> {
+  const { meta } = partitionKeys(partition);
+  const cursor = await readCursor(db, partition);
+  const [epoch, seq] = await redis.hmget(meta, "epoch", "seq");
+  if (cursor === null || Number(epoch) !== cursor.epoch || Number(seq) < cursor.seq) {
+    return false;
+  }
+  return (await backlog.of(runId, cursor, Number(seq)))?.length === 0;
 }
 
 /** A run that is under way by its row, and not in Redis. */

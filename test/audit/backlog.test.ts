@@ -4,6 +4,7 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import { partitionKeys } from "../../sdk/internal.ts";
 import { auditContext, auditPartition } from "../../supervisor/index.ts";
 import { intercepted, waitFor } from "../support/index.ts";
+import { findDrifts } from "../../supervisor/audit/audit-run.ts";
 import { Audited, waits } from "./audited.fixture.ts";
 
 const RUNS = 6;
@@ -58,6 +59,35 @@ it("reads the stream behind the cursor once for all runs, and judges each by it"
     expect([...new Set(wrong.map(({ runId }) => runId))]).toEqual([runs[2]]);
     expect(read).toBeGreaterThan(RUNS);
     expect(read).toBeLessThanOrEqual(await redis.xlen(ev));
+  } finally {
+    await locked.query("COMMIT");
+    locked.release();
+  }
+});
+
+it("does not miss a run whose end is not archived, as after a restore, nor where nothing is certified", async ({
+  skip,
+}) => {
+  skip(on.engine.db.singleSession, "PGlite is one session: nothing waits for a lock");
+  const { redis, db } = on.engine;
+  const kinds = async (id: string, asked = redis): Promise<string[]> => {
+    const found = await findDrifts({ ...auditContext({ redis: asked, db }) }, 0, id);
+    return found.map(({ kind }) => kind);
+  };
+  const [ended, lost] = [await waiting(), await waiting()];
+  await waitFor(async () => (await on.client.status(lost)).nodes.w?.status === "waiting");
+  const locked = await lockedCursor();
+  try {
+    await on.client.signal(ended, "go", {});
+    const status = (): Promise<string | null> => redis.hget(run(ended), "s");
+    await waitFor(async () => (await status()) === "completed");
+    await redis.del(run(ended), run(lost));
+    expect(await kinds(ended)).toEqual([]);
+    expect(await kinds(lost)).toEqual(["run_missing"]);
+    const raised = intercepted(redis, (name, call) =>
+      name === "hmget" ? () => Promise.resolve(["999", "1"]) : call,
+    );
+    expect(await kinds(lost, raised)).toEqual([]);
   } finally {
     await locked.query("COMMIT");
     locked.release();
