@@ -7,6 +7,7 @@
 import type { Json } from "../compiler/ir.ts";
 import { type CompletionItem, varsOf } from "../sdk/internal.ts";
 import { beginChild, beginLimited, beginMap, isLimited, type Beginning } from "./beginnings.ts";
+import { DeadLog } from "./dead-log.ts";
 import { Deadlines } from "./deadlines.ts";
 import type { Begun } from "./execute.ts";
 import { ExecutionError, toExecutionError } from "./kinds/kind.ts";
@@ -31,11 +32,13 @@ export class Executions {
   readonly #lane: ExecutionsLane;
   readonly #deadlines: Deadlines;
   readonly #thrown: ThrownLog;
+  readonly #dead: DeadLog;
 
   constructor(options: LaneOptions, lane: ExecutionsLane) {
     this.#o = options;
     this.#lane = lane;
     this.#thrown = new ThrownLog(options.logger, options.nowMs);
+    this.#dead = new DeadLog(options.logger, options.nowMs);
     this.#deadlines = new Deadlines({
       redis: options.redis,
       keys: options.scripts.keys,
@@ -151,11 +154,11 @@ export class Executions {
     const ms = Math.round(this.#o.nowMs() - startedMs);
     try {
       if ("output" in outcome) {
-        return executor.succeed(p, vars, outcome.output, ms);
+        return this.#dead.told(p, executor.succeed(p, vars, outcome.output, ms));
       }
       this.#thrown.tell(p, outcome.error);
       coolAfter(this.#o, p, vars, outcome.error);
-      return executor.fail(p, vars, outcome.error, ms);
+      return this.#dead.told(p, executor.fail(p, vars, outcome.error, ms));
     } catch (error) {
       return this.#notMade(p, error);
     }
@@ -179,7 +182,7 @@ export class Executions {
 
   #made(p: Prepared, make: () => CompletionItem): CompletionItem {
     try {
-      return make();
+      return this.#dead.told(p, make());
     } catch (error) {
       return this.#notMade(p, error);
     }
@@ -189,7 +192,7 @@ export class Executions {
   #notMade(p: Prepared, error: unknown): CompletionItem {
     this.#o.logger.error({ err: error, run: p.token.runId, node: p.node.id }, "item not made");
     const failure = new ExecutionError("HANDLER_ERROR", String(error), { retryable: false });
-    return this.#o.executor.fail(p, {}, failure, 0);
+    return this.#dead.told(p, this.#o.executor.fail(p, {}, failure, 0));
   }
 }
 

@@ -27,12 +27,36 @@ async function nextEpoch(epoch: number): Promise<void> {
   await redis.hset(p.scripts.keys.meta, "epoch", epoch);
 }
 
-function workerOf(registry: FunctionRegistry, leaseMs: number): Worker {
+function workerOf(
+  registry: FunctionRegistry,
+  leaseMs: number,
+  logger = pino({ level: "silent" }),
+): Worker {
   return createWorker({
     ...{ redis: { url: own.url }, deployment: "test", partitions: 1, id: "w" },
-    ...{ leaseMs, registry, logger: pino({ level: "silent" }) },
+    ...{ leaseMs, registry, logger },
   });
 }
+
+it("says which steps it gives up, when it stops before they have ended", async () => {
+  let isBegun = false;
+  const slow = defineFunction("late", ({ signal }) => {
+    isBegun = true;
+    return new Promise((resolve) => signal.addEventListener("abort", resolve));
+  });
+  const lines: { msg: string; steps?: object[] }[] = [];
+  const logger = pino({}, { write: (line: string) => void lines.push(JSON.parse(line)) });
+  const worker = workerOf(new FunctionRegistry([slow]), 60_000, logger);
+  await worker.start();
+  const config = { function_name: "late" };
+  const ir = { ...miniIr(["a"], [], { nodes: { a: { config } } }), queues: ["fn:late"] };
+  const run = await startedRun(p, ir);
+  await waitFor(() => isBegun);
+  await worker.stop(0);
+  const [told, more] = lines.filter(({ steps }) => steps !== undefined);
+  expect(told).toMatchObject({ level: 40, count: 1, steps: [{ run: run.runId, node: "a" }] });
+  expect(more).toBeUndefined();
+});
 
 it("gives up under a new epoch what it read before: that is aborted, and executed again", async () => {
   const begun: AbortSignal[] = [];

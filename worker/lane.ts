@@ -22,6 +22,7 @@ import { within } from "./within.ts";
 
 /** Finished tokens on their way to Redis: two calls under way and the next one full. */
 const UNSETTLED_MAX = 3 * BATCH_MAX;
+const GIVEN_UP_TOLD_MAX = 10;
 
 export class Lane {
   readonly #o: LaneOptions;
@@ -119,10 +120,22 @@ export class Lane {
     ]);
     if (!ended) {
       const open = this.#o.leases.all();
+      this.#tellGivenUp(open, deadlineMs);
       await this.#handBacks.giveBack(open);
       open.forEach((held) => held.abort.abort(new Error("the worker stops")));
     }
     await this.#settlements.drain();
+  }
+
+  /** What it stops in the middle of begins elsewhere, from its start: somebody may wonder why. */
+  #tellGivenUp(open: readonly Held[], deadlineMs: number): void {
+    const begun = open.filter(({ executes }) => executes !== null);
+    if (begun.length > 0) {
+      const first = begun.slice(0, GIVEN_UP_TOLD_MAX);
+      const steps = first.map(({ token, executes: node }) => ({ run: token.runId, node }));
+      const text = "steps that did not end in time are given up; they begin again elsewhere";
+      this.#o.logger.warn({ count: begun.length, steps, deadlineMs }, text);
+    }
   }
 
   /** The partition has a new epoch: gives up what was read before (Leases.forsake). */
