@@ -258,6 +258,10 @@ const node = {
       description: "Business status that the run has from the node's success on.",
       "x-expect": "a name of at most 64 characters",
     },
+    pure: {
+      type: "boolean",
+      description: "True: the function only computes, so it may be called in the step before it.",
+    },
     expected_ms: {
       ...msFrom1,
       description: "How long it usually takes; only the order of steps rests on it.",

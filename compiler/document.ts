@@ -71,6 +71,8 @@ export interface DocumentNode {
   retry: IrRetry;
   /** Where `retry` stands: a map hands its own on to its only node. */
   retryPointer: string;
+  /** Its author says so: its function may be called more than once, and with what will not count. */
+  isPure: boolean;
   expectedMs: number | null;
   queueTimeoutMs: number | null;
   setsStatus: string | null;

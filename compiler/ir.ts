@@ -160,8 +160,12 @@ export interface IrNode {
   config: { [key: string]: Json };
   /** No work outside the process: evaluated without a handler. */
   pure: boolean;
+  /** A function that only computes: called more than once, or for nothing, it does no harm. */
+  pure_function?: true;
   /** Pure, one in-edge, same scope as its predecessor, no retry, not an entry, head or latch. */
   fusible: boolean;
+  /** The same for a pure function: a worker that has it may call it in its predecessor's step. */
+  ahead?: true;
   is_entry: boolean;
   /** Has no out-edges: its completion may end a run. */
   is_terminal: boolean;

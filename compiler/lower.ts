@@ -159,6 +159,7 @@ function lowerPolicies({ source }: FlatNode): Partial<IrNode> {
   return {
     ...(inputSchema === null ? {} : { input_schema: inputSchema }),
     ...(outputSchema === null ? {} : { output_schema: outputSchema }),
+    ...(source.isPure ? { pure_function: true as const } : {}),
     ...(expectedMs === null ? {} : { expected_ms: expectedMs }),
     ...(queueTimeoutMs === null ? {} : { queue_timeout_ms: queueTimeoutMs }),
     ...(setsStatus === null ? {} : { sets_status: setsStatus }),

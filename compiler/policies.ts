@@ -24,6 +24,11 @@ export function checkPolicies(part: DocumentGraph, reporter: Reporter): void {
       const message = `\`cache\` has no effect on \`${node.id}\`: it is executed each time`;
       reporter.report({ code: "GV4007", pointer, atKey: true, message });
     }
+    if (node.isPure && node.type !== "function") {
+      const pointer = `${node.pointer}/pure`;
+      const message = `\`pure\` has no effect on ${node.type} \`${node.id}\`: it is said of functions`;
+      reporter.report({ code: "GV4005", pointer, atKey: true, message });
+    }
     checkRetry(node, reporter);
     const idle = idleProperties(node);
     if (idle.length === 0) continue;

@@ -55,6 +55,7 @@ export function readNode(
     timeoutMs: typeof timeout === "number" ? timeout : null,
     retry: readRetry(own(entry, "retry")),
     retryPointer: `${pointer}/retry`,
+    isPure: own(entry, "pure") === true,
     expectedMs: typeof expected === "number" ? expected : null,
     setsStatus: typeof status === "string" ? status : null,
     queueTimeoutMs: typeof queueTimeout === "number" ? queueTimeout : null,

@@ -115,6 +115,8 @@ interface NodeCommon {
   queue_timeout_ms?: number;
   /** Business status that the run has from the node's success on. */
   sets_status?: string;
+  /** True: the function only computes, so it may be called in the step before it. */
+  pure?: boolean;
   /** How long it usually takes; only the order of steps rests on it. */
   expected_ms?: number;
   /** JSON Schema of what the node takes. */

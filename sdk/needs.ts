@@ -139,14 +139,15 @@ function isRaced(ir: Ir, index: number): boolean {
   return bodies.some((node) => (ir.nodes[node]?.join.kind ?? "all") !== "all");
 }
 
-/** The pure nodes that may follow a node in the same step, nearest first; of the last one's ways all. */
+/** The pure nodes, and pure functions, that may follow a node in the same step, nearest first; of the last one's ways all. */
 function fusedAfter(ir: Ir, index: number): number[] {
   const found: number[] = [];
   const max = FUSION.nodesMax;
   for (let i = -1; i < found.length && found.length < max; i++) {
     for (const edge of ir.nodes[found[i] ?? index]?.out ?? []) {
       const to = ir.edges[edge]?.to ?? -1;
-      if (ir.nodes[to]?.fusible === true) {
+      const next = ir.nodes[to];
+      if (next?.fusible === true || next?.ahead === true) {
         found.push(to);
       }
     }

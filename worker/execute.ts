@@ -16,6 +16,7 @@ import {
   type WaitAnswer,
   waitToken,
 } from "../sdk/internal.ts";
+import type { Ahead } from "./ahead.ts";
 import { backoffMs, holdableMs } from "./backoff.ts";
 import { delayOf } from "./kinds/delay.ts";
 import { errorValue, resolveInput, toExecutionError, type ExecutionError } from "./kinds/kind.ts";
@@ -35,6 +36,8 @@ export interface ExecuteOptions {
   /** Draws the secret of a wait's address: at least 8 characters of base64url. */
   secret?: () => string;
   outputBytesMax: number;
+  /** Calls pure functions in the step before them; absent: nobody does. */
+  ahead?: Pick<Ahead, "call">;
 }
 
 /**
@@ -59,13 +62,10 @@ const SECRET_BYTES = 12;
 export class Executor {
   readonly #options: ExecuteOptions;
   readonly #results: Results;
-  /** How the journal names this worker. */
-  readonly #worker: string;
 
   constructor(options: ExecuteOptions) {
     this.#options = options;
     this.#results = new Results(options);
-    this.#worker = `,"w":"${options.workerId}"`;
   }
 
   /**
@@ -121,7 +121,15 @@ export class Executor {
   /** An item that settles a success, with the pure nodes after it. */
   succeed(p: Prepared, vars: Vars, output: Json, ms: number): CompletionItem {
     const item = itemOf(p);
-    this.#results.succeed(p, item, p.token.node, p.token.attempt, vars, output, this.#extra(ms));
+    this.#results.succeed(
+      p,
+      item,
+      p.token.node,
+      p.token.attempt,
+      vars,
+      output,
+      this.#results.extra(ms),
+    );
     return item;
   }
 
@@ -142,7 +150,7 @@ export class Executor {
     if (errors !== undefined) {
       p.data.keep(node, output, errors);
     }
-    this.#results.succeed(p, item, node, attempt, vars, output, this.#extra(ms));
+    this.#results.succeed(p, item, node, attempt, vars, output, this.#results.extra(ms));
     // Of a map without elements there is nothing to keep.
     if (failed !== null && p.token.kind === "gather") {
       this.#results.addErrors(item, failed);
@@ -159,10 +167,18 @@ export class Executor {
     if (final === null) {
       const delayMs = this.#delayOf(retry, error, attempt);
       const value = JSON.stringify(errorValue(error, p.node.id, attempt));
-      const base = { ...resultOf(p, p.token.node), extra: this.#extra(ms) };
+      const base = { ...resultOf(p, p.token.node), extra: this.#results.extra(ms) };
       item.results.push({ ...base, op: "R", value, delayMs });
     } else {
-      this.#results.fail(p, item, p.token.node, p.token.attempt, vars, final, this.#extra(ms));
+      this.#results.fail(
+        p,
+        item,
+        p.token.node,
+        p.token.attempt,
+        vars,
+        final,
+        this.#results.extra(ms),
+      );
     }
     return item;
   }
@@ -219,11 +235,6 @@ export class Executor {
     const plan = p.profile.planner.spread(p.token.node, p.token.scope, value);
     item.results.push({ ...resultOf(p, p.token.node), op: "S", value, plan });
     return item;
-  }
-
-  /** What the journal says of an execution: how long, and who. */
-  #extra(ms: number): string {
-    return `,"ms":${ms}${this.#worker}`;
   }
 }
 

@@ -15,6 +15,7 @@ import {
   type Service,
 } from "../sdk/internal.ts";
 import { waitForArchive } from "./archive-wait.ts";
+import { Ahead } from "./ahead.ts";
 import { Circuits } from "./circuits.ts";
 import { Elements, mapNames, type MapNames } from "./elements.ts";
 import { Executor } from "./execute.ts";
@@ -195,11 +196,13 @@ class WorkerService implements Worker {
       this.#guard?.guard({ partition, queues: reader.queueKeys, buffer: table.buffer });
     }
     const secrets = o.secrets ?? ((): { [name: string]: string } => ({}));
+    const calling = { registry: o.registry, http: o.http ?? createHttpClient(), secrets, logger };
     const executor = new Executor({
       workerId: o.id,
       secrets,
       random: Math.random,
       outputBytesMax: o.outputBytesMax,
+      ahead: new Ahead({ ...calling, reader, nowMs }),
     });
     const elements = new Elements(redis, scripts.keys, shared.names);
     const preparer = new Preparer(redis, shared.workflows, partition, news, elements);
@@ -216,9 +219,7 @@ class WorkerService implements Worker {
       executor,
       leases,
       unreadable: new Unreadable({ ...about, ...shared }),
-      registry: o.registry,
-      http: o.http ?? createHttpClient(),
-      secrets,
+      ...calling,
       deliveriesMax: o.deliveriesMax,
       outputBytesMax: o.outputBytesMax,
     });

@@ -9,6 +9,8 @@ export interface Prepared {
   profile: RunProfile;
   node: IrNode;
   data: RunData;
+  /** Its entry was delivered before, to a worker that may have died of it. */
+  isRedelivered?: true;
   /** Nothing was read for it: it is to fail. */
   isUnread?: true;
 }

@@ -92,6 +92,11 @@ export class QueueReader {
     this.#levels = levels.length;
   }
 
+  /** Whether this stream is read at present. */
+  isOpen(key: string): boolean {
+    return this.#levelOf.has(key) && !this.#paused.has(key) && !this.isHalted && !this.isStopped;
+  }
+
   /** Streams that it may read: all but those of paused queues. */
   get openKeys(): readonly string[] {
     return this.#open(this.queueKeys);

@@ -40,7 +40,7 @@ function settled(ir: Ir, more: Partial<Prepared> = {}, output: Json = 1): Comple
   const node = ir.nodes[0] as IrNode;
   const p = { token: { ...token, ...entry }, profile, node, data: new RunData(ir), ...more };
   const item = itemOf(p as never);
-  new Results({ outputBytesMax }).succeed(p as never, item, 0, 1, { data: 1 }, output, "");
+  new Results({ workerId: "w", outputBytesMax }).succeed(p as never, item, 0, 1, { data: 1 }, output, "");
   return item;
 }
 
@@ -67,7 +67,7 @@ describe("A10: pure nodes in the step before them", () => {
 
 describe("an output", () => {
   it("is kept up to 16 MiB unless a worker is told otherwise (docs/limits.md)", () => {
-    const results = new Results({ outputBytesMax });
+    const results = new Results({ workerId: "w", outputBytesMax });
     const longest = "x".repeat(16 * 1024 * 1024 - 2);
     expect(results.text(longest)).toHaveLength(16 * 1024 * 1024);
     expect(() => results.text(`${longest}x`)).toThrow(/at most 16777216 bytes/);

@@ -15,6 +15,7 @@ import {
   NO_EFFECTS,
   varsOf,
 } from "../sdk/internal.ts";
+import type { Ahead, Answer } from "./ahead.ts";
 import { decideFailure, decideSuccess, plainEdges } from "./decide.ts";
 import { errorValue, resolveInput, toExecutionError, type ExecutionError } from "./kinds/kind.ts";
 import { evaluatePure } from "./kinds/pure.ts";
@@ -24,6 +25,12 @@ import { outputText } from "./output-text.ts";
 
 /** Bytes of an item's results beyond which the next node is a step of its own. */
 const FUSED_BYTES_MAX = 256 * 1024;
+
+/** A node that is evaluated in the step of another; `answered`: a function, called by now. */
+interface Fused {
+  index: number;
+  answered: (Answer & { vars: Vars }) | null;
+}
 
 /** An item without results: only the entry is acknowledged. */
 export function itemOf(p: Pick<Prepared, "token" | "profile" | "node">): CompletionItem {
@@ -65,9 +72,19 @@ export function resultOf(p: Prepared, node: number): CompletionResult {
 /** Adds results to items. */
 export class Results {
   readonly #outputBytesMax: number;
+  readonly #ahead: Pick<Ahead, "call"> | undefined;
+  /** How the journal names this worker. */
+  readonly #worker: string;
 
-  constructor(options: { outputBytesMax: number }) {
+  constructor(options: { outputBytesMax: number; workerId: string; ahead?: Pick<Ahead, "call"> }) {
     this.#outputBytesMax = options.outputBytesMax;
+    this.#ahead = options.ahead;
+    this.#worker = `,"w":"${options.workerId}"`;
+  }
+
+  /** What the journal says of an execution: how long, and who. */
+  extra(ms: number): string {
+    return `,"ms":${ms}${this.#worker}`;
   }
 
   /** Adds the success of node `index`: an output that cannot be kept, or decided on, fails it. */
@@ -166,31 +183,60 @@ export class Results {
     output: Json,
   ): void {
     const { ir, planner } = p.profile;
-    const fused: number[] = [];
+    const fused: Fused[] = [];
     let values = edges;
     node.out.forEach((edge, place) => {
       const to = ir.edges[edge]?.to ?? -1;
-      const isFusible = edges[place] === "L" && ir.nodes[to]?.fusible === true;
-      if (isFusible && isCovered(p, to) && this.#room(item, fused)) {
-        fused.push(to);
+      const next = ir.nodes[to];
+      const isFusible = next?.fusible === true || next?.ahead === true;
+      if (!isFusible || edges[place] !== "L" || !isCovered(p, to) || !this.#room(item, fused)) {
+        return;
+      }
+      if (result.op === "C") {
+        p.data.keep(result.node, output);
+      }
+      const evaluated = this.#evaluated(p, to, output);
+      if (evaluated !== null) {
+        fused.push(evaluated);
         values = `${values.slice(0, place)}F${values.slice(place + 1)}`;
       }
     });
     result.edges = edges;
     result.plan = planner.end(result.node, values, node.latch_of !== null);
     item.results.push(result);
-    if (result.op === "C" && fused.length > 0) {
-      p.data.keep(result.node, output);
-    }
-    for (const next of fused) {
+    for (const { index, answered } of fused) {
       if (item.results.at(-1)?.op === "X") {
         return; // the run has ended with one of them: nothing comes after that
       }
-      this.#fuse(p, item, next, output);
+      if (answered === null) {
+        this.#fuse(p, item, index, output);
+      } else {
+        const extra = this.extra(answered.ms);
+        this.succeed(p, item, index, 1, answered.vars, answered.output, extra);
+      }
     }
   }
 
-  #room(item: CompletionItem, more: readonly number[]): boolean {
+  /** The node as one that is evaluated in this step; null: it is a function that is not called here. */
+  #evaluated(p: Prepared, index: number, input: Json): Fused | null {
+    const node = p.profile.ir.nodes[index] as IrNode;
+    if (node.ahead !== true) {
+      return { index, answered: null };
+    }
+    if (this.#ahead === undefined) {
+      return null;
+    }
+    try {
+      const vars = varsOf(p, index, node, input);
+      const data = resolveInput(node, vars, input);
+      const answer = this.#ahead.call(p, node, data === input ? vars : { ...vars, data }, data);
+      return answer === null ? null : { index, answered: { ...answer, vars } };
+    } catch {
+      return null; // its config cannot be evaluated: so it fails in a step of its own
+    }
+  }
+
+  #room(item: CompletionItem, more: readonly unknown[]): boolean {
     const bytes = item.results.reduce((sum, result) => sum + result.value.length, 0);
     return item.results.length + more.length <= FUSION.nodesMax && bytes < FUSED_BYTES_MAX;
   }

@@ -23,7 +23,7 @@ export interface RunKindOptions {
 export type Outcome = { output: Json } | { error: ExecutionError };
 
 /** One execution. A class, because an accessor in a literal is made anew with every object. */
-class Call implements KindContext {
+export class Call implements KindContext {
   readonly vars: Vars;
   readonly data: Json;
   readonly runId: string;
@@ -33,8 +33,15 @@ class Call implements KindContext {
   readonly #options: RunKindOptions;
   readonly #abort: LazyAbort;
 
-  constructor(options: RunKindOptions, p: Prepared, vars: Vars, data: Json, abort: LazyAbort) {
-    const { runId, unit, scope, attempt } = p.token;
+  constructor(
+    options: RunKindOptions,
+    { token }: Pick<Prepared, "token">,
+    attempt: number,
+    vars: Vars,
+    data: Json,
+    abort: LazyAbort,
+  ) {
+    const { runId, unit, scope } = token;
     this.vars = vars;
     this.data = data;
     this.runId = runId;
@@ -82,7 +89,7 @@ export function runKind(
   later: (outcome: Outcome) => void,
 ): Outcome | null {
   const { node } = p;
-  const context = new Call(options, p, vars, data, abort);
+  const context = new Call(options, p, p.token.attempt, vars, data, abort);
   let result: Json | Promise<Json>;
   try {
     result = executeKind(node, context);

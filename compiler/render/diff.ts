@@ -45,7 +45,18 @@ export interface WorkflowDiff {
 
 /** Fields of a node that follow from its edges, its neighbours or its place. */
 const DERIVED = new Set([
-  ...["id", "queue", "fusible", "is_entry", "is_terminal", "in", "out", "loop", "latch_of"],
+  ...[
+    "id",
+    "queue",
+    "fusible",
+    "ahead",
+    "is_entry",
+    "is_terminal",
+    "in",
+    "out",
+    "loop",
+    "latch_of",
+  ],
   ...[
     "head_of",
     "refs",

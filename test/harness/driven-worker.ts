@@ -27,7 +27,7 @@ import type { Outcome } from "../../worker/run-kind.ts";
 import { Workflows } from "../../worker/workflows.ts";
 import { DrivenLimits } from "./driven-limits.ts";
 import type { TestPartition } from "./partition.ts";
-import { runSync } from "./run-sync.ts";
+import { ahead, runSync } from "./run-sync.ts";
 import { dies, type Schedule } from "./schedule.ts";
 
 /** A token and the consumer that it was delivered to. */
@@ -257,5 +257,6 @@ export function testExecutor(): Executor {
     secret: () => `address-${++waits}`,
     random: () => 0.5,
     outputBytesMax: 1024 * 1024,
+    ahead,
   });
 }

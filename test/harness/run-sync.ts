@@ -1,4 +1,6 @@
 /** Executes a node whose handler answers at once, as the worker does. */
+import { pino } from "pino";
+import { Ahead } from "../../worker/ahead.ts";
 import type { Vars } from "../../condition/index.ts";
 import type { Json } from "../../compiler/ir.ts";
 import type { Prepared } from "../../worker/prepared.ts";
@@ -8,7 +10,14 @@ import { FunctionRegistry } from "../../worker/registry.ts";
 
 const registry = new FunctionRegistry();
 const http = createHttpClient();
-const noLog = { debug() {}, info() {}, warn() {}, error() {} };
+const logger = pino({ level: "silent" });
+
+/** Calls pure functions in the step before them, whatever time that takes. */
+export const ahead = new Ahead({
+  ...{ registry, http, logger, secrets: () => ({}) },
+  reader: { isOpen: () => true },
+  nowMs: () => 0,
+});
 
 /** The node's output; throws what the kind throws. */
 export function runSync(p: Prepared, vars: Vars, input: Json): Json {
@@ -23,7 +32,7 @@ export function runSync(p: Prepared, vars: Vars, input: Json): Json {
     registry,
     http,
     secrets: () => ({}),
-    log: noLog,
+    log: logger,
   });
   if (output instanceof Promise) {
     throw new Error(`node "${node.id}" does not answer at once`);
