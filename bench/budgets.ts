@@ -74,7 +74,13 @@ export interface ThroughputBudget {
 }
 
 /** By workload: share of the journalled floor, times BullMQ. */
-const RATIOS = { chain10: [0.8, 7], straight10: [0.7, 10], diamond: [0.7, 6], fan50: [0.8, 7] };
+const RATIOS = {
+  chain10: [0.8, 7],
+  straight10: [0.7, 10],
+  pure10: [0.7, 10],
+  diamond: [0.7, 6],
+  fan50: [0.8, 7],
+};
 
 export const THROUGHPUT_BUDGETS: readonly ThroughputBudget[] = Object.entries(RATIOS).map(
   ([workload, [floor = 0, peer = 0]]) => ({ workload, stepsPerSecond: 25_000, floor, peer }),

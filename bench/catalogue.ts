@@ -281,6 +281,7 @@ const LARGE: readonly BenchRow[] = [
 const ABOUT: { [shape: string]: string } = {
   chain10: "10 steps, one after the other, each through its queue",
   straight10: "the same, executed without a hop in between where the worker can",
+  pure10: "straight10 whose steps are said to be pure (`pure: true`)",
   diamond: "one, two at the same time, one that waits for both: 4 steps",
   fan50: "one, 50 at the same time, one that waits for all: 52 steps",
 };

@@ -13,6 +13,8 @@ export interface Shape {
   edges: readonly (readonly [from: number, to: number])[];
   /** False: the engine takes every step through its queue. */
   fusion?: boolean;
+  /** The engine is told that the steps only compute. */
+  pure?: true;
 }
 
 /** What the engine is given: a document, its input, and how many steps one run of it executes. */
@@ -40,6 +42,11 @@ export function straight(n: number): Shape {
   return { ...chain(n), name: `straight${n}` };
 }
 
+/** The same with steps that are said to compute and do nothing else: `pure: true`. */
+export function pure(n: number): Shape {
+  return { ...chain(n), name: `pure${n}`, pure: true };
+}
+
 /** One step, then `n` at the same time, then one that waits for all of them. */
 export function fan(n: number): Shape {
   const branches = Array.from({ length: n }, (_, i) => i + 1);
@@ -55,6 +62,7 @@ export function fan(n: number): Shape {
 export const THROUGHPUT: readonly Shape[] = [
   { ...chain(10), fusion: false },
   straight(10),
+  pure(10),
   fan(2),
   fan(50),
 ];
@@ -64,7 +72,8 @@ export const WIDEST: Shape = fan(8000);
 
 /** A workflow document of this shape. */
 export function documentOf(shape: Shape): object {
-  const nodes = Array.from({ length: shape.steps }, (_, i) => step(`s${i}`));
+  const more = shape.pure === undefined ? {} : { pure: shape.pure };
+  const nodes = Array.from({ length: shape.steps }, (_, i) => ({ ...step(`s${i}`), ...more }));
   const edges = shape.edges.map(([from, to]) => ({ from: `s${from}`, to: `s${to}` }));
   const settings = shape.fusion === undefined ? {} : { settings: { fusion: shape.fusion } };
   return { name: `bench-${shape.name}`, nodes, edges, ...settings };
