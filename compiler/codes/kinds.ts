@@ -59,7 +59,8 @@ export const KIND_CODES = {
       "`retry`, `compensate`, `rate_limit`, `circuit_breaker`, `timeout_ms` and `queue_timeout_ms` " +
       "are for nodes that do work. Nodes of pure kinds are evaluated on the way, with the same end " +
       "each time, and a delay takes as long as it says; a map's work is done by the nodes of its " +
-      "body, a subworkflow's by the nodes of the other workflow.",
+      "body, a subworkflow's by the nodes of the other workflow. `pure` is said of functions: other " +
+      "kinds are so, or are not.",
     why: "The file would promise something that never happens.",
     wrong: node("transform", "transformation: trim", "compensate: undo"),
     right: node("function", "function_name: f", "compensate: undo"),

@@ -28,10 +28,10 @@ export const FUSE_PURE: Pass = {
   },
 };
 
-/** Whether it has one way in, from the same scope. */
+/** Whether it has one way in, from the same scope, and the workflow lets it follow there. */
 function follows(ir: Ir, node: IrNode): boolean {
   const [first, ...others] = node.in;
-  if (first === undefined || others.length > 0) return false;
+  if (first === undefined || others.length > 0 || ir.settings.fusion === false) return false;
   const before = ir.nodes[ir.edges[first]?.from ?? -1];
   const isBoundary = node.latch_of !== null || node.head_of.length > 0;
   return !isBoundary && before?.loop === node.loop;

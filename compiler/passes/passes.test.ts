@@ -189,7 +189,7 @@ const fn = (id: string, more: JsonObject = {}): JsonObject => ({
   ...more,
 });
 const get = (id: string, url: string): JsonObject => ({ id, type: "http", config: { url } });
-const marks = (ir: Ir, mark: "chain" | "never" | "same_as"): string[] =>
+const marks = (ir: Ir, mark: "ahead" | "chain" | "never" | "same_as"): string[] =>
   ir.nodes.filter((node) => node[mark] !== undefined).map(({ id }) => id);
 
 describe("each pass", () => {
@@ -259,6 +259,42 @@ describe("each pass", () => {
     expect(ir?.analysis.roots.map((root) => ir.nodes[root]?.id)).toEqual(["a", "c"]);
     const plain = compile({ document: { ...ordered, settings: {} } as never }).ir;
     expect(plain).not.toHaveProperty("behind");
+  });
+
+  it("marks nothing that would leave out a queue where the workflow wants all of them", () => {
+    const nodes = [fn("a"), { id: "p", type: "noop" }, fn("b", { pure: true })];
+    const edges = [
+      { from: "a", to: "p" },
+      { from: "p", to: "b" },
+    ];
+    const document = { name: "w", nodes, edges, settings: { fusion: false } };
+    const { ir } = compile({ document });
+    const marked = ir?.nodes.filter(({ fusible, ahead, chain }) => fusible || ahead || chain);
+    expect(marked).toEqual([]);
+  });
+
+  it("marks pure functions that may be called in the step before them", () => {
+    const pure = { pure: true };
+    const held = [
+      ...[{ rate_limit: { key: "k", per_second: 1 } }, { circuit_breaker: true }],
+      { queue_timeout_ms: 5 },
+    ];
+    const nodes = [
+      ...[fn("a", pure), fn("b", { ...pure, retry: { max_attempts: 3 }, queue: "q" })],
+      ...[fn("c"), fn("j", pure)],
+      ...held.map((more, i) => fn(`h${i}`, { ...pure, ...more })),
+    ];
+    const edges: [string, string][] = [
+      ["a", "b"],
+      ["a", "c"],
+      ["b", "j"],
+      ["c", "j"],
+      ...held.map((_, i): [string, string] => ["c", `h${i}`]),
+    ];
+    const { ir, notes } = compiled(nodes, edges);
+    expect(marks(ir, "ahead")).toEqual(["b"]);
+    expect(notes.some(({ text }) => text.includes("in the step of `a`"))).toBe(true);
+    expect(marks(compiled(nodes, edges, { optimise: false }).ir, "ahead")).toEqual([]);
   });
 
   it("marks equal requests only if asked to", () => {

@@ -18,7 +18,7 @@ export const CONTRACT: readonly string[] = [
   "supervisor/{blobs,block-reader,falling-asleep,hibernate,long-journal,repair-tries,retention,waker}.test.ts",
   "cmd/{behind,doctor-archive,processes,prune,uncertified}.test.ts",
   "test/{audit,children,e2e,hibernate,operations,property,store}/**/*.test.ts",
-  "test/{circuits,fairness,priorities,retries,routing,workers,limits,limits-trees,losers,run-limits,schemas,time-limits,unserved-queues,waits}.test.ts",
+  "test/{circuits,fairness,priorities,retries,routing,workers,limits,limits-trees,losers,pure-functions,run-limits,schemas,time-limits,unserved-queues,waits}.test.ts",
 ];
 
 /** Each script, and waits through a whole engine: a few seconds. */

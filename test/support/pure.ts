@@ -24,7 +24,7 @@ const PATTERNS: readonly string[] = [
   "test/fuzz/*.test.ts",
   "test/generate/*.test.ts",
   "test_data/*.test.ts",
-  "worker/{backoff,byte-room,chain,codes,elements,entry-place,finish,give-back}.test.ts",
+  "worker/{ahead,backoff,byte-room,chain,codes,elements,entry-place,finish,give-back}.test.ts",
   "worker/{hand-backs,lease-table,look-ups,map-results,maps,may-retry,read-loop}.test.ts",
   "worker/{registry,results,room,token-state,trial,waiting}.test.ts",
   "worker/kinds/{builtins,function,http-guard,pure,schemas}.test.ts",

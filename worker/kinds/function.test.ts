@@ -49,6 +49,14 @@ describe("a function node", () => {
     await expect(run(() => Promise.resolve({ a: 1 }))).resolves.toEqual({ a: 1 });
   });
 
+  it("waits for whatever has a then, as `await` does", async () => {
+    // Like a query that begins when it is asked, and promises of other makes.
+    const lazy = { then: (done: (value: unknown) => void) => done({ rows: 2 }) };
+    const answer = run(() => lazy);
+    expect(answer).toBeInstanceOf(Promise);
+    await expect(answer).resolves.toEqual({ rows: 2 });
+  });
+
   it("says which functions there are when its own is missing", () => {
     const node = nodeOf("function", { function_name: "charge" });
     expect(() => executeFunction(node, contextOf(null))).toThrow(

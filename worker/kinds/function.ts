@@ -52,10 +52,13 @@ export function executeFunction(node: IrNode, context: KindContext): Promise<Jso
   const filled = params === null ? NO_PARAMS : fill(node, "config.params", params, context.vars);
   try {
     const result = handler(new HandlerContext(node, context, filled));
+    // Of other makes than the language's own, too: nobody else would see that they are promises.
     return isPromise(result)
-      ? result.then(toJsonResult).catch((error: unknown) => {
-          throw toExecutionError(error, context.signal);
-        })
+      ? Promise.resolve(result)
+          .then(toJsonResult)
+          .catch((error: unknown) => {
+            throw toExecutionError(error, context.signal);
+          })
       : toJsonResult(result);
   } catch (error) {
     throw toExecutionError(error, context.signal);
@@ -107,7 +110,7 @@ function notFound(name: string, context: KindContext): ExecutionError {
   );
 }
 
-function isPromise(value: unknown): value is Promise<unknown> {
+function isPromise(value: unknown): value is PromiseLike<unknown> {
   return (
     typeof value === "object" &&
     value !== null &&
