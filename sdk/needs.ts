@@ -139,7 +139,7 @@ function isRaced(ir: Ir, index: number): boolean {
   return bodies.some((node) => (ir.nodes[node]?.join.kind ?? "all") !== "all");
 }
 
-/** The pure nodes, and pure functions, that may follow a node in the same step, nearest first; of the last one's ways all. */
+/** Nodes that may be evaluated in the same step as a node, nearest first; of the last one's ways all. */
 function fusedAfter(ir: Ir, index: number): number[] {
   const found: number[] = [];
   const max = FUSION.nodesMax;

@@ -30,6 +30,9 @@ export function withWaits(document: JsonObject, options: WaitOptions): JsonObjec
     const isPlain = config?.["function_name"] === "builtin.echo" && node["type"] === "function";
     if (isPlain && node["loop"] === undefined && options.random() < 0.7) {
       Object.assign(node, stepOf(options));
+      if (node["type"] !== "function") {
+        delete node["pure"];
+      }
     }
   }
   return document;
