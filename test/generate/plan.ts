@@ -30,6 +30,8 @@ export interface GenerateOptions {
   maps?: boolean;
   /** Nodes that take time: `builtin.sleep` and delays of some milliseconds. */
   waits?: boolean;
+  /** Of the functions, which all only compute, every other one is said to be pure. */
+  pure?: boolean;
   /** Nodes, more or less. Default 40. */
   maxNodes?: number;
 }

@@ -282,8 +282,8 @@ class Renderer {
       task = taskNode({ ...plan, shape: "params" }, place);
     const node = this.#add({ type: task.type, config: task.config }, ports, plan.join);
     if (task.retry) node["retry"] = task.retry;
-    // All functions that there are only compute.
-    if (task.type === "function" && plan.pick % 2 === 0) node["pure"] = true;
+    const mayBePure = this.#options.pure === true && task.type === "function";
+    if (mayBePure && plan.pick % 2 === 0) node["pure"] = true;
     return this.#behind(node, ports, task.passesOn);
   }
 

@@ -63,7 +63,7 @@ const LIST = { n: 3, name: "gavotte", list: [3, 1, 2, 0] };
 const MINUTES = 5 * 60_000;
 
 describe("the audit finds nothing in a healthy run", () => {
-  const options = { anyJoins: true, failures: true, loops: true, continue: true };
+  const options = { anyJoins: true, failures: true, loops: true, continue: true, pure: true };
   it("of any shape", () => audited((one) => one.workflow(options), LIST), MINUTES);
 
   it.each(MAP_SCENARIOS)(

@@ -18,7 +18,13 @@ import { isRefused } from "../harness/relation.ts";
 
 reportCases(import.meta.filename);
 const CALM: Chances = { answer: 0.3, manual: 0, cancel: 0, hurry: 0.1 };
-const GENERATE: GenerateOptions = { loops: true, continue: true, failures: true, maxNodes: 16 };
+const GENERATE: GenerateOptions = {
+  loops: true,
+  continue: true,
+  failures: true,
+  maxNodes: 16,
+  pure: true,
+};
 const NOBODY = { chances: CALM, pause: 0, actions: [], maps: false } as const;
 const KINDS: { [name: string]: Play } = {
   "steps that wait": { ...NOBODY, generate: GENERATE, onOpen: ["wait"] },

@@ -45,7 +45,9 @@ beforeAll(async () => {
 });
 afterAll(() => p.close());
 
-const CALM: GenerateOptions = { anyJoins: false, failures: false, loops: true, continue: false };
+const CALM: GenerateOptions = {
+  ...{ anyJoins: false, failures: false, loops: true, continue: false, pure: true },
+};
 const KINDS: { [name: string]: GenerateOptions } = {
   calm: CALM,
   "handled failures and continue": { ...CALM, failures: true, continue: true, ordered: true },

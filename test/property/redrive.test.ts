@@ -28,7 +28,7 @@ import { seeded } from "../harness/random.ts";
 
 reportCases(import.meta.filename);
 const INPUT = { n: 3, name: "gavotte", list: [3, 1, 2] };
-const OPTIONS = { anyJoins: false, failures: true, loops: true, continue: true };
+const OPTIONS = { anyJoins: false, failures: true, loops: true, continue: true, pure: true };
 const KINDS: { [name: string]: GenerateOptions } = {
   plain: OPTIONS,
   maps: { ...OPTIONS, maps: true, maxNodes: 20 },

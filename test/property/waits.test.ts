@@ -33,7 +33,7 @@ interface Kind extends Play {
   cases?: number;
 }
 
-const GENERATE: GenerateOptions = { loops: true, continue: true, maxNodes: 16 };
+const GENERATE: GenerateOptions = { loops: true, continue: true, maxNodes: 16, pure: true };
 const NOBODY = { pause: 0, actions: [], maps: false } as const;
 const KINDS: { [name: string]: Kind } = {
   "waits and children": { ...NOBODY, generate: GENERATE, chances: CALM },
