@@ -40,7 +40,15 @@ function settled(ir: Ir, more: Partial<Prepared> = {}, output: Json = 1): Comple
   const node = ir.nodes[0] as IrNode;
   const p = { token: { ...token, ...entry }, profile, node, data: new RunData(ir), ...more };
   const item = itemOf(p as never);
-  new Results({ workerId: "w", outputBytesMax }).succeed(p as never, item, 0, 1, { data: 1 }, output, "");
+  new Results({ workerId: "w", outputBytesMax }).succeed(
+    p as never,
+    item,
+    0,
+    1,
+    { data: 1 },
+    output,
+    "",
+  );
   return item;
 }
 
