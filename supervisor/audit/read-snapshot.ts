@@ -24,6 +24,8 @@ import {
 import { compareIds, type StreamIndex } from "./streams.ts";
 
 const TRIES = 8;
+/** Units asked for in one round trip: one after the other, ten thousand take ten seconds from afar. */
+const PAGE = 500;
 const HELD_MAX = 10_000;
 const HELD_BORDER = "\x1e";
 
@@ -111,12 +113,15 @@ async function firstLook(
     return null;
   }
   const units = new Map([[runId, run as Hash]]);
-  for (const map of await redis.smembers(keys.maps(runId))) {
-    units.set(map, await redis.hgetall(keys.run(map)));
-  }
-  for (const element of livingElements(units)) {
-    units.set(element, await redis.hgetall(keys.run(element)));
-  }
+  const add = async (names: readonly string[]): Promise<void> => {
+    for (let from = 0; from < names.length; from += PAGE) {
+      const page = names.slice(from, from + PAGE);
+      const hashes = await Promise.all(page.map((name) => redis.hgetall(keys.run(name))));
+      page.forEach((name, i) => units.set(name, hashes[i] as Hash));
+    }
+  };
+  await add(await redis.smembers(keys.maps(runId)));
+  await add(livingElements(units));
   return units;
 }
 

@@ -34,6 +34,21 @@ function withInfo(text: string): Redis {
   );
 }
 
+/** The engine's Redis, and how often somebody waited for hashes before asking for more. */
+function withTurns(): { redis: Redis; turns: () => number } {
+  let [turns, asked] = [0, 0];
+  const redis = intercepted(engine.redis, (name, call) =>
+    name === "hgetall"
+      ? (...args) => {
+          turns += asked === 0 ? 1 : 0;
+          asked += 1;
+          return (call(...args) as Promise<unknown>).finally(() => (asked -= 1));
+        }
+      : call,
+  );
+  return { redis, turns: () => turns };
+}
+
 describe("a run stands still, because", () => {
   it("asleep: since when, until when, and what its nodes wait for", async () => {
     const timed = { timeout_ms: 3_600_000 };
@@ -59,6 +74,10 @@ describe("a run stands still, because", () => {
     const map = keys.run(mapUnit(id, "", 0));
     await engine.redis.hset(map, "next", 10_001);
     expect((await on.reasonOf(id, "stays_awake")).text).toContain("10001 elements");
+    // Far from Redis a turn is a millisecond and more: they are not looked at one after the other.
+    const { redis, turns } = withTurns();
+    await on.reasonOf(id, "stays_awake", { redis });
+    expect(turns()).toBeLessThan(30);
     expect(await sleep()).toBe("busy");
     await engine.redis.hset(map, "next", 2);
     const run = keys.run(id);
