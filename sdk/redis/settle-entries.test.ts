@@ -5,17 +5,19 @@ import { miniIr } from "../../test/harness/mini-ir.ts";
 import { openTestPartition, type TestPartition } from "../../test/harness/partition.ts";
 import { struckPartition } from "../../test/harness/struck-scripts.ts";
 import { TokenPlayer } from "../../test/harness/tokens.ts";
+import { waitFor } from "../../test/support/index.ts";
 import { GROUP } from "../keys.ts";
 import type { RunProfile } from "../profile.ts";
 import { COMPLETION, completeBatch, type CompletionItem } from "./complete-tokens.ts";
 import { redisTimeMs, startRuns } from "./run-scripts.ts";
 
-/** In one call, so their entries differ in the last part of the id only: 0 to 11. */
 const RUNS = 12;
 
 let p: TestPartition;
 let profile: RunProfile;
 let stream: string;
+/** Ids of their entries, by place. They are of several milliseconds, as those of one call may be. */
+let ids: string[];
 
 beforeAll(async () => {
   p = await openTestPartition();
@@ -27,11 +29,14 @@ async function begin(): Promise<void> {
   await p.reset();
   profile = await p.publish(miniIr(["a"], []), "one");
   stream = profile.entryKeys[0] as string;
-  const notAfterMs = (await redisTimeMs(p.scripts)) + 30_000;
+  const nowMs = await redisTimeMs(p.scripts);
   const runs = Array.from({ length: RUNS }, (_, i) => {
-    return { profile, runId: `r${i}`, epoch: 1, input: "{}", notAfterMs };
+    return { profile, runId: `r${i}`, epoch: 1, input: "{}", notAfterMs: nowMs + 30_000 };
   });
-  await startRuns(p.scripts, runs);
+  await startRuns(p.scripts, runs.slice(0, 9));
+  await waitFor(async () => (await redisTimeMs(p.scripts)) > nowMs + 1);
+  await startRuns(p.scripts, runs.slice(9));
+  ids = (await p.redis.xrange(stream, "-", "+")).map(([id]) => id);
 }
 
 /** Delivers so many entries. */
@@ -41,28 +46,27 @@ async function deliver(count = RUNS): Promise<void> {
 
 /** Settles the tokens of these runs in one batch, in this order. */
 async function settle(...places: number[]): Promise<void> {
-  const { codes } = await completeBatch(p.scripts, await itemsOf(places), "c");
+  const { codes } = await completeBatch(p.scripts, itemsOf(places), "c");
   expect(codes).toEqual(places.map(() => COMPLETION.done));
 }
 
-async function itemsOf(places: number[]): Promise<CompletionItem[]> {
-  const entries = await p.redis.xrange(stream, "-", "+");
+function itemsOf(places: number[]): CompletionItem[] {
   return places.map((i) => {
-    const entryId = entries.find(([, fields]) => fields[1]?.startsWith(`r${i}\x1f`))?.[0] ?? "";
+    const entryId = ids[i] ?? "";
     const token = { runId: `r${i}`, epoch: "1", node: 0, scope: "", attempt: 1, entryId };
     return new TokenPlayer(p, profile, `r${i}`).item({ ...token, queueKey: stream } as never, "");
   });
 }
 
-/** Last parts of the ids that stand in the stream. */
+/** Places of those that stand in the stream. */
 async function left(): Promise<number[]> {
   const entries = await p.redis.xrange(stream, "-", "+");
-  return entries.map(([id]) => Number(id.split("-")[1]));
+  return entries.map(([id]) => ids.indexOf(id));
 }
 
 async function pending(): Promise<number[]> {
   const all = (await p.redis.xpending(stream, GROUP, "-", "+", 100)) as [string][];
-  return all.map(([id]) => Number(id.split("-")[1]));
+  return all.map(([id]) => ids.indexOf(id));
 }
 
 const upTo = (count: number): number[] => [...Array(count).keys()];
@@ -115,7 +119,7 @@ describe("entries of a batch", () => {
     for (let at = 1; ; at++) {
       await begin();
       await deliver();
-      const items = await itemsOf(upTo(12));
+      const items = itemsOf(upTo(12));
       await struck.arm(at);
       await completeBatch(struck.scripts, items, "c");
       expect(await pending(), `after call ${at}`).toEqual(expect.arrayContaining(await left()));

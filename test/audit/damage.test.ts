@@ -15,6 +15,7 @@ import {
   type ScriptRunner,
 } from "../../sdk/internal.ts";
 import { listRuns } from "../../sdk/postgres/index.ts";
+import { isTerminal } from "../../sdk/status.ts";
 import { findDrifts, repairDrifts, type AuditContext } from "../../supervisor/index.ts";
 import { AuditSampler, type KeptFinding } from "../../supervisor/audit/sampler.ts";
 import { work, type Stack } from "../../supervisor/stack.fixture.ts";
@@ -457,7 +458,9 @@ describe("the audit that never stops", () => {
     const sampler = new AuditSampler(context as never, 60);
     const round = async (): Promise<void> => {
       const runs = await listRuns(engine.db, { limit: 1000 });
-      for (let i = 0; i < runs.length; i++) {
+      const unfinished = runs.filter(({ status }) => !isTerminal(status));
+      expect(unfinished.map((run) => run.id)).toContain(id);
+      for (let i = 0; i < unfinished.length; i++) {
         await sampler.look();
       }
     };
