@@ -11,6 +11,7 @@ import {
 } from "../test/support/index.ts";
 import { EXAMPLES, runCli, startCli, type CliProcess, type CliResult } from "./cli.fixture.ts";
 
+/** Each test is several processes, which start one after the other. */
 const SLOW = 90_000;
 let cwd = "";
 let redis: TestRedis;
@@ -44,29 +45,41 @@ afterAll(async () => {
 
 describe("roles as processes", () => {
   it(
-    "migrate, supervise, work and serve the feed, each told what is missing before",
+    "are told what is missing while nobody has migrated",
     async ({ skip }) => {
       // A PGlite is one session: processes that share it need the embedded stack's care.
       skip(database.singleSession);
-      const early = await gavotte("runs");
-      expect(early).toMatchObject({ code: 2, stdout: "" });
-      expect(early.stderr).toContain('run "gavotte migrate" first');
-      for (const role of ["worker", "gateway", "supervisor"]) {
-        const refused = await gavotte(role);
+      for (const command of ["runs", "worker", "gateway", "supervisor"]) {
+        const refused = await gavotte(command);
         expect(refused).toMatchObject({ code: 2, stdout: "" });
         expect(refused.stderr).toContain('run "gavotte migrate" first');
       }
+    },
+    SLOW,
+  );
+
+  it(
+    "migrate, and are told that nobody takes a submission in",
+    async ({ skip }) => {
+      skip(database.singleSession);
       expect((await gavotte("migrate")).stdout).toContain("0001_initial");
       expect((await gavotte("migrate")).stderr).toContain("up to date");
-
       const file = join(EXAMPLES, "diamond.json");
       const unheard = await gavotte("submit", file, "--submit-timeout-ms", "200");
       expect(unheard).toMatchObject({ code: 3, stdout: "" });
       expect(unheard.stderr).toContain("GV_INTAKE_UNAVAILABLE");
+    },
+    SLOW,
+  );
 
+  it(
+    "supervise, work and serve the feed",
+    async ({ skip }) => {
+      skip(database.singleSession);
       await serve("supervisor runs", "supervisor", "--partitions", "2");
       await serve("worker runs", "worker");
       await serve("gateway runs", "gateway", "--gateway-listen", "127.0.0.1:0");
+      const file = join(EXAMPLES, "diamond.json");
       const done = await gavotte("submit", file, "--wait", "--input", '{"n": 1}');
       expect(done).toMatchObject({ code: 0, stdout: '{"total":13}\n' });
       const here = await gavotte("run", file, "--input", '{"n": 2}');

@@ -150,17 +150,19 @@ describe("while a partition is not certified", () => {
 });
 
 describe("on an embedded stack that it has started itself", () => {
-  it(
-    "a command that asks how things stand waits for its own supervisor",
-    async () => {
-      mkdirSync(join(cwd, ".gavotte"));
-      writeFileSync(join(cwd, "waits.json"), JSON.stringify(workflow));
-      const { stdout } = await runCli(cwd, ["submit", "waits.json"]);
-      for (const asked of [["why"], ["status", "--why"]]) {
-        const answer = await runCli(cwd, [...asked, stdout.trim()]);
-        expect([answer.code, answer.stdout]).toEqual([0, expect.stringContaining("paid")]);
-        expect(answer.stdout).not.toContain("is not certified");
-      }
+  let embedded = "";
+  beforeAll(async () => {
+    mkdirSync(join(cwd, ".gavotte"));
+    writeFileSync(join(cwd, "waits.json"), JSON.stringify(workflow));
+    embedded = (await runCli(cwd, ["submit", "waits.json"])).stdout.trim();
+  }, SLOW);
+
+  it.each([["why"], ["status", "--why"]])(
+    "a command that asks how things stand waits for its own supervisor: %s",
+    async (...asked) => {
+      const answer = await runCli(cwd, [...asked, embedded]);
+      expect([answer.code, answer.stdout]).toEqual([0, expect.stringContaining("paid")]);
+      expect(answer.stdout).not.toContain("is not certified");
     },
     SLOW,
   );
