@@ -8,7 +8,8 @@
 import type { Ir, IrNode } from "../compiler/ir.ts";
 import { waitOf, type ElementReport } from "./client-report.ts";
 import { RunView } from "./fold.ts";
-import { HotState, type HotToken } from "./hot-state.ts";
+import { HotState } from "./hot-state.ts";
+import type { HotToken } from "./hot-tokens.ts";
 import type { ArchivedTransition } from "./postgres/index.ts";
 import { scopeJoin } from "./scope.ts";
 import { isTerminal } from "./status.ts";

@@ -1,6 +1,7 @@
 /** A hot state as the fields of the run hash that it stands for (docs/redis-keys.md). */
 import type { Json } from "../compiler/ir.ts";
-import type { HotState, HotToken } from "./hot-state.ts";
+import type { HotState } from "./hot-state.ts";
+import type { HotToken } from "./hot-tokens.ts";
 
 /** The fields of the run hash that this state stands for; `more` brings what the journal has not. */
 export function hotFields(

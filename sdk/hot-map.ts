@@ -79,6 +79,12 @@ export class HotMap {
     }
   }
 
+  /** Its results are collected, or it has failed: what still ran is void. */
+  gather(failure: MapFailure | null): void {
+    this.failure = failure;
+    this.elements.clear();
+  }
+
   /** The fields of the map's hash; the caller adds what it knows of queues and entries. */
   fields(): { [field: string]: string } {
     const fields: { [field: string]: string } = {

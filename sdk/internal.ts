@@ -19,6 +19,8 @@ export * from "./hot-signals.ts";
 export * from "./hot-fields.ts";
 export * from "./hot-restore.ts";
 export * from "./hot-state.ts";
+export type { HotJoin } from "./hot-joins.ts";
+export type { HotTimer, HotToken } from "./hot-tokens.ts";
 export * from "./journal.ts";
 export * from "./keys.ts";
 export * from "./needs.ts";

@@ -6,7 +6,8 @@ import { isDeepStrictEqual } from "node:util";
 import type { Ir } from "../compiler/ir.ts";
 import { resultOf, RunView } from "./fold.ts";
 import { hotFields, isStateField } from "./hot-fields.ts";
-import { HotState, type HotToken } from "./hot-state.ts";
+import { HotState } from "./hot-state.ts";
+import type { HotToken } from "./hot-tokens.ts";
 import type { Redriven } from "./journal.ts";
 import type { Placed } from "./redrive-filter.ts";
 

@@ -8,7 +8,8 @@
  * and cancels its losers does so with what is undone among them, too.
  */
 import type { Ir } from "../compiler/ir.ts";
-import { HotState, type HotJoin } from "./hot-state.ts";
+import type { HotJoin } from "./hot-joins.ts";
+import { HotState } from "./hot-state.ts";
 import type { Transition } from "./journal.ts";
 import { openLosers } from "./losers.ts";
 

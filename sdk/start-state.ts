@@ -8,7 +8,8 @@
 import type { Ir, IrNode, Json } from "../compiler/ir.ts";
 import { hotFields, isStateField } from "./hot-fields.ts";
 import { editedInput } from "./hot-restore.ts";
-import { HotState, type HotJoin } from "./hot-state.ts";
+import type { HotJoin } from "./hot-joins.ts";
+import { HotState } from "./hot-state.ts";
 import { openLosers } from "./losers.ts";
 import { entrySuffix, loopChain, scopeJoin } from "./scope.ts";
 

@@ -160,8 +160,8 @@ export const INVARIANT_BREAKS: readonly Break[] = [
   {
     ...{ holds: I4, broken: "a retry is not told with its attempt" },
     file: "sdk/hot-state.ts",
-    find: 'this.#wait(node, "r", (t.a ?? 1) + 1',
-    replace: 'this.#wait(node, "r", t.a ?? 1',
+    find: 'this.tokens.wait(node, "r", (t.a ?? 1) + 1',
+    replace: 'this.tokens.wait(node, "r", t.a ?? 1',
     test: "test/property/maps.test.ts",
     name: "A16: maps",
   },

@@ -7,7 +7,8 @@
  * timers are not judged.
  */
 import type { Ir } from "../../compiler/ir.ts";
-import type { HotState, HotToken } from "../hot-state.ts";
+import type { HotState } from "../hot-state.ts";
+import type { HotToken } from "../hot-tokens.ts";
 import { parseWait } from "../waits.ts";
 import type { Drift } from "./drift.ts";
 import type { RunSnapshot } from "./snapshot.ts";

@@ -2,7 +2,8 @@
 import { executesNothing, packEntry, timerMember } from "../entry.ts";
 import { commonQueueKey } from "../keys.ts";
 import { hotFields } from "../hot-fields.ts";
-import type { HotState, HotToken } from "../hot-state.ts";
+import type { HotState } from "../hot-state.ts";
+import type { HotToken } from "../hot-tokens.ts";
 import type { Transition } from "../journal.ts";
 import { queueLimits, type RunProfile } from "../profile.ts";
 import { packWait } from "../waits.ts";
