@@ -22,6 +22,7 @@ import {
 import { TIGHT_SHARE, type KeptFinding } from "../supervisor/index.ts";
 import { why } from "./commands/status.ts";
 import type { Config } from "./config.ts";
+import { askedUntil } from "./doctor-moment.ts";
 import { formatMs } from "./output.ts";
 import type { Stack } from "./stack.ts";
 import { leftOut, whereServed } from "./where-served.ts";
@@ -38,9 +39,6 @@ const POSTGRES_MIN = 14;
 const RUNS_SHOWN = 20;
 const EVICTS = ": it would throw runs away; set noeviction";
 const UNLIMITED = ": nothing slows down before the machine has no memory left; set maxmemory";
-/** A supervisor that has just started needs a moment for its partitions. */
-export const CERTIFY_WAIT_MS = 5000;
-export const CERTIFY_POLL_MS = 100;
 
 /** Version, memory policy and persistence of Redis or Valkey. */
 export async function checkRedis(stack: Stack): Promise<Check[]> {
@@ -98,7 +96,7 @@ export async function checkDatabase(stack: Stack): Promise<Check[]> {
 }
 
 /** Whether Redis and Postgres belong together, and a supervisor has certified every partition. */
-export async function checkPartitions(stack: Stack): Promise<Check[]> {
+export async function checkPartitions(stack: Stack, _: unknown, untilMs: number): Promise<Check[]> {
   const known = await readDeployment(stack.db);
   if (known === null) {
     return [{ name: "partitions", state: "bad", text: 'none yet: start "gavotte supervisor"' }];
@@ -109,12 +107,8 @@ export async function checkPartitions(stack: Stack): Promise<Check[]> {
     const text = `Redis belongs to deployment ${id}, the database to ${known.id}`;
     return [{ name: "partitions", state: "bad", text }];
   }
-  const until = performance.now() + CERTIFY_WAIT_MS;
-  let { open, away } = await uncertified(stack, id, partitions);
-  while (open.length > 0 && performance.now() < until) {
-    await new Promise((done) => setTimeout(done, CERTIFY_POLL_MS));
-    ({ open, away } = await uncertified(stack, id, partitions));
-  }
+  const ask = (): ReturnType<typeof uncertified> => uncertified(stack, id, partitions);
+  const { open, away } = await askedUntil(untilMs, ask, (found) => found.open.length === 0);
   const certified = away.length === 0 ? "all certified" : "the others certified";
   const text =
     open.length === 0

@@ -4,7 +4,8 @@ import { listWorkers } from "../sdk/postgres/index.ts";
 import { countSupervisors } from "../supervisor/index.ts";
 import type { Config } from "./config.ts";
 import type { Context } from "./context.ts";
-import { CERTIFY_POLL_MS, CERTIFY_WAIT_MS, type Check } from "./doctor-checks.ts";
+import type { Check } from "./doctor-checks.ts";
+import { askedUntil } from "./doctor-moment.ts";
 import { gatewayUrl } from "./gateway-url.ts";
 import { HEARTBEAT_MS } from "./heartbeat.ts";
 import type { Stack } from "./stack.ts";
@@ -13,13 +14,13 @@ const GATEWAY_MS = 5000;
 const NEEDED = "nobody is served who watches, awaits or calls back";
 
 /** Whether anybody archives, starts and fires timers; one that has just started needs a moment. */
-export async function checkSupervisors(stack: Stack): Promise<Check[]> {
-  const until = performance.now() + CERTIFY_WAIT_MS;
-  let count = await countSupervisors(stack.db);
-  while (count === 0 && performance.now() < until) {
-    await new Promise((done) => setTimeout(done, CERTIFY_POLL_MS));
-    count = await countSupervisors(stack.db);
-  }
+export async function checkSupervisors(
+  stack: Stack,
+  _: unknown,
+  untilMs: number,
+): Promise<Check[]> {
+  const ask = (): Promise<number | null> => countSupervisors(stack.db);
+  const count = await askedUntil(untilMs, ask, (found) => found !== 0);
   const none =
     "none: no timer fires, nothing is taken in, started, archived or ended; " +
     'start "gavotte supervisor"';

@@ -11,6 +11,7 @@ import {
 } from "../doctor-checks.ts";
 import { checkArchive } from "../doctor-archive.ts";
 import type { Check } from "../doctor-checks.ts";
+import { momentFromNow } from "../doctor-moment.ts";
 import { checkGateway, checkSupervisors, checkWorkers } from "../doctor-services.ts";
 import { auditStack, type AuditResult } from "../doctor-audit.ts";
 import { errorCode, GavotteError } from "../../sdk/internal.ts";
@@ -54,10 +55,11 @@ export async function doctor(
       checkFindings,
       checkRuns,
     ];
+    const untilMs = momentFromNow();
     const steps = flags.audit === true ? [...usual.slice(0, -2), auditStep] : usual;
     for (const step of steps) {
       try {
-        checks.push(...(await step(stack, config)));
+        checks.push(...(await step(stack, config, untilMs)));
       } catch (error) {
         if (errorCode(error) === "GV_RUN_NOT_FOUND") {
           throw error; // what was asked about is not there: no check of what is
