@@ -6,6 +6,7 @@
  * executed, most likely; or from one that has answered, and left something behind.
  */
 import type { Logger } from "pino";
+import { toldError } from "../sdk/internal.ts";
 import type { Worker } from "../worker/index.ts";
 
 /** Steps that are named: what has been executed for longest. */
@@ -19,7 +20,10 @@ export function withLastWords(worker: Worker, id: string, logger: Logger): Worke
   const speak = (error: unknown): void => {
     const executing = worker.executing();
     const named = executing.slice(0, NAMED_MAX);
-    logger.fatal({ err: error, worker: id, steps: executing.length, executing: named }, STRAY);
+    logger.fatal(
+      { err: toldError(error), worker: id, steps: executing.length, executing: named },
+      STRAY,
+    );
   };
   return {
     name: worker.name,

@@ -50,7 +50,10 @@ export async function createApp(parts: AppParts): Promise<FastifyInstance & { se
       // An address that cannot be decoded reaches no route, and yet it names one.
       const path = pathOf(request);
       void (path.startsWith(CALLBACK_PATH)
-        ? parts.callbacks.answer(request.raw, path).then((answer) => send(reply, answer))
+        ? parts.callbacks.answer(request.raw, path).then(
+            (answer) => send(reply, answer),
+            (failed: unknown) => send(reply, refuse(failed, request, parts.logger)),
+          )
         : send(reply, refuse(error, request, parts.logger)));
     },
     bodyLimit: Number.MAX_SAFE_INTEGER, // body.ts has the limits

@@ -78,6 +78,7 @@ export * from "./waits.ts";
 export * from "./clock.ts";
 export * from "./service.ts";
 export * from "./shown-url.ts";
+export * from "./told-error.ts";
 export * from "./feed-address.ts";
 export * from "./in-time.ts";
 export * from "./long-timer.ts";

@@ -112,12 +112,16 @@ export class SlowLane {
     const entries: Entry[] = (await Promise.all(read)).flat();
     const later = entries.length === 0 ? null : await this.#handle(entries, signal);
     const left = page.filter((id) => later?.has(id) === true);
+    if (left.length === 0) {
+      this.#ids.endTurns(page);
+    }
     for (const id of page.filter((one) => !left.includes(one))) {
       this.#ids.delete(id);
       this.#batchOf.delete(id);
     }
-    // The thread may be at this one by now.
-    this.#ids.turnTo(left[0] ?? "");
+    if (left[0] !== undefined) {
+      this.#ids.turnTo(left[0]); // the thread may be at this one by now
+    }
   }
 
   /** Only what is still its own: somebody else may have taken it over while this process was frozen. */

@@ -49,3 +49,12 @@ it("those before the one that is next have had their turns", () => {
   lines.turnTo("c1");
   expect(lines.page(9)).toEqual(["c1", "a2", "b2"]);
 });
+
+it("who was not on a page is before those who were, however much they have in line", () => {
+  const lines = linesOf("a1", "a2", "b1", "b2", "c1");
+  for (const page of [["a1", "b1"], ["c1", "a2"], ["b2"]]) {
+    expect(lines.page(2)).toEqual(page);
+    lines.endTurns(page);
+    page.forEach((id) => lines.delete(id));
+  }
+});

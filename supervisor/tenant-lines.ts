@@ -48,6 +48,18 @@ export class TenantLines {
     return page;
   }
 
+  /** Tenants of all of these have had their turns: the others are before them. */
+  endTurns(ids: readonly string[]): void {
+    for (const id of ids) {
+      const of = this.#tenants.get(id) ?? "";
+      const line = this.#lines.get(of);
+      if (line !== undefined) {
+        this.#lines.delete(of);
+        this.#lines.set(of, line);
+      }
+    }
+  }
+
   /** The turn of this one's tenant is the next; those before it have had theirs. */
   turnTo(id: string): void {
     const tenant = this.#tenants.get(id);

@@ -3,6 +3,7 @@
  * error keeps three lines. One line for each place a minute.
  */
 import type { Logger } from "pino";
+import { toldError } from "../sdk/internal.ts";
 import type { ExecutionError } from "./kinds/kind.ts";
 import type { Prepared } from "./prepared.ts";
 import { ToldOnce } from "./told-once.ts";
@@ -27,7 +28,7 @@ export class ThrownLog {
       return;
     }
     const { runId: run, scope, attempt } = token;
-    const about = { err: cause, run, node: node.id, scope, attempt, code, ...more };
+    const about = { err: toldError(cause), run, node: node.id, scope, attempt, code, ...more };
     this.#logger.warn(about, "a function has thrown; that it does so here is told once a minute");
   }
 }

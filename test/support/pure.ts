@@ -16,7 +16,7 @@ const PATTERNS: readonly string[] = [
   "scripts/**/*.test.ts",
   "sdk/audit/signals.test.ts",
   "sdk/{blobs,chain,clock,define-workflow,element-report,entry,errors,hot-signals}.test.ts",
-  "sdk/{keys,needs,plan,recent,redrive,service}.test.ts",
+  "sdk/{keys,needs,plan,recent,redrive,service,told-error}.test.ts",
   "sdk/postgres/admission-rules.test.ts",
   "supervisor/audit/backlog.test.ts",
   "supervisor/{compensation,rate-dues,records,start-profiles,submission}.test.ts",
