@@ -1,7 +1,7 @@
 /**
- * An error as a log may have it: what it is, what it says and where it was thrown, with its causes. What
- * libraries hang on their errors besides (the request with its headers, the whole response) stays out: it
- * may hold secrets, be as large as it likes, and throw when it is read.
+ * An error as a log may have it: what it is, what it says and where it was thrown, with its causes.
+ * What libraries hang on their errors besides (the request with its headers, the whole response)
+ * stays out: it may hold secrets, be as large as it likes, and throw when it is read.
  */
 const CAUSES_MAX = 5;
 const STACK_LENGTH_MAX = 16 * 1024;
