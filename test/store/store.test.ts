@@ -218,18 +218,22 @@ describe("after runs of all kinds", () => {
     expect(nodes).toBeGreaterThan(REPORTS);
   });
 
-  it("F06: everything else in the store made anew from the journal is what is there", async () => {
-    const made = await replay(db, PARTITIONS);
-    try {
-      for (const [name, text] of Object.entries(DERIVED)) {
-        const live = await sql(text, db);
-        expect([name, live.length > 0]).toEqual([name, true]);
-        expect([name, await sql(text, made.context.db)]).toEqual([name, live]);
+  it(
+    "F06: everything else in the store made anew from the journal is what is there",
+    async () => {
+      const made = await replay(db, PARTITIONS);
+      try {
+        for (const [name, text] of Object.entries(DERIVED)) {
+          const live = await sql(text, db);
+          expect([name, live.length > 0]).toEqual([name, true]);
+          expect([name, await sql(text, made.context.db)]).toEqual([name, live]);
+        }
+      } finally {
+        await made.close();
       }
-    } finally {
-      await made.close();
-    }
-  });
+    },
+    SLOW,
+  ); // it is archived once more, all of it
 
   it("F01: status, history and output are answered when Redis has nothing", async () => {
     const asked = ids.slice(0, REPORTS);
