@@ -1,4 +1,5 @@
 /** The process's log: JSON lines on stderr, written at once, so that none is lost at the end. */
+import { hostname } from "node:os";
 import { pino, type Logger } from "pino";
 import type { Config } from "./config.ts";
 
@@ -9,5 +10,8 @@ import type { Config } from "./config.ts";
 export function createLogger(config: Config, quiet?: "warn" | "error"): Logger {
   const asked = config.origins.log_level !== "default";
   const level = quiet === undefined || asked ? config.values.log_level : quiet;
-  return pino({ level, base: { pid: process.pid } }, pino.destination({ dest: 2, sync: true }));
+  return pino(
+    { level, base: { pid: process.pid, host: hostname() } },
+    pino.destination({ dest: 2, sync: true }),
+  );
 }

@@ -33,6 +33,8 @@ export async function doctor(
   const checks: Check[] = [nodeCheck()];
   const stack = await openStack(context, { config, logger, mustExist: true });
   let unreachable = false;
+  const reasons = new Set<string>();
+  const unseen: string[] = [];
   let audit: Omit<AuditResult, "checks"> | null = null;
   const auditStep = async (on: Stack): Promise<Check[]> => {
     const { checks: found, ...rest } = await auditStack(on, flags, context.output);
@@ -66,11 +68,14 @@ export async function doctor(
         }
         unreachable ||= exitCodeOf(error) === EXIT.unreachable;
         const text = error instanceof Error ? error.message : String(error);
-        checks.push({
-          name: step === auditStep ? "audit" : step.name.slice("check".length).toLowerCase(),
-          state: "bad",
-          text,
-        });
+        const name = step === auditStep ? "audit" : step.name.slice("check".length).toLowerCase();
+        const reason = errorCode(error) ?? text;
+        if (reasons.has(reason)) {
+          unseen.push(name); // for the reason that was told
+          continue;
+        }
+        reasons.add(reason);
+        checks.push({ name, state: "bad", text });
         if (errorCode(error) === "GV_SCHEMA_OUTDATED") {
           break; // whatever asks for tables would say the same, once more and worse
         }
@@ -78,6 +83,10 @@ export async function doctor(
     }
   } finally {
     await stack.stop();
+  }
+  if (unseen.length > 0) {
+    const text = `not looked at, for what is told above: ${unseen.join(", ")}`;
+    checks.push({ name: "the rest", state: "bad", text });
   }
   const signs = { ok: "ok  ", warning: "warn", bad: "BAD " } as const;
   checks.forEach(({ state, name, text }) => {

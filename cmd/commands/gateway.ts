@@ -21,7 +21,8 @@ export async function gateway(context: Context): Promise<number> {
       context.output.line(service.url());
       context.output.document({ gateway_url: service.url() });
     };
-    return await serve(context, { config, stack, services: [service], ready });
+    const log = logger.child({ role: "gateway" });
+    return await serve(context, { config, stack, services: [service], ready, logger: log });
   } finally {
     await stack.stop();
   }

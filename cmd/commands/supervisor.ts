@@ -24,7 +24,8 @@ export async function supervisor(context: Context): Promise<number> {
       logger.info({ role: "supervisor" }, "supervisor runs");
       context.output.document({ supervisor: process.pid });
     };
-    return await serve(context, { config, stack, services, ready });
+    const log = logger.child({ role: "supervisor" });
+    return await serve(context, { config, stack, services, ready, logger: log });
   } finally {
     await stack.stop();
   }

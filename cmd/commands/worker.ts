@@ -23,7 +23,8 @@ export async function worker(
     const ready = (): void =>
       context.output.document({ worker: service.id, queues: service.queues() });
     const services = [service];
-    return await serve(context, { config, stack, services, ready });
+    const log = logger.child({ role: "worker" });
+    return await serve(context, { config, stack, services, ready, logger: log });
   } finally {
     await stack.stop();
   }

@@ -195,13 +195,31 @@ export function isDatabaseAway(error: unknown): boolean {
   );
 }
 
+/** What only somebody's hand mends, by Postgres' code. */
+const REFUSED: { readonly [code: string]: string } = {
+  "28P01": "correct user and password of database_url",
+  "28000": "correct the user of database_url, or what pg_hba.conf says of it",
+  "3D000": "correct the database's name in database_url, or make it: CREATE DATABASE",
+  "42501":
+    "the role of database_url lacks rights; the schema's owner gives what the engine needs: " +
+    '"gavotte migrate --grant ROLE"',
+};
+
 /** The error to throw for one of the driver: GV_DATABASE_UNAVAILABLE, GV_BAD_CONFIG, or itself. */
 export function databaseError(error: unknown, what: string): unknown {
   if ((error as { code?: unknown }).code === "ERR_INVALID_URL") {
     const remedy = "what user and password hold of : / ? # @ and % has to be percent-encoded";
     return new GavotteError("GV_BAD_CONFIG", `database_url cannot be read: ${remedy}`);
   }
-  if (error instanceof GavotteError || !isDatabaseAway(error)) {
+  if (error instanceof GavotteError) {
+    return error;
+  }
+  const refused = REFUSED[String((error as { code?: unknown }).code)];
+  if (refused !== undefined) {
+    const message = `Postgres refuses this (${what}: ${(error as Error).message}): ${refused}`;
+    return new GavotteError("GV_BAD_CONFIG", message, { cause: error });
+  }
+  if (!isDatabaseAway(error)) {
     return error;
   }
   const reason = error instanceof Error ? error.message : String(error);

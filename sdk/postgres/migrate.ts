@@ -22,7 +22,9 @@ export interface MigrateOptions {
  * newer version has been at work: nothing would be applied, and that would read as if all were well.
  */
 export async function migrate(db: Database, options: MigrateOptions = {}): Promise<string[]> {
-  assertNoneNewer(await presentNames(db));
+  const present = await presentNames(db);
+  assertNoneNewer(present);
+  await (migrationNames().length > present.length ? assertMayCreate(db) : undefined);
   // Processes that only check the schema need no more than its names.
   const { runner } = await import("node-pg-migrate");
   const client = await db.pool.connect().catch((error: unknown) => {
@@ -44,6 +46,21 @@ export async function migrate(db: Database, options: MigrateOptions = {}): Promi
     return applied.map(({ name }) => name);
   } finally {
     client.release();
+  }
+}
+
+/** Throws GV_BAD_CONFIG: the runner of migrations would fail with no more than a stack. */
+async function assertMayCreate(db: Database): Promise<void> {
+  const text = `SELECT current_user AS role, coalesce(current_schema(), '(none)') AS schema,
+    coalesce(has_schema_privilege(current_schema(), 'CREATE'), false) AS may`;
+  type Found = { role: string; schema: string; may: boolean };
+  const [found] = await db.query<Found>({ name: "schema_may_create", text });
+  if (found?.may === false) {
+    const { role, schema } = found;
+    const message =
+      `the role "${role}" may not create tables in schema ${schema}: migrate as the database's ` +
+      `owner, then "gavotte migrate --grant ${role}"; or GRANT CREATE ON SCHEMA ${schema} TO it`;
+    throw new GavotteError("GV_BAD_CONFIG", message);
   }
 }
 
