@@ -33,8 +33,7 @@ export async function doctor(
   const checks: Check[] = [nodeCheck()];
   const stack = await openStack(context, { config, logger, mustExist: true });
   let unreachable = false;
-  const reasons = new Set<string>();
-  const unseen: string[] = [];
+  const failures = new Failures();
   let audit: Omit<AuditResult, "checks"> | null = null;
   const auditStep = async (on: Stack): Promise<Check[]> => {
     const { checks: found, ...rest } = await auditStack(on, flags, context.output);
@@ -67,15 +66,8 @@ export async function doctor(
           throw error; // what was asked about is not there: no check of what is
         }
         unreachable ||= exitCodeOf(error) === EXIT.unreachable;
-        const text = error instanceof Error ? error.message : String(error);
         const name = step === auditStep ? "audit" : step.name.slice("check".length).toLowerCase();
-        const reason = errorCode(error) ?? text;
-        if (reasons.has(reason)) {
-          unseen.push(name); // for the reason that was told
-          continue;
-        }
-        reasons.add(reason);
-        checks.push({ name, state: "bad", text });
+        checks.push(...failures.told(name, error));
         if (errorCode(error) === "GV_SCHEMA_OUTDATED") {
           break; // whatever asks for tables would say the same, once more and worse
         }
@@ -84,10 +76,7 @@ export async function doctor(
   } finally {
     await stack.stop();
   }
-  if (unseen.length > 0) {
-    const text = `not looked at, for what is told above: ${unseen.join(", ")}`;
-    checks.push({ name: "the rest", state: "bad", text });
-  }
+  checks.push(...failures.rest());
   const signs = { ok: "ok  ", warning: "warn", bad: "BAD " } as const;
   checks.forEach(({ state, name, text }) => {
     context.output.line(`${signs[state]} ${name.padEnd(12)} ${text}`);
@@ -95,6 +84,28 @@ export async function doctor(
   const healthy = checks.every(({ state }) => state !== "bad");
   context.output.document({ healthy, checks, ...(audit === null ? {} : { audit }) });
   return unreachable ? EXIT.unreachable : healthy ? EXIT.done : EXIT.failed;
+}
+
+/** Checks that could not be made: for a reason that was told before they are only named. */
+class Failures {
+  readonly #reasons = new Set<string>();
+  readonly #unseen: string[] = [];
+
+  told(name: string, error: unknown): Check[] {
+    const text = error instanceof Error ? error.message : String(error);
+    const reason = errorCode(error) ?? text;
+    if (this.#reasons.has(reason)) {
+      this.#unseen.push(name);
+      return [];
+    }
+    this.#reasons.add(reason);
+    return [{ name, state: "bad", text }];
+  }
+
+  rest(): Check[] {
+    const text = `not looked at, for what is told above: ${this.#unseen.join(", ")}`;
+    return this.#unseen.length === 0 ? [] : [{ name: "the rest", state: "bad", text }];
+  }
 }
 
 function nodeCheck(): Check {
