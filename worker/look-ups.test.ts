@@ -12,6 +12,8 @@ const AWAY = Object.assign(new Error("away"), { code: "ECONNRESET" });
 let leases: Leases;
 /** What has become of each run's token, in order. */
 let told: string[];
+/** Runs whose tokens wait, and were delivered before. */
+let before: string[];
 /** What is found of a token, and how often it was looked up. */
 let found: (token: ReadyToken, times: number) => Preparation["kind"];
 let lookUps: LookUps;
@@ -23,6 +25,7 @@ let holds: number[];
 beforeEach(() => {
   leases = leasesOf();
   told = [];
+  before = [];
   isReadable = false;
   holds = [];
   found = () => "ready";
@@ -40,7 +43,13 @@ beforeEach(() => {
     leave: (token: ReadyToken) => tell("left", token.runId),
   };
   lane = {
-    waiting: { add: (p) => tell("waits", runOf(p)), pump: () => undefined },
+    waiting: {
+      add: (p) => {
+        tell("waits", runOf(p));
+        void (p.isRedelivered === true && before.push(runOf(p)));
+      },
+      pump: () => undefined,
+    },
     executions: {
       failed: (_, { code, message }) => `${code} ${message}` as never,
       leave: ({ token }) => tell("left by the dead", token.runId),
@@ -105,6 +114,15 @@ describe("each token goes one way", () => {
     expect(told).toEqual(ways.map((way) => expect.stringMatching(way) as unknown));
     expect(leases.size).toBe(held);
     expect(lane.handBacks.isLookDue).toBe(false);
+  });
+
+  it("one that was delivered before is told from one that a chain comes to", async () => {
+    await lookUps.admit([tokenOf("a")], {});
+    await lookUps.admit([tokenOf("b")], { redelivered: true });
+    lookUps.again(tokenOf("c"), leases.hold(tokenOf("c")));
+    await settled();
+    expect(told).toEqual(["a waits", "b waits", "c waits"]);
+    expect(before).toEqual(["b"]);
   });
 
   it("one that is not held any more goes none", async () => {

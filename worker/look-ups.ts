@@ -103,6 +103,9 @@ export class LookUps {
     }
     preparations.forEach((preparation, i) => {
       const one = held[i] as Held;
+      if (redelivered && preparation.kind === "ready") {
+        preparation.prepared.isRedelivered = true;
+      }
       try {
         this.#route(preparation, one.token, one, poison);
         if (redelivered && preparation.kind === "drop") {

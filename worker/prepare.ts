@@ -123,10 +123,7 @@ export class Preparer {
       if (kind === "ready") {
         const isLate = queued && isOverdue(token, node, redisMs);
         const known = new RunData(profile.ir, data, outside?.outside);
-        const prepared: Prepared = { token, profile, node, data: known };
-        if (redelivered) {
-          prepared.isRedelivered = true;
-        }
+        const prepared = { token, profile, node, data: known };
         result.push({ kind: isLate ? "late" : kind, prepared });
       } else {
         result.push(kind === "hold" ? { kind, token } : { kind, token, profile });

@@ -110,6 +110,9 @@ export class DrivenWorker {
       await this.finish(profile, token, token.entryId);
       return null;
     }
+    if (held.again === true) {
+      preparation.prepared.isRedelivered = true;
+    }
     return this.#step(preparation.prepared, held);
   }
 
