@@ -5,54 +5,28 @@
 import type { Redis } from "ioredis";
 import type { Ir, Json } from "../compiler/ir.ts";
 import { awaitStatus, type AwaitStatusOptions } from "./await-status.ts";
-import {
-  decide,
-  findApprovals,
-  sendCallback,
-  sendSignal,
-  type Approval,
-  type CallbackReceipt,
-  type DecisionReceipt,
-  type SignalReceipt,
-  type WaitClient,
-} from "./client-waits.ts";
-import {
-  admissionOf,
-  foldRun,
-  relativesOf,
-  reportOf,
-  resolveOutputs,
-  stopReportOf,
-  summaryOf,
-  type RunReport,
-  type RunSummary,
-} from "./client-report.ts";
+import { decide, findApprovals, type Approval, type DecisionReceipt } from "./client-approvals.ts";
+import { sendCallback, type CallbackReceipt } from "./client-callbacks.ts";
+import { cancelWhereItIs, type CancelClient } from "./client-cancel.ts";
 import { ClientDeployment } from "./client-deployment.ts";
-import { ClientGate, ended, notEnded, notFound } from "./client-ends.ts";
+import { ClientGate, notFound } from "./client-ends.ts";
+import { followRun, type Followed } from "./client-follow.ts";
 import type { ClientOptions, FollowOptions, WaitOptions } from "./client-options.ts";
+import { summaryOf, type RunReport, type RunSummary } from "./client-report.ts";
+import { sendSignal, type SignalReceipt } from "./client-signals.ts";
 import { Submitter, type SubmissionRequest } from "./client-submit.ts";
 import { CircuitControl } from "./circuits.ts";
-import { systemClock, type Clock } from "./clock.ts";
-import { GavotteError } from "./errors.ts";
+import { systemClock } from "./clock.ts";
 import { DeadLetters } from "./dead-letters.ts";
-import { Operations } from "./operations.ts";
-import { comparePositions } from "./journal.ts";
-import { foldWithElements } from "./element-report.ts";
-import type { RunView } from "./fold.ts";
 import { Dispatch } from "./dispatch.ts";
+import type { RunView } from "./fold.ts";
+import { Operations } from "./operations.ts";
+import { pause } from "./pause.ts";
 import {
-  cancelRunRow,
-  compensationOf,
   connectPostgres,
-  definitionsByHash,
   listDeadLetters,
   listRuns,
-  readAdmission,
-  journalPages,
-  readJournal,
-  readRun,
   type ApprovalState,
-  type ArchivedTransition,
   type Database,
   type DeadLetter,
   type DeadLetterFilter,
@@ -60,17 +34,16 @@ import {
   type RunFilter,
   type RunRow,
 } from "./postgres/index.ts";
-import { pause } from "./pause.ts";
 import { openRedis } from "./redis/open-redis.ts";
-import { cancelRun } from "./redis/run-scripts.ts";
-import { pathOf, type Hop } from "./run-path.ts";
+import type { Hop } from "./run-path.ts";
+import { RunReader } from "./run-reader.ts";
 import { isTerminal, type RunStatus } from "./status.ts";
-import { timeLimit } from "./time-limit.ts";
-import { whileAwake } from "./wake.ts";
 
 export type { AwaitStatusOptions } from "./await-status.ts";
+export type { Approval, DecisionReceipt } from "./client-approvals.ts";
+export type { CallbackReceipt } from "./client-callbacks.ts";
 export type { ClientOptions, FollowOptions, WaitOptions } from "./client-options.ts";
-export type { Approval, CallbackReceipt, DecisionReceipt, SignalReceipt } from "./client-waits.ts";
+export type { SignalReceipt } from "./client-signals.ts";
 export type { SubmissionRequest } from "./client-submit.ts";
 export type { BulkFilter, SettledLetter } from "./dead-letters.ts";
 export type { NodeOrder } from "./operations.ts";
@@ -79,14 +52,7 @@ export type { RedriveWish } from "./redrive.ts";
 
 const SUBMIT_TIMEOUT_MS = 10_000;
 const CONNECT_TIMEOUT_MS = 5000;
-/** Children named in one report; `runs --parent` has them all. */
-const CHILDREN_TOLD_MAX = 100;
-const POLL_MS_MIN = 5;
-const POLL_MS_MAX = 250;
-const POLL_GROWTH = 1.5;
 const APPROVALS_LIMIT = 100;
-/** Workflows that a client remembers; then it begins anew. */
-const IRS_MAX = 1000;
 
 /** Makes a client and connects it. Throws GV_REDIS_UNAVAILABLE. */
 export async function createClient(options: ClientOptions): Promise<Client> {
@@ -109,11 +75,10 @@ export class Client {
   /** What is done about dead letters. */
   readonly letters: DeadLetters;
   readonly #ownsDb: boolean;
-  readonly #clock: Clock;
   readonly #gate = new ClientGate();
   readonly #submitter: Submitter;
-  readonly #irs = new Map<string, Ir>();
-  readonly #waits: WaitClient;
+  /** What the parts of a client, each in a file of its own, need of one another. */
+  readonly #parts: CancelClient;
   readonly #pair: ClientDeployment;
 
   /** Use `createClient`. */
@@ -122,22 +87,21 @@ export class Client {
     this.redis = commands;
     this.#ownsDb = !("query" in database);
     this.db = "query" in database ? database : connectPostgres({ name: "client", ...database });
-    this.#clock = options.clock ?? systemClock;
     const { redis, db } = this;
     const deployment = (): Promise<{ id: string; partitions: number }> => this.deployment();
     const irOf = (hash: string): Promise<Ir> => this.irOf(hash);
     const patience = { patienceMs: submitTimeoutMs, pause: (ms: number) => pause(ms) };
-    const clock = this.#clock;
+    const clock = options.clock ?? systemClock;
     this.#pair = new ClientDeployment({ redis, db });
     const gate = this.#gate;
     this.circuits = gate.guarded(new CircuitControl({ redis, db, clock }));
     this.dispatch = gate.guarded(new Dispatch({ redis, db, clock, deployment }));
     const operations = new Operations({ redis, db, clock, deployment, irOf, ...patience });
     this.operations = gate.guarded(operations);
-    this.#waits = {
-      ...{ db, clock, ...patience },
+    const runs = new RunReader({ db, gate, dispatch: this.dispatch });
+    this.#parts = {
+      ...{ db, clock, ...patience, gate, runs, irOf },
       scriptsOf: (runId) => this.operations.scripts(runId),
-      irOf,
     };
     const submit = (request: SubmissionRequest): Promise<string> => this.submit(request);
     this.letters = gate.guarded(new DeadLetters({ db, clock, submit, operations }));
@@ -192,97 +156,23 @@ export class Client {
    * The run's journal as it grows, from its beginning or after a position; the last thing yielded
    * has a terminal row and whatever was still missing. Throws GV_RUN_NOT_FOUND, GV_AWAIT_TIMED_OUT.
    */
-  async *follow(
-    runId: string,
-    options: FollowOptions = {},
-  ): AsyncGenerator<{ row: RunRow; transitions: ArchivedTransition[] }> {
-    const { signal, timeoutMs = Infinity, after = "0.-1" } = options;
-    const limit = timeLimit(timeoutMs);
-    const ends = signal === undefined ? limit.signal : AbortSignal.any([signal, limit.signal]);
-    const seen: { status: RunStatus | null } = { status: null };
-    try {
-      yield* this.#follow(runId, after, ends, seen);
-    } catch (error) {
-      const isLate = limit.signal.aborted && error === limit.signal.reason;
-      throw isLate ? notEnded(runId, seen.status, timeoutMs) : this.#gate.toldOf(error, runId);
-    } finally {
-      limit.clear();
-    }
-  }
-
-  async *#follow(
-    runId: string,
-    after: string,
-    ends: AbortSignal,
-    seen: { status: RunStatus | null },
-  ): AsyncGenerator<{ row: RunRow; transitions: ArchivedTransition[] }> {
-    let pauseMs = POLL_MS_MIN;
-    let nextSeq = Number.parseInt(after, 10);
-    for (;;) {
-      ends.throwIfAborted();
-      // The row first: when it has ended, the journal read after it is whole.
-      const row = await this.#row(runId);
-      seen.status = row.status;
-      const transitions = (await readJournal(this.db, runId, nextSeq)).filter(
-        ({ position }) => comparePositions(position, after) > 0,
-      );
-      const last = transitions.at(-1);
-      if (last !== undefined) {
-        nextSeq = Number.parseInt(last.position, 10) + 1;
-        pauseMs = POLL_MS_MIN;
-      }
-      if (transitions.length > 0 || isTerminal(row.status)) {
-        yield { row, transitions };
-      }
-      if (isTerminal(row.status)) {
-        return;
-      }
-      await pause(pauseMs, ends);
-      pauseMs = Math.min(pauseMs * POLL_GROWTH, POLL_MS_MAX);
-    }
+  follow(runId: string, options: FollowOptions = {}): AsyncGenerator<Followed> {
+    return followRun(this.#parts, runId, options);
   }
 
   /** A run's nodes with their times, as of what is archived. Throws GV_RUN_NOT_FOUND. */
   view(runId: string): Promise<RunView> {
-    return this.#gate.pass(async () => {
-      const row = await this.#row(runId);
-      const ir = await this.irOf(row.irHash);
-      return foldRun(ir, journalPages(this.db, runId));
-    }, runId);
+    return this.#parts.runs.view(runId);
   }
 
   /** The way its tokens took, as of what is archived. Throws GV_RUN_NOT_FOUND. */
   path(runId: string): Promise<Hop[]> {
-    return this.#gate.pass(async () => {
-      const row = await this.#row(runId);
-      return pathOf(await this.irOf(row.irHash), await readJournal(this.db, runId));
-    }, runId);
+    return this.#parts.runs.path(runId);
   }
 
   /** All that is known of a run, as of what is archived. Throws GV_RUN_NOT_FOUND. */
   status(runId: string): Promise<RunReport> {
-    return this.#gate.pass(() => this.#status(runId), runId);
-  }
-
-  async #status(runId: string): Promise<RunReport> {
-    const row = await this.#row(runId);
-    const ir = await this.irOf(row.irHash);
-    const journal = journalPages(this.db, runId);
-    const { view, elements } = isTerminal(row.status)
-      ? { view: await foldRun(ir, journal), elements: [] }
-      : await foldWithElements(ir, journal);
-    await resolveOutputs(this.db, view);
-    const children = await listRuns(this.db, { parent: runId, limit: CHILDREN_TOLD_MAX });
-    const compensation = await compensationOf(this.db, runId);
-    const wait = row.held && !isTerminal(row.status) ? await readAdmission(this.db, runId) : null;
-    const stop = isTerminal(row.status) ? null : await this.dispatch.stopped();
-    return {
-      ...reportOf(row, view),
-      ...(stop === null ? {} : { stopped: stopReportOf(stop) }),
-      ...(elements.length === 0 ? {} : { elements }),
-      ...(wait === null ? {} : { admission: admissionOf(wait) }),
-      ...relativesOf(row, { children, compensation }),
-    };
+    return this.#parts.runs.status(runId);
   }
 
   /** Runs, newest first. */
@@ -296,41 +186,8 @@ export class Client {
    * failed before, GV_RUN_NOT_READY if it is asleep and nobody wakes it, or to be repaired and nobody
    * does.
    */
-  async cancel(runId: string, reason = "cancelled by a user"): Promise<void> {
-    const untilMs = this.#clock.monotonicMs() + this.#waits.patienceMs;
-    for (;;) {
-      this.#gate.assertOpen(runId);
-      const scripts = await this.operations.scripts(runId);
-      const known = await this.#row(runId);
-      const row = await whileAwake(this.#waits, known).catch(async (error: unknown) => {
-        if ((await cancelRun(scripts, runId, reason)) === "cancelled") {
-          return { ...known, status: "CANCELLED" as const };
-        }
-        throw error;
-      });
-      if (row.status === "CANCELLED") {
-        return;
-      }
-      if (isTerminal(row.status)) {
-        throw ended(runId, row.status);
-      }
-      const answer = await cancelRun(scripts, runId, reason);
-      if (answer === "completed" || answer === "failed") {
-        throw ended(runId, answer.toUpperCase());
-      }
-      const error = JSON.stringify({ code: "CANCELLED", message: reason });
-      const nowMs = this.#clock.nowMs();
-      const isDone = answer === "cancelled" || answer === "was_cancelled";
-      if (isDone || (answer === "gone" && (await cancelRunRow(this.db, row, error, nowMs)))) {
-        return;
-      }
-      // It is falling asleep, is to be repaired, was woken or has ended meanwhile.
-      if (this.#clock.monotonicMs() >= untilMs) {
-        const message = `run ${runId} is falling asleep or in repair and stays so; try again later`;
-        throw new GavotteError("GV_RUN_NOT_READY", message);
-      }
-      await pause(POLL_MS_MAX);
-    }
+  cancel(runId: string, reason = "cancelled by a user"): Promise<void> {
+    return cancelWhereItIs(this.#parts, runId, reason);
   }
 
   /**
@@ -345,7 +202,7 @@ export class Client {
     payload: Json = null,
     options: { id?: string } = {},
   ): Promise<SignalReceipt> {
-    const send = () => sendSignal(this.#waits, runId, name, payload, options.id);
+    const send = () => sendSignal(this.#parts, runId, name, payload, options.id);
     return this.#gate.pass(send, runId);
   }
 
@@ -358,7 +215,7 @@ export class Client {
     payload: Json = null,
     options: { id?: string } = {},
   ): Promise<CallbackReceipt> {
-    return this.#gate.pass(() => sendCallback(this.#waits, token, payload, options.id));
+    return this.#gate.pass(() => sendCallback(this.#parts, token, payload, options.id));
   }
 
   /** What people are asked, newest first; `assignee`: only what this person may decide. */
@@ -366,7 +223,7 @@ export class Client {
     filter: { state?: ApprovalState; assignee?: string; runId?: string; limit?: number } = {},
   ): Promise<Approval[]> {
     const all = { limit: APPROVALS_LIMIT, ...filter };
-    return this.#gate.pass(() => findApprovals(this.#waits, all));
+    return this.#gate.pass(() => findApprovals(this.#parts, all));
   }
 
   /**
@@ -378,7 +235,7 @@ export class Client {
     approvalId: string,
     decision: { approved: boolean; actor: string; data?: Json },
   ): Promise<DecisionReceipt> {
-    return this.#gate.pass(() => decide(this.#waits, approvalId, decision));
+    return this.#gate.pass(() => decide(this.#parts, approvalId, decision));
   }
 
   /** Dead letters, newest first. */
@@ -403,24 +260,7 @@ export class Client {
 
   /** A compiled workflow by its hash. Throws GV_WORKFLOW_NOT_FOUND. */
   irOf(hash: string): Promise<Ir> {
-    return this.#gate.pass(() => this.#irOf(hash));
-  }
-
-  async #irOf(hash: string): Promise<Ir> {
-    const known = this.#irs.get(hash);
-    if (known !== undefined) {
-      return known;
-    }
-    const [definition] = await definitionsByHash(this.db, [hash]);
-    if (definition === undefined) {
-      throw new GavotteError("GV_WORKFLOW_NOT_FOUND", `there is no workflow with hash ${hash}`);
-    }
-    const ir = JSON.parse(definition.ir) as Ir;
-    if (this.#irs.size >= IRS_MAX) {
-      this.#irs.clear();
-    }
-    this.#irs.set(hash, ir);
-    return ir;
+    return this.#parts.runs.irOf(hash);
   }
 
   /** Closes what it opened; a shared database stays open. */
@@ -433,14 +273,5 @@ export class Client {
     if (this.#ownsDb) {
       await this.db.close();
     }
-  }
-
-  async #row(runId: string): Promise<RunRow> {
-    this.#gate.assertOpen(runId);
-    const row = await readRun(this.db, runId);
-    if (row === null) {
-      throw notFound(runId);
-    }
-    return row;
   }
 }

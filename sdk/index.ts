@@ -40,7 +40,9 @@ export type {
   RunSummary,
   WaitReport,
 } from "./client-report.ts";
-export type { Approval, CallbackReceipt, DecisionReceipt, SignalReceipt } from "./client-waits.ts";
+export type { Approval, DecisionReceipt } from "./client-approvals.ts";
+export type { CallbackReceipt } from "./client-callbacks.ts";
+export type { SignalReceipt } from "./client-signals.ts";
 export type { RunRow } from "./postgres/index.ts";
 export type { SubmissionProblem, SubmissionRequest } from "./client-submit.ts";
 export { errorCode, ERRORS, GavotteError, type ErrorCode } from "./errors.ts";
