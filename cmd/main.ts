@@ -144,6 +144,7 @@ function addRunCommands(program: Command): void {
     .option("--run-id <uuid>", "the run's id")
     .option("--priority <level>", "high, normal or low")
     .option("--tenant <name>", "on whose behalf")
+    .option("--namespace <name>", "only workers of this namespace execute it")
     .option("--wait", "wait for the end and print the output");
   define(
     program,
@@ -185,7 +186,7 @@ function addQuestionCommands(program: Command): void {
   define(program, "runs", "list runs, newest first", SERVICES, async (c, _args, flags) =>
     (await import("./commands/runs.ts")).runs(c, flags),
   )
-    .option("--status <status>", "only runs in this status")
+    .option("--status <list>", "only runs in any of these statuses, with commas")
     .option("--business-status <name>", "only runs whose nodes have set this status last")
     .option("--workflow <name>", "only runs of this workflow")
     .option("--tenant <name>", "only runs of this tenant")

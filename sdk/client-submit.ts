@@ -34,7 +34,7 @@ export interface SubmissionRequest {
   outputs?: { [node: string]: Json };
   /** With `start_at`: inputs of nodes that begin, in place of what the outputs before them make. */
   inputs?: { [node: string]: Json };
-  /** `ns:<id>:`: only workers of that namespace execute the run. */
+  /** Only workers of that namespace execute the run; `blue` and `ns:blue:` are the same. */
   namespace?: string;
 }
 

@@ -23,6 +23,7 @@ export type { HotJoin } from "./hot-joins.ts";
 export type { HotTimer, HotToken } from "./hot-tokens.ts";
 export * from "./journal.ts";
 export * from "./keys.ts";
+export { NAMESPACE_SHAPE, namespaceNamed } from "./namespace-name.ts";
 export * from "./needs.ts";
 export * from "./node-vars.ts";
 export * from "./plan.ts";

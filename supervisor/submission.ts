@@ -7,7 +7,13 @@ import { canonicalJson } from "../compiler/index.ts";
 import type { Json, Priority } from "../compiler/ir.ts";
 import type { Start } from "../compiler/reference/index.ts";
 import { parseJson } from "../condition/json-text.ts";
-import { globalKeys, PRIORITIES, RUN_ID } from "../sdk/internal.ts";
+import {
+  globalKeys,
+  NAMESPACE_SHAPE,
+  namespaceNamed,
+  PRIORITIES,
+  RUN_ID,
+} from "../sdk/internal.ts";
 
 export interface SubmissionProblem {
   code: string;
@@ -106,14 +112,15 @@ function read(entryId: string, text: string | null): Submission | BadSubmission 
     say(`the input is larger than ${INPUT_BYTES_MAX} bytes`, "input");
   }
   const priority = readPriority(members.priority, say);
-  const namespace = readText(members.namespace, "namespace", say) ?? "";
-  if (namespace !== "" && !/^ns:[A-Za-z0-9_-]{1,64}:$/.test(namespace)) {
-    say("namespace must look like ns:<id>:", "namespace");
+  const named = readText(members.namespace, "namespace", say) ?? "";
+  const namespace = named === "" ? "" : namespaceNamed(named);
+  if (namespace === null) {
+    say(`namespace must be ${NAMESPACE_SHAPE}`, "namespace");
   }
   const tenant = readText(members.tenant, "tenant", say) ?? "";
   const idempotencyKey = readText(members.idempotency_key, "idempotency_key", say);
   const start = readStart(members, say);
-  if (problems.length > 0 || workflow === null) {
+  if (problems.length > 0 || workflow === null || namespace === null) {
     const given = typeof members.run_id === "string" ? runId : null;
     return bad(entryId, given, replyTo, problems, raw);
   }

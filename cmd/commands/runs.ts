@@ -1,4 +1,5 @@
 /** `gavotte runs`: runs, newest first. */
+import type { RunSummary } from "../../sdk/client-report.ts";
 import type { RunFilter } from "../../sdk/postgres/index.ts";
 import { GavotteError, type RunStatus } from "../../sdk/internal.ts";
 import type { Context } from "../context.ts";
@@ -19,9 +20,11 @@ export async function runs(
     [flag in "status" | "businessStatus" | "workflow" | "tenant" | "parent" | "limit"]?: string;
   },
 ): Promise<number> {
-  const filter = filterOf(flags);
+  const { limit, ...filter } = filterOf(flags);
+  const statuses = statusesOf(flags.status);
   return withClient(context, async (client) => {
-    const found = await client.runs(filter);
+    const lists = statuses.map((status) => client.runs({ ...filter, ...status, limit }));
+    const found = newest((await Promise.all(lists)).flat()).slice(0, limit);
     const rows = found.map((run) => {
       const { started_at: from, ended_at: to } = run;
       const took = from === null || to === null ? "-" : formatMs(Date.parse(to) - Date.parse(from));
@@ -40,16 +43,25 @@ export async function runs(
   });
 }
 
+/** One list for each that is asked for; without `--status` one of all. */
+function statusesOf(text: string | undefined): { status?: RunStatus }[] {
+  const names = text?.split(",") ?? [];
+  const asked = names.map((name) => readChoice("--status", name.trim().toUpperCase(), STATUSES));
+  return text === undefined ? [{}] : [...new Set(asked)].map((status) => ({ status }));
+}
+
+function newest(found: RunSummary[]): RunSummary[] {
+  const place = (run: RunSummary): string => `${run.created_at} ${run.run_id}`;
+  return found.sort((a, b) => (place(a) < place(b) ? 1 : -1));
+}
+
 function filterOf(flags: { [flag: string]: string | undefined }): RunFilter {
-  const { status, businessStatus, workflow, tenant, parent } = flags;
+  const { businessStatus, workflow, tenant, parent } = flags;
   if (workflow === "") {
     throw new GavotteError("GV_BAD_INPUT", "--workflow must be a workflow's name");
   }
   return {
     limit: readLimit(flags.limit),
-    ...(status === undefined
-      ? {}
-      : { status: readChoice("--status", status.toUpperCase(), STATUSES) }),
     ...(businessStatus === undefined ? {} : { businessStatus }),
     ...(workflow === undefined ? {} : { workflow }),
     ...(tenant === undefined ? {} : { tenant }),

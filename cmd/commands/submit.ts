@@ -8,7 +8,7 @@ import { EXIT } from "../exit.ts";
 import { withClient } from "../with-client.ts";
 import type { Flags } from "../define.ts";
 import { readInput } from "../read-input.ts";
-import { readChoice } from "../read-option.ts";
+import { readChoice, readNamespace } from "../read-option.ts";
 import { readStart, startMembers } from "../read-start.ts";
 import { readWorkflow, tellDiagnostics } from "../read-workflow.ts";
 import { standstillTeller } from "../standstill.ts";
@@ -91,7 +91,9 @@ async function fileOf(
 
 /** What the supervisor would refuse with a dead letter is wrong usage here. Throws GV_BAD_INPUT. */
 function optionsOf(flags: Flags): SubmissionRequest {
-  const { idempotencyKey, runId, priority, tenant } = flags as { [flag: string]: string };
+  const { idempotencyKey, runId, priority, tenant, namespace } = flags as {
+    [flag: string]: string;
+  };
   if (runId !== undefined && !RUN_ID.test(runId)) {
     const message = `--run-id takes a UUID in lower case, best of version 7, not "${runId}"`;
     throw new GavotteError("GV_BAD_INPUT", message);
@@ -101,5 +103,6 @@ function optionsOf(flags: Flags): SubmissionRequest {
     ...(runId === undefined ? {} : { run_id: runId }),
     ...(priority === undefined ? {} : { priority: readChoice("--priority", priority, PRIORITIES) }),
     ...(tenant === undefined ? {} : { tenant }),
+    ...(namespace === undefined ? {} : { namespace: readNamespace(namespace) }),
   };
 }

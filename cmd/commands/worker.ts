@@ -1,7 +1,7 @@
 /** `gavotte worker`: executes steps until it is told to stop. */
-import { GavotteError } from "../../sdk/internal.ts";
 import type { Context } from "../context.ts";
 import { createLogger } from "../logger.ts";
+import { readNamespace } from "../read-option.ts";
 import { registryOf } from "../roles.ts";
 import { serve } from "../serve.ts";
 import { openStack } from "../stack.ts";
@@ -13,7 +13,7 @@ export async function worker(
   flags: { queue?: string[]; namespace?: string },
 ): Promise<number> {
   const config = await context.config();
-  const namespace = namespaceOf(flags.namespace);
+  const namespace = flags.namespace === undefined ? "" : readNamespace(flags.namespace);
   const registry = await registryOf(config.values.functions);
   const logger = createLogger(config);
   const stack = await openStack(context, { config, logger });
@@ -28,15 +28,4 @@ export async function worker(
   } finally {
     await stack.stop();
   }
-}
-
-function namespaceOf(name: string | undefined): string {
-  if (name === undefined) {
-    return "";
-  }
-  if (!/^[A-Za-z0-9_-]{1,64}$/.test(name)) {
-    const message = `--namespace "${name}": use letters, digits, _ and -, 64 at most`;
-    throw new GavotteError("GV_BAD_INPUT", message);
-  }
-  return `ns:${name}:`;
 }

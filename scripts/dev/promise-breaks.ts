@@ -90,9 +90,8 @@ export const PROMISE_BREAKS: readonly Break[] = [
   },
   {
     ...{ holds: P6, broken: "a submission reaches the queues of others by its namespace" },
-    file: "supervisor/submission.ts",
-    find: "!/^ns:[A-Za-z0-9_-]{1,64}:$/.test(namespace)",
-    replace: '!namespace.startsWith("ns:")',
+    file: "sdk/namespace-name.ts",
+    ...{ find: "PREFIX.test(name)", replace: 'name.startsWith("ns:")' },
     test: "supervisor/submission.test.ts",
     name: "lets nobody out of a namespace by its name",
   },

@@ -16,7 +16,7 @@ export const CONTRACT: readonly string[] = [
   "worker/**/*.test.ts",
   "gateway/**/*.test.ts",
   "supervisor/{blobs,block-reader,falling-asleep,hibernate,long-journal,repair-tries,retention,waker}.test.ts",
-  "cmd/{behind,doctor-archive,doctor-away,processes,prune,uncertified}.test.ts",
+  "cmd/{behind,doctor-archive,doctor-away,processes,prune,runs-statuses,uncertified}.test.ts",
   "test/{audit,children,e2e,hibernate,operations,property,store}/**/*.test.ts",
   "test/{circuits,fairness,priorities,retries,routing,workers,limits,limits-trees,losers,pure-functions,run-limits,schemas,time-limits,unserved-queues,waits}.test.ts",
 ];

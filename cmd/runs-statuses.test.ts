@@ -1,0 +1,41 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, expect, it } from "vitest";
+import { compile } from "../compiler/index.ts";
+import { admitRuns } from "../sdk/postgres/index.ts";
+import { testDatabase, testRedis } from "../test/support/index.ts";
+import { runCli } from "./cli.fixture.ts";
+
+const services = await testRedis();
+const database = await testDatabase();
+const cwd = mkdtempSync(join(tmpdir(), "gv-runs-"));
+afterAll(async () => {
+  await Promise.all([services.close(), database.close()]);
+  rmSync(cwd, { recursive: true, force: true });
+});
+
+it("runs lists several statuses as one list, newest first", { timeout: 60_000 }, async () => {
+  const db = database.connect();
+  const nodes = [{ id: "a", type: "wait", config: { signal: "s" } }];
+  const { ir, hash } = compile({ document: { name: "w", nodes } });
+  const of = { hash: hash as string, name: "w", version: "", source: null, createdAtMs: 1 };
+  const rows = ["r1", "r2", "r3", "r4", "r5"].map((id, at) => ({
+    ...{ id, tenant: "", workflow: "w", version: "", irHash: of.hash, partition: 0 },
+    ...{ namespace: "", priority: "normal" as const, input: "null", idempotencyKey: null },
+    ...{ requestHash: "", createdAtMs: at },
+  }));
+  await admitRuns(db, [{ ...of, ir: JSON.stringify(ir) }], rows);
+  const end = "UPDATE runs SET status = 'CANCELLED', ended_at_ms = 9 WHERE id IN ('r2', 'r4')";
+  await db.query({ name: "end_two", text: end });
+  await db.query({ name: "begin", text: "UPDATE runs SET status = 'RUNNING' WHERE id = 'r5'" });
+
+  const env = { GAVOTTE_REDIS_URL: services.url, GAVOTTE_DATABASE_URL: database.url };
+  const list = async (...flags: string[]): Promise<string[]> => {
+    const { stdout, stderr } = await runCli(cwd, ["runs", "--json", ...flags], { env });
+    const { runs } = JSON.parse(stdout) as { runs?: { run_id: string }[] };
+    return runs?.map(({ run_id: id }) => id) ?? [stderr];
+  };
+  expect(await list("--status", "queued,CANCELLED", "--limit", "3")).toEqual(["r4", "r3", "r2"]);
+  expect(await list("--status", "QUEUED,DONE")).toEqual([expect.stringMatching(/one of .*"DONE"/)]);
+});
