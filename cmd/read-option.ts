@@ -1,7 +1,6 @@
 /** Options of single commands that are more than text. */
 import { DURATION_MS_MAX } from "../compiler/ir.ts";
 import { GavotteError } from "../sdk/errors.ts";
-import { NAMESPACE_SHAPE, namespaceNamed } from "../sdk/namespace-name.ts";
 import { nearestName } from "../condition/suggest.ts";
 
 const LIMIT_MAX = 10_000;
@@ -35,15 +34,6 @@ export function readAge(flag: string, text: string): number {
     throw new GavotteError("GV_BAD_INPUT", `${flag} is at most 100 years, not "${text}"`);
   }
   return ms;
-}
-
-/** `--namespace`: as it stands before the names of queues. Throws GV_BAD_INPUT. */
-export function readNamespace(name: string): string {
-  const found = namespaceNamed(name);
-  if (found === null) {
-    throw new GavotteError("GV_BAD_INPUT", `--namespace "${name}": it takes ${NAMESPACE_SHAPE}`);
-  }
-  return found;
 }
 
 /** One of some words. Throws GV_BAD_INPUT with the word that was probably meant. */

@@ -1,7 +1,7 @@
 /** `gavotte worker`: executes steps until it is told to stop. */
 import type { Context } from "../context.ts";
 import { createLogger } from "../logger.ts";
-import { readNamespace } from "../read-option.ts";
+import { readNamespace } from "../read-namespace.ts";
 import { registryOf } from "../roles.ts";
 import { serve } from "../serve.ts";
 import { openStack } from "../stack.ts";
