@@ -195,4 +195,40 @@ export const PROMISE_BREAKS: readonly Break[] = [
     test: "supervisor/certify.test.ts",
     name: "a rebuild counts a write once whose answer was lost",
   },
+  {
+    ...{
+      holds: P2,
+      broken: "a pure function that fails ahead fails its node, without its retries",
+    },
+    file: "worker/ahead.ts",
+    ...{
+      find: "    } catch {\n      return null;",
+      replace: "    } catch {\n      return { output: null, ms: 0 };",
+    },
+    test: "test/pure-functions.test.ts",
+    name: "has all its attempts in steps of its own if it fails there",
+  },
+  {
+    ...{
+      holds: P3,
+      broken: "a pure function that kills its worker is charged to the step before it",
+    },
+    ...{
+      file: "worker/look-ups.ts",
+      find: "if (redelivered && preparation",
+      replace: "if (false && preparation",
+    },
+    test: "worker/look-ups.test.ts",
+    name: "one that was delivered before is told from one that a chain comes to",
+  },
+  {
+    ...{
+      holds: P6,
+      broken: "a log has what a library has hung on an error: a request with its headers",
+    },
+    file: "worker/thrown-log.ts",
+    ...{ find: "err: toldError(cause),", replace: "err: { ...cause, ...toldError(cause) }," },
+    test: "worker/thrown-log.test.ts",
+    name: "writes of an error what it says, and not what hangs on it",
+  },
 ];
