@@ -1,5 +1,5 @@
 /** Functions that are said to be pure, in a whole engine: called in the step before them, or not. */
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { readJournal } from "../sdk/postgres/index.ts";
 import { FunctionRegistry } from "../worker/index.ts";
 import { startEngine, type Engine } from "./harness/engine.ts";
@@ -27,10 +27,6 @@ beforeAll(async () => {
   await engine.worker({ registry });
 }, 60_000);
 
-beforeEach(() => {
-  calls.length = 0;
-});
-
 afterAll(() => engine.stop());
 
 interface Step {
@@ -49,6 +45,9 @@ async function play(name: string, steps: readonly Step[], settings: object = {})
   }));
   const edges = nodes.slice(1).map(({ id }, i) => ({ from: `s${i}`, to: id }));
   const workflow = { name, nodes, edges, settings };
+  // The first time the worker may have to fetch the workflow, and leaves the token until it has.
+  await engine.ended(await engine.submit({ workflow, input: null }));
+  calls.length = 0;
   const runId = await engine.submit({ workflow, input: null });
   const { status, output } = await engine.ended(runId);
   const together = new Map<string, string[]>();
@@ -98,13 +97,10 @@ describe("A10: a pure function", () => {
 
   it("that answers with a promise is a step of its own, and from then on not called before", async () => {
     const steps = [{ name: "one" }, { name: "later" }, { name: "double" }];
-    for (const counted of [2, 1]) {
-      calls.length = 0;
-      const { output, together } = await play("promised", steps);
-      expect(output).toBe("2");
-      expect(together).toEqual([["completed 0"], ["completed 1", "completed 2"]]);
-      expect(calls.filter((name) => name === "later")).toHaveLength(counted);
-    }
+    const { output, together } = await play("promised", steps);
+    expect(output).toBe("2");
+    expect(together).toEqual([["completed 0"], ["completed 1", "completed 2"]]);
+    expect(calls).toEqual(["one", "later", "double"]);
   });
 
   it("is not called before where its starts are limited", async () => {
