@@ -4,7 +4,7 @@
  *
  * A path that is known answers other methods with 405 and which it takes, before it reads a body.
  */
-import { createServer, STATUS_CODES, type Server } from "node:http";
+import type { Server } from "node:http";
 import type { Duplex } from "node:stream";
 import {
   fastify,
@@ -22,6 +22,7 @@ import type { Answer } from "./errors.ts";
 import { describeRoutes, DOCUMENT_PATH, documentOf } from "./openapi.ts";
 import { addRest, REST_PATH, type RestParts } from "./rest/routes.ts";
 import { answers } from "./rest/schemas.ts";
+import { answerSocket, createHttpServer } from "./server.ts";
 
 export interface AppParts {
   access: Access;
@@ -32,8 +33,6 @@ export interface AppParts {
   logger: Logger;
 }
 
-/** Longer than proxies and clients keep a connection for a next request: none goes into a closed one. */
-const KEEP_ALIVE_MS = 75_000;
 /** Methods that a path may be asked with; of others the router says that it knows no such path. */
 const METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] as const;
 
@@ -44,7 +43,7 @@ const HIDDEN = { hide: true };
 export async function createApp(parts: AppParts): Promise<FastifyInstance & { server: Server }> {
   const app = fastify({
     // Ours, to listen and to close as the feed needs it.
-    serverFactory: (handler) => createServer({ keepAliveTimeout: KEEP_ALIVE_MS }, handler),
+    serverFactory: (handler) => createHttpServer(handler),
     clientErrorHandler: (error, socket) => refuseSocket(error, socket),
     frameworkErrors: (error, request, reply) => {
       // An address that cannot be decoded reaches no route, and yet it names one.
@@ -194,19 +193,4 @@ function refuseSocket(error: Error & { code?: string }, socket: Duplex): void {
   }
   const message = `this is no request of HTTP/1.1 that can be read (${error.code ?? error.message})`;
   answerSocket(socket, refusal("GV_REQUEST_MALFORMED", message));
-}
-
-/** Answers on the connection itself, and ends it: what will be no request of the router. */
-export function answerSocket(socket: Duplex, { code, body, headers = {} }: Answer): void {
-  if (!socket.writable) {
-    socket.destroy();
-    return;
-  }
-  const text = JSON.stringify(body);
-  const head = Object.entries({
-    ...{ "content-type": "application/json", "content-length": Buffer.byteLength(text) },
-    ...{ connection: "close", ...headers },
-  }).map(([name, value]) => `${name}: ${value}`);
-  const lines = [`HTTP/1.1 ${code} ${STATUS_CODES[code]}`, ...head, "", text];
-  socket.end(lines.join("\r\n"), () => socket.destroy());
 }

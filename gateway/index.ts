@@ -9,7 +9,7 @@ import { WebSocketServer, type WebSocket } from "ws";
 import { FEED_HEARTBEAT_MS, FEED_PATH, inTime, type Service } from "../sdk/internal.ts";
 import type { Database } from "../sdk/postgres/index.ts";
 import { Access } from "./access.ts";
-import { answerSocket, createApp } from "./app.ts";
+import { createApp } from "./app.ts";
 import { Callbacks } from "./callbacks.ts";
 import { FeedClient, MESSAGE_BYTES_MAX } from "./client.ts";
 import { EngineClient } from "./engine-client.ts";
@@ -17,6 +17,7 @@ import { Hub } from "./hub.ts";
 import { EndWaits } from "./rest/end-waits.ts";
 import { Runs } from "./rest/runs.ts";
 import { Submissions } from "./rest/submissions.ts";
+import { answerSocket } from "./server.ts";
 
 export interface GatewayOptions {
   host: string;
