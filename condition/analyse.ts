@@ -9,7 +9,7 @@ import type { Environment, ParseResult } from "@marcbachmann/cel-js";
 import { adaptTree } from "./adapt.ts";
 import { asNode, callOf, childrenOf, macroOf } from "./ast.ts";
 import type { Node } from "./ast.ts";
-import { isLibraryError, readableTypes } from "./errors.ts";
+import { isLibraryError, OPERATOR, OPERATOR_HINT, readableTypes } from "./errors.ts";
 import { MACRO_DEPTH_MAX, SOURCE_LENGTH_MAX } from "./limits.ts";
 import { patternProblem } from "./pattern.ts";
 import { findReferences } from "./references.ts";
@@ -137,9 +137,8 @@ function typeProblem(
   place: { start: number; end: number },
 ): ExpressionProblem {
   const message = readableTypes(summary);
-  if (code === "no_such_overload" && / [-+*/%<>=!]+ /.test(message)) {
-    const hint = "convert one side, e.g. with string(…), int(…) or double(…)";
-    return { kind: "type", message, hint, ...place };
+  if (code === "no_such_overload" && OPERATOR.test(message)) {
+    return { kind: "type", message, hint: OPERATOR_HINT, ...place };
   }
   return { kind: "type", ...(unknownFunction(message) ?? { message }), ...place };
 }

@@ -96,6 +96,10 @@ const SAFE_SUMMARIES: ReadonlySet<string> = new Set([
   "invalid_list_element_type",
 ]);
 
+/** An operator between two types, and what helps where they do not go together. */
+export const OPERATOR = / [-+*/%<>=!]+ /;
+export const OPERATOR_HINT = "convert one side, e.g. with string(…), int(…) or double(…)";
+
 /** For the other codes: what is said instead of the library's summary. */
 const MESSAGES: ReadonlyMap<string, string> = new Map([
   ["bool_conversion_error", "bool() cannot read this string as true or false"],
@@ -165,7 +169,11 @@ function libraryMessage(error: LibraryError): string {
       ? "no such field (the key is computed); ask with has() or `in` first"
       : `no such field: ${field}; ask with has() first`;
   }
-  if (SAFE_SUMMARIES.has(error.code)) return readableTypes(error.summary);
+  if (SAFE_SUMMARIES.has(error.code)) {
+    const message = readableTypes(error.summary);
+    const isOperator = error.code === "no_such_overload" && OPERATOR.test(message);
+    return isOperator ? `${message}; ${OPERATOR_HINT}` : message;
+  }
   return MESSAGES.get(error.code) ?? `the expression has no value for these data (${error.code})`;
 }
 

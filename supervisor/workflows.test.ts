@@ -70,6 +70,20 @@ async function submit(...submissions: object[]): Promise<string[]> {
 const isStored = async (hash: string): Promise<boolean> =>
   (await definitionsByHash(stack.db, [hash])).length === 1;
 
+it("a workflow with mistakes is refused with the compiler's hints", async () => {
+  const node: Json = { id: "a", type: "transform", config: { expression: "inptu.n" } };
+  const document = flow("mistaken", [node]);
+  const [found] = await workflows.resolve([
+    { workflow: { document, text: JSON.stringify(document), key: "m" } } as never as Submission,
+  ]);
+  expect(found).toMatchObject([
+    {
+      path: "workflow/nodes/0/config/expression",
+      message: expect.stringMatching(/; did you mean `input`\?$/) as unknown,
+    },
+  ]);
+});
+
 describe("a run that names its workflow by hash", () => {
   it("is not accepted without the definition, which came with a submission that was refused", async () => {
     const document = flow("refused", [step("a")]);

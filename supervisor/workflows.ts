@@ -23,6 +23,7 @@ export interface CompileDiagnostic {
   severity: string;
   code: string;
   message: string;
+  hint?: string | undefined;
   pointer?: string;
   line?: number;
   column?: number;
@@ -188,7 +189,11 @@ export class Workflows {
       return result.diagnostics
         .filter(({ severity }) => severity === "error")
         .slice(0, PROBLEMS_MAX)
-        .map(({ code, message, pointer }) => ({ code, message, path: `workflow${pointer ?? ""}` }));
+        .map(({ code, message, hint, pointer }) => {
+          // Whoever submits by a program sees nothing else of the compiler.
+          const said = hint === undefined ? message : `${message}; ${hint}`;
+          return { code, message: said, path: `workflow${pointer ?? ""}` };
+        });
     }
     const { name, workflow_version: version } = ir;
     const createdAtMs = this.#context.clock.nowMs();
