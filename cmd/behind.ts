@@ -3,7 +3,7 @@
  * run that has ended looks as if it had not begun, and who reads that looks in the wrong place.
  */
 import { partitionKeys, type Redis } from "../sdk/internal.ts";
-import { readRun, type Database } from "../sdk/postgres/index.ts";
+import type { Database, RunRow } from "../sdk/postgres/index.ts";
 import { lagOf, LATE_MS, type Lag } from "./doctor-archive.ts";
 import { formatMs } from "./output.ts";
 import { whereServed } from "./where-served.ts";
@@ -14,12 +14,11 @@ export interface Behind extends Lag {
 }
 
 /** Null: it is not, or its partition has no primary that could say so. */
-export async function behindOf(redis: Redis, db: Database, runId: string): Promise<Behind | null> {
-  const row = await readRun(db, runId);
-  if (row === null) {
-    return null;
-  }
-  const { partition } = row;
+export async function behindOf(
+  redis: Redis,
+  db: Database,
+  { id: runId, partition }: Pick<RunRow, "id" | "partition">,
+): Promise<Behind | null> {
   return whereServed(redis, partition, async () => {
     const lag = await lagOf(redis, db, partition);
     if (lag === null || lag.ms <= LATE_MS) {

@@ -15,27 +15,38 @@ afterAll(async () => {
   rmSync(cwd, { recursive: true, force: true });
 });
 
-it("runs lists several statuses as one list, newest first", { timeout: 60_000 }, async () => {
-  const db = database.connect();
-  const nodes = [{ id: "a", type: "wait", config: { signal: "s" } }];
-  const { ir, hash } = compile({ document: { name: "w", nodes } });
-  const of = { hash: hash as string, name: "w", version: "", source: null, createdAtMs: 1 };
-  const rows = ["r1", "r2", "r3", "r4", "r5"].map((id, at) => ({
-    ...{ id, tenant: "", workflow: "w", version: "", irHash: of.hash, partition: 0 },
-    ...{ namespace: "", priority: "normal" as const, input: "null", idempotencyKey: null },
-    ...{ requestHash: "", createdAtMs: at },
-  }));
-  await admitRuns(db, [{ ...of, ir: JSON.stringify(ir) }], rows);
-  const end = "UPDATE runs SET status = 'CANCELLED', ended_at_ms = 9 WHERE id IN ('r2', 'r4')";
-  await db.query({ name: "end_two", text: end });
-  await db.query({ name: "begin", text: "UPDATE runs SET status = 'RUNNING' WHERE id = 'r5'" });
+it(
+  "several statuses are one list, newest first, and which attempt of a run it is is told",
+  { timeout: 60_000 },
+  async () => {
+    const db = database.connect();
+    const nodes = [{ id: "a", type: "wait", config: { signal: "s" } }];
+    const { ir, hash } = compile({ document: { name: "w", nodes } });
+    const of = { hash: hash as string, name: "w", version: "", source: null, createdAtMs: 1 };
+    const rows = ["r1", "r2", "r3", "r4", "r5"].map((id, at) => ({
+      ...{ id, tenant: "", workflow: "w", version: "", irHash: of.hash, partition: 0 },
+      ...{ namespace: "", priority: "normal" as const, input: "null", idempotencyKey: null },
+      ...{ requestHash: "", createdAtMs: at },
+    }));
+    await admitRuns(db, [{ ...of, ir: JSON.stringify(ir) }], rows);
+    const end = "UPDATE runs SET status = 'CANCELLED', ended_at_ms = 9 WHERE id IN ('r2', 'r4')";
+    await db.query({ name: "end_two", text: end });
+    await db.query({ name: "begin", text: "UPDATE runs SET status = 'RUNNING' WHERE id = 'r5'" });
 
-  const env = { GAVOTTE_REDIS_URL: services.url, GAVOTTE_DATABASE_URL: database.url };
-  const list = async (...flags: string[]): Promise<string[]> => {
-    const { stdout, stderr } = await runCli(cwd, ["runs", "--json", ...flags], { env });
-    const { runs } = JSON.parse(stdout) as { runs?: { run_id: string }[] };
-    return runs?.map(({ run_id: id }) => id) ?? [stderr];
-  };
-  expect(await list("--status", "queued,CANCELLED", "--limit", "3")).toEqual(["r4", "r3", "r2"]);
-  expect(await list("--status", "QUEUED,DONE")).toEqual([expect.stringMatching(/one of .*"DONE"/)]);
-});
+    const env = { GAVOTTE_REDIS_URL: services.url, GAVOTTE_DATABASE_URL: database.url };
+    const list = async (...flags: string[]): Promise<string[]> => {
+      const { stdout, stderr } = await runCli(cwd, ["runs", "--json", ...flags], { env });
+      const { runs } = JSON.parse(stdout) as { runs?: { run_id: string }[] };
+      return runs?.map(({ run_id: id }) => id) ?? [stderr];
+    };
+    expect(await list("--status", "queued,CANCELLED", "--limit", "3")).toEqual(["r4", "r3", "r2"]);
+    await db.query({ name: "redriven", text: "UPDATE runs SET attempt = 2 WHERE id = 'r2'" });
+    const told = async (id: string): Promise<string> =>
+      (await runCli(cwd, ["status", id], { env })).stdout;
+    expect(await told("r2")).toMatch(/^w r2 CANCELLED\nattempt 2 of the run, which was redriven/);
+    expect(await told("r4")).not.toContain("attempt");
+    expect(await list("--status", "QUEUED,DONE")).toEqual([
+      expect.stringMatching(/one of .*"DONE"/),
+    ]);
+  },
+);

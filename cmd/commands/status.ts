@@ -8,6 +8,7 @@ import {
   type RunError,
 } from "../../sdk/internal.ts";
 import { Client } from "../../sdk/client.ts";
+import { readRun } from "../../sdk/postgres/index.ts";
 import type { Hop } from "../../sdk/index.ts";
 import { behindOf, behindText, type Behind } from "../behind.ts";
 import type { Config } from "../config.ts";
@@ -34,8 +35,10 @@ export async function status(context: Context, runId: string, flags: StatusFlags
   const asUsual = withClient(context, async (client, stack) => {
     const report = await client.status(runId);
     const isOpen = !isTerminal(report.status);
-    const behind = isOpen ? await behindOf(client.redis, stack.db, runId) : null;
-    tellReport(context.output, report, behind);
+    const row = await readRun(stack.db, runId);
+    const behind = isOpen && row !== null ? await behindOf(client.redis, stack.db, row) : null;
+    const { attempt = 1 } = row ?? {};
+    tellReport(context.output, report, notesOf(attempt, behind));
     const { json } = context.output;
     const isAsked = (flags.why === true || json) && isOpen;
     const config = await context.config();
@@ -46,7 +49,8 @@ export async function status(context: Context, runId: string, flags: StatusFlags
     if (flags.why === true && told !== null) {
       whyLines(told).forEach((line) => context.output.line(`  why: ${line}`));
     }
-    const besides = { why: (told?.reasons ?? []).map(reasonDocument), ...(behind && { behind }) };
+    const why = (told?.reasons ?? []).map(reasonDocument);
+    const besides = { attempt, why, ...(behind && { behind }) };
     await tellRest(context, client, report, flags, besides);
     return EXIT.done;
   });
@@ -71,13 +75,22 @@ async function tellEnded(context: Context, runId: string, flags: StatusFlags): P
     if (!isTerminal(report.status)) {
       return false;
     }
-    tellReport(context.output, report);
-    await tellRest(context, client, report, flags, { why: [] });
+    const { attempt = 1 } = (await readRun(database, runId)) ?? {};
+    tellReport(context.output, report, notesOf(attempt, null));
+    await tellRest(context, client, report, flags, { attempt, why: [] });
     return true;
   } finally {
     await client.close();
     await stack.stop();
   }
+}
+
+function notesOf(attempt: number, behind: Behind | null): string[] {
+  const again = `attempt ${attempt} of the run, which was redriven: it is this one that has`;
+  return [
+    ...(behind === null ? [] : [behindText(behind)]),
+    ...(attempt > 1 ? [`${again} started and ended as is told here`] : []),
+  ];
 }
 
 /** Its path, if that is asked for, and all of it as a document. */
@@ -86,7 +99,7 @@ async function tellRest(
   client: Client,
   report: RunReport,
   flags: StatusFlags,
-  besides: { why: readonly object[]; behind?: Behind },
+  besides: { attempt: number; why: readonly object[]; behind?: Behind },
 ): Promise<void> {
   const hops = flags.path === true ? await client.path(report.run_id) : [];
   output.table(hops.map(hopRow));
@@ -105,11 +118,9 @@ function hopDocument({ atMs, ...hop }: Hop): object {
 }
 
 /** A report as people read it. */
-export function tellReport(output: Output, report: RunReport, behind: Behind | null = null): void {
+export function tellReport(output: Output, report: RunReport, notes: readonly string[] = []): void {
   output.line(`${report.workflow} ${report.run_id} ${report.status}`);
-  if (behind !== null) {
-    output.line(behindText(behind));
-  }
+  notes.forEach((note) => output.line(note));
   if (report.business_status !== undefined) {
     output.line(`business status ${report.business_status}`);
   }
