@@ -4,7 +4,7 @@
  */
 import { randomBytes } from "node:crypto";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { partitionKeys, type Service } from "../sdk/internal.ts";
+import { connectionAt, partitionKeys, type Service } from "../sdk/internal.ts";
 import {
   insertSegments,
   listApprovals,
@@ -43,7 +43,7 @@ afterAll(async () => {
 async function archive(...records: object[][]): Promise<void> {
   const { redis, db } = on.stack;
   const { seq = "0", nonce = "" } = await redis.hgetall(keys.meta);
-  const chain = redis.multi();
+  const chain = connectionAt(redis, keys.meta).multi();
   let last = { seq: Number(seq), nonce };
   for (const members of records) {
     const next = { seq: last.seq + 1, nonce: `n${last.seq + 1}` };

@@ -1,7 +1,7 @@
 /**
- * What the supervisor's tests run on: a Redis server of their own (it is restarted and
- * emptied), a database, small workflows, and a
- * worker that settles whatever is queued.
+ * What the supervisor's tests run on: a Redis server of their own (it is restarted and emptied; in the
+ * contract of a cluster it is one that nobody restarts), a database, small workflows, and a worker
+ * that settles whatever is queued.
  */
 import { spawn, type ChildProcess } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -25,7 +25,8 @@ import {
   type RunProfile,
 } from "../sdk/internal.ts";
 import { admitRuns, ensureDeployment, type Database } from "../sdk/postgres/index.ts";
-import { testDatabase, waitFor } from "../test/support/index.ts";
+import { isOnCluster } from "../test/cluster/contract.ts";
+import { testDatabase, testRedis, waitFor } from "../test/support/index.ts";
 import type { SupervisorContext } from "./context.ts";
 import { IrStore } from "./ir-store.ts";
 import { createPartition } from "./partition.ts";
@@ -57,6 +58,9 @@ export class TestClock implements Clock {
 
 /** Starts a stack with an up-to-date schema. */
 export async function startStack(): Promise<Stack> {
+  if (isOnCluster) {
+    return stackOnCluster();
+  }
   const dir = await mkdtemp(join(tmpdir(), "gv-supervisor-"));
   const path = join(dir, "redis.sock");
   const database = await testDatabase();
@@ -84,6 +88,20 @@ export async function startStack(): Promise<Stack> {
       await stopRedis(child);
       await database.close();
       await rm(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+/** On a cluster, which nobody restarts. */
+async function stackOnCluster(): Promise<Stack> {
+  const [own, database] = await Promise.all([testRedis(), testDatabase()]);
+  return {
+    redisUrl: own.url,
+    db: database.connect(),
+    redis: own.connect(),
+    restartRedis: () => Promise.reject(new Error("a cluster that others use later")),
+    async close() {
+      await Promise.all([own.close(), database.close()]);
     },
   };
 }

@@ -2,6 +2,7 @@ import { pino } from "pino";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import {
   commonQueueKey,
+  connectionAt,
   fireTimers,
   GROUP,
   interveneToken,
@@ -247,7 +248,8 @@ describe("stalled watch: a run that is not what its journal says", () => {
     const [[entry] = []] = (await stack.redis.xrange(queueKey, "-", "+")).filter(([, fields]) =>
       fields[1]?.startsWith("run-half"),
     );
-    await stack.redis.multi().xack(queueKey, GROUP, entry!).xdel(queueKey, entry!).exec();
+    const server = connectionAt(stack.redis, queueKey);
+    await server.multi().xack(queueKey, GROUP, entry!).xdel(queueKey, entry!).exec();
     expect(await explain("run-half")).toEqual([]);
     await lookOnce();
     await ends("run-half");

@@ -8,8 +8,8 @@ const ignore = ["**/node_modules/**", "dist/**"];
 const found = (patterns: readonly string[]): string[] => globSync([...patterns], { ignore });
 const all = found(["**/*.test.ts"]);
 const contract = found(CONTRACT);
-/** What gives a test its Redis: test/support, and what the harness makes of it. */
-const ASKS = /\b(testRedis|startEngine|openTestPartition)\(/;
+/** What gives a test its Redis: test/support, and what harness and fixtures make of it. */
+const ASKS = /\b(testRedis|startEngine|openTestPartition|startStack|startContext|startPartition)\(/;
 
 describe("the contract of a cluster", () => {
   it("has every file that asks for a Redis, or a reason why not", () => {

@@ -15,7 +15,10 @@ export const CONTRACT: readonly string[] = [
   "sdk/{backlog,client,client-deployment,status}.test.ts",
   "worker/**/*.test.ts",
   "gateway/**/*.test.ts",
-  "supervisor/{blobs,block-reader,falling-asleep,hibernate,long-journal,repair-tries,retention,waker}.test.ts",
+  "supervisor/{blobs,block-reader,falling-asleep,hibernate,long-journal,repair-tries}.test.ts",
+  "supervisor/{away-told,begun,bindings,children,finalise,intake,ir-store,left-behind}.test.ts",
+  "supervisor/{limits,pauses,reaper,refused-rows,release,retention,roles}.test.ts",
+  "supervisor/{stalled,supervisor,waker,workflows}.test.ts",
   "cmd/{behind,doctor-archive,doctor-away,processes,prune,runs-statuses,uncertified}.test.ts",
   "test/{audit,children,e2e,hibernate,operations,property,store}/**/*.test.ts",
   "test/{circuits,fairness,priorities,retries,routing,workers,limits,limits-trees,losers,pure-functions,run-limits,schemas,time-limits,unserved-queues,waits}.test.ts",
@@ -29,6 +32,16 @@ export const QUICK: readonly string[] = [
 
 /** Files that ask for a Redis and are not in the contract, each with the reason. */
 export const LEFT_OUT: { readonly [file: string]: string } = {
+  "supervisor/archiver.test.ts": "restarts one server that it starts itself",
+  "supervisor/certify.test.ts": "forgets the scripts of one server, and what it was certified as",
+  "supervisor/full-redis.test.ts": "fills one server that it starts itself, up to its maxmemory",
+  "supervisor/late-start.test.ts": "counts the commands of one server, and empties it",
+  "supervisor/memory-gauge.test.ts": "says what one server's memory is",
+  "supervisor/namespaces.test.ts":
+    "holds up a command of one connection; a cluster has one for each slot",
+  "supervisor/slow-lane.test.ts": "puts submissions into one server with one MULTI",
+  "supervisor/trials.test.ts": "dies with a copy of one server's connection",
+  "supervisor/superseded.test.ts": "holds up a command of one connection, and empties one server",
   "test/rest-page.test.ts": "a page's examples; what REST does is in gateway/rest, which is here",
   "test/backpressure.test.ts": "fills one server that it starts itself, up to its maxmemory",
   "test/cluster/lease-thread.test.ts": "starts a cluster of its own, and freezes a node of it",
