@@ -48,6 +48,8 @@ export interface StackOptions {
 const ATTACHED_POLL_MS = 100;
 /** How long after the owner's death those attached have noticed it at the latest. */
 const LOSS_NOTICED_MS = 1000;
+/** A stack that is not up by then is said to be starting. */
+const SLOW_START_MS = 3000;
 /** What services may take beyond their deadline before the process goes on without them. */
 const STOP_GRACE_MS = 5000;
 
@@ -105,16 +107,30 @@ export async function causeOf(stack: Stack, error: unknown): Promise<unknown> {
   return isLost ? stack.signal.reason : error;
 }
 
+/** `note` is told if this takes so long that whoever waits for it wonders. */
+export async function notedIfSlow<T>(
+  work: Promise<T>,
+  note: () => void,
+  slowMs = SLOW_START_MS,
+): Promise<T> {
+  const timer = setTimeout(note, slowMs);
+  return work.finally(() => clearTimeout(timer));
+}
+
 async function openEmbedded(context: Context, options: StackOptions, dir: string): Promise<Stack> {
   const { startEmbedded } = await import("./embedded/index.ts");
-  const embedded = await startEmbedded({
+  const starting = startEmbedded({
     dir,
     version: packageVersion(),
     log: (message) => context.output.note(message),
     prepare: ({ databaseUrl }) => migrateEmbedded(databaseUrl),
-  }).catch((error: unknown) => {
-    throw stackError(error, dir);
   });
+  const text = `the embedded stack in ${dir} is starting; the first time takes longer`;
+  const embedded = await notedIfSlow(starting, () => context.output.note(text)).catch(
+    (error: unknown) => {
+      throw stackError(error, dir);
+    },
+  );
   const db = connectPostgres({ url: embedded.databaseUrl, singleSession: true, name: "cli" });
   const stack = new OpenStack(context, options, { redisUrl: embedded.redisUrl, db, embedded });
   try {
