@@ -58,6 +58,8 @@ export class RunView {
   businessStatus: string | null = null;
   #progress = 0;
   #decided = 0;
+  /** Of maps under way: the share of their elements that have ended. */
+  readonly #parts = new Map<string, number>();
   /** Nodes that failed without an edge that handles it, whatever became of them later. */
   #unhandled = new Map<number, RunError | null>();
   #changed = new Set<string>();
@@ -77,8 +79,9 @@ export class RunView {
   }
 
   /**
-   * Share of nodes decided, 0 to 100; never falls, whoever begins to look when, and 100 only at the
-   * end. What is not taken is decided, too; another round of a loop takes nothing back.
+   * Share of nodes decided, 0 to 100, a map by its elements; never falls, whoever begins to look when,
+   * and 100 only at the end. What is not taken is decided, too; another round of a loop takes nothing
+   * back.
    */
   get progress(): number {
     return isTerminal(this.status) ? 100 : this.#progress;
@@ -98,7 +101,9 @@ export class RunView {
     } else if (t.n !== undefined) {
       this.#nodeEvent(t, this.#node(t.n), tMs);
     }
-    const share = Math.floor((100 * this.#decided) / Math.max(this.ir.nodes.length, 1));
+    let decided = this.#decided;
+    this.#parts.forEach((part) => (decided += part));
+    const share = Math.floor((100 * decided) / Math.max(this.ir.nodes.length, 1));
     this.#progress = Math.max(this.#progress, Math.min(share, 99));
     return [...this.#changed];
   }
@@ -195,6 +200,9 @@ export class RunView {
     } else if (t.e === "map.element") {
       const failed = elements.failed + (t.v === "failed" ? 1 : 0);
       const next = { ...elements, done: elements.done + 1, failed };
+      if (!DECIDED.has(this.#view(node).status)) {
+        this.#parts.set(node.id, Math.min(1, next.done / Math.max(next.total, 1)));
+      }
       const isStep = percent(next) > percent(elements) || failed > elements.failed;
       if (isStep) {
         this.#set(node, { elements: next });
@@ -334,6 +342,9 @@ export class RunView {
     if (change.status !== undefined) {
       delete view.wait;
       this.#decided += Number(DECIDED.has(change.status)) - Number(DECIDED.has(view.status));
+      if (change.status !== "running") {
+        this.#parts.delete(node.id); // counted as a whole, or begun anew
+      }
     }
     Object.assign(view, change);
     this.#changed.add(node.id);
