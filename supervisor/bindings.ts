@@ -141,3 +141,10 @@ function missing(ir: Ir, node: string, ref: string): SubmissionProblem {
     "publish it first (gavotte publish FILE)";
   return { code: "GV_WORKFLOW_NOT_FOUND", message, path: `workflow/nodes/${node}` };
 }
+
+/** Hashes that the bindings of a run's row name. */
+export function boundHashes(bindings: string | null | undefined): string[] {
+  return bindings === null || bindings === undefined
+    ? []
+    : Object.values(JSON.parse(bindings) as { [ref: string]: string });
+}

@@ -45,7 +45,8 @@ import { rebuildRuns } from "./rebuild.ts";
 import { Retention, type RetentionOptions } from "./retention.ts";
 import { Roles, type Role, type RolesTimes } from "./roles.ts";
 import { StalledWatch, type StalledRun } from "./stalled.ts";
-import { Starter, StartSweep } from "./starter.ts";
+import { StartSweep } from "./start-sweep.ts";
+import { Starter } from "./starter.ts";
 import { Timers } from "./timers.ts";
 import type { Compile } from "./workflows.ts";
 

@@ -23,7 +23,8 @@ import { Intake } from "./intake.ts";
 import { createPartition } from "./partition.ts";
 import { chainIr, compileFake, contextOf, startStack } from "./stack.fixture.ts";
 import { queueAgain, startRuns, TestClock, type Stack } from "./stack.fixture.ts";
-import { Starter, StartSweep } from "./starter.ts";
+import { StartSweep } from "./start-sweep.ts";
+import { Starter } from "./starter.ts";
 
 const keys = partitionKeys(0);
 const GOOD = { workflow: { nodes: ["a"] } };

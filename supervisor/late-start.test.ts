@@ -9,9 +9,10 @@ import { waitFor } from "../test/support/index.ts";
 import { scriptsOf, type SupervisorContext } from "./context.ts";
 import { createPartition } from "./partition.ts";
 import { rebuildRuns } from "./rebuild.ts";
+import type { Deadlines } from "./start-deadlines.ts";
 import { chainIr, contextOf, startRuns, startStack, work } from "./stack.fixture.ts";
 import { TestClock, type Stack } from "./stack.fixture.ts";
-import { Starter, type Deadlines, type Startable } from "./starter.ts";
+import { Starter, type Startable } from "./starter.ts";
 
 const keys = partitionKeys(0);
 const ir = chainIr(["a"]);

@@ -30,7 +30,8 @@ import type { SupervisorContext } from "./context.ts";
 import { endRun } from "./end-run.ts";
 import { Loop } from "./loop.ts";
 import { RateDues } from "./rate-dues.ts";
-import type { Deadlines, Starter } from "./starter.ts";
+import type { Deadlines } from "./start-deadlines.ts";
+import type { Starter } from "./starter.ts";
 
 /** How soon a waiting run that another supervisor accepted is known of. */
 const LOOK_MS = 500;

@@ -41,6 +41,7 @@ import {
   type ArchivedTransition,
   type RunRow,
 } from "../sdk/postgres/index.ts";
+import { boundHashes } from "./bindings.ts";
 import { blobsIn, restoreBlobs } from "./blobs.ts";
 import { scriptsOf, type Rollback, type SupervisorContext } from "./context.ts";
 import { childrenAwaited, putBackEnded } from "./ended-children.ts";
@@ -48,7 +49,6 @@ import { publishIrs } from "./publish.ts";
 import { Superseded, writeWhile, type Write } from "./guarded.ts";
 import { releaseMapsOf } from "./release-maps.ts";
 import { repairFailed } from "./repair-tries.ts";
-import { boundHashes } from "./starter.ts";
 import { foldPages, writeRun } from "./write-run.ts";
 import { CommandList } from "./writer.ts";
 

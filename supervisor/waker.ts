@@ -39,6 +39,7 @@ import {
   type Awake,
   type RunRow,
 } from "../sdk/postgres/index.ts";
+import { boundHashes } from "./bindings.ts";
 import { scriptsOf, type SupervisorContext } from "./context.ts";
 import type { Children } from "./children.ts";
 import { childrenAwaited, putBackEnded } from "./ended-children.ts";
@@ -46,7 +47,6 @@ import { Loop } from "./loop.ts";
 import { publishIrs } from "./publish.ts";
 import { NotStored } from "./rebuild.ts";
 import { triedFields } from "./repair-tries.ts";
-import { boundHashes } from "./starter.ts";
 import { foldPages, writeRun } from "./write-run.ts";
 import { CommandList } from "./writer.ts";
 

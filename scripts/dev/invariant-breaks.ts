@@ -144,7 +144,7 @@ export const INVARIANT_BREAKS: readonly Break[] = [
   },
   {
     ...{ holds: I3, broken: "a run is started under an epoch that nobody has heard of (21 A9)" },
-    file: "supervisor/starter.ts",
+    file: "supervisor/start-deadlines.ts",
     find: "void (since !== null && deadlines.set(partition, { notAfterMs, since }));",
     replace: "deadlines.set(partition, { notAfterMs, since: since as string });",
     test: "supervisor/late-start.test.ts",

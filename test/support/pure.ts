@@ -21,7 +21,7 @@ const PATTERNS: readonly string[] = [
   "sdk/postgres/admission-rules.test.ts",
   "supervisor/audit/backlog.test.ts",
   "supervisor/{begun-rows,compensation,rate-dues,records,run-repairs,start-profiles}.test.ts",
-  "supervisor/{stream-tail,submission}.test.ts",
+  "supervisor/{start-values,start-workflows,stream-tail,submission}.test.ts",
   "test/{capabilities,way-in,workflow-format}.test.ts",
   "test/fuzz/*.test.ts",
   "test/generate/*.test.ts",
