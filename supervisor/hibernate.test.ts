@@ -256,6 +256,8 @@ describe("its workflow is paused while the sleeper freezes it", () => {
   it("the pause ends while it falls asleep: it is not forgotten", async () => {
     await client.operations.pauseWorkflow({ name: WORKFLOW.name });
     await watch();
+    // Whose row does not say so yet is found otherwise: by what sleeps paused and no pause names.
+    await waitFor(async () => (await rowOf()).status === "PAUSED");
     await stage.holdArchive();
     expect(await sleep()).toBe("asleep");
     await client.operations.resumeWorkflow({ name: WORKFLOW.name });
