@@ -35,9 +35,9 @@ export class StartDeadlines {
   }
 
   /**
-   * By the clock of each partition's server: its time plus the start window. A server that is away has none, nor a partition
-   * of which this process has heard no epoch yet: a run might have ended under any. What is to be
-   * started there stays QUEUED for the sweep.
+   * By the clock of each partition's server: its time plus the start window. A server that is away has
+   * none, nor a partition of which this process has heard no epoch yet: a run might have ended under
+   * any. What is to be started there stays QUEUED for the sweep.
    */
   async read(): Promise<Deadlines> {
     const times = await this.#timesSoon();

@@ -1,6 +1,6 @@
 /**
- * Large values that runs begin with: named in their rows, stored beside them, and put into Redis with the
- * start (hardly any run has one). Nothing is read for runs without.
+ * Large values that runs begin with: named in their rows, stored beside them, and put into Redis with
+ * the start. Hardly any run has one, and nothing is read for those without.
  */
 import { blobRefsIn, parseBlobText, type BlobRef, type RunStart } from "../sdk/internal.ts";
 import { readBlobs, type Queryable } from "../sdk/postgres/index.ts";
