@@ -16,7 +16,7 @@ import {
 } from "../sdk/postgres/index.ts";
 import { waitFor } from "../test/support/index.ts";
 import { createPartition } from "./partition.ts";
-import { repairSuspects } from "./rebuild.ts";
+import { repairSuspects } from "./repair.ts";
 import { REPAIRS_MAX } from "./repair-tries.ts";
 import { chainIr, startContext, startRuns, type Supervised } from "./stack.fixture.ts";
 

@@ -5,7 +5,7 @@ import { cancelRun, partitionKeys, suspectRun } from "../sdk/internal.ts";
 import { readJournal, suspectRuns } from "../sdk/postgres/index.ts";
 import { publish } from "../test/harness/publish.ts";
 import { emptyRedis, waitFor } from "../test/support/index.ts";
-import { repairSuspects } from "./rebuild.ts";
+import { repairSuspects } from "./repair.ts";
 import { REPAIRS_MAX } from "./repair-tries.ts";
 import { SleepStage } from "./sleep.fixture.ts";
 

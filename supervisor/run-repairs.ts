@@ -8,7 +8,7 @@
  */
 import { seenOf, suspectRun } from "../sdk/internal.ts";
 import { scriptsOf, type SupervisorContext } from "./context.ts";
-import { repairRuns, repairSuspects } from "./rebuild.ts";
+import { repairRuns, repairSuspects } from "./repair.ts";
 
 /** Between two looks for runs whose repair was cut off. */
 const SUSPECTS_MS = 30_000;

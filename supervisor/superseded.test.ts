@@ -7,7 +7,8 @@ import { Certifier } from "./certify.ts";
 import { scriptsOf, type Rollback, type SupervisorContext } from "./context.ts";
 import { Superseded } from "./guarded.ts";
 import { createPartition } from "./partition.ts";
-import { rebuildRuns, repairRuns } from "./rebuild.ts";
+import { rebuildRuns } from "./rebuild.ts";
+import { repairRuns } from "./repair.ts";
 import { chainIr, contextOf, startRuns, startStack, work, type Stack } from "./stack.fixture.ts";
 
 const keys = partitionKeys(0);

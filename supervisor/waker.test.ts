@@ -6,7 +6,7 @@ import { emptyRedis, waitFor } from "../test/support/index.ts";
 import { scanPartition } from "./audit/orphans.ts";
 import { StreamIndex } from "./audit/streams.ts";
 import { scriptsOf, type SupervisorContext } from "./context.ts";
-import { repairRuns, repairSuspects } from "./rebuild.ts";
+import { repairRuns, repairSuspects } from "./repair.ts";
 import { SleepStage } from "./sleep.fixture.ts";
 import { TestClock } from "./stack.fixture.ts";
 

@@ -1,6 +1,6 @@
 /**
  * Puts sleeping runs back into Redis: those whose earliest timer is nearly due, and those that
- * somebody has asked for. Each is folded from its journal, as after a loss of Redis (rebuild.ts).
+ * somebody has asked for. Each is folded from its journal, as after a loss of Redis (rebuild-rows.ts).
  *
  * Several may be at it at one time (a former holder of the role that does not know it yet), so each
  * leaves a ticket in a run's place before it reads the journal, and the run is written only if the
@@ -45,7 +45,7 @@ import type { Children } from "./children.ts";
 import { childrenAwaited, putBackEnded } from "./ended-children.ts";
 import { Loop } from "./loop.ts";
 import { publishIrs } from "./publish.ts";
-import { NotStored } from "./rebuild.ts";
+import { NotStored } from "./rebuild-rows.ts";
 import { triedFields } from "./repair-tries.ts";
 import { foldPages, writeRun } from "./write-run.ts";
 import { CommandList } from "./writer.ts";

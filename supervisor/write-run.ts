@@ -1,6 +1,6 @@
 /**
- * A run as its journal has it, and the commands that put it so into Redis: after a loss (rebuild.ts),
- * and when it is woken (waker.ts).
+ * A run as its journal has it, and the commands that put it so into Redis: after a loss
+ * (rebuild-rows.ts), and when it is woken (waker.ts).
  */
 import {
   commonQueueKey,

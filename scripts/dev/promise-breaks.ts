@@ -181,7 +181,7 @@ export const PROMISE_BREAKS: readonly Break[] = [
   },
   {
     ...{ holds: P3, broken: "a large input is not put back after a loss of Redis" },
-    file: "supervisor/rebuild.ts",
+    file: "supervisor/rebuild-rows.ts",
     find: "let hasBlobs = isBlobText(row.input);",
     replace: "let hasBlobs = false;",
     test: "test/e2e/large-inputs.test.ts",
