@@ -3,6 +3,9 @@
  *
  * What is too much is read on and not kept, so that the answer is heard: who still sends when the
  * connection is closed hears of a lost connection, and not why. Beyond READ_ON_BYTES_MAX he does.
+ *
+ * A body is kept in one piece, as long as what has come of it: a sender may cut it into single bytes,
+ * and each piece as it comes takes a hundred times as much.
  */
 import type { IncomingMessage } from "node:http";
 import type { Json } from "../compiler/ir.ts";
@@ -11,22 +14,82 @@ import { GavotteError, type ErrorCode } from "../sdk/internal.ts";
 
 const READ_ON_BYTES_MAX = 64 * 1024 * 1024;
 
-/** The value of a body; `undefined` for an empty one. Throws `tooLarge`, GV_BAD_INPUT. */
+const EMPTY = Buffer.alloc(0);
+const FIRST_BYTES = 1024;
+
+/**
+ * What a number of bodies may take together while they are read. Who sends without end takes it from
+ * others: so when there is no more, the one that began first is given up, not the one that comes.
+ */
+export class Room {
+  readonly #bytesMax: number;
+  /** In the order in which they began. */
+  readonly #bodies = new Set<Body>();
+  #bytes = 0;
+
+  constructor(bytesMax = Infinity) {
+    this.#bytesMax = bytesMax;
+  }
+
+  /** Bytes that are kept now. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Appends a piece to a body, which may be given up then. */
+  add(body: Body, piece: Buffer): void {
+    const needed = body.length + piece.length;
+    if (needed > body.kept.length) {
+      const longer = Buffer.allocUnsafeSlow(Math.max(needed, 2 * body.kept.length, FIRST_BYTES));
+      body.kept.copy(longer, 0, 0, body.length);
+      this.#bytes += longer.length - body.kept.length;
+      body.kept = longer;
+      this.#bodies.add(body);
+    }
+    piece.copy(body.kept, body.length);
+    body.length = needed;
+    for (const oldest of this.#bodies) {
+      if (this.#bytes <= this.#bytesMax) break;
+      this.remove(oldest);
+      oldest.giveUp();
+    }
+  }
+
+  /** What is kept of a body is no more. */
+  remove(body: Body): void {
+    if (this.#bodies.delete(body)) {
+      this.#bytes -= body.kept.length;
+      body.kept = EMPTY;
+    }
+  }
+}
+
+/** A body of which not everything has come. */
+interface Body {
+  kept: Buffer;
+  length: number;
+  /** There is no room for it. */
+  giveUp(): void;
+}
+
+/**
+ * The value of a body; `undefined` for an empty one. Throws `tooLarge`, GV_BAD_INPUT, GV_GATEWAY_BUSY
+ * where `room` has no more.
+ */
 export async function readJson(
   request: IncomingMessage,
   bytesMax: number,
   tooLarge: ErrorCode,
+  room = new Room(),
 ): Promise<Json | undefined> {
-  const { pieces, bytes } = await readPieces(request, bytesMax);
+  const { content, bytes } = await readBytes(request, bytesMax, room);
   if (bytes > bytesMax) {
     const message = `the body has ${bytes} bytes, at most ${bytesMax} are taken`;
     throw new GavotteError(tooLarge, message);
   }
   try {
     // Decoded leniently it would be another value than was sent.
-    const text = new TextDecoder("utf-8", { fatal: true }).decode(
-      pieces.length === 1 ? pieces[0] : Buffer.concat(pieces),
-    );
+    const text = new TextDecoder("utf-8", { fatal: true }).decode(content);
     return text === "" ? undefined : parseJson(text);
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
@@ -35,24 +98,41 @@ export async function readJson(
   }
 }
 
-function readPieces(
+/** `content`: none of a body that is too large, or given up. */
+function readBytes(
   request: IncomingMessage,
   bytesMax: number,
-): Promise<{ pieces: Buffer[]; bytes: number }> {
+  room: Room,
+): Promise<{ content: Buffer; bytes: number }> {
   return new Promise((resolve, reject) => {
-    let pieces: Buffer[] = [];
     let bytes = 0;
+    let isKept = true;
+    const giveUp = (): void => {
+      isKept = false;
+      const message = "too many bodies come in at this gateway, this one slowly; try again later";
+      reject(new GavotteError("GV_GATEWAY_BUSY", message));
+    };
+    const body: Body = { kept: EMPTY, length: 0, giveUp };
+    const over = (): Buffer => {
+      const content = body.kept.subarray(0, body.length);
+      room.remove(body);
+      isKept = false;
+      return content;
+    };
     request.on("data", (piece: Buffer) => {
       bytes += piece.length;
-      if (bytes <= bytesMax) {
-        pieces.push(piece);
-      } else {
-        pieces = [];
+      if (bytes > bytesMax) {
+        over();
         void (bytes > bytesMax + READ_ON_BYTES_MAX && request.destroy());
+      } else if (isKept) {
+        room.add(body, piece);
       }
     });
-    request.on("end", () => resolve({ pieces, bytes }));
+    request.on("end", () => resolve({ content: over(), bytes }));
     request.on("error", reject);
-    request.on("close", () => reject(new GavotteError("GV_BAD_INPUT", "the body was cut off")));
+    request.on("close", () => {
+      over();
+      reject(new GavotteError("GV_BAD_INPUT", "the body was cut off"));
+    });
   });
 }

@@ -13,6 +13,7 @@ import { createApp } from "./app.ts";
 import { Callbacks } from "./callbacks.ts";
 import { FeedClient, MESSAGE_BYTES_MAX } from "./client.ts";
 import { EngineClient } from "./engine-client.ts";
+import type { Answer } from "./errors.ts";
 import { Hub } from "./hub.ts";
 import { EndWaits } from "./rest/end-waits.ts";
 import { Runs } from "./rest/runs.ts";
@@ -57,6 +58,8 @@ class GatewayService implements Gateway {
   #server: Server | null = null;
   #sockets: WebSocketServer | null = null;
   #heartbeat: NodeJS.Timeout | undefined;
+  /** The look that is under way; whoever asks meanwhile, as often as he likes, has its answer. */
+  #looking: Promise<Answer> | null = null;
 
   constructor(options: GatewayOptions) {
     this.#o = options;
@@ -151,7 +154,12 @@ class GatewayService implements Gateway {
     this.#sockets?.clients.forEach((socket) => this.#clients.get(socket)?.beat());
   }
 
-  async #readiness(): Promise<{ code: number; body: object }> {
+  #readiness(): Promise<Answer> {
+    this.#looking ??= this.#look().finally(() => (this.#looking = null));
+    return this.#looking;
+  }
+
+  async #look(): Promise<Answer> {
     const [redis, postgres] = await Promise.all([
       this.#isUp(this.#hub.ping()),
       this.#isUp(this.#o.db.query({ name: "gateway_ready", text: "SELECT 1 AS one" })),

@@ -31,7 +31,7 @@ const CALLBACK: object = {
     requestBody: { content: { "application/json": { schema: {} } } },
     responses: {
       200: { description: "The wait has it.", content: JSON_OF("Receipt") },
-      ...Object.fromEntries([400, 404, 409, 413, 503].map((status) => [status, REFUSED])),
+      ...Object.fromEntries([400, 404, 409, 413, 429, 503].map((status) => [status, REFUSED])),
     },
   },
 };

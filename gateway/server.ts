@@ -4,15 +4,38 @@
  * Node hands every request that offers another protocol to who listens for upgrades, and no route
  * sees it. Clients that would rather speak HTTP/2 offer that with each request (Java's by default), and
  * who does not take an offer answers as ever (RFC 9110, 7.8). So only the feed's own are upgrades here.
+ *
+ * And what connections may take, whoever they are of: how many there are, how long one may stand still,
+ * be it that nothing comes or that nothing is taken, and how many requests of one are under way.
  */
 import { createServer, IncomingMessage, STATUS_CODES, type RequestListener } from "node:http";
 import type { Server } from "node:http";
+import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { FEED_PATH } from "../sdk/internal.ts";
 import type { Answer } from "./errors.ts";
 
 /** Longer than proxies and clients keep a connection for a next request: none goes into a closed one. */
 const KEEP_ALIVE_MS = 75_000;
+
+export interface HttpLimits {
+  /** Those of the feed, and of whoever waits for a result, too. */
+  connectionsMax: number;
+  /** Longer than anything that REST waits for. The feed's have heartbeats instead. */
+  idleMs: number;
+  /** Until the head of a request has come; and all of it. */
+  headMs: number;
+  requestMs: number;
+  /** How often these two are looked at. */
+  checkMs: number;
+  /** Who sends one request behind the other waits for none of their answers. */
+  pipelinedMax: number;
+}
+
+const LIMITS: HttpLimits = {
+  ...{ connectionsMax: 10_000, idleMs: 120_000, pipelinedMax: 64 },
+  ...{ headMs: 30_000, requestMs: 120_000, checkMs: 5000 },
+};
 
 /** A request as Node makes it, which asks itself whether its offer is taken. */
 class Request extends IncomingMessage {
@@ -33,13 +56,40 @@ class Request extends IncomingMessage {
   }
 }
 
-/** Makes it; it does not listen yet. */
-export function createHttpServer(handler: RequestListener): Server {
-  const server = createServer({ keepAliveTimeout: KEEP_ALIVE_MS, IncomingMessage: Request });
+/** Makes it; it does not listen yet. `limits`: in tests others. */
+export function createHttpServer(handler: RequestListener, limits = LIMITS): Server {
+  const server = createServer({
+    ...{ IncomingMessage: Request, keepAliveTimeout: KEEP_ALIVE_MS },
+    ...{ headersTimeout: limits.headMs, requestTimeout: limits.requestMs },
+    connectionsCheckingInterval: limits.checkMs,
+  });
+  server.maxConnections = limits.connectionsMax;
+  server.setTimeout(limits.idleMs); // nobody listens for it, so such a connection is destroyed
+  // One that only waits for a next request makes room for who comes.
+  server.on("drop", () => server.closeIdleConnections());
   // Node listens to a connection's errors until it hands it over. One that nobody listens for ends the
   // process, and a client need only be gone when it is answered. This comes before every other listener.
   server.on("upgrade", (_request, socket) => socket.on("error", () => socket.destroy()));
-  return server.on("request", handler);
+  return server.on("request", inTurn(handler, limits.pipelinedMax));
+}
+
+/**
+ * Node stops reading from a connection whose answers are not taken, but not from one whose answers are
+ * still being found: it would take in requests for as long as that lasts.
+ */
+function inTurn(handler: RequestListener, max: number): RequestListener {
+  const underWay = new WeakMap<Socket, number>();
+  return (request, response) => {
+    const { socket } = request;
+    const count = (underWay.get(socket) ?? 0) + 1;
+    underWay.set(socket, count);
+    if (count > max) {
+      socket.destroy(); // what else has come of it is read to its end all the same
+      return;
+    }
+    response.once("close", () => underWay.set(socket, (underWay.get(socket) ?? 1) - 1));
+    handler(request, response);
+  };
 }
 
 /** Answers on the connection itself, and ends it: what will be no request of the router. */
