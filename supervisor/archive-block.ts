@@ -19,6 +19,7 @@ import { foldBlock } from "./fold-block.ts";
 import type { Releaser } from "./release.ts";
 import type { RunRepairs } from "./run-repairs.ts";
 import type { Starter } from "./starter.ts";
+import { endTrouble, meetTrouble } from "./trouble.ts";
 import { Undoing } from "./undoing.ts";
 
 const NEEDS_REPAIR = "a script failed half-way, or its journal has a gap; the run needs repair";
@@ -113,8 +114,8 @@ export class BlockArchive {
       context.logger.error({ run, partition, position }, SET_APART),
     );
     await repairs.freeze(fold.apart.map(({ runId }) => runId));
-    const onWait = (error: unknown, waitMs: number): void =>
-      context.logger.warn({ err: error, partition, waitMs }, "the archive waits for Postgres");
+    const who = `archive ${partition}`;
+    const onWait = (error: unknown): void => meetTrouble(context.logger, who, error);
     const side = isSparing ? sparing(context.logger, { partition, seq: to.seq }) : together;
     const done = await whileDatabaseAway(
       async () => {
@@ -128,6 +129,7 @@ export class BlockArchive {
       },
       { signal, onWait },
     );
+    endTrouble(context.logger, who, "over");
     begun.settle(done.rows);
     this.#ends.forget(done.ended);
     releaser.add(done.ended);

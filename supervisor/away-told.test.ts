@@ -1,8 +1,10 @@
 import { pino } from "pino";
 import { afterAll, beforeAll, expect, it, onTestFinished } from "vitest";
+import { compile, type Ir } from "../compiler/index.ts";
+import { globalKeys, partitionKeys } from "../sdk/internal.ts";
 import { intercepted, waitFor } from "../test/support/index.ts";
 import { createSupervisor } from "./index.ts";
-import { startStack, type Stack } from "./stack.fixture.ts";
+import { startStack, work, type Stack } from "./stack.fixture.ts";
 
 let stack: Stack;
 
@@ -31,12 +33,20 @@ it("Postgres away is one line of a supervisor's log, and its return another", as
     return call(...args);
   });
   const { redisUrl } = stack;
-  const one = createSupervisor({ redisUrl, database, logger, partitions: 4 });
+  const one = createSupervisor({ redisUrl, database, logger, partitions: 1 });
   onTestFinished(() => one.stop(5000));
   await one.start();
-  await waitFor(() => one.roles().length === 4);
+  await waitFor(() => one.roles().length === 1);
+  const nodes = [{ id: "a", type: "function", config: { function_name: "work" } }];
+  const workflow = { metadata: { name: "w" }, nodes, edges: [] };
+  const { ir, hash } = compile({ document: workflow });
+  await stack.redis.xadd(globalKeys.submissions, "*", "submission", JSON.stringify({ workflow }));
+  const { entryQueue } = partitionKeys(0);
+  await waitFor(() => stack.redis.exists(entryQueue("fn:work", "normal")));
   lines.length = 0;
   away.is = true;
+  // The archive has a block in hand, and tries that by itself.
+  expect(await work(stack, ir as Ir, hash as string)).toBe(1);
   await waitFor(() => away.refused >= 40);
   const code = "GV_DATABASE_UNAVAILABLE";
   expect(lines.filter(({ level }) => level >= 40)).toMatchObject([{ level: 40, code }]);
