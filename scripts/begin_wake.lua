@@ -17,12 +17,14 @@ ARGV
 RETURNS array
   1  0, or -100 EPOCH
   2+ per run: "" the ticket is in its place, "asleep" it sleeps anew and that is not committed yet,
-     or it is to be repaired, else its run epoch: it is awake
+     or it is to be repaired, "damaged" something else stands in its place, else its run epoch: it is
+     awake
 EMITS     nothing
 REPEAT    the same
 COST      O(runs)
 ]]
 --- @include "partition"
+--- @include "foreign"
 local meta, release = KEYS[1], KEYS[2]
 local ticket = ARGV[2]
 
@@ -32,8 +34,10 @@ end
 local replies = { 0 }
 for i = 1, (#ARGV - 2) / 2 do
   local run_id, seq, run = ARGV[1 + 2 * i], ARGV[2 + 2 * i], KEYS[2 + i]
-  local have = redis.call("HMGET", run, "s", "e", "sl")
-  if have[1] == "suspect" or (have[1] == "asleep" and have[3] and have[3] ~= seq) then
+  local have = unless_foreign(nil, redis.call, "HMGET", run, "s", "e", "sl")
+  if not have then
+    replies[i + 1] = "damaged"
+  elseif have[1] == "suspect" or (have[1] == "asleep" and have[3] and have[3] ~= seq) then
     replies[i + 1] = "asleep"
   elseif have[1] and have[1] ~= "asleep" then
     replies[i + 1] = have[2]

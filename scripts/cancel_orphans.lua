@@ -4,7 +4,8 @@ cancel_orphans -- cancel children that nobody waits for any more.
 Atomic because "nobody waits" and the cancel must be one step: a child that is waited for is not to
 be touched. A child is an orphan when its parent has ended, when the round or the map element that
 started it is void, or when its node went on without it (the wait was over time). Of a child that is
-asleep only that is told: it is to be woken first.
+asleep only that is told: it is to be woken first. One that cannot be read, or whose parent cannot,
+since something else stands in place of a key, is left for a later call: a supervisor rebuilds it.
 
 KEYS
   1  ev        stream  gv:{p}:ev          journal, appends
@@ -37,7 +38,7 @@ if not open_partition(k.meta, ARGV[1]) then
 end
 local ENDED = { completed = true, failed = true, cancelled = true, finishing = true }
 
-local function is_orphan(child, child_id, up, is_over)
+local function is_nobodys(child, child_id, up, is_over)
   local t = parent_of(child, child_id, up)
   local status = redis.call("HGET", t.run, "s")
   if not status or status == "suspect" or status == "asleep" then
@@ -46,10 +47,14 @@ local function is_orphan(child, child_id, up, is_over)
   return ENDED[status] or not waits_for_child(t, child_id)
 end
 
+local function is_orphan(...)
+  return unless_foreign(false, is_nobodys, ...)
+end
+
 local reply = { 0 }
 for i = 3, #ARGV, 3 do
   local child_id, child, slept_up = ARGV[i], KEYS[5 + i / 3], ARGV[i + 2]
-  local have = redis.call("HMGET", child, "s", "e", "up")
+  local have = unless_foreign({}, redis.call, "HMGET", child, "s", "e", "up")
   local is_open = have[1] == "running" or have[1] == "paused" or have[1] == "finishing"
   if slept_up ~= "" and (not have[1] or have[1] == "asleep") then
     if is_orphan(child, child_id, slept_up, ARGV[i + 1] == "1") then

@@ -30,6 +30,7 @@ REPEAT    1
 COST      O(1)
 ]]
 --- @include "partition"
+--- @include "foreign"
 --- @include "token"
 --- @include "run_end"
 local k = { ev = KEYS[1], meta = KEYS[2], timers = KEYS[3], halted = KEYS[4], release = KEYS[5] }
@@ -40,8 +41,8 @@ local nonce, run_id, err, tomb_ms, status =
 if not open_partition(k.meta, ARGV[1]) then
   return -100
 end
-local have = redis.pcall("HMGET", run, "s", "e", "rp", "rpe")
-if have.err then
+local have = unless_foreign(nil, redis.call, "HMGET", run, "s", "e", "rp", "rpe")
+if not have then
   journal('{"r":"' .. run_id .. '","e":"run.suspect"}')
   close_partition(k.ev, k.meta, nonce)
   return -6

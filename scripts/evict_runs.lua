@@ -27,6 +27,7 @@ REPEAT    0
 COST      O(runs and elements begun), and at most 1,000 tombstones; hashes are unlinked, their memory is freed elsewhere
 ]]
 --- @include "partition"
+--- @include "foreign"
 --- @include "tombstones"
 local meta, release, tombs, paused = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local tomb_ms, count = tonumber(ARGV[2]), (#ARGV - 2) / 3
@@ -38,7 +39,7 @@ local KEYS_MAX = 1000
 
 -- With the elements that have begun, or that an expansion before had begun.
 local function remove_map(map)
-  local have = redis.call("HMGET", map, "next", "again")
+  local have = unless_foreign({}, redis.call, "HMGET", map, "next", "again")
   local begun = math.max(tonumber(have[1] or 0), tonumber(have[2] or 0))
   for from = 0, begun - 1, KEYS_MAX do
     local elements = {}
@@ -54,7 +55,7 @@ local removed, maps_at = 0, 4 + 5 * count
 for i = 1, count do
   local run_id, seq, run = ARGV[3 * i], ARGV[3 * i + 1], KEYS[4 + i]
   local map_count = tonumber(ARGV[3 * i + 2])
-  local have = redis.call("HMGET", run, "s", "sl")
+  local have = unless_foreign({}, redis.call, "HMGET", run, "s", "sl")
   if have[1] == "asleep" and have[2] == seq then
     redis.call("ZADD", tombs, now_ms + tomb_ms, run_id)
     local held, maps = KEYS[4 + 3 * count + i], KEYS[4 + 4 * count + i]

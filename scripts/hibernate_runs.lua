@@ -20,14 +20,16 @@ ARGV
   4+ runs      ids
 RETURNS array
   1  0, or -100 EPOCH
-  2+ per run: 0 asleep, 1 neither running nor paused, or not here, 2 something of it is under way, or
-     it is too large to look through, 3 a timer is near, 4 not looked through: ask for it once more
+  2+ per run: 0 asleep, 1 neither running nor paused, or not here (or something else stands in place of
+     a key of it or of a child), 2 something of it is under way, or it is too large to look through,
+     3 a timer is near, 4 not looked through: ask for it once more
 EMITS     run.hibernated
 REPEAT    1
 COST      O(size of the runs): the first, at most SIZE_MAX elements and HASHES_MAX fields, and as many
           more as stay below CALL_SIZE and CALL_HASHES with it
 ]]
 --- @include "partition"
+--- @include "foreign"
 --- @include "scope"
 --- @include "token"
 --- @include "unit"
@@ -142,16 +144,17 @@ is_idle = function(run, unit)
   return true
 end
 
-local function hibernate(run_id, run, held)
+-- The timers of a run that may sleep, when the earliest is due, and its pauses; or why it may not.
+local function look(run_id, run, held)
   local have = redis.call("HMGET", run, "s", "e", "ps")
   local is_paused = have[1] == "paused"
   if have[1] ~= "running" and not is_paused then
-    return 1
+    return { no = 1 }
   end
   seen.timers, seen.is_open = {}, false
   seen.held = is_paused and held_places(held) or (not is_paused and {})
   if not seen.held or not is_idle(run, run_id) or not seen.is_open then
-    return seen.is_over and seen.size_max < SIZE_MAX and 4 or 2
+    return { no = seen.is_over and seen.size_max < SIZE_MAX and 4 or 2 }
   end
   local members, due = seen.timers, nil
   members[#members + 1] = timer_member("run", run_id, have[2], "", "", "", "")
@@ -162,11 +165,20 @@ local function hibernate(run_id, run, held)
     due = score and math.min(due or score, score) or due
   end
   if due and due - now_ms < least_ms then
-    return 3
+    return { no = 3 }
   end
+  return { members = members, due = due, causes = is_paused and have[3] }
+end
+
+local function hibernate(run_id, run, held)
+  local found = unless_foreign({ no = 1 }, look, run_id, run, held)
+  if found.no then
+    return found.no
+  end
+  local members, due = found.members, found.due
   journal('{"r":"' .. run_id .. '","e":"run.hibernated"'
     .. (due and ',"due":' .. string.format("%.0f", due) or "")
-    .. (is_paused and ',"ps":"' .. have[3] .. '"' or "") .. "}")
+    .. (found.causes and ',"ps":"' .. found.causes .. '"' or "") .. "}")
   for i = 1, #members do
     redis.call("ZREM", timers, members[i])
   end

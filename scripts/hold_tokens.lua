@@ -20,27 +20,34 @@ REPEAT    2
 COST      O(tokens)
 ]]
 --- @include "partition"
+--- @include "foreign"
 --- @include "held"
 local meta, token_count = KEYS[1], tonumber(ARGV[2])
 
 if not open_partition(meta, ARGV[1]) then
   return { -100 }
 end
+-- Whether the token was this worker's, and is held now; not if something else stands in place of the list.
+local function hold_pending(run, queue, id, packed)
+  local was_pending = #redis.call("XPENDING", queue, "workers", id, id, 1) > 0
+  if was_pending then
+    hold(run, queue, packed)
+    redis.call("XDEL", queue, id)
+    redis.call("XACK", queue, "workers", id)
+  end
+  return was_pending
+end
+
 local replies = { 0 }
 for i = 1, token_count do
   local at = 4 * i - 1
   local run, queue, id = KEYS[tonumber(ARGV[at])], KEYS[tonumber(ARGV[at + 1])], ARGV[at + 2]
   local root = string.match(run, "^([^!]*)!") or run
-  if redis.call("HGET", root, "s") ~= "paused" then
+  if unless_foreign(false, redis.call, "HGET", root, "s") ~= "paused" then
     replies[i + 1] = 1
   else
-    local was_pending = #redis.call("XPENDING", queue, "workers", id, id, 1) > 0
-    if was_pending then
-      hold(run, queue, ARGV[at + 3])
-      redis.call("XDEL", queue, id)
-      redis.call("XACK", queue, "workers", id)
-    end
-    replies[i + 1] = was_pending and 0 or 2
+    local is_held = unless_foreign(false, hold_pending, run, queue, id, ARGV[at + 3])
+    replies[i + 1] = is_held and 0 or 2
   end
 end
 return replies

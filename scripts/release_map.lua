@@ -8,7 +8,7 @@ ended any more. What is removed then would be the elements of the new one.
 KEYS
   1  release   zset    gv:{p}:release          names what is void; reads and writes
   2  timers    zset    gv:{p}:timers           removes
-  3  maps      set     gv:{p}:run:<id>:maps    the run's maps that have keys; writes
+  3  maps      set     gv:{p}:run:<id>:maps    the run's maps that have keys; writes, removes one of another type
   4  map       hash    gv:{p}:run:<map>        removes
   5  run       hash    gv:{p}:run:<id>         whose map it is; reads
   6+ elements  hash    gv:{p}:run:<map>#<i>    removes
@@ -21,6 +21,7 @@ RETURNS integer
 REPEAT    0, or removes nothing
 COST      O(elements), at most 500
 ]]
+--- @include "foreign"
 --- @include "element_remove"
 local release, timers, maps, map, run = unpack(KEYS, 1, 5)
 local FINAL = { completed = true, failed = true, cancelled = true }
@@ -29,8 +30,8 @@ local function is_over()
   if ARGV[1] ~= "" then
     return redis.call("ZSCORE", release, ARGV[1])
   end
-  local status = redis.pcall("HGET", run, "s")
-  return type(status) ~= "string" or FINAL[status] -- not there, or of another type: nothing of it is
+  local status = unless_foreign(false, redis.call, "HGET", run, "s")
+  return not status or FINAL[status]
 end
 
 if not is_over() then
@@ -41,7 +42,9 @@ for i = 6, #KEYS do
 end
 if ARGV[3] == "1" then
   redis.call("UNLINK", map)
-  redis.call("SREM", maps, ARGV[2])
+  if not unless_foreign(nil, redis.call, "SREM", maps, ARGV[2]) and ARGV[1] == "" then
+    redis.call("UNLINK", maps) -- a run that has ended is not rebuilt, which would remove it
+  end
   redis.call("ZREM", release, ARGV[2])
 end
 return 1

@@ -28,6 +28,7 @@ REPEAT    a run that is gone is only taken off the list
 COST      O(runs), and at most 1,000 tombstones; hashes are unlinked, their memory is freed elsewhere
 ]]
 --- @include "partition"
+--- @include "foreign"
 --- @include "held"
 --- @include "parent"
 --- @include "tombstones"
@@ -41,9 +42,10 @@ end
 local FINAL = { completed = true, failed = true, cancelled = true }
 local removed = 0
 
--- Whether the parent's token has yet to read how this child ended.
+-- Whether the parent's token has yet to read how this child ended. One that cannot be read does once
+-- it is rebuilt.
 local function is_wanted(run_id, run, up, status)
-  local state = waits_for_child(parent_of(run, run_id, up), run_id)
+  local state = unless_foreign("foreign", waits_for_child, parent_of(run, run_id, up), run_id)
   if state == "w" then
     resume_parent(timers, run, run_id, up, status)
   end
@@ -58,7 +60,7 @@ local any_paused = redis.call("EXISTS", paused) == 1
 
 for i = 1, run_count do
   local run_id, run = ARGV[4 + i], KEYS[6 + i]
-  local have = redis.pcall("HMGET", run, "s", "up", "tk", "sl") -- of another type: nothing of it is there
+  local have = unless_foreign({}, redis.call, "HMGET", run, "s", "up", "tk", "sl")
   local status, up = have[1], have[2]
   -- The ticket of somebody who came too late to wake it (begin_wake).
   local is_ticket = status == "asleep" and have[3] and not have[4]

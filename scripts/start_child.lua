@@ -101,7 +101,7 @@ end
 local function cancel_former()
   local former_id = child_of(have[2] or "", scope)
   local former = former_id and string.sub(child, 1, #child - #child_id) .. former_id
-  local was = former and redis.call("HMGET", former, "s", "e") or {}
+  local was = former and unless_foreign({}, redis.call, "HMGET", former, "s", "e") or {}
   if not was[1] or was[1] == "completed" or was[1] == "failed" or was[1] == "cancelled"
     or was[1] == "asleep" or was[1] == "suspect" then
     return -- a frozen one is nobody's from now on: a supervisor puts it back and cancels it

@@ -21,19 +21,20 @@ REPEAT    -1, or 0 and one more mark for a run that is not there: it is rebuilt 
 COST      O(1)
 ]]
 --- @include "partition"
+--- @include "foreign"
 local ev, meta, run = KEYS[1], KEYS[2], KEYS[3]
 local nonce, run_id, status, run_epoch = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 
 if not open_partition(meta, ARGV[1]) then
   return -100
 end
-local have = redis.pcall("HMGET", run, "s", "e")
-local is_foreign = have.err ~= nil -- then nothing of the run is there
+local found = unless_foreign(nil, redis.call, "HMGET", run, "s", "e")
+local have = found or {} -- of another type: nothing of the run is there
 if (have[1] or "") ~= status or (have[2] or "") ~= run_epoch then
   return -1
 end
 journal('{"r":"' .. run_id .. '","e":"run.suspect"}')
-if not is_foreign and redis.call("EXISTS", run) == 1 then
+if found and redis.call("EXISTS", run) == 1 then
   redis.call("HSET", run, "s", "suspect")
 end
 close_partition(ev, meta, nonce)

@@ -67,6 +67,13 @@ it("a partition is emptied, though workers make their groups and measure the jou
   expect(certifier.epoch).toBe(2);
 });
 
+it("a partition is emptied, though something else stands in place of a queue", async () => {
+  const name = `${keys.queues}function:other:normal`;
+  await stack.redis.set(name, "put here by hand");
+  await certifier.rollBack(certifier.epoch ?? 0, "the test says so");
+  expect(await stack.redis.exists(name)).toBe(0);
+});
+
 it("a partition is looked at once more after a look that met what only scripts write", async () => {
   meanwhile = async () => {
     await workersGoOn();

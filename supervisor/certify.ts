@@ -33,6 +33,7 @@ import {
   isOfCluster,
   partitionKeys,
   SCRIPTS,
+  unlessForeign,
   writeAnyway,
   type PartitionKeys,
   type Redis,
@@ -251,7 +252,8 @@ export class Certifier extends Loop {
   /**
    * Not so are the groups of queues and the size of the journal. Workers put those there without a
    * certificate, several times a second: on a server with so many keys, or so busy, that a look at all
-   * takes longer, each look would meet them, and the partition would never be empty.
+   * takes longer, each look would meet them, and the partition would never be empty. What stands in
+   * place of a queue, and is none, is not theirs.
    */
   async #isOfBefore(names: readonly string[]): Promise<boolean> {
     const { queues, backlog } = this.#keys;
@@ -259,7 +261,9 @@ export class Certifier extends Loop {
     if (names.some((key) => key !== backlog && !key.startsWith(queues))) {
       return true;
     }
-    const lengths = await Promise.all(streams.map((key) => this.#redis.xlen(key)));
+    const lengths = await Promise.all(
+      streams.map((key) => unlessForeign(this.#redis.xlen(key), 1)),
+    );
     return lengths.some((length) => length > 0);
   }
 

@@ -1,7 +1,10 @@
 import { afterAll, expect, it } from "vitest";
+import { partitionKeys } from "../sdk/internal.ts";
 import { insertSegments, type Queryable } from "../sdk/postgres/index.ts";
-import { testDatabase } from "../test/support/index.ts";
-import { errorsInARow, type Failing } from "./error-pauses.ts";
+import { testDatabase, waitFor } from "../test/support/index.ts";
+import { Certifier } from "./certify.ts";
+import { errorsInARow, pauseAfterErrors, type Failing } from "./error-pauses.ts";
+import { contextOf, startStack } from "./stack.fixture.ts";
 
 const server = await testDatabase();
 const db = server.connect();
@@ -82,4 +85,28 @@ it("reads as much at a time as one may hold, and leaves none out for it", async 
   }
   expect((await countsOf(failing))[0]).toEqual([3, 3, 3]);
   expect(asked).toBeGreaterThan(1);
+});
+
+it("pauses the others beside a run in place of whose key something else stands", async () => {
+  const stack = await startStack();
+  const context = await contextOf(stack, { id: "s" });
+  const certifier = new Certifier(context, 0);
+  await certifier.start();
+  await waitFor(() => certifier.epoch !== null, { describe: "it is not certified" });
+  const keys = partitionKeys(0);
+  await stack.redis.set(keys.run("damaged"), "put here by hand");
+  await stack.redis.hset(keys.run("other"), { s: "running", e: "1" });
+  const ids = ["damaged", "other"];
+  const text = rowOf(1, "f", "");
+  const rows = ids.map((runId) => ({ runId, seqFrom: 1, seqTo: 1, text, endedAtMs: null }));
+  const fold = { withErrors: new Set(ids), runs: new Map(rows.map((row) => [row.runId, row])) };
+  const irs = new Map(ids.map((id) => [id, { ir: { settings: { pause_after_errors: 1 } } }]));
+  const asked = [context, 0, fold, irs, new Set()] as unknown as Parameters<
+    typeof pauseAfterErrors
+  >;
+  expect(await pauseAfterErrors(...asked)).toEqual(["other"]);
+  expect(await stack.redis.hget(keys.run("other"), "s")).toBe("paused");
+  await certifier.stop(100);
+  context.close();
+  await stack.close();
 });

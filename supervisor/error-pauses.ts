@@ -7,7 +7,7 @@
  * the block is committed, and again by who archives the block if this process dies in between. It is a
  * moment late; what the run did meanwhile is accepted as in any paused run.
  */
-import { pauseRun, type Transition } from "../sdk/internal.ts";
+import { pauseRun, unlessForeign, type Transition } from "../sdk/internal.ts";
 import { parseSegment, readBackwards, type Queryable } from "../sdk/postgres/index.ts";
 import { scriptsOf, type SupervisorContext } from "./context.ts";
 import { transitionsOf, type BlockFold, type RunFold } from "./fold-block.ts";
@@ -74,8 +74,10 @@ export async function pauseAfterErrors(
     if (count >= max) {
       const why = `${count} failed attempts in a row (settings.pause_after_errors: ${max})`;
       const note = { by: "gavotte", why };
-      const answer = await pauseRun(scriptsOf(context, partition), runId, "errors", note);
-      paused.push(...(answer.kind === "paused" ? [runId] : []));
+      const asked = pauseRun(scriptsOf(context, partition), runId, "errors", note);
+      // One in whose place something else stands is not paused: the archive goes on.
+      const { kind } = await unlessForeign<{ kind: string }>(asked, { kind: "gone" });
+      paused.push(...(kind === "paused" ? [runId] : []));
     }
     decided.add(runId);
   }

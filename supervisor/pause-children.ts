@@ -8,7 +8,7 @@
  * asleep is woken when its parent goes on; one whose parent was paused meanwhile is paused when it is
  * awake.
  */
-import { PAUSE_CAUSES, pauseRun, resumeRun } from "../sdk/internal.ts";
+import { PAUSE_CAUSES, pauseRun, resumeRun, unlessForeign } from "../sdk/internal.ts";
 import { askToWake, type OpenChild } from "../sdk/postgres/index.ts";
 import { scriptsOf, type SupervisorContext } from "./context.ts";
 
@@ -23,7 +23,8 @@ export async function pauseWithParents(
   const states = new Map<string, { status: string | null; causes: string }>();
   await Promise.all(
     [...ids].map(async (id) => {
-      const [status = null, causes] = await context.redis.hmget(scripts.keys.run(id), "s", "ps");
+      const read = context.redis.hmget(scripts.keys.run(id), "s", "ps");
+      const [status = null, causes] = await unlessForeign(read, []);
       states.set(id, { status, causes: causes ?? "" });
     }),
   );
@@ -39,10 +40,10 @@ export async function pauseWithParents(
     } else if (child?.status !== "running" && child?.status !== "paused") {
       continue;
     } else if (isPaused && !isWith) {
-      await pauseRun(scripts, id, "parent");
+      await unlessForeign<unknown>(pauseRun(scripts, id, "parent"), null);
       count++;
     } else if (isWith && !isPaused) {
-      await resumeRun(scripts, id, "parent");
+      await unlessForeign<unknown>(resumeRun(scripts, id, "parent"), null);
       count++;
     }
   }

@@ -16,6 +16,7 @@ import {
   PAUSES_TOLD,
   pauseRun,
   resumeRun,
+  unlessForeign,
   writeAnyway,
   type PauseCause,
 } from "../sdk/internal.ts";
@@ -139,7 +140,7 @@ export class PauseWatch extends Loop {
     const { paused } = partitionKeys(p);
     const { redis } = this.#context;
     for (const runId of await redis.zrangebyscore(paused, 0, 0, "LIMIT", 0, RUNS_MAX)) {
-      await resumeRun(scriptsOf(this.#context, p), runId, null);
+      await unlessForeign<unknown>(resumeRun(scriptsOf(this.#context, p), runId, null), null);
     }
   }
 
@@ -151,12 +152,14 @@ export class PauseWatch extends Loop {
     const [next, found] = await redis.zscan(keys.paused, from, "COUNT", ASKED_MAX);
     this.#cursors.set(p, next);
     const ids = found.filter((_, i) => i % 2 === 0);
-    const causes = await Promise.all(ids.map((id) => redis.hget(keys.run(id), "ps")));
+    const causes = await Promise.all(
+      ids.map((id) => unlessForeign(redis.hget(keys.run(id), "ps"), null)),
+    );
     const withWorkflow = ids.filter((_, i) => causes[i]?.includes(PAUSE_CAUSES[CAUSE]));
     if (withWorkflow.length > 0) {
       const why = "its workflow is not paused";
       await inTurn(await withoutPause(db, withWorkflow), (runId) =>
-        resumeRun(scriptsOf(this.#context, p), runId, CAUSE, { why }),
+        unlessForeign<unknown>(resumeRun(scriptsOf(this.#context, p), runId, CAUSE, { why }), null),
       );
     }
   }
@@ -166,7 +169,10 @@ export class PauseWatch extends Loop {
     await this.#apart.run(partitions.map((p) => [`${what} ${p}`, () => work(p)]));
   }
 
-  /** Does `work` for each run of the workflow in a status; false: not for all, a server is away. */
+  /**
+   * Does `work` for each run of the workflow in a status; false: not for all, a server is away. One in
+   * place of whose keys something else stands is rebuilt first, and found by a later look.
+   */
   async #each(
     pause: Pause,
     status: RunRow["status"],
@@ -180,7 +186,10 @@ export class PauseWatch extends Loop {
     do {
       rows = await runsOfWorkflow(db, { name, version, status, after, limit: RUNS_MAX });
       const jobs = byPartition(rows).map(([partition, list]): Job => {
-        return [jobKey(pause, status) + partition, () => inTurn(list, work)];
+        return [
+          jobKey(pause, status) + partition,
+          () => inTurn(list, (row) => unlessForeign(work(row), undefined)),
+        ];
       });
       isAll = (await this.#apart.run(jobs)) && isAll;
       after = rows.at(-1) ?? FIRST_RUN;

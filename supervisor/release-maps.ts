@@ -7,6 +7,7 @@
 import type { Redis } from "ioredis";
 import {
   elementPlace,
+  mapsOf,
   parseUnit,
   releaseMap,
   unlessForeign,
@@ -27,8 +28,8 @@ export async function releaseMapsOfEnded(
   runIds: readonly string[],
 ): Promise<void> {
   for (const runId of runIds) {
-    const maps = await unlessForeign(scripts.redis.smembers(scripts.keys.maps(runId)), []);
-    for (const map of maps) {
+    const { names } = await mapsOf(scripts, runId);
+    for (const map of names) {
       await releaseByPages(scripts, null, map);
     }
   }
@@ -45,13 +46,17 @@ export async function releaseMapsOf(
   write: Write = writeWhile(redis),
 ): Promise<void> {
   for (const runId of runIds) {
-    const maps = await redis.smembers(keys.maps(runId));
-    for (const map of maps) {
+    const { names, isForeign } = await mapsOf({ redis, keys }, runId);
+    for (const map of names) {
       await releaseOne(redis, keys, map, write);
     }
+    if (isForeign) {
+      await write([["UNLINK", keys.maps(runId)]]);
+      continue;
+    }
     // By name: what begins meanwhile stays listed.
-    for (let from = 0; from < maps.length; from += PAGE) {
-      await write([["SREM", keys.maps(runId), ...maps.slice(from, from + PAGE)]]);
+    for (let from = 0; from < names.length; from += PAGE) {
+      await write([["SREM", keys.maps(runId), ...names.slice(from, from + PAGE)]]);
     }
   }
 }
@@ -61,10 +66,9 @@ export async function releaseMapsOf(
  * meanwhile leaves the list, and nothing more of it is removed.
  */
 export async function releaseMaps(scripts: ScriptRunner, listed: readonly string[]): Promise<void> {
-  const { redis, keys } = scripts;
   for (const map of listed) {
-    const all = await redis.smembers(keys.maps(parseUnit(map).runId));
-    const inside = all.filter((name) => name.startsWith(`${map}#`));
+    const { names } = await mapsOf(scripts, parseUnit(map).runId);
+    const inside = names.filter((name) => name.startsWith(`${map}#`));
     for (const name of [...inside, map]) {
       await releaseByPages(scripts, map, name);
     }
@@ -123,7 +127,8 @@ async function timerOfMap(redis: Redis, keys: PartitionKeys, map: string): Promi
     return null;
   }
   const fields = [`m${place.node}`, `d${place.node}`];
-  const [scope, timer] = await redis.hmget(keys.run(place.parent), ...fields);
+  const read = redis.hmget(keys.run(place.parent), ...fields);
+  const [scope, timer] = await unlessForeign(read, []);
   return scope === place.scope ? (timer ?? null) : null;
 }
 

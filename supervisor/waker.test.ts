@@ -116,6 +116,20 @@ describe("a run that cannot be woken", () => {
     expect(await stage.wake(bad)).toMatchObject({ status: "RUNNING" });
   });
 
+  it("since something else stands in its place is rebuilt, and awake by that; others wake at once", async () => {
+    await askedFor(bad, 0);
+    await askedFor(good, 1);
+    await stage.engine.redis.set(keys.run(bad), "put here by hand");
+    await stage.waker().look();
+    expect(await stage.row(good)).toMatchObject({ asleepSinceMs: null });
+    expect(await status(good)).toBe("running");
+    expect(await stage.wake(bad)).toMatchObject({ status: "RUNNING" });
+    const isBack = async (): Promise<boolean> =>
+      (await stage.engine.redis.type(keys.run(bad))) === "hash" &&
+      (await status(bad)) === "running";
+    await waitFor(isBack, { describe: "it is not rebuilt" });
+  });
+
   it("stays due when it is its server that fails, and others are written all the same", async () => {
     await askedFor(bad, 0);
     await askedFor(good, 1);

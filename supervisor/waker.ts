@@ -10,7 +10,8 @@
  * the parent: its release then wakes the token that waits for it.
  *
  * A run that cannot be woken - its journal cannot be read, or it is too large for one call - is put
- * off and logged, and may be cancelled meanwhile; whatever fails at one run, those beside it are woken
+ * off and logged, and may be cancelled meanwhile; one in whose place something else stands is rebuilt as
+ * one that is damaged, and is awake by that; whatever fails at one run, those beside it are woken
  * in the same look.
  */
 import {
@@ -22,6 +23,7 @@ import {
   releaseRuns,
   resumeRun,
   stageBlobs,
+  suspectRun,
   wakeRun,
   type HotState,
   type RunProfile,
@@ -58,6 +60,9 @@ const LOOK_MS = 250;
 const AGAIN_MS = 50;
 /** After a run could not be woken. */
 const PUT_OFF_MS = 60_000;
+
+/** A rebuild is asked for once more after this. */
+const REBUILT_MS = 2000;
 
 /** What the certifier of the partition knows. */
 interface Certified {
@@ -122,6 +127,8 @@ export class Waker extends Loop {
     const ticket = this.#scripts.nonce();
     const turns = await beginWake(this.#scripts, ticket, runs);
     const ours = runs.filter((_, i) => turns[i]?.kind === "yours").map(({ runId }) => runId);
+    const damaged = runs.filter((_, i) => turns[i]?.kind === "damaged").map(({ runId }) => runId);
+    await this.#haveRebuilt(damaged);
     const rows = await claimWake(this.#context.db, ours);
     await this.#takeBack(ticket, ours, rows);
     const written = await this.#write(ticket, rows);
@@ -131,6 +138,20 @@ export class Waker extends Loop {
       void (turn?.kind === "awake" && there.set(runId, turn.epoch));
     });
     return this.#settle([...written, ...(await this.#found(there))], epoch);
+  }
+
+  /** Something else stands in their places: their rebuild, which removes it, wakes them. */
+  async #haveRebuilt(runIds: readonly string[]): Promise<void> {
+    if (runIds.length > 0) {
+      for (const runId of runIds) {
+        await suspectRun(this.#scripts, { runId, status: "", epoch: "" });
+      }
+      const { db, logger } = this.#context;
+      const facts = { partition: this.#partition, runs: runIds };
+      logger.error(facts, "something else stands in the places of sleeping runs: they are rebuilt");
+      const nowMs = await redisTimeMs(this.#scripts);
+      await putOffWake(db, [...runIds], nowMs + WAKE_LEAD_MS + REBUILT_MS);
+    }
   }
 
   /** Takes tickets back that were left in the places of runs which are not asleep any more. */

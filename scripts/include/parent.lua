@@ -5,6 +5,7 @@ parent -- the token that waits for a run: field `up` of a child, "<unit>|<node>|
 The parent's hash and queue are not among the KEYS of what ends runs: whoever ends one does not know
 that it is a child. They lie in the child's slot, since a child is in the partition of its root.
 ]]
+--- @include "foreign"
 --- @include "resume"
 
 local function parent_of(run, run_id, up)
@@ -41,11 +42,12 @@ end
 -- The child has ended: its parent's token goes on, if it still waits.
 local function resume_parent(timers, run, run_id, up, status)
   local t = parent_of(run, run_id, up)
-  local is = redis.call("HGET", t.run, "s")
+  -- One that is to be rebuilt meets the child's end then, which is kept for it (release_runs).
+  local is = unless_foreign(false, redis.call, "HGET", t.run, "s")
   if is ~= "running" and is ~= "paused" then
     return false
   end
-  local have = redis.call("HMGET", t.key, "e", "ir", "w" .. t.node)
+  local have = unless_foreign({}, redis.call, "HMGET", t.key, "e", "ir", "w" .. t.node)
   if not have[1] or not is_waited_for(have[3], run_id) then
     return false
   end

@@ -16,6 +16,8 @@ export interface ForeignKey {
 
 /** Units asked for in one round trip. */
 const PAGE = 500;
+/** Keys that one step of a look at all of them goes past. */
+const SCAN_COUNT = 1000;
 
 /** Whether an error says that a key is of another type. */
 export function isForeign(error: unknown): boolean {
@@ -32,6 +34,32 @@ export async function unlessForeign<T>(reply: Promise<T>, absent: T): Promise<T>
     }
     return absent;
   }
+}
+
+/**
+ * Names of a run's maps. Where something else stands in place of their list, those that a look at all
+ * keys of the server finds: nothing else names them.
+ */
+export async function mapsOf(
+  { redis, keys }: { redis: Redis; keys: PartitionKeys },
+  runId: string,
+): Promise<{ names: string[]; isForeign: boolean }> {
+  const list = keys.maps(runId);
+  const names = await unlessForeign(redis.smembers(list), null);
+  if (names !== null) {
+    return { names, isForeign: false };
+  }
+  const found = new Set<string>();
+  await redis.exists(list); // has a key: goes to the server that has the partition
+  let at = "0";
+  const begin = keys.run(`${runId}!`);
+  const match = `${begin.replaceAll(/[*?[\]\\]/g, "\\$&")}*`;
+  do {
+    const [next, page] = await redis.scan(at, "MATCH", match, "COUNT", SCAN_COUNT);
+    page.forEach((key) => found.add(runId + key.slice(begin.length - 1).replace(/#\d+$/, "")));
+    at = next;
+  } while (at !== "0");
+  return { names: [...found], isForeign: true };
 }
 
 /** Those of a run, its maps and their elements as far as their names are known. */

@@ -1,4 +1,5 @@
 /** Typed calls of the scripts by which runs that wait for long leave Redis (docs/hibernate.md). */
+import { mapsOf, unlessForeign } from "./foreign-keys.ts";
 import { TOMBSTONE_MS } from "./run-scripts.ts";
 import type { ScriptArg, ScriptRunner } from "./script-runner.ts";
 import { keysOf } from "./write-anyway.ts";
@@ -71,28 +72,19 @@ export async function evictRuns(scripts: ScriptRunner, runs: readonly Evicted[])
 
 async function withSizes(scripts: ScriptRunner, runs: readonly Evicted[]): Promise<Sized[]> {
   const { keys, redis } = scripts;
-  const lists = redis.pipeline();
-  runs.forEach(({ runId }) => lists.smembers(keys.maps(runId)));
-  const maps = (await replies(lists)) as string[][];
-  const counts = redis.pipeline();
-  maps.flat().forEach((map) => counts.hmget(keys.run(map), "next", "again"));
-  const begun = ((await replies(counts)) as (string | null)[][]).map((pair) =>
-    Math.max(...pair.map(Number)),
+  const maps = await Promise.all(
+    runs.map(async ({ runId }) => (await mapsOf(scripts, runId)).names),
   );
+  const counts = maps.flat().map(async (map) => {
+    const pair = await unlessForeign(redis.hmget(keys.run(map), "next", "again"), []);
+    return Math.max(0, ...pair.map(Number));
+  });
+  const begun = await Promise.all(counts);
   let at = 0;
   return runs.map((run, i) => {
     const own = maps[i] ?? [];
     const sizes = begun.slice(at, (at += own.length));
     return { ...run, maps: own, size: sizes.reduce((sum, count) => sum + count, 0) };
-  });
-}
-
-async function replies(reads: ReturnType<ScriptRunner["redis"]["pipeline"]>): Promise<unknown[]> {
-  return ((await reads.exec()) ?? []).map(([error, reply]) => {
-    if (error !== null) {
-      throw error;
-    }
-    return reply;
   });
 }
 
@@ -128,6 +120,8 @@ export type WakeTurn =
   | { kind: "yours" }
   /** It sleeps anew, and that is not committed yet; or it is to be repaired. */
   | { kind: "later" }
+  /** Something else stands there. */
+  | { kind: "damaged" }
   | { kind: "awake"; epoch: number };
 
 /** Leaves a ticket in the places of runs whose sleep, the one of record `seq`, is committed. */
@@ -144,6 +138,9 @@ export async function beginWake(
   return answers.map((answer) => {
     if (answer === "") {
       return { kind: "yours" };
+    }
+    if (answer === "damaged") {
+      return { kind: "damaged" };
     }
     return answer === "asleep" ? { kind: "later" } : { kind: "awake", epoch: Number(answer) };
   });

@@ -9,11 +9,13 @@ import type { Redis } from "ioredis";
 import {
   connectionAt,
   GROUP,
+  isForeign,
   parseEntry,
   parseRunKey,
   parseUnit,
   partitionKeys,
   runEpoch,
+  unlessForeign,
   type Drift,
   type PartitionKeys,
 } from "../../sdk/internal.ts";
@@ -55,7 +57,7 @@ export async function scanPartition(
   await delay(SECOND_LOOK_MS);
   const orphans: Drift[] = [];
   for (const drift of suspects) {
-    if (await isStillThere(redis, keys, drift)) {
+    if (await unlessForeign(isStillThere(redis, keys, drift), false)) {
       orphans.push(drift);
     }
   }
@@ -93,24 +95,37 @@ async function scanKeys(
   return { runIds: [...runIds].sort(), queues, keys: orphans };
 }
 
-/** Run epochs by id; absent: the run is not there; "": it is being woken. */
+/**
+ * Run epochs by id; absent: the run is not there; "": it is being woken; null: something else stands in
+ * its place, which is the run's own drift, and nobody knows what belongs to it.
+ */
 async function epochsOf(
   redis: Redis,
   keys: PartitionKeys,
   runIds: Iterable<string>,
-): Promise<Map<string, string>> {
+): Promise<Map<string, string | null>> {
   const ids = [...new Set(runIds)];
-  const epochs = new Map<string, string>();
+  const epochs = new Map<string, string | null>();
   for (let from = 0; from < ids.length; from += PAGE) {
     const some = ids.slice(from, from + PAGE);
     const pipeline = redis.pipeline();
     some.forEach((id) => pipeline.hmget(keys.run(id), "s", "e"));
-    ((await pipeline.exec()) ?? []).forEach(([, fields], i) => {
-      const [status, epoch] = fields as (string | null)[];
-      void (typeof status === "string" && epochs.set(some[i] as string, epoch ?? ""));
+    ((await pipeline.exec()) ?? []).forEach(([error, fields], i) => {
+      const [status = null, epoch = null] = (fields ?? []) as (string | null)[];
+      if (isForeign(error)) {
+        epochs.set(some[i] as string, null);
+      } else if (status !== null) {
+        epochs.set(some[i] as string, epoch ?? "");
+      }
     });
   }
   return epochs;
+}
+
+/** Whether what bears this epoch is of the run, as far as anybody can tell. */
+function isOf(epochs: ReadonlyMap<string, string | null>, runId: string, epoch: string): boolean {
+  const found = epochs.get(runId);
+  return found === null || found === runEpoch(epoch);
 }
 
 async function timerOrphans(redis: Redis, keys: PartitionKeys): Promise<Drift[]> {
@@ -130,7 +145,7 @@ async function timerOrphans(redis: Redis, keys: PartitionKeys): Promise<Drift[]>
       placed.map(({ runId }) => runId),
     );
     for (const { member, epoch, runId } of placed) {
-      if (epochs.get(runId) !== runEpoch(epoch)) {
+      if (!isOf(epochs, runId, epoch)) {
         const is = epochs.has(runId)
           ? `a timer of epoch ${epoch}; the run has ${epochs.get(runId)}`
           : "a timer of a run that is not there";
@@ -180,7 +195,7 @@ async function queueOrphans(
   );
   const orphans: Drift[] = [];
   for (const [id, { runId, epoch }] of entries) {
-    const isOwned = runId !== null && epochs.get(runId) === runEpoch(epoch);
+    const isOwned = runId !== null && isOf(epochs, runId, epoch);
     const idleMs = pending.get(id);
     const isLost = idleMs === undefined && compareIds(id, delivered) <= 0;
     if (isOwned || (idleMs !== undefined && idleMs < SILENT_MS)) {

@@ -60,6 +60,22 @@ describe("a run in place of whose keys something else stands", () => {
     await waitFor(async () => (await engine.redis.exists(keyOf(id))) === 0);
   });
 
+  it("is put back where that is an element around a map, whichever map is looked at first", async () => {
+    const inner = { id: "i", type: "map", config: { items: "[1]", do: wait("w") } };
+    const id = await client.submit({
+      workflow: line("nested", [
+        { id: "m", type: "map", config: { items: "[1, 2, 3, 4, 5, 6, 7, 8, 9]", do: inner } },
+      ]) as never,
+      input: {},
+    });
+    await waitFor(async () => (await engine.redis.scard(keys.maps(id))) === 10);
+    await waitFor(async () => (await engine.redis.exists(keys.run(`${id}!0#8/0#0`))) === 1);
+    for (let i = 0; i < 9; i++) {
+      await damage(keys.run(`${id}!0#${i}`));
+    }
+    await on.seenAndRepaired(id, ["key_foreign"]);
+  });
+
   it("is cancelled like any other, when it has been put back", async () => {
     const id = await on.standing(waits, "w", "waiting");
     await damage(keys.run(id));
