@@ -2,6 +2,7 @@ import { pino } from "pino";
 import { afterAll, beforeAll, expect, it, onTestFinished } from "vitest";
 import { compile, type Ir } from "../compiler/index.ts";
 import { globalKeys, partitionKeys } from "../sdk/internal.ts";
+import { listRuns } from "../sdk/postgres/index.ts";
 import { intercepted, waitFor } from "../test/support/index.ts";
 import { createSupervisor } from "./index.ts";
 import { startStack, work, type Stack } from "./stack.fixture.ts";
@@ -43,6 +44,9 @@ it("Postgres away is one line of a supervisor's log, and its return another", as
   await stack.redis.xadd(globalKeys.submissions, "*", "submission", JSON.stringify({ workflow }));
   const { entryQueue } = partitionKeys(0);
   await waitFor(() => stack.redis.exists(entryQueue("fn:work", "normal")));
+  // The archiver has begun, and looked for repairs that were cut off, which has a line of its own.
+  const begun = async () => (await listRuns(stack.db, { limit: 1 }))[0]?.status === "RUNNING";
+  await waitFor(begun);
   lines.length = 0;
   away.is = true;
   // The archive has a block in hand, and tries that by itself.
