@@ -34,6 +34,9 @@ const ROUTES = [
   ["GET", "/runs/x"],
   ["GET", "/runs/x/result"],
   ["POST", "/runs/x/cancel"],
+  ["POST", "/runs/x/signals/y"],
+  ["POST", "/runs/x/pause"],
+  ["POST", "/runs/x/resume"],
 ] as const;
 
 async function call(gateway: Gateway, method: string, path: string, key?: string) {

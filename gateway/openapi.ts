@@ -12,8 +12,8 @@ import { SHARED } from "./rest/schemas.ts";
 export const DOCUMENT_PATH = "/api/v1/openapi.json";
 
 const DESCRIPTION =
-  "Runs of workflows: submitted, asked about, waited for, cancelled. Whatever is refused has the body " +
-  "`Error`; docs/errors.md has its codes, docs/rest.md examples.";
+  "Runs of workflows: submitted, asked about, waited for, signalled, paused, cancelled. " +
+  "Whatever is refused has the body `Error`; docs/errors.md has its codes, docs/rest.md examples.";
 const KEY = "One of the gateway's `api_keys`. Without any, REST is served to its own machine only.";
 const JSON_OF = (name: string): object => ({
   "application/json": { schema: { $ref: `#/components/schemas/${name}` } },

@@ -56,7 +56,7 @@ describe("the examples of docs/rest.md", () => {
     const rows = [...page.matchAll(/^\| (`(?:GET|POST) .*?) \|/gm)].map(([, cell = ""]) => cell);
     const named = rows.flatMap((cell) => [...cell.matchAll(/`(GET|POST) ([^`?]+)/g)]);
     const paths = named.map(([, , path = ""]) =>
-      path.replace("ID", "{id}").replace("TOKEN", "{token}"),
+      path.replace("ID", "{id}").replace("TOKEN", "{token}").replace("NAME", "{name}"),
     );
     const all = [...Object.keys(document.paths), "/api/v1/openapi.json"];
     expect([...new Set(paths)].sort()).toEqual(all.sort());

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Database, Statement } from "../../sdk/postgres/index.ts";
 import { createGateway, type Gateway, type GatewayOptions } from "../index.ts";
 import { startEngine, type Engine } from "../../test/harness/engine.ts";
+import { waitFor } from "../../test/support/index.ts";
 import { EngineClient } from "../engine-client.ts";
 import { Submissions } from "./submissions.ts";
 
@@ -87,4 +88,23 @@ it("who waits for a result is told that there is none yet when the gateway stops
   await gateway.stop(5000);
   const response = await waiting;
   expect([response.status, await response.json()]).toMatchObject([202, { run_id: id }]);
+});
+
+it("a run that is cancelled while the archive is behind is told of with 202", async () => {
+  const own = await startEngine();
+  await own.worker();
+  const runId = await own.submit({ workflow: held });
+  const address = `${own.gateway.url()}/api/v1/runs/${runId}`;
+  const nodes = async (): Promise<{ [id: string]: { status: string } }> =>
+    ((await (await fetch(address)).json()) as { nodes: { [id: string]: { status: string } } })
+      .nodes;
+  await waitFor(async () => (await nodes())["w"]?.status === "waiting");
+  await own.supervisor.stop(5000);
+  const response = await fetch(`${address}/cancel`, { method: "POST" });
+  const body = (await response.json()) as { status: string };
+  expect([response.status, body]).toEqual([202, { run_id: runId, status: "RUNNING" }]);
+  // Nothing of it begins any more, though its row does not say so yet.
+  const signal = await fetch(`${address}/signals/never`, { method: "POST" });
+  expect(await signal.json()).toMatchObject({ error: { code: "GV_RUN_ENDED" } });
+  await own.stop();
 });

@@ -87,14 +87,34 @@ const failed = async (): Promise<string> => {
   await engine.ended(id);
   return id;
 };
-const token = async (): Promise<string> => {
+/** A run that waits, and its callback token. */
+const waiting = async (): Promise<{ id: string; token: string }> => {
   const id = await engine.submit({ workflow: waits });
   const headers = { authorization: `Bearer ${KEY}` };
-  return waitFor(async () => {
+  const told = await waitFor(async () => {
     const response = await fetch(`${keyed.url()}/api/v1/runs/${id}`, { headers });
     const run = (await response.json()) as { nodes: { w: { wait?: { token: string } } } };
     return run.nodes.w.wait?.token;
   });
+  return { id, token: told };
+};
+const token = async (): Promise<string> => (await waiting()).token;
+const begun = async (): Promise<string> => (await waiting()).id;
+/** A run that waits for one thing and will wait for another, and has kept as much of that as it may. */
+const full = async (): Promise<string> => {
+  const late = { id: "v", type: "wait", config: { signal: "late" } };
+  const edges = [{ from: "w", to: "v" }];
+  const id = await engine.submit({ workflow: { ...waits, nodes: [...waits.nodes, late], edges } });
+  const headers = { authorization: `Bearer ${KEY}` };
+  const url = `${keyed.url()}/api/v1/runs/${id}/signals/late`;
+  while ((await fetch(url, { method: "POST", headers })).status === 200);
+  return id;
+};
+const paused = async (): Promise<string> => {
+  const { id } = await waiting();
+  const headers = { authorization: `Bearer ${KEY}` };
+  await fetch(`${keyed.url()}/api/v1/runs/${id}/pause`, { method: "POST", headers });
+  return id;
 };
 const usedToken = async (): Promise<string> => {
   const used = await token();
@@ -109,6 +129,15 @@ const REFUSED: Case[] = [
   { expect: 403, key: null, on: "open" },
 ];
 const refusedAt = (id: string): Case[] => REFUSED.map((one) => ({ ...one, at: { id } }));
+/** Whatever is done to a run with a reason. */
+const STEERED: Case[] = [
+  { expect: 400, at: NOBODY, body: { reson: "enough" } },
+  { expect: 404, at: NOBODY },
+  { expect: 409, at: { id: done } },
+  { expect: 413, at: NOBODY, body: "x".repeat(4 * 1024 * 1024 + 1) },
+  { expect: 415, at: NOBODY, body: {}, type: "application/xml" },
+  { expect: 503, at: NOBODY, on: "alone" },
+];
 const CASES: { [operationId: string]: Case[] } = {
   submitRun: [
     ...REFUSED.map((one) => ({ ...one, body: { workflow: echo } })),
@@ -151,12 +180,33 @@ const CASES: { [operationId: string]: Case[] } = {
     ...refusedAt("x"),
     { expect: 200, at: { id: submitted(waits) }, body: { reason: "enough" } },
     { expect: 200, at: { id: submitted(waits) } },
-    { expect: 400, at: NOBODY, body: { reson: "enough" } },
-    { expect: 404, at: NOBODY },
-    { expect: 409, at: { id: done } },
-    { expect: 413, at: NOBODY, body: "x".repeat(4 * 1024 * 1024 + 1) },
-    { expect: 415, at: NOBODY, body: {}, type: "application/xml" },
-    { expect: 503, at: NOBODY, on: "alone" },
+    ...STEERED,
+  ],
+  signalRun: [
+    ...refusedAt("x").map((one) => ({ ...one, at: { id: "x", name: "s" } })),
+    { expect: 200, at: { id: submitted(waits), name: "s" }, body: { paid: true } },
+    { expect: 200, at: { id: submitted(waits), name: "s" } },
+    { expect: 400, at: { id: "nobody", name: "s" }, body: "{" },
+    { expect: 404, at: { id: "nobody", name: "s" } },
+    { expect: 404, at: { id: submitted(waits), name: "nothing" } },
+    { expect: 409, at: { id: done, name: "s" } },
+    { expect: 413, at: { id: submitted(waits), name: "s" }, body: ["x".repeat(100_000)] },
+    { expect: 413, at: { id: "nobody", name: "s" }, body: "x".repeat(4 * 1024 * 1024 + 1) },
+    { expect: 415, at: { id: "nobody", name: "s" }, body: {}, type: "text/plain" },
+    { expect: 429, at: { id: full, name: "late" } },
+    { expect: 503, at: { id: "nobody", name: "s" }, on: "alone" },
+  ],
+  pauseRun: [
+    ...refusedAt("x"),
+    { expect: 200, at: { id: begun }, body: { reason: "a closer look" } },
+    { expect: 200, at: { id: paused } },
+    ...STEERED,
+  ],
+  resumeRun: [
+    ...refusedAt("x"),
+    { expect: 200, at: { id: paused }, body: { reason: "looked at" } },
+    { expect: 409, at: { id: begun } },
+    ...STEERED,
   ],
   answerWait: [
     { expect: 200, at: { token }, body: { paid: true }, key: null },
@@ -177,7 +227,7 @@ const ELSEWHERE: { [operationId: string]: number[] } = {
   submitRun: [429], // away.test.ts
   getResult: [429],
   answerWait: [429], // strangers.test.ts
-  cancelRun: [202], // the archive is behind
+  cancelRun: [202], // away.test.ts
 };
 
 const ajv = addFormats.default(

@@ -3,16 +3,19 @@
  * submissions.ts.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest, FastifySchema } from "fastify";
-import type { SubmissionRequest } from "../../sdk/index.ts";
+import type { Json, SubmissionRequest } from "../../sdk/index.ts";
 import { isTerminal, type ErrorCode } from "../../sdk/internal.ts";
 import { readJson } from "../body.ts";
 import { resultText, waitMsOf, type ListQuery, type Runs } from "./runs.ts";
 import {
   answers,
-  CANCEL_BODY,
+  REASON_BODY,
   HEADERS,
   LIST_QUERY,
   RUN_ID_PARAM,
+  SIGNAL_BODY,
+  SIGNAL_HEADERS,
+  SIGNAL_PARAMS,
   SUBMISSION,
   WAIT_QUERY,
 } from "./schemas.ts";
@@ -34,6 +37,8 @@ interface OfRun {
   Params: { id: string };
 }
 
+type OfReason = OfRun & { Body: { reason?: string } | null };
+
 /** Adds them, in a scope of its own. */
 export function addRest(app: FastifyInstance, parts: RestParts): void {
   app.setValidatorCompiler(({ schema, httpPart }) => {
@@ -45,6 +50,8 @@ export function addRest(app: FastifyInstance, parts: RestParts): void {
   addSubmit(app, parts);
   addQuestions(app, parts);
   addCancel(app, parts);
+  addSignals(app, parts);
+  addPauses(app, parts);
 }
 
 function addSubmit(app: FastifyInstance, { submissions }: RestParts): void {
@@ -100,18 +107,52 @@ function addQuestions(app: FastifyInstance, { runs }: RestParts): void {
 function addCancel(app: FastifyInstance, { runs }: RestParts): void {
   const schema = schemaOf("cancelRun", "Cancel a run", {
     params: RUN_ID_PARAM,
-    body: CANCEL_BODY,
+    body: REASON_BODY,
     response: {
       200: answer("Nothing of it begins any more.", "Accepted"),
       202: answer("Nor here, but the archive is behind: it is told later.", "Accepted"),
       ...refusals(400, 404, 409, 413, 415, 503),
     },
   });
-  type Body = OfRun & { Body: { reason?: string } | null };
-  app.post<Body>("/runs/:id/cancel", { schema }, async ({ params, body }, reply) => {
+  app.post<OfReason>("/runs/:id/cancel", { schema }, async ({ params, body }, reply) => {
     const told = await runs.cancel(params.id, body?.reason);
     return reply.code(isTerminal(told.status) ? 200 : 202).send(told);
   });
+}
+
+function addSignals(app: FastifyInstance, { runs }: RestParts): void {
+  const schema = schemaOf("signalRun", "Send a signal to a run", {
+    params: SIGNAL_PARAMS,
+    headers: SIGNAL_HEADERS,
+    body: SIGNAL_BODY,
+    response: {
+      200: answer("The run has it.", "SignalReceipt"),
+      ...refusals(400, 404, 409, 413, 415, 429, 503),
+    },
+  });
+  type Signal = {
+    Params: { id: string; name: string };
+    Headers: { "idempotency-key"?: string };
+    Body: Json | undefined;
+  };
+  app.post<Signal>("/runs/:id/signals/:name", { schema }, ({ params, headers, body = null }) =>
+    runs.signal(params.id, params.name, body, headers["idempotency-key"]),
+  );
+}
+
+function addPauses(app: FastifyInstance, { runs }: RestParts): void {
+  const add = (verb: "pause" | "resume", summary: string, done: string): void => {
+    const schema = schemaOf(`${verb}Run`, summary, {
+      params: RUN_ID_PARAM,
+      body: REASON_BODY,
+      response: { 200: answer(done, "Paused"), ...refusals(400, 404, 409, 413, 415, 503) },
+    });
+    app.post<OfReason>(`/runs/:id/${verb}`, { schema }, ({ params, body }) =>
+      runs.pause(params.id, verb === "pause", body?.reason),
+    );
+  };
+  add("pause", "Pause a run", "No node of it begins until it is resumed.");
+  add("resume", "Resume a paused run", "It goes on.");
 }
 
 function schemaOf(operationId: string, summary: string, more: FastifySchema): FastifySchema {

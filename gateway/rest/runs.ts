@@ -1,6 +1,6 @@
-/** What REST tells about runs, and cancelling them. */
+/** What REST tells about runs, and what is done to those under way: cancelled, signalled, paused. */
 import { errorCode, errorIn, GavotteError, isTerminal } from "../../sdk/internal.ts";
-import type { RunReport, RunRow, RunSummary } from "../../sdk/index.ts";
+import type { Json, RunReport, RunRow, RunSummary, SignalReceipt } from "../../sdk/index.ts";
 import { readRun, type RunFilter } from "../../sdk/postgres/index.ts";
 import type { EngineClient } from "../engine-client.ts";
 import type { EndWaits } from "./end-waits.ts";
@@ -15,6 +15,11 @@ export interface ListQuery {
   parent?: string;
   limit?: number;
   after?: string;
+}
+
+export interface Paused {
+  run_id: string;
+  paused: boolean;
 }
 
 const LIMIT = 20;
@@ -65,6 +70,25 @@ export class Runs {
       }
       return { run_id: runId, status: (await this.#row(runId)).status };
     }
+  }
+
+  /** Sends a signal; with the same `id` a repeated call is the same one. Throws as `client.signal`. */
+  async signal(
+    runId: string,
+    name: string,
+    payload: Json,
+    id: string | undefined,
+  ): Promise<SignalReceipt> {
+    const client = await this.#engine.get();
+    return client.signal(runId, name, payload, id === undefined ? {} : { id });
+  }
+
+  /** Pauses or resumes: when it is told, it is so. Throws GV_RUN_NOT_FOUND, GV_RUN_STATUS_REFUSED. */
+  async pause(runId: string, paused: boolean, why: string | undefined): Promise<Paused> {
+    const { operations } = await this.#engine.get();
+    const note = why === undefined ? {} : { why };
+    await (paused ? operations.pause(runId, note) : operations.resume(runId, note));
+    return { run_id: runId, paused };
   }
 
   /** A page, newest first. */

@@ -67,6 +67,18 @@ export const HEADERS = {
   type: "object",
   properties: { "idempotency-key": { ...TEXT, description: "As `idempotency_key` in the body." } },
 };
+export const SIGNAL_PARAMS = object({
+  id: { ...TEXT, description: "The run's id." },
+  name: { ...TEXT, description: "The signal's name, as its `wait` has it." },
+});
+/** Its payload: what may be in it is for the schema of the node that waits. */
+export const SIGNAL_BODY = { description: "The payload: any JSON value; none is null." };
+export const SIGNAL_HEADERS = {
+  type: "object",
+  properties: {
+    "idempotency-key": { ...TEXT, description: "With the same one it is the same signal." },
+  },
+};
 export const WAIT_QUERY = object(
   {
     wait: {
@@ -76,7 +88,7 @@ export const WAIT_QUERY = object(
   },
   [],
 );
-export const CANCEL_BODY = {
+export const REASON_BODY = {
   ...object({ reason: { ...TEXT, description: "Kept with the run." } }, []),
   type: ["object", "null"],
 };
@@ -152,6 +164,14 @@ export const SHARED: { readonly [name: string]: Schema } = {
     ["status"],
   ),
   Receipt: object({ run_id: TEXT, outcome: { enum: ["delivered", "repeated"] } }),
+  SignalReceipt: object({
+    ...{ run_id: TEXT, signal: TEXT, id: TEXT },
+    outcome: {
+      enum: ["delivered", "kept", "repeated"],
+      description: "kept: the next node that waits for it takes it.",
+    },
+  }),
+  Paused: object({ run_id: TEXT, paused: { type: "boolean" } }),
   Accepted: object({ run_id: TEXT, status: STATUS }),
   Result: object({ run_id: TEXT, status: STATUS, output: ANY_JSON, error: nullable("RunError") }),
   Wait: object(WAIT, ["for", "until"]),
