@@ -98,6 +98,19 @@ export async function readJson(
   }
 }
 
+/** Does something with the value of a body. JSON is read at any depth, and not written again at any. */
+export async function passOn<T>(pass: () => Promise<T>): Promise<T> {
+  try {
+    return await pass();
+  } catch (error) {
+    if (error instanceof RangeError && error.message.includes("call stack")) {
+      const message = "the body is nested too deeply to be passed on; make it flatter";
+      throw new GavotteError("GV_BAD_INPUT", message, { cause: error });
+    }
+    throw error;
+  }
+}
+
 /** `content`: none of a body that is too large, or given up. */
 function readBytes(
   request: IncomingMessage,

@@ -9,7 +9,7 @@
 import type { IncomingMessage } from "node:http";
 import type { Json } from "../compiler/ir.ts";
 import { GavotteError } from "../sdk/internal.ts";
-import { readJson, Room } from "./body.ts";
+import { passOn, readJson, Room } from "./body.ts";
 import type { EngineClient } from "./engine-client.ts";
 import { methodRefused, refusalOf, type Answer } from "./errors.ts";
 
@@ -60,7 +60,8 @@ export class Callbacks {
     }
     this.#underWay++;
     try {
-      return await (await this.#engine.get()).callback(token, payload, options);
+      const client = await this.#engine.get();
+      return await passOn(() => client.callback(token, payload, options));
     } finally {
       this.#underWay--;
     }

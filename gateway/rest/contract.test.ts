@@ -122,6 +122,8 @@ const usedToken = async (): Promise<string> => {
   return used;
 };
 
+/** JSON as it is read, and not written again. */
+const DEEP = "[".repeat(100_000) + "]".repeat(100_000);
 const NOBODY = { id: "nobody" };
 const REFUSED: Case[] = [
   { expect: 401, key: null },
@@ -187,6 +189,7 @@ const CASES: { [operationId: string]: Case[] } = {
     { expect: 200, at: { id: submitted(waits), name: "s" }, body: { paid: true } },
     { expect: 200, at: { id: submitted(waits), name: "s" } },
     { expect: 400, at: { id: "nobody", name: "s" }, body: "{" },
+    { expect: 400, at: { id: begun, name: "s" }, body: DEEP },
     { expect: 404, at: { id: "nobody", name: "s" } },
     { expect: 404, at: { id: submitted(waits), name: "nothing" } },
     { expect: 409, at: { id: done, name: "s" } },
@@ -211,6 +214,7 @@ const CASES: { [operationId: string]: Case[] } = {
   answerWait: [
     { expect: 200, at: { token }, body: { paid: true }, key: null },
     { expect: 400, at: { token: "nobody" }, body: "{" },
+    { expect: 400, at: { token }, body: DEEP },
     { expect: 404, at: { token: "nobody" }, body: {} },
     { expect: 409, at: { token: usedToken }, body: {} },
     { expect: 413, at: { token: "nobody" }, body: "x".repeat(300_000) },

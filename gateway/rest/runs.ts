@@ -2,6 +2,7 @@
 import { errorCode, errorIn, GavotteError, isTerminal } from "../../sdk/internal.ts";
 import type { Json, RunReport, RunRow, RunSummary, SignalReceipt } from "../../sdk/index.ts";
 import { readRun, type RunFilter } from "../../sdk/postgres/index.ts";
+import { passOn } from "../body.ts";
 import type { EngineClient } from "../engine-client.ts";
 import type { EndWaits } from "./end-waits.ts";
 import type { Accepted } from "./submissions.ts";
@@ -80,7 +81,7 @@ export class Runs {
     id: string | undefined,
   ): Promise<SignalReceipt> {
     const client = await this.#engine.get();
-    return client.signal(runId, name, payload, id === undefined ? {} : { id });
+    return passOn(() => client.signal(runId, name, payload, id === undefined ? {} : { id }));
   }
 
   /** Pauses or resumes: when it is told, it is so. Throws GV_RUN_NOT_FOUND, GV_RUN_STATUS_REFUSED. */

@@ -7,6 +7,7 @@
 import type { SubmissionRequest } from "../../sdk/index.ts";
 import { GavotteError, type RunStatus } from "../../sdk/internal.ts";
 import { readRun } from "../../sdk/postgres/index.ts";
+import { passOn } from "../body.ts";
 import type { EngineClient } from "../engine-client.ts";
 
 export interface Accepted {
@@ -44,9 +45,7 @@ export class Submissions {
 
   async #submit(request: SubmissionRequest): Promise<Accepted> {
     const client = await this.#engine.get();
-    const runId = await client.submit(request).catch((error: unknown) => {
-      throw isTooDeep(error) ? tooDeep(error) : error;
-    });
+    const runId = await passOn(() => client.submit(request));
     const mayBeOlder = request.idempotency_key !== undefined || request.run_id !== undefined;
     // It is accepted, whether its row can be read again or not.
     const row = mayBeOlder ? await readRun(client.db, runId).catch(() => null) : null;
@@ -64,14 +63,4 @@ function withKey(body: SubmissionRequest, key: string | undefined): SubmissionRe
     throw new GavotteError("GV_BAD_INPUT", message);
   }
   return { ...body, idempotency_key: key };
-}
-
-/** JSON is read at any depth, and not written again at any. */
-function isTooDeep(error: unknown): boolean {
-  return error instanceof RangeError && error.message.includes("call stack");
-}
-
-function tooDeep(cause: unknown): GavotteError {
-  const message = "the body is nested too deeply to be passed on; make it flatter";
-  return new GavotteError("GV_BAD_INPUT", message, { cause });
 }
