@@ -133,6 +133,28 @@ describe("compile", () => {
     const ir = JSON.parse(readFileSync(join(cwd, "ir.json"), "utf8")) as { name: string };
     expect(ir.name).toBe("diamond");
   });
+
+  it("explains which nodes need no step of their own", async () => {
+    const call = { type: "function", config: { function_name: "builtin.echo" } };
+    const nodes = [
+      { id: "a", ...call },
+      { id: "b", type: "noop" },
+      { id: "c", ...call, pure: true },
+    ];
+    const edges = ["ab", "bc"].map(([from, to]) => ({ from, to }));
+    writeFileSync(join(cwd, "pure.json"), JSON.stringify({ name: "pure", nodes, edges }));
+    const { stdout } = await gavotte([
+      "compile",
+      "pure.json",
+      "--explain",
+      "--out",
+      "pure-ir.json",
+    ]);
+    expect(stdout).toMatch(/ b +parallel +in the step before /);
+    expect(stdout).toMatch(
+      / c +function +terminal, pure: in the step before, if it answers at once/,
+    );
+  });
 });
 
 describe("wrong usage exits 2", () => {

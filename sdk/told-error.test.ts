@@ -19,6 +19,8 @@ it("ends, whatever it is", () => {
   const endless = new Error("round");
   endless.cause = endless;
   expect(toldError(endless).stack.split("caused by: ")).toHaveLength(6);
+  const long = toldError(new Error("x".repeat(1e6)));
+  expect([long.message.length, long.stack.length]).toEqual([2000, 16 * 1024]);
   const hostile = new Error("no");
   const thrower = {
     get: (): never => {

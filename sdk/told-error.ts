@@ -4,6 +4,8 @@
  * stays out: it may hold secrets, be as large as it likes, and throw when it is read.
  */
 const CAUSES_MAX = 5;
+/** Characters; a handler may put a whole response into its message, with which the stack begins. */
+const MESSAGE_LENGTH_MAX = 2000;
 const STACK_LENGTH_MAX = 16 * 1024;
 
 export interface ToldError {
@@ -23,7 +25,7 @@ export function toldError(error: unknown): ToldError {
   const isError = error instanceof Error;
   return {
     type: isError ? textOf(error, "name") : typeof error,
-    message: isError ? textOf(error, "message") : asText(error),
+    message: (isError ? textOf(error, "message") : asText(error)).slice(0, MESSAGE_LENGTH_MAX),
     stack: stacks.join("\ncaused by: ").slice(0, STACK_LENGTH_MAX),
   };
 }

@@ -2,10 +2,10 @@
  * Pure functions (`pure: true`) that are called in the step of the node before them, as pure kinds are
  * evaluated there (21 A10): the same item settles both, each journalled on its own.
  *
- * What is called here is never what fails a node. Whatever does not answer at once with an output that
- * fits is left to a step of its own, and called there once more: one that throws, has its retries there;
- * one that returns a promise, its time limit; one that was delivered again, since it may have been what
- * killed the worker before, a delivery that counts for itself and not for the node before it.
+ * Only success counts here. Whatever does not answer at once with an output that fits is left to a step
+ * of its own, and called there once more: what throws has its retries there, what returns a promise its
+ * time limit. After a redelivery nothing is called ahead: it may have been such a call that killed the
+ * worker, and in a step of its own that is counted for the function and not for the node before it.
  */
 import type { IrNode, Json } from "../compiler/ir.ts";
 import type { Vars } from "../condition/index.ts";

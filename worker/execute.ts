@@ -121,15 +121,8 @@ export class Executor {
   /** An item that settles a success, with the pure nodes after it. */
   succeed(p: Prepared, vars: Vars, output: Json, ms: number): CompletionItem {
     const item = itemOf(p);
-    this.#results.succeed(
-      p,
-      item,
-      p.token.node,
-      p.token.attempt,
-      vars,
-      output,
-      this.#results.extra(ms),
-    );
+    const { node, attempt } = p.token;
+    this.#results.succeed(p, item, node, attempt, vars, output, this.#results.extra(ms));
     return item;
   }
 

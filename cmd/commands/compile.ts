@@ -107,6 +107,7 @@ function nodeRow(ir: Ir, node: IrNode, n: number): string[] {
       ? `join ${join.kind}${join.kind === "count" ? ` ${join.need}` : ""} of ${join.arity}${losers}`
       : "",
     node.fusible ? "in the step before" : "",
+    node.ahead ? "pure: in the step before, if it answers at once" : "",
   ];
   const out = node.out.map((e) => {
     const edge = ir.edges[e];
