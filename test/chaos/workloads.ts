@@ -26,9 +26,9 @@ export interface Expected {
 /** So many workflows to one scenario. */
 const SCENARIO_EVERY = 3;
 const KINDS: GenerateOptions[] = [
-  { loops: true },
+  { loops: true, pure: true },
   { loops: true, failures: true, handledOnly: true },
-  { loops: true, failures: true, continue: true },
+  { loops: true, failures: true, continue: true, pure: true },
 ];
 
 /** `count` workflows, the same for the same seed. `more` is laid over the options of each kind. */

@@ -21,6 +21,7 @@ export const CONTRACT: readonly string[] = [
   "supervisor/{stalled,supervisor,waker,workflows}.test.ts",
   "cmd/{behind,doctor-archive,doctor-away,processes,prune,runs-statuses,uncertified}.test.ts",
   "test/{audit,children,e2e,hibernate,operations,property,store}/**/*.test.ts",
+  "test/recovery/pure-killed.test.ts",
   "test/{circuits,fairness,priorities,retries,routing,workers,limits,limits-trees,losers,pure-functions,run-limits,schemas,time-limits,unserved-queues,waits}.test.ts",
 ];
 
