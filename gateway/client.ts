@@ -13,6 +13,9 @@ import type { FeedMessage } from "./messages.ts";
 import type { RunFeed, Watcher } from "./run-feed.ts";
 
 export const MESSAGE_BYTES_MAX = 64 * 1024;
+/** Frames that a message may come in, and reads of the connection that one frame may take. */
+export const MESSAGE_PIECES_MAX = 16;
+export const MESSAGE_READS_MAX = 256;
 const BUFFER_MAX = 1024 * 1024;
 const DRAINED = 64 * 1024;
 const DRAIN_POLL_MS = 100;

@@ -5,7 +5,7 @@
  * A code of the registry has one status, here. So a client needs to know the codes only, and whoever
  * registers a code is told by the compiler to give it a status.
  */
-import { errorCode, ERRORS, GavotteError, type ErrorCode } from "../sdk/internal.ts";
+import { errorCode, ERRORS, FEED_PATH, GavotteError, type ErrorCode } from "../sdk/internal.ts";
 import { isDatabaseAway } from "../sdk/postgres/index.ts";
 
 /** One of several things that are wrong with a request. */
@@ -136,6 +136,24 @@ export function methodRefused(path: string, allowed: readonly string[]): Answer 
   const allow = allowed.join(", ");
   const answer = refusal("GV_METHOD_REFUSED", `${path} takes ${allow}`);
   return { ...answer, headers: { allow } };
+}
+
+/** A request for the feed that is no handshake of a WebSocket; `error` says what is wrong with it. */
+export function handshakeRefused(
+  error: Error,
+  { method }: { method?: string | undefined },
+): Answer {
+  if (method !== "GET") {
+    return methodRefused(FEED_PATH, ["GET"]);
+  }
+  const message = `this is no handshake of a WebSocket (${error.message}); see RFC 6455, 4.1`;
+  const versions = { "sec-websocket-version": "13, 8" };
+  return { ...refusal("GV_REQUEST_MALFORMED", message), headers: versions };
+}
+
+/** What a gateway that stops answers to who comes for the feed. */
+export function goingAway(): Answer {
+  return refusal("GV_GATEWAY_UNAVAILABLE", "this gateway stops; connect again, to another one");
 }
 
 /** A path that no route has. */

@@ -11,9 +11,9 @@ import type { Database } from "../sdk/postgres/index.ts";
 import { Access } from "./access.ts";
 import { createApp } from "./app.ts";
 import { Callbacks } from "./callbacks.ts";
-import { FeedClient, MESSAGE_BYTES_MAX } from "./client.ts";
+import { FeedClient, MESSAGE_BYTES_MAX, MESSAGE_PIECES_MAX, MESSAGE_READS_MAX } from "./client.ts";
 import { EngineClient } from "./engine-client.ts";
-import type { Answer } from "./errors.ts";
+import { goingAway, handshakeRefused, type Answer } from "./errors.ts";
 import { Hub } from "./hub.ts";
 import { EndWaits } from "./rest/end-waits.ts";
 import { Runs } from "./rest/runs.ts";
@@ -96,12 +96,17 @@ class GatewayService implements Gateway {
     const sockets = new WebSocketServer({
       noServer: true,
       path: FEED_PATH,
-      maxPayload: MESSAGE_BYTES_MAX,
+      maxPayload: MESSAGE_BYTES_MAX, // of all pieces of a message together
+      // Each keeps alive all that was read with it, up to 64 KiB.
+      ...{ maxFragments: MESSAGE_PIECES_MAX, maxBufferedChunks: MESSAGE_READS_MAX },
       autoPong: false, // the client's turn: a pong is buffered, too
     });
     this.#sockets = sockets;
+    sockets.on("wsClientError", (error, socket, request) =>
+      answerSocket(socket, handshakeRefused(error, request)),
+    );
     server.on("upgrade", (request, socket, head) => {
-      const refused = access.feed(request);
+      const refused = access.feed(request) ?? (this.#server === server ? null : goingAway());
       if (refused === null) {
         sockets.handleUpgrade(request, socket, head, (accepted) => this.#accept(accepted));
       } else {

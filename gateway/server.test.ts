@@ -4,6 +4,7 @@ import { connect, type Socket } from "node:net";
 import { pino } from "pino";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { startEngine, type Engine } from "../test/harness/engine.ts";
+import { waitFor } from "../test/support/index.ts";
 import { createGateway, type Gateway } from "./index.ts";
 
 let engine: Engine;
@@ -128,6 +129,91 @@ describe("an offer of another protocol", () => {
     expect(await firstLine(socket, post)).toBe("HTTP/1.1 404 Not Found");
     expect(await firstLine(socket, post)).toBe("HTTP/1.1 404 Not Found");
     expect(await firstLine(socket, "GET /readyz HTTP/1.1\r\nhost: x\r\n\r\n")).toContain("200");
+    socket.destroy();
+  });
+});
+
+describe("a handshake of the feed that fails", () => {
+  const head = (method: string, more: object): string => {
+    const headers = Object.entries({ host: "x", ...more }).map(
+      ([name, is]) => `${name}: ${is}\r\n`,
+    );
+    return `${method} /api/v1/ws HTTP/1.1\r\n${headers.join("")}\r\n`;
+  };
+  it.each([
+    ["without its key", "GET", { "sec-websocket-key": "x" }, 400, "Sec-WebSocket-Key"],
+    ["of another version", "GET", { "sec-websocket-version": "7" }, 400, "Sec-WebSocket-Version"],
+    ["of another method", "POST", {}, 405, "GET"],
+  ])("%s is told so as REST tells it", async (_, method, more, status, named) => {
+    const socket = await dial(gateway);
+    let heard = "";
+    socket.on("data", (piece: Buffer) => (heard += piece.toString()));
+    const closed = new Promise((resolve) => socket.on("close", resolve));
+    socket.write(head(method, { ...WEBSOCKET, ...more }));
+    await closed;
+    const [lines = "", body = ""] = heard.split("\r\n\r\n");
+    expect(lines).toMatch(
+      new RegExp(`^HTTP/1.1 ${status} [^]*content-type: application/json`, "i"),
+    );
+    const code = status === 405 ? "GV_METHOD_REFUSED" : "GV_REQUEST_MALFORMED";
+    const message = expect.stringContaining(named) as string;
+    expect(JSON.parse(body)).toEqual({ error: { code, message } });
+    const told = { 400: "sec-websocket-version: 13", 405: "allow: GET" }[status] ?? "";
+    expect(named === "Sec-WebSocket-Key" || lines.toLowerCase().includes(told.toLowerCase())).toBe(
+      true,
+    );
+  });
+});
+
+describe("a message of the feed", () => {
+  /** A frame of a client: not the last of its message, unless it is of another kind. */
+  const frame = (first: number, payload: string): Buffer =>
+    Buffer.concat([Buffer.from([first, 0x80 | payload.length, 0, 0, 0, 0]), Buffer.from(payload)]);
+  const [TEXT, GOES_ON, LAST, PONG] = [0x01, 0x00, 0x80, 0x8a];
+
+  async function upgraded(): Promise<{ socket: Socket; heard: () => string }> {
+    const socket = await dial(gateway);
+    let heard = "";
+    socket.on("data", (piece: Buffer) => (heard += piece.toString("latin1")));
+    const headers = Object.entries({ host: "x", ...WEBSOCKET }).map(
+      ([name, is]) => `${name}: ${is}`,
+    );
+    await firstLine(socket, ["GET /api/v1/ws HTTP/1.1", ...headers, "", ""].join("\r\n"));
+    return { socket, heard: () => heard };
+  }
+
+  it("may come in a few pieces", async () => {
+    const { socket, heard } = await upgraded();
+    const pieces = [
+      frame(TEXT, '{"type"'),
+      frame(PONG, "x"),
+      frame(GOES_ON, ':"pi'),
+      frame(LAST, 'ng"}'),
+    ];
+    socket.write(Buffer.concat(pieces));
+    await waitFor(() => heard().includes('{"type":"pong"}'));
+    socket.destroy();
+  });
+
+  it("of many pieces is refused: each holds what came with it", async () => {
+    const { socket, heard } = await upgraded();
+    // What comes between two pieces of it is not counted as its own.
+    const between = Buffer.concat(Array.from({ length: 500 }, () => frame(PONG, "x".repeat(120))));
+    const pieces = Array.from({ length: 64 }, () => [frame(GOES_ON, "x"), between]).flat();
+    socket.write(Buffer.concat([frame(TEXT, "x"), ...pieces]));
+    await waitFor(() => heard().includes("\x03\xf0")); // 1008
+    socket.destroy();
+  });
+
+  it("whose bytes come one by one is refused as well", async () => {
+    const { socket, heard } = await upgraded();
+    socket.setNoDelay(true);
+    socket.write(Buffer.from([0x81, 0xfe, 0xff, 0xff, 0, 0, 0, 0])); // 65,535 bytes
+    const isOver = (): boolean => heard().includes("\x03\xf0");
+    for (let n = 0; n < 65_000 && !isOver(); n++) {
+      await new Promise((resolve) => void socket.write("x", () => setImmediate(resolve)));
+    }
+    await waitFor(isOver);
     socket.destroy();
   });
 });

@@ -9,7 +9,7 @@
  * be it that nothing comes or that nothing is taken, and how many requests of one are under way.
  */
 import { createServer, IncomingMessage, STATUS_CODES, type RequestListener } from "node:http";
-import type { Server } from "node:http";
+import type { Server, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { FEED_PATH } from "../sdk/internal.ts";
@@ -75,21 +75,34 @@ export function createHttpServer(handler: RequestListener, limits = LIMITS): Ser
 
 /**
  * Node stops reading from a connection whose answers are not taken, but not from one whose answers are
- * still being found: it would take in requests for as long as that lasts.
+ * still being found: it would take in requests for as long as that lasts. And of a connection that is
+ * closed it tells only the answer whose turn it is, so what is asked behind that would be found for
+ * nobody, for as long as a result is waited for.
  */
 function inTurn(handler: RequestListener, max: number): RequestListener {
-  const underWay = new WeakMap<Socket, number>();
+  const underWay = new WeakMap<Socket, Set<ServerResponse>>();
   return (request, response) => {
     const { socket } = request;
-    const count = (underWay.get(socket) ?? 0) + 1;
-    underWay.set(socket, count);
-    if (count > max) {
+    const responses = underWay.get(socket) ?? new Set();
+    if (!underWay.has(socket)) {
+      underWay.set(socket, responses);
+      socket.once("close", () => responses.forEach(tellClosed));
+    }
+    if (responses.size >= max) {
       socket.destroy(); // what else has come of it is read to its end all the same
       return;
     }
-    response.once("close", () => underWay.set(socket, (underWay.get(socket) ?? 1) - 1));
+    responses.add(response);
+    response.once("close", () => responses.delete(response));
     handler(request, response);
   };
+}
+
+function tellClosed(response: ServerResponse): void {
+  if (response.socket === null) {
+    response.destroy();
+    response.emit("close");
+  }
 }
 
 /** Answers on the connection itself, and ends it: what will be no request of the router. */

@@ -94,6 +94,27 @@ it("an address that cannot be decoded is answered, whatever its callback fails w
   app.server.close();
 });
 
+it("long polls asked one behind the other are all let go when their connection is closed", async () => {
+  const signals: AbortSignal[] = [];
+  const result = (_id: string, _ms: number, signal: AbortSignal): Promise<object> => {
+    signals.push(signal);
+    const row = { id: "r", status: "RUNNING" };
+    return new Promise((resolve) => signal.addEventListener("abort", () => resolve(row)));
+  };
+  const rest = { runs: { result } as never, submissions: {} as never };
+  const parts = { access: new Access([], "127.0.0.1"), rest, logger, callbacks: {} as never };
+  const app = await createApp({ ...parts, readiness: () => Promise.reject(new Error("not now")) });
+  await new Promise<void>((resolve) => app.server.listen(0, "127.0.0.1", resolve));
+  const socket = connect((app.server.address() as AddressInfo).port, "127.0.0.1");
+  const asked = "GET /api/v1/runs/r/result?wait=60s HTTP/1.1\r\nhost: localhost\r\n\r\n";
+  socket.write(asked.repeat(3));
+  await waitFor(() => signals.length === 3);
+  expect(signals.filter(({ aborted }) => aborted)).toEqual([]);
+  socket.destroy();
+  await waitFor(() => signals.every(({ aborted }) => aborted));
+  app.server.close();
+});
+
 describe("a connection", () => {
   let server: Server;
   afterEach(() => {
