@@ -8,6 +8,7 @@
  * answer.
  */
 import type { Ir, Json } from "../compiler/ir.ts";
+import { DamagedRun } from "./damaged-run.ts";
 import { GavotteError } from "./errors.ts";
 import { assertKept } from "./given.ts";
 import { readRun } from "./postgres/index.ts";
@@ -34,8 +35,9 @@ export async function patiently<T extends string>(
   call: () => Promise<T>,
 ): Promise<Exclude<T, "gone" | "busy"> | "ended" | "unknown"> {
   const untilMs = client.clock.monotonicMs() + client.patienceMs;
+  const damaged = new DamagedRun(runId, () => client.scriptsOf(runId));
   for (;;) {
-    const outcome = await call();
+    const outcome = (await damaged.unless(call)) ?? "busy";
     if (outcome !== "gone" && outcome !== "busy") {
       return outcome as Exclude<T, "gone" | "busy">;
     }
@@ -47,7 +49,7 @@ export async function patiently<T extends string>(
     if (client.clock.monotonicMs() >= untilMs) {
       const gone = isAsleep ? "is falling asleep" : "has not started yet";
       const why = outcome === "gone" ? gone : "is being repaired";
-      throw new GavotteError("GV_RUN_NOT_READY", `run ${runId} ${why}; try again later`);
+      throw damaged.notReady(why);
     }
     await (isAsleep ? whileAwake(client, row) : client.pause(RETRY_MS));
   }

@@ -7,6 +7,7 @@
  */
 import type { Redis } from "ioredis";
 import type { Ir, Json } from "../compiler/ir.ts";
+import { DamagedRun } from "./damaged-run.ts";
 import { GavotteError } from "./errors.ts";
 import { globalKeys, partitionOf } from "./keys.ts";
 import {
@@ -61,8 +62,10 @@ export interface NodeOrder {
   why?: string;
 }
 
-/** Between two looks at a run that is falling asleep. */
-const FALLING_MS = 50;
+/** What a run is only for a moment: it falls asleep, or is put back from its journal. */
+const BETWEEN: ReadonlySet<string> = new Set(["asleep", "suspect"]);
+/** Between two looks at one. */
+const BETWEEN_MS = 50;
 
 export class Operations {
   readonly #o: OperationsOptions;
@@ -73,7 +76,7 @@ export class Operations {
 
   /**
    * Pauses a run: no token of it is dispatched any more, what is executing may end. Harmless if it is
-   * paused. Throws GV_RUN_NOT_FOUND, GV_RUN_STATUS_REFUSED.
+   * paused. Throws GV_RUN_NOT_FOUND, GV_RUN_STATUS_REFUSED, GV_RUN_NOT_READY.
    */
   async pause(runId: string, note: Note = {}): Promise<void> {
     const scripts = await this.scripts(runId);
@@ -84,8 +87,8 @@ export class Operations {
   }
 
   /**
-   * Resumes a run. Throws GV_RUN_NOT_FOUND, GV_RUN_STATUS_REFUSED: it is not paused, or its workflow
-   * is (resume that).
+   * Resumes a run. Throws GV_RUN_NOT_FOUND, GV_RUN_NOT_READY, GV_RUN_STATUS_REFUSED: it is not paused,
+   * or its workflow is (resume that).
    */
   async resume(runId: string, note: Note = {}): Promise<void> {
     const scripts = await this.scripts(runId);
@@ -147,7 +150,8 @@ export class Operations {
   /**
    * Settles a node's open token by hand - ready, executing, waiting or retrying - or tries it again at
    * once; resolves with its attempt when a worker has been told. What a worker finishes first counts.
-   * Throws GV_RUN_NOT_FOUND, GV_BAD_INPUT, GV_RUN_STATUS_REFUSED, GV_NODE_STATUS_REFUSED.
+   * Throws GV_RUN_NOT_FOUND, GV_RUN_NOT_READY, GV_BAD_INPUT, GV_RUN_STATUS_REFUSED,
+   * GV_NODE_STATUS_REFUSED.
    */
   async intervene(runId: string, nodeId: string, order: NodeOrder): Promise<number> {
     const row = await this.#row(runId);
@@ -233,27 +237,28 @@ export class Operations {
   }
 
   /**
-   * Asks Redis until the run is awake, which a run that is asleep is made. Throws GV_RUN_NOT_READY if
-   * it stays between the two.
+   * Asks Redis until the run is there to answer: one that is asleep is woken, one whose keys are damaged
+   * is put back. Throws GV_RUN_NOT_READY if it stays between the two.
    */
   async #awake<A extends { kind: string }>(
     runId: string,
     ask: () => Promise<A>,
   ): Promise<{ row: RunRow; answer: A }> {
     const untilMs = this.#o.clock.monotonicMs() + this.#o.patienceMs;
+    const damaged = new DamagedRun(runId, () => this.scripts(runId));
     for (;;) {
       const row = await whileAwake(this.#o, await this.#row(runId));
-      const answer = await ask();
-      const isFalling = "status" in answer && answer.status === "asleep";
-      const isGone = answer.kind === "gone" && (await this.#row(runId)).asleepSinceMs !== null;
-      if (!isFalling && !isGone) {
+      const answer = await damaged.unless(ask);
+      const isBetween =
+        answer === null || ("status" in answer && BETWEEN.has(String(answer.status)));
+      const isGone = answer?.kind === "gone" && (await this.#row(runId)).asleepSinceMs !== null;
+      if (!isBetween && !isGone) {
         return { row, answer };
       }
       if (this.#o.clock.monotonicMs() >= untilMs) {
-        const message = `run ${runId} is falling asleep and stays so; try again later`;
-        throw new GavotteError("GV_RUN_NOT_READY", message);
+        throw damaged.notReady("is falling asleep or in repair and stays so");
       }
-      await this.#o.pause(FALLING_MS);
+      await this.#o.pause(BETWEEN_MS);
     }
   }
 
