@@ -268,7 +268,7 @@ export async function beginRepair(scripts: ScriptRunner, runId: string): Promise
   const ticket = scripts.nonce();
   const { meta, ...k } = scripts.keys;
   const key = k.run(runId);
-  const keys = [meta, key, k.signals(runId), k.blobs(runId), k.maps(runId), k.held(runId)];
+  const keys = [meta, key, k.signals(runId), k.blobs(runId), k.held(runId)];
   const begun = await scripts.transition("beginRepair", keys, [ticket]);
   const isHere = begun === 1;
   return begun === 0 ? null : { key, field: isHere ? "rt" : "s", value: isHere ? ticket : "" };

@@ -167,6 +167,22 @@ describe("the list of a run's maps is damaged", () => {
     }
   });
 
+  it("and its run is rebuilt: maps that are over, which nothing else names, go with it", async () => {
+    const { redis } = engine;
+    const id = await waiting();
+    // As between the end of a map around another one and the sweep.
+    const units = ["!0", "!0#0", "!0#0/0", "!0#0/0#0"].map((at) => id + at);
+    for (const unit of units) {
+      await redis.hset(keys.run(unit), /#\d+$/.test(unit) ? { s: "running" } : { next: "1" });
+    }
+    await damage(keys.maps(id));
+    await on.seenAndRepaired(id, ["key_foreign"]);
+    expect(await redis.exists(...units.map((unit) => keys.run(unit)))).toBe(0);
+    expect(await redis.exists(keys.maps(id))).toBe(0);
+    await client.signal(id, "go");
+    expect((await engine.ended(id)).status).toBe("COMPLETED");
+  });
+
   it("and its run ends: its maps and their elements go with it, and the key itself", async () => {
     const config = {
       items: "[1, 2]",
