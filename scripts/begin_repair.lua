@@ -3,7 +3,8 @@ begin_repair -- whether a frozen run may be repaired now; counts the try.
 
 Removes what is in the place of the run's keys and of another type: it would keep the run from being
 written. Not the list of its maps: as long as something else is there, who removes the maps looks for
-them among all keys (release-maps.ts), and an empty list would say that there are none. Leaves a ticket in the run's place: what is written by a try before this one counts no more.
+them among all keys (release-maps.ts), and an empty list would say that there are none. Leaves a ticket
+in the run's place: what is written by a try before this one counts no more.
 
 Atomic because from the count on nobody else ends the run (cancel_run), and because a run that has
 ended and left Redis meanwhile must not leave a hash behind that holds nothing but the count.
