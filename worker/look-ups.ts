@@ -2,8 +2,8 @@
  * Tokens that a lane looks up: from their entries, held at once, to the one way that each goes on.
  *
  * It waits to be begun; or it is settled without being executed, put aside with its paused run, left to
- * workers that can read its workflow, or handed back. A lookup that fails is no token's fault until one
- * that was looked up by itself has failed.
+ * workers that can read its workflow, or handed back. Where the lookup of several fails, each is
+ * looked up by itself at once: it is no token's fault until that has failed, and no other waits for it.
  */
 import { holdTokens, isServerTrouble, type ReadyToken } from "../sdk/internal.ts";
 import type { Executions } from "./executions.ts";
@@ -18,6 +18,8 @@ import { itemOf } from "./results.ts";
 import type { Settlements } from "./settlements.ts";
 import type { Turn } from "./turn.ts";
 import type { Waiting } from "./waiting.ts";
+
+const NOT_LOOKED_UP = "token not looked up: handed back";
 
 type Options = Pick<LaneOptions, "scripts" | "deliveriesMax" | "logger"> & {
   leases: Pick<LaneOptions["leases"], "hold" | "has" | "drop">;
@@ -72,7 +74,7 @@ export class LookUps {
         this.#lane.waiting.pump();
       },
       (error: unknown) => {
-        this.#o.logger.warn({ err: error, run: token.runId }, "token not looked up: handed back");
+        this.#o.logger.warn({ err: error, run: token.runId }, NOT_LOOKED_UP);
         void this.#lane.handBacks.giveBack([held], error);
       },
     );
@@ -87,9 +89,9 @@ export class LookUps {
       preparations = await this.#o.preparer.prepare(tokens, redelivered, !redelivered);
     } catch (error) {
       const [only] = held.length === 1 ? held : [];
-      if (redelivered && only === undefined && !isServerTrouble(error)) {
+      if (only === undefined && !isServerTrouble(error)) {
         // Whose fault it is shows when each is looked at by itself.
-        await Promise.allSettled(held.map((one) => this.#admitHeld([one], how)));
+        await Promise.all(held.map((one) => this.#admitAlone(one, how)));
         return;
       }
       if (!poison || only === undefined || !this.#poisonUnread(only, error)) {
@@ -117,6 +119,14 @@ export class LookUps {
       }
     });
     waiting.pump();
+  }
+
+  async #admitAlone(held: Held, how: Admission): Promise<void> {
+    try {
+      await this.#admitHeld([held], how);
+    } catch (error) {
+      this.#o.logger.warn({ err: error, run: held.token.runId }, NOT_LOOKED_UP);
+    }
   }
 
   /** What becomes of a token that has been looked up. */
