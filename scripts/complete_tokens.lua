@@ -28,8 +28,8 @@ ARGV
        workflow profiles; each is: ir, flags (o output template, t timeout, then queue timeouts, see
          include/late.lua), queue_base (its queue q is KEYS[queue_base + q])
        then the items:
-       the short forms of include/complete_simple.lua (-1 and -2 a step, -3 a last one, above 0
-       the size of a group) or
+       the short forms of include/complete_simple.lua (-1 and -2 a step, -3 a last one, -4 to -6
+       the same with more to write, above 0 the size of a group) or
        0, key (negative: of an element), run (unit), epoch, profile, own_queue (of the token's
        node), entry_stream (place in KEYS), entry_id ("" none; "+" before it: a chain, the
        caller goes on with the one token that this item activates, on the same entry, unless the
@@ -172,10 +172,8 @@ local at, last = 3 + 3 * ARGV[2], #ARGV
 local function settle_all()
   while at <= last do
     local form = ARGV[at]
-    if form == LAST then
-      at = settle_last(at)
-    elseif form < 0 then
-      at = settle_step(at, form)
+    if form < 0 then
+      at = settle_short(at)
     elseif form > 0 then
       at = settle_group(at)
     else

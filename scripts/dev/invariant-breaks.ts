@@ -131,6 +131,14 @@ export const INVARIANT_BREAKS: readonly Break[] = [
     name: "leaves a run that has another token on its way, which then ends it",
   },
   {
+    ...{ holds: I4, broken: "results of pure nodes behind a step are told and not written" },
+    file: "scripts/include/complete_simple.lua",
+    find: "ARGV[at + 6], FRESH, unpack(ARGV, extras, stop - 1))",
+    replace: "ARGV[at + 6], FRESH)",
+    test: "sdk/redis/simple-completion.test.ts",
+    name: "with pure nodes' results: as steps, kept ones and last ones, or not at all",
+  },
+  {
     ...{ holds: I3, broken: "a last token of an epoch that is over ends a run (21 A1)" },
     ...{ file: LAST, find: " and have[2] == epoch\n", replace: "\n" },
     test: "sdk/redis/complete-last.test.ts",

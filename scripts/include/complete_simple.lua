@@ -5,6 +5,7 @@ top level on their first attempt.
 step    one token that leads to one other and changes nothing else. `kept`: of a chain, the caller
         goes on with it.
 last    one token that leads nowhere, of a workflow that has no other such node: mostly the run ends.
+wide    either of them with the results of pure nodes that were evaluated after it.
 group   tokens of one run that lead to plain activations or to arrivals at joins that wait for all:
         read with one HMGET and written with one HSET.
 
@@ -18,8 +19,9 @@ again in the general form, and with it all that comes after it of this run, so t
 keep their order.
 ]]
 local NOT_SIMPLE, PLAN_FAILED, FRESH, STEP, LAST, RUN_FIELDS = -8, -5, "a1||", -1, -3, 5
--- How many places a form below 0 takes.
-local PLACES = { [-1] = 11, [-2] = 7, [-3] = 10 }
+-- How many places a form below 0 takes. A wide one is so far below it; behind its places stand how many
+-- fields and values are written beside the token's own, and these.
+local PLACES, WIDE = { [-1] = 11, [-2] = 7, [-3] = 10 }, 3
 -- Where an error struck: nil before the first write (the item is bounced), else how many transitions
 -- were told of by then (the run is frozen).
 local writing_from
@@ -73,9 +75,19 @@ local function journal_text(from, bytes)
   piece_to = from + bytes - 1
 end
 
+-- Where a form below 0 at `at` ends, and, if it is wide, where what it writes besides begins.
+local function after_form(at)
+  local form = ARGV[at]
+  if form >= LAST then
+    return at + PLACES[form]
+  end
+  local extras = at + PLACES[form + WIDE] + 1
+  return extras + ARGV[extras - 1], extras
+end
+
 -- step: form, key, epoch, bytes of its transitions, field, record, next field; unless kept: queue
--- (place in KEYS), entry, entry_stream, entry_id. Returns where it ends.
-local function settle_step(at, form)
+-- (place in KEYS), entry, entry_stream, entry_id. `extras`: of a wide one, up to `stop`.
+local function settle_step(at, form, stop, extras)
   local run, bytes, field = KEYS[ARGV[at + 1]], ARGV[at + 3], ARGV[at + 4]
   local from = next_text(bytes)
   local have = redis.call("HMGET", run, "s", "e", field)
@@ -87,7 +99,11 @@ local function settle_step(at, form)
   else
     it.run = run
     writing_from = record_count
-    redis.call("HSET", run, field, ARGV[at + 5], ARGV[at + 6], FRESH)
+    if extras then
+      redis.call("HSET", run, field, ARGV[at + 5], ARGV[at + 6], FRESH, unpack(ARGV, extras, stop - 1))
+    else
+      redis.call("HSET", run, field, ARGV[at + 5], ARGV[at + 6], FRESH)
+    end
     journal_text(from, bytes)
     if form == STEP then
       redis.call("XADD", KEYS[ARGV[at + 7]], "*", "t", ARGV[at + 8])
@@ -97,10 +113,22 @@ local function settle_step(at, form)
     end
     writing_from = nil
   end
-  return at + PLACES[form]
 end
 
 --- @include "complete_last"
+
+-- Settles a form below 0; returns where it ends.
+local function settle_short(at)
+  local form = ARGV[at]
+  local stop, extras = after_form(at)
+  form = extras and form + WIDE or form
+  if form == LAST then
+    settle_last(at, stop, extras)
+  else
+    settle_step(at, form, stop, extras)
+  end
+  return stop
+end
 
 -- What a join or the run's end need to know of the run.
 local is_named = false
@@ -232,7 +260,7 @@ local function give_up(at, reason)
     redis.log(redis.LOG_WARNING, "gavotte: item of " .. run .. " given up: " .. tostring(reason))
     reply, stop = PLAN_FAILED, next_item(at + 1)
   else
-    stop = at + PLACES[form]
+    stop = after_form(at)
   end
   bounced[run] = true
   if writing_from then

@@ -14,7 +14,7 @@ import { waitFacts } from "../waits.ts";
 import type { CompletionItem, CompletionResult } from "./complete-tokens.ts";
 import { packBatch } from "./pack-batch.ts";
 import type { ScriptRunner } from "./script-runner.ts";
-import { joinsOf, simpleItem, type Activation, type SimpleItem } from "./simple-completion.ts";
+import { joinsOf, simpleItem, type SimpleItem } from "./simple-completion.ts";
 
 export interface EncodedBatch {
   keys: string[];
@@ -30,6 +30,8 @@ const GROUP_MAX = 256;
 const STEP = -1;
 const KEPT = -2;
 const LAST = -3;
+/** So far below them is the form with more to write. */
+const WIDE = 3;
 /** Stands between two transitions of the journal. */
 const BETWEEN = ",\n";
 const SEPARATOR = "\x1f";
@@ -167,22 +169,35 @@ class Batch {
     const first = group[0];
     if (group.length === 1 && first !== undefined && first.step !== null) {
       this.#step(first, first.step);
+      this.#extras(first);
     } else if (group.length === 1 && first !== undefined && first.end !== null) {
       this.#last(first, first.end);
+      this.#extras(first);
     } else if (first !== undefined) {
       this.#group(first.item, group);
     }
   }
 
-  #step(simple: SimpleItem, to: Activation): void {
+  #form(form: number, { extras }: SimpleItem): number {
+    return extras.length > 0 ? form - WIDE : form;
+  }
+
+  #extras({ extras }: SimpleItem): void {
+    if (extras.length > 0) {
+      this.args.push(extras.length, ...extras);
+    }
+  }
+
+  #step(simple: SimpleItem, { to, input }: NonNullable<SimpleItem["step"]>): void {
     const { item, keeps, field, record, text } = simple;
     const { runId, epoch, profile, entryId } = item;
     const key = this.#runs.get(runId) as number;
     const bytes = this.#tell(text);
-    this.args.push(keeps ? KEPT : STEP, key, epoch, bytes, field, record, to.field);
+    const form = this.#form(keeps ? KEPT : STEP, simple);
+    this.args.push(form, key, epoch, bytes, field, record, to.field);
     if (!keeps) {
       const queue = (this.#bases.get(profile) as number) + to.queue;
-      const entry = runId + SEPARATOR + epoch + to.middle + (item.results[0]?.value ?? "");
+      const entry = runId + SEPARATOR + epoch + to.middle + input;
       this.args.push(queue, entry, this.#stream(item), entryId ?? "");
     }
   }
@@ -192,7 +207,8 @@ class Batch {
     const { runId, epoch, profile, entryId } = item;
     const bytes = [this.#tell(text), this.#tell(end)];
     const isTimed = profile.flags.includes("t") ? 1 : 0;
-    this.args.push(LAST, this.#runs.get(runId) as number, epoch, ...bytes, isTimed, field, record);
+    const form = this.#form(LAST, simple);
+    this.args.push(form, this.#runs.get(runId) as number, epoch, ...bytes, isTimed, field, record);
     this.args.push(this.#stream(item), entryId ?? "");
   }
 

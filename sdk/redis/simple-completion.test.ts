@@ -5,7 +5,13 @@ import { openTestPartition, type TestPartition } from "../../test/harness/partit
 import { TokenPlayer } from "../../test/harness/tokens.ts";
 import type { Ir } from "../../compiler/ir.ts";
 import { parseJournalRecord } from "../journal.ts";
-import { COMPLETION, completeBatch, type CompletionItem } from "./complete-tokens.ts";
+import type { ReadyToken } from "../entry.ts";
+import {
+  COMPLETION,
+  completeBatch,
+  type CompletionItem,
+  type CompletionResult,
+} from "./complete-tokens.ts";
 import { encodeCompletion } from "./encode-completion.ts";
 import { simpleItem } from "./simple-completion.ts";
 
@@ -49,6 +55,8 @@ async function written(run: TokenPlayer): Promise<unknown> {
   return { hash: await run.hash(), journal, ready, release, pending: pending[0] };
 }
 
+const PURE = { pure: true, fusible: true };
+
 const SHAPES: [name: string, ir: Ir][] = [
   [
     "a chain",
@@ -86,7 +94,31 @@ const SHAPES: [name: string, ir: Ir][] = [
       ],
     ),
   ],
+  ["pure nodes behind a step, and behind the last one", pureChain()],
 ];
+
+/** a, b and c: behind a two pure nodes and behind c one. */
+function pureChain(): Ir {
+  const ids = ["a", "p", "q", "b", "c", "r"];
+  const edges = ids.slice(1).map((id, i): [string, string] => [ids[i] as string, id]);
+  return miniIr(ids, edges, { nodes: { p: PURE, q: PURE, r: PURE } });
+}
+
+/** The item of a token, with the results of the pure nodes of a chain behind it. */
+function withPure(run: TokenPlayer, token: ReadyToken): CompletionItem {
+  const { nodes, edges } = run.profile.ir;
+  const item = run.item(token, "");
+  const results: CompletionResult[] = [];
+  for (let node: number | undefined = token.node; node !== undefined;) {
+    const next: number | undefined = edges.find(({ from }) => from === node)?.to;
+    const live = next === undefined ? "" : "L";
+    const isPure = next !== undefined && nodes[next]?.pure === true;
+    const [own] = run.item({ ...token, node }, isPure ? "F" : live).results;
+    results.push({ ...(own as CompletionResult), edges: live, value: `"of ${nodes[node]?.id}"` });
+    node = isPure ? next : undefined;
+  }
+  return { ...item, results };
+}
 
 describe("the short forms", () => {
   it.each(SHAPES)("write what the general form writes: %s", async (_, ir) => {
@@ -100,7 +132,9 @@ describe("the short forms", () => {
           const { out } = ir.nodes[token.node] as Ir["nodes"][number];
           // The last edge of a node with several is dead, unless it is the first node.
           const dead = token.node > 0 && out.length > 1;
-          const item = run.item(token, out.map((__, i) => (dead && i === 1 ? "D" : "L")).join(""));
+          const edges = out.map((__, i) => (dead && i === 1 ? "D" : "L")).join("");
+          const isPlain = ir.nodes.every(({ pure }) => !pure);
+          const item = isPlain ? run.item(token, edges) : withPure(run, token);
           expect(simpleItem(item)).not.toBeNull();
           return item;
         });
@@ -229,5 +263,37 @@ describe("the short forms", () => {
     const item = { ...run.item(a, "L"), keeps: true, takeovers };
     const lost = await completeBatch(p.scripts, [item], "c");
     expect(lost).toMatchObject({ codes: [COMPLETION.entryLost], takeovers: takeovers + 1 });
+  });
+
+  it("with pure nodes' results: as steps, kept ones and last ones, or not at all", async () => {
+    const run = await player(pureChain());
+    const { takeovers } = await completeBatch(p.scripts, [], "c");
+    const first = await run.take("a");
+    const a = { ...withPure(run, first), keeps: true, takeovers };
+    expect(simpleItem(a)).toMatchObject({
+      step: { input: '"of q"' },
+      end: null,
+      extras: { length: 4 },
+    });
+    await p.redis.hset(p.scripts.keys.run("run-1"), "n0", "a2||");
+    const before = await run.hash();
+    expect(await send([a], true)).toEqual([NOT_SIMPLE]);
+    expect(await run.hash()).toEqual(before);
+    await p.redis.hset(p.scripts.keys.run("run-1"), "n0", "a1||");
+    expect(await send([a], true)).toEqual([COMPLETION.goOn]);
+    expect(await run.hash()).toMatchObject({
+      n1: 'c1||"of p"',
+      n2: 'c1||"of q"',
+      n3: "a1||",
+      c: "1",
+    });
+    const b = withPure(run, { ...first, node: 3 });
+    expect(simpleItem(b)).toMatchObject({ step: { input: '"of b"' }, extras: [] });
+    expect(await send([b], true)).toEqual([COMPLETION.done]);
+    const last = withPure(run, await run.take("c"));
+    expect(simpleItem(last)).toMatchObject({ step: null, extras: ["n5", 'c1||"of r"'] });
+    expect(simpleItem(last)?.end).toContain("run.completed");
+    expect(await send([last], true)).toEqual([COMPLETION.done]);
+    expect(await run.hash()).toMatchObject({ n4: 'c1||"of c"', n5: 'c1||"of r"', s: "completed" });
   });
 });

@@ -23,8 +23,8 @@ export interface SimpleItem {
   extras: string[];
   /** Effects of its results on others, each with the output that its successors get. */
   effects: readonly { on: SimpleEffects; value: string }[];
-  /** Set if it leads to one token and changes nothing else. */
-  step: Activation | null;
+  /** Set if it leads to one token and changes no other: that, and its input. */
+  step: { to: Activation; input: string } | null;
   /** The run's end, as it stands in the journal: set if it leads nowhere, and no other node does. */
   end: string | null;
   keeps: boolean;
@@ -68,6 +68,8 @@ export interface SimpleEffects {
 /** Longer outputs are sent once, not three times. */
 const VALUE_MAX = 1024;
 const EFFECT_FIELDS = 8;
+/** Fields and values beside the token's own: they are written in one call, as the script's stack allows. */
+const EXTRAS_MAX = 512;
 const known = new WeakMap<EffectPlan, SimpleEffects | null>();
 
 /** The item's short form; null if it has none. */
@@ -100,9 +102,11 @@ export function simpleItem(item: CompletionItem): SimpleItem | null {
   }
   const { node, value } = results[0] as CompletionResult;
   const [only] = effects;
-  const isStep = results.length === 1 && delta === 0 && only?.on.arrivals.length === 0;
-  const step = isStep ? (only.on.activations[0] ?? null) : null;
-  const isLast = results.length === 1 && delta === -1 && only === undefined;
+  const isShort = extras.length <= EXTRAS_MAX;
+  const isOne = isShort && delta === 0 && effects.length === 1 && only?.on.arrivals.length === 0;
+  const to = isOne ? only.on.activations[0] : undefined;
+  const step = to === undefined ? null : { to, input: only?.value ?? "" };
+  const isLast = isShort && delta === -1 && only === undefined;
   const end = isLast && mayEnd(profile) ? `{"r":"${runId}","e":"run.completed"}` : null;
   const keeps = item.keeps === true;
   const record = `c1||${value}`;

@@ -65,6 +65,20 @@ const SCENARIOS: { [name: string]: Scenario } = {
     edges: DIAMOND,
     more: { output: { d: "${ctx.d.output}" }, settings: { timeout_ms: 3_600_000 } },
   },
+  "pure nodes behind a step, and behind the last one": {
+    nodes: [
+      echo("a"),
+      { id: "p", type: "transform", config: { expression: "data" } },
+      echo("b", { queue: "other" }),
+      { id: "q", type: "transform", config: { expression: "data" } },
+    ],
+    edges: [
+      ["a", "p"],
+      ["p", "b"],
+      ["b", "q"],
+    ],
+    more: { settings: { timeout_ms: 3_600_000 } },
+  },
   "a failure that other branches survive": {
     nodes: [echo("a"), fails("b", 9), echo("c"), echo("d")],
     edges: DIAMOND,
