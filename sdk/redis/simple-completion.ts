@@ -68,7 +68,7 @@ export interface SimpleEffects {
 /** Longer outputs are sent once, not three times. */
 const VALUE_MAX = 1024;
 const EFFECT_FIELDS = 8;
-/** Fields and values beside the token's own: they are written in one call, as the script's stack allows. */
+/** Fields and values beside the token's own are written in one call: as the script's stack allows. */
 const EXTRAS_MAX = 512;
 const known = new WeakMap<EffectPlan, SimpleEffects | null>();
 
