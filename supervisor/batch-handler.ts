@@ -39,6 +39,13 @@ export interface HandlerParts {
   batchOf: BatchOf;
 }
 
+interface Wait {
+  isSuspect?: boolean;
+  waitMs?: number;
+  /** See Patience. */
+  besides?: PutOff;
+}
+
 export class BatchHandler {
   readonly #parts: HandlerParts;
   readonly #left: Left = {};
@@ -57,15 +64,17 @@ export class BatchHandler {
 
   /**
    * A batch that fails unexpectedly is tried entry by entry; what fails again stays pending. Resolves
-   * with those that are put off: the batch waits for the compile thread for so long only.
+   * with those that are put off: the batch waits for the compile thread for so long only. `besides`: what
+   * of its batch was put off before.
    */
   async handleApart(
     entries: readonly Entry[],
     waitMs: number,
     signal: AbortSignal,
+    besides: PutOff = new Map(),
   ): Promise<PutOff> {
     try {
-      return await this.handle(entries, signal, { waitMs });
+      return await this.handle(entries, signal, { waitMs, besides });
     } catch (error) {
       if (signal.aborted || entries.length === 1) {
         this.leavePending(entries, error, signal);
@@ -75,7 +84,7 @@ export class BatchHandler {
       this.#parts.context.logger.error({ err: error }, message);
       const later: PutOff = new Map();
       for (const entry of entries) {
-        const put = await this.handleApart([entry], waitMs, signal);
+        const put = await this.handleApart([entry], waitMs, signal, later);
         put.forEach((tenant, id) => later.set(id, tenant));
       }
       return later;
@@ -86,14 +95,14 @@ export class BatchHandler {
   async handle(
     entries: readonly Entry[],
     signal: AbortSignal,
-    { isSuspect = false, waitMs }: { isSuspect?: boolean; waitMs?: number },
+    { isSuspect = false, waitMs, besides }: Wait,
   ): Promise<PutOff> {
     const { context, workflows, starter, limits, batchOf } = this.#parts;
     let later: PutOff = new Map();
     const admit = async (): Promise<Answer[]> => {
       const how: Manner = { isSuspect };
       if (waitMs !== undefined) {
-        how.patience = new Patience(context.clock, waitMs, this.#left, batchOf);
+        how.patience = new Patience(context.clock, waitMs, this.#left, batchOf, besides);
       }
       const answers = await admitBatch(context, workflows, starter, entries, limits, how);
       later = how.patience?.later ?? new Map<string, string>();

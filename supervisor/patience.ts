@@ -41,15 +41,26 @@ export class Patience {
   readonly #waitMs: number;
   readonly #left: Left;
   readonly #batchOf: BatchOf;
+  readonly #besides: PutOff;
   #first: string | null = null;
   #untilMs = 0;
 
-  /** `waitMs`: 0 for a batch that never waits. `left` is shared by batches that do. */
-  constructor(clock: Clock, waitMs: number, left: Left = {}, batchOf: BatchOf = () => undefined) {
+  /**
+   * `waitMs`: 0 for a batch that never waits. `left` is shared by batches that do. `besides`: what was
+   * put off of the same batch, which is handled entry by entry.
+   */
+  constructor(
+    clock: Clock,
+    waitMs: number,
+    left: Left = {},
+    batchOf: BatchOf = () => undefined,
+    besides: PutOff = new Map(),
+  ) {
     this.#clock = clock;
     this.#waitMs = waitMs;
     this.#left = left;
     this.#batchOf = batchOf;
+    this.#besides = besides;
   }
 
   /** What was put off is known to take long: nothing of it is tried on the event loop first. */
@@ -60,10 +71,17 @@ export class Patience {
   /**
    * Whether what an entry names may come with what is put off. Only what was read with it counts: of
    * what takes long there may always be more, and who names what is nowhere is to hear of it.
+   *
+   * And of that only what this pass has put off. A tenant's line is in order, files before who names
+   * them, so what is not in the pass of his own is compiled. Files of other tenants may wait for
+   * theirs longer than he does, and then he is told that there is none: as he is where they were read
+   * a moment later. Would he wait for them, a page of such (tenant-lines.ts) would keep these files
+   * from their turn for ever.
    */
   mayName(entryId: string): boolean {
     const batch = this.#batchOf(entryId);
-    return [...this.later.keys()].some((id) => this.#batchOf(id) === batch);
+    const ids = [...this.#besides.keys(), ...this.later.keys()];
+    return ids.some((id) => this.#batchOf(id) === batch);
   }
 
   async ask<T>(entryId: string, what: string, work: () => Promise<T>): Promise<T | typeof LATER> {

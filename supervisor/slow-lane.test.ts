@@ -178,6 +178,23 @@ it("one that names what is nowhere is told so when what came with it is compiled
   await accepted(more[1]);
 });
 
+it("one that names what is nowhere waits for what came with it also where they are handled one by one", async () => {
+  const [slow, lost] = await submit(costly("l"), { hash: "0".repeat(64) });
+  const isTold = async (): Promise<boolean> => (await repliesByEntry()).has(lost as string);
+  const starter = new Starter(context);
+  const deadlines = starter.deadlines.bind(starter);
+  starter.deadlines = () => {
+    starter.deadlines = deadlines;
+    return Promise.reject(new Error("of the batch as a whole"));
+  };
+  await start({ starter });
+  await waitFor(() => asked.length === 1);
+  expect(await isTold()).toBe(false);
+  finish();
+  await accepted(slow);
+  await waitFor(isTold);
+});
+
 it("nobody takes for left behind what waits for it", async () => {
   const ids = await submit(costly("d"), costly("e"));
   await start({ touchMs: 10 });
