@@ -64,8 +64,8 @@ export class BatchHandler {
 
   /**
    * A batch that fails unexpectedly is tried entry by entry; what fails again stays pending. Resolves
-   * with those that are put off: the batch waits for the compile thread for so long only. `besides`: what
-   * of its batch was put off before.
+   * with those that are put off: the batch waits for the compile thread for so long only. `besides`:
+   * what of its batch was put off before.
    */
   async handleApart(
     entries: readonly Entry[],
