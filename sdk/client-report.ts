@@ -1,6 +1,7 @@
 /** What is told of a run: its row, and its nodes as folded from its journal. */
 import type { Ir, Json } from "../compiler/ir.ts";
-import { RunView, type NodeWait } from "./fold.ts";
+import { RunView } from "./fold.ts";
+import type { NodeWait } from "./node-views.ts";
 import { resolveValues } from "./postgres/index.ts";
 import type {
   AdmissionWait,

@@ -14,6 +14,8 @@ export * from "./entry.ts";
 export * from "./errors.ts";
 export { meantRef, unknownQueue, unknownWorkflow } from "./known-targets.ts";
 export * from "./fold.ts";
+export * from "./node-views.ts";
+export * from "./run-outcome.ts";
 export * from "./hot-map.ts";
 export * from "./hot-signals.ts";
 export * from "./hot-fields.ts";

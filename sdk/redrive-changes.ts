@@ -4,7 +4,8 @@
  */
 import { isDeepStrictEqual } from "node:util";
 import type { Ir } from "../compiler/ir.ts";
-import { resultOf, RunView } from "./fold.ts";
+import { RunView } from "./fold.ts";
+import { resultOf } from "./node-views.ts";
 import { hotFields, isStateField } from "./hot-fields.ts";
 import { HotState } from "./hot-state.ts";
 import type { HotToken } from "./hot-tokens.ts";
