@@ -18,6 +18,7 @@ import { GavotteError } from "../sdk/internal.ts";
 import type { Access } from "./access.ts";
 import { CALLBACK_PATH, type Callbacks } from "./callbacks.ts";
 import { internalError, methodRefused, refusal, refusalOf, routeUnknown } from "./errors.ts";
+import type { GatewayCounts } from "./counts.ts";
 import type { Answer } from "./errors.ts";
 import { describeRoutes, DOCUMENT_PATH, documentOf } from "./openapi.ts";
 import { addRest, REST_PATH, type RestParts } from "./rest/routes.ts";
@@ -30,6 +31,7 @@ export interface AppParts {
   rest: RestParts;
   /** Whether what the gateway needs answers. */
   readiness(): Promise<Answer>;
+  counts: GatewayCounts;
   logger: Logger;
 }
 
@@ -65,6 +67,11 @@ export async function createApp(parts: AppParts): Promise<FastifyInstance & { se
   app.setNotFoundHandler((request, reply) =>
     send(reply, refuse(routeUnknown(pathOf(request)), request, parts.logger)),
   );
+  app.addHook("onResponse", (request, reply, done) => {
+    const { method, routeOptions } = request;
+    parts.counts.request(method, routeOptions.url, reply.statusCode, reply.elapsedTime);
+    done();
+  });
   const methods = methodsByPath(app);
   await describeRoutes(app);
   await app.register((scope, _options, done) => {

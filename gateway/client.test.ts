@@ -5,6 +5,7 @@ import type { Ir } from "../compiler/ir.ts";
 import { compile } from "../compiler/index.ts";
 import type { Transition } from "../sdk/internal.ts";
 import { waitFor } from "../test/support/wait-for.ts";
+import { GatewayCounts } from "./counts.ts";
 import { FeedClient } from "./client.ts";
 import type { Hub } from "./hub.ts";
 import { RunFeed } from "./run-feed.ts";
@@ -65,7 +66,8 @@ async function subscribed(): Promise<Subscribed> {
     unwatch: vi.fn((of: RunFeed, watcher: Parameters<RunFeed["watch"]>[0]) => of.unwatch(watcher)),
   };
   const socket = new SlowSocket();
-  const client = new FeedClient(socket as never as WebSocket, hub as never as Hub);
+  const counts = new GatewayCounts();
+  const client = new FeedClient(socket as never as WebSocket, hub as never as Hub, counts);
   socket.say({ type: "subscribe", run_id: "r" });
   await waitFor(() => socket.sent.length > 0);
   return { feed, socket, hub: hub as never as Hub, client };

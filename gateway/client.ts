@@ -8,6 +8,7 @@
  */
 import type { WebSocket } from "ws";
 import { errorCode } from "../sdk/internal.ts";
+import type { GatewayCounts } from "./counts.ts";
 import type { Hub } from "./hub.ts";
 import type { FeedMessage } from "./messages.ts";
 import type { RunFeed, Watcher } from "./run-feed.ts";
@@ -31,6 +32,7 @@ interface Subscription extends Watcher {
 export class FeedClient {
   readonly #socket: WebSocket;
   readonly #hub: Hub;
+  readonly #counts: Pick<GatewayCounts, "feedDropped" | "feedSilent">;
   readonly #subscriptions = new Map<string, Subscription>();
   #drain: NodeJS.Timeout | null = null;
   #turn: Promise<void> = Promise.resolve();
@@ -41,9 +43,14 @@ export class FeedClient {
   #isAlive = true;
   #bufferedBefore = 0;
 
-  constructor(socket: WebSocket, hub: Hub) {
+  constructor(
+    socket: WebSocket,
+    hub: Hub,
+    counts: Pick<GatewayCounts, "feedDropped" | "feedSilent">,
+  ) {
     this.#socket = socket;
     this.#hub = hub;
+    this.#counts = counts;
     socket.on("message", (data: Buffer, isBinary) =>
       this.#enqueue(() => this.#heard(isBinary ? "" : data.toString())),
     );
@@ -58,6 +65,7 @@ export class FeedClient {
     const buffered = this.#socket.bufferedAmount;
     // Of one that is not read no pong is heard: it lives as long as it takes what it was sent.
     if (!this.#isAlive && buffered >= this.#bufferedBefore) {
+      this.#counts.feedSilent += 1;
       this.#socket.terminate();
       return;
     }
@@ -162,6 +170,7 @@ export class FeedClient {
     }
     if (subscription.isLagging || this.#socket.bufferedAmount > BUFFER_MAX) {
       subscription.isLagging = true;
+      this.#counts.feedDropped += 1;
       this.#watchDrain();
     } else {
       this.#send(text);

@@ -93,6 +93,13 @@ export class Hub {
     this.#commands.disconnect();
   }
 
+  /** Runs that are watched, and by how many. */
+  get watched(): { runs: number; subscriptions: number } {
+    let subscriptions = 0;
+    this.#entries.forEach(({ users }) => (subscriptions += users));
+    return { runs: this.#entries.size, subscriptions };
+  }
+
   /** Whether Redis answers. */
   async ping(): Promise<void> {
     await this.#commands.ping();

@@ -12,6 +12,7 @@ import { Access } from "./access.ts";
 import { createApp } from "./app.ts";
 import { Callbacks } from "./callbacks.ts";
 import { FeedClient, MESSAGE_BYTES_MAX, MESSAGE_PIECES_MAX, MESSAGE_READS_MAX } from "./client.ts";
+import { GatewayCounts } from "./counts.ts";
 import { EngineClient } from "./engine-client.ts";
 import { goingAway, handshakeRefused, type Answer } from "./errors.ts";
 import { Hub } from "./hub.ts";
@@ -37,7 +38,21 @@ export interface GatewayOptions {
 export interface Gateway extends Service {
   /** `http://host:port`, once started. */
   url(): string;
+  /** For metrics: what it counts, and how it stands. */
+  facts(): GatewayFacts;
+  /** Whether Redis answers. */
+  ping(): Promise<void>;
 }
+
+export interface GatewayFacts {
+  counts: GatewayCounts;
+  /** Connections of the feed, their subscriptions, and how many runs these watch. */
+  clients: number;
+  subscriptions: number;
+  runs: number;
+}
+
+export type { GatewayCounts } from "./counts.ts";
 
 const READY_WITHIN_MS = 2000;
 /** How long clients may take to answer that the gateway stops; they may be gone, or read nothing. */
@@ -54,6 +69,7 @@ class GatewayService implements Gateway {
   readonly #hub: Hub;
   readonly #engine: EngineClient;
   readonly #waits: EndWaits;
+  readonly #counts = new GatewayCounts();
   readonly #clients = new WeakMap<WebSocket, FeedClient>();
   #server: Server | null = null;
   #sockets: WebSocketServer | null = null;
@@ -78,6 +94,18 @@ class GatewayService implements Gateway {
     return `http://${host.includes(":") ? `[${host}]` : host}:${address?.port ?? this.#o.port}`;
   }
 
+  facts(): GatewayFacts {
+    const clients = this.#sockets?.clients.size ?? 0;
+    return { counts: this.#counts, clients, ...this.#hub.watched };
+  }
+
+  async ping(): Promise<void> {
+    if (this.#server === null) {
+      throw new Error("the gateway does not run");
+    }
+    await this.#hub.ping();
+  }
+
   async start(): Promise<void> {
     await this.#hub.start();
     const access = new Access(this.#o.apiKeys ?? [], this.#o.host);
@@ -89,6 +117,7 @@ class GatewayService implements Gateway {
         submissions: new Submissions(this.#engine),
       },
       readiness: () => this.#readiness(),
+      counts: this.#counts,
       logger: this.#o.logger,
     });
     this.#server = server;
@@ -151,7 +180,7 @@ class GatewayService implements Gateway {
   }
 
   #accept(socket: WebSocket): void {
-    this.#clients.set(socket, new FeedClient(socket, this.#hub));
+    this.#clients.set(socket, new FeedClient(socket, this.#hub, this.#counts));
   }
 
   /** Ends connections whose other side is gone. */

@@ -6,6 +6,7 @@ import { pino } from "pino";
 import { afterEach, beforeAll, afterAll, describe, expect, it } from "vitest";
 import { startEngine, type Engine } from "../test/harness/engine.ts";
 import { waitFor } from "../test/support/index.ts";
+import { GatewayCounts } from "./counts.ts";
 import { Access } from "./access.ts";
 import { createApp } from "./app.ts";
 import { readJson, Room } from "./body.ts";
@@ -83,7 +84,7 @@ it("callbacks under way are bounded while the engine does not answer", async () 
 it("an address that cannot be decoded is answered, whatever its callback fails with", async () => {
   const callbacks = { answer: () => Promise.reject(new TypeError("x is not a function")) };
   const rest = { runs: {} as never, submissions: {} as never };
-  const parts = { access: new Access([], "127.0.0.1"), rest, logger };
+  const parts = { access: new Access([], "127.0.0.1"), rest, logger, counts: new GatewayCounts() };
   const readiness = (): Promise<{ code: number; body: object }> =>
     Promise.reject(new Error("not now"));
   const app = await createApp({ ...parts, callbacks: callbacks as never, readiness });

@@ -10,6 +10,7 @@ export * from "./blobs.ts";
 export * from "./chain.ts";
 export { errorIn } from "./client-report.ts";
 export * from "./define-function.ts";
+export * from "./durations.ts";
 export * from "./entry.ts";
 export * from "./errors.ts";
 export { meantRef, unknownQueue, unknownWorkflow } from "./known-targets.ts";
@@ -55,6 +56,7 @@ export * from "./redrive.ts";
 export * from "./redrive-filter.ts";
 export * from "./staged-blobs.ts";
 export * from "./start-state.ts";
+export * from "./redis/script-counts.ts";
 export * from "./redis/script-runner.ts";
 export * from "./redis/sleep-scripts.ts";
 export {

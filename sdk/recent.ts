@@ -11,6 +11,8 @@ export class Recent<V> {
   readonly #weightMax: number;
   readonly #kept = new Map<string, { value: V; weight: number; isUsed: boolean }>();
   #weight = 0;
+  /** Look-ups that found something. */
+  hits = 0;
 
   /** What weighs more than all may is kept by itself. */
   constructor(weightMax: number) {
@@ -24,6 +26,7 @@ export class Recent<V> {
       return undefined;
     }
     one.isUsed = true;
+    this.hits += 1;
     return one.value;
   }
 

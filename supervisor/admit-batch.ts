@@ -116,6 +116,8 @@ export async function admitBatch(
   for (const told of effects) {
     await limits.settle(told, deadlines);
   }
+  context.counts.accepted += accepted.length;
+  rejected.forEach(({ problems }) => context.counts.reject(problems[0]?.code ?? "unknown"));
   return answersOf(prepared, admissions, rejected);
 }
 

@@ -15,7 +15,8 @@ import { parentsIn } from "./block-rows.ts";
 import type { Children } from "./children.ts";
 import { commitBlock, sparing, together } from "./commit-block.ts";
 import type { SupervisorContext } from "./context.ts";
-import { foldBlock } from "./fold-block.ts";
+import type { SupervisorCounts } from "./counts.ts";
+import { foldBlock, type BlockFold } from "./fold-block.ts";
 import type { Releaser } from "./release.ts";
 import type { RunRepairs } from "./run-repairs.ts";
 import type { Starter } from "./starter.ts";
@@ -117,6 +118,7 @@ export class BlockArchive {
     const who = `archive ${partition}`;
     const onWait = (error: unknown): void => meetTrouble(context.logger, who, error);
     const side = isSparing ? sparing(context.logger, { partition, seq: to.seq }) : together;
+    const begunMs = context.clock.monotonicMs();
     const done = await whileDatabaseAway(
       async () => {
         const ends = await this.#ends.workOut(fold, { decided, isSparing });
@@ -130,6 +132,7 @@ export class BlockArchive {
       { signal, onWait },
     );
     endTrouble(context.logger, who, "over");
+    count(context.counts, block, fold, context.clock.monotonicMs() - begunMs);
     begun.settle(done.rows);
     this.#ends.forget(done.ended);
     releaser.add(done.ended);
@@ -142,5 +145,19 @@ export class BlockArchive {
       ended,
     );
     await repairs.repair(fold.suspects);
+  }
+}
+
+/** What a block says that is committed. */
+function count(counts: SupervisorCounts, block: Block, fold: BlockFold, ms: number): void {
+  counts.records += block.records.length;
+  counts.transitions += fold.transitions;
+  counts.deadLetters += fold.dead.length;
+  counts.commits.observe(ms);
+  for (const { startedAtMs, endedAtMs, status } of fold.runs.values()) {
+    counts.started += startedAtMs === null ? 0 : 1;
+    if (endedAtMs !== null && status !== null) {
+      counts.end(status);
+    }
   }
 }

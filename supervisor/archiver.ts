@@ -61,6 +61,8 @@ export class Archiver extends Loop {
       logger: context.logger,
       step: (signal) => this.#step(signal),
       interrupt: () => redis.disconnect(),
+      // Whoever has the role next knows how far it is archived.
+      close: () => Promise.resolve(void context.counts.cursors.delete(partition)),
     });
     this.#options = options;
     this.#redis = redis;
@@ -96,11 +98,12 @@ export class Archiver extends Loop {
 
   /** Archives from `cursor` on, until it breaks, moves, or the service stops. */
   async #session(from: Cursor, signal: AbortSignal): Promise<void> {
-    const { certifier } = this.#options;
+    const { certifier, context, partition } = this.#options;
     await this.#repairs.sweep();
     await this.#begun.begin();
     await this.#tail.trimOld(from);
     let cursor = from;
+    context.counts.cursors.set(partition, cursor);
     let next = this.#readAhead(cursor);
     while (!signal.aborted && certifier.epoch === cursor.epoch) {
       const block = await next;
@@ -116,6 +119,7 @@ export class Archiver extends Loop {
       next = this.#readAhead(block.to, isLoad, isLoad && !block.hasMore ? LINGER_MS : 0);
       await this.#blocks.add(cursor, block, isLoad, signal);
       cursor = block.to;
+      context.counts.cursors.set(partition, cursor);
       this.#tail.add(block);
     }
   }

@@ -3,6 +3,7 @@ import type { Redis } from "ioredis";
 import type { Logger } from "pino";
 import { ScriptRunner, type Clock } from "../sdk/internal.ts";
 import type { Cursor, Database, Deployment } from "../sdk/postgres/index.ts";
+import type { SupervisorCounts } from "./counts.ts";
 import type { Write } from "./guarded.ts";
 import type { IrStore } from "./ir-store.ts";
 
@@ -27,6 +28,7 @@ export interface SupervisorContext {
   logger: Logger;
   clock: Clock;
   irs: IrStore;
+  counts: SupervisorCounts;
   /** Characters of the journal that stay in Redis behind the archive, for the feed. */
   tailChars?: number;
   /** Aborted when the supervisor stops: ends waits for a certificate. */

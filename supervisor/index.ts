@@ -13,8 +13,10 @@ import type { Logger } from "pino";
 import { uuidv7 } from "uuidv7";
 import { compile as compileWorkflow } from "../compiler/index.ts";
 import {
+  connectionAt,
   connectRedis,
   GavotteError,
+  partitionKeys,
   shownUrl,
   startAll,
   stopAll,
@@ -34,9 +36,11 @@ import { checkedInTime } from "./certify.ts";
 import { clusterWatch, type ClusterWatch } from "./cluster-watch.ts";
 import { CompileGuard } from "./compile-guard.ts";
 import type { Rollback, SupervisorContext } from "./context.ts";
+import { SupervisorCounts } from "./counts.ts";
 import { Intake } from "./intake.ts";
 import { IrStore } from "./ir-store.ts";
 import { LimitWatch } from "./limits.ts";
+import { LoadGauge, type Load } from "./load-gauge.ts";
 import { createPartition } from "./partition.ts";
 import { Reaper } from "./reaper.ts";
 import { within } from "./loop.ts";
@@ -66,6 +70,9 @@ export type { KeptFinding } from "./audit/sampler.ts";
 export { whyRun, type WhyTarget } from "./why/why.ts";
 export type { Rollback, SupervisorContext } from "./context.ts";
 export type { StalledRun } from "./stalled.ts";
+export type { SupervisorCounts } from "./counts.ts";
+export type { Load } from "./load-gauge.ts";
+export type { PartitionLoad, QueueLoad } from "./partition-gauge.ts";
 export type { Compile, CompileDiagnostic } from "./workflows.ts";
 
 export interface SupervisorOptions {
@@ -105,6 +112,23 @@ export interface Supervisor extends Service {
   stalled(): readonly StalledRun[];
   /** Roles held by this process. */
   roles(): string[];
+  /** For metrics: what it counts, and how it stands; null: it does not run. */
+  facts(): Promise<SupervisorFacts | null>;
+  /** Whether Redis answers. */
+  ping(): Promise<void>;
+}
+
+export interface SupervisorFacts {
+  counts: SupervisorCounts;
+  load: Load;
+  /** Roles that it holds, partitions among them, and how many partitions there are. */
+  roles: number;
+  held: number;
+  partitions: number;
+  /** Runs that stand still, as last looked. */
+  stalled: number;
+  /** Of workflows: how often they were here, and how often read. */
+  workflows: { hits: number; misses: number };
 }
 
 /** Runs in progress of one named tenant, unless configured. */
@@ -123,6 +147,8 @@ interface Parts {
   services: Service[];
   roles: Roles;
   stalled: StalledWatch;
+  facts(): Promise<SupervisorFacts>;
+  ping(): Promise<unknown>;
   /** Ends waits for certificates. */
   abort(): void;
   close(): Promise<void>;
@@ -158,6 +184,13 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     },
     stalled: () => parts?.stalled.runs ?? [],
     roles: () => parts?.roles.held ?? [],
+    facts: () => parts?.facts() ?? Promise.resolve(null),
+    ping: async () => {
+      if (parts === null || stopping !== null) {
+        throw new Error("the supervisor does not run");
+      }
+      await parts.ping();
+    },
   };
 }
 
@@ -247,7 +280,7 @@ async function contextOf(
   };
   const context: SupervisorContext = {
     ...own,
-    ...{ deployment, logger, clock, irs, onRollback },
+    ...{ deployment, logger, clock, irs, counts: new SupervisorCounts(), onRollback },
     // The tail counts as backlog too: it stays a small part of what is allowed.
     ...(options.backlogBytesMax === undefined ? {} : { tailChars: options.backlogBytesMax / 8 }),
   };
@@ -294,5 +327,16 @@ function servicesOf(
   const audit = auditRunsPerMinute > 0 ? [new AuditSampler(context, auditRunsPerMinute)] : [];
   const watches = [pauses, new Reaper(context), stalled, ...audit];
   const services = [roles, ...timers, intake, sweep, limits, ...watches];
-  return { services, roles, stalled };
+  const gauge = new LoadGauge(context, () => roles.heldKeys.filter((key) => key >= 0));
+  const facts = async (): Promise<SupervisorFacts> => ({
+    counts: context.counts,
+    load: await gauge.load(),
+    roles: roles.heldKeys.length,
+    held: roles.heldKeys.filter((key) => key >= 0).length,
+    partitions: partitions.length,
+    stalled: stalled.runs.length,
+    workflows: context.irs.looks,
+  });
+  const ping = (): Promise<unknown> => connectionAt(context.redis, partitionKeys(0).meta).ping();
+  return { services, roles, stalled, facts, ping };
 }

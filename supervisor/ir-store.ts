@@ -73,9 +73,16 @@ export class IrStore {
   readonly #validators = new WeakMap<StoredIr, UserValidator | string>();
   readonly #quick = new WeakMap<StoredIr, boolean>();
 
+  #misses = 0;
+
   constructor(db: Queryable, charsMax = CHARS_MAX) {
     this.#db = db;
     this.#byHash = new Recent(charsMax);
+  }
+
+  /** How often a workflow was here, and how often it was asked of Postgres. */
+  get looks(): { hits: number; misses: number } {
+    return { hits: this.#byHash.hits, misses: this.#misses };
   }
 
   /** Keeps an IR that was read from Postgres. */
@@ -111,6 +118,7 @@ export class IrStore {
         found.set(hash, known);
       }
     }
+    this.#misses += missing.length;
     for (const { hash, ir } of await definitionsByHash(this.#db, missing)) {
       found.set(hash, this.put(hash, JSON.parse(ir) as Ir, ir));
     }

@@ -16,13 +16,13 @@ import {
   collectBlobs,
   databaseTimeMs,
   FIRST_BLOB,
-  queuesByHash,
   removeDeadWorkers,
   usedHashes,
   type BlobCursor,
 } from "../sdk/postgres/index.ts";
 import { Apart } from "./apart.ts";
 import type { SupervisorContext } from "./context.ts";
+import { KnownQueues } from "./known-queues.ts";
 import { Loop } from "./loop.ts";
 import { NamespaceWatch } from "./namespaces.ts";
 
@@ -32,8 +32,6 @@ const IR_UNUSED_MS = 3_600_000;
 const IR_LEFT_SECONDS = 3600;
 /** Each look at what unfinished runs use goes through all that have sub-workflows. */
 const IR_BATCH = 1000;
-/** Workflows of which Postgres reads the queues at one time. */
-const QUEUES_BATCH = 200;
 const REPLIES_MAX = 10_000;
 const BLOB_UNUSED_MS = 3_600_000;
 const BLOB_BATCH = 2000;
@@ -43,8 +41,7 @@ export class Reaper extends Loop {
   readonly #namespaces: NamespaceWatch;
   readonly #apart = new Apart();
   #blobs: BlobCursor = FIRST_BLOB;
-  /** Queues of the workflows that were listed at the last look, by hash. */
-  #queues = new Map<string, readonly string[]>();
+  readonly #queues: KnownQueues;
 
   constructor(context: SupervisorContext) {
     super({
@@ -56,6 +53,7 @@ export class Reaper extends Loop {
       },
     });
     this.#context = context;
+    this.#queues = new KnownQueues(context);
     this.#namespaces = new NamespaceWatch(context);
   }
 
@@ -81,29 +79,9 @@ export class Reaper extends Loop {
   }
 
   async #removeConsumers(): Promise<void> {
-    await this.#readQueues();
-    const queues = new Set([...this.#queues.values()].flat());
+    const queues = await this.#queues.look();
     const partitions = Array.from({ length: this.#context.deployment.partitions }, (_, p) => p);
     await this.#apart.run(partitions.map((p) => [p, () => this.#removeFrom(p, queues)]));
-  }
-
-  /**
-   * Workflows may be many and large, so no more than the names of their queues comes here, and once.
-   * One that moves in the list while it is read may be missed: the next look finds it.
-   */
-  async #readQueues(): Promise<void> {
-    const { redis, db } = this.#context;
-    const listed = new Map<string, readonly string[]>();
-    for (let at = 0, isFull = true; isFull; at += QUEUES_BATCH) {
-      const page = await redis.zrange(globalKeys.irUse, at, at + QUEUES_BATCH - 1);
-      isFull = page.length === QUEUES_BATCH;
-      const found = await queuesByHash(
-        db,
-        page.filter((hash) => !this.#queues.has(hash)),
-      );
-      page.forEach((hash) => listed.set(hash, this.#queues.get(hash) ?? found.get(hash) ?? []));
-    }
-    this.#queues = listed;
   }
 
   async #removeFrom(p: number, queues: ReadonlySet<string>): Promise<void> {

@@ -118,6 +118,11 @@ export class Roles extends Loop {
     return this.#roles.filter((role) => this.#held.has(role.key)).map((role) => role.name);
   }
 
+  /** Keys of the same. */
+  get heldKeys(): number[] {
+    return [...this.#held.keys()];
+  }
+
   /** Takes roles that are free, and finds out whether the session still lives. */
   async #look(): Promise<void> {
     const free = this.#roles.filter((role) => !this.#held.has(role.key) && this.#mayTry(role));

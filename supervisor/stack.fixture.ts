@@ -28,6 +28,7 @@ import { admitRuns, ensureDeployment, type Database } from "../sdk/postgres/inde
 import { isOnCluster } from "../test/cluster/contract.ts";
 import { testDatabase, testRedis, waitFor } from "../test/support/index.ts";
 import type { SupervisorContext } from "./context.ts";
+import { SupervisorCounts } from "./counts.ts";
 import { IrStore } from "./ir-store.ts";
 import { createPartition } from "./partition.ts";
 import { Starter } from "./starter.ts";
@@ -152,6 +153,7 @@ export async function contextOf(
     logger: pino({ level: "silent" }),
     clock: systemClock,
     irs: new IrStore(stack.db),
+    counts: new SupervisorCounts(),
     signal: abort.signal,
     onRollback: () => Promise.resolve(),
     ...more,

@@ -26,7 +26,8 @@ export class Timers extends Loop {
       name: `timers ${partition}`,
       logger: context.logger,
       step: async () => {
-        const { due, nextMs } = await fireTimers(scripts);
+        const { due, fired, nextMs } = await fireTimers(scripts);
+        context.counts.timersFired += fired;
         this.#nextMs = nextMs;
         if (due >= SCRIPT_BATCH_MAX) {
           return 0;

@@ -149,9 +149,15 @@ export class Executions {
   }
 
   /** The item of an execution's outcome; that it cannot be made is a failure of its node. */
-  #itemOf({ p, vars, startedMs }: Task, outcome: Outcome): CompletionItem {
+  #itemOf(task: Task, outcome: Outcome): CompletionItem {
+    const tookMs = this.#o.nowMs() - task.startedMs;
+    const item = this.#settling(task, outcome, Math.round(tookMs));
+    this.#o.counts.step(task.p.node.type, tookMs, item);
+    return item;
+  }
+
+  #settling({ p, vars }: Task, outcome: Outcome, ms: number): CompletionItem {
     const { executor } = this.#o;
-    const ms = Math.round(this.#o.nowMs() - startedMs);
     try {
       if ("output" in outcome) {
         return this.#dead.told(p, executor.succeed(p, vars, outcome.output, ms));

@@ -17,6 +17,7 @@ import {
 import { waitForArchive } from "./archive-wait.ts";
 import { Ahead } from "./ahead.ts";
 import { Circuits } from "./circuits.ts";
+import { WorkerCounts } from "./counts.ts";
 import { Elements, mapNames, type MapNames } from "./elements.ts";
 import { Executor } from "./execute.ts";
 import { createHttpClient } from "./kinds/http-client.ts";
@@ -44,14 +45,31 @@ export { delayOf } from "./kinds/delay.ts";
 export { executeKind } from "./kinds/index.ts";
 export { ExecutionError } from "./kinds/kind.ts";
 export { WORKER_DEFAULTS, type WorkerOptions } from "./options.ts";
+export type { WorkerCounts } from "./counts.ts";
 
 export interface Worker extends Service {
   /** Names of the queues it reads, namespace included. */
   readonly queues: readonly string[];
   /** Tokens it holds now. */
   inFlight(): number;
+  /** For metrics: what it counts, and how it stands. */
+  facts(): WorkerFacts;
+  /** Whether Redis answers. */
+  ping(): Promise<void>;
   /** What handlers are at now, what was begun first at first. */
   executing(): Executing[];
+}
+
+export interface WorkerFacts {
+  counts: WorkerCounts;
+  slots: { used: number; max: number };
+  /** Tokens that it has read and not settled. */
+  held: number;
+  /** Partitions that it works in, and how many there are. */
+  lanes: number;
+  partitions: number;
+  /** Of workflows: how often they were here, and how often read. */
+  workflows: { hits: number; misses: number };
 }
 
 export interface Executing {
@@ -82,6 +100,17 @@ export function createWorker(options: WorkerOptions): Worker {
   return new WorkerService(options);
 }
 
+/** What the lanes of a worker have together. */
+interface Shared {
+  workflows: Workflows;
+  circuits: Circuits;
+  turns: RateTurns;
+  slots: Slots;
+  counts: WorkerCounts;
+  trial: Trial;
+  names: MapNames;
+}
+
 class WorkerService implements Worker {
   readonly name = "worker";
   readonly queues: readonly string[];
@@ -95,6 +124,9 @@ class WorkerService implements Worker {
   /** Names of paused queues; null: all of them. */
   #paused: ReadonlySet<string> | null = null;
   #guard: LeaseGuard | null = null;
+  readonly #counts = new WorkerCounts();
+  readonly #slots: Slots;
+  #workflows: Workflows | null = null;
   /** Of what is done now and then, for all partitions together. */
   readonly #trouble: Trouble;
 
@@ -105,12 +137,32 @@ class WorkerService implements Worker {
     const kinds = QUEUED_KINDS.map((kind) => `kind:${kind}`);
     const names = new Set([...own, ...kinds, ...(options.queues ?? [])]);
     this.queues = [...names].map((name) => this.#o.namespace + name);
+    this.#slots = new Slots(this.#o.concurrency);
     const { logger, clock = systemClock } = this.#o;
     this.#trouble = new Trouble({ logger, nowMs: () => clock.monotonicMs(), says: SAYS });
   }
 
   inFlight(): number {
     return this.#lanes.reduce((sum, { lane }) => sum + lane.inFlight, 0);
+  }
+
+  facts(): WorkerFacts {
+    const { max, free } = this.#slots;
+    return {
+      counts: this.#counts,
+      slots: { used: max - free, max },
+      held: this.inFlight(),
+      lanes: this.#lanes.length,
+      partitions: this.#o.partitions,
+      workflows: this.#workflows?.looks ?? { hits: 0, misses: 0 },
+    };
+  }
+
+  async ping(): Promise<void> {
+    if (this.#commands === null) {
+      throw new Error("the worker does not run");
+    }
+    await this.#commands.ping();
   }
 
   executing(): Executing[] {
@@ -136,12 +188,14 @@ class WorkerService implements Worker {
     }
     const { leaseMs, logger, clock = systemClock } = this.#o;
     const circuits = new Circuits({ redis, leaseMs, clock, logger });
+    this.#workflows = new Workflows(redis, this.#o.stored);
     const shared = {
       names: mapNames(),
-      workflows: new Workflows(redis, this.#o.stored),
+      workflows: this.#workflows,
       circuits,
       turns: new RateTurns({ nowMs: () => clock.monotonicMs() }),
-      slots: new Slots(this.#o.concurrency),
+      slots: this.#slots,
+      counts: this.#counts,
       trial: new Trial(),
     };
     if (this.#o.blockedMsMax > 0) {
@@ -157,18 +211,7 @@ class WorkerService implements Worker {
     this.#loops.push(this.#every("pauses", PAUSES_MS, () => this.#readPauses(pausedQueues)));
   }
 
-  async #startLane(
-    commands: Redis,
-    shared: {
-      workflows: Workflows;
-      circuits: Circuits;
-      turns: RateTurns;
-      slots: Slots;
-      trial: Trial;
-      names: MapNames;
-    },
-    partition: number,
-  ): Promise<void> {
+  async #startLane(commands: Redis, shared: Shared, partition: number): Promise<void> {
     const o = this.#o;
     const redis = connectionAt(commands, partitionKeys(partition).meta);
     const logger = o.logger.child({ worker: o.id, partition });

@@ -5,6 +5,7 @@ import type { CompletionItem, ScriptRunner } from "../sdk/internal.ts";
 import type { ChildOptions } from "./children.ts";
 import type { Circuits, Pass } from "./circuits.ts";
 import type { Elements } from "./elements.ts";
+import type { WorkerCounts } from "./counts.ts";
 import type { Begun, Executor } from "./execute.ts";
 import type { Prepared } from "./prepared.ts";
 import type { Held, Leases } from "./leases.ts";
@@ -27,6 +28,7 @@ export interface LaneOptions extends RunKindOptions, ChildOptions {
   maps: Maps;
   leases: Leases;
   circuits: Circuits;
+  counts: WorkerCounts;
   turns: RateTurns;
   unreadable: Unreadable;
   consumer: string;

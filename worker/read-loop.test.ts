@@ -2,6 +2,7 @@
 import { pino } from "pino";
 import { beforeEach, expect, it } from "vitest";
 import type { ReadyToken } from "../sdk/internal.ts";
+import { WorkerCounts } from "./counts.ts";
 import { runOf, tokenOf } from "./lane.fixture.ts";
 import { ReadLoop } from "./read-loop.ts";
 import { Room } from "./room.ts";
@@ -46,6 +47,8 @@ beforeEach(() => {
       scripts,
       logger,
       nowMs: () => 0,
+      counts: new WorkerCounts(),
+      preparer: { news: { nowMs: () => 0 } },
       reader: Object.assign(reader, { read, endWait, mend }),
     } as never,
     {

@@ -4,7 +4,7 @@
  * What has been read goes on only under the epoch that the read was sent under. Under another one the
  * server may have lost what the tokens rest on: they are given up, and looked for as stale ones are.
  */
-import { Trouble } from "../sdk/internal.ts";
+import { Trouble, type ReadyToken } from "../sdk/internal.ts";
 import type { HandBacks } from "./hand-backs.ts";
 import type { LaneOptions } from "./lane-options.ts";
 import type { LookUps } from "./look-ups.ts";
@@ -17,7 +17,8 @@ const BLOCK_MS = 1000;
 const PAUSE_MS = 200;
 const SAYS = { fails: "tokens not read", goesOn: "tokens are read again" };
 
-type Options = Pick<LaneOptions, "redis" | "scripts" | "logger" | "nowMs"> & {
+type Options = Pick<LaneOptions, "redis" | "scripts" | "counts" | "logger" | "nowMs"> & {
+  preparer: { news: Pick<LaneOptions["preparer"]["news"], "nowMs"> };
   reader: Pick<LaneOptions["reader"], "read" | "endWait" | "mend" | "isStopped">;
 };
 
@@ -82,6 +83,15 @@ export class ReadLoop {
     await this.#o.reader.endWait(this.#o.redis, this.#reading);
   }
 
+  /** Entry ids begin with the time of Redis at which they were added. */
+  #count(tokens: readonly ReadyToken[]): void {
+    const [first] = tokens;
+    const { counts, preparer } = this.#o;
+    const waitMs =
+      first === undefined ? 0 : preparer.news.nowMs() - Number.parseInt(first.entryId, 10);
+    counts.read(tokens.length, waitMs);
+  }
+
   async #read(count: number): Promise<void> {
     const { scripts, reader } = this.#o;
     const { settlements, lookUps, handBacks } = this.#lane;
@@ -91,6 +101,7 @@ export class ReadLoop {
     const epoch = scripts.knownEpoch;
     const { takeovers } = settlements;
     const batch = await reader.read(count, BLOCK_MS);
+    this.#count(batch.tokens);
     try {
       if (batch.tokens.length > 0) {
         await scripts.look();

@@ -5,6 +5,7 @@ import type { IrNode } from "../compiler/ir.ts";
 import { miniIr } from "../test/harness/mini-ir.ts";
 import { openTestPartition } from "../test/harness/partition.ts";
 import { startedRun, type TokenPlayer } from "../test/harness/tokens.ts";
+import { WorkerCounts } from "./counts.ts";
 import { CHAIN_MS_MAX, CHAIN_NODES_MAX } from "./chain.ts";
 import { Elements } from "./elements.ts";
 import { leasesOf } from "./lane.fixture.ts";
@@ -36,7 +37,16 @@ beforeEach(async () => {
   const logger = pino({ level: "silent" });
   const elements = new Elements(p.scripts.redis, p.scripts.keys);
   settlements = new Settlements(
-    { scripts: p.scripts, consumer: "c", leases, elements, outputBytesMax: 1000, logger, nowMs },
+    {
+      scripts: p.scripts,
+      consumer: "c",
+      counts: new WorkerCounts(),
+      leases,
+      elements,
+      outputBytesMax: 1000,
+      logger,
+      nowMs,
+    },
     {
       waiting: {
         addFirst: (prepared) => {

@@ -22,7 +22,7 @@ import type { Waiting } from "./waiting.ts";
 
 type Options = Pick<
   LaneOptions,
-  "scripts" | "consumer" | "leases" | "elements" | "outputBytesMax" | "logger" | "nowMs"
+  "scripts" | "consumer" | "counts" | "leases" | "elements" | "outputBytesMax" | "logger" | "nowMs"
 >;
 
 /** What of its lane it works with. */
@@ -59,6 +59,7 @@ export class Settlements {
       effectsMax: BATCH_EFFECTS_MAX,
       charsMax: BATCH_CHARS_MAX,
       onSettled: (sent, codes, takeovers) => {
+        options.counts.batch(sent, codes);
         sent.forEach((one, i) => {
           one.held.takeovers = takeovers;
           this.#settled(one, codes[i] as number);

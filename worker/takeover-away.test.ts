@@ -12,6 +12,7 @@ import { miniIr } from "../test/harness/mini-ir.ts";
 import { openTestPartition } from "../test/harness/partition.ts";
 import { TokenPlayer } from "../test/harness/tokens.ts";
 import { waitFor } from "../test/support/index.ts";
+import { WorkerCounts } from "./counts.ts";
 import { Circuits } from "./circuits.ts";
 import { Executor } from "./execute.ts";
 import { FunctionRegistry } from "./index.ts";
@@ -95,6 +96,7 @@ async function laneOf(trial: Trial, name: string, deliveries: number): Promise<O
     circuits: new Circuits({ redis: p.redis, leaseMs: LEASE_MS, clock: systemClock, logger }),
     unreadable: new Unreadable({ ...about, workflows }),
     slots: new Slots(10),
+    counts: new WorkerCounts(),
     deliveriesMax: 5,
     reader: {
       openKeys: [key],

@@ -223,6 +223,7 @@ export class Takeover {
   ): Promise<readonly Held[]> {
     const { redis, scripts, reader, consumer, leaseMs, deliveriesMax, logger, unreadable } =
       this.#o;
+    const { counts } = this.#o;
     try {
       // A look may take long: what has been paused meanwhile stays where it is, or is left to others.
       const left = await unreadable.notLeft(found);
@@ -240,6 +241,8 @@ export class Takeover {
       const claimed = await claim(redis, scripts.keys.meta, entries, consumer, leaseMs);
       await quarantine(this.#o, claimed.garbage);
       if (claimed.tokens.length > 0) {
+        counts.takenOver += claimed.tokens.length;
+        counts.poison += poison ? claimed.tokens.length : 0;
         return await this.#lane.execute(claimed, { poison, waitMs, turn });
       }
     } catch (error) {

@@ -52,11 +52,17 @@ export class Workflows {
   readonly #profiles = new Profiles();
   readonly #kept: Recent<Kept>;
   readonly #loads = new Map<string, Load>();
+  #misses = 0;
 
   constructor(redis: Redis, stored?: WorkerOptions["stored"], charsMax = IR_CHARS_MAX) {
     this.#redis = redis;
     this.#kept = new Recent(charsMax);
     this.#stored = stored;
+  }
+
+  /** How often a workflow was here, and how often it had to be read. */
+  get looks(): { hits: number; misses: number } {
+    return { hits: this.#kept.hits, misses: this.#misses };
   }
 
   /** The profile if the workflow is here already: the hot path's look-up. */
@@ -92,6 +98,7 @@ export class Workflows {
   #load(root: string): Load {
     let load = this.#loads.get(root);
     if (load === undefined) {
+      this.#misses += 1;
       const kept = this.#find(root).finally(() => this.#loads.delete(root));
       load = { kept, sinceMs: performance.now() };
       this.#loads.set(root, load);

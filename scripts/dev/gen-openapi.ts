@@ -4,6 +4,7 @@ import { Access } from "../../gateway/access.ts";
 import { createApp } from "../../gateway/app.ts";
 import { Callbacks } from "../../gateway/callbacks.ts";
 import { EngineClient } from "../../gateway/engine-client.ts";
+import { GatewayCounts } from "../../gateway/counts.ts";
 import { documentOf } from "../../gateway/openapi.ts";
 import { EndWaits } from "../../gateway/rest/end-waits.ts";
 import { Runs } from "../../gateway/rest/runs.ts";
@@ -20,6 +21,7 @@ export async function generateOpenapi(): Promise<{ [path: string]: string }> {
     access: new Access([], ""),
     callbacks: new Callbacks(engine),
     rest: { runs, submissions: new Submissions(engine) },
+    counts: new GatewayCounts(),
     readiness: () => Promise.resolve({ code: 200, body: {} }),
     logger,
   });

@@ -15,6 +15,7 @@ import type { Redis } from "ioredis";
 import { GavotteError } from "../errors.ts";
 import { partitionKeys, type PartitionKeys } from "../keys.ts";
 import { connectionAt, isOfCluster } from "./cluster-router.ts";
+import { scriptCounts } from "./script-counts.ts";
 import { SCRIPTS, type ScriptName } from "./scripts.gen.ts";
 
 export type ScriptArg = string | number | Buffer;
@@ -155,13 +156,18 @@ export class ScriptRunner {
     args: ScriptArg[],
   ): Promise<unknown> {
     const count = keys.length + this.#guard.length;
+    const sentMs = performance.now();
     try {
       const sha = this.#shaOf(name, epoch);
       const reply = await this.redis.evalsha(sha, count, ...keys, ...this.#guard, ...args);
       this.#calledMs = performance.now();
+      scriptCounts.times.observe(this.#calledMs - sentMs);
+      scriptCounts.add(name, "ok");
       return reply;
     } catch (error) {
-      if (!isTransient(error)) {
+      const passes = isTransient(error);
+      scriptCounts.add(name, passes ? "waits" : "errors");
+      if (!passes) {
         throw error;
       }
       this.#hasOthers = error.message.startsWith("NOSCRIPT");

@@ -17,7 +17,7 @@ const PATTERNS: readonly string[] = [
   "sdk/audit/signals.test.ts",
   "sdk/{blobs,chain,clock,define-workflow,element-report,entry,errors}.test.ts",
   "sdk/hot-{joins,rounds,signals,tokens,waits}.test.ts",
-  "sdk/{client-waits,keys,needs,plan,recent,redrive,run-reader,service,told-error}.test.ts",
+  "sdk/{client-waits,durations,keys,needs,plan,recent,redrive,run-reader,service,told-error}.test.ts",
   "sdk/postgres/admission-rules.test.ts",
   "supervisor/audit/backlog.test.ts",
   "supervisor/{begun-rows,compensation,rate-dues,records,run-repairs,start-profiles}.test.ts",
