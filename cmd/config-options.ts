@@ -131,6 +131,19 @@ export const OPTION_SPECS = {
     secret: "all",
     about: "one of the gateway's keys, as commands send it; 16 to 256 characters",
   },
+  metrics_port: {
+    type: "integer",
+    default: null,
+    min: 0,
+    max: 65_535,
+    about:
+      "port for /metrics, /healthz and /readyz of this process; 0 takes a free one; none without it",
+  },
+  metrics_host: {
+    type: "string",
+    default: "127.0.0.1",
+    about: "address on which metrics are served",
+  },
   audit_runs_per_minute: {
     type: "integer",
     default: 6,

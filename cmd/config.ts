@@ -53,6 +53,9 @@ const FOREIGN_VARIABLES = /^GAVOTTE_(CASES|SEED|TEST_.*|BENCH_.*|DEMO_.*|SECRET_
 /** Kubernetes describes a service `gavotte-…` in variables of this form. */
 const SERVICE_VARIABLES = /_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_\w+)?)$/;
 
+/** … and for a service `gavotte-metrics` with such values in the one of our option metrics_port. */
+const SERVICE_ADDRESS = /^(tcp|udp|sctp):\/\//;
+
 /** Resolves the configuration. Throws GV_BAD_CONFIG with all that is wrong. */
 export async function resolveConfig(sources: ConfigSources): Promise<Config> {
   const problems: string[] = [];
@@ -188,6 +191,9 @@ function fromEnvironment(env: ConfigSources["env"]): Given[] {
       name === undefined &&
       (FOREIGN_VARIABLES.test(variable) || SERVICE_VARIABLES.test(variable))
     ) {
+      return [];
+    }
+    if (SERVICE_VARIABLES.test(variable) && SERVICE_ADDRESS.test(value)) {
       return [];
     }
     const unknown = variable.slice("GAVOTTE_".length).toLowerCase();

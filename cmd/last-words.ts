@@ -30,6 +30,8 @@ export function withLastWords(worker: Worker, id: string, logger: Logger): Worke
     queues: worker.queues,
     inFlight: () => worker.inFlight(),
     executing: () => worker.executing(),
+    facts: () => worker.facts(),
+    ping: () => worker.ping(),
     start: async () => {
       process.on("uncaughtExceptionMonitor", speak);
       await worker.start().catch((error: unknown) => {

@@ -4,15 +4,32 @@ import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import {
+  freePort,
   testDatabase,
   testRedis,
   type TestDatabase,
   type TestRedis,
 } from "../test/support/index.ts";
+import {
+  GATEWAY_METRICS,
+  METRICS,
+  PROCESS_METRICS,
+  SUPERVISOR_METRICS,
+  WORKER_METRICS,
+} from "./metrics/catalogue.ts";
 import { EXAMPLES, runCli, startCli, type CliProcess, type CliResult } from "./cli.fixture.ts";
 
 /** Each test is several processes, which start one after the other. */
 const SLOW = 90_000;
+/** No submission is refused here, no token waits, and the gateway has called no script. */
+const UNLESS_IT_HAPPENS = new Set([
+  "gavotte_submissions_rejected_total",
+  "gavotte_queue_tokens",
+  "gavotte_queue_oldest_seconds",
+  "gavotte_http_requests_total",
+  "gavotte_script_calls_total",
+]);
+let ports: string[] = [];
 let cwd = "";
 let redis: TestRedis;
 let database: TestDatabase;
@@ -76,9 +93,12 @@ describe("roles as processes", () => {
     "supervise, work and serve the feed",
     async ({ skip }) => {
       skip(database.singleSession);
-      await serve("supervisor runs", "supervisor", "--partitions", "2");
-      await serve("worker runs", "worker");
-      await serve("gateway runs", "gateway", "--gateway-listen", "127.0.0.1:0");
+      const free = await Promise.all([freePort(), freePort(), freePort()]);
+      const [one, two, three] = (ports = free.map(String)) as [string, string, string];
+      await serve("supervisor runs", "supervisor", "--partitions", "2", "--metrics-port", one);
+      await serve("worker runs", "worker", "--metrics-port", two);
+      const listen = ["--gateway-listen", "127.0.0.1:0", "--metrics-port", three];
+      await serve("gateway runs", "gateway", ...listen);
       const file = join(EXAMPLES, "diamond.json");
       const done = await gavotte("submit", file, "--wait", "--input", '{"n": 1}');
       expect(done).toMatchObject({ code: 0, stdout: '{"total":13}\n' });
@@ -89,6 +109,43 @@ describe("roles as processes", () => {
       expect(health.stdout).toMatch(/ gateway +.*http:\/\/127\.0\.0\.1:8080/);
       // How many it holds is as of its last report.
       expect(health.stdout).toContain(" of 100 steps");
+    },
+    SLOW,
+  );
+
+  it(
+    "serve what each of them knows as metrics, and say whether they do their work",
+    async ({ skip }) => {
+      skip(database.singleSession);
+      const ask = async (port: string, path: string): Promise<[number, string]> => {
+        const response = await fetch(`http://127.0.0.1:${port}${path}`);
+        return [response.status, await response.text()];
+      };
+      const [supervisor, worker, gateway] = ports as [string, string, string];
+      const own = {
+        [supervisor]: [SUPERVISOR_METRICS, "gavotte_runs_accepted_total 2"],
+        [worker]: [WORKER_METRICS, 'gavotte_worker_slots{state="free"} 100'],
+        [gateway]: [GATEWAY_METRICS, "gavotte_feed_clients 0"],
+      } as const;
+      const stores: { [port: string]: object } = { [worker]: { status: "ready", redis: true } };
+      for (const [port, [mine, line]] of Object.entries(own)) {
+        expect(await ask(port, "/healthz")).toEqual([200, '{"status":"ok"}']);
+        const [status, ready] = await ask(port, "/readyz");
+        const expected = stores[port] ?? { status: "ready", redis: true, postgres: true };
+        expect([status, JSON.parse(ready)]).toEqual([200, expected]);
+        const [, text] = await ask(port, "/metrics");
+        const has = (name: string): boolean => text.includes(`# TYPE ${name} `);
+        const names = Object.keys({ ...PROCESS_METRICS, ...mine });
+        expect(names.filter((name) => !has(name) && !UNLESS_IT_HAPPENS.has(name))).toEqual([]);
+        expect(text.split("\n")).toContain(line);
+        // What is another role's is not here.
+        expect(Object.keys(METRICS).filter((name) => has(name) && !names.includes(name))).toEqual(
+          port === worker ? ["gavotte_workflow_cache_total"] : [],
+        );
+      }
+      const taken = await gavotte("worker", "--metrics-port", worker);
+      expect(taken).toMatchObject({ code: 2, stdout: "" });
+      expect(taken.stderr).toContain(`cannot be served on 127.0.0.1:${worker}`);
     },
     SLOW,
   );

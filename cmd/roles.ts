@@ -3,6 +3,7 @@ import { hostname } from "node:os";
 import type { Logger } from "pino";
 import { errorCode, GavotteError, type Service } from "../sdk/internal.ts";
 import { assertSchema } from "../sdk/postgres/index.ts";
+import type { Gateway } from "../gateway/index.ts";
 import type { FunctionRegistry, Worker } from "../worker/index.ts";
 import type { Config } from "./config.ts";
 import { withLastWords } from "./last-words.ts";
@@ -30,7 +31,7 @@ export async function supervisorOf({ config, logger, stack }: RoleContext): Prom
   const { retention_hours, retention_letters_hours } = config.values;
   const endedMs = retention_hours * HOUR_MS;
   const lettersMs = retention_letters_hours * HOUR_MS;
-  return createSupervisor({
+  const supervisor = createSupervisor({
     redisUrl: stack.redisUrl,
     database: stack.db,
     logger: logger.child({ role: "supervisor" }),
@@ -41,6 +42,8 @@ export async function supervisorOf({ config, logger, stack }: RoleContext): Prom
     ...(endedMs > 0 && { retention: { endedMs, lettersMs } }),
     ...(partitions === null ? {} : { partitions }),
   });
+  stack.watched.supervisors.push(supervisor);
+  return supervisor;
 }
 
 export interface Feed extends Service {
@@ -51,7 +54,7 @@ export interface Feed extends Service {
 export function gatewayOf(role: RoleContext, anyPort: boolean): Feed {
   const { config, logger, stack } = role;
   const { host, port } = listenAddress(anyPort ? "127.0.0.1:0" : config.values.gateway_listen);
-  let gateway: Feed | null = null;
+  let gateway: Gateway | null = null;
   return {
     name: "gateway",
     async start() {
@@ -63,6 +66,7 @@ export function gatewayOf(role: RoleContext, anyPort: boolean): Feed {
       const { api_keys: apiKeys, submit_timeout_ms: submitTimeoutMs } = config.values;
       const address = { host, port, redisUrl: stack.redisUrl, apiKeys, submitTimeoutMs };
       gateway = createGateway({ ...address, db: stack.db, partitions, logger: log });
+      stack.watched.gateways.push(gateway);
       try {
         await gateway.start();
       } catch (error) {
@@ -132,6 +136,7 @@ export async function workerOf(role: WorkerRole): Promise<Worker> {
     ...(namespace === undefined ? {} : { namespace }),
     ...(queues === undefined ? {} : { queues }),
   });
+  stack.watched.workers.push(worker);
   return withLastWords(worker, id, log);
 }
 

@@ -15,6 +15,7 @@ import type { Config } from "./config.ts";
 import type { Context } from "./context.ts";
 import type { EmbeddedStack } from "./embedded/index.ts";
 import { EXIT, exitCodeOf } from "./exit.ts";
+import { nobodyWatched, type Watched } from "./metrics/watched.ts";
 import { gatewayOf, supervisorOf } from "./roles.ts";
 import { packageVersion } from "./version.ts";
 
@@ -23,6 +24,8 @@ export interface Stack {
   readonly db: Database;
   /** Null: the services are somebody else's. */
   readonly embedded: EmbeddedStack | null;
+  /** What runs on it in this process, for metrics. */
+  readonly watched: Watched;
   /** Aborted by an interrupt, or when the embedded stack is lost. */
   readonly signal: AbortSignal;
   /** How long a command waits for what others have to do, ms. */
@@ -163,6 +166,7 @@ class OpenStack implements Stack {
   readonly redisUrl: string;
   readonly db: Database;
   readonly embedded: EmbeddedStack | null;
+  readonly watched = nobodyWatched();
   readonly signal: AbortSignal;
   readonly #context: Context;
   readonly #options: StackOptions;

@@ -28,23 +28,33 @@ export async function dev(context: Context): Promise<number> {
       own.push(...(await roles(stack)));
     }
     const services = [...own, createWorkerService({ config, logger, stack, registry })];
-    const ready = (): void => tellReady(context, stack, feed.gateway, registry.names().length);
-    return await serve(context, { config, stack, services, ready });
+    const ready = (metricsUrl: string | null): void => {
+      const gatewayUrl = feed.gateway?.url() ?? null;
+      tellReady(context, stack, { gatewayUrl, metricsUrl, functions: registry.names().length });
+    };
+    return await serve(context, { config, stack, services, ready, metricsLogger: logger });
   } finally {
     await stack.stop();
   }
 }
 
-function tellReady(context: Context, stack: Stack, gateway: Feed | null, functions: number): void {
+interface Running {
+  gatewayUrl: string | null;
+  metricsUrl: string | null;
+  functions: number;
+}
+
+function tellReady(context: Context, stack: Stack, running: Running): void {
+  const { gatewayUrl: gateway_url, metricsUrl: metrics_url, functions } = running;
   const { output } = context;
   const redis_url = String(shownValue("redis_url", stack.redisUrl));
   // What it says of a user is the same everywhere and opens nothing: the socket's folder does.
   const database_url = stack.embedded?.databaseUrl ?? "as configured";
-  const gateway_url = gateway?.url() ?? null;
   output.line(`redis     ${redis_url}`);
   output.line(`database  ${database_url}`);
   output.line(`gateway   ${gateway_url ?? "runs in the process that owns the stack"}`);
+  void (metrics_url !== null && output.line(`metrics   ${metrics_url}/metrics`));
   output.line(`functions ${functions}`);
   output.note("running; Ctrl-C stops");
-  output.document({ redis_url, database_url, gateway_url, functions });
+  output.document({ redis_url, database_url, gateway_url, metrics_url, functions });
 }

@@ -16,13 +16,21 @@ export async function gateway(context: Context): Promise<number> {
   });
   try {
     const service = gatewayOf({ config, logger, stack }, false);
-    const ready = (): void => {
+    const ready = (metrics_url: string | null): void => {
       logger.info({ role: "gateway", url: service.url() }, "gateway runs");
       context.output.line(service.url());
-      context.output.document({ gateway_url: service.url() });
+      context.output.document({ gateway_url: service.url(), metrics_url });
     };
     const log = logger.child({ role: "gateway" });
-    return await serve(context, { config, stack, services: [service], ready, logger: log });
+    const services = [service];
+    return await serve(context, {
+      config,
+      stack,
+      services,
+      ready,
+      logger: log,
+      metricsLogger: log,
+    });
   } finally {
     await stack.stop();
   }

@@ -20,12 +20,19 @@ export async function supervisor(context: Context): Promise<number> {
     }
     // The owner of the embedded stack runs one anyway.
     const services = stack.embedded === null ? [await supervisorOf({ config, logger, stack })] : [];
-    const ready = (): void => {
+    const ready = (metrics_url: string | null): void => {
       logger.info({ role: "supervisor" }, "supervisor runs");
-      context.output.document({ supervisor: process.pid });
+      context.output.document({ supervisor: process.pid, metrics_url });
     };
     const log = logger.child({ role: "supervisor" });
-    return await serve(context, { config, stack, services, ready, logger: log });
+    return await serve(context, {
+      config,
+      stack,
+      services,
+      ready,
+      logger: log,
+      metricsLogger: log,
+    });
   } finally {
     await stack.stop();
   }

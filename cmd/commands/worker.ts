@@ -20,11 +20,18 @@ export async function worker(
   try {
     const queues = flags.queue ?? [];
     const service = createWorkerService({ config, logger, stack, registry, namespace, queues });
-    const ready = (): void =>
-      context.output.document({ worker: service.id, queues: service.queues() });
+    const ready = (metrics_url: string | null): void =>
+      context.output.document({ worker: service.id, queues: service.queues(), metrics_url });
     const services = [service];
     const log = logger.child({ role: "worker" });
-    return await serve(context, { config, stack, services, ready, logger: log });
+    return await serve(context, {
+      config,
+      stack,
+      services,
+      ready,
+      logger: log,
+      metricsLogger: log,
+    });
   } finally {
     await stack.stop();
   }
