@@ -103,7 +103,8 @@ it("long polls asked one behind the other are all let go when their connection i
     return new Promise((resolve) => signal.addEventListener("abort", () => resolve(row)));
   };
   const rest = { runs: { result } as never, submissions: {} as never };
-  const parts = { access: new Access([], "127.0.0.1"), rest, logger, callbacks: {} as never };
+  const access = new Access([], "127.0.0.1");
+  const parts = { access, rest, logger, callbacks: {} as never, counts: new GatewayCounts() };
   const app = await createApp({ ...parts, readiness: () => Promise.reject(new Error("not now")) });
   await new Promise<void>((resolve) => app.server.listen(0, "127.0.0.1", resolve));
   const socket = connect((app.server.address() as AddressInfo).port, "127.0.0.1");
