@@ -41,7 +41,7 @@ async function scrape(): Promise<Map<string, number>> {
 
 type Expected = { [key: string]: number };
 
-/** Scraped until it is so: what is per deployment is a second old at most, and an end is told after it. */
+/** Scraped until it is so: what is of the deployment is a second old at most. */
 const scraped = (expected: Expected): Promise<Map<string, number>> =>
   waitFor(
     async () => {
