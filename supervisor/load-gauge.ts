@@ -62,10 +62,12 @@ export class LoadGauge {
     // What is of the deployment is told by the one who holds its first partition.
     const isFirst = held.includes(0);
     const submissions = isFirst ? this.#once("submissions", () => this.#submissions()) : undefined;
-    const memory = held.length > 0 ? this.#once("memory", () => this.#memory(held)) : undefined;
-    const [loads, waiting, use] = [await partitions, await submissions, await memory];
+    const loads = (await partitions).filter((one) => one !== undefined);
+    const waiting = await submissions;
+    // Not of a server that does not answer: what is asked waits there for as long as it is away.
+    const use = loads.length > 0 ? await this.#once("memory", () => this.#memory(held)) : undefined;
     return {
-      partitions: loads.filter((one) => one !== undefined),
+      partitions: loads,
       ...(waiting === undefined ? {} : { submissions: waiting }),
       ...(use === undefined || use.used === 0 ? {} : { memory: use }),
     };

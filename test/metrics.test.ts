@@ -85,21 +85,23 @@ it("O01: each name is there, and counts a known load: runs, steps, retries, fail
   const ids = await submitAll([...Array<object>(RUNS).fill(chain), flaky, broken]);
   await Promise.all(ids.map((id) => engine.ended(id)));
   await expect(engine.submit({ workflow: { name: "none" } })).rejects.toThrow("rejected");
+  const delay = { id: "d", type: "delay", config: { delay_ms: 3_600_000 } };
+  await engine.submit(workflow("sleeps", [delay]));
   await engine.submit(workflow("unserved", [nodeOf("u", "nobody")]));
   const { status } = await fetch(`${engine.gateway.url()}/healthz`);
   expect(status).toBe(200);
 
   const expected = {
-    gavotte_runs_accepted_total: RUNS + 3,
+    gavotte_runs_accepted_total: RUNS + 4,
     'gavotte_runs_ended_total{status="COMPLETED"}': RUNS + 1,
     'gavotte_runs_ended_total{status="FAILED"}': 1,
     'gavotte_steps_total{kind="function",outcome="completed"}': 2 * RUNS + 1,
     'gavotte_steps_total{kind="function",outcome="retrying"}': 1,
     'gavotte_steps_total{kind="function",outcome="failed"}': 1,
     'gavotte_step_seconds_count{kind="function"}': 2 * RUNS + 3,
-    'gavotte_settled_total{outcome="accepted"}': 2 * RUNS + 3,
+    'gavotte_settled_total{outcome="accepted"}': 2 * RUNS + 4,
     'gavotte_settled_total{outcome="refused"}': 0,
-    gavotte_nodes_settled_total: 2 * RUNS + 3,
+    gavotte_nodes_settled_total: 2 * RUNS + 2,
     gavotte_dead_letters_total: 1,
     gavotte_timers_fired_total: 1,
     'gavotte_worker_slots{state="free"}': 5,
@@ -111,6 +113,8 @@ it("O01: each name is there, and counts a known load: runs, steps, retries, fail
     gavotte_archive_lag_records: 0,
     'gavotte_script_calls_total{script="completeTokens",outcome="error"}': 0,
     'gavotte_http_requests_total{method="GET",route="/healthz",status="200"}': 1,
+    'gavotte_timers{state="waiting"}': 1,
+    gavotte_runs_started_total: RUNS + 4,
     gavotte_ready: 1,
     'gavotte_queue_tokens{queue="fn:nobody",priority="normal",state="waiting"}': 1,
   };
@@ -148,14 +152,24 @@ it("W22: who starts workers by the tokens there are ends the backlog, and needs 
       await engine.worker({ registry, partitions: 2, concurrency: slots, id: `scaled-${number}` }),
     );
   };
+  const tokens = async (): Promise<[waiting: number, held: number]> => {
+    const key = 'gavotte_queue_tokens{queue="fn:slow",priority="normal",state=';
+    const told = await scrape();
+    return [told.get(`${key}"waiting"}`) ?? 0, told.get(`${key}"held"}`) ?? 0];
+  };
   const wanted = async (): Promise<number> => {
-    const told = [...(await scrape())].filter(([key]) => /queue_tokens.*"fn:slow"/.test(key));
-    const tokens = told.reduce((sum, [, value]) => sum + value, 0);
-    return Math.max(1, Math.min(workersMax, Math.ceil(tokens / slots)));
+    const [waiting, held] = await tokens();
+    return Math.max(1, Math.min(workersMax, Math.ceil((waiting + held) / slots)));
   };
   await addWorker();
   const one = workflow("slow", [nodeOf("s", "slow")]);
   const ids = await submitAll(Array<object>(40).fill(one));
+  // All of the work there is, wherever it is: with one worker it is mostly waiting.
+  const [waiting, held] = await waitFor(async () => {
+    const parts = await tokens();
+    return parts[0] + parts[1] === ids.length && parts[1] > 0 ? parts : undefined;
+  });
+  expect([waiting > held, held >= slots]).toEqual([true, true]);
   const isOver = Promise.all(ids.map((id) => engine.ended(id)));
   await waitFor(
     async () => {

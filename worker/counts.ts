@@ -58,8 +58,7 @@ export class WorkerCounts {
       const code = codes[i] as number;
       refused += code < COMPLETION.done ? 1 : 0;
       unknown += Number.isNaN(code) ? 1 : 0;
-      nodes +=
-        code >= COMPLETION.done ? (sent[i] as { item: CompletionItem }).item.results.length : 0;
+      nodes += code >= COMPLETION.done ? endsOf((sent[i] as { item: CompletionItem }).item) : 0;
     }
     this.batches += 1;
     this.nodes += nodes;
@@ -76,4 +75,10 @@ export class WorkerCounts {
       this.waits.observe(waitMs);
     }
   }
+}
+
+/** Results of what is tried again, or waits, are no ends: such a result is its item's only one. */
+function endsOf({ results }: CompletionItem): number {
+  const op = results[0]?.op;
+  return op === "R" || op === "P" || op === "W" || op === "S" ? 0 : results.length;
 }

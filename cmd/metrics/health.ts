@@ -24,6 +24,8 @@ export interface HealthOptions {
 
 export class HealthLook {
   readonly #o: HealthOptions;
+  /** Questions that are not answered yet, by whom they are asked of. */
+  readonly #asked = new Map<object, Promise<boolean>>();
   #looking: Promise<Health> | null = null;
   #untilMs = -Infinity;
 
@@ -47,19 +49,28 @@ export class HealthLook {
     const needsDatabase = supervisors.length + gateways.length > 0;
     const text = "SELECT 1 AS one";
     const [redis, postgres] = await Promise.all([
-      Promise.all(parts.map((part) => isUp(part.ping()))),
-      needsDatabase ? isUp(this.#o.db.query({ name: "metrics_ready", text })) : null,
+      Promise.all(parts.map((part) => this.#isUp(part, () => part.ping()))),
+      needsDatabase
+        ? this.#isUp(this.#o.db, () => this.#o.db.query({ name: "metrics_ready", text }))
+        : null,
     ]);
     const isHeard = parts.length > 0 && redis.every(Boolean);
     const isReady = this.#o.isRunning() && isHeard && postgres !== false;
     return { isReady, redis: isHeard, postgres };
   }
-}
 
-function isUp(check: Promise<unknown>): Promise<boolean> {
-  const up = check.then(
-    () => true,
-    () => false,
-  );
-  return inTime(up, ANSWER_MS, false);
+  /** Of a store that is away a question waits for it: it is not asked again meanwhile. */
+  #isUp(of: object, check: () => Promise<unknown>): Promise<boolean> {
+    let asked = this.#asked.get(of);
+    if (asked === undefined) {
+      asked = check()
+        .then(
+          () => true,
+          () => false,
+        )
+        .finally(() => this.#asked.delete(of));
+      this.#asked.set(of, asked);
+    }
+    return inTime(asked, ANSWER_MS, false);
+  }
 }
