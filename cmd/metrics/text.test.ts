@@ -1,4 +1,5 @@
 /** What is served is what the catalogue says, and no more of it than it says. */
+import { readdirSync, readFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { Durations } from "../../sdk/internal.ts";
 import { METRICS, QUEUES_MAX, type MetricName, type MetricSpec } from "./catalogue.ts";
@@ -6,6 +7,8 @@ import { addSupervisor, QueueNames } from "./collect.ts";
 import { Samples } from "./samples.ts";
 import { MetricsText } from "./text.ts";
 
+/** What the page has an adapter call the sum that workers are added by. */
+const ADAPTED = "gavotte_work";
 const SPECS = Object.entries(METRICS) as [MetricName, MetricSpec][];
 
 it("names have the prefix, counters end in _total, and units are seconds and bytes", () => {
@@ -25,6 +28,18 @@ it("no label is an id of a run, node, tenant or workflow", () => {
       .concat(["script", "state", "status", "store", "version"])
       .sort(),
   );
+});
+
+it("the pages name no metric that there is not", () => {
+  const folder = new URL("../../docs/", import.meta.url);
+  const known = new Set<string>([...Object.keys(METRICS), ADAPTED]);
+  const pages = readdirSync(folder).filter((file) => file.endsWith(".md"));
+  const named = pages.flatMap((file) => {
+    const text = readFileSync(new URL(file, folder), "utf8");
+    return [...text.matchAll(/\bgavotte_[a-z_]+/g)].map(([name]) => name.replace(/_bucket$/, ""));
+  });
+  expect(named.length).toBeGreaterThan(SPECS.length);
+  expect(named.filter((name) => !known.has(name))).toEqual([]);
 });
 
 it("writes buckets, help and values as Prometheus reads them, and nothing of what is not known", async () => {
