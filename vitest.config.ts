@@ -5,14 +5,16 @@
  * Some files run a second time, on a Redis Cluster (test/cluster/contract.ts). With
  * GAVOTTE_TEST_REDIS=cluster all of that contract does, and nothing else.
  *
- * Files that need nothing but modules share processes (test/support/pure.ts) as the project `pure`.
- * Whoever names a project finds them in `single` as well, each in a process of its own.
+ * Files that need nothing but modules share processes (test/support/pure.ts) as the project `pure`,
+ * and those that need services and nothing else as `served` (test/support/served.ts). Whoever names a
+ * project finds them in `single` as well, each in a process of its own.
  */
 import { availableParallelism } from "node:os";
 import { defineConfig } from "vitest/config";
 import { CONTRACT, isOnCluster, QUICK } from "./test/cluster/contract.ts";
 import { pureFiles } from "./test/support/pure.ts";
 import { LongestFirst } from "./test/support/sequencer.ts";
+import { servedFiles } from "./test/support/served.ts";
 
 const common = {
   exclude: ["**/node_modules/**", "dist/**", "web/**", "bench/peers/**"],
@@ -22,12 +24,15 @@ const common = {
   teardownTimeout: 20_000,
 };
 const isNamed = process.argv.some((arg) => /^--project(=|$)/.test(arg));
-const shared = isNamed ? [] : pureFiles(import.meta.dirname);
-const pure = { test: { ...common, name: "pure", include: shared, isolate: false } };
+const pure = isNamed ? [] : pureFiles(import.meta.dirname);
+const served = isNamed ? [] : servedFiles(import.meta.dirname);
+const sharing = (name: string, include: string[]) => ({
+  test: { ...common, name, include, isolate: false },
+});
 const single = {
   test: {
     ...{ ...common, name: "single", include: ["**/*.test.ts"] },
-    exclude: [...common.exclude, ...shared],
+    exclude: [...common.exclude, ...served, ...pure],
   },
 };
 const onCluster = (include: readonly string[]) => ({
@@ -46,6 +51,10 @@ export default defineConfig({
     sequence: { sequencer: LongestFirst },
     projects: isOnCluster
       ? [onCluster(CONTRACT)]
-      : [single, onCluster(QUICK), ...(isNamed ? [] : [pure])],
+      : [
+          single,
+          onCluster(QUICK),
+          ...(isNamed ? [] : [sharing("served", served), sharing("pure", pure)]),
+        ],
   },
 });

@@ -1,29 +1,13 @@
 /** Files that share a process leave nothing in it for the next one. */
-import { readFileSync } from "node:fs";
-import { dirname, join, normalize } from "node:path";
 import { describe, expect, it } from "vitest";
 import { pureFiles } from "./pure.ts";
+import { CHANGES, servedFiles, textOf } from "./served.ts";
 
-/** What starts a service or a process, and what changes something that all files of a process have. */
+/** Beside what no two files of a process may do: they ask for no services. */
 const FORBIDDEN = [
-  /\b(testRedis|testDatabase|startEngine|openTestPartition|startCli|runCli|startThread)\(/,
-  /\b(spawn|spawnWatched|fork|execFile|execFileSync|createServer)\(/,
-  /\bvi\.(?!fn\b)\w+/,
-  /\bprocess\.(on|once|chdir|umask)\(/,
-  // What others have left in memory would be counted with it.
-  /\b(grownOld|memoryUsage|cpuUsage|getHeapStatistics)\(/,
-  /\bprocess\.env(\.\w+|\[[^\]]*\]) = |delete process\.env|\bglobalThis\.\w+ = /,
+  ...CHANGES,
+  /\b(testRedis|testDatabase|startEngine|openTestPartition)\(|\bvi\.waitFor\b/,
 ];
-const FIXTURE = /from "(\.[^"]*(?:\.fixture|\/fixtures)\.ts)"/g;
-
-/** A test with the fixtures it names. */
-function textOf(file: string): string {
-  const text = readFileSync(file, "utf8");
-  const fixtures = [...text.matchAll(FIXTURE)].map(([, path]) =>
-    readFileSync(normalize(join(dirname(file), path ?? "")), "utf8"),
-  );
-  return [text, ...fixtures].join("\n");
-}
 
 describe("test files that share processes", () => {
   it("start nothing, and change nothing that others have", () => {
@@ -34,5 +18,14 @@ describe("test files that share processes", () => {
       return FORBIDDEN.flatMap((one) => one.exec(text)?.[0] ?? []).map((it) => `${file}: ${it}`);
     });
     expect(forbidden).toEqual([]);
+  });
+
+  it("are those that ask for services, too, unless they change what others have", () => {
+    const served = new Set(servedFiles());
+    expect(served.size).toBeGreaterThan(80);
+    expect(pureFiles().filter((file) => served.has(file))).toEqual([]);
+    const alone = ["sdk/redis/tls.test.ts", "worker/redelivery.test.ts", "test/limits.test.ts"];
+    expect(alone.filter((file) => served.has(file))).toEqual([]);
+    expect(served).toContain("sdk/redis/run-scripts.test.ts");
   });
 });

@@ -8,7 +8,7 @@
 import { BaseSequencer, type TestSpecification } from "vitest/node";
 
 /** In this order. What waits for processes stands beside what only computes. */
-const LONGEST: readonly string[] = [
+export const LONGEST: readonly string[] = [
   "test/cluster/cluster.test.ts",
   "test/property/engine.test.ts",
   "test/recovery/faults.test.ts",
@@ -31,12 +31,16 @@ const LONGEST: readonly string[] = [
   "test/circuits.test.ts",
 ];
 
+/** The projects whose files share processes, in this order. */
+const SHARED: readonly string[] = ["served", "pure"];
+
 export class LongestFirst extends BaseSequencer {
   override async sort(specs: TestSpecification[]): Promise<TestSpecification[]> {
     const root = this.ctx.config.root;
     const rank = (spec: TestSpecification): number => {
-      if (spec.project.name === "pure") {
-        return LONGEST.length + 1;
+      const shared = SHARED.indexOf(spec.project.name);
+      if (shared !== -1) {
+        return LONGEST.length + 1 + shared;
       }
       const place = LONGEST.indexOf(spec.moduleId.slice(root.length + 1));
       return place === -1 ? LONGEST.length : place;
