@@ -206,7 +206,7 @@ export const SUPERVISOR_METRICS = {
   gavotte_archive_lag_seconds: {
     type: "gauge",
     about: "Age of the oldest journal record that is not in Postgres yet: take the maximum.",
-    high: "As above; also what a loss of Redis would have executed again.",
+    high: "Postgres is slow or away. So much is executed again if Redis is lost now.",
   },
   gavotte_archive_records_total: {
     type: "counter",
