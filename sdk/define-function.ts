@@ -23,7 +23,7 @@ export interface FunctionLog {
   error: FunctionLogLine;
 }
 
-/** What a handler is told about the execution that it is. */
+/** What a handler is told about the execution that it is. It may change its params and its input. */
 export interface FunctionContext<Params = JsonObject, Input = Json> {
   /** `config.params` with its templates filled in; `{}` if the node gives none. */
   params: Params;

@@ -58,7 +58,9 @@ export class Ahead {
       return null;
     }
     try {
-      const output = executeKind(node, new Call(this.#o, p, 1, vars, data, new LazyAbort()));
+      // Of `data` this is one reader of several: its siblings, and `ctx` of all that comes behind it.
+      const call = new Call(this.#o, p, 1, vars, data, new LazyAbort(), false);
+      const output = executeKind(node, call);
       if (output instanceof Promise) {
         this.#slow.add(name);
         output.catch(() => undefined);

@@ -4,7 +4,7 @@
  */
 import type { Logger } from "pino";
 import type { Vars } from "../condition/index.ts";
-import type { Json } from "../compiler/ir.ts";
+import { isFedByRun, type Json } from "../compiler/ir.ts";
 import { longTimer, parseUnit, scopeJoin } from "../sdk/internal.ts";
 import type { Prepared } from "./prepared.ts";
 import { ExecutionError, toExecutionError, type KindContext } from "./kinds/kind.ts";
@@ -26,6 +26,7 @@ export type Outcome = { output: Json } | { error: ExecutionError };
 export class Call implements KindContext {
   readonly vars: Vars;
   readonly data: Json;
+  readonly ownsData: boolean;
   readonly runId: string;
   readonly scope: string;
   readonly attempt: number;
@@ -40,10 +41,12 @@ export class Call implements KindContext {
     vars: Vars,
     data: Json,
     abort: LazyAbort,
+    ownsData: boolean,
   ) {
     const { runId, unit, scope } = token;
     this.vars = vars;
     this.data = data;
+    this.ownsData = ownsData;
     this.runId = runId;
     this.scope = unit === runId ? scope : scopeJoin(parseUnit(unit).home, scope);
     this.attempt = attempt;
@@ -89,7 +92,7 @@ export function runKind(
   later: (outcome: Outcome) => void,
 ): Outcome | null {
   const { node } = p;
-  const context = new Call(options, p, p.token.attempt, vars, data, abort);
+  const context = new Call(options, p, p.token.attempt, vars, data, abort, ownsData(p));
   let result: Json | Promise<Json>;
   try {
     result = executeKind(node, context);
@@ -101,6 +104,15 @@ export function runKind(
   }
   settleLater(result, node.timeout_ms, abort, later);
   return null;
+}
+
+/**
+ * Whether a token's input was parsed for it alone: not made of what else it reads, nor the run's input
+ * or a map's item, and not to be read again for the key of its limit.
+ */
+function ownsData({ node, token, profile }: Prepared): boolean {
+  const isMade = node.config["input"] !== undefined || node.rate_limit !== undefined;
+  return !isMade && (token.payload !== null || !isFedByRun(profile.ir, node));
 }
 
 function settleLater(

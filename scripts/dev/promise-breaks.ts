@@ -210,6 +210,33 @@ export const PROMISE_BREAKS: readonly Break[] = [
   },
   {
     ...{
+      holds: P2,
+      broken: "a pure function sorts in place what the nodes beside it are given, too",
+    },
+    file: "worker/kinds/function.ts",
+    find: "context.ownsData === true ? context.data : copyOf(context.data)",
+    replace: "context.data",
+    test: "test/own-values.test.ts",
+    name: "leaves what the step before it has put out to the nodes beside it",
+  },
+  {
+    ...{ holds: P2, broken: "what a function does to its params is there in all later runs" },
+    file: "worker/kinds/function.ts",
+    find: "params === NO_PARAMS ? params : copyOf(params)",
+    replace: "params",
+    test: "test/own-values.test.ts",
+    name: "leaves what stands in the workflow to all runs of it",
+  },
+  {
+    ...{ holds: P2, broken: "a function sorts in place the run's input that others read" },
+    file: "worker/run-kind.ts",
+    find: "token.payload !== null || !isFedByRun(profile.ir, node)",
+    replace: "token.kind !== null",
+    test: "test/own-values.test.ts",
+    name: "leaves the run's input to those behind it",
+  },
+  {
+    ...{
       holds: P3,
       broken: "a pure function that kills its worker is charged to the step before it",
     },

@@ -43,6 +43,31 @@ describe("a function node", () => {
     });
   });
 
+  it("gives the handler values that it may change, and nobody else has", () => {
+    const registry = new FunctionRegistry([
+      defineFunction("own", ({ params, input }) => {
+        const told = JSON.stringify({ params, input });
+        for (const value of [params, input] as { list: number[]; more?: number }[]) {
+          value.list.sort();
+          value.more = 1;
+        }
+        return told;
+      }),
+    ]);
+    const data = JSON.parse('{"list": [3, 1, 2], "__proto__": {"deep": [1]}}') as Json;
+    const node = nodeOf("function", { function_name: "own", params: { list: [2, 1] } });
+    const filled = { ...node, config: { function_name: "own", params: "${data}" } };
+    const constant = { params: { list: [2, 1] }, input: data };
+    for (let times = 0; times < 2; times++) {
+      const context = contextOf(data, { registry });
+      expect(executeFunction(node, context)).toBe(JSON.stringify(constant));
+      expect(executeFunction(filled, context)).toBe(JSON.stringify({ params: data, input: data }));
+    }
+    // Which nobody else reads: what was parsed for it is not copied once more.
+    void executeFunction(node, contextOf(data, { registry, ownsData: true }));
+    expect(data).toMatchObject({ list: [1, 2, 3], more: 1 });
+  });
+
   it("answers at once if the handler does, and with a promise if it gives one", async () => {
     expect(run(() => 1)).toBe(1);
     expect(run(() => undefined)).toBeNull();

@@ -6,6 +6,7 @@ import { compileTemplate } from "../../condition/index.ts";
 import type { Template } from "../../condition/index.ts";
 import type { FunctionContext } from "../../sdk/internal.ts";
 import { NO_PARAMS } from "./builtins.ts";
+import { copyOf } from "./json-data.ts";
 import { toJsonResult } from "./json-result.ts";
 import { badInput, ExecutionError, fill, perNode, toExecutionError } from "./kind.ts";
 import type { KindContext } from "./kind.ts";
@@ -65,7 +66,11 @@ export function executeFunction(node: IrNode, context: KindContext): Promise<Jso
   }
 }
 
-/** What a handler gets. A class: its signal is made only for handlers that ask for it. */
+/**
+ * What a handler gets: values that it may change, as none of them is anybody else's. What params and
+ * `config.input` have is the workflow's own, or of what else of the run is read beside and after it.
+ * A class: its signal is made only for handlers that ask for it.
+ */
 class HandlerContext implements FunctionContext {
   readonly params: { [key: string]: Json };
   readonly input: Json;
@@ -81,8 +86,9 @@ class HandlerContext implements FunctionContext {
   constructor(node: IrNode, context: KindContext, params: Json) {
     const { runId, scope } = context;
     // Params are an object unless the author made them one template with another value.
-    this.params = params as { [key: string]: Json };
-    this.input = context.data;
+    const own = params === NO_PARAMS ? params : copyOf(params);
+    this.params = own as { [key: string]: Json };
+    this.input = context.ownsData === true ? context.data : copyOf(context.data);
     this.runId = runId;
     this.node = node.id;
     this.scope = scope;

@@ -28,6 +28,8 @@ export interface KindContext {
   vars: Vars;
   /** The node's input, after resolveInput. */
   data: Json;
+  /** `data` was read for this execution alone: nobody reads it after a handler has changed it. */
+  ownsData?: boolean;
   runId: string;
   scope: string;
   /** From 1. */
