@@ -35,10 +35,10 @@ const single = {
     exclude: [...common.exclude, ...served, ...pure],
   },
 };
-const onCluster = (include: readonly string[]) => ({
+const onCluster = (include: readonly string[], isolate: boolean) => ({
   test: {
-    ...common,
-    ...{ name: "cluster", include: [...include], env: { GAVOTTE_TEST_REDIS: "cluster" } },
+    ...{ ...common, name: "cluster", include: [...include], isolate },
+    env: { GAVOTTE_TEST_REDIS: "cluster" },
   },
 });
 
@@ -50,10 +50,11 @@ export default defineConfig({
     teardownTimeout: common.teardownTimeout,
     sequence: { sequencer: LongestFirst },
     projects: isOnCluster
-      ? [onCluster(CONTRACT)]
+      ? [onCluster(CONTRACT, true)]
       : [
           single,
-          onCluster(QUICK),
+          // Of the files in `served`, too (test/support/pure.test.ts).
+          onCluster(QUICK, isNamed),
           ...(isNamed ? [] : [sharing("served", served), sharing("pure", pure)]),
         ],
   },

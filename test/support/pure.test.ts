@@ -1,5 +1,7 @@
 /** Files that share a process leave nothing in it for the next one. */
+import { globSync } from "tinyglobby";
 import { describe, expect, it } from "vitest";
+import { QUICK } from "../cluster/contract.ts";
 import { pureFiles } from "./pure.ts";
 import { CHANGES, servedFiles, textOf } from "./served.ts";
 
@@ -27,5 +29,7 @@ describe("test files that share processes", () => {
     const alone = ["sdk/redis/tls.test.ts", "worker/redelivery.test.ts", "test/limits.test.ts"];
     expect(alone.filter((file) => served.has(file))).toEqual([]);
     expect(served).toContain("sdk/redis/run-scripts.test.ts");
+    // Those share processes on the cluster as well.
+    expect(globSync([...QUICK]).filter((file) => !served.has(file))).toEqual([]);
   });
 });

@@ -32,14 +32,14 @@ export const LONGEST: readonly string[] = [
 ];
 
 /** The projects whose files share processes, in this order. */
-const SHARED: readonly string[] = ["served", "pure"];
+const SHARED: readonly string[] = ["cluster", "served", "pure"];
 
 export class LongestFirst extends BaseSequencer {
   override async sort(specs: TestSpecification[]): Promise<TestSpecification[]> {
     const root = this.ctx.config.root;
     const rank = (spec: TestSpecification): number => {
       const shared = SHARED.indexOf(spec.project.name);
-      if (shared !== -1) {
+      if (shared !== -1 && !spec.project.config.isolate) {
         return LONGEST.length + 1 + shared;
       }
       const place = LONGEST.indexOf(spec.moduleId.slice(root.length + 1));

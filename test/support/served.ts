@@ -23,7 +23,8 @@ const PATTERNS: readonly string[] = [
 export const CHANGES: readonly RegExp[] = [
   /\b(startCli|runCli|startThread)\(/,
   /\b(spawn|spawnWatched|fork|execFile|execFileSync|createServer)\(/,
-  /\bvi\.(?!(?:fn|waitFor)\b)\w+/,
+  // A spy on what the file itself has made (its partition, its connection) ends with it.
+  /\bvi\.(?!(?:fn|waitFor)\b|spyOn\((?:p\.|redis,))\w+/,
   /\bprocess\.(on|once|chdir|umask)\(/,
   // What others have left in memory would be counted with it.
   /\b(grownOld|memoryUsage|cpuUsage|getHeapStatistics)\(/,
