@@ -8,7 +8,7 @@ import { CHANGES, servedFiles, textOf } from "./served.ts";
 /** Beside what no two files of a process may do: they ask for no services. */
 const FORBIDDEN = [
   ...CHANGES,
-  /\b(testRedis|testDatabase|startEngine|openTestPartition)\(|\bvi\.waitFor\b/,
+  /\b(testRedis|testDatabase|startEngine|openTestPartition|spawn)\(|\bvi\.waitFor\b/,
 ];
 
 describe("test files that share processes", () => {

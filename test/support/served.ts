@@ -22,7 +22,8 @@ const PATTERNS: readonly string[] = [
 /** What starts a process, and what changes or measures something that all files of a process have. */
 export const CHANGES: readonly RegExp[] = [
   /\b(startCli|runCli|startThread)\(/,
-  /\b(spawn|spawnWatched|fork|execFile|execFileSync|createServer)\(/,
+  // A Redis of its own is no more than a service, too.
+  /\b(spawn(?!\("redis-server")|spawnWatched|fork|execFile|execFileSync|createServer)\(/,
   // A spy on what the file itself has made (its partition, its connection) ends with it.
   /\bvi\.(?!(?:fn|waitFor)\b|spyOn\((?:p\.|redis,))\w+/,
   /\bprocess\.(on|once|chdir|umask)\(/,
