@@ -9,28 +9,16 @@ import {
   blobText,
   type CompletionItem,
   type CompletionResult,
-  FUSION,
   isBlobSized,
   needsOf,
   NO_EFFECTS,
-  varsOf,
 } from "../sdk/internal.ts";
-import type { Ahead, Answer } from "./ahead.ts";
+import type { Ahead } from "./ahead.ts";
 import { decideFailure, decideSuccess, plainEdges } from "./decide.ts";
-import { errorValue, resolveInput, toExecutionError, type ExecutionError } from "./kinds/kind.ts";
-import { evaluatePure } from "./kinds/pure.ts";
-import { fittingInput, fittingOutput } from "./kinds/schemas.ts";
+import { Fusion, type Fused } from "./fusion.ts";
+import { errorValue, toExecutionError, type ExecutionError } from "./kinds/kind.ts";
 import type { Prepared } from "./prepared.ts";
 import { outputText } from "./output-text.ts";
-
-/** Bytes of an item's results beyond which the next node is a step of its own. */
-const FUSED_BYTES_MAX = 256 * 1024;
-
-/** A node that is evaluated in the step of another; `answered`: a function, called by now. */
-interface Fused {
-  index: number;
-  answered: (Answer & { vars: Vars }) | null;
-}
 
 /** An item without results: only the entry is acknowledged. */
 export function itemOf(p: Pick<Prepared, "token" | "profile" | "node">): CompletionItem {
@@ -72,13 +60,13 @@ export function resultOf(p: Prepared, node: number): CompletionResult {
 /** Adds results to items. */
 export class Results {
   readonly #outputBytesMax: number;
-  readonly #ahead: Pick<Ahead, "call"> | undefined;
+  readonly #fusion: Fusion;
   /** How the journal names this worker. */
   readonly #worker: string;
 
   constructor(options: { outputBytesMax: number; workerId: string; ahead?: Pick<Ahead, "call"> }) {
     this.#outputBytesMax = options.outputBytesMax;
-    this.#ahead = options.ahead;
+    this.#fusion = new Fusion(options.ahead, (output) => this.text(output));
     this.#worker = `,"w":"${options.workerId}"`;
   }
 
@@ -87,7 +75,10 @@ export class Results {
     return `,"ms":${ms}${this.#worker}`;
   }
 
-  /** Adds the success of node `index`: an output that cannot be kept, or decided on, fails it. */
+  /**
+   * Adds the success of node `index`: an output that cannot be kept, or decided on, fails it. `made`:
+   * the output's text, if it is there already.
+   */
   succeed(
     p: Prepared,
     item: CompletionItem,
@@ -96,6 +87,7 @@ export class Results {
     vars: Vars,
     output: Json,
     extra: string,
+    made?: string,
   ): void {
     const { ir, planner } = p.profile;
     const node = ir.nodes[index] as IrNode;
@@ -103,7 +95,7 @@ export class Results {
     let text: string;
     let edges: string | null;
     try {
-      text = this.text(output);
+      text = made ?? this.text(output);
       edges = plainEdges(ir, node);
       if (edges === null) {
         const decision = decideSuccess(ir, node, scope, this.#after(p, index, node, vars, output));
@@ -185,17 +177,20 @@ export class Results {
     const { ir, planner } = p.profile;
     const fused: Fused[] = [];
     let values = edges;
+    if (item.results.length === 0) {
+      this.#fusion.begin();
+    }
     node.out.forEach((edge, place) => {
       const to = ir.edges[edge]?.to ?? -1;
       const next = ir.nodes[to];
       const isFusible = next?.fusible === true || next?.ahead === true;
-      if (!isFusible || edges[place] !== "L" || !isCovered(p, to) || !this.#room(item, fused)) {
+      if (!isFusible || edges[place] !== "L" || !isCovered(p, to)) {
         return;
       }
       if (result.op === "C") {
         p.data.keep(result.node, output);
       }
-      const evaluated = this.#evaluated(p, to, output);
+      const evaluated = this.#fusion.evaluate(p, to, output);
       if (evaluated !== null) {
         fused.push(evaluated);
         values = `${values.slice(0, place)}F${values.slice(place + 1)}`;
@@ -204,55 +199,21 @@ export class Results {
     result.edges = edges;
     result.plan = planner.end(result.node, values, node.latch_of !== null);
     item.results.push(result);
-    for (const { index, answered } of fused) {
+    for (const one of fused) {
       if (item.results.at(-1)?.op === "X") {
         return; // the run has ended with one of them: nothing comes after that
       }
-      if (answered === null) {
-        this.#fuse(p, item, index, output);
-      } else {
-        const extra = this.extra(answered.ms);
-        this.succeed(p, item, index, 1, answered.vars, answered.output, extra);
-      }
+      this.#add(p, item, one);
     }
   }
 
-  /** The node as one that is evaluated in this step; null: it is a function that is not called here. */
-  #evaluated(p: Prepared, index: number, input: Json): Fused | null {
-    const node = p.profile.ir.nodes[index] as IrNode;
-    if (node.ahead !== true) {
-      return { index, answered: null };
-    }
-    if (this.#ahead === undefined) {
-      return null;
-    }
-    try {
-      const vars = varsOf(p, index, node, input);
-      const data = resolveInput(node, vars, input);
-      const answer = this.#ahead.call(p, node, data === input ? vars : { ...vars, data }, data);
-      return answer === null ? null : { index, answered: { ...answer, vars } };
-    } catch {
-      return null; // its config cannot be evaluated: so it fails in a step of its own
-    }
-  }
-
-  #room(item: CompletionItem, more: readonly unknown[]): boolean {
-    const bytes = item.results.reduce((sum, result) => sum + result.value.length, 0);
-    return item.results.length + more.length <= FUSION.nodesMax && bytes < FUSED_BYTES_MAX;
-  }
-
-  #fuse(p: Prepared, item: CompletionItem, index: number, input: Json): void {
-    const node = p.profile.ir.nodes[index] as IrNode;
-    const vars = varsOf(p, index, node, input);
-    const extra = ',"f":1';
-    try {
-      const data = resolveInput(node, vars, input);
-      fittingInput(node, data);
-      const own = data === input ? vars : { ...vars, data };
-      const output = fittingOutput(node, evaluatePure(node, own, data));
-      this.succeed(p, item, index, 1, vars, output, extra);
-    } catch (error) {
-      this.fail(p, item, index, 1, vars, toExecutionError(error), extra);
+  /** Adds what a node behind the step has come to. */
+  #add(p: Prepared, item: CompletionItem, { index, vars, ms, outcome }: Fused): void {
+    const extra = ms === null ? ',"f":1' : this.extra(ms);
+    if ("error" in outcome) {
+      this.fail(p, item, index, 1, vars, outcome.error, extra);
+    } else {
+      this.succeed(p, item, index, 1, vars, outcome.output, extra, outcome.text);
     }
   }
 

@@ -220,6 +220,14 @@ export const PROMISE_BREAKS: readonly Break[] = [
     name: "leaves what the step before it has put out to the nodes beside it",
   },
   {
+    ...{ holds: P5, broken: "an item takes more than 256 KiB of pure nodes, if none alone has more" },
+    file: "worker/fusion.ts",
+    find: "this.#chars += ",
+    replace: "this.#chars = ",
+    test: "worker/fusion.test.ts",
+    name: "of nodes beside one another",
+  },
+  {
     ...{ holds: P2, broken: "what a function does to its params is there in all later runs" },
     file: "worker/kinds/function.ts",
     find: "params === NO_PARAMS ? params : copyOf(params)",
