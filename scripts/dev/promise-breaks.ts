@@ -220,7 +220,10 @@ export const PROMISE_BREAKS: readonly Break[] = [
     name: "leaves what the step before it has put out to the nodes beside it",
   },
   {
-    ...{ holds: P5, broken: "an item takes more than 256 KiB of pure nodes, if none alone has more" },
+    ...{
+      holds: P5,
+      broken: "an item takes more than 256 KiB of pure nodes, if none alone has more",
+    },
     file: "worker/fusion.ts",
     find: "this.#chars += ",
     replace: "this.#chars = ",
