@@ -26,6 +26,8 @@ export interface Held {
   takeovers: number | undefined;
   /** For how long nobody had touched the entry when it was taken over; 0: it was read. */
   idleMs: number;
+  /** It was delivered before, to a worker that may have died of the token that it stands for. */
+  isRedelivered: boolean;
   /** Whoever waits until it is held no more. */
   onGone: (() => void) | null;
 }
@@ -78,6 +80,7 @@ export class Leases {
       at: this.#held.length,
       takeovers,
       idleMs,
+      isRedelivered: false,
       onGone: null,
     };
     this.#held.push(held);

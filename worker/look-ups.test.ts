@@ -125,6 +125,18 @@ describe("each token goes one way", () => {
     expect(before).toEqual(["b"]);
   });
 
+  it.each([
+    ["was delivered before", { redelivered: true }, ["a"]],
+    ["has just been read", {}, []],
+  ])("one that %s stays so if its run goes on when it is put aside", async (_, how, had) => {
+    found = (_token, times) => (times === 1 ? "hold" : "ready");
+    holds = [1];
+    await lookUps.admit([tokenOf("a")], how);
+    await settled();
+    expect(told).toEqual(["a waits"]);
+    expect(before).toEqual(had);
+  });
+
   it("one that is not held any more goes none", async () => {
     found = () => {
       leases.forsake();

@@ -60,8 +60,9 @@ export class LookUps {
 
   /** Holds tokens, looks them up, and sends each on its way; fails if they cannot be looked up. */
   async admit(tokens: readonly ReadyToken[], how: Admission): Promise<Held[]> {
-    const { takeovers, idleMs } = how;
+    const { takeovers, idleMs, redelivered = false } = how;
     const held = tokens.map((token, i) => this.#o.leases.hold(token, takeovers, idleMs?.[i]));
+    held.forEach((one) => (one.isRedelivered = redelivered));
     await this.#admitHeld(held, how);
     return held;
   }
@@ -105,9 +106,6 @@ export class LookUps {
     }
     preparations.forEach((preparation, i) => {
       const one = held[i] as Held;
-      if (redelivered && preparation.kind === "ready") {
-        preparation.prepared.isRedelivered = true;
-      }
       try {
         this.#route(preparation, one.token, one, poison);
         if (redelivered && preparation.kind === "drop") {
@@ -155,7 +153,11 @@ export class LookUps {
     } else if (poison && token.kind !== "skip") {
       this.#poison(preparation.prepared, held, this.#poisoned());
     } else {
-      waiting.add(preparation.prepared, held);
+      const { prepared } = preparation;
+      if (held.isRedelivered) {
+        prepared.isRedelivered = true;
+      }
+      waiting.add(prepared, held);
     }
   }
 

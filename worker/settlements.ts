@@ -157,6 +157,7 @@ export class Settlements {
   /** The next token of a chain. */
   #goOn(p: Prepared, held: Held, item: CompletionItem, next: number): void {
     held.nodes += 1;
+    held.isRedelivered = false; // the token is new
     held.abort = new LazyAbort();
     const { prepared, isWhole } = nextPrepared(p, item, next);
     if (!this.#o.leases.has(held)) {
