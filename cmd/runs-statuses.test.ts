@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, it } from "vitest";
 import { compile } from "../compiler/index.ts";
-import { admitRuns } from "../sdk/postgres/index.ts";
+import { admitRuns, listRuns, type Queryable, type RunFilter } from "../sdk/postgres/index.ts";
 import { testDatabase, testRedis } from "../test/support/index.ts";
 import { runCli } from "./cli.fixture.ts";
 
@@ -40,6 +40,17 @@ it(
       return runs?.map(({ run_id: id }) => id) ?? [stderr];
     };
     expect(await list("--status", "queued,CANCELLED", "--limit", "3")).toEqual(["r4", "r3", "r2"]);
+    // One statement sees one moment: no run is missed, or told twice, that goes on meanwhile.
+    const asked: string[] = [];
+    const counting: Queryable = {
+      query: (statement, values) => (asked.push(statement.name), db.query(statement, values)),
+    };
+    const listed = async (status: RunFilter["status"]): Promise<string[]> =>
+      (await listRuns(counting, { limit: 9, status: status ?? [] })).map(({ id }) => id);
+    expect(await listed(["RUNNING", "CANCELLED", "RUNNING"])).toEqual(["r5", "r4", "r2"]);
+    expect(asked).toHaveLength(1);
+    expect(await listed(["QUEUED", "COMPLETED"])).toEqual(["r3", "r1"]);
+    expect(await listed([])).toEqual([]);
     await db.query({ name: "redriven", text: "UPDATE runs SET attempt = 2 WHERE id = 'r2'" });
     const told = async (id: string): Promise<string> =>
       (await runCli(cwd, ["status", id], { env })).stdout;

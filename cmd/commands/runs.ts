@@ -1,5 +1,4 @@
 /** `gavotte runs`: runs, newest first. */
-import type { RunSummary } from "../../sdk/client-report.ts";
 import type { RunFilter } from "../../sdk/postgres/index.ts";
 import { GavotteError, type RunStatus } from "../../sdk/internal.ts";
 import type { Context } from "../context.ts";
@@ -20,11 +19,9 @@ export async function runs(
     [flag in "status" | "businessStatus" | "workflow" | "tenant" | "parent" | "limit"]?: string;
   },
 ): Promise<number> {
-  const { limit, ...filter } = filterOf(flags);
-  const statuses = statusesOf(flags.status);
+  const filter = { ...filterOf(flags), ...statusesOf(flags.status) };
   return withClient(context, async (client) => {
-    const lists = statuses.map((status) => client.runs({ ...filter, ...status, limit }));
-    const found = newest((await Promise.all(lists)).flat()).slice(0, limit);
+    const found = await client.runs(filter);
     const rows = found.map((run) => {
       const { started_at: from, ended_at: to } = run;
       const took = from === null || to === null ? "-" : formatMs(Date.parse(to) - Date.parse(from));
@@ -43,16 +40,11 @@ export async function runs(
   });
 }
 
-/** One list for each that is asked for; without `--status` one of all. */
-function statusesOf(text: string | undefined): { status?: RunStatus }[] {
+/** Those that are asked for; without `--status` any. */
+function statusesOf(text: string | undefined): Pick<RunFilter, "status"> {
   const names = text?.split(",") ?? [];
   const asked = names.map((name) => readChoice("--status", name.trim().toUpperCase(), STATUSES));
-  return text === undefined ? [{}] : [...new Set(asked)].map((status) => ({ status }));
-}
-
-function newest(found: RunSummary[]): RunSummary[] {
-  const place = (run: RunSummary): string => `${run.created_at} ${run.run_id}`;
-  return found.sort((a, b) => (place(a) < place(b) ? 1 : -1));
+  return text === undefined ? {} : { status: asked };
 }
 
 function filterOf(flags: { [flag: string]: string | undefined }): RunFilter {

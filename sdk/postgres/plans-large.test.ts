@@ -91,6 +91,8 @@ const questions: Questions = {
   "runs that were cancelled, of which there are none": (tx) =>
     listRuns(tx, { limit: LIMIT, status: "CANCELLED" }),
   "runs that run": (tx) => listRuns(tx, { limit: LIMIT, status: "RUNNING" }),
+  "runs that run or have ended well": (tx) =>
+    listRuns(tx, { limit: LIMIT, status: ["RUNNING", "QUEUED", "COMPLETED"] }),
   "runs of a rare workflow": (tx) => listRuns(tx, { limit: LIMIT, workflow: "rare" }),
   "runs of a rare tenant": (tx) => listRuns(tx, { limit: LIMIT, tenant: "rare" }),
   "children of a run": (tx) => listRuns(tx, { limit: LIMIT, parent: "r79" }),
@@ -175,6 +177,8 @@ const QUIET: Questions = {
   "runs that run": (tx) => listRuns(tx, { limit: LIMIT, status: "RUNNING" }),
   "runs that are queued": (tx) => listRuns(tx, { limit: LIMIT, status: "QUEUED" }),
   "runs that are paused": (tx) => listRuns(tx, { limit: LIMIT, status: "PAUSED" }),
+  "runs that are not over": (tx) =>
+    listRuns(tx, { limit: LIMIT, status: ["QUEUED", "RUNNING", "PAUSED", "FINISHING"] }),
 };
 const OTHERS: Questions = {
   ...QUIET,
