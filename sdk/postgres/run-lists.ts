@@ -35,8 +35,8 @@ const UNFINISHED = {
 };
 
 /**
- * Of several statuses: a page of each, merged by one statement and so of one moment. A run that goes from
- * one of them to another meanwhile would be in none of two lists, or in both.
+ * Of several statuses: a page of each, merged by one statement and so of one moment. A run that goes
+ * from one of them to another meanwhile would be in none of two lists, or in both.
  */
 function severalOf(statuses: readonly RunStatus[]): { name: string; text: string } {
   const parts = statuses.map((status, i) => {
