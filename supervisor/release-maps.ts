@@ -66,8 +66,16 @@ export async function releaseMapsOf(
  * meanwhile leaves the list, and nothing more of it is removed.
  */
 export async function releaseMaps(scripts: ScriptRunner, listed: readonly string[]): Promise<void> {
+  // Of runs of which nothing but a look at all keys finds them: that is not done again for each.
+  const looked = new Map<string, string[]>();
   for (const map of listed) {
-    const { names } = await mapsOf(scripts, parseUnit(map).runId);
+    const { runId } = parseUnit(map);
+    const known = looked.get(runId);
+    const { names, isForeign } =
+      known === undefined ? await mapsOf(scripts, runId) : { names: known, isForeign: true };
+    if (isForeign) {
+      looked.set(runId, names);
+    }
     const inside = names.filter((name) => name.startsWith(`${map}#`));
     for (const name of [...inside, map]) {
       await releaseByPages(scripts, map, name);

@@ -1,10 +1,10 @@
 /** What the sweep over the list of releases finds, and what it goes past. */
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import { partitionKeys } from "../sdk/internal.ts";
 import { waitFor } from "../test/support/index.ts";
 import { scriptsOf, type SupervisorContext } from "./context.ts";
 import { Releaser } from "./release.ts";
-import { releaseMapsOfEnded } from "./release-maps.ts";
+import { releaseMaps, releaseMapsOfEnded } from "./release-maps.ts";
 import {
   chainIr,
   startPartition,
@@ -59,4 +59,25 @@ it("who releases too late takes nothing from a run that was redriven meanwhile",
   expect(places.filter((_, i) => there[i] === 1)).toEqual(places.slice(6));
   const listed = await Promise.all(runs.map((run) => stack.redis.smembers(keys.maps(run))));
   expect(listed).toEqual([[], [], ["redriven!0"]]);
+});
+
+it("maps of a run whose list of them is foreign are found by one look at all keys", async () => {
+  const scripts = scriptsOf(context, 0);
+  const maps = ["foreign!0", "foreign!1", "foreign!2"];
+  for (const map of maps) {
+    await stack.redis.hset(keys.run(map), { next: "1" });
+    await stack.redis.hset(keys.run(`${map}#0!0`), { next: "0" });
+    await stack.redis.zadd(keys.release, 1, map);
+  }
+  await stack.redis.set(keys.maps("foreign"), "somebody's");
+  const looks = vi.spyOn(scripts.redis, "scan");
+  try {
+    await releaseMaps(scripts, maps);
+    const begun = looks.mock.calls.filter(([cursor]) => cursor === "0");
+    expect(begun).toHaveLength(1);
+  } finally {
+    looks.mockRestore();
+  }
+  const all = maps.flatMap((map) => [keys.run(map), keys.run(`${map}#0!0`)]);
+  expect(await stack.redis.exists(...all)).toBe(0);
 });
