@@ -93,11 +93,15 @@ export async function decide(
   });
   if (outcome === "done" || outcome === "recorded" || outcome === "repeated") {
     const state = await stateAfter(client, scripts, at, approved);
-    return { approval_id: id, run_id: at.runId, state, repeated: outcome === "repeated" };
+    if (state !== null) {
+      return { approval_id: id, run_id: at.runId, state, repeated: outcome === "repeated" };
+    }
   }
   const row = await readApproval(client.db, id);
   const before = row?.decisions.find((said) => said.actor === actor);
-  if ((outcome === "over" || outcome === "ended") && before?.approved === approved) {
+  const isDecided = row?.state !== "expired" && row?.state !== "cancelled";
+  const isOver = outcome === "over" || outcome === "ended";
+  if (isOver && isDecided && before?.approved === approved) {
     // Redis has forgotten it: the run has gone on since.
     const state = row?.state === "rejected" ? "rejected" : "approved";
     return { approval_id: id, run_id: at.runId, state, repeated: true };
@@ -105,19 +109,30 @@ export async function decide(
   throw refusal(row, id, actor, outcome);
 }
 
-/** Still parked: more people have to agree. Else what is archived, if it is yet. */
+/**
+ * Still parked: more people have to agree. Else what is archived, if it is yet; null: it was closed
+ * without having been decided.
+ */
 async function stateAfter(
   client: WaitClient,
   scripts: ScriptRunner,
   at: WaitAddress,
   approved: boolean,
-): Promise<DecisionReceipt["state"]> {
+): Promise<DecisionReceipt["state"] | null> {
   if ((await readWait(scripts, at)) !== null) {
     return "open";
   }
   const row = await readApproval(client.db, waitToken(at.unit, at.node, at.secret));
-  const isKnown = row?.state === "approved" || row?.state === "rejected";
-  return isKnown ? (row.state as "approved" | "rejected") : approved ? "approved" : "rejected";
+  switch (row?.state) {
+    case "approved":
+    case "rejected":
+      return row.state;
+    case "expired":
+    case "cancelled":
+      return null;
+    default:
+      return approved ? "approved" : "rejected";
+  }
 }
 
 function refusal(

@@ -10,6 +10,9 @@ import { isForeign } from "./redis/foreign-keys.ts";
 import { seenOf, suspectRun } from "./redis/run-scripts.ts";
 import type { ScriptRunner } from "./redis/script-runner.ts";
 
+/** Statuses in Redis of a run that is in repair, or over. */
+const LEFT_ALONE: ReadonlySet<string> = new Set(["suspect", "completed", "failed", "cancelled"]);
+
 export class DamagedRun {
   readonly #scripts: () => Promise<ScriptRunner>;
   readonly #runId: string;
@@ -49,7 +52,8 @@ export class DamagedRun {
       this.#reason = reason;
       const scripts = await this.#scripts();
       const seen = await seenOf(scripts, this.#runId);
-      await (seen.status === "suspect" || suspectRun(scripts, seen));
+      // What has ended stays so: it goes from Redis by itself.
+      await (LEFT_ALONE.has(seen.status) || suspectRun(scripts, seen));
     }
   }
 }

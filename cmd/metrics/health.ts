@@ -5,7 +5,8 @@ import type { Watched } from "./watched.ts";
 
 export interface Health {
   isReady: boolean;
-  redis: boolean;
+  /** Null: nothing in this process asks it, as beside another one that has the embedded stack. */
+  redis: boolean | null;
   /** Of a worker null: it goes on without. */
   postgres: boolean | null;
 }
@@ -54,9 +55,9 @@ export class HealthLook {
         ? this.#isUp(this.#o.db, () => this.#o.db.query({ name: "metrics_ready", text }))
         : null,
     ]);
-    const isHeard = parts.length > 0 && redis.every(Boolean);
+    const isHeard = redis.every(Boolean);
     const isReady = this.#o.isRunning() && isHeard && postgres !== false;
-    return { isReady, redis: isHeard, postgres };
+    return { isReady, redis: parts.length === 0 ? null : isHeard, postgres };
   }
 
   /** Of a store that is away a question waits for it: it is not asked again meanwhile. */

@@ -69,9 +69,9 @@ async function samplesOf(
   ].join(",");
   samples.add("gavotte_info", 1, { version: packageVersion(), roles });
   samples.add("gavotte_ready", Number(health.isReady));
-  samples.add("gavotte_store_up", Number(health.redis), { store: "redis" });
-  if (health.postgres !== null) {
-    samples.add("gavotte_store_up", Number(health.postgres), { store: "postgres" });
+  for (const store of ["redis", "postgres"] as const) {
+    const isUp = health[store];
+    void (isUp !== null && samples.add("gavotte_store_up", Number(isUp), { store }));
   }
   addProcess(samples, db.pool);
   workers.forEach((worker) => addWorker(samples, worker.facts()));

@@ -92,6 +92,14 @@ it("with Redis and Postgres away it answers what is known, and that it is not re
   expect((await text(server, "/healthz")).status).toBe(200);
 });
 
+it("a process in which nothing is to be asked, as the stack is another one's, is ready", async () => {
+  const server = await serve(nobodyWatched(), awayDatabase());
+  const [ready, metrics] = [await text(server, "/readyz"), await text(server, "/metrics")];
+  expect([ready.status, ready.lines]).toEqual([200, ['{"status":"ready"}']]);
+  expect(metrics.lines).toContain("gavotte_ready 1");
+  expect(metrics.lines.join()).not.toContain("gavotte_store_up{");
+});
+
 it("other paths and methods are refused, and it stops with connections open", async () => {
   const server = await serve(nobodyWatched(), awayDatabase());
   expect((await text(server, "/")).status).toBe(404);

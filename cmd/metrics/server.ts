@@ -92,7 +92,8 @@ async function answer(options: MetricsServerOptions, request: IncomingMessage): 
         return told(200, { status: "ok" });
       case "/readyz": {
         const { isReady, redis, postgres } = await options.health();
-        const stores = { redis, ...(postgres === null ? {} : { postgres }) };
+        const asked = Object.entries({ redis, postgres }).filter(([, isUp]) => isUp !== null);
+        const stores = Object.fromEntries(asked);
         return told(isReady ? 200 : 503, { status: isReady ? "ready" : "not ready", ...stores });
       }
       default:

@@ -94,8 +94,7 @@ export async function repairDrifts(
     if (drift.kind === "run_unknown") {
       report.failed.push({ runId: drift.runId ?? "", text: `${drift.is}: look at it yourself` });
     } else {
-      await removeOrphan(context, scripts.partition, drift);
-      report.removed += 1;
+      report.removed += Number(await removeOrphan(context, scripts.partition, drift));
     }
   }
   // What the rebuilt runs have left of their former epochs.

@@ -242,8 +242,8 @@ async function lastDelivered(redis: Redis, queue: string): Promise<string> {
   return own === undefined ? "0-0" : String(own[own.indexOf("last-delivered-id") + 1]);
 }
 
-/** A second look: the run may have come, or the thing gone. */
-async function isStillThere(redis: Redis, keys: PartitionKeys, drift: Drift): Promise<boolean> {
+/** Another look, at an orphan: its run may have come, or the thing gone. */
+export async function isStillThere(redis: Redis, keys: PartitionKeys, drift: Drift): Promise<boolean> {
   const { kind, runId, key = "", member = "" } = drift;
   const epoch = runId === null ? null : await redis.hget(keys.run(runId), "e");
   switch (kind) {

@@ -10,6 +10,7 @@ import {
   partitionKeys,
   seenOf,
   suspectRun,
+  unlessForeign,
   type Drift,
   type Redis,
   type ScriptRunner,
@@ -17,6 +18,7 @@ import {
 import { readRun } from "../../sdk/postgres/index.ts";
 import { releaseMapsOf } from "../release-maps.ts";
 import type { AuditContext } from "./audit-run.ts";
+import { isStillThere } from "./orphans.ts";
 
 /** A supervisor looks for runs to repair twice a minute. */
 const REPAIR_MS_MAX = 45_000;
@@ -66,13 +68,42 @@ async function removeEnded(connection: Redis, partition: number, runId: string):
   await all.zrem(keys.release, runId).zrem(keys.paused, runId).exec();
 }
 
-/** Removes one thing that belongs to no run, or puts an ended run on the list of releases. */
-export async function removeOrphan(
-  { redis }: AuditContext,
+/** Whether it is still as it was found: with many runs between, that was minutes ago. */
+async function isStillSo(
+  { redis, db }: AuditContext,
   partition: number,
   drift: Drift,
-): Promise<void> {
+): Promise<boolean> {
+  const { kind, key = "", runId, expected } = drift;
+  const keys = partitionKeys(partition);
+  switch (kind) {
+    case "key_foreign": {
+      const type = await connectionAt(redis, key).type(key);
+      return type !== "none" && `a ${type}` !== expected;
+    }
+    case "ended_unknown":
+      return (await readRun(db, runId ?? "")) === null;
+    case "not_released":
+      return true; // whoever releases looks himself
+    default:
+      return unlessForeign(isStillThere(connectionAt(redis, keys.meta), keys, drift), false);
+  }
+}
+
+/**
+ * Removes one thing that belongs to no run, or puts an ended run on the list of releases. False: it is
+ * not as it was found any more, and is left alone.
+ */
+export async function removeOrphan(
+  context: AuditContext,
+  partition: number,
+  drift: Drift,
+): Promise<boolean> {
+  const { redis } = context;
   const { kind, key = "", member = "", runId } = drift;
+  if (!(await isStillSo(context, partition, drift))) {
+    return false;
+  }
   switch (kind) {
     case "orphan_entry":
     case "orphan_pending":
@@ -95,4 +126,5 @@ export async function removeOrphan(
     default:
       break;
   }
+  return true;
 }
