@@ -243,7 +243,11 @@ async function lastDelivered(redis: Redis, queue: string): Promise<string> {
 }
 
 /** Another look, at an orphan: its run may have come, or the thing gone. */
-export async function isStillThere(redis: Redis, keys: PartitionKeys, drift: Drift): Promise<boolean> {
+export async function isStillThere(
+  redis: Redis,
+  keys: PartitionKeys,
+  drift: Drift,
+): Promise<boolean> {
   const { kind, runId, key = "", member = "" } = drift;
   const epoch = runId === null ? null : await redis.hget(keys.run(runId), "e");
   switch (kind) {
