@@ -183,9 +183,10 @@ describe("approvals", () => {
       { actor: "ann", approved: true, data: { note: "ok" } },
     ]);
     await expect(decide("bob", false)).rejects.toMatchObject({ code: "GV_APPROVAL_CLOSED" });
-    await expect(
-      client.decide(open.id.replace(/.$/, "_"), { actor: "ann", approved: true }),
-    ).rejects.toMatchObject({ code: "GV_APPROVAL_NOT_FOUND" });
+    const other = open.id.replace(/.$/, (last) => (last === "_" ? "-" : "_"));
+    await expect(client.decide(other, { actor: "ann", approved: true })).rejects.toMatchObject({
+      code: "GV_APPROVAL_NOT_FOUND",
+    });
   });
 
   it("two are needed where two are asked for, and a rejection takes the other branch", async () => {
