@@ -51,6 +51,9 @@ export async function setRight(
 ): Promise<boolean> {
   const { redis, db, irs, logger } = context;
   const { id: runId, partition } = row;
+  const scripts = scriptsOf(context, partition);
+  // Before the look: a run that ends during it, or goes on under another epoch, is not the one judged.
+  const seen = await seenOf(scripts, runId);
   const found = await findDrifts({ redis, db, irs }, partition, runId, { backlog });
   const wrong = found.filter(
     ({ kind, remedy, harmless }) =>
@@ -59,8 +62,6 @@ export async function setRight(
   if (wrong.length === 0) {
     return false;
   }
-  const scripts = scriptsOf(context, partition);
-  const seen = await seenOf(scripts, runId);
   const isFrozen = seen.status !== "suspect" && (await suspectRun(scripts, seen)) !== "moved";
   if (isFrozen) {
     const drifts = wrong.map(driftText);

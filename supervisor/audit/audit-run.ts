@@ -66,9 +66,20 @@ export async function findDrifts(
     return [];
   }
   await delay(SECOND_LOOK_MS);
-  const second = await lookOnce(context, partition, runId, indexes);
-  const seen = new Set(first.map(driftKey));
-  return second.filter((drift) => seen.has(driftKey(drift)));
+  return stillDrifts(context, partition, runId, first, indexes);
+}
+
+/** Which of these are still wrong with a run, at one more look. */
+export async function stillDrifts(
+  context: AuditContext,
+  partition: number,
+  runId: string,
+  before: readonly Drift[],
+  indexes: Indexes,
+): Promise<Drift[]> {
+  const seen = new Set(before.map(driftKey));
+  const now = await lookOnce(context, partition, runId, indexes);
+  return now.filter((drift) => seen.has(driftKey(drift)));
 }
 
 async function lookOnce(

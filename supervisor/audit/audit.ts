@@ -10,7 +10,7 @@ import {
 } from "../../sdk/internal.ts";
 import { FIRST_RUN, readRun, unfinishedRuns, type Database } from "../../sdk/postgres/index.ts";
 import { IrStore } from "../ir-store.ts";
-import { findDrifts, type AuditContext } from "./audit-run.ts";
+import { findDrifts, stillDrifts, type AuditContext } from "./audit-run.ts";
 import { Backlog } from "./backlog.ts";
 import { scanPartition } from "./orphans.ts";
 import { removeOrphan, repairRun } from "./repair.ts";
@@ -75,10 +75,19 @@ export async function repairDrifts(
   drifts: readonly Drift[],
 ): Promise<RepairReport> {
   const report: RepairReport = { repaired: [], removed: 0, failed: [] };
-  const rebuilt = drifts.filter(({ remedy }) => remedy === "rebuild");
-  const wanted = await Promise.all(rebuilt.map((drift) => toRebuild(context, drift)));
-  for (const runId of new Set(wanted.filter((id) => id !== null))) {
-    const answer = await repairRun(context, scripts, runId);
+  const { partition } = scripts;
+  const streams = new StreamIndex(context.redis);
+  const indexes = { streams, backlog: new Backlog(context.redis, partition) };
+  for (const [runId, reasons] of await toRebuild(context, drifts)) {
+    const isCalledFor = async (): Promise<boolean> => {
+      for (const [of, found] of reasons) {
+        if ((await stillDrifts(context, partition, of, found, indexes)).length > 0) {
+          return true;
+        }
+      }
+      return false;
+    };
+    const answer = await repairRun(context, scripts, runId, isCalledFor);
     if (answer.kind === "repaired") {
       report.repaired.push(runId);
     } else {
@@ -104,11 +113,29 @@ export async function repairDrifts(
   return report;
 }
 
-/** Of a child that is missing: itself, or, if it has ended, the parent that waits to read how. */
+/** Runs to rebuild; of each for which drifts, by the run that was found to have them. */
 async function toRebuild(
+  context: AuditContext,
+  drifts: readonly Drift[],
+): Promise<Map<string, Map<string, Drift[]>>> {
+  const runs = new Map<string, Map<string, Drift[]>>();
+  for (const drift of drifts) {
+    const of = drift.remedy === "rebuild" ? drift.runId : null;
+    if (of !== null) {
+      const runId = await wantedFor(context, of, drift);
+      const reasons = runs.get(runId) ?? new Map<string, Drift[]>();
+      runs.set(runId, reasons.set(of, [...(reasons.get(of) ?? []), drift]));
+    }
+  }
+  return runs;
+}
+
+/** Of a child that is missing: itself, or, if it has ended, the parent that waits to read how. */
+async function wantedFor(
   { db }: AuditContext,
-  { kind, runId, member }: Drift,
-): Promise<string | null> {
+  runId: string,
+  { kind, member }: Drift,
+): Promise<string> {
   if (kind !== "child_missing" || member === undefined) {
     return runId;
   }

@@ -27,11 +27,16 @@ const POLL_MS = 50;
 export type Repair =
   { kind: "repaired" } | { kind: "moved"; text: string } | { kind: "failed"; text: string };
 
-/** Has a run rebuilt from its journal; waits until it is. */
+/**
+ * Has a run rebuilt from its journal, if that is still called for; waits until it is. Asked in between
+ * what is marked and the mark, so that the mark is of a run that was looked at: with many runs between,
+ * the audit was minutes ago, and a run that has ended since is not to be frozen.
+ */
 export async function repairRun(
   { db }: AuditContext,
   scripts: ScriptRunner,
   runId: string,
+  isCalledFor: () => Promise<boolean>,
   waitMsMax = REPAIR_MS_MAX,
 ): Promise<Repair> {
   const row = await readRun(db, runId);
@@ -39,7 +44,7 @@ export async function repairRun(
   if (row === null) {
     return { kind: "failed", text: "Postgres has no row of it; nothing tells what it should be" };
   }
-  if ((await suspectRun(scripts, seen)) === "moved") {
+  if (!(await isCalledFor()) || (await suspectRun(scripts, seen)) === "moved") {
     return { kind: "moved", text: "the run has moved on since; look again" };
   }
   const until = performance.now() + waitMsMax;

@@ -1,7 +1,8 @@
 /** A run that has ended in Redis, and not yet in Postgres, while a key of it is damaged. */
 import { afterEach, beforeEach, expect, it } from "vitest";
-import { partitionKeys } from "../../sdk/internal.ts";
+import { cancelRun, partitionKeys } from "../../sdk/internal.ts";
 import { DamagedRun } from "../../sdk/damaged-run.ts";
+import { findDrifts, repairDrifts } from "../../supervisor/index.ts";
 import { waitFor } from "../support/index.ts";
 import { Audited, line, wait } from "./audited.fixture.ts";
 
@@ -23,4 +24,17 @@ it("is not frozen again by who acts upon it", async () => {
   expect(await run.unless(() => engine.redis.hgetall(keys.signals(id)))).toBeNull();
   expect(await engine.redis.hget(keys.run(id), "s")).toBe("completed");
   expect(run.notReady("").message).toContain("WRONGTYPE");
+});
+
+it("is not frozen by a repair of what was wrong with it before it ended", async () => {
+  const { audit, engine, scripts } = on;
+  const id = await on.standing(line("one", [wait("w")]), "w", "waiting");
+  await engine.supervisor.stop(5000);
+  await engine.redis.hset(keys.run(id), "c", 7);
+  const drifts = await findDrifts(audit, 0, id); // the first of ten thousand
+  expect(drifts[0]).toMatchObject({ kind: "counter", remedy: "rebuild" });
+  expect(await cancelRun(scripts, id, "enough")).toBe("cancelled");
+  const report = await repairDrifts(audit, scripts, drifts);
+  expect(report.failed).toMatchObject([{ runId: id, text: expect.stringContaining("moved on") }]);
+  expect(await engine.redis.hget(keys.run(id), "s")).toBe("cancelled");
 });
