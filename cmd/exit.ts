@@ -37,6 +37,14 @@ export class Unread extends Error {
   override readonly name = "Unread";
 }
 
+/** Whether the process ends because we say so: what else ends it is none of ours. */
+let isOurEnd = false;
+
+/** Whether it is this module that ends the process, and not, say, a function of the user's. */
+export function endsByUs(): boolean {
+  return isOurEnd;
+}
+
 /** Why stdout took no more; null: it takes everything. */
 let unwritten: NodeJS.ErrnoException | null = null;
 
@@ -66,6 +74,7 @@ export async function leave(code: number): Promise<void> {
     process.exitCode = EXIT.failed;
   }
   const last = process.exitCode;
+  isOurEnd = true;
   setTimeout(() => process.exit(last), LINGER_MS).unref();
 }
 
@@ -92,6 +101,7 @@ export function watchStreams(controller: AbortController): void {
 export function onInterrupt(controller: AbortController): () => void {
   const listener = (): void => {
     if (controller.signal.aborted) {
+      isOurEnd = true;
       process.exit(EXIT.interrupted);
     }
     controller.abort(new Interrupted());
