@@ -38,6 +38,17 @@ describe("a reference", () => {
     expect(codesOf(edges, "s", { j: { join: "any" } })).toEqual([]);
   });
 
+  it("through an `any` join is there if each of its branches waits for it", () => {
+    const both = ["s -> m", "a -> m", "m -> c", "c -> b yes", "c -> d", "b -> j", "d -> j"];
+    const edges = [...both, "j -> reader"];
+    const more = { c: conditional, j: { join: "any" } };
+    expect(codesOf(edges, "s", more)).toEqual([]);
+    expect(codesOf(edges, "a", more)).toEqual([]);
+    expect(codesOf(edges, "b", more)).toEqual(["GV3006"]);
+    expect(codesOf([...edges, "s -> oops error"], "s", more)).toEqual(["GV3006"]);
+    expect(codesOf([...edges, "x -> j"], "s", more)).toEqual(["GV3006"]);
+  });
+
   it("to one of two branches may be missing, to what follows both it is there", () => {
     const edges = ["c -> a yes", "c -> b", "a -> m", "b -> m", "m -> reader", "s -> reader"];
     expect(codesOf(edges, "a", { c: conditional })).toEqual(["GV3006"]);

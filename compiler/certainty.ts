@@ -8,8 +8,9 @@
  *    into "was activated" and "succeeded", with success edges leaving from the second.
  * 2. Something that surely happened (by 1, or the start of the run) makes r run, whatever branches
  *    are taken, r has no edge for its failure (so a failed r ends the run or skips n), and n waits
- *    for r: some path from r to n crosses joins of kind `all` only. An `any` join goes on without
- *    its slower in-edges, so it proves nothing about them.
+ *    for r: some path from r to n crosses joins of kind `all` only, or all paths of one to an `any`
+ *    join do. That goes on without its slower in-edges, so it waits for what each of them has
+ *    waited for, and proves nothing about what only some of them have.
  *
  * The second uses bit sets over all nodes (12 MB each for 10,000 nodes), made when first needed.
  */
@@ -44,21 +45,21 @@ export class Certainty {
   isUpstream(r: number, n: number): boolean {
     if (r >= n) return false;
     if (this.#split.dominates(2 * r + 1, 2 * n + 1)) return true;
-    this.#ancestors ??= this.#collectAncestors(() => true);
+    this.#ancestors ??= this.#collectAncestors();
     return this.#ancestors.has(n, r);
   }
 
   /** Whether the output of `r` is there whenever `n` runs. */
   isCertain(r: number, n: number): boolean {
     if (this.#split.dominates(2 * r + 2, 2 * n + 1)) return true;
-    this.#awaited ??= this.#collectAncestors((node) => waitsForAll(this.#graph, node));
+    this.#awaited ??= this.#collectAwaited();
     return this.#awaited.has(n, r) && hasBit(this.#impliedAt(2 * n + 1), r);
   }
 
   /** Whether `r`, if it runs at all, has ended whenever `n` runs: no race leaves it behind. */
   hasEnded(r: number, n: number): boolean {
     if (this.#split.dominates(2 * r + 1, 2 * n + 1)) return true;
-    this.#awaited ??= this.#collectAncestors((node) => waitsForAll(this.#graph, node));
+    this.#awaited ??= this.#collectAwaited();
     return this.#awaited.has(n, r);
   }
 
@@ -95,18 +96,36 @@ export class Certainty {
     return undefined;
   }
 
-  #collectAncestors(passes: (node: number) => boolean): BitRows {
+  /** For each node, all that some path leads from to it. */
+  #collectAncestors(): BitRows {
+    const rows = new BitRows(this.#graph.nodes.length);
+    this.#graph.nodes.forEach((_, node) => this.#mergeSources(rows, node));
+    return rows;
+  }
+
+  /** For each node, what has ended before it runs or is skipped, if it began at all. */
+  #collectAwaited(): BitRows {
     const { nodes, edges, in: incoming } = this.#graph;
     const rows = new BitRows(nodes.length);
     for (let node = 0; node < nodes.length; node++) {
-      if (!passes(node)) continue;
-      for (const index of incoming[node] ?? []) {
-        const from = edges[index]?.from ?? 0;
-        rows.merge(node, from);
-        rows.set(node, from);
+      if (waitsForAll(this.#graph, node)) {
+        this.#mergeSources(rows, node);
+        continue;
       }
+      const [first = 0, ...others] = (incoming[node] ?? []).map((index) => edges[index]?.from ?? 0);
+      const shared = rows.row(node);
+      orInto(shared, rows.row(first));
+      for (const from of others) andInto(shared, rows.row(from));
     }
     return rows;
+  }
+
+  #mergeSources(rows: BitRows, node: number): void {
+    for (const index of this.#graph.in[node] ?? []) {
+      const from = this.#graph.edges[index]?.from ?? 0;
+      rows.merge(node, from);
+      rows.set(node, from);
+    }
   }
 
   /** What surely succeeds sooner or later, given what happened before the split node `at`. */
