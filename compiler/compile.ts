@@ -11,6 +11,7 @@
  *   findLoops        bodies, and the proof that they are loops  loops.ts
  *   settleJoins      edges that `join: settled` implies        branches.ts
  *   checkSteering    joins and first-match nodes                steering.ts
+ *   checkShortJoins  joins that can never have all that they wait for   short-joins.ts
  *   checkLosers      joins that cancel their losers             branches.ts
  *   checkPolicies    properties that the kind has no use for    policies.ts
  *   ReferenceChecker expressions, and who reads whom            references.ts
@@ -53,6 +54,7 @@ import type { FileContext } from "./expression-checks.ts";
 import type { Around, NodeReads } from "./visible-nodes.ts";
 import { readSource } from "./source.ts";
 import type { WorkflowSource } from "./source.ts";
+import { checkShortJoins } from "./short-joins.ts";
 import { checkSteering } from "./steering.ts";
 import { checkSplits } from "./split-checks.ts";
 import { isTooWide, splitFans } from "./tree.ts";
@@ -178,6 +180,7 @@ function examine(
   const forest = drawn && findLoops(drawn, reporter);
   const graph = drawn && forest && settleJoins(drawn, forest);
   if (graph) checkSteering(graph, limits.fan, reporter);
+  if (graph) checkShortJoins(graph, reporter);
   if (graph) checkLosers(graph, forest, reporter);
   checkPolicies(source, reporter);
   const structure = graph && forest && { graph, forest };

@@ -26,6 +26,11 @@ const LOOPS = ["output.a", "iteration < 2", "false", "true", "output.k > 1 && it
 
 /** A graph that compiles; seeds whose graph does not give undefined. */
 export function randomGraph(seed: number, options: RandomGraphOptions): Ir | undefined {
+  return compile({ document: randomDocument(seed, options) }, options.compile).ir ?? undefined;
+}
+
+/** The workflow of a seed, whether it compiles or not. */
+export function randomDocument(seed: number, options: RandomGraphOptions): object {
   const order = seededOrder(seed);
   const pick = (count: number): number => order(Array.from({ length: count }) as never, []);
   const some = <T>(list: readonly T[]): T => list[pick(list.length)] as T;
@@ -66,6 +71,5 @@ export function randomGraph(seed: number, options: RandomGraphOptions): Ir | und
     }
   }
   const settings = { failure: some(["fail_fast", "fail_fast", "continue"]) };
-  const document = { name: "random", nodes, edges, settings };
-  return compile({ document }, options.compile).ir ?? undefined;
+  return { name: "random", nodes, edges, settings };
 }

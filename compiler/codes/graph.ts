@@ -47,6 +47,21 @@ edges:
   - { from: first, to: other }
 `;
 
+/** Two ways of which one is taken, and a node that both lead to. */
+const merged = (join: string): string => `
+name: customer
+nodes:
+  - { id: tier, type: conditional }
+  - { id: gold, type: noop }
+  - { id: plain, type: noop }
+  - { id: greet, type: noop, join: ${join} }
+edges:
+  - { from: tier, to: gold, condition: input.points > 9 }
+  - { from: tier, to: plain }
+  - { from: gold, to: greet }
+  - { from: plain, to: greet }
+`;
+
 /** An approval whose answer is told apart at `from`. */
 const asked = (from: string, edges: string): string => `
 name: payment
@@ -258,5 +273,16 @@ edges:
     why: "If it was meant for the other case, both ways are gone.",
     wrong: asked("ask", ""),
     right: asked("answer", "  - { from: ask, to: answer }\n"),
+  }),
+  GV2028: warning({
+    title: "join that never has its count",
+    remedy: "wait for as many as can be taken in one run",
+    meaning:
+      "`join: {count: n}` stands where fewer than n of the in-edges can be taken in one run: the " +
+      "others belong to ways of a `conditional` that was not chosen, or to the failure of a node " +
+      "that has succeeded.",
+    why: "The node is skipped in every run, with all that follows it, and the run completes.",
+    wrong: merged("{ count: 2 }"),
+    right: merged("any"),
   }),
 } as const satisfies Record<string, CodeSpec>;
