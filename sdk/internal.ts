@@ -49,6 +49,7 @@ export * from "./redis/intake-scripts.ts";
 export * from "./redis/circuit-scripts.ts";
 export * from "./redis/rate-scripts.ts";
 export * from "./redis/under-way.ts";
+export * from "./redis/orphan-script.ts";
 export * from "./redis/redrive-script.ts";
 export * from "./redis/foreign-keys.ts";
 export * from "./redis/run-scripts.ts";

@@ -2,8 +2,9 @@
 import {
   driftKey,
   isTerminal,
-  partitionKeys,
+  removeOrphan,
   runEpoch,
+  seenOf,
   type Drift,
   type Redis,
   type ScriptRunner,
@@ -13,7 +14,7 @@ import { IrStore } from "../ir-store.ts";
 import { findDrifts, stillDrifts, type AuditContext } from "./audit-run.ts";
 import { Backlog } from "./backlog.ts";
 import { scanPartition } from "./orphans.ts";
-import { removeOrphan, repairRun } from "./repair.ts";
+import { removeDrift, repairRun } from "./repair.ts";
 import { StreamIndex } from "./streams.ts";
 
 const ROWS = 200;
@@ -103,12 +104,12 @@ export async function repairDrifts(
     if (drift.kind === "run_unknown") {
       report.failed.push({ runId: drift.runId ?? "", text: `${drift.is}: look at it yourself` });
     } else {
-      report.removed += Number(await removeOrphan(context, scripts.partition, drift));
+      report.removed += Number(await removeDrift(context, scripts, drift));
     }
   }
   // What the rebuilt runs have left of their former epochs.
   for (const runId of report.repaired) {
-    report.removed += await removeFormer(context, scripts.partition, runId);
+    report.removed += await removeFormer(scripts, runId);
   }
   return report;
 }
@@ -143,14 +144,11 @@ async function wantedFor(
   return child !== null && !isTerminal(child.status) ? member : runId;
 }
 
-/** Timers of a run's former epochs: they would fire without effect. */
-async function removeFormer(
-  { redis }: AuditContext,
-  partition: number,
-  runId: string,
-): Promise<number> {
-  const keys = partitionKeys(partition);
-  const epoch = await redis.hget(keys.run(runId), "e");
+/** Timers of a run's former epochs: they would fire without effect. Not once it has another one. */
+async function removeFormer(scripts: ScriptRunner, runId: string): Promise<number> {
+  const { redis, keys } = scripts;
+  const run = await seenOf(scripts, runId);
+  const looked = { run, key: keys.timers, type: "zset" };
   let removed = 0;
   let at = "0";
   do {
@@ -158,9 +156,11 @@ async function removeFormer(
     at = next;
     const old = page.filter((member, i) => {
       const [, unit = "", of = ""] = member.split("|");
-      return i % 2 === 0 && unit.split("!", 1)[0] === runId && runEpoch(of) !== epoch;
+      return i % 2 === 0 && unit.split("!", 1)[0] === runId && runEpoch(of) !== run.epoch;
     });
-    removed += old.length === 0 ? 0 : await redis.zrem(keys.timers, ...old);
+    const isRemoved =
+      old.length > 0 && (await removeOrphan(scripts, looked, [["ZREM", keys.timers, ...old]]));
+    removed += isRemoved ? old.length : 0;
   } while (at !== "0");
   return removed;
 }

@@ -249,16 +249,19 @@ export async function isStillThere(
   drift: Drift,
 ): Promise<boolean> {
   const { kind, runId, key = "", member = "" } = drift;
-  const epoch = runId === null ? null : await redis.hget(keys.run(runId), "e");
+  const run = keys.run(runId ?? "");
+  // One that is being woken is there, and has no epoch yet.
+  const isGone = async (): Promise<boolean> => (await redis.exists(run)) === 0;
+  const epoch = runId === null ? null : await redis.hget(run, "e");
   switch (kind) {
     case "orphan_key":
-      return epoch === null && (await redis.exists(key, keys.redriven(runId ?? ""))) === 1;
+      return (await isGone()) && (await redis.exists(key, keys.redriven(runId ?? ""))) === 1;
     case "orphan_timer":
       return (
         epoch !== runEpoch(member.split("|")[2] ?? "") && (await redis.zscore(key, member)) !== null
       );
     case "orphan_listed":
-      return epoch === null && (await redis.zscore(key, member)) !== null;
+      return (await isGone()) && (await redis.zscore(key, member)) !== null;
     case "orphan_pending":
       return (await redis.xpending(key, GROUP, member, member, 1)).length > 0;
     default: {

@@ -5,24 +5,27 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import {
-  connectionAt,
   GROUP,
-  partitionKeys,
+  isTerminal,
+  removeOrphan,
   seenOf,
   suspectRun,
   unlessForeign,
+  type Command,
   type Drift,
-  type Redis,
+  type Looked,
   type ScriptRunner,
 } from "../../sdk/internal.ts";
-import { readRun } from "../../sdk/postgres/index.ts";
-import { releaseMapsOf } from "../release-maps.ts";
+import { readRun, type Database } from "../../sdk/postgres/index.ts";
+import { releaseMapsOfEnded } from "../release-maps.ts";
 import type { AuditContext } from "./audit-run.ts";
 import { isStillThere } from "./orphans.ts";
 
 /** A supervisor looks for runs to repair twice a minute. */
 const REPAIR_MS_MAX = 45_000;
 const POLL_MS = 50;
+/** Statuses in Redis of a run that is over. */
+const FINAL: ReadonlySet<string> = new Set(["completed", "failed", "cancelled"]);
 
 export type Repair =
   { kind: "repaired" } | { kind: "moved"; text: string } | { kind: "failed"; text: string };
@@ -60,76 +63,92 @@ export async function repairRun(
   return { kind: "failed", text: "no supervisor has rebuilt it yet; is one running?" };
 }
 
-/** Removes what an ended run has left, as its release would, which waits for a row. */
-async function removeEnded(connection: Redis, partition: number, runId: string): Promise<void> {
-  const keys = partitionKeys(partition);
-  const redis = connectionAt(connection, keys.meta);
-  await releaseMapsOf(redis, keys, [runId]);
-  const names = (await redis.hkeys(keys.run(runId))).filter((name) => /^d\d+$/.test(name));
-  const timers = names.length === 0 ? [] : await redis.hmget(keys.run(runId), ...names);
-  const all = redis.multi();
-  timers.forEach((member) => void (member !== null && all.zrem(keys.timers, member)));
-  all.unlink(keys.run(runId), keys.signals(runId), keys.blobs(runId), keys.held(runId));
-  await all.zrem(keys.release, runId).zrem(keys.paused, runId).exec();
-}
-
-/** Whether it is still as it was found: with many runs between, that was minutes ago. */
-async function isStillSo(
-  { redis, db }: AuditContext,
-  partition: number,
-  drift: Drift,
-): Promise<boolean> {
-  const { kind, key = "", runId, expected } = drift;
-  const keys = partitionKeys(partition);
-  switch (kind) {
-    case "key_foreign": {
-      const type = await connectionAt(redis, key).type(key);
-      return type !== "none" && `a ${type}` !== expected;
-    }
-    case "ended_unknown":
-      return (await readRun(db, runId ?? "")) === null;
-    case "not_released":
-      return true; // whoever releases looks himself
-    default:
-      return unlessForeign(isStillThere(connectionAt(redis, keys.meta), keys, drift), false);
-  }
-}
-
 /**
  * Removes one thing that belongs to no run, or puts an ended run on the list of releases. False: it is
- * not as it was found any more, and is left alone.
+ * not as it was found any more, and is left alone. With many runs between, that was minutes ago: so it
+ * is looked at once more, and what happens to its run or its key meanwhile is noticed by the script that
+ * removes it.
  */
-export async function removeOrphan(
+export async function removeDrift(
   context: AuditContext,
-  partition: number,
+  scripts: ScriptRunner,
   drift: Drift,
 ): Promise<boolean> {
-  const { redis } = context;
-  const { kind, key = "", member = "", runId } = drift;
-  if (!(await isStillSo(context, partition, drift))) {
+  const { redis, keys } = scripts;
+  const key = drift.key ?? keys.run(drift.runId ?? "");
+  const run = await seenOf(scripts, drift.runId ?? "");
+  const looked = { run, key, type: await redis.type(key) };
+  if (!(await isStillSo(context, scripts, looked, drift))) {
     return false;
   }
+  if (drift.kind === "ended_unknown") {
+    await releaseMapsOfEnded(scripts, [run.runId]);
+  }
+  return removeOrphan(scripts, looked, await removalOf(scripts, drift, looked));
+}
+
+/** Whether it is still as it was found. */
+async function isStillSo(
+  { db }: AuditContext,
+  { redis, keys }: ScriptRunner,
+  { run, type }: Looked,
+  drift: Drift,
+): Promise<boolean> {
+  const isEnded = FINAL.has(run.status);
+  switch (drift.kind) {
+    case "key_foreign":
+      return type !== "none" && `a ${type}` !== drift.expected;
+    case "ended_unknown":
+      return isEnded && (await readRun(db, run.runId)) === null;
+    case "not_released":
+      return isEnded; // whoever releases looks himself
+    default: {
+      // Of a run that is put back its large values come before it.
+      const isKept = drift.kind === "orphan_key" && (await isUnderWay(db, run.runId));
+      return !isKept && unlessForeign(isStillThere(redis, keys, drift), false);
+    }
+  }
+}
+
+async function isUnderWay(db: Database, runId: string): Promise<boolean> {
+  const row = await readRun(db, runId);
+  return row !== null && !isTerminal(row.status) && row.asleepSinceMs === null;
+}
+
+/** What removes it. */
+async function removalOf(
+  { redis, keys }: ScriptRunner,
+  { kind, member = "" }: Drift,
+  { run: { runId }, key }: Looked,
+): Promise<Command[]> {
   switch (kind) {
     case "orphan_entry":
     case "orphan_pending":
-      await connectionAt(redis, key).multi().xack(key, GROUP, member).xdel(key, member).exec();
-      break;
+      return [
+        ["XACK", key, GROUP, member],
+        ["XDEL", key, member],
+      ];
     case "orphan_timer":
     case "orphan_listed":
-      await redis.zrem(key, member);
-      break;
+      return [["ZREM", key, member]];
     case "orphan_key":
     case "key_foreign":
-      await redis.unlink(key);
-      break;
-    case "ended_unknown":
-      await removeEnded(redis, partition, runId ?? "");
-      break;
+      return [["UNLINK", key]];
+    case "ended_unknown": {
+      // As its release would, which waits for a row.
+      const names = (await redis.hkeys(key)).filter((name) => /^d\d+$/.test(name));
+      const found = names.length === 0 ? [] : await redis.hmget(key, ...names);
+      const timers = found.filter((timer) => timer !== null);
+      return [
+        ...timers.map((timer) => ["ZREM", keys.timers, timer]),
+        ["UNLINK", key, keys.signals(runId), keys.blobs(runId), keys.held(runId)],
+        ["ZREM", keys.release, runId],
+        ["ZREM", keys.paused, runId],
+      ];
+    }
     case "not_released":
-      await redis.zadd(partitionKeys(partition).release, 0, runId ?? "");
-      break;
+      return [["ZADD", keys.release, 0, runId]];
     default:
-      break;
+      return [];
   }
-  return true;
 }
