@@ -19,6 +19,7 @@ import { LOOP_PROPERTIES } from "./kinds/loop-properties.ts";
 import { checkSchema } from "./schema-check.ts";
 import type { SchemaProblem } from "./schema-check.ts";
 import { findUserSchemaProblem } from "./user-schema.ts";
+import { configKeyHint, isNodeKey } from "./slips.ts";
 import { joinPointer } from "./source-map.ts";
 import { findMeant } from "./suggest.ts";
 
@@ -71,21 +72,24 @@ function reportConfig(
       pointer: base + problem.pointer,
       message: `${kind.type} \`${owner.id}\`: ${problem.message.replace("the value", "config")}`,
       ...(problem.meant && { meant: problem.meant }),
+      ...(problem.hint !== undefined && { hint: problem.hint }),
       ...remedyOf(problem, config),
     });
   }
   for (const key of kind.schemas ?? []) reportUserSchema(config, key, owner, reporter);
-  if (takesParams(config, kind) && own(config, "params") === undefined) return;
+  const isParams = takesParams(config, kind) && own(config, "params") === undefined;
   const known = Object.keys(kind.schema.properties);
   for (const key of Object.keys(config)) {
     if (known.includes(key) || (owner.isSteering && key === "on_no_match")) continue;
-    reporter.report({
-      code: "GV4004",
-      pointer: joinPointer(base, key),
-      atKey: true,
-      message: `unknown key \`${key}\` in the config of ${kind.type} \`${owner.id}\``,
-      meant: { name: key, known },
-    });
+    const place = { pointer: joinPointer(base, key), atKey: true };
+    if (!isParams) {
+      const message = `unknown key \`${key}\` in the config of ${kind.type} \`${owner.id}\``;
+      const hint = configKeyHint(key);
+      reporter.report({ code: "GV4004", ...place, message, meant: { name: key, known }, hint });
+    } else if (isNodeKey(key)) {
+      const message = `\`${key}\` in the config of \`${owner.id}\` is a parameter of its function`;
+      reporter.report({ code: "GV4010", ...place, message });
+    }
   }
 }
 

@@ -29,7 +29,12 @@ export function checkReach(
     reportUnreachable(flat, links.out, entries, place, reporter);
   }
   for (const part of cyclicParts(flat, links.out)) reportCycle(flat, links.out, part, reporter);
-  if (flat.edges.length === 0) return;
+  // A node whose edges are wrong has none here, and what is wrong with them has been told.
+  const isPart = reporter.diagnostics.some(
+    ({ severity, pointer }) =>
+      severity === "error" && pointer.startsWith(`${place.pointer}/edges/`),
+  );
+  if (flat.edges.length === 0 || isPart) return;
   for (const index of entries) {
     const node = flat.nodes[index];
     if (!node || links.out[index]?.length !== 0) continue;

@@ -86,6 +86,7 @@ const retry = {
     },
   },
   additionalProperties: false,
+  "x-expect": "an object such as { max_attempts: 3 }",
 } as const;
 
 const branchCondition = { type: ["string", "boolean"], "x-expect": "a CEL expression" } as const;
@@ -296,6 +297,7 @@ const node = {
   },
   required: ["id", "type"],
   additionalProperties: false,
+  "x-expect": "a node such as { id: a, type: function, config: { … } }",
 } as const;
 
 const edge = {
@@ -312,12 +314,14 @@ const edge = {
   },
   required: ["from", "to"],
   additionalProperties: false,
+  "x-expect": "an edge such as { from: a, to: b }",
 } as const;
 
 const edges = {
   description: "What follows what.",
   type: "array",
   items: edge,
+  "x-expect": "a list of edges such as { from: a, to: b }",
 } as const;
 
 const nodes = {

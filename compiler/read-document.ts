@@ -14,6 +14,7 @@ import { GraphReader, scanBodies } from "./read-graph.ts";
 import type { BodyScan } from "./read-graph.ts";
 import { readConcurrency, readRateLimit } from "./read-policy.ts";
 import { reportShape } from "./report-shape.ts";
+import { nodeKeyHint } from "./slips.ts";
 import { readSchema } from "./read-schema.ts";
 import { checkSchema } from "./schema-check.ts";
 import { joinPointer } from "./source-map.ts";
@@ -32,7 +33,13 @@ export function readDocument(
   }
   const scan = scanBodies(root);
   if (exceedsLimits(scan, root, limits, reporter)) return undefined;
-  reportShape(checkSchema(DOCUMENT_SCHEMA, value), "", reporter);
+  reportShape(checkSchema(DOCUMENT_SCHEMA, value), "", reporter, ({ kind, meant, pointer }) => {
+    const at = /^\/nodes\/(\d+)\/[^/]*$/.exec(pointer)?.[1];
+    if (kind !== "unknown" || !meant || at === undefined) return undefined;
+    const nodes = own(root, "nodes");
+    const node = Array.isArray(nodes) ? asObject(nodes[Number(at)]) : undefined;
+    return nodeKeyHint(meant.name, node && own(node, "type"));
+  });
   const metadata = readMetadata(root, reporter);
   const inputSchema = readSchema(root, "input_schema", "", reporter);
   const reader = new GraphReader(scan.ids, reporter);

@@ -11,6 +11,7 @@ import type { Json } from "./ir.ts";
 import { REPORTED_MAX } from "./diagnostics.ts";
 import { SCHEMA_KEYWORDS, SCHEMA_OPTIONS } from "./schema-options.ts";
 import { SCHEMAS } from "./schemas.ts";
+import { valueHint } from "./slips.ts";
 import { joinPointer } from "./source-map.ts";
 import { VALIDATORS } from "./validators.ts";
 
@@ -23,6 +24,7 @@ export interface SchemaProblem {
   missing?: string;
   /** A misspelt name, and those that are known at its place. */
   meant?: { name: string; known: readonly string[] };
+  hint?: string;
 }
 
 const compiled = new WeakMap<object, ValidateFunction>();
@@ -84,8 +86,7 @@ function describeError(error: ErrorObject): SchemaProblem {
     const name = String(params["missingProperty"]);
     return { kind: "missing", pointer, missing: name, message: `\`${name}\` is missing` };
   }
-  const subject =
-    pointer === "" ? "the value" : `\`${pointer.slice(pointer.lastIndexOf("/") + 1)}\``;
+  const subject = pointer === "" ? "the value" : `\`${nameOf(pointer)}\``;
   const expected = parent?.["x-expect"];
   const found = describeValue(error.data as Json);
   if (expected !== undefined) {
@@ -102,7 +103,8 @@ function describeError(error: ErrorObject): SchemaProblem {
     const isBare = params["type"] === "string" && ["number", "boolean"].includes(typeof error.data);
     const remedy = isBare ? ": put it in quotes" : "";
     const message = `${subject} must be ${expected}, not ${found}${remedy}`;
-    return { kind: "wrong", pointer, message };
+    const hint = valueHint(error.data as Json, expected, pointer);
+    return { kind: "wrong", pointer, message, ...(hint !== undefined && { hint }) };
   }
   if (error.keyword === "enum") {
     const allowed = params["allowedValues"] as Json[];
@@ -121,6 +123,12 @@ function describeError(error: ErrorObject): SchemaProblem {
     pointer,
     message: `${subject} ${error.message ?? "is wrong"}, not ${found}`,
   };
+}
+
+/** What is at a pointer, as a reader knows it: its key, or of a list's element `edges[0]`. */
+function nameOf(pointer: string): string {
+  const [last = "", before] = pointer.split("/").toReversed();
+  return /^\d+$/.test(last) && before !== undefined && before !== "" ? `${before}[${last}]` : last;
 }
 
 function cut(text: string): string {

@@ -110,4 +110,15 @@ export const KIND_CODES = {
     wrong: node("function", "function_name: f", "retry: { backoff_ms: 500 }"),
     right: node("function", "function_name: f", "retry: { max_attempts: 3, backoff_ms: 500 }"),
   }),
+  GV4010: warning({
+    title: "property of a node among a function's parameters",
+    remedy: "write it at the node, beside `config`; a parameter of that name stands in `params`",
+    meaning:
+      "A function's config has no `params`, so its keys are the parameters, and one of them is " +
+      "called like a property of the node: `retry`, `timeout_ms`, `queue_timeout_ms`, " +
+      "`compensate`, `rate_limit` or `circuit_breaker`.",
+    why: "The function gets it, and the node has neither: no retries, no limit of time.",
+    wrong: node("function", "function_name: f, retry: { max_attempts: 3 }"),
+    right: node("function", "function_name: f", "retry: { max_attempts: 3 }"),
+  }),
 } as const satisfies Record<string, CodeSpec>;
