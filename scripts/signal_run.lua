@@ -30,6 +30,7 @@ REPEAT    2, as long as the run remembers the id: its last IDS_MAX ones
 COST      O(places looked at): up to PLACES_MAX, each place once in a run
 ]]
 --- @include "partition"
+--- @include "foreign"
 --- @include "scope"
 --- @include "token"
 --- @include "waiters"
@@ -45,12 +46,18 @@ if not open_partition(meta, ARGV[1]) then
   return -100
 end
 local have = redis.call("HMGET", run, "s", "e")
-local seen = redis.call("HMGET", signals, "i:" .. id, "n", "k", "q:" .. name)
 if not have[1] then
   return -1
-elseif seen[1] then
+end
+local is_open = have[1] == "running" or have[1] == "paused"
+local function read_signals()
+  return redis.call("HMGET", signals, "i:" .. id, "n", "k", "q:" .. name)
+end
+-- Only of a run that is under way does what stands in their place stop anything: that one is rebuilt.
+local seen = is_open and read_signals() or unless_foreign({}, read_signals)
+if seen[1] then
   return 2
-elseif have[1] ~= "running" and have[1] ~= "paused" then
+elseif not is_open then
   return (have[1] == "suspect" or have[1] == "asleep") and -6 or -2
 elseif #value > VALUE_BYTES_MAX or blob_bytes(7) > VALUE_BYTES_MAX then
   return -4

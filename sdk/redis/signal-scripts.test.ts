@@ -144,6 +144,24 @@ describe("B7: signals", () => {
     expect(await p.redis.exists(p.scripts.keys.signals(run.runId))).toBe(0);
   });
 
+  it("B7: what stands in place of its signals is no matter of a run that is not under way", async () => {
+    const run = await started();
+    const signals = p.scripts.keys.signals(run.runId);
+    const token = await run.take("a");
+    expect(await run.signal("s1")).toBe("kept");
+    await p.redis.del(signals);
+    await p.redis.set(signals, "put here by hand");
+    await expect(run.signal("s2")).rejects.toThrow("WRONGTYPE"); // so it is rebuilt
+    await p.redis.hset(p.scripts.keys.run(run.runId), "s", "suspect");
+    expect(await run.signal("s2")).toBe("busy");
+    await p.redis.hset(p.scripts.keys.run(run.runId), "s", "running");
+    await run.settle(token, "");
+    expect(await run.signal("s2")).toBe("ended");
+    await p.redis.del(p.scripts.keys.run(run.runId));
+    expect(await run.signal("s2")).toBe("gone");
+    await p.redis.del(signals);
+  });
+
   it("B7: a run in repair asks for the signal again later", async () => {
     const run = await started();
     await p.redis.hset(p.scripts.keys.run(run.runId), "s", "suspect");
