@@ -14,6 +14,7 @@ import type { PlacedNode } from "./source-map.ts";
 import type { Json } from "./ir.ts";
 import { findExcess } from "./yaml-depth.ts";
 import { yamlLibrary } from "./yaml-library.ts";
+import { readableProblems } from "./yaml-mistakes.ts";
 import { scalarTextAt } from "./yaml-text.ts";
 
 /** Values that aliases may add to a document. */
@@ -101,13 +102,7 @@ function parse(text: string, depthMax: number): ReadYaml & { isList: boolean } {
     throw new SyntaxProblem(`nested deeper than ${depthMax} levels`, 0, { isDepth: true });
   }
   const converter = new Converter(depthMax);
-  const problems: YamlProblem[] = [...document.errors, ...document.warnings].map((e) => ({
-    code: "GV1003",
-    message: readableMessage(e.code, e.message),
-    offset: e.pos[0],
-    end: e.pos[1],
-    pointer: "",
-  }));
+  const problems = readableProblems([...document.errors, ...document.warnings], text);
   const isList = yamlLibrary().isSeq(document.contents);
   const place = (targets: Converter["targets"]): YamlNode | undefined =>
     document.contents ? new YamlNode(document.contents, targets, text) : undefined;
@@ -117,12 +112,6 @@ function parse(text: string, depthMax: number): ReadYaml & { isList: boolean } {
   const value = document.contents ? converter.convert(document.contents, "", 0, false) : null;
   const root = place(converter.targets);
   return { value, root, problems: [...problems, ...converter.problems], isList };
-}
-
-function readableMessage(code: string, message: string): string {
-  if (code === "MULTIPLE_DOCS") return "the file holds several YAML documents, one is expected";
-  if (code === "TAB_AS_INDENT") return "tabs cannot indent YAML";
-  return message.charAt(0).toLowerCase() + message.slice(1);
 }
 
 class Converter {
