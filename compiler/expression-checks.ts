@@ -119,6 +119,7 @@ export class TextChecker {
   #checkField(ref: Reference, place: Place, text: string): void {
     const known = this.#schemaOf(ref.path, place);
     const answer = known && fieldOf(known.schema, known.fields);
+    if (answer?.kind === "found") return this.#checkOptional(ref, answer, known, place, text);
     if (answer?.kind !== "missing" && answer?.kind !== "unlisted") return;
     const name = known?.fields[answer.at] ?? "";
     const what = known?.what ?? "it";
@@ -135,6 +136,24 @@ export class TextChecker {
     const hint = names === "" ? "it has no fields" : `it has: ${names}`;
     const meant = { name, known: answer.known };
     this.#report("GV6001", place, text, part, { message, hint, meant });
+  }
+
+  /** A field that its schema has and does not require, read as if it were always there. */
+  #checkOptional(
+    ref: Reference,
+    { mayMiss }: { mayMiss?: number },
+    known: { fields: string[]; what: string } | undefined,
+    place: Place,
+    text: string,
+  ): void {
+    if (mayMiss === undefined || ref.guarded || !known) return;
+    const name = known.fields[mayMiss] ?? "";
+    const path = ref.path.slice(0, ref.path.length - known.fields.length + mayMiss + 1);
+    const isPlain = path.every((part) => /^[A-Za-z_]\w*$/.test(part));
+    const asked = isPlain ? path.join(".") : "…";
+    const message = `\`${name}\` may be missing: the schema of ${known.what} does not require it`;
+    const hint = `guard it: has(${asked}) ? … : …, or add it to \`required\` of the schema`;
+    this.#report("GV6004", place, text, ref, { message, hint });
   }
 
   /** Constants of a type that the value never has, and conditions that cannot hold. */

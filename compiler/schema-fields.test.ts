@@ -137,3 +137,24 @@ describe("schemas of nodes", () => {
     expect(wrong[0]).toMatch(/^GV1015 input_schema is no JSON Schema/);
   });
 });
+
+describe("a field that its schema does not require", () => {
+  const asks = (config: Json, schema: Json): string[] =>
+    codes([{ id: "a", type: "transform", config }], [], { input_schema: schema });
+  const properties: Json = { total: {}, card: { type: "object", properties: { no: {} } } };
+  const some: Json = { type: "object", properties, required: ["total"] };
+
+  it("is told where it is read as if it were always there", () => {
+    const told = "GV6004 `card` may be missing: the schema of the run's input does not require it";
+    expect(asks({ expression: "input.card" }, some)).toEqual([told]);
+    expect(asks({ expression: "data.card.no" }, some)).toHaveLength(1);
+    expect(asks({ expression: "input.total" }, some)).toEqual([]);
+  });
+
+  it("may be asked for, and is not told where the schema requires nothing", () => {
+    expect(asks({ expression: "has(input.card) ? input.card.no : 0" }, some)).toEqual([]);
+    expect(asks({ expression: "input.?card.orValue(1)" }, some)).toEqual([]);
+    expect(asks({ expression: "input.card" }, { type: "object", properties })).toEqual([]);
+    expect(asks({ expression: "input.card" }, { ...some, required: [] })).toEqual([]);
+  });
+});

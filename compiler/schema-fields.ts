@@ -11,7 +11,8 @@ import type { JsonObject } from "./document.ts";
 import type { Json } from "./ir.ts";
 
 export type FieldAnswer =
-  | { kind: "found"; schema: JsonObject }
+  /** `mayMiss`: the place in the path of the first name that its object need not have. */
+  | { kind: "found"; schema: JsonObject; mayMiss?: number }
   /** `at` is the place in the path of the name that does not exist. */
   | { kind: "missing"; at: number; known: string[] }
   /** Likewise, of one that is not ruled out. */
@@ -26,6 +27,7 @@ export function fieldOf(schema: Json | null | undefined, path: readonly string[]
   const root = asObject(schema ?? undefined);
   if (!root) return OPEN;
   let at = resolve(root, root);
+  let mayMiss: number | undefined;
   for (const [place, name] of path.entries()) {
     if (!at || !isPlain(at)) return OPEN;
     const next =
@@ -38,10 +40,19 @@ export function fieldOf(schema: Json | null | undefined, path: readonly string[]
       if (own(at, "additionalProperties") === false) return { kind: "missing", at: place, known };
       return known.length === 0 ? OPEN : { kind: "unlisted", at: place, known };
     }
+    if (mayMiss === undefined && leavesOut(at, name)) mayMiss = place;
     const below = asObject(next);
     at = below && resolve(below, root);
   }
-  return at ? { kind: "found", schema: at } : OPEN;
+  if (!at) return OPEN;
+  return { kind: "found", schema: at, ...(mayMiss !== undefined && { mayMiss }) };
+}
+
+/** Whether a schema says which properties there must be, and leaves this one out. */
+function leavesOut(schema: JsonObject, name: string): boolean {
+  const required = own(schema, "required");
+  const isListed = Object.hasOwn(asObject(own(schema, "properties")) ?? {}, name);
+  return isListed && Array.isArray(required) && required.length > 0 && !required.includes(name);
 }
 
 /** The types that values of a schema can have, as `typeof` says them; undefined: not known. */

@@ -21,6 +21,16 @@ edges:
   - { from: price, to: gold, condition: ${condition} }
 `;
 
+const paid = (card: string): string => `
+name: order
+input_schema:
+  type: object
+  required: [total]
+  properties: { total: { type: number }, card: { type: string } }
+nodes:
+  - { id: pay, type: function, config: { function_name: pay, params: { card: "${card}" } } }
+`;
+
 export const ANALYSIS_CODES = {
   GV6001: warning({
     title: "field that the schema does not have",
@@ -53,5 +63,15 @@ export const ANALYSIS_CODES = {
     why: "Its edge is never taken, and what follows only from it never runs.",
     wrong: order("input.total", "output.score > 80 && output.score < 20"),
     right: order("input.total", "output.score > 20 && output.score < 80"),
+  }),
+  GV6004: warning({
+    title: "field that may be missing",
+    remedy: "guard it with has(…), or require it in the schema",
+    meaning:
+      "An expression reads a field that the schema of its value names, and leaves out of " +
+      "`required`. Nothing is said where the schema requires nothing at all.",
+    why: "Where the field is missing the node fails with `BAD_INPUT` when the run comes to it.",
+    wrong: paid("${input.card}"),
+    right: paid("${has(input.card) ? input.card : null}"),
   }),
 } as const satisfies Record<string, CodeSpec>;
