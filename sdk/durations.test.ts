@@ -14,6 +14,15 @@ it("each duration is in the first bucket whose bound it does not exceed", () => 
   }
 });
 
+it("what takes weeks is in the last bucket, however long it is", () => {
+  // From 12.4 days on the number of 0.25 ms has more than 32 binary digits.
+  for (const ms of [2 ** 30, 2 ** 30 + 0.25, 2 ** 30 + 1, 2 ** 33 + 5, 1e15]) {
+    const times = new Durations();
+    times.observe(ms);
+    expect([ms, times.counts.at(-1), times.count]).toEqual([ms, 1, 1]);
+  }
+});
+
 it("what takes longer than all bounds is counted, and what a clock makes negative is nothing", () => {
   const times = new Durations();
   for (const ms of [-5, 0, 1e12]) {

@@ -7,6 +7,8 @@
 const FIRST_MS = 0.25;
 /** Up to 262 s; what takes longer is in a last bucket without a bound. */
 const BUCKETS = 21;
+/** Is in that last one. */
+const BEYOND_MS = FIRST_MS * 2 ** BUCKETS;
 
 /** Upper bounds of the buckets, in seconds. */
 export const BUCKET_SECONDS: readonly number[] = Array.from(
@@ -21,9 +23,10 @@ export class Durations {
 
   /** Counts one. What a clock that was set makes negative is none at all. */
   observe(ms: number): void {
-    const units = Math.ceil(Math.max(ms, FIRST_MS) / FIRST_MS);
+    // Beyond all bounds is beyond all bounds: only numbers of 32 binary digits have theirs counted.
+    const units = Math.ceil(Math.min(Math.max(ms, FIRST_MS), BEYOND_MS) / FIRST_MS);
     // 1 unit: 0, 2: 1, 3 and 4: 2, 5 to 8: 3: how many binary digits the number before has.
-    const bucket = Math.min(BUCKETS, 32 - Math.clz32(units - 1));
+    const bucket = 32 - Math.clz32(units - 1);
     this.counts[bucket] = (this.counts[bucket] as number) + 1;
     this.sumMs += Math.max(0, ms);
   }
