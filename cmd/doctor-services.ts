@@ -1,13 +1,12 @@
 /** What `gavotte doctor` says of the engine's own processes: supervisors, workers, a gateway. */
 import { errorCode } from "../sdk/internal.ts";
-import { listWorkers } from "../sdk/postgres/index.ts";
+import { livingWorkers } from "../sdk/postgres/index.ts";
 import { countSupervisors } from "../supervisor/index.ts";
 import type { Config } from "./config.ts";
 import type { Context } from "./context.ts";
 import type { Check } from "./doctor-checks.ts";
 import { askedUntil } from "./doctor-moment.ts";
 import { gatewayUrl } from "./gateway-url.ts";
-import { HEARTBEAT_MS } from "./heartbeat.ts";
 import type { Stack } from "./stack.ts";
 
 const GATEWAY_MS = 5000;
@@ -31,9 +30,7 @@ export async function checkSupervisors(
 
 /** Workers that were heard of lately. */
 export async function checkWorkers(stack: Stack): Promise<Check[]> {
-  const nowMs = Date.now();
-  const workers = await listWorkers(stack.db);
-  const alive = workers.filter((worker) => nowMs - worker.lastSeenAtMs < 3 * HEARTBEAT_MS);
+  const alive = await livingWorkers(stack.db);
   if (alive.length === 0) {
     return [{ name: "workers", state: "warning", text: 'none: start "gavotte worker"' }];
   }

@@ -17,7 +17,7 @@ export interface HeartbeatOptions {
   logger: Logger;
 }
 
-export const HEARTBEAT_MS = 5000;
+const HEARTBEAT_MS = 5000;
 
 /** Reports a worker every HEARTBEAT_MS, and takes it off the list when stopped. */
 export function createHeartbeat(options: HeartbeatOptions): Service {
@@ -28,9 +28,9 @@ export function createHeartbeat(options: HeartbeatOptions): Service {
   const beat = async (): Promise<void> => {
     const { pid } = process;
     const state = { queues: [...worker.queues], inFlight: worker.inFlight() };
-    const times = { startedAtMs, lastSeenAtMs: clock.nowMs() };
-    await reportWorker(db, { id, host: hostname(), pid, concurrency, ...state, ...times }).catch(
-      (error: unknown) => logger.warn({ err: error }, "the worker could not report that it lives"),
+    const about = { id, host: hostname(), pid, concurrency, startedAtMs };
+    await reportWorker(db, { ...about, ...state }).catch((error: unknown) =>
+      logger.warn({ err: error }, "the worker could not report that it lives"),
     );
   };
   return {

@@ -106,7 +106,7 @@ export class StalledWatch extends Loop {
     const rows = await quietRuns(db, sinceMs, RUNS_MAX, this.#after);
     const last = rows.length < RUNS_MAX ? undefined : rows.at(-1);
     this.#after = last ?? FIRST_RUN;
-    const workers = await livingWorkers(db, clock.nowMs());
+    const workers = await livingWorkers(db);
     const runs: StalledRun[] = [];
     const lookAt = async (list: RunRow[]): Promise<void> => {
       const found: Found[] = [];

@@ -1,6 +1,7 @@
 /** The registry of workers: who is there, what they serve, when they were last heard of. */
 import { textArray } from "./arrays.ts";
 import type { Queryable } from "./connect.ts";
+import { DATABASE_TIME_MS, databaseTimeMs } from "./time.ts";
 
 export interface WorkerRow {
   id: string;
@@ -19,7 +20,7 @@ type Row = WorkerRow & { [column: string]: unknown };
 const UPSERT = {
   name: "workers_upsert",
   text: `INSERT INTO workers (id, host, pid, queues, concurrency, in_flight, started_at_ms,
-      last_seen_at_ms) VALUES ($1, $2, $3, $4::text[], $5, $6, $7, $8)
+      last_seen_at_ms) VALUES ($1, $2, $3, $4::text[], $5, $6, $7, COALESCE($8, ${DATABASE_TIME_MS}))
     ON CONFLICT (id) DO UPDATE SET queues = excluded.queues, concurrency = excluded.concurrency,
       in_flight = excluded.in_flight, last_seen_at_ms = excluded.last_seen_at_ms`,
 };
@@ -35,11 +36,14 @@ const REMOVE_DEAD = {
   text: "DELETE FROM workers WHERE last_seen_at_ms < $1 RETURNING id",
 };
 
-/** Says that a worker is alive. */
-export async function reportWorker(db: Queryable, w: WorkerRow): Promise<void> {
+/** Says that a worker is alive: now, by the database's clock, as that is everybody's; or when else. */
+export async function reportWorker(
+  db: Queryable,
+  w: Omit<WorkerRow, "lastSeenAtMs"> & { lastSeenAtMs?: number },
+): Promise<void> {
   const queues = textArray(w.queues);
   const values = [w.id, w.host, w.pid, queues, w.concurrency, w.inFlight, w.startedAtMs];
-  await db.query(UPSERT, [...values, w.lastSeenAtMs]);
+  await db.query(UPSERT, [...values, w.lastSeenAtMs ?? null]);
 }
 
 /** All workers. */
@@ -47,9 +51,13 @@ export async function listWorkers(db: Queryable): Promise<WorkerRow[]> {
   return db.query<Row>(LIST);
 }
 
-/** Those that were heard of within the last 15 s: each says every 5 s that it lives. */
-export async function livingWorkers(db: Queryable, nowMs: number): Promise<WorkerRow[]> {
-  return (await listWorkers(db)).filter((worker) => nowMs - worker.lastSeenAtMs < SILENT_MS);
+/**
+ * Those that were heard of within the last 15 s: each says every 5 s that it lives. `nowMs`: by the
+ * database's clock, as they are.
+ */
+export async function livingWorkers(db: Queryable, nowMs?: number): Promise<WorkerRow[]> {
+  const now = nowMs ?? (await databaseTimeMs(db));
+  return (await listWorkers(db)).filter((worker) => now - worker.lastSeenAtMs < SILENT_MS);
 }
 
 /** Takes a worker that stops off the list. */

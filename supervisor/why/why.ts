@@ -109,8 +109,7 @@ export async function whyRun(target: WhyTarget): Promise<Explanation | null> {
     const { reasons, more } = await explainSleep(target, row, ir);
     return { runId, status: "asleep", reasons: [...around, ...reasons], more };
   }
-  const nowMs = await redisNowMs(redis, partition);
-  const workers = row === null ? [] : await livingWorkers(db, nowMs);
+  const workers = row === null ? [] : await livingWorkers(db);
   const known = await explainRun({ ...target, partition, workers });
   if (known.status === null && row?.status === "QUEUED") {
     return { ...known, reasons: [...around, ...(await queuedReasons(target, row, around))] };
