@@ -159,15 +159,32 @@ export function toEvaluationError(error: unknown, source: string): EvaluationErr
       error instanceof RangeError ? "nested too deep, or out of range" : "they do not fit";
     return new EvaluationError(`the expression has no value for these data: ${cause}`, source);
   }
-  return new EvaluationError(libraryMessage(error), source, error.range ?? {});
+  return new EvaluationError(libraryMessage(error, source), source, error.range ?? {});
 }
 
-function libraryMessage(error: LibraryError): string {
+/** The path that leads to a field, up to its name: `input.items[0].sku`. */
+const PATH = /(?<![\w.\])}])[A-Za-z_]\w*(?:\.[A-Za-z_]\w*|\[\d+\])*\.[A-Za-z_]\w*$/;
+const PATH_MAX = 100;
+
+/** As the source has it, so that the message says whose field it is; undefined: it is not so plain. */
+function pathTo(field: string, source: string, range: LibraryError["range"]): string | undefined {
+  const { start = 0, end = 0 } = range ?? {};
+  if (source.slice(start, end) !== field) return undefined;
+  const from = Math.max(0, end - PATH_MAX);
+  const found = PATH.exec(source.slice(from, end));
+  return found && (found.index > 0 || from === 0) ? found[0] : undefined;
+}
+
+function libraryMessage(error: LibraryError, source: string): string {
   if (error.code === "no_such_key") {
     const field = constantKey(error.node);
-    return field === undefined
-      ? "no such field (the key is computed); ask with has() or `in` first"
-      : `no such field: ${field}; ask with has() first`;
+    if (field === undefined) {
+      return "no such field (the key is computed); ask with has() or `in` first";
+    }
+    const path = pathTo(field, source, error.range);
+    return path === undefined
+      ? `no such field: ${field}; ask with has() first`
+      : `no such field: ${path}; ask with has(${path}) first`;
   }
   if (SAFE_SUMMARIES.has(error.code)) {
     const message = readableTypes(error.summary);

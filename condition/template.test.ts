@@ -116,3 +116,23 @@ describe("checkTemplate", () => {
     ]);
   });
 });
+
+describe("a field that is missing", () => {
+  const said = (template: string): string => {
+    try {
+      return String(compileTemplate(template).evaluate(vars));
+    } catch (error) {
+      return (error as Error).message;
+    }
+  };
+  it.each([
+    ["${input.card}", "no such field: input.card; ask with has(input.card) first"],
+    ["to ${input.o.sub.no}", "no such field: input.o.sub; ask with has(input.o.sub) first"],
+    ["${[input.o][0].x}", "no such field: x; ask with has() first"],
+    ["${[input.o].map(i, i.x)}", "no such field: i.x; ask with has(i.x) first"],
+    ["${input['card']}", "no such field: card; ask with has() first"],
+    [`\${input.${"k".repeat(120)}}`, `no such field: ${"k".repeat(120)}; ask with has() first`],
+  ])("%s is named as the file names it", (template, message) => {
+    expect(said(template)).toBe(message);
+  });
+});
