@@ -38,6 +38,9 @@ function define(
   run: Run,
 ): Command {
   const command = parent.command(usage).description(about);
+  const group = parent.parent === null ? "" : `${parent.name()} `;
+  const help = `gavotte ${group}${command.name()} --help`;
+  command.showHelpAfterError(`(gavotte ${group}${usage}; ${help} shows the options)`);
   command.option("--json", "print one JSON document on stdout and nothing else");
   if (options.length > 0) {
     command.option("--config <file>", "configuration file instead of gavotte.config.*");

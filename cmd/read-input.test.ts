@@ -40,6 +40,8 @@ describe("a value", () => {
   it("that is not JSON is told with the quotes that text needs, where it is on the command line", async () => {
     await expect(read("text")).rejects.toThrow(`text needs quotes: --input '"text"'`);
     await expect(read("@text.json")).rejects.toThrow(/^text.json: it is not JSON: [^;]*$/);
+    await expect(read("bom.json")).rejects.toThrow(/; a file is read with @: --input @bom.json$/);
+    await expect(read("x".repeat(9000))).rejects.toThrow("text needs quotes");
     await expect(read('{"order":"o2"')).rejects.toThrow(/^--input: it is not JSON: [^;]*$/);
   });
 

@@ -1,4 +1,6 @@
 /** `--input`, `--data`: JSON, `@file`, or `-` for standard input. */
+import { existsSync } from "node:fs";
+import { resolve } from "node:path";
 import type { Json } from "../compiler/index.ts";
 import { GavotteError } from "../sdk/errors.ts";
 import type { Context } from "./context.ts";
@@ -25,6 +27,15 @@ function meansText(given: string): boolean {
   return !/^\s*["[{]/.test(given);
 }
 
+/** What was meant by something that is no JSON: a file without its `@`, or a text without quotes. */
+function hintFor({ cwd }: Context, given: string, flag: string): string {
+  if (!meansText(given)) return "";
+  const isFile = given.trim() !== "" && existsSync(resolve(cwd, given));
+  return isFile
+    ? `; a file is read with @: ${flag} @${given}`
+    : `; text needs quotes: ${flag} '"text"'`;
+}
+
 /** Text on the command line needs quotes of JSON besides those of the shell. */
 async function readJson(context: Context, given: string, flag: string): Promise<Json> {
   const [bytes, from, hint] =
@@ -32,11 +43,7 @@ async function readJson(context: Context, given: string, flag: string): Promise<
       ? [await context.readStdin(), "standard input", ""]
       : given.startsWith("@")
         ? [await readBytes(context.cwd, given.slice(1)), given.slice(1), ""]
-        : [
-            Buffer.from(given),
-            flag,
-            meansText(given) ? `; text needs quotes: ${flag} '"text"'` : "",
-          ];
+        : [Buffer.from(given), flag, hintFor(context, given, flag)];
   try {
     return parseJson(bytes);
   } catch (error) {

@@ -78,6 +78,22 @@ describe("run", () => {
   );
 
   it(
+    "names the function that is probably meant by one that is missing",
+    async () => {
+      const file = writeWorkflow("misspelt", {
+        type: "function",
+        config: { function_name: "helo" },
+      });
+      const { code, stderr } = await gavotte("run", file, "--functions", "functions.ts");
+      expect([code, stderr]).toEqual([
+        2,
+        expect.stringContaining("helo (did you mean hello?), called"),
+      ]);
+    },
+    SLOW,
+  );
+
+  it(
     "asks for functions in bodies of maps, of loops and of child workflows, or stubs them",
     async () => {
       const body = { type: "function", config: { function_name: "absent" } };

@@ -26,6 +26,19 @@ it.each([
   ["a value given twice", ["run", file, "--from", "a", "--set", "b=1", "b=2"], /b has been given/],
   ["an output", ["node", "complete", "r", "n", "--output", "bad"], /--output '"text"'/],
   ["two workflows to draw", ["graph", file, "--run", "r"], /leave pass.json out/],
+  [
+    "a value with no flag",
+    ["signal", "r", "s", "{}"],
+    /signal <run> <name>; gavotte signal --help/,
+  ],
+  ["an argument left out", ["dlq", "show"], /\(gavotte dlq show <.*; gavotte dlq show --help/],
+  [
+    "an unknown flag",
+    ["run", file, "--stbu"],
+    /mean --stub.*\(gavotte run <file>; gavotte run --help/s,
+  ],
+  ["an unknown command", ["rnu", file], /gavotte --help shows the commands/],
+  ["a file without its @", ["run", file, "--input", file], /read with @: --input @pass.json/],
   ["a time of ages", ["circuits", "open", "x", "--for", "99999999999d"], /at most 100 years/],
 ])("%s", async (_, args, expected) => {
   const { code, stderr } = await runCli(cwd, args);

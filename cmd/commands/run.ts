@@ -8,6 +8,7 @@
  */
 import { hostname } from "node:os";
 import { uuidv7 } from "uuidv7";
+import { nearestName } from "../../condition/suggest.ts";
 import { canonicalJson, type Ir, type Json } from "../../compiler/index.ts";
 import type { Start } from "../../compiler/reference/index.ts";
 import type { Client } from "../../sdk/client.ts";
@@ -136,7 +137,9 @@ function complete(
   if (flags.stub !== true) {
     const callers = irs.filter((ir) => functionsIn(ir).some(lacks)).map(({ name }) => name);
     const remedy = "give the module that defines them (--functions file.ts), or --stub";
-    const message = `nothing here defines ${names}, called by ${callers.join(", ")}; ${remedy}`;
+    const meant = missing.flatMap((name) => nearestName(name, registry.names()) ?? []);
+    const guess = meant.length === 0 ? "" : ` (did you mean ${meant.join(", ")}?)`;
+    const message = `nothing here defines ${names}${guess}, called by ${callers.join(", ")}; ${remedy}`;
     throw new GavotteError("GV_FUNCTIONS_INVALID", message);
   }
   output.note(`stubbed, they return their input: ${names}`);
