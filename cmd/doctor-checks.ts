@@ -1,13 +1,5 @@
 /** What `gavotte doctor` looks at, one function per thing. Reads only. */
-import {
-  addressText,
-  clusterOf,
-  driftText,
-  partitionKeys,
-  ScriptRunner,
-  SLOTS,
-  type ClusterTopology,
-} from "../sdk/internal.ts";
+import { clusterOf, driftText, partitionKeys, ScriptRunner } from "../sdk/internal.ts";
 import {
   assertSchema,
   listPauses,
@@ -19,10 +11,11 @@ import {
   stopOf,
   type RunRow,
 } from "../sdk/postgres/index.ts";
-import { TIGHT_SHARE, type KeptFinding } from "../supervisor/index.ts";
+import type { KeptFinding } from "../supervisor/index.ts";
 import { why } from "./commands/status.ts";
 import type { Config } from "./config.ts";
 import { askedUntil } from "./doctor-moment.ts";
+import { clusterChecks, parseInfo, serverChecks } from "./doctor-redis.ts";
 import { formatMs } from "./output.ts";
 import type { Stack } from "./stack.ts";
 import { leftOut, whereServed } from "./where-served.ts";
@@ -33,51 +26,14 @@ export interface Check {
   text: string;
 }
 
-const REDIS_MIN = [7, 0] as const;
-const VALKEY_MIN = [7, 2] as const;
 const POSTGRES_MIN = 14;
 const RUNS_SHOWN = 20;
-const EVICTS = ": it would throw runs away; set noeviction";
-const UNLIMITED = ": nothing slows down before the machine has no memory left; set maxmemory";
 
 /** Version, memory policy and persistence of Redis or Valkey. */
 export async function checkRedis(stack: Stack): Promise<Check[]> {
   const { redis } = await stack.client();
   const topology = clusterOf(redis);
   return topology === null ? serverChecks(parseInfo(await redis.info())) : clusterChecks(topology);
-}
-
-/** What one server says of itself (INFO). */
-export function serverChecks(info: Info): Check[] {
-  const valkey = info.valkey_version;
-  const [product, version, min] =
-    valkey === undefined
-      ? (["Redis", info.redis_version ?? "0", REDIS_MIN] as const)
-      : (["Valkey", valkey, VALKEY_MIN] as const);
-  const isOld = isOlder(version, min);
-  const needs = isOld ? `: ${min.join(".")} or newer is needed` : "";
-  const policy = info.maxmemory_policy ?? "unknown";
-  const evicts = policy !== "noeviction" && policy !== "unknown";
-  const isOpen = info.maxmemory === "0";
-  const limit = isOpen ? "no limit" : (info.maxmemory_human ?? "unknown limit");
-  const remedy = evicts ? EVICTS : isOpen ? UNLIMITED : "";
-  const share = Number(info.used_memory) / Number(info.maxmemory);
-  const isTight = Number.isFinite(share) && share > TIGHT_SHARE;
-  const used = isTight ? `, ${Math.round(share * 100)} % used: no new run begins` : "";
-  const aof = info.aof_enabled === "1";
-  return [
-    { name: "redis", state: isOld ? "bad" : "ok", text: `${product} ${version}${needs}` },
-    {
-      name: "memory",
-      state: evicts ? "bad" : isTight || isOpen ? "warning" : "ok",
-      text: `${policy}, ${limit}${used}${remedy}`,
-    },
-    {
-      name: "persistence",
-      state: aof ? "ok" : "warning",
-      text: aof ? "AOF is on" : "AOF is off: a restart rolls back, runs are rebuilt from Postgres",
-    },
-  ];
 }
 
 /** Version of Postgres, and whether its schema is this program's. */
@@ -200,49 +156,4 @@ async function runChecks(stack: Stack, config: Config, runs: readonly RunRow[]):
     checks.push({ name: "run", state: "warning", text });
   }
   return checks;
-}
-
-/** The cluster as a whole, then every node of it. */
-async function clusterChecks(topology: ClusterTopology): Promise<Check[]> {
-  await topology.refresh();
-  const nodes = [...topology.nodes].sort(
-    (a, b) => (a.ranges[0]?.[0] ?? SLOTS) - (b.ranges[0]?.[0] ?? SLOTS),
-  );
-  const primaries = nodes.filter((node) => node.ranges.length > 0);
-  const covered = topology.coverage();
-  const replicas = nodes.length - primaries.length;
-  const missing = covered < SLOTS ? `; ${SLOTS - covered} slots have no primary that answers` : "";
-  const text = `${primaries.length} primaries, ${replicas} replicas, ${covered} of ${SLOTS} slots`;
-  const checks: Check[] = [
-    { name: "cluster", state: covered < SLOTS ? "bad" : "ok", text: text + missing },
-  ];
-  for (const node of nodes) {
-    const where = addressText(node.address);
-    const info = await topology.info(node.address);
-    if (info === null || node.isFailed) {
-      checks.push({ name: "node", state: "bad", text: `${where} does not answer` });
-      continue;
-    }
-    const slots = node.ranges.reduce((sum, [first, last]) => sum + last - first + 1, 0);
-    const role = node.ranges.length > 0 ? `primary of ${slots} slots` : "replica";
-    checks.push({ name: "node", state: "ok", text: `${where}, ${role}` });
-    checks.push(...serverChecks(parseInfo(info)));
-  }
-  return checks;
-}
-
-export interface Info {
-  [name: string]: string | undefined;
-}
-
-function parseInfo(text: string): Info {
-  const lines = text.split("\r\n").filter((line) => line.includes(":"));
-  return Object.fromEntries(
-    lines.map((line) => [line.slice(0, line.indexOf(":")), line.slice(line.indexOf(":") + 1)]),
-  );
-}
-
-function isOlder(version: string, [minMajor, minMinor]: readonly [number, number]): boolean {
-  const [major = 0, minor = 0] = version.split(".").map(Number);
-  return major < minMajor || (major === minMajor && minor < minMinor);
 }
