@@ -187,5 +187,21 @@ it("W22: who starts workers by the tokens there are ends the backlog, and needs 
   expect(added).toHaveLength(workersMax);
 });
 
+it("an execution that its worker's stop cuts short has not ended: it is somebody else's then", async () => {
+  const registry = new FunctionRegistry();
+  let begun: () => void = () => undefined;
+  const isBegun = new Promise<void>((resolve) => (begun = resolve));
+  registry.register("hangs", () => {
+    begun();
+    return new Promise(() => undefined);
+  });
+  const worker = await engine.worker({ registry, partitions: 2 });
+  await engine.submit(workflow("hangs", [nodeOf("h", "hangs")]));
+  await isBegun;
+  await worker.stop(0);
+  const { steps, settled } = worker.facts().counts;
+  expect([steps.size, settled.accepted]).toEqual([0, 0]);
+});
+
 const submitAll = (submissions: readonly object[]): Promise<string[]> =>
   Promise.all(submissions.map((one) => engine.submit(one)));

@@ -140,23 +140,23 @@ export class Executions {
 
   #answered(task: Task, outcome: Outcome): void {
     const { pass, held, isOver } = task;
-    if (pass !== null && !isOver && this.#o.leases.has(held)) {
+    // Else it is somebody else's by now: how it has ended here is no end of it.
+    const isOwn = !isOver && this.#o.leases.has(held);
+    if (pass !== null && isOwn) {
       void this.#o.circuits.ended(pass, outcome);
     } else if (pass !== null) {
       this.#o.circuits.forget(pass);
     }
-    this.#end(task, this.#itemOf(task, outcome));
+    const tookMs = this.#o.nowMs() - task.startedMs;
+    const item = this.#itemOf(task, outcome, Math.round(tookMs));
+    if (isOwn) {
+      this.#o.counts.step(task.p.node.type, tookMs, item);
+    }
+    this.#end(task, item);
   }
 
   /** The item of an execution's outcome; that it cannot be made is a failure of its node. */
-  #itemOf(task: Task, outcome: Outcome): CompletionItem {
-    const tookMs = this.#o.nowMs() - task.startedMs;
-    const item = this.#settling(task, outcome, Math.round(tookMs));
-    this.#o.counts.step(task.p.node.type, tookMs, item);
-    return item;
-  }
-
-  #settling({ p, vars }: Task, outcome: Outcome, ms: number): CompletionItem {
+  #itemOf({ p, vars }: Task, outcome: Outcome, ms: number): CompletionItem {
     const { executor } = this.#o;
     try {
       if ("output" in outcome) {
