@@ -5,7 +5,7 @@
  * round trips, whatever waits: the second and third ask more only of queues that hold something.
  */
 import type { ChainableCommander } from "ioredis";
-import { GROUP, PRIORITIES, redisTimeMs, type PartitionKeys } from "../sdk/internal.ts";
+import { GROUP, isForeign, PRIORITIES, redisTimeMs, type PartitionKeys } from "../sdk/internal.ts";
 import type { Cursor } from "../sdk/postgres/index.ts";
 import { scriptsOf, type SupervisorContext } from "./context.ts";
 
@@ -19,21 +19,24 @@ export interface QueueLoad {
   oldestMs: number;
 }
 
+/** Not known: something else stands in place of a key, or, of the lag, nobody archives yet. */
+type Known = number | undefined;
+
 export interface PartitionLoad {
   queues: QueueLoad[];
   /** Journal records that are not archived; for how long the oldest is not, ms; bytes of the stream. */
-  lagRecords: number;
-  lagMs: number;
-  journalBytes: number;
-  timersDue: number;
-  timersWaiting: number;
+  lagRecords: Known;
+  lagMs: Known;
+  journalBytes: Known;
+  timersDue: Known;
+  timersWaiting: Known;
   /** For how long the timer that is most overdue is, ms. */
-  timersLateMs: number;
+  timersLateMs: Known;
   /** Ended and sleeping runs whose keys are still there. */
-  releases: number;
-  pausedRuns: number;
+  releases: Known;
+  pausedRuns: Known;
   /** Entries that were no tokens. */
-  quarantined: number;
+  quarantined: Known;
 }
 
 interface Stream {
@@ -62,23 +65,52 @@ export async function partitionLoad(
   streams.forEach(({ key }) => asked.xlen(key));
   const [seq, bytes, next, due, timers, first, releases, pausedRuns, quarantined, ...lengths] =
     await answers(asked);
-  const [oldest] = next as [string][];
-  const dueMs = (first as string[])[1];
   const full = streams
-    .map((stream, i) => ({ ...stream, length: Number(lengths[i]) }))
+    .map((stream, i) => ({ ...stream, length: count(lengths[i]) ?? 0 }))
     .filter(({ length }) => length > 0);
+  const [waits, isDue] = [count(timers), count(due)];
   return {
     queues: await loadsOf(redis.pipeline(), () => redis.pipeline(), full, nowMs),
-    lagRecords: cursor === undefined ? 0 : Math.max(0, Number(seq ?? 0) - cursor.seq),
-    lagMs: oldest === undefined || cursor === undefined ? 0 : ageOf(oldest[0], nowMs),
-    journalBytes: Number(bytes ?? 0),
-    timersDue: Number(due),
-    timersWaiting: Number(timers) - Number(due),
-    timersLateMs: dueMs === undefined ? 0 : Math.max(0, nowMs - Number(dueMs)),
-    releases: Number(releases),
-    pausedRuns: Number(pausedRuns),
-    quarantined: Number(quarantined),
+    ...lagOf(cursor, seq as string | null | undefined, next as [string][] | undefined, nowMs),
+    journalBytes: count(bytes),
+    timersDue: isDue,
+    timersWaiting: waits === undefined || isDue === undefined ? undefined : waits - isDue,
+    timersLateMs: lateBy(first as string[] | undefined, nowMs),
+    releases: count(releases),
+    pausedRuns: count(pausedRuns),
+    quarantined: count(quarantined),
   };
+}
+
+/** A number that Redis has answered; nothing is 0. */
+function count(answer: unknown): Known {
+  return answer === undefined ? undefined : Number(answer ?? 0);
+}
+
+/** `next`: the first record behind the cursor, if there is one. */
+function lagOf(
+  cursor: Cursor | undefined,
+  seq: string | null | undefined,
+  next: readonly [string][] | undefined,
+  nowMs: number,
+): Pick<PartitionLoad, "lagRecords" | "lagMs"> {
+  if (cursor === undefined) {
+    return { lagRecords: undefined, lagMs: undefined };
+  }
+  const [oldest] = next ?? [];
+  return {
+    lagRecords: seq === undefined ? undefined : Math.max(0, Number(seq ?? 0) - cursor.seq),
+    lagMs: next === undefined ? undefined : oldest === undefined ? 0 : ageOf(oldest[0], nowMs),
+  };
+}
+
+/** `first`: the timer that is due first, with when it is. */
+function lateBy(first: readonly string[] | undefined, nowMs: number): Known {
+  if (first === undefined) {
+    return undefined;
+  }
+  const dueMs = first[1];
+  return dueMs === undefined ? 0 : Math.max(0, nowMs - Number(dueMs));
 }
 
 function streamsOf(keys: PartitionKeys, queues: ReadonlySet<string>): Stream[] {
@@ -103,12 +135,12 @@ async function loadsOf(
     return [];
   }
   streams.forEach(({ key }) => groups.xinfo("GROUPS", key));
-  const known = (await answers(groups)).map((all) => groupOf(all as unknown[][]));
+  const known = (await answers(groups)).map((all) => groupOf((all ?? []) as unknown[][]));
   const firsts = pipeline();
   streams.forEach(({ key }, i) =>
     firsts.xrange(key, `(${known[i]?.delivered ?? "0-0"}`, "+", "COUNT", 1),
   );
-  const oldest = (await answers(firsts)) as [string][][];
+  const oldest = (await answers(firsts)) as ([string][] | undefined)[];
   return streams.map(({ queue, priority, length }, i) => {
     const held = Math.min(length, known[i]?.pending ?? 0);
     const id = oldest[i]?.[0]?.[0];
@@ -132,13 +164,16 @@ function ageOf(entryId: string, nowMs: number): number {
   return Math.max(0, nowMs - Number.parseInt(entryId, 10));
 }
 
-/** Answers of a pipeline; throws the first error among them. */
+/**
+ * Answers of a pipeline, undefined where something else stands in place of a key: for its sake nothing
+ * else is left untold. Throws any other error.
+ */
 async function answers(asked: ChainableCommander): Promise<unknown[]> {
   const replies = (await asked.exec()) ?? [];
   return replies.map(([error, reply]) => {
-    if (error !== null) {
+    if (error !== null && !isForeign(error)) {
       throw error;
     }
-    return reply;
+    return error === null ? reply : undefined;
   });
 }

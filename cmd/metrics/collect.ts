@@ -10,6 +10,9 @@ import type { Samples } from "./samples.ts";
 const SECOND_MS = 1000;
 const OTHER = "other";
 
+const seconds = (ms: number | undefined): number | undefined =>
+  ms === undefined ? undefined : ms / SECOND_MS;
+
 /** Names of queues that are told apart by this process: the first that came, for as long as it runs. */
 export class QueueNames {
   readonly #known = new Set<string>();
@@ -89,15 +92,15 @@ export function addSupervisor(samples: Samples, facts: SupervisorFacts, names: Q
     samples.max("gavotte_redis_memory_bytes", load.memory.max, { state: "max" });
   }
   for (const one of load.partitions) {
-    samples.add("gavotte_archive_lag_records", one.lagRecords);
-    samples.max("gavotte_archive_lag_seconds", one.lagMs / SECOND_MS);
-    samples.add("gavotte_journal_bytes", one.journalBytes);
-    samples.add("gavotte_timers", one.timersWaiting, { state: "waiting" });
-    samples.add("gavotte_timers", one.timersDue, { state: "due" });
-    samples.max("gavotte_timers_late_seconds", one.timersLateMs / SECOND_MS);
-    samples.add("gavotte_releases_waiting", one.releases);
-    samples.add("gavotte_runs_paused", one.pausedRuns);
-    samples.add("gavotte_quarantined", one.quarantined);
+    samples.addKnown("gavotte_archive_lag_records", one.lagRecords);
+    samples.max("gavotte_archive_lag_seconds", seconds(one.lagMs));
+    samples.addKnown("gavotte_journal_bytes", one.journalBytes);
+    samples.addKnown("gavotte_timers", one.timersWaiting, { state: "waiting" });
+    samples.addKnown("gavotte_timers", one.timersDue, { state: "due" });
+    samples.max("gavotte_timers_late_seconds", seconds(one.timersLateMs));
+    samples.addKnown("gavotte_releases_waiting", one.releases);
+    samples.addKnown("gavotte_runs_paused", one.pausedRuns);
+    samples.addKnown("gavotte_quarantined", one.quarantined);
     one.queues.forEach((queue) => addQueue(samples, queue, names));
   }
 }

@@ -20,8 +20,18 @@ export class Samples {
         : together(value, one.value);
   }
 
-  /** Keeps the larger. */
-  max(name: MetricName, value: number, labels: Sample["labels"] = {}): void {
+  /** Adds what may not be known: then nothing is told of it. */
+  addKnown(name: MetricName, value: number | undefined, labels: Sample["labels"] = {}): void {
+    if (value !== undefined) {
+      this.add(name, value, labels);
+    }
+  }
+
+  /** Keeps the larger, if it is known. */
+  max(name: MetricName, value: number | undefined, labels: Sample["labels"] = {}): void {
+    if (value === undefined) {
+      return;
+    }
     const one = this.#of(name, labels);
     one.value = Math.max(value, typeof one.value === "number" ? one.value : 0);
   }

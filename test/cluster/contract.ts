@@ -18,7 +18,7 @@ export const CONTRACT: readonly string[] = [
   "supervisor/{blobs,block-reader,falling-asleep,hibernate,long-journal,repair-tries}.test.ts",
   "supervisor/{away-told,begun,bindings,children,finalise,intake,ir-store,left-behind}.test.ts",
   "supervisor/{error-pauses,limits,pauses,reaper,refused-rows,release,retention,roles}.test.ts",
-  "supervisor/{set-right,stalled,supervisor,waker,workflows}.test.ts",
+  "supervisor/{partition-gauge,set-right,stalled,supervisor,waker,workflows}.test.ts",
   "cmd/{behind,doctor-archive,doctor-away,processes,prune,runs-statuses,uncertified}.test.ts",
   "test/{audit,children,e2e,hibernate,operations,property,store}/**/*.test.ts",
   "test/recovery/pure-killed.test.ts",
