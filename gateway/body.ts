@@ -1,5 +1,5 @@
 /**
- * Reading the body of a request: JSON in UTF-8, bounded.
+ * Reading the body of a request: JSON, or a file's text, in UTF-8, bounded.
  *
  * What is too much is read on and not kept, so that the answer is heard: who still sends when the
  * connection is closed hears of a lost connection, and not why. Beyond READ_ON_BYTES_MAX he does.
@@ -82,20 +82,48 @@ export async function readJson(
   tooLarge: ErrorCode,
   room = new Room(),
 ): Promise<Json | undefined> {
-  const { content, bytes } = await readBytes(request, bytesMax, room);
-  if (bytes > bytesMax) {
-    const message = `the body has ${bytes} bytes, at most ${bytesMax} are taken`;
-    throw new GavotteError(tooLarge, message);
-  }
+  const content = await readWhole(request, bytesMax, tooLarge, room);
   try {
-    // Decoded leniently it would be another value than was sent.
-    const text = new TextDecoder("utf-8", { fatal: true }).decode(content);
+    const text = decoded(content);
     return text === "" ? undefined : parseJson(text);
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     if (error instanceof RangeError) throw new GavotteError("GV_BAD_INPUT", `the body has ${why}`);
     throw new GavotteError("GV_BAD_INPUT", `the body is not JSON in UTF-8: ${why}`);
   }
+}
+
+/** The text of a body. Throws as `readJson`. */
+export async function readText(
+  request: IncomingMessage,
+  bytesMax: number,
+  tooLarge: ErrorCode,
+): Promise<string> {
+  const content = await readWhole(request, bytesMax, tooLarge, new Room());
+  try {
+    return decoded(content);
+  } catch {
+    throw new GavotteError("GV_BAD_INPUT", "the body is not UTF-8");
+  }
+}
+
+async function readWhole(
+  request: IncomingMessage,
+  bytesMax: number,
+  tooLarge: ErrorCode,
+  room: Room,
+): Promise<Buffer> {
+  const { content, bytes } = await readBytes(request, bytesMax, room);
+  if (bytes > bytesMax) {
+    const message = `the body has ${bytes} bytes, at most ${bytesMax} are taken`;
+    throw new GavotteError(tooLarge, message);
+  }
+  return content;
+}
+
+/** Decoded leniently it would be another text than was sent. */
+function decoded(content: Buffer): string {
+  return new TextDecoder("utf-8", { fatal: true }).decode(content);
 }
 
 /** Does something with the value of a body. JSON is read at any depth, and not written again at any. */

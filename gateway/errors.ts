@@ -14,6 +14,9 @@ export interface Problem {
   message: string;
   /** Where in the body, or which parameter. */
   path?: string;
+  /** Of a workflow that came as a file's text: where in it, both from 1. */
+  line?: number;
+  column?: number;
 }
 
 export interface ErrorBody {

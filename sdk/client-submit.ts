@@ -15,8 +15,8 @@ import { globalKeys } from "./keys.ts";
 
 /** What is asked of the intake: exactly one of `workflow`, `workflow_ref` and `hash`. */
 export interface SubmissionRequest {
-  /** The workflow document itself. */
-  workflow?: WorkflowFile | { [key: string]: Json };
+  /** The workflow itself: as a document, or as the text of a file, JSON or YAML. */
+  workflow?: WorkflowFile | { [key: string]: Json } | string;
   /** `name` or `name@version` of a workflow that was submitted before. */
   workflow_ref?: string;
   /** Hash of a workflow that was submitted before. */
@@ -42,6 +42,9 @@ export interface SubmissionProblem {
   code: string;
   message: string;
   path?: string;
+  /** Of a workflow that was sent as a file's text: where in it, both from 1. */
+  line?: number;
+  column?: number;
 }
 
 interface Reply {
@@ -222,10 +225,11 @@ function rejection(errors: readonly SubmissionProblem[], entryId: string): Gavot
   const first = errors[0];
   const known = first !== undefined && first.code in ERRORS;
   const code = known ? (first.code as ErrorCode) : "GV_WORKFLOW_INVALID";
-  const lines = errors.map(({ code, message, path }) => {
+  const lines = errors.map(({ code, message, path, line, column }) => {
     // Some messages begin with their place.
     const isTold = path === undefined || path === "" || message.startsWith(path);
-    const where = isTold ? "" : ` (${path})`;
+    const at = line === undefined ? "" : `line ${line}, column ${column ?? 1}: `;
+    const where = isTold ? "" : ` (${at}${path})`;
     return `${code}: ${message}${where}`;
   });
   return new GavotteError(

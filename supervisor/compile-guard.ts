@@ -19,7 +19,9 @@ import { threadCell, threadCpuMs, type ThreadCell } from "./thread-time.ts";
 import type { CompileDiagnostic } from "./workflows.ts";
 
 export type Job =
-  { document: string; limits: DocumentLimits | undefined } | { schema: string; input: string };
+  | { document: string; limits: DocumentLimits | undefined }
+  | { file: string }
+  | { schema: string; input: string };
 
 /** What a document may have, if not what one may have that somebody wrote. */
 export interface DocumentLimits {
@@ -82,6 +84,11 @@ export function isQuick(text: string): boolean {
   return steps.reduce((sum, count) => sum + count, 0) <= QUICK_PATTERN_STEPS;
 }
 
+/** The same of a file's text. Of YAML nothing is counted, and what it names once may stand there often. */
+export function isQuickFile(text: string): boolean {
+  return text.length <= QUICK_CHARS && !/\{\d|&/.test(text);
+}
+
 export class CompileGuard {
   readonly #logger: Logger;
   readonly #limits: GuardLimits;
@@ -113,6 +120,11 @@ export class CompileGuard {
   /** Of a JSON text. Throws if it is stopped meanwhile. */
   compile(document: string, limits?: DocumentLimits): Promise<CompileAnswer | Failed | Other> {
     return this.#run({ document, limits });
+  }
+
+  /** Of a file's text, JSON or YAML. Throws likewise. */
+  compileFile(file: string): Promise<CompileAnswer | Failed | Other> {
+    return this.#run({ file });
   }
 
   /** Data by a schema, JSON texts both. Throws if it is stopped meanwhile. */

@@ -21,6 +21,7 @@ import {
 import { definitionsByHash, type Queryable } from "../sdk/postgres/index.ts";
 import { COSTLY, isQuick, NO_THREAD, type Checked, type CompileGuard } from "./compile-guard.ts";
 import type { LATER } from "./patience.ts";
+import type { SubmissionProblem } from "./submission.ts";
 
 export interface StoredIr {
   hash: string;
@@ -50,13 +51,9 @@ export interface WorkflowReference {
   node: string;
 }
 
-export interface InputProblem {
-  code: string;
-  message: string;
-  path?: string;
-}
-
-type AskGuard = (check: () => Promise<InputProblem[]>) => Promise<InputProblem[] | typeof LATER>;
+type AskGuard = (
+  check: () => Promise<SubmissionProblem[]>,
+) => Promise<SubmissionProblem[] | typeof LATER>;
 
 const PROBLEMS_MAX = 20;
 /** Of text, of all that are kept. */
@@ -136,7 +133,7 @@ export class IrStore {
     guard?: CompileGuard,
     isSuspect = false,
     ask: AskGuard = (check) => check(),
-  ): InputProblem[] | Promise<InputProblem[] | typeof LATER> {
+  ): SubmissionProblem[] | Promise<SubmissionProblem[] | typeof LATER> {
     const schema = stored.ir.input_schema;
     if (schema === null) {
       return [];
@@ -158,7 +155,7 @@ export class IrStore {
     schema: Json,
     input: Json,
     guard: CompileGuard,
-  ): Promise<InputProblem[]> {
+  ): Promise<SubmissionProblem[]> {
     const checked = await guard.check(JSON.stringify(schema), JSON.stringify(input));
     if (checked === NO_THREAD) {
       return problemsOf(this.#checked(stored, schema, input));
@@ -186,7 +183,7 @@ export class IrStore {
   }
 }
 
-function problemsOf(checked: Checked): InputProblem[] {
+function problemsOf(checked: Checked): SubmissionProblem[] {
   if (typeof checked === "string") {
     return [{ code: "GV_WORKFLOW_INVALID", message: `input_schema cannot be used: ${checked}` }];
   }

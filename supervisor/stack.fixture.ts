@@ -254,7 +254,8 @@ export function chainIr(ids: readonly string[], more: Partial<Ir> = {}): Ir {
 }
 
 /** Stands for the compiler: the document names the nodes, or is an IR's part. */
-export const compileFake: Compile = ({ document }) => {
+export const compileFake: Compile = (source) => {
+  const document = "text" in source ? (JSON.parse(source.text) as Json) : source.document;
   const { nodes, broken, schema, name } = document as { [key: string]: Json };
   if (broken === true) {
     const diagnostics = [{ severity: "error", code: "GV2001", message: "it is broken" }];

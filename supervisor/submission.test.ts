@@ -125,6 +125,16 @@ describe("readSubmission", () => {
     expect(hashOf({ start_at: ["b"] })).toBe(hashOf({ start_at: ["b"], outputs: {} }));
   });
 
+  it("takes the text of a file in place of the document, and not one for the other", () => {
+    const given = { idempotency_key: "k", workflow: '{"a": 1}' };
+    const one = read(given) as Submission;
+    expect(one.workflow).toMatchObject({ source: { text: '{"a": 1}' }, text: '{"a": 1}' });
+    const document = read({ ...given, workflow: { a: 1 } }) as Submission;
+    expect(document.workflow).not.toMatchObject({ key: (one.workflow as { key: string }).key });
+    expect(document.requestHash).not.toBe(one.requestHash);
+    expect(problemsOf({ workflow: 7 })).toBe("workflow must be an object, or the text of a file");
+  });
+
   it("survives any nesting", () => {
     const deep = `${"[".repeat(100_000)}${"]".repeat(100_000)}`;
     const one = read(`{"workflow":{},"input":${deep}}`);

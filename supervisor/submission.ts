@@ -19,13 +19,23 @@ export interface SubmissionProblem {
   code: string;
   message: string;
   path?: string;
+  /** Of a workflow that came as a file's text: where in it, both from 1. */
+  line?: number;
+  column?: number;
 }
 
-/** How the workflow is named: the document itself, `name@version`, or a stored hash. */
+/** A workflow that came with its submission: as a document, or as the text of a file, JSON or YAML. */
+export interface Written {
+  source: { document: { [key: string]: Json } } | { text: string };
+  /** Of a document its JSON text. */
+  text: string;
+  /** Equal keys, equal sources. */
+  key: string;
+}
+
+/** How the workflow is named: itself, `name@version`, or a stored hash. */
 export type WorkflowChoice =
-  | { document: { [key: string]: Json }; text: string; key: string }
-  | { ref: { name: string; version: string | null } }
-  | { hash: string };
+  Written | { ref: { name: string; version: string | null } } | { hash: string };
 
 export interface Submission {
   entryId: string;
@@ -206,12 +216,7 @@ function readWorkflow(members: Members, say: Say): WorkflowChoice | null {
     return null;
   }
   if (workflow !== undefined) {
-    if (!isObject(workflow)) {
-      say("workflow must be an object", "workflow");
-      return null;
-    }
-    const text = JSON.stringify(workflow);
-    return { document: workflow, text, key: digest("sha256", text) };
+    return readWritten(workflow, say);
   }
   if (ref !== undefined) {
     const text = readText(ref, "workflow_ref", say);
@@ -225,6 +230,22 @@ function readWorkflow(members: Members, say: Say): WorkflowChoice | null {
   }
   const text = readText(hash, "hash", say);
   return text === null ? null : { hash: text };
+}
+
+function readWritten(workflow: Json, say: Say): Written | null {
+  if (typeof workflow === "string") {
+    return {
+      source: { text: workflow },
+      text: workflow,
+      key: digest("sha256", `file ${workflow}`),
+    };
+  }
+  if (!isObject(workflow)) {
+    say("workflow must be an object, or the text of a file", "workflow");
+    return null;
+  }
+  const text = JSON.stringify(workflow);
+  return { source: { document: workflow }, text, key: digest("sha256", text) };
 }
 
 /** Where the run begins, if not at its entries: whether it can, its workflow says. */
@@ -310,8 +331,8 @@ function readText(value: Json | undefined, path: string, say: Say): string | nul
 }
 
 function workflowIdentity(workflow: WorkflowChoice): Json {
-  if ("document" in workflow) {
-    return workflow.document;
+  if ("source" in workflow) {
+    return "text" in workflow.source ? workflow.source.text : workflow.source.document;
   }
   return "ref" in workflow ? { ref: workflow.ref } : { hash: workflow.hash };
 }

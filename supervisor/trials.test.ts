@@ -109,7 +109,7 @@ async function pendingEntries(): Promise<[id: string, consumer: string, ms: numb
 const killing =
   (process: Process): Compile =>
   (source) => {
-    if (JSON.stringify(source.document).includes("kills")) {
+    if (JSON.stringify(source).includes("kills")) {
       process.die();
     }
     return compileFake(source);

@@ -74,7 +74,9 @@ it("a workflow with mistakes is refused with the compiler's hints", async () => 
   const node: Json = { id: "a", type: "transform", config: { expression: "inptu.n" } };
   const document = flow("mistaken", [node]);
   const [found] = await workflows.resolve([
-    { workflow: { document, text: JSON.stringify(document), key: "m" } } as never as Submission,
+    {
+      workflow: { source: { document }, text: JSON.stringify(document), key: "m" },
+    } as never as Submission,
   ]);
   expect(found).toMatchObject([
     {
@@ -100,7 +102,7 @@ describe("a run that names its workflow by hash", () => {
     // The other batch has compiled it, and gets no further.
     await workflows.resolve([
       {
-        workflow: { document, text: JSON.stringify(document), key: "racing" },
+        workflow: { source: { document }, text: JSON.stringify(document), key: "racing" },
       } as never as Submission,
     ]);
     expect(await submit({ hash, input: { n: 1 } })).toEqual(["accepted"]);
@@ -209,7 +211,7 @@ describe("what takes long", () => {
     const told: unknown[] = [];
     for (const guard of [undefined, guardOf(compiled)]) {
       workflows = new Workflows(context, compileHere, guard);
-      const one = { document: wrong, text: JSON.stringify(wrong), key: "wrong" };
+      const one = { source: { document: wrong }, text: JSON.stringify(wrong), key: "wrong" };
       told.push(await workflows.resolve([{ workflow: one } as never as Submission]));
     }
     expect(told[1]).toEqual(told[0]);
@@ -264,7 +266,7 @@ describe("what takes long", () => {
     const count = (): void => void (turns++, isDone || setImmediate(count));
     const all = Array.from({ length: 5 }, (_, i) => {
       const document = flow(`turn-${i}`, [step("a")]);
-      const one = { document, text: JSON.stringify(document), key: `turn-${i}` };
+      const one = { source: { document }, text: JSON.stringify(document), key: `turn-${i}` };
       return { workflow: one } as never as Submission;
     });
     const watched: Compile = (source) => (turnsBefore.push(turns), slow(source));

@@ -12,11 +12,11 @@ import { canonicalJson } from "../compiler/index.ts";
 import type { Ir, Json } from "../compiler/ir.ts";
 import { Recent } from "../sdk/internal.ts";
 import { definitionByRef, type Definition, type WorkflowRef } from "../sdk/postgres/index.ts";
-import { COSTLY, isQuick, NO_THREAD, type CompileGuard } from "./compile-guard.ts";
+import { COSTLY, isQuick, isQuickFile, NO_THREAD, type CompileGuard } from "./compile-guard.ts";
 import type { SupervisorContext } from "./context.ts";
 import { describeIr, type StoredIr } from "./ir-store.ts";
 import { askAtOnce, LATER, type Ask } from "./patience.ts";
-import type { Submission, SubmissionProblem, WorkflowChoice } from "./submission.ts";
+import type { Submission, SubmissionProblem, Written } from "./submission.ts";
 import { Turns } from "./turns.ts";
 
 export interface CompileDiagnostic {
@@ -30,7 +30,7 @@ export interface CompileDiagnostic {
 }
 
 /** The compiler's face as the intake needs it; `ir` is null when there are errors. */
-export type Compile = (source: { document: Json }) => {
+export type Compile = (source: { document: Json } | { text: string }) => {
   ir: Ir | null;
   hash: string | null;
   tags?: readonly string[];
@@ -44,8 +44,6 @@ export interface Found {
 }
 
 export type Resolved = Found | SubmissionProblem[];
-
-type Document = Extract<WorkflowChoice, { document: unknown }>;
 
 /** Of documents and IRs that were compiled here. */
 const COMPILED_CHARS_MAX = 16_000_000;
@@ -90,7 +88,7 @@ export class Workflows {
     // Looked up once per batch, and anew in the next: what was published counts at once.
     const refs = new Map<string, Resolved>();
     for (const { workflow, entryId } of submissions) {
-      if ("document" in workflow) {
+      if ("source" in workflow) {
         resolved.push(
           this.#compiled.get(workflow.key) ??
             (await this.#compileFirst(workflow, isSuspect, entryId, ask)),
@@ -112,14 +110,15 @@ export class Workflows {
   }
 
   async #compileFirst(
-    workflow: Document,
+    workflow: Written,
     isSuspect: boolean,
     entryId: string,
     ask: Ask,
   ): Promise<Resolved | typeof LATER> {
-    const { key, text } = workflow;
+    const { key, source, text } = workflow;
     const { guard } = this;
-    const isHere = guard === undefined || (!isSuspect && isQuick(text));
+    const isFast = "text" in source ? isQuickFile(text) : isQuick(text);
+    const isHere = guard === undefined || (!isSuspect && isFast);
     const resolved = isHere
       ? await this.#compileHere(workflow)
       : await this.#apart(workflow, guard, entryId, ask);
@@ -137,28 +136,30 @@ export class Workflows {
     return resolved;
   }
 
-  async #compileHere({ document, text }: Document): Promise<Resolved> {
+  async #compileHere(workflow: Written): Promise<Resolved> {
     await this.#turns.next();
     try {
-      const { ir, ...rest } = this.#compile({ document });
-      return this.#resolved({ ...rest, ir, irText: canonicalJson(ir) }, text);
+      const { ir, ...rest } = this.#compile(workflow.source);
+      return this.#resolved({ ...rest, ir, irText: canonicalJson(ir) }, workflow);
     } catch (error) {
       return this.#failed(error);
     }
   }
 
   async #apart(
-    workflow: Document,
+    workflow: Written,
     guard: CompileGuard,
     entryId: string,
     ask: Ask,
   ): Promise<Resolved | typeof COSTLY | typeof LATER> {
-    const { key, text } = workflow;
+    const { key, source, text } = workflow;
     const { clock } = this.#context;
     if (clock.monotonicMs() < (this.#costly.get(key) ?? 0)) {
       return COSTLY;
     }
-    const answer = await ask(entryId, "compile", () => guard.compile(text));
+    const answer = await ask(entryId, "compile", () =>
+      "text" in source ? guard.compileFile(text) : guard.compile(text),
+    );
     if (answer === LATER) {
       return LATER;
     }
@@ -173,7 +174,7 @@ export class Workflows {
       return this.#failed(answer.failed);
     }
     const ir = answer.ir === null ? null : (JSON.parse(answer.ir) as Ir);
-    return this.#resolved({ ...answer, ir, irText: answer.ir ?? "" }, text);
+    return this.#resolved({ ...answer, ir, irText: answer.ir ?? "" }, workflow);
   }
 
   /** The compiler reports what it finds; that it throws is its own fault, and no reason to stop. */
@@ -183,21 +184,17 @@ export class Workflows {
     return [{ code: "GV_WORKFLOW_INVALID", message, path: "workflow" }];
   }
 
-  #resolved(result: ReturnType<Compile> & { irText: string }, source: string): Resolved {
+  #resolved(result: ReturnType<Compile> & { irText: string }, { source, text }: Written): Resolved {
     const { ir, irText, hash, tags = [] } = result;
     if (ir === null || hash === null) {
       return result.diagnostics
         .filter(({ severity }) => severity === "error")
         .slice(0, PROBLEMS_MAX)
-        .map(({ code, message, hint, pointer }) => {
-          // Whoever submits by a program sees nothing else of the compiler.
-          const said = hint === undefined ? message : `${message}; ${hint}`;
-          return { code, message: said, path: `workflow${pointer ?? ""}` };
-        });
+        .map((one) => problemOf(one, "text" in source));
     }
     const { name, workflow_version: version } = ir;
     const createdAtMs = this.#context.clock.nowMs();
-    const definition = { hash, name, version, ir: irText, source, tags, createdAtMs };
+    const definition = { hash, name, version, ir: irText, source: text, tags, createdAtMs };
     return { stored: this.#context.irs.peek(hash) ?? describeIr(hash, ir, irText), definition };
   }
 
@@ -211,6 +208,14 @@ export class Workflows {
     }
     return { stored, definition: null };
   }
+}
+
+/** Whoever submits by a program sees nothing else of the compiler. Only a file's text has lines. */
+function problemOf(one: CompileDiagnostic, isFile: boolean): SubmissionProblem {
+  const { code, message, hint, pointer = "", line, column } = one;
+  const said = hint === undefined ? message : `${message}; ${hint}`;
+  const place = isFile && line !== undefined && column !== undefined ? { line, column } : {};
+  return { code, message: said, path: `workflow${pointer}`, ...place };
 }
 
 function charsOf(resolved: Resolved): number {

@@ -5,21 +5,24 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, FastifySchema } from "fastify";
 import type { Json, SubmissionRequest } from "../../sdk/index.ts";
 import { isTerminal, type ErrorCode } from "../../sdk/internal.ts";
-import { readJson } from "../body.ts";
+import { readJson, readText } from "../body.ts";
 import { resultText, waitMsOf, type ListQuery, type Runs } from "./runs.ts";
 import {
   answers,
   REASON_BODY,
   HEADERS,
+  FILE,
+  FILE_TYPES,
   LIST_QUERY,
   RUN_ID_PARAM,
   SIGNAL_BODY,
   SIGNAL_HEADERS,
   SIGNAL_PARAMS,
   SUBMISSION,
+  SUBMIT_QUERY,
   WAIT_QUERY,
 } from "./schemas.ts";
-import type { Submissions } from "./submissions.ts";
+import { requestOf, type Submissions, type SubmitQuery } from "./submissions.ts";
 import { compileValidator } from "./validate.ts";
 
 export const REST_PATH = "/api/v1";
@@ -47,7 +50,13 @@ export function addRest(app: FastifyInstance, parts: RestParts): void {
   app.addContentTypeParser("application/json", async (request: FastifyRequest) =>
     readJson(request.raw, BODY_BYTES_MAX, TOO_LARGE),
   );
-  addSubmit(app, parts);
+  void app.register((scope, _options, done) => {
+    scope.addContentTypeParser(FILE_TYPES, async (request: FastifyRequest) =>
+      readText(request.raw, BODY_BYTES_MAX, TOO_LARGE),
+    );
+    addSubmit(scope, parts);
+    done();
+  });
   addQuestions(app, parts);
   addCancel(app, parts);
   addSignals(app, parts);
@@ -56,16 +65,27 @@ export function addRest(app: FastifyInstance, parts: RestParts): void {
 
 function addSubmit(app: FastifyInstance, { submissions }: RestParts): void {
   const schema = schemaOf("submitRun", "Submit a run", {
-    body: SUBMISSION,
+    body: {
+      content: Object.fromEntries([
+        ["application/json", { schema: SUBMISSION }],
+        ...FILE_TYPES.map((type) => [type, { schema: FILE }]),
+      ]),
+    },
+    querystring: SUBMIT_QUERY,
     headers: HEADERS,
     response: {
       201: answer("Its row is committed: the run will be executed.", "Accepted"),
       ...refusals(400, 404, 409, 413, 415, 422, 429, 503),
     },
   });
-  type Body = { Body: SubmissionRequest; Headers: { "idempotency-key"?: string } };
-  app.post<Body>("/runs", { schema }, async ({ body, headers }, reply) => {
-    const accepted = await submissions.accept(body, headers["idempotency-key"]);
+  type Body = {
+    Body: SubmissionRequest | string;
+    Querystring: SubmitQuery;
+    Headers: { "idempotency-key"?: string };
+  };
+  app.post<Body>("/runs", { schema }, async ({ body, query, headers }, reply) => {
+    const request = requestOf(body, query);
+    const accepted = await submissions.accept(request, headers["idempotency-key"]);
     const location = `${REST_PATH}/runs/${accepted.run_id}`;
     return reply.code(201).header("location", location).send(accepted);
   });

@@ -37,7 +37,10 @@ export function answers(name: string): { content: object } {
 /** The body of `POST /runs`: what the queue takes (sdk/client-submit.ts), but for its inner members. */
 export const SUBMISSION = object(
   {
-    workflow: { type: "object", description: "The workflow document itself." },
+    workflow: {
+      type: ["object", "string"],
+      description: "The workflow itself: the document, or the text of a file, JSON or YAML.",
+    },
     workflow_ref: {
       ...TEXT,
       description: "`name`, `name@version` or `name@tag` of a published one.",
@@ -60,6 +63,19 @@ export const SUBMISSION = object(
   },
   [],
   { oneOf: ["workflow", "workflow_ref", "hash"].map((name) => ({ required: [name] })) },
+);
+
+/** The other body of `POST /runs`, and what goes with it in the address. */
+export const FILE = { type: "string", description: "The workflow's file itself." };
+export const FILE_TYPES = ["application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml"];
+const { priority, tenant, run_id: runId } = SUBMISSION.properties as { [name: string]: Schema };
+export const SUBMIT_QUERY = object(
+  {
+    input: { type: "string", description: "JSON text; with a file as the body." },
+    ...{ priority, tenant, run_id: runId },
+  },
+  [],
+  { description: "With a file as the body; a JSON body has them itself." },
 );
 
 export const RUN_ID_PARAM = object({ id: { ...TEXT, description: "The run's id." } });
@@ -127,6 +143,7 @@ const WAIT = {
   ...{ title: { type: "string" }, assignees: { type: "array", items: { type: "string" } } },
   ...{ run: { type: "string" }, key: { type: "string" } },
 };
+const PLACE = { type: "integer", minimum: 1 };
 const COUNT = { type: "integer", minimum: 0 };
 const RUN = {
   ...{ run_id: TEXT, workflow: { type: "string" }, status: STATUS, output: ANY_JSON },
@@ -148,7 +165,11 @@ export const SHARED: { readonly [name: string]: Schema } = {
     ),
   }),
   Problem: object(
-    { code: { type: "string" }, message: { type: "string" }, path: { type: "string" } },
+    {
+      ...{ code: { type: "string" }, message: { type: "string" }, path: { type: "string" } },
+      line: { ...PLACE, description: "Of a workflow that was sent as a file's text." },
+      column: PLACE,
+    },
     ["code", "message"],
   ),
   /** Of an execution: handlers' errors have codes of their own. */

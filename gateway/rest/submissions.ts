@@ -4,7 +4,8 @@
  * How many are under way at one time is bounded: each is kept until it is answered, and when nobody
  * takes submissions in they would all be kept for as long as an answer is waited for.
  */
-import type { SubmissionRequest } from "../../sdk/index.ts";
+import { parseJson } from "../../condition/json-text.ts";
+import type { Json, SubmissionRequest } from "../../sdk/index.ts";
 import { GavotteError, type RunStatus } from "../../sdk/internal.ts";
 import { readRun } from "../../sdk/postgres/index.ts";
 import { passOn } from "../body.ts";
@@ -50,6 +51,35 @@ export class Submissions {
     // It is accepted, whether its row can be read again or not.
     const row = mayBeOlder ? await readRun(client.db, runId).catch(() => null) : null;
     return { run_id: runId, status: row?.status ?? "QUEUED" };
+  }
+}
+
+/** What goes in the address with a file as the body. */
+export type SubmitQuery = Pick<SubmissionRequest, "priority" | "tenant" | "run_id"> & {
+  /** JSON text. */
+  input?: string;
+};
+
+/** The submission that a body asks for: a document with all its members, or a file's text. */
+export function requestOf(body: SubmissionRequest | string, query: SubmitQuery): SubmissionRequest {
+  if (typeof body !== "string") {
+    const [name] = Object.keys(query);
+    if (name !== undefined) {
+      const message = `${name} stands in the address: with a JSON body it is a member of that`;
+      throw new GavotteError("GV_BAD_INPUT", message);
+    }
+    return body;
+  }
+  const { input: text, ...others } = query;
+  return { workflow: body, ...others, ...(text === undefined ? {} : { input: inputOf(text) }) };
+}
+
+function inputOf(text: string): Json {
+  try {
+    return parseJson(text);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new GavotteError("GV_BAD_INPUT", `input in the address is not JSON: ${why}`);
   }
 }
 
