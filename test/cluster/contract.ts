@@ -22,7 +22,7 @@ export const CONTRACT: readonly string[] = [
   "cmd/{behind,doctor-archive,doctor-away,processes,prune,runs-statuses,uncertified}.test.ts",
   "test/{audit,children,e2e,hibernate,operations,property,store}/**/*.test.ts",
   "test/recovery/pure-killed.test.ts",
-  "test/{circuits,fairness,metrics,priorities,retries,routing,workers,limits,limits-trees,losers,own-values,pure-functions,run-limits,schemas,time-limits,unserved-queues,waits}.test.ts",
+  "test/{circuits,fairness,metrics,priorities,retries,routing,workers,limits,limits-trees,losers,own-values,pure-functions,run-limits,schemas,submitted-files,time-limits,unserved-queues,waits}.test.ts",
 ];
 
 /** Each script, and waits through a whole engine: a few seconds. */
