@@ -63,14 +63,15 @@ export function addRest(app: FastifyInstance, parts: RestParts): void {
   addPauses(app, parts);
 }
 
+/** A submission, or the workflow's file: by the content-type. */
+const SUBMIT_CONTENT: { [type: string]: { schema: object } } = {
+  "application/json": { schema: SUBMISSION },
+  ...Object.fromEntries(FILE_TYPES.map((type) => [type, { schema: FILE }])),
+};
+
 function addSubmit(app: FastifyInstance, { submissions }: RestParts): void {
   const schema = schemaOf("submitRun", "Submit a run", {
-    body: {
-      content: Object.fromEntries([
-        ["application/json", { schema: SUBMISSION }],
-        ...FILE_TYPES.map((type) => [type, { schema: FILE }]),
-      ]),
-    },
+    body: { content: SUBMIT_CONTENT },
     querystring: SUBMIT_QUERY,
     headers: HEADERS,
     response: {
