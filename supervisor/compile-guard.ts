@@ -84,7 +84,7 @@ export function isQuick(text: string): boolean {
   return steps.reduce((sum, count) => sum + count, 0) <= QUICK_PATTERN_STEPS;
 }
 
-/** The same of a file's text. Of YAML nothing is counted, and what it names once may stand there often. */
+/** The same of a file. Of YAML nothing is counted, and what it names once may stand there often. */
 export function isQuickFile(text: string): boolean {
   return text.length <= QUICK_CHARS && !/\{\d|&/.test(text);
 }
