@@ -20,12 +20,23 @@ export interface Beginning {
   settle: Settle;
   /** Puts the token back for another worker, or a later try, because of this error, or of none. */
   giveBack: (error: unknown) => void;
+  /** Leaves the token where it is for so long, to whoever takes it over then. */
+  putOff: (ms: number) => void;
 }
 
 /** Whether a token has to ask before its node is executed: it begins an execution, or was parked. */
 export function isLimited({ node, token }: Prepared): boolean {
   const hasLimit = node.rate_limit !== undefined || node.circuit_breaker !== undefined;
   return hasLimit && (token.kind === "run" || wasParked(token));
+}
+
+/**
+ * Whether a worker may have died of the token. Parked it would come back as one that was never
+ * delivered, and a killer whose circuit is open, or whose limit has no start for it, between any two
+ * executions would go round for ever.
+ */
+function isSuspect({ deliveries }: Held): boolean {
+  return deliveries > 1;
 }
 
 /**
@@ -37,7 +48,7 @@ export function beginLimited(
   beginning: Beginning,
   work: (pass: Pass | null) => void,
 ): void {
-  const { p, held, begun, settle, giveBack } = beginning;
+  const { p, held, begun, settle, giveBack, putOff } = beginning;
   const { executor, circuits } = o;
   const { rate_limit: limit, circuit_breaker: policy } = p.node;
   const ask = async (): Promise<void> => {
@@ -45,6 +56,10 @@ export function beginLimited(
     const asked = policy === undefined ? null : await circuits.ask(p, policy, begun.vars);
     if (asked !== null && asked.waitMs > 0) {
       const { pass, waitMs } = asked;
+      if (isSuspect(held) && policy?.on_open !== "fail") {
+        putOff(waitMs);
+        return;
+      }
       settle(() =>
         policy?.on_open === "fail"
           ? executor.fail(p, begun.vars, circuitOpen(pass, waitMs), 0)
@@ -56,7 +71,10 @@ export function beginLimited(
     let isBegun = false;
     try {
       const slot = limit === undefined ? null : await nodeSlot(o, p, begun.vars);
-      if (slot !== null && slot.waitMs > 0) {
+      if (slot !== null && slot.waitMs > 0 && isSuspect(held) && wasParked(p.token)) {
+        putOff(slot.waitMs);
+      } else if (slot !== null && slot.waitMs > 0) {
+        // One that has not been parked yet has to be, to keep its start: once in its attempt.
         settle(() => executor.park(p, slot.waitMs, slot.key));
       } else if (o.leases.has(held) && o.reader.isStopped) {
         giveBack(null);

@@ -71,6 +71,14 @@ export class Deadlines {
     }
   }
 
+  /** It waits, and stands in no queue: neither time goes on. Who had it before may have armed both. */
+  putOff(p: Prepared): void {
+    this.begun(p);
+    if (isTimed(p.node)) {
+      this.#remove([memberOf(p.token)]);
+    }
+  }
+
   /** Takes a timer off; one that stays fires in vain. */
   unwatch(member: string | null): void {
     if (member !== null) {

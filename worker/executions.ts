@@ -23,6 +23,7 @@ import { ThrownLog } from "./thrown-log.ts";
 export interface ExecutionsLane {
   settle(p: Prepared, held: Held, item: CompletionItem): void;
   giveBack(held: Held, error: unknown): void;
+  putOff(held: Held, ms: number): void;
   /** One has ended by itself: there is room for the next. */
   goOn(): void;
 }
@@ -109,7 +110,13 @@ export class Executions {
       this.#end(task, make === null ? null : this.#made(p, make));
       this.#lane.goOn();
     };
-    return { p, held, begun, settle, giveBack: (error) => this.#lane.giveBack(held, error) };
+    const putOff = (ms: number): void => {
+      this.#deadlines.putOff(p);
+      this.#lane.putOff(held, ms);
+      settle(null);
+    };
+    const giveBack = (error: unknown): void => this.#lane.giveBack(held, error);
+    return { p, held, begun, settle, giveBack, putOff };
   }
 
   #work(task: Task, input: Json): void {

@@ -37,6 +37,12 @@ export class HandBacks {
     this.isLookDue = true;
   }
 
+  /** One that may begin in so long: it is stale by then, and its deliveries before still count. */
+  putOff(held: Held, ms: number): void {
+    this.#o.leases.drop(held);
+    void giveBack(this.#o, [held.token], null, Math.max(0, Math.floor(this.#o.leaseMs - ms)));
+  }
+
   /** One that is for the other workers: it is not looked for here. */
   leave(token: ReadyToken, held: Held): void {
     const { leases, unreadable } = this.#o;

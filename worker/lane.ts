@@ -55,6 +55,7 @@ export class Lane {
     const executions = new Executions(options, {
       settle: (p, held, item) => settlements.settle(p, held, item),
       giveBack: (held, error) => void handBacks.giveBack([held], error),
+      putOff: (held, ms) => handBacks.putOff(held, ms),
       goOn: () => options.slots.offer(),
     });
     const lookUps = new LookUps(options, { waiting, executions, settlements, handBacks });
@@ -178,10 +179,12 @@ export class Lane {
   }
 
   /** Admits what was taken over; resolves, when it is settled or waited for, to what is not. */
-  async #takeIn({ tokens, idleMs }: Claimed, how: Executing): Promise<readonly Held[]> {
+  async #takeIn(claimed: Claimed, how: Executing): Promise<readonly Held[]> {
     const { leases } = this.#o;
     const { poison, waitMs, turn } = how;
-    const held = await this.#lookUps.admit(tokens, { redelivered: true, poison, idleMs, turn });
+    const { tokens, idleMs, deliveries } = claimed;
+    const admission = { redelivered: true, poison, idleMs, deliveries, turn };
+    const held = await this.#lookUps.admit(tokens, admission);
     this.#room.keep(0);
     await within(waitMs, leases.whenGone(held));
     return held.filter((one) => leases.has(one));

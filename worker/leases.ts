@@ -28,6 +28,8 @@ export interface Held {
   idleMs: number;
   /** It was delivered before, to a worker that may have died of the token that it stands for. */
   isRedelivered: boolean;
+  /** How often the token has been delivered: of all but the last its worker may have died. */
+  deliveries: number;
   /** Whoever waits until it is held no more. */
   onGone: (() => void) | null;
 }
@@ -81,6 +83,7 @@ export class Leases {
       takeovers,
       idleMs,
       isRedelivered: false,
+      deliveries: 1,
       onGone: null,
     };
     this.#held.push(held);

@@ -45,6 +45,7 @@ export interface Admission {
   takeovers?: number | undefined;
   /** Of each of them; see Held. */
   idleMs?: readonly number[];
+  deliveries?: readonly number[];
   /** If it is over when they could begin, they are handed back. */
   turn?: Turn | null;
 }
@@ -60,9 +61,12 @@ export class LookUps {
 
   /** Holds tokens, looks them up, and sends each on its way; fails if they cannot be looked up. */
   async admit(tokens: readonly ReadyToken[], how: Admission): Promise<Held[]> {
-    const { takeovers, idleMs, redelivered = false } = how;
+    const { takeovers, idleMs, deliveries, redelivered = false } = how;
     const held = tokens.map((token, i) => this.#o.leases.hold(token, takeovers, idleMs?.[i]));
-    held.forEach((one) => (one.isRedelivered = redelivered));
+    held.forEach((one, i) => {
+      one.isRedelivered = redelivered;
+      one.deliveries = deliveries?.[i] ?? 1;
+    });
     await this.#admitHeld(held, how);
     return held;
   }

@@ -158,6 +158,7 @@ export class Settlements {
   #goOn(p: Prepared, held: Held, item: CompletionItem, next: number): void {
     held.nodes += 1;
     held.isRedelivered = false; // the token is new
+    held.deliveries = 1;
     held.abort = new LazyAbort();
     const { prepared, isWhole } = nextPrepared(p, item, next);
     if (!this.#o.leases.has(held)) {

@@ -64,8 +64,9 @@ async function lookInto(
 /** What a claim has brought. */
 export interface Claimed {
   tokens: ReadyToken[];
-  /** Of each token, for how long nobody had touched it. */
+  /** Of each token, for how long nobody had touched it, and its deliveries, this one among them. */
   idleMs: number[];
+  deliveries: number[];
   /** What is no token. */
   garbage: Garbage[];
 }
@@ -86,15 +87,17 @@ export async function claim(
     ...queues.map(([key, ids]) => ["XCLAIM", key, GROUP, consumer, leaseMs, ...ids]),
     ["HINCRBY", metaKey, "taken", 1],
   ]);
-  const idleMs = new Map(entries.map((one) => [`${one.queueKey} ${one.entryId}`, one.idleMs]));
-  const claimed: Claimed = { tokens: [], idleMs: [], garbage: [] };
+  const before = new Map(entries.map((one) => [`${one.queueKey} ${one.entryId}`, one]));
+  const claimed: Claimed = { tokens: [], idleMs: [], deliveries: [], garbage: [] };
   for (const [i, [queueKey]] of queues.entries()) {
     for (const one of replies[i] as ([string, string[] | null] | null)[]) {
       const [entryId, fields] = one ?? ["", null];
       const token = fields === null ? null : parseEntry(queueKey, entryId, fields);
       if (token !== null) {
         claimed.tokens.push(token);
-        claimed.idleMs.push(idleMs.get(`${queueKey} ${entryId}`) ?? 0);
+        const { idleMs = 0, deliveries = 0 } = before.get(`${queueKey} ${entryId}`) ?? {};
+        claimed.idleMs.push(idleMs);
+        claimed.deliveries.push(deliveries + 1);
       } else if (fields !== null) {
         claimed.garbage.push({ queueKey, entryId, fields });
       }

@@ -74,9 +74,10 @@ export class DrivenLimits {
       const held = { token: p.token } as Held;
       const settle = (make: (() => CompletionItem) | null): void =>
         resolve({ item: make === null ? null : make() });
-      beginLimited(this.#lane, { p, held, begun, settle, giveBack: reject }, (pass) =>
-        resolve({ pass }),
-      );
+      // Of none here a worker may have died.
+      const putOff = (): void => reject(new Error("put off"));
+      const beginning = { p, held, begun, settle, giveBack: reject, putOff };
+      beginLimited(this.#lane, beginning, (pass) => resolve({ pass }));
     });
     await this.#circuits.idle();
     this.#check();
