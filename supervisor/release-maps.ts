@@ -8,6 +8,7 @@ import type { Redis } from "ioredis";
 import {
   elementPlace,
   mapsOf,
+  mapsOfRuns,
   parseUnit,
   releaseMap,
   unlessForeign,
@@ -27,8 +28,7 @@ export async function releaseMapsOfEnded(
   scripts: ScriptRunner,
   runIds: readonly string[],
 ): Promise<void> {
-  for (const runId of runIds) {
-    const { names } = await mapsOf(scripts, runId);
+  for (const { names } of (await mapsOfRuns(scripts, runIds)).values()) {
     for (const map of names) {
       await releaseByPages(scripts, null, map);
     }

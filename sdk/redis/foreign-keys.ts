@@ -36,30 +36,66 @@ export async function unlessForeign<T>(reply: Promise<T>, absent: T): Promise<T>
   }
 }
 
+/** Names of a run's maps; `isForeign`: something else stands in place of their list. */
+export interface MapNames {
+  names: string[];
+  isForeign: boolean;
+}
+
 /**
  * Names of a run's maps. Where something else stands in place of their list, those that a look at all
  * keys of the server finds: nothing else names them.
  */
-export async function mapsOf(
-  { redis, keys }: { redis: Redis; keys: PartitionKeys },
-  runId: string,
-): Promise<{ names: string[]; isForeign: boolean }> {
-  const list = keys.maps(runId);
-  const names = await unlessForeign(redis.smembers(list), null);
-  if (names !== null) {
-    return { names, isForeign: false };
+export async function mapsOf(store: Store, runId: string): Promise<MapNames> {
+  return (await mapsOfRuns(store, [runId])).get(runId) as MapNames;
+}
+
+interface Store {
+  redis: Redis;
+  keys: PartitionKeys;
+}
+
+/** The same of several runs, by id: all keys are looked at once, however many lists are damaged. */
+export async function mapsOfRuns(
+  { redis, keys }: Store,
+  runIds: readonly string[],
+): Promise<Map<string, MapNames>> {
+  const lists = await Promise.all(
+    runIds.map((id) => unlessForeign(redis.smembers(keys.maps(id)), null)),
+  );
+  const damaged = runIds.filter((_, i) => lists[i] === null);
+  const found = await mapsByKeys({ redis, keys }, damaged);
+  return new Map(
+    runIds.map((id, i) => {
+      const names = lists[i] ?? [...(found.get(id) ?? [])];
+      return [id, { names, isForeign: lists[i] === null }];
+    }),
+  );
+}
+
+/** Names of maps of these runs of which there are keys. */
+async function mapsByKeys(
+  { redis, keys }: Store,
+  runIds: readonly string[],
+): Promise<Map<string, Set<string>>> {
+  const found = new Map(runIds.map((id) => [id, new Set<string>()]));
+  const [first] = runIds;
+  if (first === undefined) {
+    return found;
   }
-  const found = new Set<string>();
-  await redis.exists(list); // has a key: goes to the server that has the partition
+  await redis.exists(keys.maps(first)); // has a key: goes to the server that has the partition
+  const begin = keys.run("");
+  const match = `${keys.run(runIds.length === 1 ? first : "").replaceAll(/[*?[\]\\]/g, "\\$&")}*!*`;
   let at = "0";
-  const begin = keys.run(`${runId}!`);
-  const match = `${begin.replaceAll(/[*?[\]\\]/g, "\\$&")}*`;
   do {
     const [next, page] = await redis.scan(at, "MATCH", match, "COUNT", SCAN_COUNT);
-    page.forEach((key) => found.add(runId + key.slice(begin.length - 1).replace(/#\d+$/, "")));
+    for (const key of page) {
+      const unit = key.slice(begin.length);
+      found.get(unit.slice(0, unit.indexOf("!")))?.add(unit.replace(/#\d+$/, ""));
+    }
     at = next;
   } while (at !== "0");
-  return { names: [...found], isForeign: true };
+  return found;
 }
 
 /** Those of a run, its maps and their elements as far as their names are known. */

@@ -1,5 +1,5 @@
 /** Typed calls of the scripts by which runs that wait for long leave Redis (docs/hibernate.md). */
-import { mapsOf, unlessForeign } from "./foreign-keys.ts";
+import { mapsOfRuns, unlessForeign } from "./foreign-keys.ts";
 import { TOMBSTONE_MS } from "./run-scripts.ts";
 import type { ScriptArg, ScriptRunner } from "./script-runner.ts";
 import { keysOf } from "./write-anyway.ts";
@@ -72,9 +72,11 @@ export async function evictRuns(scripts: ScriptRunner, runs: readonly Evicted[])
 
 async function withSizes(scripts: ScriptRunner, runs: readonly Evicted[]): Promise<Sized[]> {
   const { keys, redis } = scripts;
-  const maps = await Promise.all(
-    runs.map(async ({ runId }) => (await mapsOf(scripts, runId)).names),
+  const found = await mapsOfRuns(
+    scripts,
+    runs.map(({ runId }) => runId),
   );
+  const maps = runs.map(({ runId }) => found.get(runId)?.names ?? []);
   const counts = maps.flat().map(async (map) => {
     const pair = await unlessForeign(redis.hmget(keys.run(map), "next", "again"), []);
     return Math.max(0, ...pair.map(Number));

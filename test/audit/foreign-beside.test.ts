@@ -7,14 +7,16 @@ import type { Client } from "../../sdk/client.ts";
 import {
   beginWake,
   evictRuns,
+  globalKeys,
   hibernateRuns,
   partitionKeys,
   releaseRuns,
+  ScriptRunner,
 } from "../../sdk/internal.ts";
 import { readRun } from "../../sdk/postgres/index.ts";
 import type { Engine } from "../harness/engine.ts";
 import { publish } from "../harness/publish.ts";
-import { waitFor } from "../support/index.ts";
+import { intercepted, waitFor } from "../support/index.ts";
 import { Audited, fn, line, wait, waits } from "./audited.fixture.ts";
 
 const keys = partitionKeys(0);
@@ -229,5 +231,32 @@ describe("the list of a run's maps is damaged", () => {
     ]);
     expect(await redis.exists(...left, keys.run(`${damaged}!0#0`))).toBe(0);
     await redis.unlink(keys.run("evicted-3"), keys.run(`${other}!0#0`));
+  });
+
+  it("with many such, all keys are gone through once for all of them", async () => {
+    const { redis } = engine;
+    const ids = ["many-1", "many-2", "many-3", "many-4"];
+    for (const id of ids) {
+      await redis.hset(keys.run(id), { s: "asleep", sl: "7" });
+      await redis.hset(keys.run(`${id}!0`), { next: "1" });
+      await redis.hset(keys.run(`${id}!0#0`), { s: "running" });
+      await damage(keys.maps(id));
+    }
+    let walks = 0;
+    const counting = intercepted(redis, (name, call) => (...args) => {
+      walks += Number(name === "scan" && args[0] === "0");
+      return call(...args);
+    });
+    const deployment = (await redis.hget(globalKeys.deployment, "id")) as string;
+    const scripts = new ScriptRunner({ redis: counting, deployment, partition: 0 });
+    expect(
+      await evictRuns(
+        scripts,
+        ids.map((runId) => ({ runId, seq: 7 })),
+      ),
+    ).toBe(ids.length);
+    expect(walks).toBe(1);
+    const left = ids.flatMap((id) => [id, `${id}!0`, `${id}!0#0`].map((one) => keys.run(one)));
+    expect(await redis.exists(...left, ...ids.map((id) => keys.maps(id)))).toBe(0);
   });
 });
