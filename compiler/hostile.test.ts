@@ -89,6 +89,18 @@ describe("a file that is made to hurt", () => {
     expect(codes(text, "w.yaml")).toContain(code);
   });
 
+  it.each([
+    ["spaces in a key", `a${" ".repeat(100_000)}b\n`],
+    ["a text that is never closed", `a: "${"x ".repeat(50_000)}\n`],
+    ["lists in lists", `${"- ".repeat(60)}a\n`.repeat(800)],
+    ["brackets over many lines", `${"a: [\n 1,\n ]\n"}${" 1,\n".repeat(25_000)}`],
+  ])("%s cost little where the text is wrong besides", (_, text) => {
+    expect(
+      codes(`name: w\nnodes:\n  - id: a\n    type: noop\n   type: x\n${text}`, "w.yaml"),
+    ).toContain("GV1003");
+    expect(codes(`${text}nodes:\n  - id: a\n   type: x\n`, "w.yaml").length).toBeGreaterThan(0);
+  });
+
   it("a large file is read to its end before it is refused for a mistake that it ends with", () => {
     const lines = ids(9_000).map(({ id, type }) => `  - { id: ${id}, type: ${type} }`);
     const text = ["name: w", "nodes:", ...lines, "edges: ]"].join("\n");

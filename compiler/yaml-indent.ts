@@ -27,8 +27,9 @@ interface Level {
   value: string;
 }
 
+/** The name as it is written. What is plain takes the spaces behind it in: no part is tried twice. */
 const KEY =
-  /^("(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|[^\s#'"{}[\],&*!|>%@`-][^:#]*|-[^\s:#][^:#]*)\s*:(?=\s|$)/;
+  /^(?:("(?:[^"\\]|\\.)*"|'(?:[^']|'')*')\s*|([^\s#'"{}[\],&*!|>%@`-][^:#]*|-[^\s:#][^:#]*)):(?=\s|$)/;
 const BLOCK_TEXT = /^(?:[&!]\S+\s+)*[|>][-+0-9]*\s*(?:#.*)?$/;
 
 /** Lines that a value in brackets or quotes may go on for. */
@@ -79,7 +80,7 @@ function partsOf(row: string, column: number, line: number): Level[] {
     const rest = row.slice(at + 1);
     at += 1 + rest.length - rest.trimStart().length;
   }
-  const name = KEY.exec(row.slice(at))?.[1];
+  const [, quoted, name = quoted] = KEY.exec(row.slice(at)) ?? [];
   if (name === undefined) {
     const list = parts.at(-1);
     if (list) list.value = withoutRemark(row.slice(at));

@@ -69,7 +69,7 @@ export function readYaml(text: string, depthMax: number): ReadYaml {
     const hopeless = probe(text, depthMax);
     if (hopeless) return hopeless;
   }
-  const { isList: _, ...read } = parse(text, depthMax);
+  const { isList: _, mistakes: __, ...read } = parse(text, depthMax);
   return read;
 }
 
@@ -81,15 +81,20 @@ export function readYaml(text: string, depthMax: number): ReadYaml {
 function probe(text: string, depthMax: number): ReadYaml | undefined {
   const cut = text.lastIndexOf("\n", PROBE_CHARS);
   const end = cut > 0 ? cut : PROBE_CHARS;
-  const { isList, ...read } = parse(text.slice(0, end), depthMax);
+  const { isList, mistakes, ...read } = parse(text.slice(0, end), depthMax);
   if (isList) return { ...read, value: [], problems: [] };
   // What is open at the end of the part is no mistake, and may be told there or where it began.
-  const certain = read.problems.filter(({ offset }) => offset < end - PROBE_MARGIN);
-  return certain.length > PROBE_PROBLEMS_MAX ? { ...read, problems: certain } : undefined;
+  const isCertain = (offset: number): boolean => offset < end - PROBE_MARGIN;
+  if (mistakes.filter(isCertain).length <= PROBE_PROBLEMS_MAX) return undefined;
+  const problems = read.problems.filter(({ offset }) => isCertain(offset));
+  return problems.length === 0 ? undefined : { ...read, problems };
 }
 
-/** The text as it is; `isList`: its root is one, whatever else is wrong. */
-function parse(text: string, depthMax: number): ReadYaml & { isList: boolean } {
+/**
+ * The text as it is; `isList`: its root is one, whatever else is wrong; `mistakes`: where the library
+ * has found one, of which not each is told.
+ */
+function parse(text: string, depthMax: number): ReadYaml & { isList: boolean; mistakes: number[] } {
   let document: Document.Parsed;
   try {
     document = yamlLibrary().parseDocument(text, OPTIONS);
@@ -102,16 +107,18 @@ function parse(text: string, depthMax: number): ReadYaml & { isList: boolean } {
     throw new SyntaxProblem(`nested deeper than ${depthMax} levels`, 0, { isDepth: true });
   }
   const converter = new Converter(depthMax);
-  const problems = readableProblems([...document.errors, ...document.warnings], text);
+  const found = [...document.errors, ...document.warnings];
+  const problems = readableProblems(found, text);
+  const mistakes = found.map(({ pos }) => pos[0]);
   const isList = yamlLibrary().isSeq(document.contents);
   const place = (targets: Converter["targets"]): YamlNode | undefined =>
     document.contents ? new YamlNode(document.contents, targets, text) : undefined;
   if (document.errors.length > 0) {
-    return { value: null, root: isList ? place(new Map()) : undefined, problems, isList };
+    return { value: null, root: isList ? place(new Map()) : undefined, problems, isList, mistakes };
   }
   const value = document.contents ? converter.convert(document.contents, "", 0, false) : null;
   const root = place(converter.targets);
-  return { value, root, problems: [...problems, ...converter.problems], isList };
+  return { value, root, problems: [...problems, ...converter.problems], isList, mistakes };
 }
 
 class Converter {
