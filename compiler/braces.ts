@@ -23,16 +23,25 @@ const CHARS_MAX = 200;
 /** What stands at the beginning of something that may be meant: a name, or a sum of constants. */
 const BEGIN = /^\s*(?:(?<name>[A-Za-z_][\w-]*)|[\d("'[!-])/;
 const OPERATOR = /[-+*/%<>=!&|?]/;
+/** A text that is nothing but a path, as shells and other tools mark one: `$input.x`, `{input.x}`. */
+const BARE = /^(?:\$(?<path>[^{}$]+)|\{(?<braced>[^{}$]+)\})$/;
+const IS_PATH = /^[A-Za-z_][\w-]*(?:\.[A-Za-z_]\w*|\[\d+\])+$/;
 
 /**
  * The first `{{ … }}` in the plain parts of a template that is an expression: of these variables, of
- * nodes, or of constants. `isExpression` says whether a text is one here.
+ * nodes, or of constants; or a whole text that is `$input.x` or `{input.x}`. `isExpression` says whether
+ * a text is one here.
  */
 export function bracesIn(
   text: string,
   known: { variables: ReadonlySet<string>; nodes: ReadonlySet<string> },
   isExpression: (cel: string) => boolean,
 ): Braces | undefined {
+  const { path, braced = path ?? "" } = BARE.exec(text)?.groups ?? {};
+  const named = IS_PATH.test(braced) ? meantBy(braced, known) : undefined;
+  if (named !== undefined && isExpression(named)) {
+    return { start: 0, end: text.length, written: text, cel: named };
+  }
   let left = PAIRS_MAX;
   for (const [from, to] of plainParts(text)) {
     for (let at = text.indexOf("{{", from); at >= 0 && at < to && left > 0; left--) {

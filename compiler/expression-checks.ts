@@ -92,13 +92,13 @@ export class TextChecker {
 
   /** An expression in braces that other tools have, which is a plain text here. */
   #checkBraces(text: string, place: Place): void {
-    if (!text.includes("{{")) return;
+    if (!text.includes("{{") && !/^[${]/.test(text)) return;
     const known = { variables: place.variables, nodes: (this.#ids ??= this.#nodes.ids()) };
     const found = bracesIn(text, known, (cel) => this.#isExpression(cel));
     if (found === undefined) return;
     const message = `\`${found.written}\` is a plain text here, and is passed on as it is`;
     const asText = `\${${JSON.stringify(found.written)}}`;
-    const hint = `write \`\${${found.cel}}\`; where the braces are meant: \`${asText}\``;
+    const hint = `write \`\${${found.cel}}\`; where that text is meant: \`${asText}\``;
     this.#report("GV3012", place, text, found, { message, hint });
   }
 
@@ -287,7 +287,13 @@ export class TextChecker {
     }
     const names = [...place.variables].toSorted().join(", ");
     const message = `\`${root}\` is not known here`;
-    this.#report("GV3009", place, text, ref, { message, hint: `known here: ${names}` });
+    // The two names of one value: what the node before has put out is what the node gets.
+    const others: Readonly<Record<string, string>> = { data: "output", output: "data" };
+    const other = others[root];
+    const isOther = other !== undefined && place.variables.has(other);
+    const said = other === "output" ? "what the node puts out" : "what the node gets";
+    const hint = `known here: ${names}${isOther ? `; ${said} is \`${other}\`` : ""}`;
+    this.#report("GV3009", place, text, ref, { message, hint });
   }
 
   #report(

@@ -219,7 +219,7 @@ export class ReferenceChecker {
     place: Omit<Place, "pointer">,
   ): void {
     if (typeof value === "string") {
-      if (place.form === "template" && !/\$\{|\{\{/.test(value)) return;
+      if (place.form === "template" && !/^[${]|\$\{|\{\{/.test(value)) return;
       this.#texts.check(value, { ...place, pointer: locate(pointer) });
     } else if (Array.isArray(value)) {
       value.forEach((item, i) => this.#checkValue(item, joinPointer(pointer, i), locate, place));

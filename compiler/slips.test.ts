@@ -67,3 +67,36 @@ describe("an edge that is none", () => {
     expect(said(lone).map((line) => line.slice(0, 6))).toEqual(["GV2007"]);
   });
 });
+
+describe("a text that is nothing but a path", () => {
+  const sent = (text: string): string[] =>
+    said(
+      node(`type: function, config: { function_name: f, params: { x: ${JSON.stringify(text)} } }`),
+    );
+
+  it("of what is known here is told, as shells and other tools write it", () => {
+    expect(sent("$input.b")).toEqual([
+      "GV3012 `$input.b` is a plain text here, and is passed on as it is | " +
+        'write `${input.b}`; where that text is meant: `${"$input.b"}`',
+    ]);
+    expect(sent("{input.items[0].sku}")[0]).toMatch(/^GV3012/);
+  });
+
+  it("is believed where it names nothing, or is more", () => {
+    const texts = ["$5.00", "$HOME.x", "{name}", "$input", "costs $input.b", '${"$input.b"}'];
+    for (const text of texts) expect([text, sent(text)]).toEqual([text, []]);
+  });
+});
+
+describe("the two names of one value", () => {
+  it("are told apart where the other one is known", () => {
+    const edge = `${node("type: noop")}  - { id: b, type: noop }\nedges:\n  - { from: a, to: b, condition: data.ok }\n`;
+    expect(said(edge)[0]).toMatch(
+      /`data` is not known here .*; what the node puts out is `output`$/,
+    );
+    const config = "type: transform, config: { expression: output.ok }";
+    expect(said(node(config))[0]).toMatch(
+      /`output` is not known .*; what the node gets is `data`$/,
+    );
+  });
+});

@@ -161,7 +161,7 @@ nodes:
     meaning:
       "A text has an expression in braces where it is passed on as it is: in `{{…}}`, of which only " +
       "plain references are read (`{{input.x}}`, `{{fetch.output.x}}`), as the key of an object, or " +
-      "where a name is expected.",
+      "where a name is expected; or a text is nothing but `$input.x` or `{input.x}`.",
     why: "The next node gets the braces, and not the value.",
     wrong: read("{{ctx.fetch.output.count + 1}}"),
     right: read("${ctx.fetch.output.count + 1}"),
