@@ -61,9 +61,10 @@ export class Archiver extends Loop {
       logger: context.logger,
       step: (signal) => this.#step(signal),
       interrupt: () => redis.disconnect(),
-      // Whoever has the role next knows how far it is archived.
-      close: () => Promise.resolve(void context.counts.cursors.delete(partition)),
     });
+    // Whoever had the role before may have archived more than was known here. One that is given up is
+    // not forgotten: while Postgres is away nobody archives any further.
+    context.counts.cursors.delete(partition);
     this.#options = options;
     this.#redis = redis;
     this.#keys = partitionKeys(partition);

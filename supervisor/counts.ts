@@ -20,7 +20,7 @@ export class SupervisorCounts {
   /** How long blocks took, from being worked out until they were committed. */
   readonly commits = new Durations();
   timersFired = 0;
-  /** Up to where the partitions are archived whose role is held here. */
+  /** Up to where the partitions are archived whose role is held here, or was. */
   readonly cursors = new Map<number, Cursor>();
 
   reject(code: string): void {

@@ -327,7 +327,7 @@ function servicesOf(
   const audit = auditRunsPerMinute > 0 ? [new AuditSampler(context, auditRunsPerMinute)] : [];
   const watches = [pauses, new Reaper(context), stalled, ...audit];
   const services = [roles, ...timers, intake, sweep, limits, ...watches];
-  const gauge = new LoadGauge(context, () => roles.heldKeys.filter((key) => key >= 0));
+  const gauge = new LoadGauge(context, () => roles.spokenForKeys.filter((key) => key >= 0));
   const facts = async (): Promise<SupervisorFacts> => ({
     counts: context.counts,
     load: await gauge.load(),

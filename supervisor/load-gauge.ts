@@ -35,7 +35,7 @@ export class LoadGauge {
   #looking: Promise<Load> | null = null;
   #untilMs = -Infinity;
 
-  /** `held`: the partitions whose role this process has. */
+  /** `held`: the partitions that this process speaks for. */
   constructor(context: SupervisorContext, held: () => readonly number[]) {
     this.#context = context;
     this.#held = held;

@@ -75,6 +75,77 @@ describe("roles on a Postgres with sessions", () => {
   });
 });
 
+describe("roles of which nobody can be asked", () => {
+  let database: TestDatabase;
+  beforeAll(async () => {
+    database = await testDatabase();
+  });
+  afterAll(() => database.close());
+
+  it("are spoken for by who held them, until Postgres says who does", async ({ skip }) => {
+    skip(database.singleSession, "PGlite is one session");
+    const [one, two] = [database.connect(), database.connect()];
+    const connect = one.pool.connect.bind(one.pool);
+    const [first, second] = [noted(61), noted(61)];
+    const holder = new Roles(one, logger, [first], { tryMs: 20 });
+    await holder.start();
+    await waitFor(() => first.events.includes("start"));
+    expect(holder.spokenForKeys).toEqual([61]);
+    one.pool.connect = () => Promise.reject(new Error("away"));
+    const text = `SELECT pg_terminate_backend(pid) FROM pg_locks
+      WHERE locktype = 'advisory' AND objid = 61 AND granted
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`;
+    await two.query({ name: "end_its_session", text });
+    await waitFor(() => first.events.includes("stop"));
+    expect([holder.heldKeys, holder.spokenForKeys]).toEqual([[], [61]]);
+    const next = new Roles(two, logger, [second], { tryMs: 20 });
+    await next.start();
+    await waitFor(() => second.events.includes("start"));
+    one.pool.connect = connect;
+    await waitFor(() => holder.spokenForKeys.length === 0, { describe: "two speak for it" });
+    await Promise.all([holder.stop(1000), next.stop(1000)]);
+    expect(next.spokenForKeys).toEqual([]);
+  });
+});
+
+describe("a session that dies while its roles start", () => {
+  const KEYS = [71, 72, 73];
+  let database: TestDatabase;
+  beforeAll(async () => {
+    database = await testDatabase();
+  });
+  afterAll(() => database.close());
+
+  it("leaves none that starts without its lock", async ({ skip }) => {
+    skip(database.singleSession, "PGlite is one session");
+    const [own, other] = [database.connect(), database.connect()];
+    const of = `FROM pg_locks WHERE locktype = 'advisory' AND objid = ANY ('{${KEYS.join()}}')
+        AND granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`;
+    const started: { key: number; isLocked: boolean }[] = [];
+    const stops: number[] = [];
+    const roles = KEYS.map((key): Role => {
+      const start = async (): Promise<void> => {
+        const locks = await other.query<{ key: number }>({
+          name: "l",
+          text: `SELECT objid AS key ${of}`,
+        });
+        started.push({ key, isLocked: locks.some((lock) => Number(lock.key) === key) });
+        if (started.length === 1) {
+          await other.query({ name: "end_it", text: `SELECT pg_terminate_backend(pid) ${of}` });
+          await waitFor(() => stops.length > 0);
+        }
+      };
+      const stop = (): Promise<void> => Promise.resolve(void stops.push(key));
+      return { key, name: `role ${key}`, open: () => ({ name: "noted", start, stop }) };
+    });
+    const holder = new Roles(own, logger, roles, { tryMs: 20 });
+    await holder.start();
+    await waitFor(() => started.length > KEYS.length && holder.held.length === KEYS.length);
+    expect(started.filter(({ isLocked }) => !isLocked)).toEqual([]);
+    await holder.stop(1000);
+  });
+});
+
 describe("a process that stands still", () => {
   let database: TestDatabase;
   beforeAll(async () => {

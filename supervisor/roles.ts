@@ -87,6 +87,8 @@ export class Roles extends Loop {
   readonly #lostMs: number;
   #client: PoolClient | null = null;
   #isClosed = false;
+  /** Held when the session was lost; none once Postgres has said again who has what. */
+  #lost: readonly number[] = [];
   /** Roles that were given up: for how many looks they are left to others, of how many processes. */
   readonly #offered = new Map<number, { looks: number; count: number }>();
   /** With how many processes nobody wanted what was given up, and for how many looks more it counts. */
@@ -123,11 +125,29 @@ export class Roles extends Loop {
     return [...this.#held.keys()];
   }
 
+  /**
+   * Those that this process speaks for: the held ones, and while Postgres cannot be asked those that it
+   * held last. As long as it is away for all nobody else can have them.
+   */
+  get spokenForKeys(): number[] {
+    return [...new Set([...this.#held.keys(), ...this.#lost])];
+  }
+
   /** Takes roles that are free, and finds out whether the session still lives. */
   async #look(): Promise<void> {
     const free = this.#roles.filter((role) => !this.#held.has(role.key) && this.#mayTry(role));
-    const granted = this.#db.singleSession ? free : await this.#tryLock(free);
+    const single = this.#db.singleSession;
+    const granted = single ? free : await this.#tryLock(free);
+    const session = this.#client;
+    // What was granted in a session that is over is somebody else's: also while others start.
+    const isOver = (): boolean => this.#client !== session || (session === null && !single);
+    if (!isOver()) {
+      this.#lost = [];
+    }
     for (const role of granted) {
+      if (isOver()) {
+        return;
+      }
       const service = role.open();
       this.#held.set(role.key, service);
       const offer = this.#offered.get(role.key);
@@ -143,7 +163,7 @@ export class Roles extends Loop {
         throw error;
       }
     }
-    if (this.#held.size > 1 && !this.#db.singleSession) {
+    if (this.#held.size > 1 && !single) {
       await this.#share();
     }
   }
@@ -230,6 +250,7 @@ export class Roles extends Loop {
     const client = this.#client;
     this.#client = null;
     const services = [...this.#held.values()];
+    this.#lost = error === null ? [] : this.spokenForKeys;
     this.#held.clear();
     this.#offered.clear();
     if (error !== null && services.length > 0) {

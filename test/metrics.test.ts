@@ -2,6 +2,7 @@
  * What /metrics tells of a whole engine under a known load, and that its signal makes somebody add
  * workers until the backlog is gone. docs/metrics.md is for those who read it.
  */
+import type { PoolClient } from "pg";
 import { pino } from "pino";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { resolveConfig } from "../cmd/config.ts";
@@ -9,6 +10,7 @@ import { METRICS } from "../cmd/metrics/catalogue.ts";
 import { metricsOf } from "../cmd/metrics/index.ts";
 import type { MetricsServer } from "../cmd/metrics/server.ts";
 import type { Watched } from "../cmd/metrics/watched.ts";
+import { partitionKeys } from "../sdk/internal.ts";
 import { FunctionRegistry, type Worker } from "../worker/index.ts";
 import { startEngine, type Engine } from "./harness/engine.ts";
 import { waitFor } from "./support/index.ts";
@@ -201,6 +203,47 @@ it("an execution that its worker's stop cuts short has not ended: it is somebody
   await worker.stop(0);
   const { steps, settled } = worker.facts().counts;
   expect([steps.size, settled.accepted]).toEqual([0, 0]);
+});
+
+it("while Postgres is away the work there is and the archive's lag are told on, as runs go on", async ({
+  skip,
+}) => {
+  skip(engine.db.singleSession, "PGlite is no server that could be away");
+  const { db, redis } = engine;
+  const { pool } = db;
+  const connect = pool.connect.bind(pool) as (done?: unknown) => unknown;
+  const away = Object.assign(new Error("away"), { code: "ECONNREFUSED" });
+  const refuse = (done?: (error: Error) => void): unknown =>
+    done === undefined ? Promise.reject(away) : done(away);
+  await scraped({ gavotte_partitions_held: 2, gavotte_archive_lag_records: 0 });
+  const sessions = await db.query<{ pid: number }>({
+    name: "sessions",
+    text: "SELECT pid FROM pg_stat_activity WHERE datname = current_database()",
+  });
+  const ending = (await connect()) as PoolClient;
+  pool.connect = refuse as never;
+  try {
+    await ending
+      .query("SELECT pg_terminate_backend(pid) FROM unnest($1::int[]) AS pid", [
+        sessions.map(({ pid }) => pid),
+      ])
+      .catch(() => undefined); // its own is one of them
+    ending.release(true);
+    await waitFor(async () => (await scrape()).get("gavotte_partitions_held") === 0);
+    // What is journalled from now on nobody archives.
+    await redis.hincrby(partitionKeys(0).meta, "seq", 3);
+    const told = await scraped({
+      gavotte_ready: 0,
+      'gavotte_store_up{store="postgres"}': 0,
+      'gavotte_queue_tokens{queue="fn:nobody",priority="normal",state="waiting"}': 1,
+      gavotte_archive_lag_records: 3,
+    });
+    expect(told.get("gavotte_journal_bytes")).toBeGreaterThan(0);
+    await redis.hincrby(partitionKeys(0).meta, "seq", -3);
+  } finally {
+    pool.connect = connect as never;
+  }
+  await scraped({ gavotte_partitions_held: 2, gavotte_ready: 1, gavotte_archive_lag_records: 0 });
 });
 
 const submitAll = (submissions: readonly object[]): Promise<string[]> =>
