@@ -134,7 +134,8 @@ module.exports = {
     ]),
     // Several faces, so that nobody loads what they do not use: internal.ts is the engine's, the
     // client's is of those who submit runs, Postgres and the feed's client come with their drivers, and
-    // the errors are vocabulary that also the quickest command needs, as is how a URL is shown.
+    // the errors are vocabulary that also the quickest command needs, as is how a URL is shown; threads
+    // that need nothing else name themselves.
     face("sdk", [
       "internal.ts",
       "index.ts",
@@ -143,6 +144,7 @@ module.exports = {
       "errors.ts",
       "shown-url.ts",
       "feed-client.ts",
+      "thread-time.ts",
       "postgres/index.ts",
     ]),
     face("worker", ["index.ts"]),

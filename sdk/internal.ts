@@ -73,6 +73,7 @@ export * from "./redis/scripts.gen.ts";
 export * from "./redis/wait-scripts.ts";
 export * from "./schema-check.ts";
 export * from "./given.ts";
+export * from "./guarded-thread.ts";
 export * from "./run-namespaces.ts";
 export * from "./run-output.ts";
 export * from "./scope.ts";

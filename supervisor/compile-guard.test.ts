@@ -5,10 +5,9 @@ import { Worker as Thread } from "node:worker_threads";
 import { pino } from "pino";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { canonicalJson, compile, type Json } from "../compiler/index.ts";
-import { makeValidator, type UserValidator } from "../sdk/internal.ts";
-import { CompileGuard, COSTLY, IDLE_MS, isQuick, NO_THREAD } from "./compile-guard.ts";
-import type { CompileAnswer, GuardLimits } from "./compile-guard.ts";
-import { nameThread, threadCell, type ThreadCell } from "./thread-time.ts";
+import { IDLE_MS, makeValidator, type GuardLimits, type UserValidator } from "../sdk/internal.ts";
+import { nameThread, threadCell, type ThreadCell } from "../sdk/thread-time.ts";
+import { CompileGuard, COSTLY, isQuick, NO_THREAD, type CompileAnswer } from "./compile-guard.ts";
 
 const logger = pino({ level: "silent" });
 const open: CompileGuard[] = [];
@@ -210,6 +209,6 @@ describe("the compile thread", () => {
     await guard.stop();
     await guard.stop();
     expect((await told).map(({ status }) => status)).toEqual(["rejected", "rejected"]);
-    await expect(guard.compile(line(2))).rejects.toThrow("stops");
+    await expect(guard.compile(line(2))).rejects.toThrow("stopped");
   });
 });

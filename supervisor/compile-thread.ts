@@ -4,7 +4,7 @@ import { canonicalJson, compile, makeValidator } from "../compiler/index.ts";
 import type { CompileResult, Diagnostic, UserValidator } from "../compiler/index.ts";
 import type { Json } from "../compiler/ir.ts";
 import type { Checked, CompileAnswer, Failed, Job } from "./compile-guard.ts";
-import { nameThread, type ThreadCell } from "./thread-time.ts";
+import { nameThread, type ThreadCell } from "../sdk/thread-time.ts";
 import type { CompileDiagnostic } from "./workflows.ts";
 
 const PROBLEMS_MAX = 20;
