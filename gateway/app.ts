@@ -177,9 +177,8 @@ function ownWords(error: unknown, request: FastifyRequest): unknown {
   switch (code) {
     case "FST_ERR_CTP_INVALID_MEDIA_TYPE": {
       const type = request.headers["content-type"] ?? "none";
-      // Only where a workflow can be submitted.
-      const isSubmit = request.method === "POST" && pathOf(request) === `${REST_PATH}/runs`;
-      const others = isSubmit ? ", or a workflow's file, as application/yaml" : "";
+      const takesFiles = [`${REST_PATH}/runs`, `${REST_PATH}/validate`].includes(pathOf(request));
+      const others = takesFiles ? ", or a workflow's file, as application/yaml" : "";
       const message = `the body's content-type is "${type}"; send JSON, as application/json${others}`;
       return new GavotteError("GV_MEDIA_TYPE_REFUSED", message);
     }

@@ -15,6 +15,7 @@ import { FeedClient, MESSAGE_BYTES_MAX, MESSAGE_PIECES_MAX, MESSAGE_READS_MAX } 
 import { GatewayCounts } from "./counts.ts";
 import { EngineClient } from "./engine-client.ts";
 import { goingAway, handshakeRefused, type Answer } from "./errors.ts";
+import { FileChecks } from "./file-checks.ts";
 import { Hub } from "./hub.ts";
 import { EndWaits } from "./rest/end-waits.ts";
 import { Runs } from "./rest/runs.ts";
@@ -69,6 +70,7 @@ class GatewayService implements Gateway {
   readonly #hub: Hub;
   readonly #engine: EngineClient;
   readonly #waits: EndWaits;
+  readonly #checks: FileChecks;
   readonly #counts = new GatewayCounts();
   readonly #clients = new WeakMap<WebSocket, FeedClient>();
   #server: Server | null = null;
@@ -86,6 +88,7 @@ class GatewayService implements Gateway {
       ...(submitTimeoutMs === undefined ? {} : { submitTimeoutMs }),
     });
     this.#waits = new EndWaits(db, logger);
+    this.#checks = new FileChecks(logger);
   }
 
   url(): string {
@@ -115,6 +118,7 @@ class GatewayService implements Gateway {
       rest: {
         runs: new Runs(this.#engine, this.#waits),
         submissions: new Submissions(this.#engine),
+        checks: this.#checks,
       },
       readiness: () => this.#readiness(),
       counts: this.#counts,
@@ -171,7 +175,7 @@ class GatewayService implements Gateway {
         server.closeAllConnections();
         left?.forEach((socket) => socket.terminate());
       }, goodbyeMs);
-      await this.#waits.stop();
+      await Promise.all([this.#waits.stop(), this.#checks.stop()]);
       server.closeIdleConnections();
       await closed;
       clearTimeout(late);

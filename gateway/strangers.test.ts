@@ -83,7 +83,7 @@ it("callbacks under way are bounded while the engine does not answer", async () 
 
 it("an address that cannot be decoded is answered, whatever its callback fails with", async () => {
   const callbacks = { answer: () => Promise.reject(new TypeError("x is not a function")) };
-  const rest = { runs: {} as never, submissions: {} as never };
+  const rest = { runs: {} as never, submissions: {} as never, checks: {} as never };
   const parts = { access: new Access([], "127.0.0.1"), rest, logger, counts: new GatewayCounts() };
   const readiness = (): Promise<{ code: number; body: object }> =>
     Promise.reject(new Error("not now"));
@@ -102,7 +102,7 @@ it("long polls asked one behind the other are all let go when their connection i
     const row = { id: "r", status: "RUNNING" };
     return new Promise((resolve) => signal.addEventListener("abort", () => resolve(row)));
   };
-  const rest = { runs: { result } as never, submissions: {} as never };
+  const rest = { runs: { result } as never, submissions: {} as never, checks: {} as never };
   const access = new Access([], "127.0.0.1");
   const parts = { access, rest, logger, callbacks: {} as never, counts: new GatewayCounts() };
   const app = await createApp({ ...parts, readiness: () => Promise.reject(new Error("not now")) });

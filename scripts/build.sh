@@ -52,7 +52,7 @@ bundle_worker() {
     sed 's#^#--external:./commands/#')
   # shellcheck disable=SC2086 # a list of options
   npx --no-install esbuild served=dist/cmd/main.js lease-thread=dist/worker/lease-thread.js \
-    compile-thread=dist/supervisor/compile-thread.js \
+    compile-thread=dist/supervisor/compile-thread.js check-thread=dist/gateway/check-thread.js \
     pglite-host=dist/cmd/embedded/pglite-host.js --bundle --platform=node --format=esm --splitting \
     --target=node20 --minify --keep-names --legal-comments=linked --log-level=warning \
     --outdir=dist/cmd --external:ajv --external:ajv-formats --external:yaml --external:jiti \

@@ -17,6 +17,7 @@ it("every module that is started as a thread is beside the bundle of a worker", 
     ),
   );
   expect(started.sort()).toEqual([
+    "check-thread=dist/gateway/check-thread.js",
     "compile-thread=dist/supervisor/compile-thread.js",
     "lease-thread=dist/worker/lease-thread.js",
   ]);

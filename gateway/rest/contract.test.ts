@@ -147,11 +147,26 @@ const CASES: { [operationId: string]: Case[] } = {
     { expect: 201, body: { workflow: echo, idempotency_key: "contract" } },
     { expect: 409, body: { workflow: echo, idempotency_key: "contract", input: 2 } },
     { expect: 400, body: {} },
+    { expect: 400 },
     { expect: 404, body: { workflow_ref: "nobody" } },
     { expect: 413, body: "x".repeat(4 * 1024 * 1024 + 1) },
     { expect: 415, body: { workflow: echo }, type: "text/plain" },
     { expect: 422, body: { workflow: { name: "bad", nodes: [{ id: "a", type: "what" }] } } },
     { expect: 503, body: { workflow: echo, idempotency_key: "none" }, on: "alone" },
+  ],
+  validateWorkflow: [
+    ...REFUSED.map((one) => ({ ...one, body: echo })),
+    { expect: 200, body: echo },
+    {
+      expect: 200,
+      body: `name: 1\nnodes: [{id: a, typ: wait}, {id: a}]`,
+      type: "application/yaml",
+    },
+    { expect: 200, body: echo, on: "alone" },
+    { expect: 400 },
+    { expect: 400, body: echo, query: "strict=true" },
+    { expect: 413, body: "x".repeat(4 * 1024 * 1024 + 1) },
+    { expect: 415, body: echo, type: "text/plain" },
   ],
   listRuns: [
     ...REFUSED,
@@ -229,6 +244,7 @@ const CASES: { [operationId: string]: Case[] } = {
 /** What a case cannot make happen here; each has a test of its own. */
 const ELSEWHERE: { [operationId: string]: number[] } = {
   submitRun: [429], // away.test.ts
+  validateWorkflow: [422, 429, 503], // file-checks.test.ts
   getResult: [429],
   answerWait: [429], // strangers.test.ts
   cancelRun: [202], // away.test.ts

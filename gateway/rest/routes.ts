@@ -4,8 +4,9 @@
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest, FastifySchema } from "fastify";
 import type { Json, SubmissionRequest } from "../../sdk/index.ts";
-import { isTerminal, type ErrorCode } from "../../sdk/internal.ts";
+import { GavotteError, isTerminal, type ErrorCode } from "../../sdk/internal.ts";
 import { readJson, readText } from "../body.ts";
+import type { FileChecks } from "../file-checks.ts";
 import { resultText, waitMsOf, type ListQuery, type Runs } from "./runs.ts";
 import {
   answers,
@@ -13,6 +14,8 @@ import {
   HEADERS,
   FILE,
   FILE_TYPES,
+  JSON_FILE,
+  NO_QUERY,
   LIST_QUERY,
   RUN_ID_PARAM,
   SIGNAL_BODY,
@@ -34,6 +37,7 @@ const RETRY = { "retry-after": "1" };
 export interface RestParts {
   runs: Runs;
   submissions: Submissions;
+  checks: FileChecks;
 }
 
 interface OfRun {
@@ -50,11 +54,19 @@ export function addRest(app: FastifyInstance, parts: RestParts): void {
   app.addContentTypeParser("application/json", async (request: FastifyRequest) =>
     readJson(request.raw, BODY_BYTES_MAX, TOO_LARGE),
   );
+  const asText = async ({ raw }: FastifyRequest): Promise<string> =>
+    readText(raw, BODY_BYTES_MAX, TOO_LARGE);
   void app.register((scope, _options, done) => {
-    scope.addContentTypeParser(FILE_TYPES, async (request: FastifyRequest) =>
-      readText(request.raw, BODY_BYTES_MAX, TOO_LARGE),
-    );
+    scope.addContentTypeParser(FILE_TYPES, asText);
+    scope.addHook("preValidation", needBody);
     addSubmit(scope, parts);
+    done();
+  });
+  void app.register((scope, _options, done) => {
+    scope.removeContentTypeParser("application/json");
+    scope.addContentTypeParser(["application/json", ...FILE_TYPES], asText);
+    scope.addHook("preValidation", needBody);
+    addValidate(scope, parts);
     done();
   });
   addQuestions(app, parts);
@@ -63,11 +75,20 @@ export function addRest(app: FastifyInstance, parts: RestParts): void {
   addPauses(app, parts);
 }
 
-/** A submission, or the workflow's file: by the content-type. */
-const SUBMIT_CONTENT: { [type: string]: { schema: object } } = {
-  "application/json": { schema: SUBMISSION },
-  ...Object.fromEntries(FILE_TYPES.map((type) => [type, { schema: FILE }])),
+/** Where the schema of a body is told by its type, nothing is checked of a body that has none. */
+const needBody = async ({ body }: FastifyRequest): Promise<void> => {
+  if (body === undefined) {
+    const message = "there is no body; send JSON, or a workflow's file as application/yaml";
+    throw new GavotteError("GV_BAD_INPUT", message);
+  }
 };
+
+const FILE_CONTENT: { [type: string]: { schema: object } } = Object.fromEntries(
+  FILE_TYPES.map((type) => [type, { schema: FILE }]),
+);
+/** A submission, or the workflow's file: by the content-type. */
+const SUBMIT_CONTENT = { "application/json": { schema: SUBMISSION }, ...FILE_CONTENT };
+const CHECK_CONTENT = { "application/json": { schema: JSON_FILE }, ...FILE_CONTENT };
 
 function addSubmit(app: FastifyInstance, { submissions }: RestParts): void {
   const schema = schemaOf("submitRun", "Submit a run", {
@@ -90,6 +111,21 @@ function addSubmit(app: FastifyInstance, { submissions }: RestParts): void {
     const location = `${REST_PATH}/runs/${accepted.run_id}`;
     return reply.code(201).header("location", location).send(accepted);
   });
+}
+
+function addValidate(app: FastifyInstance, { checks }: RestParts): void {
+  const schema = schemaOf("validateWorkflow", "Check a workflow's file; nothing is started", {
+    tags: ["workflows"],
+    body: { content: CHECK_CONTENT },
+    querystring: NO_QUERY,
+    response: {
+      200: answer("What is wrong with it, if anything.", "Validation"),
+      ...refusals(400, 413, 415, 422, 429, 503),
+    },
+  } as FastifySchema);
+  app.post<{ Body: string }>("/validate", { schema }, ({ body }, reply) =>
+    checks.check(body, closing(reply)),
+  );
 }
 
 function addQuestions(app: FastifyInstance, { runs }: RestParts): void {

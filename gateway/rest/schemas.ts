@@ -68,6 +68,9 @@ export const SUBMISSION = object(
 /** The other body of `POST /runs`, and what goes with it in the address. */
 export const FILE = { type: "string", description: "The workflow's file itself." };
 export const FILE_TYPES = ["application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml"];
+/** Taken as text, too, so that its lines can be told. */
+export const JSON_FILE = { description: "The workflow's file itself, in JSON." };
+export const NO_QUERY = object({}, []);
 const { priority, tenant, run_id: runId } = SUBMISSION.properties as { [name: string]: Schema };
 export const SUBMIT_QUERY = object(
   {
@@ -145,6 +148,23 @@ const WAIT = {
 };
 const PLACE = { type: "integer", minimum: 1 };
 const COUNT = { type: "integer", minimum: 0 };
+/** From the first character to the one behind the last. */
+const RANGE = { line: PLACE, column: PLACE, end_line: PLACE, end_column: PLACE };
+const DIAGNOSTIC = {
+  code: { type: "string", description: "As `gavotte explain` has it." },
+  severity: { enum: ["error", "warning"] },
+  message: { type: "string" },
+  pointer: { type: "string", description: "JSON pointer into the document." },
+  ...RANGE,
+};
+const DIAGNOSTIC_MORE = {
+  hint: { type: "string" },
+  fix: { ...object({ ...RANGE, text: { type: "string" } }), description: "Text for the range." },
+  related: {
+    type: "array",
+    items: object({ ...RANGE, message: { type: "string" }, pointer: { type: "string" } }),
+  },
+};
 const RUN = {
   ...{ run_id: TEXT, workflow: { type: "string" }, status: STATUS, output: ANY_JSON },
   ...{ error: nullable("RunError"), started_at: TIME_OR_NULL, ended_at: TIME_OR_NULL },
@@ -193,6 +213,16 @@ export const SHARED: { readonly [name: string]: Schema } = {
     },
   }),
   Paused: object({ run_id: TEXT, paused: { type: "boolean" } }),
+  Diagnostic: object({ ...DIAGNOSTIC, ...DIAGNOSTIC_MORE }, Object.keys(DIAGNOSTIC)),
+  Validation: object(
+    {
+      valid: { type: "boolean", description: "Whether it can be submitted: it has no errors." },
+      hash: { type: ["string", "null"], description: "What names it once it was submitted." },
+      diagnostics: { type: "array", items: ref("Diagnostic"), description: "By place." },
+      more: { ...COUNT, description: "How many were found beyond these." },
+    },
+    ["valid", "hash", "diagnostics"],
+  ),
   Accepted: object({ run_id: TEXT, status: STATUS }),
   Result: object({ run_id: TEXT, status: STATUS, output: ANY_JSON, error: nullable("RunError") }),
   Wait: object(WAIT, ["for", "until"]),

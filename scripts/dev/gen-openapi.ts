@@ -7,6 +7,7 @@ import { EngineClient } from "../../gateway/engine-client.ts";
 import { GatewayCounts } from "../../gateway/counts.ts";
 import { documentOf } from "../../gateway/openapi.ts";
 import { EndWaits } from "../../gateway/rest/end-waits.ts";
+import { FileChecks } from "../../gateway/file-checks.ts";
 import { Runs } from "../../gateway/rest/runs.ts";
 import { Submissions } from "../../gateway/rest/submissions.ts";
 import type { Database } from "../../sdk/postgres/index.ts";
@@ -20,7 +21,7 @@ export async function generateOpenapi(): Promise<{ [path: string]: string }> {
   const app = await createApp({
     access: new Access([], ""),
     callbacks: new Callbacks(engine),
-    rest: { runs, submissions: new Submissions(engine) },
+    rest: { runs, submissions: new Submissions(engine), checks: new FileChecks(logger) },
     counts: new GatewayCounts(),
     readiness: () => Promise.resolve({ code: 200, body: {} }),
     logger,
