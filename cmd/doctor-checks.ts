@@ -1,5 +1,11 @@
 /** What `gavotte doctor` looks at, one function per thing. Reads only. */
-import { clusterOf, driftText, partitionKeys, ScriptRunner } from "../sdk/internal.ts";
+import {
+  clusterOf,
+  driftText,
+  partitionKeys,
+  ScriptRunner,
+  unlessForeign,
+} from "../sdk/internal.ts";
 import {
   assertSchema,
   listPauses,
@@ -14,6 +20,7 @@ import {
 import type { KeptFinding } from "../supervisor/index.ts";
 import { why } from "./commands/status.ts";
 import type { Config } from "./config.ts";
+import { foreignText } from "./doctor-foreign.ts";
 import { askedUntil } from "./doctor-moment.ts";
 import { clusterChecks, parseInfo, serverChecks } from "./doctor-redis.ts";
 import { formatMs } from "./output.ts";
@@ -26,6 +33,8 @@ export interface Check {
   text: string;
 }
 
+/** No finding. */
+const FOREIGN = [""];
 const POSTGRES_MIN = 14;
 const RUNS_SHOWN = 20;
 
@@ -113,15 +122,26 @@ export async function checkFindings(stack: Stack): Promise<Check[]> {
   const checks: Check[] = [];
   for (let partition = 0; partition < partitions; partition++) {
     const { findings } = partitionKeys(partition);
-    const kept = await whereServed(client.redis, partition, () => client.redis.hvals(findings));
-    for (const { atMs, drifts } of (kept ?? []).map((text) => JSON.parse(text) as KeptFinding)) {
-      const when = `${formatMs(Math.max(0, Date.now() - atMs))} ago`;
-      drifts.forEach((drift) => {
-        checks.push({ name: "audit", state: "bad", text: `${when}: ${driftText(drift)}` });
-      });
-    }
+    const kept = await whereServed(client.redis, partition, () =>
+      unlessForeign(client.redis.hvals(findings), FOREIGN),
+    );
+    const texts = new Set(
+      (kept ?? []).flatMap((text) => findingTexts(text) ?? foreignText(findings)),
+    );
+    texts.forEach((text) => checks.push({ name: "audit", state: "bad", text }));
   }
   return checks;
+}
+
+/** What a finding says; null: it is none. */
+function findingTexts(text: string): string[] | null {
+  try {
+    const { atMs, drifts } = JSON.parse(text) as KeptFinding;
+    const when = `${formatMs(Math.max(0, Date.now() - atMs))} ago`;
+    return drifts.map((drift) => `${when}: ${driftText(drift)}`);
+  } catch {
+    return null;
+  }
 }
 
 /** How many runs wait for so long that they have left Redis. */

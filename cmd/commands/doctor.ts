@@ -11,6 +11,7 @@ import {
 } from "../doctor-checks.ts";
 import { checkArchive } from "../doctor-archive.ts";
 import type { Check } from "../doctor-checks.ts";
+import { causeOf } from "../doctor-foreign.ts";
 import { momentFromNow } from "../doctor-moment.ts";
 import { checkGateway, checkSupervisors, checkWorkers } from "../doctor-services.ts";
 import { auditStack, type AuditResult } from "../doctor-audit.ts";
@@ -92,7 +93,7 @@ class Failures {
   readonly #unseen: string[] = [];
 
   told(name: string, error: unknown): Check[] {
-    const text = error instanceof Error ? error.message : String(error);
+    const text = causeOf(error);
     const reason = errorCode(error) ?? text;
     if (this.#reasons.has(reason)) {
       this.#unseen.push(name);

@@ -19,7 +19,7 @@ export const CONTRACT: readonly string[] = [
   "supervisor/{away-told,begun,bindings,children,finalise,intake,ir-store,left-behind}.test.ts",
   "supervisor/{error-pauses,limits,pauses,reaper,refused-rows,release,retention,roles}.test.ts",
   "supervisor/{partition-gauge,set-right,stalled,supervisor,waker,workflows}.test.ts",
-  "cmd/{behind,doctor-archive,doctor-away,processes,prune,runs-statuses,uncertified}.test.ts",
+  "cmd/{behind,doctor-archive,doctor-away,doctor-foreign,processes,prune,runs-statuses,uncertified}.test.ts",
   "test/{audit,children,e2e,hibernate,operations,property,store}/**/*.test.ts",
   "test/recovery/pure-killed.test.ts",
   "test/{circuits,fairness,metrics,priorities,retries,routing,workers,limits,limits-trees,losers,own-values,pure-functions,run-limits,schemas,submitted-files,time-limits,unserved-queues,waits}.test.ts",
