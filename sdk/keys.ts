@@ -38,6 +38,8 @@ export const globalKeys = {
   rateBegun: (rateKey: string): string => `${rateKey}:begun`,
   /** A circuit with failures, by the digest of its name (sdk/redis/circuit-scripts.ts). */
   circuit: (digest: string): string => `gv:circuit:{${digest}}`,
+  /** Standing namespaces by the time at which a run of theirs was started last. */
+  namespaces: "gv:namespaces",
   /** Names of circuits by the time of their last trouble: for people. */
   circuits: "gv:circuits",
 } as const;

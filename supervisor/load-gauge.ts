@@ -17,6 +17,8 @@ const FRESH_MS = 1000;
 const ANSWER_MS = 1000;
 /** For what tells which queues there are. */
 const QUEUES_MS = 500;
+/** Standing namespaces whose queues are looked at, those used last: each has all queues there are. */
+const NAMESPACES_LOOKED_AT = 20;
 
 export interface Load {
   /** Of the partitions that are held here and could be asked. */
@@ -39,7 +41,7 @@ export class LoadGauge {
   constructor(context: SupervisorContext, held: () => readonly number[]) {
     this.#context = context;
     this.#held = held;
-    this.#queues = new KnownQueues(context);
+    this.#queues = new KnownQueues(context, NAMESPACES_LOOKED_AT);
   }
 
   /** As of a moment ago. Never fails: what cannot be asked is left out. */

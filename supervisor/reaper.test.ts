@@ -1,7 +1,7 @@
 /** What is left behind is removed by its age, and of ages there is one clock: the database's. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { IrNode } from "../compiler/ir.ts";
-import { globalKeys, partitionKeys } from "../sdk/internal.ts";
+import { globalKeys, GROUP, partitionKeys } from "../sdk/internal.ts";
 import {
   admitRuns,
   databaseTimeMs,
@@ -11,8 +11,10 @@ import {
   readBlobs,
   reportWorker,
 } from "../sdk/postgres/index.ts";
+import { waitFor } from "../test/support/index.ts";
 import { Reaper } from "./reaper.ts";
 import { chainIr, startContext, TestClock, type Supervised } from "./stack.fixture.ts";
+import { noteNamespaces } from "./standing-namespaces.ts";
 
 const HOUR_MS = 3_600_000;
 const sha = (letter: string): string => letter.repeat(64);
@@ -119,6 +121,45 @@ describe("workflows that are used once", () => {
     chars = 0;
     await reaper.look();
     expect(chars).toBeLessThan(1000);
+  });
+});
+
+describe("consumers of workers that are gone, in queues of a standing namespace", () => {
+  it.each([
+    ["of which a worker has told", "ns:told:", "fn:served"],
+    ["of which a run was started", "ns:noted:", "fn:listed"],
+  ])("%s, are removed", async (_, namespace, name) => {
+    const { stack, context } = supervised;
+    const { db, redis } = stack;
+    const key = partitionKeys(0).queue(`${namespace}${name}`, "normal");
+    await redis.xgroup("CREATE", key, GROUP, "0", "MKSTREAM");
+    await redis.xgroup("CREATECONSUMER", key, GROUP, "dead");
+    const nowMs = await databaseTimeMs(db);
+    if (name === "fn:served") {
+      const queues = [`${namespace}${name}`];
+      const worker = { id: "gone", host: "h", pid: 1, queues, concurrency: 1, inFlight: 0 };
+      await reportWorker(db, { ...worker, startedAtMs: 1, lastSeenAtMs: nowMs - 3 * HOUR_MS });
+    } else {
+      const ir = chainIr(["a"], { queues: [name] });
+      const of = { hash: "listed", name: "w", version: "1", source: null, createdAtMs: 1 };
+      await insertDefinitions(db, [{ ...of, ir: JSON.stringify(ir) }]);
+      await redis.zadd(globalKeys.irUse, nowMs, "listed");
+      noteNamespaces(context, [namespace, "ns:run-0123456789ab:"]);
+      await waitFor(async () => (await redis.exists(globalKeys.namespaces)) === 1);
+      expect(await redis.zrange(globalKeys.namespaces, 0, -1)).toEqual([namespace]);
+    }
+    const asOld = laidOver(redis, {
+      // Nobody can have been silent for so long in a test.
+      xinfo: async (what: "CONSUMERS", at: string, group: string) => {
+        const list = (await redis.xinfo(what, at, group)) as unknown[][];
+        return list.map((flat) => flat.with(5, HOUR_MS));
+      },
+    });
+    const reaper = new Reaper({ ...context, redis: asOld } as never);
+    await waitFor(async () => {
+      await reaper.look();
+      return ((await redis.xinfo("CONSUMERS", key, GROUP)) as unknown[]).length === 0;
+    });
   });
 });
 

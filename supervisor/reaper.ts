@@ -59,12 +59,12 @@ export class Reaper extends Loop {
 
   /** Tidies up once. */
   async look(): Promise<void> {
-    const { redis, db } = this.#context;
+    const { redis } = this.#context;
     await this.#apart.run([
       ["consumers", () => this.#removeConsumers()],
       ["intakes", () => this.#removeIntakes()],
       ["namespaces", () => this.#namespaces.look()],
-      ["workers", async () => removeDeadWorkers(db, (await databaseTimeMs(db)) - DEAD_AFTER_MS)],
+      ["workers", () => this.#removeWorkers()],
       ["irs", () => this.#removeIrs()],
       ["blobs", () => this.#removeBlobs()],
       ["replies", () => redis.xtrim(globalKeys.replies, "MAXLEN", "~", REPLIES_MAX)],
@@ -76,6 +76,13 @@ export class Reaper extends Loop {
     const { db } = this.#context;
     const before = (await databaseTimeMs(db)) - BLOB_UNUSED_MS;
     this.#blobs = (await collectBlobs(db, before, this.#blobs, BLOB_BATCH)) ?? FIRST_BLOB;
+  }
+
+  /** What they have read is remembered: their consumers are still there. */
+  async #removeWorkers(): Promise<void> {
+    const { db } = this.#context;
+    await this.#queues.hearWorkers();
+    await removeDeadWorkers(db, (await databaseTimeMs(db)) - DEAD_AFTER_MS);
   }
 
   async #removeConsumers(): Promise<void> {

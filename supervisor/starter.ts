@@ -26,6 +26,7 @@ import { MemoryGauge } from "./memory-gauge.ts";
 import { StartDeadlines, type Deadlines } from "./start-deadlines.ts";
 import { StartProfiles } from "./start-profiles.ts";
 import { largeOf, withLarge } from "./start-values.ts";
+import { noteNamespaces } from "./standing-namespaces.ts";
 import { StartWorkflows } from "./start-workflows.ts";
 
 export interface Startable {
@@ -76,6 +77,10 @@ export class Starter {
     if (roomy.length === 0) {
       return 0;
     }
+    noteNamespaces(
+      this.#context,
+      roomy.map(({ namespace }) => namespace),
+    );
     try {
       return await this.#start(roomy, deadlines);
     } catch (error) {

@@ -135,6 +135,13 @@ it("O01: each name is there, and counts a known load: runs, steps, retries, fail
   expect([...told.keys()].filter((key) => ids.some((id) => key.includes(id)))).toEqual([]);
 });
 
+it("what waits in a standing namespace is told by its own name, also where no worker has ever served it", async () => {
+  const one = workflow("coloured", [nodeOf("c", "coloured")]);
+  await engine.submit({ ...one, namespace: "blue" });
+  const key = 'gavotte_queue_tokens{queue="ns:blue:fn:coloured",priority="normal",state="waiting"}';
+  await scraped({ [key]: 1 });
+});
+
 it("W22: who starts workers by the tokens there are ends the backlog, and needs one after that", async () => {
   const slots = 2;
   const workersMax = 4;

@@ -189,7 +189,7 @@ export const SUPERVISOR_METRICS = {
     labels: ["queue", "priority", "state"],
     about:
       "Tokens in queues: waiting for a worker, or held by one. All of a queue together is the work " +
-      "there is: the signal to add workers by. Queues of a namespace are not counted.",
+      "there is: the signal to add workers by. Queues of a single gavotte run are not counted.",
     high: "waiting grows: add workers that serve this queue, or see why they are slow.",
   },
   gavotte_queue_oldest_seconds: {
