@@ -1,8 +1,8 @@
 /** What came of a run goes on in the command that ran it, or with all workers. */
-import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { RunReport } from "../sdk/client-report.ts";
 import { waitFor } from "../test/support/index.ts";
 import { type CliResult, type Dev, runCli, startCli, startDev } from "./cli.fixture.ts";
@@ -12,20 +12,23 @@ let cwd = "";
 let dev: Dev;
 const gavotte = (...args: string[]): Promise<CliResult> => runCli(cwd, args);
 
-/** What undoes takes longer than a command needs to end. */
-const FUNCTIONS = `import { appendFileSync } from "node:fs";
+/** What undoes, and what is long, ends when the file "go" is there: after the command has said that it waits. */
+const FUNCTIONS = `import { appendFileSync, existsSync } from "node:fs";
 import { defineFunction } from "gavotte";
+async function mayEnd() {
+  while (!existsSync("go")) await new Promise((done) => setTimeout(done, 20));
+}
 export const charge = defineFunction("charge", () => 7);
 export const broken = defineFunction("broken", ({ input }) => {
   if (input.works !== true) throw new Error("no luck");
   return "mended";
 });
 export const refund = defineFunction("refund", async ({ input }) => {
-  await new Promise((done) => setTimeout(done, 500));
+  await mayEnd();
   appendFileSync("refunds", JSON.stringify(input) + "\\n");
 });
 export const long = defineFunction("long", async () => {
-  await new Promise((done) => setTimeout(done, 500));
+  await mayEnd();
   return "went on";
 });
 `;
@@ -40,6 +43,7 @@ function writeWorkflow(name: string, ...nodes: object[]): string {
   return `${name}.json`;
 }
 
+const letEnd = (): void => writeFileSync(join(cwd, "go"), "");
 const refunds = (): string[] => readFileSync(join(cwd, "refunds"), "utf8").trim().split("\n");
 const run = (file: string, ...more: string[]): string[] => [
   ...["run", file, "--functions", "functions.ts"],
@@ -68,6 +72,7 @@ beforeAll(async () => {
   dev = await startDev(cwd, "--functions", "functions.ts");
 }, SLOW);
 
+beforeEach(() => rmSync(join(cwd, "go"), { force: true }));
 afterAll(async () => {
   expect(await dev.stop()).toBe(0);
 }, SLOW);
@@ -81,7 +86,10 @@ describe("when its run has ended, the command", () => {
         call("charge", "charge", { compensate: "refund" }),
         call("ship", "broken"),
       );
-      const { code, stdout, stderr } = await gavotte(...run(file, "--json"));
+      const command = startCli(cwd, run(file, "--json"));
+      await command.said("undoing what run");
+      letEnd();
+      const { code, stdout, stderr } = await command.ended;
       const { run_id, status } = JSON.parse(stdout) as RunReport;
       expect([code, status]).toEqual([1, "FAILED"]);
       expect(stderr).toContain(`what run ${run_id} did is undone: run ${run_id}~`);
@@ -104,6 +112,8 @@ describe("when its run has ended, the command", () => {
       const command = startCli(cwd, run(file));
       await command.said("waits waiting");
       command.child.kill("SIGINT");
+      await command.said("undoing what run");
+      letEnd();
       const { code, stderr } = await command.ended;
       expect(code).toBe(130);
       expect(stderr).toContain("is undone: run ");
@@ -118,7 +128,10 @@ describe("when its run has ended, the command", () => {
       await gavotte("publish", writeWorkflow("long", call("first", "long"), call("then", "long")));
       const config = { workflow: "long", wait: false };
       const file = writeWorkflow("parent", { id: "sub", type: "subworkflow", config });
-      const { code, stderr } = await gavotte(...run(file));
+      const command = startCli(cwd, run(file));
+      await command.said("goes on, and is served here until its end");
+      letEnd();
+      const { code, stderr } = await command.ended;
       expect(code).toBe(0);
       expect(stderr).toMatch(/run \S+~\S+ \(long\) goes on, and is served here until its end/);
       const [child] = await runsOf("long");
@@ -172,6 +185,7 @@ describe("a run whose command has ended goes on with all workers", () => {
       const file = writeWorkflow("early", { id: "sub", type: "subworkflow", config });
       expect((await gavotte(...run(file))).stderr).toContain("GV_WORKFLOW_NOT_FOUND");
       await gavotte("publish", writeWorkflow("later", call("only", "long")));
+      letEnd();
       const list = await gavotte("dlq", "list", "--json");
       const { dead_letters } = JSON.parse(list.stdout) as { dead_letters: { id: string }[] };
       await gavotte("dlq", "retry", dead_letters[0]?.id ?? "none");

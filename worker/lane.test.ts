@@ -1,6 +1,6 @@
 /** A worker whose Redis has lost what it rests on: a new epoch of its partition. */
 import { pino } from "pino";
-import { afterAll, expect, it } from "vitest";
+import { afterAll, afterEach, expect, it, vi } from "vitest";
 import {
   certifiedSource,
   defineFunction,
@@ -12,11 +12,13 @@ import { miniIr } from "../test/harness/mini-ir.ts";
 import { testPartition } from "../test/harness/partition.ts";
 import { startedRun } from "../test/harness/tokens.ts";
 import { testRedis, waitFor } from "../test/support/index.ts";
+import { moveOn } from "../test/support/move-on.ts";
 import { createWorker, FunctionRegistry, type Worker } from "./index.ts";
 
 const own = await testRedis();
 const redis = own.connect();
 const p = await testPartition(redis);
+afterEach(() => vi.restoreAllMocks());
 afterAll(() => own.close());
 
 /** As a supervisor certifies a server that may have lost data. */
@@ -100,8 +102,7 @@ it("checks what was read across a new epoch by its run, and without waiting for 
   const nodes = { a: { queue: 1 }, b: { config: { function_name: "second" } } };
   const ir = { ...miniIr(["a", "b"], [["a", "b"]], { nodes }), queues: ["fn:second", "fn:none"] };
   const run = await startedRun(p, ir); // whose first node is active, for all that Redis knows
-  // Only a lane that has been quiet for this long asks for the epoch.
-  await new Promise((resolve) => setTimeout(resolve, 700));
+  moveOn(700); // only a lane that has been quiet for that long asks for the epoch
   await nextEpoch(3);
   const queueKey = run.profile.queueKeys[0] as string;
   const token = { runId: run.runId, epoch: 1, node: 1, scope: "", attempt: 1 };

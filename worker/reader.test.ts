@@ -200,6 +200,7 @@ describe("B1: what is heard along with the entries", () => {
     const { redis } = p.scripts;
     const reading = reader.read(4, 100);
     await new Promise((resolve) => setImmediate(resolve));
+    // The time is the subject: Redis answers after 100 ms, and this process stands still meanwhile.
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2000);
     await reading;
     const [seconds, micros] = await redis.time();

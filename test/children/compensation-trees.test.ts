@@ -1,5 +1,4 @@
 /** Compensation of trees: what stands below a run is undone before the run is. */
-import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createClient, type Client } from "../../sdk/client.ts";
 import { defineFunction, rootOf } from "../../sdk/internal.ts";
@@ -12,10 +11,14 @@ let engine: Engine;
 let client: Client;
 /** What was undone, in order, by tree. */
 const undone: { [root: string]: string[] } = {};
-/** Takes a moment: whoever does not wait for it is seen before it. */
+/** What is undone does not end before its gate is open: whoever does not wait for it is seen before it. */
+const gates = new Map<string, Promise<void>>();
+const begun: string[] = [];
 const undo = defineFunction("undo", async ({ params, runId }) => {
-  await delay(300);
-  (undone[rootOf(runId)] ??= []).push((params as { what: string }).what);
+  const { what } = params as { what: string };
+  begun.push(what);
+  await gates.get(what);
+  (undone[rootOf(runId)] ??= []).push(what);
   return null;
 });
 beforeAll(async () => {
@@ -55,6 +58,26 @@ async function published(name: string, nodes: readonly object[]): Promise<void> 
   await engine.ended(id);
 }
 
+/** What undoes this ends when the returned function is called. */
+function close(what: string): () => void {
+  let open = (): void => undefined;
+  gates.set(what, new Promise((resolve) => (open = resolve)));
+  begun.length = 0;
+  return () => open();
+}
+
+/**
+ * Once this is being undone, and the supervisor has undone another run since, of the same partition:
+ * it has passed all that the end of the first may begin.
+ */
+async function passed(what: string): Promise<void> {
+  await waitFor(() => begun.includes(what), { describe: `${what} is not being undone` });
+  const other = await engine.submit({
+    workflow: chain("other", [step("other"), { id: "boom", ...boom }]),
+  });
+  expect(await undoing(other)).toBe("COMPLETED");
+}
+
 async function undoing(runId: string): Promise<string> {
   const found = await waitFor(async () => (await compensationOf(engine.db, runId)) ?? undefined);
   return (await engine.ended(found.id)).status;
@@ -77,13 +100,21 @@ describe("a run is undone after all that stands below it", () => {
     const root = await engine.submit({ workflow: chain("outer", [step("a"), child("inner")]) });
     const inner = await childOf(root, "b");
     await childOf(inner, "c");
+    const [undoC, undoB] = [close("c"), close("b")];
     await client.cancel(root, "enough");
+    await passed("c");
+    undoC();
+    await passed("b");
+    undoB();
     expect(await undoing(root)).toBe("COMPLETED");
     expect(undone[root]).toEqual(["c", "b", "a"]);
   });
 
   it("when a child failed and the run with it", async () => {
+    const undoX = close("x");
     const root = await engine.submit({ workflow: chain("fails", [step("a"), child("breaks")]) });
+    await passed("x");
+    undoX();
     expect(await undoing(root)).toBe("COMPLETED");
     expect(undone[root]).toEqual(["x", "a"]);
   });

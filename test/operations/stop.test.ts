@@ -1,6 +1,7 @@
 /** The emergency stop of a deployment, under load, and through the loss of all but Postgres. */
+import { Redis } from "ioredis";
 import { pino } from "pino";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { compile } from "../../compiler/index.ts";
 import { createClient, type Client } from "../../sdk/client.ts";
 import { globalKeys, EVERY_QUEUE } from "../../sdk/internal.ts";
@@ -11,6 +12,10 @@ import { startEngine, type Engine } from "../harness/engine.ts";
 import { emptyRedis, waitFor } from "../support/index.ts";
 
 const LEASE_MS = 2000;
+/** Looks in which something could begin. */
+const LOOKS = 4;
+/** Who looks a second time has done what the first told it. */
+const HEARD = 2;
 const WORKERS = 3;
 const RUNS = 60;
 const logger = pino({ level: "silent" });
@@ -23,7 +28,10 @@ let second: Supervisor | null = null;
 /** Handlers that have begun, by run. */
 const begun = new Map<string, string[]>();
 let count = 0;
-/** While it stands, handlers do not end. */
+/** Each process looks at what is stopped over one connection of its own. */
+const asks = vi.spyOn(Redis.prototype, "smembers");
+/** Handlers that begin after so many do not end while the gate stands. */
+let free = 0;
 let gate: Promise<void> = Promise.resolve();
 let open: () => void = () => undefined;
 
@@ -43,10 +51,11 @@ const workflow = {
 async function startWorkers(): Promise<void> {
   const registry = new FunctionRegistry();
   registry.register("step", async ({ runId, node }) => {
-    count += 1;
+    const serial = (count += 1);
     begun.set(runId, [...(begun.get(runId) ?? []), node]);
-    await new Promise((resolve) => setTimeout(resolve, 150));
-    await gate;
+    if (serial > free) {
+      await gate;
+    }
     return node;
   });
   const serial = count;
@@ -64,6 +73,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   open();
+  asks.mockRestore();
   await client.close();
   await second?.stop(5000);
   await engine.stop();
@@ -75,8 +85,26 @@ const submitMany = (runs: number): Promise<string[]> =>
 const drained = (waitMs = 30_000) => client.dispatch.drained({ leaseMs: LEASE_MS, waitMs });
 const status = async (id: string) => (await readRun(engine.db, id))?.status;
 
-/** Several looks of supervisors and workers, in which something could begin. */
-const looks = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 4000));
+/** So many more handlers end at once; those after them when `open` is called. */
+function closeAfter(more: number): void {
+  free = count + more;
+  gate = new Promise((resolve) => (open = resolve));
+}
+
+/** Until the supervisor and each worker have looked at what is stopped, several times from now on. */
+async function looks(count = LOOKS): Promise<void> {
+  asks.mockClear();
+  const often = (): number => {
+    const by = new Map<unknown, number>();
+    asks.mock.calls.forEach(([key], i) => {
+      const who = key === globalKeys.pausedQueues ? asks.mock.contexts[i] : null;
+      by.set(who, (by.get(who) ?? 0) + 1);
+    });
+    by.delete(null);
+    return [...by.values()].filter((looked) => looked >= count).length;
+  };
+  await waitFor(() => often() === WORKERS + 1, { describe: "they do not look" });
+}
 
 async function expectAllDone(ids: readonly string[]): Promise<void> {
   for (const id of ids) {
@@ -91,9 +119,12 @@ function expectOnce(ids: readonly string[]): void {
 
 describe("a stopped deployment", () => {
   it("begins nothing more under load, hands nothing out, and loses nothing", async () => {
+    closeAfter(20);
     const early = await submitMany(RUNS);
     await waitFor(() => Promise.resolve(count > 20), { describe: "the load does not come" });
     await client.dispatch.stop({ by: "ann", why: "wrong prices" });
+    await looks(HEARD);
+    open();
     const left = await drained();
     expect([...left.executing, ...left.reading]).toEqual([]);
     const atStop = count;
@@ -109,7 +140,7 @@ describe("a stopped deployment", () => {
   }, 90_000);
 
   it("lets what is being executed end, and says how much that is until it has", async () => {
-    gate = new Promise((resolve) => (open = resolve));
+    closeAfter(0);
     const id = await submit();
     await waitFor(() => Promise.resolve(begun.get(id)?.length === 1), { describe: "not begun" });
     await client.dispatch.stop();
@@ -126,10 +157,13 @@ describe("a stopped deployment", () => {
   }, 60_000);
 
   it("stays stopped when Redis is emptied and every process begins anew", async () => {
-    const early = await submitMany(RUNS);
     const before = count;
+    closeAfter(10);
+    const early = await submitMany(RUNS);
     await waitFor(() => Promise.resolve(count > before + 10), { describe: "no load" });
     await client.dispatch.stop({ by: "ann" });
+    await looks(HEARD);
+    open();
     await drained();
     const atStop = count;
     await emptyRedis(engine.redis);
