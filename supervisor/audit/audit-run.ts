@@ -31,7 +31,8 @@ import type { IrStore } from "../ir-store.ts";
 import { treeFields } from "../write-run.ts";
 import { Backlog } from "./backlog.ts";
 import { foldUpTo } from "./journal.ts";
-import { readSnapshot, type Snapshot } from "./read-snapshot.ts";
+import { readSnapshot } from "./read-snapshot.ts";
+import type { Snapshot } from "./snapshot-reader.ts";
 import { StreamIndex } from "./streams.ts";
 
 export interface AuditContext {

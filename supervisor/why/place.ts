@@ -11,7 +11,7 @@ import {
   type OpenToken,
   type StandingEntry,
 } from "../../sdk/internal.ts";
-import type { Snapshot } from "../audit/read-snapshot.ts";
+import type { Snapshot } from "../audit/snapshot-reader.ts";
 import type { WorkerRow } from "../../sdk/postgres/index.ts";
 import type { Reason } from "../explain.ts";
 import { megabytes } from "./memory.ts";

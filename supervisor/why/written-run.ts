@@ -9,7 +9,7 @@ import {
   type PartitionKeys,
   type StandingEntry,
 } from "../../sdk/internal.ts";
-import { heldEntries, type Snapshot } from "../audit/read-snapshot.ts";
+import { heldEntries, type Snapshot } from "../audit/snapshot-reader.ts";
 import type { Writer } from "../emitter.ts";
 
 export class WrittenRun implements Writer {
