@@ -10,7 +10,7 @@ import { planCompensations, toCompensate, type Compensation } from "./compensati
 import type { SupervisorContext } from "./context.ts";
 import { pauseAfterErrors } from "./error-pauses.ts";
 import { Finaliser, type Finalised } from "./finalise.ts";
-import type { BlockFold, RunFold } from "./fold-block.ts";
+import type { BlockFold, RunFold } from "./block-fold.ts";
 
 export interface Ends extends Finalised {
   compensations: readonly Compensation[];

@@ -10,7 +10,7 @@ import {
   type RunRedriven,
 } from "../sdk/postgres/index.ts";
 import { voidApprovals } from "./fold-approvals.ts";
-import { transitionsOf, type BlockFold, type DeadToken } from "./fold-block.ts";
+import { transitionsOf, type BlockFold, type DeadToken } from "./block-fold.ts";
 import type { StoredIr } from "./ir-store.ts";
 
 type Irs = ReadonlyMap<string, StoredIr>;

@@ -45,7 +45,7 @@ import { insertCompensations, type Compensation } from "./compensation.ts";
 import { scriptsOf, type SupervisorContext } from "./context.ts";
 import type { Finalised } from "./finalise.ts";
 import { auditEntries } from "./fold-audit.ts";
-import { segmentsOf, type BlockFold } from "./fold-block.ts";
+import { segmentsOf, type BlockFold } from "./block-fold.ts";
 
 /** Somebody else moved the cursor: read it again. */
 export class CursorMoved extends Error {}

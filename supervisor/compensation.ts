@@ -23,7 +23,7 @@ import { chainsOf } from "./chains.ts";
 import { leftToUndo, type ReadBlob } from "./compensation-steps.ts";
 import { undoingOf } from "./compensation-workflow.ts";
 import type { SupervisorContext } from "./context.ts";
-import type { RunFold } from "./fold-block.ts";
+import type { RunFold } from "./block-fold.ts";
 import type { StoredIr } from "./ir-store.ts";
 import { Turns } from "./turns.ts";
 

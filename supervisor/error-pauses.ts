@@ -10,7 +10,7 @@
 import { pauseRun, unlessForeign, type Transition } from "../sdk/internal.ts";
 import { parseSegment, readBackwards, type Queryable } from "../sdk/postgres/index.ts";
 import { scriptsOf, type SupervisorContext } from "./context.ts";
-import { transitionsOf, type BlockFold, type RunFold } from "./fold-block.ts";
+import { transitionsOf, type BlockFold, type RunFold } from "./block-fold.ts";
 import type { StoredIr } from "./ir-store.ts";
 
 const FAILURES: ReadonlySet<string> = new Set(["node.retrying", "node.failed"]);

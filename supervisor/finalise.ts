@@ -26,7 +26,7 @@ import {
 } from "../sdk/postgres/index.ts";
 import { resolveOutput } from "./blobs.ts";
 import type { SupervisorContext } from "./context.ts";
-import { transitionsOf, type BlockFold, type RunFold } from "./fold-block.ts";
+import { transitionsOf, type BlockFold, type RunFold } from "./block-fold.ts";
 import type { StoredIr } from "./ir-store.ts";
 import { readDone } from "./records.ts";
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { foldBlock, segmentsOf } from "./fold-block.ts";
+import { segmentsOf } from "./block-fold.ts";
+import { foldBlock } from "./fold-block.ts";
 import { readDone, readRecord, splitTransitions, type RawRecord } from "./records.ts";
 
 const text = (e: string, more = ""): string => `{"r":"run-1","e":"${e}"${more}}`;

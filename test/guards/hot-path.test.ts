@@ -22,7 +22,8 @@ import {
   type RunProfile,
   startRuns,
 } from "../../sdk/internal.ts";
-import { foldBlock, segmentsOf } from "../../supervisor/fold-block.ts";
+import { segmentsOf } from "../../supervisor/block-fold.ts";
+import { foldBlock } from "../../supervisor/fold-block.ts";
 import { readRecord } from "../../supervisor/records.ts";
 import { chainNext, nextToken } from "../../worker/chain.ts";
 import { Executor } from "../../worker/execute.ts";
