@@ -3,39 +3,30 @@
  * them. Stateless: whatever it holds is pending in Redis.
  */
 import { setMaxListeners } from "node:events";
-import { setTimeout as sleep } from "node:timers/promises";
 import {
   connectionAt,
   connectRedis,
   partitionKeys,
   ScriptRunner,
   systemClock,
-  Trouble,
   type Redis,
-  type Service,
 } from "../sdk/internal.ts";
 import { waitForArchive } from "./archive-wait.ts";
-import { Ahead } from "./ahead.ts";
+import { Background } from "./background.ts";
 import { Circuits } from "./circuits.ts";
 import { WorkerCounts } from "./counts.ts";
-import { Elements, mapNames, type MapNames } from "./elements.ts";
-import { Executor } from "./execute.ts";
-import { createHttpClient } from "./kinds/http-client.ts";
-import { Lane } from "./lane.ts";
+import { mapNames } from "./elements.ts";
+import type { Executing, Worker, WorkerFacts } from "./facts.ts";
+import type { Lane } from "./lane.ts";
 import { guardLeases, type LeaseGuard } from "./lease-guard.ts";
-import { leaseSlots, LeaseTable } from "./lease-table.ts";
-import { Leases } from "./leases.ts";
-import { Maps } from "./maps.ts";
+import { makeLane, type MadeLane, type Shared } from "./make-lane.ts";
 import { News } from "./news.ts";
 import { QUEUED_KINDS, WORKER_DEFAULTS, type WorkerOptions } from "./options.ts";
 import { PausedQueues } from "./paused-queues.ts";
-import { Preparer } from "./prepare.ts";
 import { RateTurns } from "./rate-turns.ts";
-import { Recall } from "./recall.ts";
 import { QueueReader } from "./reader.ts";
 import { Slots } from "./slots.ts";
 import { Trial } from "./trial.ts";
-import { Unreadable } from "./unreadable.ts";
 import { Workflows } from "./workflows.ts";
 
 export { FunctionRegistry, loadFunctions } from "./registry.ts";
@@ -46,38 +37,7 @@ export { executeKind } from "./kinds/index.ts";
 export { ExecutionError } from "./kinds/kind.ts";
 export { WORKER_DEFAULTS, type WorkerOptions } from "./options.ts";
 export type { WorkerCounts } from "./counts.ts";
-
-export interface Worker extends Service {
-  /** Names of the queues it reads, namespace included. */
-  readonly queues: readonly string[];
-  /** Tokens it holds now. */
-  inFlight(): number;
-  /** For metrics: what it counts, and how it stands. */
-  facts(): WorkerFacts;
-  /** Whether Redis answers. */
-  ping(): Promise<void>;
-  /** What handlers are at now, what was begun first at first. */
-  executing(): Executing[];
-}
-
-export interface WorkerFacts {
-  counts: WorkerCounts;
-  slots: { used: number; max: number };
-  /** Tokens that it has read and not settled. */
-  held: number;
-  /** Partitions that it works in, and how many there are. */
-  lanes: number;
-  partitions: number;
-  /** Of workflows: how often they were here, and how often read. */
-  workflows: { hits: number; misses: number };
-}
-
-export interface Executing {
-  run: string;
-  node: string;
-  /** Since it was read, ms. */
-  ms: number;
-}
+export type { Executing, Worker, WorkerFacts } from "./facts.ts";
 
 /**
  * How long the start waits for all lanes. On a cluster a primary may be away; the other partitions
@@ -88,27 +48,12 @@ const UNBLOCK_MS = 500;
 /** Between two looks for paused queues. */
 const PAUSES_MS = 1000;
 const STOPPED = "the deployment is stopped: nothing is begun until it is resumed";
-const SAYS = {
-  fails: "background work of the worker fails; it is tried again",
-  goesOn: "background work of the worker that failed goes on",
-};
 /** How long a handler goes on, at most, whose token is not wanted any more. */
 const RECALL_MS = 1000;
 
 /** Makes a worker; nothing is read before `start`. */
 export function createWorker(options: WorkerOptions): Worker {
   return new WorkerService(options);
-}
-
-/** What the lanes of a worker have together. */
-interface Shared {
-  workflows: Workflows;
-  circuits: Circuits;
-  turns: RateTurns;
-  slots: Slots;
-  counts: WorkerCounts;
-  trial: Trial;
-  names: MapNames;
 }
 
 class WorkerService implements Worker {
@@ -118,17 +63,15 @@ class WorkerService implements Worker {
   readonly #stop = new AbortController();
   #commands: Redis | null = null;
   #readers: { blocking: Redis; commands: Redis; id: number }[] = [];
-  #lanes: { lane: Lane; leases: Leases }[] = [];
+  #lanes: MadeLane[] = [];
   #reads: Promise<void>[] = [];
-  #loops: Promise<void>[] = [];
   /** Names of paused queues; null: all of them. */
   #paused: ReadonlySet<string> | null = null;
   #guard: LeaseGuard | null = null;
   readonly #counts = new WorkerCounts();
   readonly #slots: Slots;
   #workflows: Workflows | null = null;
-  /** Of what is done now and then, for all partitions together. */
-  readonly #trouble: Trouble;
+  readonly #background: Background;
 
   constructor(options: WorkerOptions) {
     setMaxListeners(0, this.#stop.signal); // a wait per lane and script call stands on it
@@ -139,7 +82,7 @@ class WorkerService implements Worker {
     this.queues = [...names].map((name) => this.#o.namespace + name);
     this.#slots = new Slots(this.#o.concurrency);
     const { logger, clock = systemClock } = this.#o;
-    this.#trouble = new Trouble({ logger, nowMs: () => clock.monotonicMs(), says: SAYS });
+    this.#background = new Background(this.#stop.signal, logger, clock);
   }
 
   inFlight(): number {
@@ -206,22 +149,22 @@ class WorkerService implements Worker {
     const lanes = Array.from({ length: this.#o.partitions }, (_, partition) =>
       this.#startLane(redis, shared, partition),
     );
-    await this.#inTime(Promise.all(lanes), LANES_MS);
-    this.#loops.push(this.#every("circuits", leaseMs / 6, () => circuits.renew()));
-    this.#loops.push(this.#every("pauses", PAUSES_MS, () => this.#readPauses(pausedQueues)));
+    await this.#background.inTime(Promise.all(lanes), LANES_MS);
+    this.#background.every("circuits", leaseMs / 6, () => circuits.renew());
+    this.#background.every("pauses", PAUSES_MS, () => this.#readPauses(pausedQueues));
   }
 
   async #startLane(commands: Redis, shared: Shared, partition: number): Promise<void> {
     const o = this.#o;
     const redis = connectionAt(commands, partitionKeys(partition).meta);
     const logger = o.logger.child({ worker: o.id, partition });
-    const made: { lane?: Lane } = {};
+    const current: { lane?: Lane } = {};
     const scripts = new ScriptRunner({
       redis: commands,
       deployment: o.deployment,
       partition,
       signal: this.#stop.signal,
-      onNewEpoch: () => made.lane?.forsake(),
+      onNewEpoch: () => current.lane?.forsake(),
       onUncertified: (waiting) =>
         logger.warn(waiting ? "waiting for a supervisor to certify Redis" : "Redis is certified"),
     });
@@ -230,68 +173,33 @@ class WorkerService implements Worker {
     if (this.#stop.signal.aborted || this.#commands === null) {
       return;
     }
-    const nowMs = (): number => performance.now();
-    const slots = leaseSlots(o.concurrency);
-    const table = o.blockedMsMax > 0 ? new LeaseTable(reader.queueKeys, slots) : null;
-    const leases = new Leases({ scripts, consumer: o.id, leaseMs: o.leaseMs, nowMs, table });
-    if (table !== null) {
-      table.beat(nowMs());
-      this.#guard?.guard({ partition, queues: reader.queueKeys, buffer: table.buffer });
-    }
-    const secrets = o.secrets ?? ((): { [name: string]: string } => ({}));
-    const calling = { registry: o.registry, http: o.http ?? createHttpClient(), secrets, logger };
-    const executor = new Executor({
-      workerId: o.id,
-      secrets,
-      random: Math.random,
-      outputBytesMax: o.outputBytesMax,
-      ahead: new Ahead({ ...calling, reader, nowMs }),
+    const made = makeLane({
+      ...{ options: o, shared, partition, redis, scripts, reader, news, logger },
+      guard: this.#guard,
     });
-    const elements = new Elements(redis, scripts.keys, shared.names);
-    const preparer = new Preparer(redis, shared.workflows, partition, news, elements);
-    const everyMs = o.leaseMs / 3;
-    const recall = new Recall({ redis, leases, preparer, everyMs, nowMs });
-    const about = { redis, scripts, consumer: o.id, leaseMs: o.leaseMs, logger, nowMs };
-    const lane = new Lane({
-      ...about,
-      elements,
-      maps: new Maps(scripts, shared.workflows),
-      reader,
-      ...shared,
-      preparer,
-      executor,
-      leases,
-      unreadable: new Unreadable({ ...about, ...shared }),
-      ...calling,
-      deliveriesMax: o.deliveriesMax,
-      outputBytesMax: o.outputBytesMax,
-    });
-    made.lane = lane;
-    this.#lanes.push({ lane, leases });
-    this.#runLane(lane, leases, recall, { redis, scripts, reader, logger });
+    current.lane = made.lane;
+    this.#lanes.push(made);
+    this.#runLane(made, { redis, scripts, reader, logger });
   }
 
   #runLane(
-    lane: Lane,
-    leases: Leases,
-    recall: Recall,
+    { lane, leases, recall }: MadeLane,
     archive: Parameters<typeof waitForArchive>[0],
   ): void {
     const { leaseMs, backlogBytesMax } = this.#o;
     const of = archive.scripts.partition;
-    this.#reads.push(lane.readLoop((ms) => this.#pause(ms)));
-    this.#loops.push(
-      this.#every(`leases ${of}`, leaseMs / 6, () => leases.renew()),
-      // At once as well: where none lives for half a lease, nobody else would ever look.
-      this.#every(`takeover ${of}`, leaseMs / 2, () => lane.takeOver(), 0),
-      this.#every(`recall ${of}`, RECALL_MS, () => recall.look()),
-      this.#every(`look ${of}`, PAUSES_MS, async () => {
-        if (lane.isLookDue) {
-          await lane.takeOver();
-        }
-      }),
-      this.#every(`backlog ${of}`, PAUSES_MS, () => waitForArchive(archive, backlogBytesMax)),
-    );
+    const background = this.#background;
+    this.#reads.push(lane.readLoop((ms) => background.pause(ms)));
+    background.every(`leases ${of}`, leaseMs / 6, () => leases.renew());
+    // At once as well: where none lives for half a lease, nobody else would ever look.
+    background.every(`takeover ${of}`, leaseMs / 2, () => lane.takeOver(), 0);
+    background.every(`recall ${of}`, RECALL_MS, () => recall.look());
+    background.every(`look ${of}`, PAUSES_MS, async () => {
+      if (lane.isLookDue) {
+        await lane.takeOver();
+      }
+    });
+    background.every(`backlog ${of}`, PAUSES_MS, () => waitForArchive(archive, backlogBytesMax));
   }
 
   async #openReader(redis: Redis, partition: number, news: News): Promise<QueueReader> {
@@ -354,39 +262,11 @@ class WorkerService implements Worker {
   async #windDown(deadlineMs: number): Promise<void> {
     // Wakes blocked reads: what they bring is still handed back below.
     const woken = this.#readers.map(({ commands, id }) => commands.client("UNBLOCK", id));
-    await this.#inTime(Promise.all(woken), UNBLOCK_MS).catch(() => 0);
+    await this.#background.inTime(Promise.all(woken), UNBLOCK_MS).catch(() => 0);
     await Promise.all(this.#reads.splice(0));
     await Promise.all(this.#lanes.map(({ lane }) => lane.stop(deadlineMs)));
     this.#stop.abort();
-    await Promise.all(this.#loops.splice(0));
+    await this.#background.ended();
     await Promise.all(this.#lanes.splice(0).map(({ lane }) => lane.forget()));
-  }
-
-  async #every(what: string, ms: number, task: () => Promise<void>, firstMs = ms): Promise<void> {
-    for (let waitMs = firstMs; !this.#stop.signal.aborted; waitMs = ms) {
-      await this.#pause(waitMs);
-      if (!this.#stop.signal.aborted) {
-        await task().then(
-          () => this.#trouble.over(what),
-          (error: unknown) => this.#trouble.meet(error, what),
-        );
-      }
-    }
-  }
-
-  /** Waits for `work`, but not for ever; what fails later is told. */
-  async #inTime(work: Promise<unknown>, ms: number): Promise<void> {
-    let isLate = false;
-    const limit = this.#pause(ms).then(() => (isLate = true));
-    work.catch((error: unknown) => {
-      if (isLate) {
-        this.#o.logger.warn({ err: error }, "the worker has not begun with all partitions");
-      }
-    });
-    await Promise.race([work, limit]);
-  }
-
-  async #pause(ms: number): Promise<void> {
-    await sleep(ms, undefined, { signal: this.#stop.signal }).catch(() => undefined);
   }
 }

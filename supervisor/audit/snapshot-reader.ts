@@ -9,9 +9,9 @@ import {
   GROUP,
   isForeign,
   parseEntry,
-  partitionKeys,
   partitionMs,
   type Hash,
+  type PartitionKeys,
   type RunSnapshot,
   type StandingEntry,
 } from "../../sdk/internal.ts";
@@ -33,7 +33,7 @@ export class SnapshotReader {
   readonly #multi: ChainableCommander;
   readonly #takes: Take[] = [];
   readonly #names: Names;
-  readonly #keys: ReturnType<typeof partitionKeys>;
+  readonly #keys: PartitionKeys;
   readonly #runId: string;
   readonly #queueKeys: readonly string[];
   readonly #streams: StreamIndex;
@@ -43,7 +43,7 @@ export class SnapshotReader {
 
   constructor(
     redis: Redis,
-    keys: ReturnType<typeof partitionKeys>,
+    keys: PartitionKeys,
     runId: string,
     names: Names,
     queueKeys: readonly string[],
