@@ -1,7 +1,7 @@
 /**
  * What a block of journal records comes to: of each run what its row is to say, and of all together
- * what else is to be written. Nothing of it is derived twice: folding (fold-block.ts) fills it, everybody
- * else reads it.
+ * what else is to be written. Nothing of it is derived twice: folding (fold-block.ts) fills it,
+ * everybody else reads it.
  */
 import type { RunError, RunStatus } from "../sdk/internal.ts";
 import type { FallenAsleep, NewChild, RunRedriven, Segment } from "../sdk/postgres/index.ts";

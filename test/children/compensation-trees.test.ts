@@ -11,7 +11,7 @@ let engine: Engine;
 let client: Client;
 /** What was undone, in order, by tree. */
 const undone: { [root: string]: string[] } = {};
-/** What is undone does not end before its gate is open: whoever does not wait for it is seen before it. */
+/** What undoes ends when its gate is open: whoever does not wait for it is seen before it. */
 const gates = new Map<string, Promise<void>>();
 const begun: string[] = [];
 const undo = defineFunction("undo", async ({ params, runId }) => {
