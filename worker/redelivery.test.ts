@@ -350,7 +350,8 @@ describe("a token that may have killed its workers, and has to wait before it be
     const run = await startedRun(p, { ...miniIr(["a"], [], { nodes }), queues: ["fn:x"] });
     const [first] = await run.read("dead");
     const { queueKey, entryId, irHash } = first as ReadyToken;
-    await redis.multi().xack(queueKey, GROUP, entryId).xdel(queueKey, entryId).exec();
+    await redis.xack(queueKey, GROUP, entryId);
+    await redis.xdel(queueKey, entryId);
     const place = { runId: run.runId, epoch: 1, node: 0, scope: "", attempt: 1, irHash };
     const entry = { ...place, kind: "resumed", arrivals: "", payload: "" } as const;
     await redis.xadd(queueKey, "*", "t", packEntry(entry));
