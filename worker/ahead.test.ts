@@ -4,7 +4,7 @@ import type { IrNode, Json } from "../compiler/ir.ts";
 import { defineFunction, type FunctionContext } from "../sdk/internal.ts";
 import { Ahead } from "./ahead.ts";
 import { createHttpClient } from "./kinds/http-client.ts";
-import { nodeOf } from "./kinds/kind-fixture.ts";
+import { nodeOf } from "./kinds/kind.fixture.ts";
 import type { Prepared } from "./prepared.ts";
 import { FunctionRegistry } from "./registry.ts";
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Json } from "../../compiler/ir.ts";
 import { executeFunction } from "./function.ts";
-import { contextOf, nodeOf } from "./kind-fixture.ts";
+import { contextOf, nodeOf } from "./kind.fixture.ts";
 import type { KindContext } from "./kind.ts";
 
 function call(

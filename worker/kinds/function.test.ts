@@ -4,7 +4,7 @@ import { defineFunction, FailRun, RetryLater } from "../../sdk/internal.ts";
 import type { FunctionContext } from "../../sdk/internal.ts";
 import { FunctionRegistry } from "../registry.ts";
 import { executeFunction } from "./function.ts";
-import { contextOf, nodeOf } from "./kind-fixture.ts";
+import { contextOf, nodeOf } from "./kind.fixture.ts";
 import { errorValue, toExecutionError } from "./kind.ts";
 
 type Config = { [key: string]: Json };

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { Json } from "../../compiler/ir.ts";
 import { HttpClient } from "./http-client.ts";
 import { executeHttp } from "./http.ts";
-import { contextOf, nodeOf } from "./kind-fixture.ts";
+import { contextOf, nodeOf } from "./kind.fixture.ts";
 import type { KindContext } from "./kind.ts";
 
 type Answer = (request: IncomingMessage, response: ServerResponse, body: string) => void;

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { compile } from "../../compiler/index.ts";
 import type { Json, NodeType } from "../../compiler/ir.ts";
 import { delayOf } from "./delay.ts";
-import { nodeOf } from "./kind-fixture.ts";
+import { nodeOf } from "./kind.fixture.ts";
 import { resolveInput } from "./kind.ts";
 import { evaluatePure } from "./pure.ts";
 

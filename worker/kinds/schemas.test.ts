@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { executeKind } from "./index.ts";
-import { contextOf, nodeOf } from "./kind-fixture.ts";
+import { contextOf, nodeOf } from "./kind.fixture.ts";
 
 const schema = {
   type: "object",

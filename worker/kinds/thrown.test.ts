@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { executeFunction } from "./function.ts";
-import { contextOf, nodeOf } from "./kind-fixture.ts";
+import { contextOf, nodeOf } from "./kind.fixture.ts";
 import { defineFunction, FailRun, RetryLater } from "../../sdk/internal.ts";
 import { FunctionRegistry } from "../registry.ts";
 import { toExecutionError, type ExecutionError } from "./kind.ts";
