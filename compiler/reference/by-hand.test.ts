@@ -1,7 +1,7 @@
 /** Tokens that somebody settles by hand, and maps whose results are collected in a turn of its own. */
 import { describe, expect, it } from "vitest";
 import type { Json } from "../ir.ts";
-import { chain, fails, fn, irOf, play, statuses } from "./fixture.ts";
+import { chain, fails, fn, irOf, play, statuses } from "./play.fixture.ts";
 import { recordedOrder } from "./order.ts";
 import type { ByHand, ReadyToken } from "./types.ts";
 

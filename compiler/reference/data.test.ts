@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { chain, fn, gives, irOf, play } from "./fixture.ts";
+import { chain, fn, gives, irOf, play } from "./play.fixture.ts";
 import { StepLimitError } from "./types.ts";
 import { interpret } from "./interpreter.ts";
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { chain, fails, fn, gives, irOf, on, play, statuses } from "./fixture.ts";
+import { chain, fails, fn, gives, irOf, on, play, statuses } from "./play.fixture.ts";
 import type { ReferenceError } from "./types.ts";
 
 const when = (from: string, to: string, condition: string) => ({ from, to, condition });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { chain, fails, fn, gives, irOf, late, play, statuses } from "./fixture.ts";
+import { chain, fails, fn, gives, irOf, late, play, statuses } from "./play.fixture.ts";
 
 const no = (from: string, to: string) => ({ from, to, condition: "false" });
 

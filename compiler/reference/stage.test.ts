@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Ir, Json } from "../ir.ts";
 import { Agenda } from "./agenda.ts";
-import { chain, fn, irOf, statuses } from "./fixture.ts";
+import { chain, fn, irOf, statuses } from "./play.fixture.ts";
 import { interpret, interpretOn } from "./interpreter.ts";
 import { planStart } from "./start-at.ts";
 import type { Start } from "./types.ts";

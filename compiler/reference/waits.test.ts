@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Json } from "../ir.ts";
-import { chain, fails, fn, gives, irOf, late, on, play, statuses } from "./fixture.ts";
-import type { Work } from "./fixture.ts";
+import { chain, fails, fn, gives, irOf, late, on, play, statuses } from "./play.fixture.ts";
+import type { Work } from "./play.fixture.ts";
 
 type JsonObject = { [key: string]: Json };
 
