@@ -15,6 +15,7 @@ describe("keys", () => {
       globalKeys.ir("<hash>"),
       globalKeys.irUse,
       globalKeys.pausedQueues,
+      globalKeys.namespaces,
       globalKeys.rate("<sha256>"),
       globalKeys.rateCool(globalKeys.rate("<sha256>")),
       globalKeys.rateBegun(globalKeys.rate("<sha256>")),
