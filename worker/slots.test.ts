@@ -3,13 +3,14 @@ import { pino } from "pino";
 import { afterAll, afterEach, describe, expect, it, vi } from "vitest";
 import {
   cancelRun,
+  connectionAt,
   defineFunction,
   queueStreams,
   underWay,
   type RunProfile,
 } from "../sdk/internal.ts";
 import { miniIr } from "../test/harness/mini-ir.ts";
-import { testPartition } from "../test/harness/partition.ts";
+import { testPartition, type TestPartition } from "../test/harness/partition.ts";
 import { startedRun, TokenPlayer } from "../test/harness/tokens.ts";
 import { testRedis, waitFor } from "../test/support/index.ts";
 import { moveOn } from "../test/support/move-on.ts";
@@ -65,11 +66,16 @@ describe("a worker of several partitions", () => {
   });
 });
 
-/** Connections that wait for tokens at this moment. */
-async function waitingReads(): Promise<number> {
-  const clients = String(await redis.client("LIST")).split("\n");
-  return clients.filter((line) => line.includes(" cmd=xreadgroup") && / flags=\S*b/.test(line))
-    .length;
+/** Connections that wait for tokens of these partitions at this moment, on whatever nodes they lie. */
+async function waitingReads(partitions: readonly TestPartition[]): Promise<number> {
+  const nodes = partitions.map(({ scripts }) => connectionAt(redis, scripts.keys.meta));
+  const lists = await Promise.all(nodes.map((node) => node.client("LIST")));
+  const waiting = lists
+    .flatMap((list) => String(list).split("\n"))
+    .filter((line) => line.includes(" cmd=xreadgroup") && / flags=\S*b/.test(line));
+  // Of one node they are in the list of each of its partitions; an id is the node's own.
+  const ids = waiting.map((line) => (line.match(/^id=\d+| laddr=\S+/g) ?? []).join());
+  return new Set(ids).size;
 }
 
 /** Tokens that this worker has read. */
@@ -103,7 +109,7 @@ describe("a token that waits in a worker's hands for a slot", () => {
     for (let tries = 0; ; tries++) {
       gate = new Promise((resolve) => (goOn = resolve));
       begun.length = 0;
-      await waitFor(async () => (await waitingReads()) === 2);
+      await waitFor(async () => (await waitingReads(partitions)) === 2);
       runs = partitions.map(
         (p, i) => new TokenPlayer(p, profiles[i] as RunProfile, `${i}-${tries}`),
       );

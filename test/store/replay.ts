@@ -2,7 +2,7 @@
  * The archive made anew from its own journal: the records are put into an empty Redis, and the
  * archiver copies them into an empty database that knows nothing but what was submitted.
  */
-import { partitionKeys, type Transition } from "../../sdk/internal.ts";
+import { connectionAt, partitionKeys, type Transition } from "../../sdk/internal.ts";
 import { readCursor, type ArchivedTransition, type Database } from "../../sdk/postgres/index.ts";
 import { parseSegment } from "../../sdk/postgres/journal.ts";
 import { Archiver } from "../../supervisor/archiver.ts";
@@ -98,7 +98,7 @@ async function replayPartition(
     const texts = members.map(({ transition: { r, ...rest } }) => JSON.stringify({ r, ...rest }));
     const fields = { v: 1, seq, nonce, prev, t, b: `[${texts.join(",\n")}]` };
     const entry = Object.entries(fields).flat();
-    await context.redis
+    await connectionAt(context.redis, keys.ev)
       .multi()
       .xadd(keys.ev, "*", ...entry)
       .hset(keys.meta, { seq, nonce })
